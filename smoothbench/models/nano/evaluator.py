@@ -1,0 +1,58 @@
+"""The evaluation network for Fashion-MNIST: what Inception is to ImageNet, at nano scale."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions and a shortcut; a stride of 2 halves the map."""
+
+    def __init__(self, width_in: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(width_in, width, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+        same = stride == 1 and width_in == width
+        self.shortcut = nn.Identity() if same else nn.Conv2d(width_in, width, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+class Evaluator(nn.Module):
+    """Classifier of 28x28 grey images whose inner layers serve as features.
+
+    forward(uint8 [N, 1, 28, 28]) gives a dict: `features` float [N, 64] (pooled last layer),
+    `spatial` [N, 64, 7, 7] (the map before pooling), `logits` [N, 10].
+    """
+
+    num_features = 64
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU())
+        self.trunk = nn.Sequential(Residual(32, 32), Residual(32, 64, 2), Residual(64, 64))
+        self.head = nn.Linear(64, classes)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        if images.dtype != torch.uint8 or images.shape[1:] != (1, 28, 28):
+            raise ValueError(
+                f"the Fashion-MNIST evaluator takes uint8 [N, 1, 28, 28], not {images.dtype} {list(images.shape)}"
+            )
+        spatial = self.trunk(self.stem(images.float() / 127.5 - 1.0))
+        features = spatial.mean((2, 3))
+        return {"features": features, "spatial": spatial, "logits": self.head(features)}
+
+
+def load(weights: str | Path) -> Evaluator:
+    """The trained network, frozen, from a safetensors file."""
+    network = Evaluator()
+    network.load_state_dict(load_file(Path(weights)))
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,78 @@
+"""Train the Fashion-MNIST evaluation network, and write the reference statistics.
+
+    python -m smoothbench.models.nano.train_evaluator --out smoothbench/models/nano/evaluator
+
+Goes on where it stopped. The network sees the training split only (its last 5,000 images choose
+the best weights); the reference statistics are those of the untouched test split.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from smoothbench.models.nano import fashion_mnist
+from smoothbench.models.nano.evaluator import Evaluator
+from smoothbench.models.nano.training import Recipe, train
+
+BATCH = 128
+HELD_OUT = 5000
+
+
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift the batch by up to two pixels and mirror half of its images."""
+    dy, dx = torch.randint(-2, 3, (2,), generator=generator).tolist()
+    images = torch.roll(nn.functional.pad(images, (2, 2, 2, 2)), (dy, dx), (2, 3))[..., 2:-2, 2:-2]
+    mirrored = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
+
+
+@torch.inference_mode()
+def outputs(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """All outputs of the network over many images, in batches of 1,000."""
+    parts = [network(batch) for batch in images.split(1000)]
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+
+def write_reference(network: nn.Module, file: Path) -> float:
+    """Mean and covariance (N-1) of the test split's features, as npz; returns the accuracy there."""
+    images, labels = fashion_mnist.load("test")
+    out = outputs(network, images)
+    features = out["features"].double().numpy()
+    np.savez(file, mu=features.mean(0), sigma=np.cov(features, rowvar=False), n=np.array(len(images)))
+    return (out["logits"].argmax(1) == labels).double().mean().item()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the finished network")
+    parser.add_argument("--work", type=Path, default=Path("results/runs/train_evaluator"), help="checkpoints")
+    parser.add_argument("--steps", type=int, default=4000, help=f"optimiser steps of {BATCH} images")
+    args = parser.parse_args()
+
+    images, labels = fashion_mnist.load("train")
+    held_out, held_labels = images[-HELD_OUT:], labels[-HELD_OUT:]
+
+    def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
+        rows = torch.randint(len(images) - HELD_OUT, (BATCH,), generator=generator)
+        logits = network(augment(images[rows], generator))["logits"]
+        return nn.functional.cross_entropy(logits, labels[rows], label_smoothing=0.05)
+
+    def validate(network: nn.Module) -> float:
+        return (outputs(network, held_out)["logits"].argmax(1) != held_labels).double().mean().item()
+
+    torch.manual_seed(1)
+    recipe = Recipe(steps=args.steps, lr=2e-3, weight_decay=0.02, ema=0.998)
+    network = train(Evaluator(), loss, validate, recipe, args.work)
+    args.out.mkdir(parents=True, exist_ok=True)
+    save_file(network.state_dict(), args.out / "model.safetensors")
+    accuracy = write_reference(network, args.out / "reference.npz")
+    print(json.dumps({"test_accuracy": accuracy}))
+
+
+if __name__ == "__main__":
+    main()
