@@ -1,9 +1,11 @@
 """The evaluation network for Fashion-MNIST: what Inception is to ImageNet, at nano scale."""
 
+import hashlib
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor, nn
 
 
@@ -34,6 +36,7 @@ class Evaluator(nn.Module):
     """
 
     num_features = 64
+    digest = ""
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -51,8 +54,22 @@ class Evaluator(nn.Module):
         return {"features": features, "spatial": spatial, "logits": self.head(features)}
 
 
-def load(weights: str | Path) -> Evaluator:
-    """The trained network, frozen, from a safetensors file."""
-    network = Evaluator()
-    network.load_state_dict(load_file(Path(weights)))
+def embedded(file: str | Path) -> str:
+    """The path of a file of this folder; an absolute path stays as it is."""
+    return str(Path(__file__).parent / file)
+
+
+def load_evaluator(weights: str | Path) -> Evaluator:
+    """The trained network, frozen, from a safetensors file of this folder or an absolute path.
+
+    Its `digest` is the sha256 of the file. Raises ValueError, naming the file, for bad weights.
+    """
+    path = Path(embedded(weights))
+    try:
+        data = path.read_bytes()
+        network = Evaluator()
+        network.load_state_dict(load(data))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ValueError(f"weights {path}: {' '.join(str(error).split())[:200]}") from None
+    network.digest = hashlib.sha256(data).hexdigest()
     return network.eval().requires_grad_(False)

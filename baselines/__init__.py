@@ -1,0 +1,1 @@
+"""The methods that SmoothCache is compared with, one file each."""

@@ -1,0 +1,34 @@
+"""FORA (arXiv 2407.01425): compute everything at every `interval`-th evaluation, reuse in between."""
+
+from dataclasses import dataclass
+
+from smoothbench.caching import ErrorCurves, Schedule, Trajectory
+
+
+@dataclass(frozen=True)
+class FORA:
+    """Static intervals, in the orientation of its repository or mirrored.
+
+    The repository counts evaluations down (i = evals - 1 - e) and computes the first one and every
+    i divisible by `interval`. SmoothCache's tables hold the same schedule in reverse (`mirrored`).
+    Raises ValueError for an interval below 1 or an unknown orientation.
+    """
+
+    interval: int
+    orientation: str = "repository"
+    needs_curves = False
+
+    def __post_init__(self) -> None:
+        if self.interval < 1:
+            raise ValueError(f"FORA's interval must be at least 1, not {self.interval}")
+        if self.orientation not in ("repository", "mirrored"):
+            raise ValueError(f"FORA's orientation is 'repository' or 'mirrored', not {self.orientation!r}")
+
+    def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
+        """The same bit for all sites."""
+        countdown = range(trajectory.evals - 1, -1, -1)
+        full = [i == trajectory.evals - 1 or i % self.interval == 0 for i in countdown]
+        if self.orientation == "mirrored":
+            full.reverse()
+        meta = {"method": "fora", "interval": self.interval, "orientation": self.orientation}
+        return Schedule.steps(trajectory.sites, full, meta)

@@ -1,0 +1,16 @@
+"""No cache: everything is computed."""
+
+from dataclasses import dataclass
+
+from smoothbench.caching import ErrorCurves, Schedule, Trajectory
+
+
+@dataclass(frozen=True)
+class NoCache:
+    """The reference; with fewer solver steps also the rival that every method has to beat."""
+
+    needs_curves = False
+
+    def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
+        """Every site at every evaluation."""
+        return Schedule.steps(trajectory.sites, [True] * trajectory.evals, {"method": "none"})

@@ -1,0 +1,69 @@
+"""Fidelity to the uncached sample of the same seed."""
+
+import math
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from metrics.score import SampleMean
+
+
+class PSNR(SampleMean):
+    """Mean over samples of the peak signal-to-noise ratio, in dB.
+
+    The mean of ratios, not the ratio of the pooled error. A sample counts at most `cap` dB, as identical
+    images would be infinite: 60 dB is an rms error of a quarter grey level.
+    """
+
+    inputs: tuple[str, ...] = ("samples", "baseline")
+    higher_is_better = True
+
+    def __init__(self, cap: float = 60.0) -> None:
+        super().__init__()
+        if not (math.isfinite(cap) and cap > 0):
+            raise ValueError(f"PSNR cap={cap} must be a finite number of dB above 0, for instance 60")
+        self._cap = cap
+
+    def per_sample(self, *inputs: Tensor) -> Tensor:
+        """dB [B] of two uint8 [B, C, H, W]; raises ValueError for others."""
+        samples, baseline = _pair(*inputs)
+        ratios = peak_signal_noise_ratio(samples, baseline, data_range=255.0, reduction="none", dim=(1, 2, 3))
+        return ratios.clamp(max=self._cap)
+
+
+class SSIM(SampleMean):
+    """Mean over samples of the structural similarity (Wang et al. 2004), 11x11 Gaussian of sigma 1.5.
+
+    As torchmetrics has it: over all positions, borders reflected. Wang's own code averages only where the
+    window fits, so its figures differ, most for small images.
+    """
+
+    inputs: tuple[str, ...] = ("samples", "baseline")
+    higher_is_better = True
+
+    def per_sample(self, *inputs: Tensor) -> Tensor:
+        """Similarity [B] of two uint8 [B, C, H, W], H and W at least 11; raises ValueError for others."""
+        samples, baseline = _pair(*inputs)
+        if min(samples.shape[2:]) < 11:
+            raise ValueError(
+                f"images of {samples.shape[2]}x{samples.shape[3]} are smaller than the 11x11 window of SSIM: "
+                "leave ssim out for this model"
+            )
+        scores = structural_similarity_index_measure(
+            samples, baseline, sigma=1.5, data_range=255.0, reduction="none"
+        )
+        # the return type also allows for pairs, which come only when the full image is asked for
+        return torch.as_tensor(scores)
+
+
+def _pair(samples: Tensor, baseline: Tensor) -> tuple[Tensor, Tensor]:
+    """Both as float64; raises ValueError unless they are uint8 [B, C, H, W] of one shape."""
+    for name, images in (("samples", samples), ("baseline", baseline)):
+        if images.dtype != torch.uint8 or images.ndim != 4 or 0 in images.shape:
+            raise ValueError(f"{name} must be uint8 [B, C, H, W], not {images.dtype} {list(images.shape)}")
+    if samples.shape != baseline.shape:
+        raise ValueError(
+            f"samples {list(samples.shape)} and baseline {list(baseline.shape)} differ: pair them by seed"
+        )
+    return samples.double(), baseline.double()

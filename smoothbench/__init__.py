@@ -1,0 +1,1 @@
+"""SmoothBench: a fair benchmark of caching in diffusion transformers."""

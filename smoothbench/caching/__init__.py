@@ -1,0 +1,33 @@
+"""The mechanism: sites, schedules, the engine that runs them, calibration and SmoothCache.
+
+Needs torch alone. See `cached` for the engine and `SmoothCache` for the method.
+"""
+
+from smoothbench.caching.calibration import ErrorCurves, calibrate
+from smoothbench.caching.cost import MacCounter
+from smoothbench.caching.engine import Run, cached
+from smoothbench.caching.policy import Evaluation, Policy, Trajectory
+from smoothbench.caching.predictor import Predictor, Reuse, Taylor
+from smoothbench.caching.schedule import Schedule
+from smoothbench.caching.sites import Site, find_sites
+from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAt, alpha_for
+
+__all__ = [
+    "ErrorCurves",
+    "Evaluation",
+    "MacCounter",
+    "Policy",
+    "Predictor",
+    "Reuse",
+    "Run",
+    "Schedule",
+    "Site",
+    "SmoothCache",
+    "SmoothCacheAt",
+    "Taylor",
+    "Trajectory",
+    "alpha_for",
+    "cached",
+    "calibrate",
+    "find_sites",
+]

@@ -1,0 +1,121 @@
+"""Multiply-accumulates, counted by torch's own counter: linear layers and attention apart."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from smoothbench.caching.intercept import Forward, intercepted
+from smoothbench.caching.sites import Site
+
+ATTENTION = ("bmm", "baddbmm", "attention")
+
+
+@dataclass(frozen=True)
+class Macs:
+    """`linear` layers and convolutions, and the `attention` products."""
+
+    linear: int
+    attention: int
+
+    @property
+    def total(self) -> int:
+        """Both."""
+        return self.linear + self.attention
+
+    def __sub__(self, other: "Macs") -> "Macs":
+        return Macs(self.linear - other.linear, self.attention - other.attention)
+
+
+class MacCounter:
+    """Context that counts what runs in it; on the meta device nothing is computed.
+
+    Matrix products, convolutions and attention count, elementwise work does not. torch counts
+    2 flops a MAC, and before 2.15 knows nothing of the CPU's fused attention: we tell it.
+    """
+
+    def __init__(self) -> None:
+        self._mode = FlopCounterMode(display=False, custom_mapping=_cpu_attention())
+
+    def __enter__(self) -> "MacCounter":
+        self._mode.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._mode.__exit__(*error)
+
+    def macs(self) -> Macs:
+        """What was counted so far."""
+        by_op: Mapping[Any, int] = self._mode.get_flop_counts().get("Global", {})
+        attention = sum(n for op, n in by_op.items() if any(word in str(op) for word in ATTENTION))
+        return Macs((sum(by_op.values()) - attention) // 2, attention // 2)
+
+
+def _cpu_attention() -> dict[Any, Callable[..., int]]:
+    def count(query: tuple, key: tuple, value: tuple, *_: Any, **__: Any) -> int:
+        return sdpa_flop_count(query, key, value)
+
+    return {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: count}
+
+
+class SiteCosts:
+    """Counts one forward of a denoiser, site by site: wrap its parts, then ask for the sites."""
+
+    def __init__(self, sites: tuple[Site, ...]) -> None:
+        self.sites = sites
+        self.by_site: dict[str, Macs] = {}
+        self.whole: Macs | None = None
+        self._counter: MacCounter | None = None
+
+    def forward(self, original: Forward, *args: Any, **kwargs: Any) -> Any:
+        """Run the denoiser's forward; the first time under the counter."""
+        if self.whole is not None:
+            return original(*args, **kwargs)
+        with MacCounter() as self._counter:
+            output = original(*args, **kwargs)
+        self.whole, self._counter = self._counter.macs(), None
+        return output
+
+    def branch(self, site: Site, original: Forward, *args: Any, **kwargs: Any) -> Any:
+        """Run a branch's forward, and note what the counter gained."""
+        if self._counter is None:
+            return original(*args, **kwargs)
+        before = self._counter.macs()
+        output = original(*args, **kwargs)
+        self.by_site[site.name] = self._counter.macs() - before
+        return output
+
+    def result(self, samples: int) -> tuple[tuple[Site, ...], Macs]:
+        """The sites with their costs, and the cost of the rest, per sample of the counted batch."""
+        assert self.whole is not None
+        sites = tuple(
+            replace(s, macs=self.by_site[s.name].total // samples, macs_linear=self.by_site[s.name].linear // samples)
+            for s in self.sites
+        )
+        linear = self.whole.linear // samples - sum(s.macs_linear for s in sites)
+        total = self.whole.total // samples - sum(s.macs for s in sites)
+        return sites, Macs(linear, total - linear)
+
+
+def site_costs(
+    denoiser: nn.Module, sites: tuple[Site, ...], call: Callable[[], Any], samples: int
+) -> tuple[tuple[Site, ...], Macs]:
+    """Cost of each site, and of the rest of the denoiser, per sample and evaluation.
+
+    `call` runs the denoiser once on `samples` samples (guidance rows are part of a sample).
+    """
+    costs = SiteCosts(sites)
+
+    def wrap(function: Callable[..., Any], *bound: Any) -> Callable[[Forward], Forward]:
+        return lambda original: lambda *args, **kwargs: function(*bound, original, *args, **kwargs)
+
+    modules = [(denoiser.get_submodule(s.path), wrap(costs.branch, s)) for s in sites]
+    with ExitStack() as stack:
+        stack.enter_context(intercepted(denoiser, [*modules, (denoiser, wrap(costs.forward))]))
+        stack.enter_context(torch.no_grad())
+        call()
+    return costs.result(samples)

@@ -1,0 +1,77 @@
+"""What a caching method is: it plans a schedule, or decides at run time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from smoothbench.caching.schedule import Schedule
+from smoothbench.caching.sites import Site
+
+if TYPE_CHECKING:
+    from smoothbench.caching.calibration import ErrorCurves
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What a static method plans on: the sites with their costs, and the step coordinates.
+
+    `rest_macs` and `rest_macs_linear` are what an evaluation costs beside the sites, per sample.
+    """
+
+    sites: tuple[Site, ...]
+    coordinates: tuple[float, ...]
+    rest_macs: int = 0
+    rest_macs_linear: int = 0
+
+    @property
+    def evals(self) -> int:
+        """The number of model evaluations."""
+        return len(self.coordinates)
+
+    def macs(self, calls: Mapping[str, int], linear: bool = False) -> int:
+        """Cost per sample of a trajectory in which each site was computed so many times."""
+        if linear:
+            return self.evals * self.rest_macs_linear + sum(s.macs_linear * calls[s.name] for s in self.sites)
+        return self.evals * self.rest_macs + sum(s.macs * calls[s.name] for s in self.sites)
+
+    def share(self, schedule: Schedule) -> float:
+        """The schedule's cost over that of computing everything, attention products included."""
+        full = dict.fromkeys(schedule.sites, self.evals)
+        return self.macs(schedule.calls()) / self.macs(full)
+
+
+class Policy(Protocol):
+    """A static caching method: `plan` gives its schedule, from error curves where it needs them."""
+
+    needs_curves: bool
+
+    def plan(self, trajectory: Trajectory, curves: "ErrorCurves | None" = None) -> Schedule: ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a dynamic method may look at before an evaluation.
+
+    `hidden_states` is the denoiser's input (the whole batch); `branch` tells apart the forwards of
+    one evaluation; `evals` is None where nobody said how many there will be.
+    """
+
+    e: int
+    evals: int | None
+    coordinate: float | None
+    branch: int | str
+    hidden_states: Tensor
+    sites: Sequence[Site]
+
+
+@runtime_checkable
+class DynamicPolicy(Protocol):
+    """A method that decides at run time, on the whole batch: one bit for each site.
+
+    The engine computes every site at e = 0 whatever `decide` says; `decide` is called there too,
+    so that the policy can start its state afresh.
+    """
+
+    def decide(self, evaluation: Evaluation) -> Sequence[bool]: ...

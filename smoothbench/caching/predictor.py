@@ -1,0 +1,91 @@
+"""Predictors: what stands in for a skipped output, a linear combination of the last computed ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import factorial
+from typing import Protocol
+
+from torch import Tensor
+
+History = Sequence[tuple[float, Tensor]]  # (step coordinate, output), the newest first
+
+
+class Predictor(Protocol):
+    """Predict the output at coordinate `now` from up to `depth` computed ones.
+
+    `coordinate` is "index" (of the evaluation, as published) or "timestep".
+    """
+
+    depth: int
+    coordinate: str
+
+    def __call__(self, history: History, now: float) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """The last computed output, unchanged (FORA, SmoothCache, Learning-to-Cache)."""
+
+    depth: int = 1
+    coordinate: str = "index"
+
+    def __call__(self, history: History, now: float) -> Tensor:
+        return history[0][1]
+
+
+@dataclass(frozen=True)
+class Taylor:
+    """Taylor expansion with finite-difference derivatives, in fp32 (TaylorSeer, arXiv 2503.06923, eq. 6).
+
+    The order falls to what the history holds. Raises ValueError unless 1 <= order <= 4.
+    """
+
+    order: int = 1
+    coordinate: str = "index"
+
+    def __post_init__(self) -> None:
+        if self.order not in (1, 2, 3, 4):
+            raise ValueError(f"the order of a Taylor predictor must be 1, 2, 3 or 4, not {self.order}")
+        if self.coordinate not in ("index", "timestep"):
+            raise ValueError(f"a predictor's coordinate is 'index' or 'timestep', not {self.coordinate!r}")
+
+    @property
+    def depth(self) -> int:
+        """One output more than the order."""
+        return self.order + 1
+
+    def __call__(self, history: History, now: float) -> Tensor:
+        weights = taylor_weights([x for x, _ in history], now)
+        total = history[0][1].float() * weights[0]
+        for weight, (_, output) in zip(weights[1:], list(history)[1:], strict=True):
+            total.add_(output, alpha=weight)
+        return total.to(history[0][1].dtype)
+
+
+def taylor_weights(coordinates: Sequence[float], now: float) -> list[float]:
+    """Weights of the outputs at `coordinates` (newest first) in the expansion at `now`.
+
+    The k-th derivative at output j is the difference quotient of the (k-1)-th at j and j+1.
+    """
+    count = len(coordinates)
+    derivatives = [[float(i == j) for i in range(count)] for j in range(count)]
+    weights = [0.0] * count
+    for k in range(count):
+        scale = (now - coordinates[0]) ** k / factorial(k)
+        weights = [w + scale * d for w, d in zip(weights, derivatives[0], strict=True)]
+        derivatives = [
+            [(a - b) / (coordinates[j] - coordinates[j + 1]) for a, b in zip(new, old, strict=True)]
+            for j, (new, old) in enumerate(zip(derivatives, derivatives[1:], strict=False))
+        ]
+    return weights
+
+
+def predictor_from(name: "str | Predictor") -> Predictor:
+    """A predictor by its short name: `reuse`, or `taylor1` to `taylor4`."""
+    if not isinstance(name, str):
+        return name
+    if name == "reuse":
+        return Reuse()
+    if name in ("taylor1", "taylor2", "taylor3", "taylor4"):
+        return Taylor(order=int(name[-1]))
+    raise ValueError(f"no predictor {name!r}: there are reuse, taylor1, taylor2, taylor3, taylor4")

@@ -1,0 +1,165 @@
+"""Schedules: which site is computed at which model evaluation, as data and as published JSON."""
+
+import json
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from smoothbench.caching.sites import Site
+
+Rows = tuple[tuple[bool, ...], ...]
+PUBLISHED = {"self_attn": "attn", "cross_attn": "attn2", "ff": "mlp"}
+CANONICAL = {published: kind for kind, published in PUBLISHED.items()} | {"attn1": "self_attn"}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """`computed[e][i]` says whether site i is computed at evaluation e; e = 0 is the noisiest.
+
+    Raises ValueError where a row has another length than `sites`, or the first evaluation reuses
+    (there is nothing yet to reuse).
+    """
+
+    sites: tuple[str, ...]
+    kinds: tuple[str, ...]
+    computed: Rows
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for e, row in enumerate(self.computed):
+            if len(row) != len(self.sites):
+                raise ValueError(f"evaluation {e} of the schedule has {len(row)} of {len(self.sites)} sites")
+        if not self.computed or not all(self.computed[0]):
+            raise ValueError("a schedule must compute every site at its first evaluation")
+
+    @classmethod
+    def of(
+        cls, sites: Sequence[Site], rows: Sequence[Sequence[bool]], meta: Mapping[str, Any] | None = None
+    ) -> "Schedule":
+        """A schedule over `sites` from its rows, one for each evaluation."""
+        computed = tuple(tuple(bool(bit) for bit in row) for row in rows)
+        return cls(tuple(s.name for s in sites), tuple(s.kind for s in sites), computed, meta or {})
+
+    @classmethod
+    def steps(
+        cls, sites: Sequence[Site], full: Sequence[bool], meta: Mapping[str, Any] | None = None
+    ) -> "Schedule":
+        """The same bit for all sites of an evaluation."""
+        return cls.of(sites, [[bit] * len(sites) for bit in full], meta)
+
+    @property
+    def evals(self) -> int:
+        """The number of model evaluations."""
+        return len(self.computed)
+
+    @property
+    def skipped_share(self) -> float:
+        """The share of branch computations that are reused."""
+        return 1 - sum(map(sum, self.computed)) / (self.evals * len(self.sites))
+
+    def calls(self) -> dict[str, int]:
+        """How often each site is computed."""
+        return {site: sum(row[i] for row in self.computed) for i, site in enumerate(self.sites)}
+
+    def to_json(self, names: str = "published") -> dict[str, Any]:
+        """The flat published form: a kind, or a kind and a block, to a list of 1 (computed) and 0.
+
+        `names="canonical"` writes `self_attn` and `ff` in place of `attn` and `mlp`.
+        """
+        data: dict[str, Any] = {"_meta": dict(self.meta)} if self.meta else {}
+        for kind in dict.fromkeys(self.kinds):
+            columns = {s: [int(row[i]) for row in self.computed] for i, s in self._of_kind(kind)}
+            key = _published(kind) if names == "published" else kind
+            if len({tuple(column) for column in columns.values()}) == 1:
+                data[key] = next(iter(columns.values()))
+            else:
+                data |= {f"{key}-{site.split('.')[-2]}": column for site, column in columns.items()}
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], sites: Sequence[Site]) -> "Schedule":
+        """Read either form for a model with `sites`; a block's key overrides its kind's.
+
+        Warns of kinds that are absent, which are always computed. Raises ValueError for a kind or a
+        block that the model lacks, a list of anything but 0 and 1, or lists of different lengths.
+        """
+        columns = _columns(data, sites)
+        lengths = {len(column) for column in columns.values()}
+        if len(lengths) != 1:
+            raise ValueError(f"the lists of a schedule must be equally long, not {sorted(lengths)}")
+        evals = lengths.pop()
+        absent = {s.kind for s in sites if s.name not in columns}
+        if absent:
+            warnings.warn(f"the schedule says nothing of {sorted(absent)}: always computed", stacklevel=2)
+        rows = [[columns[s.name][e] if s.name in columns else 1 for s in sites] for e in range(evals)]
+        meta = data.get("_meta", {})
+        if not isinstance(meta, dict):
+            raise ValueError("'_meta' must be an object")
+        return cls.of(sites, rows, meta)
+
+    def save(self, path: str | Path, names: str = "published") -> None:
+        """Write the JSON form."""
+        Path(path).write_text(json.dumps(self.to_json(names)) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path, sites: Sequence[Site]) -> "Schedule":
+        """Read a schedule file; every error names the file."""
+        try:
+            data = json.loads(Path(path).read_text())
+            if not isinstance(data, dict):
+                raise ValueError("it is not a JSON object of lists")
+            return cls.from_json(data, sites)
+        except FileNotFoundError:
+            raise ValueError(f"schedule {path}: no such file") from None
+        except ValueError as error:
+            raise ValueError(f"schedule {path}: {error}") from error
+
+    def _of_kind(self, kind: str) -> list[tuple[int, str]]:
+        return [(i, s) for i, s in enumerate(self.sites) if self.kinds[i] == kind]
+
+
+def _published(kind: str) -> str:
+    dimension, base = _split(kind)
+    return dimension + PUBLISHED.get(base, base)
+
+
+def _canonical(kind: str) -> str:
+    dimension, base = _split(kind)
+    return dimension + CANONICAL.get(base, base)
+
+
+def _split(kind: str) -> tuple[str, str]:
+    match = re.fullmatch(r"(spatial_|temporal_)?(.*)", kind)
+    assert match is not None
+    return match[1] or "", match[2]
+
+
+def _columns(data: Mapping[str, Any], sites: Sequence[Site]) -> dict[str, list[int]]:
+    """The list of each site that the file speaks of: first kinds, then single blocks over them."""
+    columns: dict[str, list[int]] = {}
+    keys = sorted((key for key in data if key != "_meta"), key=_names_a_block)
+    if not keys:
+        raise ValueError("it names no kind of layer")
+    seen: dict[tuple[str, str], str] = {}
+    for key in keys:
+        kind, _, block = key.partition("-")
+        kind = _canonical(kind)
+        if (other := seen.setdefault((kind, block), key)) != key:
+            raise ValueError(f"{other!r} and {key!r} mean the same")
+        named = [s for s in sites if s.kind == kind and block in ("", str(s.block))]
+        if not named:
+            raise ValueError(
+                f"{key!r} names no site of the model, which has {sorted({s.kind for s in sites})} "
+                f"in {1 + max(s.block for s in sites)} blocks"
+            )
+        if not isinstance(data[key], list) or not data[key] or any(bit not in (0, 1) for bit in data[key]):
+            raise ValueError(f"{key!r} must be a list of 0 and 1")
+        columns |= {s.name: data[key] for s in named}
+    return columns
+
+
+def _names_a_block(key: str) -> bool:
+    return "-" in key

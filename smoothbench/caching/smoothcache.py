@@ -1,0 +1,118 @@
+"""SmoothCache (arXiv 2411.10510): reuse a branch wherever its calibrated relative error is small."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from smoothbench.caching.calibration import ErrorCurves
+from smoothbench.caching.policy import Policy, Trajectory
+from smoothbench.caching.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class SmoothCache:
+    """Skip up to `k_max` evaluations where the error at that lag is at most `alpha`.
+
+    `group="kind"` decides for all blocks of a kind at once by their mean error, as published;
+    `group="site"` decides for each site by itself. Raises ValueError for a negative alpha.
+    """
+
+    alpha: float
+    k_max: int = 3
+    group: str = "kind"
+    needs_curves = True
+
+    def __post_init__(self) -> None:
+        if not self.alpha >= 0:
+            raise ValueError(f"alpha must be at least 0 (a relative error), not {self.alpha}")
+        if self.k_max < 1:
+            raise ValueError(f"k_max must be at least 1, not {self.k_max}")
+        if self.group not in ("kind", "site"):
+            raise ValueError(f"group is 'kind' or 'site', not {self.group!r}")
+
+    def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
+        """The greedy scan, section 2.2: longest lag first, first and last evaluation forced after it."""
+        curves = _fitting(curves, trajectory, self.k_max)
+        columns: dict[str, list[bool]] = {}
+        for names, errors in _groups(curves, self.group):
+            columns |= dict.fromkeys(names, scan(errors[:, : self.k_max].tolist(), self.alpha))
+        rows = [[columns[s.name][e] for s in trajectory.sites] for e in range(trajectory.evals)]
+        return Schedule.of(trajectory.sites, rows, self._meta(curves))
+
+    def _meta(self, curves: ErrorCurves) -> dict[str, Any]:
+        parameters = {"alpha": self.alpha, "k_max": self.k_max, "group": self.group}
+        return {"method": "smoothcache", **parameters, "calibration": curves.digest()}
+
+
+def scan(errors: Sequence[Sequence[float]], alpha: float) -> list[bool]:
+    """Which evaluations are computed, from errors[e][lag - 1] at the later evaluation e."""
+    evals, lags = len(errors), len(errors[0])
+    computed = [False] * evals
+    e = 0
+    while e < evals:
+        computed[e] = True
+        reach = (lag for lag in range(lags, 0, -1) if e + lag < evals and errors[e + lag][lag - 1] <= alpha)
+        e += next(reach, 0) + 1
+    computed[0] = computed[-1] = True
+    return computed
+
+
+def alpha_for(curves: ErrorCurves, budget: float, k_max: int = 3, group: str = "kind") -> float:
+    """The smallest alpha whose schedule costs at most `budget`, a share of the denoiser's MACs.
+
+    The schedule changes only where alpha passes a calibrated error, so it is found exactly among
+    these. Raises ValueError where no alpha gets the cost down to the budget.
+    """
+    _fitting(curves, curves.trajectory, k_max)
+    groups = [errors[:, :k_max].flatten() for _, errors in _groups(curves, group)]
+    values = {0.0, *(x for errors in groups for x in errors.tolist() if x == x)}
+    cheapest = 1.0
+    for alpha in sorted(values):
+        plan = SmoothCache(alpha, k_max, group).plan(curves.trajectory, curves)
+        cheapest = min(cheapest, share := curves.trajectory.share(plan))
+        if share <= budget:
+            return alpha
+    raise ValueError(f"no alpha costs at most {budget:.4f} of the MACs with k_max={k_max}: the least is {cheapest:.4f}")
+
+
+@dataclass(frozen=True)
+class SmoothCacheAt:
+    """SmoothCache at another static policy's exact MAC budget (through `alpha_for`)."""
+
+    like: Policy
+    k_max: int = 3
+    group: str = "kind"
+    needs_curves = True
+
+    def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
+        """The schedule of the smallest alpha that costs no more than `like`."""
+        curves = _fitting(curves, trajectory, self.k_max)
+        budget = curves.trajectory.share(self.like.plan(trajectory, curves))
+        alpha = alpha_for(curves, budget, self.k_max, self.group)
+        return SmoothCache(alpha, self.k_max, self.group).plan(trajectory, curves)
+
+
+def _fitting(curves: ErrorCurves | None, trajectory: Trajectory, k_max: int) -> ErrorCurves:
+    if curves is None:
+        raise ValueError("SmoothCache plans on error curves: calibrate(...) first")
+    if curves.trajectory.evals != trajectory.evals:
+        raise ValueError(
+            f"the curves were calibrated at {curves.trajectory.evals} evaluations, not {trajectory.evals}"
+        )
+    names = [[s.name for s in t.sites] for t in (curves.trajectory, trajectory)]
+    if names[0] != names[1]:
+        raise ValueError(f"the curves are of another model: {names[0][0]} ... against {names[1][0]} ...")
+    if curves.k_max < k_max:
+        raise ValueError(f"the curves go to lag {curves.k_max}, but k_max is {k_max}: calibrate with k_max={k_max}")
+    return curves
+
+
+def _groups(curves: ErrorCurves, group: str) -> list[tuple[list[str], Tensor]]:
+    """Names of the sites that decide together, and their errors [e, lag - 1]."""
+    sites = curves.trajectory.sites
+    if group == "site":
+        return [([s.name], errors) for s, errors in zip(sites, curves.whole_batch(), strict=True)]
+    kinds = dict.fromkeys(s.kind for s in sites)
+    return [([s.name for s in sites if s.kind == kind], curves.by_kind(kind)) for kind in kinds]

@@ -1,0 +1,1 @@
+"""Published diffusion transformers and their nano twins."""

@@ -1,0 +1,1 @@
+"""The embedded models: weights, model cards, and the programs that trained them."""

@@ -1,0 +1,136 @@
+"""Points made ready to run: objects built, methods calibrated and planned, identities known."""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from smoothbench.build import build, build_solver
+from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, calibrate, find_sites
+from smoothbench.caching.cost import Macs, site_costs
+from smoothbench.caching.policy import DynamicPolicy
+from smoothbench.caching.predictor import predictor_from
+from smoothbench.errors import UsageError
+from smoothbench.provenance import identity
+from smoothbench.sampling import latents
+from smoothbench.store import Store, write_atomic
+from smoothbench.types import BLOCK, Config, Model, Settings, Solver, Spec
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A spec with its parts; `policy` is None, and `failure` says why, where it could not be planned.
+
+    `same_as` names the earlier point that has the same samples.
+    """
+
+    spec: Spec
+    solver: Solver
+    trajectory: Trajectory
+    policy: Schedule | DynamicPolicy | None
+    sample_id: str
+    point_id: str
+    failure: str | None = None
+    same_as: str | None = None
+
+    @property
+    def uncached(self) -> bool:
+        """Computes everything on purpose."""
+        return isinstance(self.policy, Schedule) and self.policy.meta.get("method") == "none"
+
+    @property
+    def planned_macs(self) -> int:
+        """Cost per sample by the schedule; of a dynamic or failed point, as if everything were computed."""
+        schedule = self.policy if isinstance(self.policy, Schedule) else None
+        full = {site.name: self.trajectory.evals for site in self.trajectory.sites}
+        return self.trajectory.macs(schedule.calls() if schedule else full)
+
+
+class Planner:
+    """Builds and plans the points of an experiment on one loaded model."""
+
+    def __init__(self, settings: Settings, model: Model, store: Store) -> None:
+        self.settings, self.model, self.store = settings, model, store
+        skeleton, call = model.skeleton()
+        self._sites, self._rest = measured_sites(skeleton, call)
+        self._curves: dict[str, ErrorCurves] = {}
+
+    def points(self) -> list[Point]:
+        """All points in order; a point that repeats another's samples says so."""
+        points: list[Point] = []
+        first: dict[str, str] = {}
+        for point in [self.point(spec) for spec in self.settings.specs]:
+            if point.point_id in {earlier.point_id for earlier in points}:
+                continue
+            if point.failure is None:
+                name = first.setdefault(point.sample_id, point.spec.name)
+                point = replace(point, same_as=None if name == point.spec.name else name)
+            points.append(point)
+        return points
+
+    def point(self, spec: Spec) -> Point:
+        """Build and plan one point; UsageError where its configuration can be no method at all."""
+        where = f"points.{spec.name}"
+        solver, policy = build_solver(spec.solver), build(spec.cache, where)
+        try:
+            predictor_from(spec.predictor)
+        except ValueError as error:
+            raise UsageError(f"{where}: {error}") from None
+        trajectory = Trajectory(self._sites, solver.coordinates, self._rest.total, self._rest.linear)
+        calibration, failure = None, None
+        if not isinstance(policy, DynamicPolicy):
+            try:
+                curves = self.curves(solver, spec.solver) if policy.needs_curves else None
+                calibration = curves.digest() if curves else None
+                policy = policy.plan(trajectory, curves)
+            except ValueError as error:
+                policy, failure = None, str(error)
+        return Point(spec, solver, trajectory, policy, *self._ids(spec, policy, calibration), failure)
+
+    def curves(self, solver: Solver, node: Config) -> ErrorCurves:
+        """Error curves for this solver: from the store, or measured now on the calibration's seeds."""
+        asked = {"model": self.model.identity, "solver": node, "calibration": self.settings.calibration}
+        name = identity(asked)
+        if name not in self._curves:
+            path = self.store.folder / "curves" / f"{name}.npz"
+            if not path.exists() or self.settings.force:
+                write_atomic(path, self._calibrated(solver).to_bytes())
+            self._curves[name] = ErrorCurves.load(path)
+        return self._curves[name]
+
+    def _calibrated(self, solver: Solver) -> ErrorCurves:
+        count, block = self.settings.calibration["num_samples"], self.settings.calibration["seed"]
+        seeds = range(block * BLOCK, block * BLOCK + count)
+        log.info("calibrating: %d samples, %d evaluations", count, len(solver.coordinates))
+        return calibrate(
+            self.model.denoiser,
+            lambda: latents(self.model, solver, seeds, lambda e, t: None),
+            k_max=self.settings.calibration["k_max"],
+            samples=count,
+        )
+
+    def _ids(self, spec: Spec, policy: Schedule | DynamicPolicy | None, calibration: str | None) -> tuple[str, str]:
+        seeds = [spec.seeds.start, spec.seeds.stop]
+        asked: dict[str, Any] = {"model": dict(self.model.identity), "solver": spec.solver, "seeds": seeds}
+        # only a reused output has anything to do with the predictor
+        if isinstance(policy, Schedule):
+            decision: Any = rows(policy)
+            predictor = spec.predictor if policy.skipped_share else None
+        else:
+            decision, predictor = [spec.cache, self.settings.batch_size], spec.predictor
+        sample_id = identity({**asked, "decision": decision, "predictor": predictor})
+        method = {"cache": spec.cache, "predictor": spec.predictor, "calibration": calibration}
+        return sample_id, identity({**asked, **method, "sample_id": sample_id})
+
+
+def rows(schedule: Schedule) -> list[str]:
+    """A schedule's bits, a string for each evaluation, `1` = computed."""
+    return ["".join("1" if bit else "0" for bit in row) for row in schedule.computed]
+
+
+def measured_sites(skeleton: nn.Module, call: Any) -> tuple[tuple[Site, ...], Macs]:
+    """The sites of a denoiser with their costs, and the cost of the rest, for one sample."""
+    return site_costs(skeleton, find_sites(skeleton), call, samples=1)

@@ -1,0 +1,56 @@
+"""Where a number comes from: hashes of configurations, and the machine and versions of a run."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "diffusers", "hydra-core", "torchmetrics", "scipy", "numpy", "pillow")
+
+
+def canonical(data: Any) -> str:
+    """JSON with sorted keys: equal data, equal text."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def identity(data: Any) -> str:
+    """The first 12 hexadecimal digits of the sha256 of canonical data."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()[:12]
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Time, commit, versions, device and numerics of this process."""
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": _git(),
+        "versions": {name: metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "device": device_name(device),
+        "kind": device.type,
+        "threads": torch.get_num_threads(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The processor's or the accelerator's own name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _git() -> str:
+    """The commit of the source tree, with `-dirty` where it was changed, or `unknown`."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

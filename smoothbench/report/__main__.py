@@ -1,0 +1,46 @@
+"""`python -m smoothbench.report DIR [--publish DIR]`: tables and pictures again, offline."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from smoothbench.report.frame import load, settings
+from smoothbench.report.publish import publish
+from smoothbench.report.tables import report_table
+from smoothbench.report.text import to_text
+from smoothbench.report.write import write
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the report of a results folder and print its tables; 2 and one line if it cannot be done."""
+    parser = argparse.ArgumentParser(prog="python -m smoothbench.report", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="results folder, with records/ in it")
+    parser.add_argument("--publish", type=Path, metavar="DIR", help="also keep a copy without samples there")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        paths = write(options.folder)
+        if options.publish:
+            paths += publish(options.folder, options.publish)
+        print(_summary(options.folder), *paths, sep="\n")
+    except (OSError, ValueError) as error:
+        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _summary(folder: Path) -> str:
+    text = ""
+    for _, part in settings(load(folder)):
+        first = part.iloc[0]
+        text += f"{first['experiment']}: {first['model']}, N = {first['num_samples']}, seeds {first['seeds']}\n\n"
+        text += to_text(report_table(part)) + "\n"
+        for _, row in part[part["status"] != "done"].iterrows():
+            text += f"{row['status']}: {row['label']}: {row['reason']}\n"
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""Cost against quality: one panel a score, all points with their intervals, the front in front."""
+
+import math
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from smoothbench.report.frame import higher_is_better, require_one_setting, scores
+from smoothbench.report.labels import Label, bar_boxes, draw_labels, marker_boxes
+from smoothbench.report.pareto import front
+from smoothbench.report.style import BASELINE, FAINT, INK, MUTED, STYLE, baseline_family, family_styles
+from smoothbench.report.style import log_ticks, new_figure
+
+PANEL = (3.5, 2.75)  # inches
+FADED = 0.38
+LOG_FROM = 12.0  # scores that span a larger factor than this get a logarithmic axis
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one panel shows: points with a cost and a score, arrays [n] in the order of `rows`."""
+
+    score: str
+    higher: bool
+    rows: pd.DataFrame
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    front: NDArray[np.bool_]
+
+
+def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
+    """Small multiples of every score against `macs` (per sample) or `latency` (a batch), log cost axis.
+
+    Error bars are 95 % intervals; points that another beats are faded; dashed grey is the family of the
+    reference (a star). ValueError if x is unknown, nothing was measured, or points cannot share a picture.
+    """
+    require_one_setting(frame)
+    label = _cost_label(frame, x)
+    panels = [_panel(frame, score, x) for score in scores(frame)]
+    panels = [panel for panel in panels if len(panel.rows)]
+    if not panels:
+        raise ValueError(f"no point has both a score and {x}: measure them first")
+    columns = min(len(panels), 3)
+    lines = math.ceil(len(panels) / columns)
+    spare = lines * columns - len(panels)
+    with matplotlib.rc_context(dict(STYLE)):
+        figure = new_figure(PANEL[0] * columns + 0.2, PANEL[1] * lines + (0.65 if spare else 1.0))
+        figure.set_layout_engine("constrained", h_pad=0.07, w_pad=0.07, hspace=0.03, wspace=0.03)
+        all_axes = figure.subplots(lines, columns, squeeze=False).ravel()
+        for axes, panel in zip(all_axes, panels, strict=False):
+            _draw(axes, panel, frame)
+        for axes in all_axes[len(panels) :]:
+            axes.set_axis_off()
+        figure.suptitle(_title(frame), x=0.012, ha="left", fontsize=10.5, fontweight="bold")
+        figure.supxlabel(label, fontsize=8.5)
+        _legend(figure, all_axes[-1] if spare else None, frame)
+        figure.draw_without_rendering()  # settles the layout: labels need final positions
+        figure.set_layout_engine("none")
+        for axes, panel in zip(all_axes, panels, strict=False):
+            _name_front(axes, panel, frame)
+    return figure
+
+
+def _cost_label(frame: pd.DataFrame, x: str) -> str:
+    if x == "macs":
+        return "MACs per sample (G), log scale: further left is cheaper"
+    if x != "latency" or "latency" not in frame:
+        raise ValueError(f"cannot draw scores against {x}: take macs, or latency where latency.json exists")
+    first = frame.iloc[0]
+    where = f"{first['latency.device']}, {first['latency.kind']}, batch of {first['latency.batch_size']}"
+    return f"latency of a batch (s), median and MAD, log scale: further left is faster  [{where}]"
+
+
+def _title(frame: pd.DataFrame) -> str:
+    solvers = ", ".join(sorted(set(frame["solver"])))
+    first = frame.iloc[0]
+    return f"{first['model']}, {solvers}, N = {first['num_samples']} (seeds {first['seeds']})"
+
+
+def _panel(frame: pd.DataFrame, score: str, x: str) -> Panel:
+    rows = frame[frame[x].notna() & frame[score].notna()].sort_values(x, kind="stable").reset_index(drop=True)
+    higher = higher_is_better(frame, score)
+    cost = rows[x].to_numpy(dtype=np.float64) / (1e9 if x == "macs" else 1.0)
+    y = rows[score].to_numpy(dtype=np.float64)
+    return Panel(score, higher, rows, cost, y, front(cost, y, higher))
+
+
+def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
+    _scale(axes, panel)
+    axes.set_title(panel.score, pad=5)
+    axes.set_ylabel("higher is better \u2191" if panel.higher else "lower is better \u2193", color=MUTED)
+    _draw_reference_band(axes, panel)
+    best = panel.front
+    axes.step(panel.x[best], panel.y[best], where="post", color=INK, alpha=0.13, linewidth=4.5, zorder=1.5)
+    baseline = baseline_family(frame)
+    for family, (colour, marker) in family_styles(frame).items():
+        own = (panel.rows["family"] == family).to_numpy()
+        dashes = "--" if family == baseline else "-"
+        axes.plot(panel.x[own], panel.y[own], dashes, color=colour, alpha=0.4, linewidth=1.0, zorder=2)
+        for chosen, alpha, order in ((own & ~best, FADED, 3.0), (own & best, 1.0, 4.0)):
+            _draw_points(axes, panel, chosen, colour, marker, alpha, order)
+    star = panel.rows["reference"].to_numpy(dtype=bool)
+    axes.plot(panel.x[star], panel.y[star], **_star())
+
+
+def _draw_points(
+    axes: Axes,
+    panel: Panel,
+    chosen: NDArray[np.bool_],
+    colour: str,
+    marker: str,
+    alpha: float,
+    order: float,
+) -> None:
+    rows, y = panel.rows[chosen], panel.y[chosen]
+    low, high = rows[f"{panel.score}.low"].to_numpy(), rows[f"{panel.score}.high"].to_numpy()
+    style = {"fmt": "none", "ecolor": colour, "elinewidth": 0.9, "alpha": alpha, "zorder": order}
+    axes.errorbar(panel.x[chosen], y, yerr=np.abs([y - low, high - y]), xerr=_cost_spread(panel, chosen), **style)
+    size = 26 if marker == "s" else 32
+    axes.scatter(
+        panel.x[chosen], y, s=size, marker=marker, color=colour, alpha=alpha, linewidths=0.6,
+        edgecolors="white", zorder=order + 0.1,
+    )  # fmt: skip
+
+
+def _cost_spread(panel: Panel, chosen: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """MAD of the latency; MACs are counted and have none."""
+    timed = "latency" in panel.rows and np.array_equal(panel.x, panel.rows["latency"].to_numpy())
+    return panel.rows.loc[chosen, "latency.mad"].to_numpy(dtype=np.float64) if timed else None
+
+
+def _draw_reference_band(axes: Axes, panel: Panel) -> None:
+    """The interval of the reference across the panel: inside it nothing was visibly lost."""
+    for _, row in panel.rows[panel.rows["reference"].astype(bool)].iterrows():
+        low, high = row[f"{panel.score}.low"], row[f"{panel.score}.high"]
+        axes.axhspan(low, high, color=FAINT, alpha=0.55, linewidth=0, zorder=0.5)
+
+
+def _scale(axes: Axes, panel: Panel) -> None:
+    axes.set_xscale("log")
+    pad = (panel.x.max() / panel.x.min()) ** 0.07 if len(set(panel.x)) > 1 else 1.5
+    low, high = panel.x.min() / pad, panel.x.max() * pad
+    axes.set_xlim(low, high)
+    log_ticks(axes.xaxis, low, high)
+    if panel.y.min() > 0 and panel.y.max() > LOG_FROM * panel.y.min():
+        pad = (panel.y.max() / panel.y.min()) ** 0.08
+        axes.set_yscale("log")
+        axes.set_ylim(panel.y.min() / pad, panel.y.max() * pad)
+        log_ticks(axes.yaxis, panel.y.min() / pad, panel.y.max() * pad)
+    else:
+        axes.margins(y=0.1)
+
+
+def _legend(figure: Figure, spare: Axes | None, frame: pd.DataFrame) -> None:
+    """One legend for all panels: in the empty cell of the grid if there is one, else below."""
+    baseline = baseline_family(frame)
+    drawn = frame[frame["status.quality"] == "done"]
+    styles = {family: style for family, style in family_styles(frame).items() if family in set(drawn["family"])}
+    handles: list[Line2D | tuple[Line2D, ...]] = [
+        Line2D([], [], color=colour, marker=marker, linestyle="--" if family == baseline else "-",
+               linewidth=1.0, markersize=5.5, markeredgecolor="white", markeredgewidth=0.6)
+        for family, (colour, marker) in styles.items()
+    ]  # fmt: skip
+    names = list(styles)
+    if frame["reference"].any():
+        handles.append(Line2D([], [], **_star()))
+        names.append(f"{frame.loc[frame['reference'].astype(bool), 'label'].iloc[0]} (reference), band: its 95 %")
+    handles.append(Line2D([], [], color=INK, alpha=0.13, linewidth=4.5))
+    names.append("Pareto front")
+    faded = [Line2D([], [], color=BASELINE, marker="o", linestyle="", alpha=FADED, markeredgecolor="white")]
+    handles.append(tuple(faded))
+    names.append("faded: another point is better and cheaper")
+    options = {"handler_map": {tuple: HandlerTuple()}, "labelspacing": 0.75, "handlelength": 2.4}
+    if spare is not None:
+        spare.legend(handles, names, loc="center", fontsize=8.0, **options)
+    else:
+        figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 5), **options)
+
+
+def _star() -> dict[str, object]:
+    return {
+        "linestyle": "", "marker": "*", "markersize": 11, "color": INK, "markeredgecolor": "white",
+        "markeredgewidth": 0.7, "zorder": 5,
+    }  # fmt: skip
+
+
+def _name_front(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
+    """Settings of the points on the front, without the family: its colour says that."""
+    low, high = panel.rows[f"{panel.score}.low"], panel.rows[f"{panel.score}.high"]
+    obstacles = marker_boxes(axes, zip(panel.x, panel.y, strict=True))
+    obstacles += bar_boxes(axes, zip(panel.x, low, high, strict=True))
+    styles = family_styles(frame)
+    chosen = panel.front & ~panel.rows["reference"].to_numpy(dtype=bool)
+    labels = [
+        Label(panel.x[i], panel.y[i], _setting(row["label"], row["family"]), styles[row["family"]][0])
+        for i, row in panel.rows[chosen].iterrows()
+    ]
+    draw_labels(axes, labels, obstacles)
+
+
+def _setting(label: str, family: str) -> str:
+    return label.removeprefix(family).strip(" ,:") or label

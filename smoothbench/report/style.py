@@ -1,0 +1,86 @@
+"""How the pictures look: one style, one colour and marker for each family, ticks of a logarithmic axis."""
+
+import math
+from types import MappingProxyType
+
+import pandas as pd
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+INK, MUTED, FAINT, PAPER = "#1c2430", "#5b6675", "#dfe4ea", "#ffffff"
+BASELINE = "#7a828c"
+# Okabe and Ito (2008), safe for the colour-blind, without its black and its yellow, which vanish here.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # 7 markers against 6 colours: 42 distinct pairs
+DPI = 160
+
+STYLE = MappingProxyType(
+    {
+        "font.family": "DejaVu Sans",
+        "font.size": 8.0,
+        "text.color": INK,
+        "axes.edgecolor": MUTED,
+        "axes.labelcolor": INK,
+        "axes.linewidth": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 8.5,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": FAINT,
+        "grid.linewidth": 0.5,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelsize": 7.5,
+        "ytick.labelsize": 7.5,
+        "xtick.major.width": 0.7,
+        "ytick.major.width": 0.7,
+        "legend.frameon": False,
+        "legend.fontsize": 8.0,
+        "figure.facecolor": PAPER,
+        "savefig.facecolor": PAPER,
+        "svg.hashsalt": "smoothbench",  # the same picture gets the same bytes
+    }
+)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, inches, with its own canvas; no state is shared with pyplot."""
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def baseline_family(frame: pd.DataFrame) -> str | None:
+    """Family of the reference: the points without a cache."""
+    families = frame.loc[frame["reference"].astype(bool), "family"]
+    return str(families.iloc[0]) if len(families) else None
+
+
+def family_styles(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each family in order of appearance; the reference's own family is grey."""
+    baseline = baseline_family(frame)
+    families = list(dict.fromkeys(frame["family"]))
+    others = [family for family in families if family != baseline]
+    styles = {
+        family: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, family in enumerate(others)
+    }
+    return {family: styles.get(family, (BASELINE, "o")) for family in families}
+
+
+def log_ticks(axis: Axis, low: float, high: float, most: int = 6) -> None:
+    """Round numbers as the ticks of a logarithmic axis, also where it spans less than a decade."""
+    ticks: list[float] = []
+    for digits in ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 4, 6), (1, 2, 5), (1, 3), (1,)):
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [digit * 10.0**decade for decade in decades for digit in digits]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) <= most:
+            break
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.6g}"))

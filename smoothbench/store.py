@@ -1,0 +1,94 @@
+"""The results folder of an experiment: atomic files, records by point, a lock."""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smoothbench.errors import UsageError
+
+SCHEMA = 1
+
+
+def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
+    """The whole file or nothing: temporary file, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Readable JSON, atomically; the same data gives the same bytes."""
+    write_atomic(path, (json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any | None:
+    """The data, or None where the file is missing or no JSON."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+class Store:
+    """Everything of one experiment, under `results_dir/runs/<experiment>`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def check(self) -> None:
+        """Raise UsageError, before anything else starts, where nothing can be written."""
+        try:
+            write_atomic(self.folder / ".writable", b"")
+            (self.folder / ".writable").unlink()
+        except OSError as error:
+            raise UsageError(f"cannot write to {self.folder} ({error.strerror}): choose another results_dir=...") from None
+
+    def record_path(self, name: str, point_id: str) -> Path:
+        """Where the record of a point lies."""
+        slug = re.sub(r"[^A-Za-z0-9.=_-]+", "-", name)[:60]
+        return self.folder / "records" / f"{slug}-{point_id}.json"
+
+    def record(self, name: str, point_id: str) -> dict[str, Any] | None:
+        """The point's record, or None where there is none that this version can read."""
+        data = read_json(self.record_path(name, point_id))
+        return data if isinstance(data, dict) and data.get("schema") == SCHEMA else None
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Replace a point's record."""
+        write_json(self.record_path(record["name"], record["point_id"]), {"schema": SCHEMA, **record})
+
+    def scores_path(self, point_id: str) -> Path:
+        """Where the per-sample influence values of a point's scores lie."""
+        return self.folder / "scores" / f"{point_id}.npz"
+
+    def read_scores(self, point_id: str) -> dict[str, np.ndarray] | None:
+        """The arrays of a point's scores, or None where they are missing or damaged."""
+        try:
+            with np.load(self.scores_path(point_id), allow_pickle=False) as data:
+                return dict(data)
+        except (OSError, ValueError, EOFError):
+            return None
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """One process at a time; freed by the system when a process dies."""
+        path = self.folder / f".{name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield

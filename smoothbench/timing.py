@@ -1,0 +1,92 @@
+"""The latency stage of an experiment: all points interleaved, under a lock, measured whole."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from metrics.latency import interleaved, median_mad, peak_resident_bytes
+from smoothbench.generate import bare_batch, cached_batch
+from smoothbench.points import Point
+from smoothbench.provenance import device_name, provenance
+from smoothbench.store import SCHEMA, Store, read_json, write_json
+from smoothbench.types import BLOCK, Config, Model
+
+log = logging.getLogger(__name__)
+
+
+def measure_latency(points: Sequence[Point], model: Model, asked: Config, store: Store, force: bool) -> None:
+    """Write `latency.json`, unless it holds these very points, settings and device already."""
+    with store.lock("latency"):
+        head = {
+            "schema": SCHEMA,
+            "kind": model.device.type,
+            "device": device_name(model.device),
+            "threads": torch.get_num_threads(),
+            **{key: asked[key] for key in ("rounds", "warmup", "batch_size")},
+        }
+        if not force and _covers(read_json(store.folder / "latency.json"), head, points):
+            log.info("latency: measured before")
+            return
+        measured = _measure(points, model, asked)
+        named = {p.point_id: {"name": p.spec.name, **measured[p.sample_id]} for p in points}
+        write_json(store.folder / "latency.json", {**head, "points": named, "provenance": provenance(model.device)})
+
+
+def _covers(old: Any, head: Config, points: Sequence[Point]) -> bool:
+    if not isinstance(old, dict) or any(old.get(key) != value for key, value in head.items()):
+        return False
+    return set(old.get("points", {})) == {point.point_id for point in points}
+
+
+def _measure(points: Sequence[Point], model: Model, asked: Config) -> dict[str, Config]:
+    """Of each set of samples: seconds of a whole trajectory, of decoding, and memory."""
+    seeds = range(BLOCK - asked["batch_size"], BLOCK)
+    distinct = {point.sample_id: point for point in points}
+    total = len(distinct) * (asked["rounds"] + asked["warmup"])
+    bar = tqdm(total=total, desc="latency", unit="run", leave=False)
+    runs = {sample_id: _ticking(_trajectory(point, model, seeds), bar) for sample_id, point in distinct.items()}
+    wait = torch.cuda.synchronize if model.device.type == "cuda" else None
+    seconds = interleaved(runs, asked["rounds"], asked["warmup"], wait)
+    bar.close()
+    latent = torch.zeros(len(seeds), *model.sample_shape, device=model.device)
+    decode = interleaved({"decode": lambda: model.decode(latent)}, asked["rounds"], asked["warmup"], wait)
+    return {
+        sample_id: {
+            "seconds": values,
+            **dict(zip(("median", "mad"), median_mad(values), strict=True)),
+            "decode_median": median_mad(decode["decode"])[0],
+            **_memory(distinct[sample_id], model, seeds),
+        }
+        for sample_id, values in seconds.items()
+    }
+
+
+def _trajectory(point: Point, model: Model, seeds: Sequence[int]) -> Callable[[], object]:
+    """A whole run; the uncached one on the untouched model."""
+    if point.uncached:
+        return lambda: bare_batch(point, model, seeds)
+    return lambda: cached_batch(point, model, seeds, _nothing)
+
+
+def _ticking(run: Callable[[], object], bar: Any) -> Callable[[], object]:
+    def ticking() -> None:
+        run()
+        bar.update()
+
+    return ticking
+
+
+def _memory(point: Point, model: Model, seeds: Sequence[int]) -> Config:
+    """Peak memory of a run (the whole process on a CPU), and the bytes that the cache held."""
+    if model.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(model.device)
+    with peak_resident_bytes() as resident:
+        _, run = cached_batch(point, model, seeds, _nothing)
+    on_device = torch.cuda.max_memory_allocated(model.device) if model.device.type == "cuda" else None
+    return {"peak_bytes": on_device or resident.bytes, "cache_bytes": 0 if point.uncached else run.cache_bytes}
+
+
+def _nothing() -> None: ...

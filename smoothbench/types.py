@@ -1,0 +1,103 @@
+"""The nouns of the harness as protocols and records; see also `smoothbench.caching`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+Predict = Callable[[int, Tensor, float], Tensor]  # (evaluation, x, timestep) -> the model's guided prediction
+Noise = Callable[[], Tensor]  # fresh noise of the shape of x, from each sample's own generator
+Config = dict[str, Any]  # a resolved configuration node
+
+BLOCK = 10**6  # seeds in a seed block
+
+
+class Media(Protocol):
+    """How one sample becomes a file, without loss."""
+
+    suffix: str
+
+    def encode(self, sample: Tensor) -> bytes: ...
+
+    def decode(self, data: bytes) -> Tensor: ...
+
+
+class Model(Protocol):
+    """A published model or its nano twin.
+
+    `identity` holds what decides its samples beside solver and schedule: weights' sha256, dtype,
+    guidance, numerics.
+    """
+
+    name: str
+    identity: Mapping[str, Any]
+    denoiser: nn.Module
+    device: torch.device
+    media: Media
+    sample_shape: tuple[int, ...]
+
+    def conditions(self, seeds: Sequence[int]) -> Tensor:
+        """What each sample is asked to be."""
+        ...
+
+    def predict(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+        """The guided prediction at timestep t, in one forward of the denoiser."""
+        ...
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Finished samples on the CPU, as `media` writes them."""
+        ...
+
+    def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
+        """The denoiser on the meta device, and a call of it on one sample: for counting."""
+        ...
+
+
+class Solver(Protocol):
+    """A sampler; `coordinates` are the timesteps of its evaluations, the noisiest first."""
+
+    @property
+    def coordinates(self) -> tuple[float, ...]: ...
+
+    def integrate(self, x: Tensor, predict: Predict, noise: Noise) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One point of an experiment as asked for: the configuration of its parts, resolved."""
+
+    name: str
+    order: int
+    label: str
+    family: str
+    solver: Config
+    cache: Config
+    predictor: str
+    num_samples: int
+    seed: int
+    reference: bool = False
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of its samples: sample i of block b has seed b * 10^6 + i."""
+        return range(self.seed * BLOCK, self.seed * BLOCK + self.num_samples)
+
+
+@dataclass
+class Settings:
+    """What an experiment's points share."""
+
+    experiment: str
+    stage: str
+    model: Config
+    metrics: Config
+    batch_size: int
+    device: str
+    results_dir: str
+    calibration: Config
+    latency: Config
+    specs: list[Spec] = field(default_factory=list)
+    force: bool = False
+    out: str | None = None

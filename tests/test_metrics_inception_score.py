@@ -1,0 +1,88 @@
+"""Inception Score at its two ends, and its influence against the jackknife."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from metrics.inception_score import InceptionScore
+from metrics.score import Score
+
+K = 10
+
+
+def score(*batches: Tensor) -> Score:
+    metric = InceptionScore()
+    for batch in batches:
+        metric.update(batch)
+    return metric.compute()
+
+
+def random_logits(count: int, seed: int = 0) -> Tensor:
+    return 2.0 * torch.randn(count, K, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_uniform_logits_give_one() -> None:
+    result = score(torch.full((50, K), 3.0))
+    assert result.value == pytest.approx(1.0, rel=1e-12)
+    assert np.abs(result.influence).max() < 1e-12
+
+
+@pytest.mark.parametrize("height", [100.0, 1e5])
+def test_perfect_classes_give_their_number(height: float) -> None:
+    assert score(height * torch.eye(K).repeat(4, 1)).value == pytest.approx(K, rel=1e-9)
+
+
+def test_one_sharp_class_gives_one() -> None:
+    # the other classes underflow to probability 0 everywhere
+    assert score(1e4 * torch.eye(K)[torch.zeros(20, dtype=torch.int64)]).value == pytest.approx(
+        1.0, rel=1e-12
+    )
+
+
+def test_equals_the_definition() -> None:
+    logits = random_logits(80)
+    p = torch.softmax(logits, dim=1).numpy()
+    expected = np.exp((p * np.log(p / p.mean(axis=0))).sum(axis=1).mean())
+    assert score(logits).value == pytest.approx(expected, rel=1e-12)
+
+
+def test_influence_is_the_jackknife() -> None:
+    count = 400
+    logits = random_logits(count)
+    result = score(logits)
+    rest = [score(logits[torch.arange(count) != i]).value for i in range(count)]
+    jackknife = (count - 1) * (np.mean(rest) - np.array(rest))
+    # they differ by the second order, 1 / N of the size
+    np.testing.assert_allclose(result.influence, jackknife, atol=0.02 * jackknife.std())
+    assert abs(result.influence.mean()) < 1e-12
+
+
+def test_standard_error_is_the_spread_over_repeats() -> None:
+    results = [score(random_logits(300, seed)) for seed in range(1, 201)]
+    spread = np.std([result.value for result in results], ddof=1)
+    assert np.mean([result.se for result in results]) == pytest.approx(spread, rel=0.15)
+
+
+def test_batches_and_order_do_not_matter() -> None:
+    logits = random_logits(60)
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
+    whole, pieces, shuffled = score(logits), score(*logits.split(7)), score(logits[order])
+    assert pieces.value == pytest.approx(whole.value, rel=1e-12)
+    assert shuffled.value == pytest.approx(whole.value, rel=1e-12)
+    np.testing.assert_allclose(shuffled.influence, whole.influence[order], atol=1e-12)
+
+
+def test_refuses_bad_input() -> None:
+    metric = InceptionScore()
+    with pytest.raises(ValueError, match=r"logits must be \[B, d\]"):
+        metric.update(torch.zeros(4))
+    with pytest.raises(ValueError, match="1 of 2 rows of logits"):
+        metric.update(torch.tensor([[0.0, 1.0], [0.0, float("inf")]]))
+    with pytest.raises(ValueError, match="has 0"):
+        metric.compute()
+    metric.update(torch.zeros(1, K))
+    with pytest.raises(ValueError, match="has 1"):
+        metric.compute()
+    with pytest.raises(ValueError, match="logits of 5 classes after 10"):
+        metric.update(torch.zeros(1, 5))

@@ -1,0 +1,200 @@
+"""Moments: any split gives the same numbers, and bad files are refused in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from metrics.moments import Moments
+
+
+def features(count: int = 300, width: int = 6, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(width, width, generator=generator, dtype=torch.float64)
+    return torch.randn(count, width, generator=generator, dtype=torch.float64) @ mixing + 5.0
+
+
+def streamed(*batches: Tensor) -> Moments:
+    moments = Moments()
+    for batch in batches:
+        moments.update(batch)
+    return moments
+
+
+def assert_same(a: Moments, b: Moments) -> None:
+    assert a.count == b.count
+    np.testing.assert_allclose(a.mean, b.mean, rtol=1e-12)
+    np.testing.assert_allclose(
+        a.covariance, b.covariance, rtol=1e-12, atol=1e-12 * np.abs(b.covariance).max()
+    )
+
+
+def test_equal_numpy_with_n_minus_1() -> None:
+    rows = features()
+    moments = streamed(rows)
+    np.testing.assert_allclose(moments.mean, rows.numpy().mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(moments.covariance, np.cov(rows.numpy(), rowvar=False), rtol=1e-11)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 300, [299, 1], [7, 100, 193], [150, 150]])
+def test_any_split_is_the_same(sizes: list[int]) -> None:
+    rows = features()
+    assert_same(streamed(*rows.split(sizes)), streamed(rows))
+
+
+def test_merge_is_the_same_as_streaming() -> None:
+    rows = features()
+    left, right, empty = streamed(rows[:90]), streamed(*rows[90:].split(40)), Moments()
+    left.merge(right)
+    left.merge(empty)
+    empty.merge(left)
+    assert_same(left, streamed(rows))
+    assert_same(empty, streamed(rows))
+    assert right.count == 210
+
+
+def test_a_far_mean_keeps_its_digits() -> None:
+    rows = features() + 1e8
+    expected = np.cov((rows - 1e8).numpy(), rowvar=False)
+    np.testing.assert_allclose(streamed(*rows.split(10)).covariance, expected, rtol=1e-6)
+
+
+def test_float32_is_accumulated_in_float64() -> None:
+    rows = features().float()
+    assert_same(streamed(*rows.split(9)), streamed(rows.double()))
+
+
+def test_order_does_not_matter() -> None:
+    rows = features()
+    assert_same(
+        streamed(rows[torch.randperm(300, generator=torch.Generator().manual_seed(1))]), streamed(rows)
+    )
+
+
+def test_the_caller_may_reuse_its_buffer_and_the_result() -> None:
+    rows = features()
+    moments = streamed(rows)
+    before = moments.mean.copy()
+    rows.zero_()
+    moments.mean[:] = 0.0
+    np.testing.assert_array_equal(moments.mean, before)
+
+
+def test_counts_the_rows_that_are_not_finite() -> None:
+    rows = features(10)
+    rows[2, 0] = float("nan")
+    rows[7] = float("inf")
+    moments = Moments()
+    with pytest.raises(ValueError, match="2 of 10 rows of features hold NaN or Inf"):
+        moments.update(rows)
+    assert moments.count == 0
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (0, 6), (6, 0)])
+def test_refuses_another_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"features must be \[B, d\]"):
+        Moments().update(torch.zeros(shape))
+
+
+def test_refuses_another_width() -> None:
+    with pytest.raises(ValueError, match="width 5 after 300 samples of width 6"):
+        streamed(features()).update(features(width=5))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_needs_two_samples(count: int) -> None:
+    moments = streamed(*features(count).split(1)) if count else Moments()
+    with pytest.raises(ValueError, match=f"at least 2 samples, have {count}"):
+        _ = moments.covariance
+    with pytest.raises(ValueError, match=f"at least 2 samples, have {count}"):
+        _ = moments.mean
+
+
+def statistics(**changes: Any) -> dict[str, Any]:
+    moments = streamed(features())
+    return {"mu": moments.mean, "sigma": moments.covariance, "n": moments.count, **changes}
+
+
+def test_from_npz_reads_back(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **statistics())
+    loaded = Moments.from_npz(tmp_path / "a.npz")
+    assert_same(loaded, streamed(features()))
+    loaded.update(features(50, seed=2))
+    mixed = streamed(features(), features(50, seed=2))
+    assert_same(loaded, mixed)
+
+
+@pytest.mark.parametrize("key", ["mu", "sigma", "n"])
+def test_from_npz_names_the_missing_key(tmp_path: Path, key: str) -> None:
+    arrays = statistics()
+    del arrays[key]
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(ValueError, match=f"lack {key}: "):
+        Moments.from_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mu": np.zeros((1, 6))}, r"mu \[1, 6\]"),
+        ({"mu": np.zeros(5)}, r"mu \[5\], sigma \[6, 6\]"),
+        ({"sigma": np.zeros((6, 5))}, r"sigma \[6, 5\]"),
+        ({"n": np.array([3, 4])}, r"n \[2\]"),
+        ({"mu": np.full(6, np.nan)}, "NaN or Inf"),
+        ({"sigma": np.full((6, 6), np.inf)}, "NaN or Inf"),
+        ({"sigma": np.triu(np.ones((6, 6)))}, "not symmetric"),
+        ({"n": 1}, "n=1.0 samples"),
+        ({"n": 10.5}, "n=10.5 samples"),
+        ({"n": np.nan}, "n=nan samples"),
+        ({"mu": np.array(["a"] * 6)}, "damaged, pickled or not of numbers"),
+    ],
+)
+def test_from_npz_refuses_bad_content(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    np.savez(tmp_path / "a.npz", **statistics(**changes))
+    with pytest.raises(ValueError, match=message):
+        Moments.from_npz(tmp_path / "a.npz")
+
+
+class Touches:
+    """Unpickling it makes a file, as a hostile pickle would do worse."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_from_npz_never_unpickles(tmp_path: Path) -> None:
+    payload = np.array([Touches(tmp_path / "touched")], dtype=object)
+    np.savez(tmp_path / "object.npz", **statistics(mu=payload))
+    payload.dump(tmp_path / "plain.npz")
+    with pytest.raises(ValueError, match="pickled"):
+        Moments.from_npz(tmp_path / "object.npz")
+    with pytest.raises(ValueError, match="is not an npz file without pickles"):
+        Moments.from_npz(tmp_path / "plain.npz")
+    assert not (tmp_path / "touched").exists()
+
+
+def test_from_npz_refuses_other_files(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no reference statistics at .*none\.npz"):
+        Moments.from_npz(tmp_path / "none.npz")
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    with pytest.raises(ValueError, match="single array"):
+        Moments.from_npz(tmp_path / "a.npy")
+    (tmp_path / "empty.npz").touch()
+    with pytest.raises(ValueError, match="not an npz file"):
+        Moments.from_npz(tmp_path / "empty.npz")
+    np.savez(tmp_path / "cut.npz", **statistics())
+    whole = (tmp_path / "cut.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="not an npz file"):
+        Moments.from_npz(tmp_path / "cut.npz")
+    damaged = bytearray(whole)
+    damaged[200] ^= 0xFF
+    (tmp_path / "damaged.npz").write_bytes(bytes(damaged))
+    with pytest.raises(ValueError, match=r"damaged\.npz"):
+        Moments.from_npz(tmp_path / "damaged.npz")
