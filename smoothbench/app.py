@@ -5,7 +5,6 @@ import os
 import sys
 
 import hydra
-from hydra.core.config_store import ConfigStore  # noqa: F401  (makes Hydra's own errors importable early)
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -30,12 +29,8 @@ def task(cfg: DictConfig) -> None:
     try:
         experiment.run()
     finally:
-        report(write, experiment)
-
-
-def report(write, experiment) -> None:  # type: ignore[no-untyped-def]
-    for path in write(experiment.store.folder):
-        log.info("wrote %s", path)
+        for path in write(experiment.store.folder):
+            log.info("wrote %s", path)
 
 
 def main() -> None:

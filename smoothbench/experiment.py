@@ -71,7 +71,11 @@ class Experiment:
             record["scores"].get(score, {}).get("config_hash") == self.scorer.config_hash(name)
             for score, name in scores.items()
         )
-        return record["status"]["quality"] == "done" and current and self.store.scores_path(point.point_id).exists()
+        return (
+            record["status"]["quality"] == "done"
+            and current
+            and self.store.scores_path(point.point_id).exists()
+        )
 
     def _attempt(self, point: Point, bar: Any) -> bool:
         """Run one point to its record; whatever it raises becomes the record's reason."""
@@ -86,9 +90,14 @@ class Experiment:
             reason = " ".join(f"{error}".split()) or type(error).__name__
             log.error("%s failed: %s", point.spec.name, reason)
             log.debug("", exc_info=True)
-            record |= {"status": {"quality": "failed", "cost": "failed"}, "reason": reason, "scores": {}, "cost": None}
+            record |= {
+                "status": {"quality": "failed", "cost": "failed"},
+                "reason": reason,
+                "scores": {},
+                "cost": None,
+            }
         self.store.write_record(record | {"provenance": provenance(self.device)})
-        return record["reason"] is None or self.settings.stage == "cost" and point.failure is None
+        return record["status"]["cost"] != "failed"
 
     def _sample_and_score(self, point: Point, record: dict[str, Any], tick: Callable[[], object]) -> None:
         samples = self._samples(point)
@@ -116,7 +125,9 @@ class Experiment:
 
     def _bar(self, todo: list[Point]) -> Any:
         missing = {p.sample_id: self._evaluations(p) for p in todo}
-        return tqdm(total=sum(missing.values()), unit="eval", disable=None if missing else True, smoothing=0.05)
+        return tqdm(
+            total=sum(missing.values()), unit="eval", disable=None if missing else True, smoothing=0.05
+        )
 
     def _evaluations(self, point: Point) -> int:
         if point.failure is not None or self.settings.stage == "cost":
@@ -133,7 +144,9 @@ class Experiment:
         need = sum(math.prod(self.model.sample_shape) * 2 * p.spec.num_samples for p in distinct.values())
         free = shutil.disk_usage(self.store.folder).free
         if need > free:
-            raise UsageError(f"{self.store.folder} has {free / 1e9:.1f} GB free, but the samples need {need / 1e9:.1f}")
+            raise UsageError(
+                f"{self.store.folder} has {free / 1e9:.1f} GB free, but the samples need {need / 1e9:.1f}"
+            )
         end = datetime.now() + timedelta(seconds=self._seconds(list(distinct.values())))
         log.info(
             "%s: %d points, %d done, %d to run (%d sets of samples), about %.0f MB on disk, expected end %s",
@@ -161,7 +174,9 @@ def save_plan(settings: Settings) -> Path:
     """stage=calibrate: write the error curves (*.npz), or the schedule of the asked policy (*.json)."""
     target = Path(settings.out or "")
     if target.suffix not in (".npz", ".json"):
-        raise UsageError(f"stage=calibrate needs out=FILE.npz (error curves) or out=FILE.json (schedule), not {target}")
+        raise UsageError(
+            f"stage=calibrate needs out=FILE.npz (error curves) or out=FILE.json (schedule), not {target}"
+        )
     device = device_of(settings.device)
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
     store.check()
@@ -172,5 +187,7 @@ def save_plan(settings: Settings) -> Path:
     elif isinstance(point.policy, Schedule):
         point.policy.save(target)
     else:
-        raise UsageError(point.failure or f"{point.spec.label} decides at run time: it has no schedule to save")
+        raise UsageError(
+            point.failure or f"{point.spec.label} decides at run time: it has no schedule to save"
+        )
     return target

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from smoothbench.caching import Run, Schedule, cached
 from smoothbench.points import Point
-from smoothbench.sampling import latents
 from smoothbench.samples import Samples
+from smoothbench.sampling import latents
 from smoothbench.types import Model
 
 Tick = Callable[[], object]  # told after each evaluation has been announced
@@ -50,5 +50,7 @@ def realised_macs(point: Point, run: Run) -> int:
     """Cost per sample from executed forwards, asserted equal to a static point's plan."""
     macs = point.trajectory.macs(run.calls)
     if isinstance(point.policy, Schedule) and macs != point.planned_macs:
-        raise RuntimeError(f"executed forwards cost {macs} MACs a sample, but the schedule {point.planned_macs}")
+        raise RuntimeError(
+            f"executed forwards cost {macs} MACs a sample, but the schedule {point.planned_macs}"
+        )
     return macs

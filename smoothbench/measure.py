@@ -37,7 +37,9 @@ class Scorer:
 
     def names(self, count: int, reference: bool) -> dict[str, str]:
         """Of each score the name, with the sample count in it, and the metric it belongs to."""
-        return {f"{n}@{count}": n for n in self.nodes if not (reference and "baseline" in self._metric(n).inputs)}
+        return {
+            f"{n}@{count}": n for n in self.nodes if not (reference and "baseline" in self._metric(n).inputs)
+        }
 
     def config_hash(self, name: str) -> str:
         """Identity of the metric's configuration and of its encoder's weights."""

@@ -21,7 +21,10 @@ def settings(cfg: DictConfig) -> Settings:
     """
     _check(cfg)
     plain = _plain(cfg, ("model", "metrics", "calibration", "latency"))
-    shared = {key: cfg[key] for key in ("experiment", "stage", "batch_size", "device", "results_dir", "force", "out")}
+    shared = {
+        key: cfg[key]
+        for key in ("experiment", "stage", "batch_size", "device", "results_dir", "force", "out")
+    }
     return Settings(**plain, **shared, specs=_specs(cfg))
 
 
@@ -97,7 +100,7 @@ def _spec(
         raise UsageError(f"points.{name}: {_one_line(error)}") from error
     cache = resolved["cache"]
     return Spec(
-        name=name if not (name == "point") else cache["label"],
+        name=cache["label"] if name == "point" else name,
         order=order,
         label=cache.pop("label"),
         family=cache.pop("family"),

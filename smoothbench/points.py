@@ -112,7 +112,9 @@ class Planner:
             samples=count,
         )
 
-    def _ids(self, spec: Spec, policy: Schedule | DynamicPolicy | None, calibration: str | None) -> tuple[str, str]:
+    def _ids(
+        self, spec: Spec, policy: Schedule | DynamicPolicy | None, calibration: str | None
+    ) -> tuple[str, str]:
         seeds = [spec.seeds.start, spec.seeds.stop]
         asked: dict[str, Any] = {"model": dict(self.model.identity), "solver": spec.solver, "seeds": seeds}
         # only a reused output has anything to do with the predictor

@@ -13,9 +13,8 @@ from smoothbench.samples import Samples
 from smoothbench.store import Store, write_atomic
 from smoothbench.types import Model, Settings
 
-COST_COLUMNS = (
-    "name,steps,tmacs_reported,tmacs_paper_convention,paper_scope,paper_rows,macs_linear,macs".split(",")
-)
+PAPER_COLUMNS = ("tmacs_reported", "tmacs_paper_convention", "paper_scope", "paper_rows")
+COST_COLUMNS = ("name", "steps", *PAPER_COLUMNS, "macs_linear", "macs")
 
 
 def new_record(settings: Settings, model: Model, point: Point, reference: Point) -> dict[str, Any]:
@@ -38,12 +37,20 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "reason": f"stage={settings.stage}" if settings.stage == "cost" else None,
         "degenerate": bool(schedule and not schedule.skipped_share and not point.uncached),
         "model": dict(model.identity),
-        "solver": {"name": settings.model["name"], **spec.solver, "steps": point.trajectory.evals},
+        "solver": {
+            "name": spec.solver["_target_"].rpartition(".")[2].lower(),
+            "steps": point.trajectory.evals,
+        },
         "predictor": spec.predictor,
         "schedule": _schedule(schedule),
         "cost": _cost(point, reference) if point.failure is None else None,
         "scores": {},
-        "config": {"model": settings.model, "cache": spec.cache, "solver": spec.solver, "metrics": settings.metrics},
+        "config": {
+            "model": settings.model,
+            "cache": spec.cache,
+            "solver": spec.solver,
+            "metrics": settings.metrics,
+        },
     }
 
 
@@ -78,7 +85,8 @@ def save_scores(store: Store, point_id: str, samples: Samples, scores: dict[str,
     """The influence of each sample on each score, by which points are compared in pairs."""
     buffer = io.BytesIO()
     seeds = np.array([seed for batch in samples.batches() for seed in batch])
-    np.savez(buffer, seeds=seeds, **{name: score.influence for name, score in scores.items()})
+    arrays: dict[str, Any] = {name: score.influence for name, score in scores.items()}
+    np.savez(buffer, seeds=seeds, **arrays)
     write_atomic(store.scores_path(point_id), buffer.getvalue())
 
 

@@ -21,12 +21,14 @@ class Samples:
     sha256 that the manifest tells; anything else is generated again.
     """
 
-    def __init__(self, folder: Path, sample_id: str, seeds: Sequence[int], batch_size: int, media: Media) -> None:
+    def __init__(
+        self, folder: Path, sample_id: str, seeds: Sequence[int], batch_size: int, media: Media
+    ) -> None:
         self.folder, self.media = folder / sample_id, media
         self.seeds, self.batch_size = seeds, batch_size
-        manifest = read_json(self.folder / "manifest.json")
-        fresh = {"schema": SCHEMA, "sample_id": sample_id, "files": {}, "macs": {}}
-        self.manifest: dict[str, Any] = manifest if _valid(manifest, sample_id) else fresh
+        manifest: Any = read_json(self.folder / "manifest.json")
+        fresh: dict[str, Any] = {"schema": SCHEMA, "sample_id": sample_id, "files": {}, "macs": {}}
+        self.manifest = dict(manifest) if _valid(manifest, sample_id) else fresh
 
     def batches(self) -> list[Sequence[int]]:
         """The seeds of all batches, in order: always the same partition."""
@@ -52,7 +54,9 @@ class Samples:
 
     def macs(self) -> float:
         """Cost per sample, from executed forwards, averaged over the samples."""
-        return sum(self.manifest["macs"][_key(batch)] * len(batch) for batch in self.batches()) / len(self.seeds)
+        return sum(self.manifest["macs"][_key(batch)] * len(batch) for batch in self.batches()) / len(
+            self.seeds
+        )
 
     def copy_previews(self, folder: Path) -> None:
         """Keep the first few samples beside the records."""
@@ -79,4 +83,6 @@ def _key(batch: Sequence[int]) -> str:
 def _valid(manifest: Any, sample_id: str) -> bool:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         return False
-    return manifest.get("sample_id") == sample_id and all(isinstance(manifest.get(k), dict) for k in ("files", "macs"))
+    return manifest.get("sample_id") == sample_id and all(
+        isinstance(manifest.get(k), dict) for k in ("files", "macs")
+    )

@@ -56,7 +56,9 @@ class Store:
             write_atomic(self.folder / ".writable", b"")
             (self.folder / ".writable").unlink()
         except OSError as error:
-            raise UsageError(f"cannot write to {self.folder} ({error.strerror}): choose another results_dir=...") from None
+            raise UsageError(
+                f"cannot write to {self.folder} ({error.strerror}): choose another results_dir=..."
+            ) from None
 
     def record_path(self, name: str, point_id: str) -> Path:
         """Where the record of a point lies."""

@@ -32,7 +32,9 @@ def measure_latency(points: Sequence[Point], model: Model, asked: Config, store:
             return
         measured = _measure(points, model, asked)
         named = {p.point_id: {"name": p.spec.name, **measured[p.sample_id]} for p in points}
-        write_json(store.folder / "latency.json", {**head, "points": named, "provenance": provenance(model.device)})
+        write_json(
+            store.folder / "latency.json", {**head, "points": named, "provenance": provenance(model.device)}
+        )
 
 
 def _covers(old: Any, head: Config, points: Sequence[Point]) -> bool:
@@ -47,7 +49,9 @@ def _measure(points: Sequence[Point], model: Model, asked: Config) -> dict[str, 
     distinct = {point.sample_id: point for point in points}
     total = len(distinct) * (asked["rounds"] + asked["warmup"])
     bar = tqdm(total=total, desc="latency", unit="run", leave=False)
-    runs = {sample_id: _ticking(_trajectory(point, model, seeds), bar) for sample_id, point in distinct.items()}
+    runs = {
+        sample_id: _ticking(_trajectory(point, model, seeds), bar) for sample_id, point in distinct.items()
+    }
     wait = torch.cuda.synchronize if model.device.type == "cuda" else None
     seconds = interleaved(runs, asked["rounds"], asked["warmup"], wait)
     bar.close()
@@ -86,7 +90,10 @@ def _memory(point: Point, model: Model, seeds: Sequence[int]) -> Config:
     with peak_resident_bytes() as resident:
         _, run = cached_batch(point, model, seeds, _nothing)
     on_device = torch.cuda.max_memory_allocated(model.device) if model.device.type == "cuda" else None
-    return {"peak_bytes": on_device or resident.bytes, "cache_bytes": 0 if point.uncached else run.cache_bytes}
+    return {
+        "peak_bytes": on_device or resident.bytes,
+        "cache_bytes": 0 if point.uncached else run.cache_bytes,
+    }
 
 
 def _nothing() -> None: ...

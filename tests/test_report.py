@@ -1,18 +1,19 @@
-"""The report on a synthetic results folder: 22 points in five families, tiny previews, latency."""
+"""The report: the same bytes twice, nothing hidden, nothing mixed, and the published copy says the same."""
 
-import hashlib
 import json
+import logging
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
+from report_folder import build, plans, record, save
 
+import smoothbench.report
 from smoothbench.report import load, write
 from smoothbench.report.__main__ import main
 from smoothbench.report.frame import scores, settings
@@ -21,120 +22,11 @@ from smoothbench.report.plots import pareto
 from smoothbench.report.publish import publish
 from smoothbench.report.rasters import schedules
 from smoothbench.report.sheets import contact_sheet
-from smoothbench.report.tables import ranks, report_table
+from smoothbench.report.tables import BETTER, DAGGER, WORSE, ranks, report_table
 from smoothbench.report.text import to_markdown, to_text
 
-KINDS = ["self_attn", "ff"] * 6
-SITES = [f"blocks.{i // 2}.{kind}" for i, kind in enumerate(KINDS)]
-
-
-def every(interval: int, evals: int = 50) -> list[str]:
-    return [("1" if e % interval == 0 else "0") * len(SITES) for e in range(evals)]
-
-
-def drifting(alpha: float) -> list[str]:
-    """A schedule that differs between kinds and gets sparser in the middle, as calibrated ones do."""
-    gaps = 1 + alpha * 12 * np.sin(np.linspace(0, np.pi, 50))
-    attn, ff = np.floor(np.cumsum(1 / gaps)), np.floor(np.cumsum(1 / (1 + 0.6 * (gaps - 1))))
-    bits = [[str(int(e in (0, 49) or c[e] != c[e - 1])) for e in range(50)] for c in (attn, ff)]
-    return [(bits[0][e] + bits[1][e]) * (len(SITES) // 2) for e in range(50)]
-
-
-def plans() -> list[tuple[str, str, list[str] | None, float]]:
-    """Label, family, schedule (None: it failed) and how much worse than the schedule alone it is."""
-    found: list[tuple[str, str, list[str] | None, float]] = [
-        (f"no cache, {steps} steps", "no cache", every(1, steps), 1.3) for steps in (50, 40, 33, 26, 18)
-    ]
-    found += [(f"FORA N={n}", "FORA", every(n), 1.0) for n in (1, 2, 3, 4, 5)]
-    found += [(f"FORA mirrored N={n}", "FORA mirrored", every(n)[::-1], 1.2) for n in (2, 3, 4)]
-    found += [(f"SmoothCache a={a}", "SmoothCache", drifting(a), 0.7) for a in (0.04, 0.08, 0.18, 0.3, 0.5)]
-    found += [(f"TaylorSeer N={n}", "TaylorSeer", every(n), 0.55) for n in (2, 3, 4)]
-    return [*found, ("L2C router", "L2C", None, 1.0)]
-
-
-def digest(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
-
-
-def score(value: float, half: float, higher: bool, delta: float | None, n: int) -> dict[str, Any]:
-    def interval(v: float, h: float) -> dict[str, float]:
-        return {"value": v, "se": h / 1.96, "low": v - h, "high": v + h}
-
-    paired = None if delta is None else interval(delta, half / 4)
-    return interval(value, half) | {
-        "n": n, "higher_is_better": higher, "flag": None, "config_hash": digest(higher), "delta": paired,
-    }  # fmt: skip
-
-
-def quality(loss: float, reference: bool, rng: np.random.Generator, n: int) -> dict[str, Any]:
-    """Five scores of a point that lost so much, 0 for the reference."""
-    w = 16 / np.sqrt(n)
-    lost = {"fd_nano": (1.9, 9.0, 0.12, False), "is_nano": (8.1, -2.2, 0.14, True)}
-    lost["agreement_nano"] = (0.93, -0.22, 0.014, True)
-    found = {}
-    for name, (start, slope, half, higher) in lost.items():
-        delta = 0.0 if reference else slope * loss + rng.normal() * half * w / 5
-        found[f"{name}@{n}"] = score(start + delta, half * w, higher, None if reference else delta, n)
-    if not reference:
-        found[f"psnr@{n}"] = score(24 - 9 * np.log10(loss + 0.02), 0.5 * w, True, None, n)
-        found[f"ssim@{n}"] = score(1 - 0.6 * loss**0.7, 0.012 * w, True, None, n)
-    return found
-
-
-def record(order: int, n: int, seeds: tuple[int, int]) -> dict[str, Any]:
-    label, family, rows, badness = plans()[order]
-    rng = np.random.default_rng(order)
-    computed = sum(row.count("1") for row in rows or [])
-    share = (0.05 * len(rows) / 50 + 0.95 * computed / (50 * len(SITES))) if rows else None
-    reference, twin = order == 0, label == "FORA N=1"
-    loss = 0.0 if reference or twin or share is None else badness * (1 / share - 1) ** 1.5 / 14 + 0.002
-    done = "done" if rows else "failed"
-    return {
-        "schema": 1, "experiment": "dit_ddim", "name": label.lower().replace(" ", "-"), "order": order,
-        "label": label, "family": family, "point_id": digest(label, n, seeds),
-        "sample_id": digest(rows, family == "TaylorSeer", seeds), "same_as": "no-cache,-50-steps" if twin else None,
-        "reference": reference, "num_samples": n, "seed": 0, "seeds": list(seeds),
-        "status": {"quality": done, "cost": done}, "degenerate": twin,
-        "reason": None if rows else "router file has 20 steps, the schedule needs 50",
-        "model": {"name": "dit_nano", "weights_sha256": "00" * 32, "dtype": "float32"},
-        "solver": {"name": "ddim", "steps": len(rows or every(1))}, "predictor": "reuse",
-        "schedule": {"sites": SITES, "kinds": KINDS, "rows": rows} if rows else None,
-        "cost": {"macs": round(4.2e9 * share), "macs_linear": round(3.9e9 * share), "share": share,
-                 "evals": len(rows or [])} if share else None,
-        "scores": quality(loss, reference, rng, n) if rows else {}, "config": {},
-        "provenance": {"time": f"2026-11-21T05:{order:02d}:00Z", "git": "ca9d3f5", "device": "cpu",
-                       "versions": {"torch": "2.13.0"}},
-    }  # fmt: skip
-
-
-def save(folder: Path, content: dict[str, Any]) -> None:
-    (folder / "records").mkdir(parents=True, exist_ok=True)
-    path = folder / "records" / f"{content['name']}-{content['point_id']}.json"
-    path.write_text(json.dumps(content), encoding="utf-8")
-
-
-def latency(records: list[dict[str, Any]]) -> dict[str, Any]:
-    points = {}
-    for each in (each for each in records if each["cost"]):
-        rng = np.random.default_rng(each["order"])
-        seconds = (0.25 + 1.1 * each["cost"]["share"]) * (1 + 0.01 * rng.normal(size=5))
-        points[each["point_id"]] = {
-            "name": each["name"], "seconds": seconds.tolist(), "median": float(np.median(seconds)), "mad": 0.008,
-            "decode_median": 0.001, "peak_bytes": None, "cache_bytes": 40960,
-        }  # fmt: skip
-    return {
-        "schema": 1, "device": "AMD EPYC", "kind": "cpu", "threads": 2, "batch_size": 8, "rounds": 5, "warmup": 1,
-        "provenance": {}, "points": points,
-    }  # fmt: skip
-
-
-def preview(sample_id: str, seed: int) -> Image.Image:
-    """A blob whose place is the seed's and whose blur is the point's: 28 x 28 grey."""
-    y, x = np.mgrid[:28, :28]
-    rng = np.random.default_rng(seed)
-    centre, width = rng.uniform(9, 19, 2), 20 + int(sample_id[:2], 16) / 4
-    blob = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / width)
-    return Image.fromarray((255 * blob).astype(np.uint8))
+RENDERED = {"report.md", "table.csv", "schedules.png", "contact_sheet.png"}
+RENDERED |= {f"pareto_{cost}.{extension}" for cost in ("macs", "latency") for extension in ("png", "svg")}
 
 
 @pytest.fixture
@@ -142,16 +34,204 @@ def folder(tmp_path: Path) -> Path:
     return build(tmp_path / "dit_ddim")
 
 
-def build(folder: Path) -> Path:
-    records = [record(order, 256, (0, 256)) for order in range(len(plans()))]
-    for each in records:
-        save(folder, each)
-        if each["schedule"]:
-            for seed in range(8):
-                path = folder / "previews" / each["sample_id"] / f"{seed:09d}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                preview(each["sample_id"], seed).save(path)
-    (folder / "samples" / "abc").mkdir(parents=True)
-    (folder / "samples" / "abc" / "0.png").write_bytes(b"large")
-    (folder / "latency.json").write_text(json.dumps(latency(records)), encoding="utf-8")
+def edit(folder: Path, name: str, **changes: object) -> None:
+    path = next((folder / "records").glob(f"{name}-*.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def cell(folder: Path, policy: str, column: str) -> str:
+    table = report_table(load(folder))
+    return str(table.loc[table["policy"].str.startswith(policy), column].iloc[0])
+
+
+def test_same_records_same_bytes(folder: Path) -> None:
+    first = {path: path.read_bytes() for path in write(folder)}
+    assert {path.name for path in first} == RENDERED
+    second = {path: path.read_bytes() for path in write(folder)}
+    assert first == second
+    assert not list(folder.glob(".*"))  # no temporary file stays
+
+
+def test_frame_keeps_the_experiments_order_and_numbers(folder: Path) -> None:
+    frame = load(folder)
+    assert list(frame["label"]) == [label for label, *_ in plans()]
+    assert frame["share"].iloc[0] == 1.0
+    raw = json.loads((folder / "latency.json").read_text())["points"]
+    seconds = [raw[frame["point_id"].iloc[i]]["seconds"] for i in (0, 6)]
+    assert frame["speedup_measured"].iloc[6] == np.median(np.divide(*seconds))
+    assert frame["speedup_macs"].iloc[6] == 1 / frame["share"].iloc[6]
+    assert math.isnan(frame["psnr@256"].iloc[0])
+
+
+def test_failed_points_are_reported_with_their_reason(folder: Path) -> None:
+    write(folder)
+    text = (folder / "report.md").read_text()
+    assert "L2C router (`l2c-router`): quality failed, cost failed - router file has 20 steps" in text
+    assert "22 (21 done, 1 failed)" in text
+    assert "router file has 20 steps" in (folder / "table.csv").read_text()
+
+
+def test_marks_of_twins_and_of_policies_that_skip_nothing(folder: Path) -> None:
+    assert cell(folder, "FORA N=1", "policy") == "FORA N=1 (skips nothing; = no cache, 50 steps)"
+    assert cell(folder, "no cache, 50 steps", "policy").endswith("(reference)")
+
+
+def test_front_by_hand() -> None:
+    assert front([1, 2, 3, 4], [4, 2, 3, 1], False).tolist() == [True, True, False, True]
+    assert front([1, 2, 3, 4], [4, 2, 3, 5], True).tolist() == [True, False, False, True]
+    assert front([0, 1, 1, 2], [0, 0, 5, 0], False).tolist() == [True, False, False, False]  # zeros count
+    assert front([1, 1, 1], [2, 2, 3], False).tolist() == [True, True, False]  # full ties stay together
+    assert front([1, math.nan, 2], [2, 0, math.nan], False).tolist() == [True, False, False]
+    assert front([], [], False).tolist() == []
+    with pytest.raises(ValueError, match="one length"):
+        front([1, 2], [1], False)
+
+
+@pytest.mark.parametrize("higher", [False, True])
+def test_triangle_needs_an_interval_without_zero(folder: Path, higher: bool) -> None:
+    for name, value in (("fora-n=2", 0.5), ("fora-n=3", -0.5), ("fora-n=4", 0.05)):
+        delta = {"value": value, "se": 0.05, "low": value - 0.1, "high": value + 0.1}
+        score = {"value": 2.0, "se": 0.1, "low": 1.8, "high": 2.2, "flag": None, "delta": delta}
+        edit(folder, name, scores={"made@256": score | {"higher_is_better": higher}})
+    cells = [cell(folder, f"FORA N={n}", f"made@256 {chr(0x2191 if higher else 0x2193)}") for n in (2, 3, 4)]
+    assert [BETTER in each for each in cells] == [higher, not higher, False]
+    assert [WORSE in each for each in cells] == [not higher, higher, False]
+    assert cells[0].startswith("2.00 \u00b1 0.20 (+0.50 \u00b1 0.10")
+
+
+def test_best_and_second_are_marked_among_contenders(folder: Path) -> None:
+    frame = load(folder)
+    table, rank = report_table(frame), ranks(frame)
+    column = next(title for title in table if title.startswith("psnr@256"))
+    competing = frame[~frame["label"].isin(["no cache, 50 steps", "FORA N=1"])].dropna(subset="psnr@256")
+    expected = competing.sort_values("psnr@256", ascending=False)["label"].iloc[:2].tolist()
+    assert [table.loc[rank[column] == place, "policy"].item() for place in (1, 2)] == expected
+    line = next(line for line in to_markdown(table, rank).splitlines() if expected[0] in line)
+    assert f"**{table.loc[rank[column] == 1, column].item()}**" in line
+    assert "<ins>" in to_markdown(table, rank)
+    assert "*" not in to_text(table)
+
+
+def test_flagged_scores_and_odd_labels(folder: Path) -> None:
+    record_ = record(6, 256, (0, 256))
+    record_["scores"]["fd_nano@256"]["flag"] = "N is small against d"
+    edit(folder, "fora-n=2", scores=record_["scores"], label="a|b $x$ $y$")
+    write(folder)
+    text = (folder / "report.md").read_text()
+    assert DAGGER in cell(folder, "a|b", "fd_nano@256 \u2193")
+    assert f"fd_nano@256{DAGGER}: N is small against d (a|b $x$ $y$)" in text
+    assert "| a\\|b $x$ $y$ |" in text
+
+
+def test_sample_counts_seeds_and_devices_are_never_mixed(folder: Path) -> None:
+    save(folder, record(0, 1024, (0, 1024)))
+    save(folder, record(6, 1024, (0, 1024)))
+    save(folder, record(0, 256, (256, 512)))
+    other = record(7, 256, (0, 256)) | {"name": "elsewhere", "point_id": "0" * 12}
+    save(folder, other | {"provenance": {"device": "another"}})
+    frame = load(folder)
+    for function in (report_table, pareto):
+        with pytest.raises(ValueError, match="num_samples 256, 1024"):
+            function(frame)
+    parts = list(settings(frame))
+    assert [len(part) for _, part in parts] == [22, 2, 1, 1]
+    assert len({suffix for suffix, _ in parts}) == 4 and parts[0][0] == ""
+    assert not any("@1024" in score for score in scores(parts[0][1]))
+    paths = write(folder)
+    tables = [path for path in paths if path.suffix == ".csv"]
+    assert sorted(len(path.read_text().splitlines()) - 1 for path in tables) == [1, 1, 2, 22]
+    assert (folder / "report.md").read_text().count("\n| policy |") == 4
+
+
+def test_broken_and_foreign_records_are_named_and_left(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "records" / "torn.json").write_text('{"schema": 1, "na')
+    (folder / "records" / "foreign.json").write_text('{"schema": 99}')
+    (folder / "records" / "poor.json").write_text('{"schema": 1}')
+    with caplog.at_level(logging.WARNING):
+        frame = load(folder)
+    assert len(frame) == 22
+    assert all(name in caplog.text for name in ("torn.json", "foreign.json", "poor.json"))
+    assert len(list((folder / "records").glob("*.json"))) == 25
+    write(folder)
+    assert "foreign.json: its schema is 99" in (folder / "report.md").read_text()
+
+
+def test_without_latency_previews_or_any_success(folder: Path, tmp_path: Path) -> None:
+    (folder / "latency.json").unlink()
+    assert not any("latency" in path.name for path in write(folder))
+    assert "Latency: not measured" in (folder / "report.md").read_text()
+    save(tmp_path / "failed", record(21, 256, (0, 256)))
+    assert {path.name for path in write(tmp_path / "failed")} == {"report.md", "table.csv"}
+    assert "No point has finished yet" in (tmp_path / "failed" / "report.md").read_text()
+
+
+def test_bad_latency_and_empty_pictures_say_what_to_do(folder: Path, tmp_path: Path) -> None:
+    frame = load(save_and_parent(tmp_path / "failed"))
+    for draw in (pareto, schedules, lambda frame: contact_sheet(frame, tmp_path)):
+        with pytest.raises(ValueError, match="first"):
+            draw(frame)
+    latency = json.loads((folder / "latency.json").read_text())
+    latency["points"][record(6, 256, (0, 256))["point_id"]]["seconds"].pop()
+    (folder / "latency.json").write_text(json.dumps(latency))
+    with pytest.raises(ValueError, match="fora-n=2 has 4 rounds and the reference 5"):
+        load(folder)
+    for text in ("{", '{"schema": 2}'):
+        (folder / "latency.json").write_text(text)
+        with pytest.raises(ValueError, match="measure latency again"):
+            load(folder)
+
+
+def save_and_parent(folder: Path) -> Path:
+    save(folder, record(21, 256, (0, 256)))
     return folder
+
+
+def test_distinct_schedules_and_samples_are_drawn_once(folder: Path) -> None:
+    frame = load(folder)
+    drawn = [axes for axes in schedules(frame).axes if axes.collections]
+    assert len(drawn) == 21 - 4  # TaylorSeer has FORA's schedules, FORA N=1 that of no cache
+    assert "FORA N=2 = TaylorSeer N=2" in [axes.get_title("left") for axes in drawn]
+    assert len(contact_sheet(frame, folder / "previews").axes) == 20  # another predictor, other samples
+
+
+@pytest.mark.parametrize(("size", "drawn"), [((28, 28), 84), ((256, 128), 104), ((4, 4), 104)])
+def test_previews_keep_whole_pixels(folder: Path, size: tuple[int, int], drawn: int) -> None:
+    for path in (folder / "previews").rglob("*.png"):
+        Image.new("RGB", size, (200, 30, 30)).save(path)
+    strip = contact_sheet(load(folder), folder / "previews").axes[0].images[0].get_array()
+    assert strip is not None and strip.shape[1] == 8 * drawn + 7 * 5
+    assert strip.shape[0] == round(drawn * size[1] / size[0])
+
+
+def test_published_copy_has_no_samples_and_says_the_same(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "results" / "dit_ddim"
+    write(folder)
+    (folder / "records" / ".half.json.1.tmp").write_text("{")
+    publish(folder, target)
+    assert not (target / "samples").exists() and not list(target.rglob("*.tmp"))
+    for name in RENDERED:
+        assert (folder / name).read_bytes() == (target / name).read_bytes()
+    (target / "NOTES.md").write_text("kept")
+    next((folder / "records").glob("fora-n=5-*.json")).unlink()
+    publish(folder, target)
+    assert len(load(target)) == 21 and (target / "NOTES.md").exists()
+    for name, text in ((folder, "one lies in the other"), (folder / "in", "one lies in the other")):
+        with pytest.raises(ValueError, match=text):
+            publish(folder, name)
+    edit(target, "fora-n=2", experiment="another")
+    with pytest.raises(ValueError, match="holds another experiment"):
+        publish(folder, target)
+
+
+def test_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(folder), "--publish", str(tmp_path / "copy")]) == 0
+    out = capsys.readouterr().out
+    assert "SmoothCache a=0.18" in out and "failed: L2C router" in out
+    assert (tmp_path / "copy" / "report.md").exists()
+    root = str(Path(smoothbench.report.__file__).parents[2])
+    command = [sys.executable, "-m", "smoothbench.report", str(tmp_path / "nothing")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": root})
+    assert done.returncode == 2
+    assert done.stdout == "" and done.stderr.count("\n") == 1 and "no readable record" in done.stderr

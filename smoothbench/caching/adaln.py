@@ -34,7 +34,8 @@ def _wrap(block: nn.Module, run: "Run", pair: list[int]) -> Wrap:
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             if args or run.row[attention] or run.row[feed_forward] or kwargs.get("cross_attention_kwargs"):
                 return original(hidden_states, *args, **kwargs)
-            _, gate_msa, _, _, gate_mlp = block.norm1(
+            modulate: Any = block.norm1
+            _, gate_msa, _, _, gate_mlp = modulate(
                 hidden_states, kwargs["timestep"], kwargs["class_labels"], hidden_dtype=hidden_states.dtype
             )
             stream = torch.addcmul(hidden_states, gate_msa[:, None], run.predict(attention))

@@ -126,7 +126,9 @@ class Clock:
         name, position = self._position
         value = kwargs.get(name) if name in kwargs else (args[position] if position < len(args) else None)
         if value is None:
-            raise ValueError("cannot see the timestep of this denoiser: announce evaluations by run.step(e, ...)")
+            raise ValueError(
+                "cannot see the timestep of this denoiser: announce evaluations by run.step(e, ...)"
+            )
         return float(value.flatten()[0]) if isinstance(value, Tensor) else float(value)
 
 

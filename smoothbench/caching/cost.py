@@ -93,7 +93,11 @@ class SiteCosts:
         """The sites with their costs, and the cost of the rest, per sample of the counted batch."""
         assert self.whole is not None
         sites = tuple(
-            replace(s, macs=self.by_site[s.name].total // samples, macs_linear=self.by_site[s.name].linear // samples)
+            replace(
+                s,
+                macs=self.by_site[s.name].total // samples,
+                macs_linear=self.by_site[s.name].linear // samples,
+            )
             for s in self.sites
         )
         linear = self.whole.linear // samples - sum(s.macs_linear for s in sites)

@@ -129,9 +129,13 @@ def _decision(
         return _dynamic(sites, policy, evals), evals, False
     if not isinstance(policy, Schedule):
         if policy.needs_curves:
-            raise ValueError(f"{type(policy).__name__} needs error curves: pass the schedule that its plan() gives")
+            raise ValueError(
+                f"{type(policy).__name__} needs error curves: pass the schedule that its plan() gives"
+            )
         if evals is None:
-            raise ValueError(f"{type(policy).__name__} must know the number of evaluations: cached(..., evals=...)")
+            raise ValueError(
+                f"{type(policy).__name__} must know the number of evaluations: cached(..., evals=...)"
+            )
         policy = policy.plan(Trajectory(sites, tuple(map(float, range(evals)))))
     if evals not in (None, policy.evals):
         raise ValueError(f"the schedule has {policy.evals} evaluations, but the run has {evals}")
@@ -143,9 +147,13 @@ def _aligned(sites: tuple[Site, ...], schedule: Schedule) -> Rows:
     """The schedule's rows in the order of the denoiser's sites; sites it does not name are computed."""
     have = {site.name for site in sites}
     if unknown := [name for name in schedule.sites if name not in have]:
-        raise ValueError(f"the schedule names site {unknown[0]}, but the denoiser has {sites[0].name} to {sites[-1].name}")
+        raise ValueError(
+            f"the schedule names site {unknown[0]}, but the denoiser has {sites[0].name} to {sites[-1].name}"
+        )
     column = {name: i for i, name in enumerate(schedule.sites)}
-    return tuple(tuple(row[column[s.name]] if s.name in column else True for s in sites) for row in schedule.computed)
+    return tuple(
+        tuple(row[column[s.name]] if s.name in column else True for s in sites) for row in schedule.computed
+    )
 
 
 def _dynamic(sites: tuple[Site, ...], policy: DynamicPolicy, evals: int | None) -> Decide:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import factorial
 from typing import Protocol
 
@@ -16,8 +17,11 @@ class Predictor(Protocol):
     `coordinate` is "index" (of the evaluation, as published) or "timestep".
     """
 
-    depth: int
-    coordinate: str
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def coordinate(self) -> str: ...
 
     def __call__(self, history: History, now: float) -> Tensor: ...
 
@@ -75,7 +79,7 @@ def taylor_weights(coordinates: Sequence[float], now: float) -> list[float]:
         weights = [w + scale * d for w, d in zip(weights, derivatives[0], strict=True)]
         derivatives = [
             [(a - b) / (coordinates[j] - coordinates[j + 1]) for a, b in zip(new, old, strict=True)]
-            for j, (new, old) in enumerate(zip(derivatives, derivatives[1:], strict=False))
+            for j, (new, old) in enumerate(pairwise(derivatives))
         ]
     return weights
 

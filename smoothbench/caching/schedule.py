@@ -37,7 +37,7 @@ class Schedule:
 
     @classmethod
     def of(
-        cls, sites: Sequence[Site], rows: Sequence[Sequence[bool]], meta: Mapping[str, Any] | None = None
+        cls, sites: Sequence[Site], rows: Sequence[Sequence[int]], meta: Mapping[str, Any] | None = None
     ) -> "Schedule":
         """A schedule over `sites` from its rows, one for each evaluation."""
         computed = tuple(tuple(bool(bit) for bit in row) for row in rows)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -37,8 +38,9 @@ def find_sites(denoiser: nn.Module) -> tuple[Site, ...]:
     A denoiser may declare its own by a method `cache_sites()`. Otherwise every submodule with the
     branches `attn1` and `ff` (and perhaps `attn2`) is a block. Raises ValueError where there is none.
     """
-    if hasattr(denoiser, "cache_sites"):
-        return tuple(denoiser.cache_sites())
+    declare: Any = getattr(denoiser, "cache_sites", None)
+    if declare is not None:
+        return tuple(declare())
     blocks = list(_numbered_blocks(denoiser))
     if not blocks:
         raise ValueError(
@@ -61,7 +63,8 @@ def _numbered_blocks(denoiser: nn.Module) -> Iterator[tuple[str, str, nn.Module]
 
 
 def _is_block(module: nn.Module) -> bool:
-    return all(isinstance(getattr(module, name, None), nn.Module) for name in ("attn1", "ff"))
+    # not getattr: a failed look-up is slow in a module, and every cached(...) walks them all
+    return module._modules.get("attn1") is not None and module._modules.get("ff") is not None
 
 
 def _branches(name: str, path: str, block: nn.Module) -> Iterator[Site]:

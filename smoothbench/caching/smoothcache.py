@@ -74,7 +74,9 @@ def alpha_for(curves: ErrorCurves, budget: float, k_max: int = 3, group: str = "
         cheapest = min(cheapest, share := curves.trajectory.share(plan))
         if share <= budget:
             return alpha
-    raise ValueError(f"no alpha costs at most {budget:.4f} of the MACs with k_max={k_max}: the least is {cheapest:.4f}")
+    raise ValueError(
+        f"no alpha costs at most {budget:.4f} of the MACs with k_max={k_max}: the least is {cheapest:.4f}"
+    )
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def _fitting(curves: ErrorCurves | None, trajectory: Trajectory, k_max: int) -> 
     if names[0] != names[1]:
         raise ValueError(f"the curves are of another model: {names[0][0]} ... against {names[1][0]} ...")
     if curves.k_max < k_max:
-        raise ValueError(f"the curves go to lag {curves.k_max}, but k_max is {k_max}: calibrate with k_max={k_max}")
+        raise ValueError(
+            f"the curves go to lag {curves.k_max}, but k_max is {k_max}: calibrate with k_max={k_max}"
+        )
     return curves
 
 

@@ -16,9 +16,9 @@ class Png:
     def encode(self, sample: Tensor) -> bytes:
         """The file's bytes; the same image gives the same bytes."""
         buffer = io.BytesIO()
-        Image.fromarray(sample.squeeze(0).numpy() if len(sample) == 1 else sample.permute(1, 2, 0).numpy()).save(
-            buffer, "png"
-        )
+        Image.fromarray(
+            sample.squeeze(0).numpy() if len(sample) == 1 else sample.permute(1, 2, 0).numpy()
+        ).save(buffer, "png")
         return buffer.getvalue()
 
     def decode(self, data: bytes) -> Tensor:

@@ -1,4 +1,4 @@
-"""Tables and pictures from the records of an experiment: functions from a DataFrame to a Figure or a table."""
+"""Tables and pictures of an experiment: functions from a DataFrame of records to a Figure or a table."""
 
 from smoothbench.report.frame import load
 from smoothbench.report.write import write

@@ -35,7 +35,9 @@ def _summary(folder: Path) -> str:
     text = ""
     for _, part in settings(load(folder)):
         first = part.iloc[0]
-        text += f"{first['experiment']}: {first['model']}, N = {first['num_samples']}, seeds {first['seeds']}\n\n"
+        text += (
+            f"{first['experiment']}: {first['model']}, N = {first['num_samples']}, seeds {first['seeds']}\n\n"
+        )
         text += to_text(report_table(part)) + "\n"
         for _, row in part[part["status"] != "done"].iterrows():
             text += f"{row['status']}: {row['label']}: {row['reason']}\n"

@@ -17,7 +17,10 @@ def document(parts: list[tuple[pd.DataFrame, list[str]]], ignored: list[str]) ->
     """
     lines = [f"# {', '.join(dict.fromkeys(str(part['experiment'].iloc[0]) for part, _ in parts))}", ""]
     if len(parts) > 1:
-        lines += [f"{len(parts)} tables: points of different models, samples or devices are not compared.", ""]
+        lines += [
+            f"{len(parts)} tables: points of different models, samples or devices are not compared.",
+            "",
+        ]
     for part, pictures in parts:
         lines += _setting(part, pictures)
     lines += _listing("Records that could not be read", ignored)
@@ -103,19 +106,22 @@ def _listing(title: str, items: list[str]) -> list[str]:
 
 def _notes(frame: pd.DataFrame) -> list[str]:
     lines = [
-        f"Scores are value {PLUS_MINUS} half the width of the 95 % interval (1.96 standard errors over the samples"
-        " of this run). In brackets: the paired difference to the reference on the same seeds;"
-        f" {BETTER} better, {WORSE} worse, where its interval excludes 0; no triangle: no difference was shown."
-        " The intervals are not corrected for the number of comparisons.",
+        f"Scores are value {PLUS_MINUS} half the width of the 95 % interval (1.96 standard errors over the"
+        " samples of this run). In brackets: the paired difference to the reference on the same seeds;"
+        f" {BETTER} better, {WORSE} worse, where its interval excludes 0; no triangle: no difference was"
+        " shown. The intervals are not corrected for the number of comparisons.",
         "The number after @ in a score's name is its sample count; scores of other counts do not compare.",
-        "Bold is the best of a column, underlined the second; the reference does not compete.",
+        "Bold is the best of a column, underlined the second; the reference, and points with its very"
+        " samples, do not compete.",
         "MACs are those of the denoiser, per sample, over the whole trajectory, with guidance and with the"
         " attention products. `macs_linear` in table.csv is the papers' convention, without the products.",
         "Speed-up by MACs is what the count allows; measured speed-up is the median over rounds of the"
         f" reference's time over the point's, {PLUS_MINUS} MAD. The first is no promise of the second.",
     ]
     if frame["same_as"].ne("").any():
-        lines.append("`(= other)`: this point asks for the same schedule as the other and shares its samples.")
+        lines.append(
+            "`(= other)`: this point asks for the same schedule as the other and shares its samples."
+        )
     if frame["degenerate"].any():
         lines.append("`(skips nothing)`: the policy found nothing to skip at this setting.")
     if len(measured(frame)) < len(frame):

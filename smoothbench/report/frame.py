@@ -7,14 +7,26 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from smoothbench.report.latency import add_latency
 
 log = logging.getLogger(__name__)
 
 SCHEMA = 1
-COPIED = ("experiment", "name", "order", "label", "family", "point_id", "sample_id", "reference", "num_samples")
+COPIED: tuple[str, ...] = (
+    "experiment",
+    "name",
+    "order",
+    "label",
+    "family",
+    "point_id",
+    "sample_id",
+    "reference",
+    "num_samples",
+)
 COPIED += ("degenerate", "predictor", "schedule", "provenance")
 COSTS = ("macs", "macs_linear", "share", "evals")
 # What two points must share to stand in one table or one picture.
@@ -60,8 +72,14 @@ def higher_is_better(frame: pd.DataFrame, score: str) -> bool:
     return bool(directions.pop())
 
 
+def is_reference(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows are a reference of the frame or a point with the very samples of one, bool [rows]."""
+    samples = frame.loc[frame["reference"].astype(bool), "sample_id"]
+    return rows["sample_id"].isin(samples).to_numpy(dtype=bool)
+
+
 def settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The parts of a frame that may share a table, each with a name for files; most points first, named ""."""
+    """The parts of a frame that may share a table, each after a suffix for file names: "" for the largest."""
     parts = sorted(frame.groupby(SETTING, sort=True), key=lambda part: -len(part[1]))
     for position, (key, part) in enumerate(parts):
         yield _slug(key) if position else "", part.reset_index(drop=True)
@@ -104,7 +122,10 @@ def _score_columns(name: str, score: dict[str, Any]) -> dict[str, Any]:
     columns |= {f"{name}.{key}": _number(score[key]) for key in ("se", "low", "high")}
     columns |= {f"{name}.delta": _number(delta.get("value"))}
     columns |= {f"{name}.delta.{key}": _number(delta.get(key)) for key in ("se", "low", "high")}
-    return columns | {f"{name}.flag": score["flag"] or "", f"{name}.higher_is_better": score["higher_is_better"]}
+    return columns | {
+        f"{name}.flag": score["flag"] or "",
+        f"{name}.higher_is_better": score["higher_is_better"],
+    }
 
 
 def _overall(status: dict[str, str]) -> str:

@@ -1,12 +1,16 @@
 """Names beside points, where there is room for them."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
 # Tried in this order: offset in points, horizontal and vertical alignment.
 PLACES = (
@@ -31,16 +35,18 @@ class Label:
     colour: str
 
 
-def draw_labels(axes: Axes, labels: Iterable[Label], obstacles: list[Bbox]) -> int:
-    """Write each label at the first place where it covers no obstacle and no other label.
+def draw_labels(
+    axes: Axes, labels: Iterable[Label], obstacles: list[Bbox], lines: NDArray[np.float64]
+) -> int:
+    """Write each label where it covers no obstacle and no other label and, of such places, the least line.
 
-    Args: obstacles, in display coordinates; the layout must be final. A label without room is left out:
-    the table names every point. Returns how many were written.
+    Args: obstacles, and lines [n, 2] as a dense row of points, in display coordinates; the layout must be
+    final. A label without room is left out: the table names every point. Returns how many were written.
     """
     taken, inside, written = list(obstacles), axes.get_window_extent(), 0
     for label in labels:
         annotation = _annotate(axes, label)
-        box = _first_free(annotation, taken, inside)
+        box = _clearest(annotation, taken, inside, lines)
         if box is None:
             annotation.remove()
         else:
@@ -63,6 +69,18 @@ def bar_boxes(axes: Axes, bars: Iterable[tuple[float, float, float]]) -> list[Bb
     return [Bbox.from_extents(a[0] - 1, a[1], b[0] + 1, b[1]) for a, b in ends]
 
 
+def line_points(axes: Axes) -> NDArray[np.float64]:
+    """The lines of an axes as points one pixel apart or less, display coordinates [n, 2]."""
+    found = [np.empty((0, 2))]
+    for line in axes.get_lines():
+        path = line.get_transform().transform_path(line.get_path())
+        vertices = np.asarray(path.vertices, dtype=np.float64)
+        for start, end in pairwise(vertices):
+            length = float(np.hypot(*(end - start)))
+            found.append(start + np.linspace(0, 1, math.ceil(length) + 1)[:, None] * (end - start))
+    return np.concatenate(found)
+
+
 def _annotate(axes: Axes, label: Label) -> Annotation:
     text = axes.annotate(label.text, (label.x, label.y), (0, 0), textcoords="offset points", fontsize=6.6)
     text.set_color(label.colour)
@@ -71,13 +89,23 @@ def _annotate(axes: Axes, label: Label) -> Annotation:
     return text
 
 
-def _first_free(annotation: Annotation, taken: list[Bbox], inside: Bbox) -> Bbox | None:
-    for x, y, horizontal, vertical in PLACES:
-        annotation.set_position((x, y))
-        annotation.set_horizontalalignment(horizontal)
-        annotation.set_verticalalignment(vertical)
-        box = annotation.get_window_extent()
+def _clearest(
+    annotation: Annotation, taken: list[Bbox], inside: Bbox, lines: NDArray[np.float64]
+) -> Bbox | None:
+    """Move a label to its best place and return the box it fills there; None if there is no room."""
+    free = []
+    for place in PLACES:
+        box = _move(annotation, place)
         within = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
-        if within and not any(box.overlaps(other) for other in taken):
-            return box
-    return None
+        if within and not any(box.padded(2).overlaps(other) for other in taken):
+            free.append((box.count_contains(lines), place))
+    if not free:
+        return None
+    return _move(annotation, min(free, key=lambda found: found[0])[1])
+
+
+def _move(annotation: Annotation, place: tuple[int, int, str, str]) -> Bbox:
+    x, y, horizontal, vertical = place
+    annotation.set_position((x, y))
+    annotation.set(horizontalalignment=horizontal, verticalalignment=vertical)
+    return annotation.get_window_extent()

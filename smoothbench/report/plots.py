@@ -1,25 +1,30 @@
 """Cost against quality: one panel a score, all points with their intervals, the front in front."""
 
 import math
+import textwrap
 from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.legend_handler import HandlerTuple
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from smoothbench.report.frame import higher_is_better, require_one_setting, scores
-from smoothbench.report.labels import Label, bar_boxes, draw_labels, marker_boxes
+from smoothbench.report.frame import higher_is_better, is_reference, require_one_setting, scores
+from smoothbench.report.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
+from smoothbench.report.legend import FADED, draw_legend, front_style, star_style
 from smoothbench.report.pareto import front
-from smoothbench.report.style import BASELINE, FAINT, INK, MUTED, STYLE, baseline_family, family_styles
-from smoothbench.report.style import log_ticks, new_figure
+from smoothbench.report.style import (
+    FAINT,
+    MUTED,
+    baseline_family,
+    family_styles,
+    log_ticks,
+    new_figure,
+    styled,
+)
 
 PANEL = (3.5, 2.75)  # inches
-FADED = 0.38
 LOG_FROM = 12.0  # scores that span a larger factor than this get a logarithmic axis
 
 
@@ -47,20 +52,21 @@ def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
     panels = [panel for panel in panels if len(panel.rows)]
     if not panels:
         raise ValueError(f"no point has both a score and {x}: measure them first")
-    columns = min(len(panels), 3)
-    lines = math.ceil(len(panels) / columns)
-    spare = lines * columns - len(panels)
-    with matplotlib.rc_context(dict(STYLE)):
-        figure = new_figure(PANEL[0] * columns + 0.2, PANEL[1] * lines + (0.65 if spare else 1.0))
+    costs = [cost for panel in panels for cost in panel.x]
+    cells = len(panels) + 1  # the legend has a cell of its own
+    columns = 2 if cells in (2, 4) else 3
+    lines = math.ceil(cells / columns)
+    with styled():
+        figure = new_figure(PANEL[0] * columns + 0.2, PANEL[1] * lines + 0.65)
         figure.set_layout_engine("constrained", h_pad=0.07, w_pad=0.07, hspace=0.03, wspace=0.03)
         all_axes = figure.subplots(lines, columns, squeeze=False).ravel()
         for axes, panel in zip(all_axes, panels, strict=False):
-            _draw(axes, panel, frame)
+            _draw(axes, panel, frame, min(costs), max(costs))
         for axes in all_axes[len(panels) :]:
             axes.set_axis_off()
         figure.suptitle(_title(frame), x=0.012, ha="left", fontsize=10.5, fontweight="bold")
-        figure.supxlabel(label, fontsize=8.5)
-        _legend(figure, all_axes[-1] if spare else None, frame)
+        figure.supxlabel(textwrap.fill(label, columns * 44), fontsize=8.5)
+        draw_legend(all_axes[len(panels)], frame)
         figure.draw_without_rendering()  # settles the layout: labels need final positions
         figure.set_layout_engine("none")
         for axes, panel in zip(all_axes, panels, strict=False):
@@ -92,13 +98,14 @@ def _panel(frame: pd.DataFrame, score: str, x: str) -> Panel:
     return Panel(score, higher, rows, cost, y, front(cost, y, higher))
 
 
-def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
-    _scale(axes, panel)
+def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, least: float, most: float) -> None:
+    """Args: least, most, the cheapest and the dearest point of all panels: they share the cost axis."""
+    _scale(axes, panel, least, most)
     axes.set_title(panel.score, pad=5)
     axes.set_ylabel("higher is better \u2191" if panel.higher else "lower is better \u2193", color=MUTED)
     _draw_reference_band(axes, panel)
     best = panel.front
-    axes.step(panel.x[best], panel.y[best], where="post", color=INK, alpha=0.13, linewidth=4.5, zorder=1.5)
+    axes.step(panel.x[best], panel.y[best], where="post", zorder=1.5, **front_style())
     baseline = baseline_family(frame)
     for family, (colour, marker) in family_styles(frame).items():
         own = (panel.rows["family"] == family).to_numpy()
@@ -107,7 +114,7 @@ def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
         for chosen, alpha, order in ((own & ~best, FADED, 3.0), (own & best, 1.0, 4.0)):
             _draw_points(axes, panel, chosen, colour, marker, alpha, order)
     star = panel.rows["reference"].to_numpy(dtype=bool)
-    axes.plot(panel.x[star], panel.y[star], **_star())
+    axes.plot(panel.x[star], panel.y[star], **star_style())
 
 
 def _draw_points(
@@ -121,8 +128,17 @@ def _draw_points(
 ) -> None:
     rows, y = panel.rows[chosen], panel.y[chosen]
     low, high = rows[f"{panel.score}.low"].to_numpy(), rows[f"{panel.score}.high"].to_numpy()
-    style = {"fmt": "none", "ecolor": colour, "elinewidth": 0.9, "alpha": alpha, "zorder": order}
-    axes.errorbar(panel.x[chosen], y, yerr=np.abs([y - low, high - y]), xerr=_cost_spread(panel, chosen), **style)
+    axes.errorbar(
+        panel.x[chosen],
+        y,
+        yerr=np.abs([y - low, high - y]),
+        xerr=_cost_spread(panel, chosen),
+        fmt="none",
+        ecolor=colour,
+        elinewidth=0.9,
+        alpha=alpha,
+        zorder=order,
+    )
     size = 26 if marker == "s" else 32
     axes.scatter(
         panel.x[chosen], y, s=size, marker=marker, color=colour, alpha=alpha, linewidths=0.6,
@@ -143,10 +159,10 @@ def _draw_reference_band(axes: Axes, panel: Panel) -> None:
         axes.axhspan(low, high, color=FAINT, alpha=0.55, linewidth=0, zorder=0.5)
 
 
-def _scale(axes: Axes, panel: Panel) -> None:
+def _scale(axes: Axes, panel: Panel, least: float, most: float) -> None:
     axes.set_xscale("log")
-    pad = (panel.x.max() / panel.x.min()) ** 0.07 if len(set(panel.x)) > 1 else 1.5
-    low, high = panel.x.min() / pad, panel.x.max() * pad
+    pad = (most / least) ** 0.07 if most > least else 1.5
+    low, high = least / pad, most * pad
     axes.set_xlim(low, high)
     log_ticks(axes.xaxis, low, high)
     if panel.y.min() > 0 and panel.y.max() > LOG_FROM * panel.y.min():
@@ -158,51 +174,18 @@ def _scale(axes: Axes, panel: Panel) -> None:
         axes.margins(y=0.1)
 
 
-def _legend(figure: Figure, spare: Axes | None, frame: pd.DataFrame) -> None:
-    """One legend for all panels: in the empty cell of the grid if there is one, else below."""
-    baseline = baseline_family(frame)
-    drawn = frame[frame["status.quality"] == "done"]
-    styles = {family: style for family, style in family_styles(frame).items() if family in set(drawn["family"])}
-    handles: list[Line2D | tuple[Line2D, ...]] = [
-        Line2D([], [], color=colour, marker=marker, linestyle="--" if family == baseline else "-",
-               linewidth=1.0, markersize=5.5, markeredgecolor="white", markeredgewidth=0.6)
-        for family, (colour, marker) in styles.items()
-    ]  # fmt: skip
-    names = list(styles)
-    if frame["reference"].any():
-        handles.append(Line2D([], [], **_star()))
-        names.append(f"{frame.loc[frame['reference'].astype(bool), 'label'].iloc[0]} (reference), band: its 95 %")
-    handles.append(Line2D([], [], color=INK, alpha=0.13, linewidth=4.5))
-    names.append("Pareto front")
-    faded = [Line2D([], [], color=BASELINE, marker="o", linestyle="", alpha=FADED, markeredgecolor="white")]
-    handles.append(tuple(faded))
-    names.append("faded: another point is better and cheaper")
-    options = {"handler_map": {tuple: HandlerTuple()}, "labelspacing": 0.75, "handlelength": 2.4}
-    if spare is not None:
-        spare.legend(handles, names, loc="center", fontsize=8.0, **options)
-    else:
-        figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 5), **options)
-
-
-def _star() -> dict[str, object]:
-    return {
-        "linestyle": "", "marker": "*", "markersize": 11, "color": INK, "markeredgecolor": "white",
-        "markeredgewidth": 0.7, "zorder": 5,
-    }  # fmt: skip
-
-
 def _name_front(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
     """Settings of the points on the front, without the family: its colour says that."""
     low, high = panel.rows[f"{panel.score}.low"], panel.rows[f"{panel.score}.high"]
     obstacles = marker_boxes(axes, zip(panel.x, panel.y, strict=True))
     obstacles += bar_boxes(axes, zip(panel.x, low, high, strict=True))
     styles = family_styles(frame)
-    chosen = panel.front & ~panel.rows["reference"].to_numpy(dtype=bool)
+    chosen = panel.front & ~is_reference(panel.rows, frame)
     labels = [
         Label(panel.x[i], panel.y[i], _setting(row["label"], row["family"]), styles[row["family"]][0])
         for i, row in panel.rows[chosen].iterrows()
     ]
-    draw_labels(axes, labels, obstacles)
+    draw_labels(axes, labels, obstacles, line_points(axes))
 
 
 def _setting(label: str, family: str) -> str:

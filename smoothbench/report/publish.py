@@ -12,7 +12,7 @@ FILES = ("latency.json", "cost.csv")
 
 
 def publish(folder: str | Path, target: str | Path) -> list[Path]:
-    """Make `target` a copy of a results folder without its samples, render the report there, return its files.
+    """Make `target` a copy of a results folder without its samples, with its own report; return its files.
 
     What an earlier publication left in the copied folders and the source no longer has is removed, so that
     both report the same points; other files of the target stay. ValueError if the target lies in the source

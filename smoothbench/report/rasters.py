@@ -3,7 +3,6 @@
 import math
 import textwrap
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from smoothbench.report.style import INK, MUTED, STYLE, new_figure
+from smoothbench.report.style import INK, MUTED, new_figure, styled
 
 COMPUTED, REUSED = "#1f4e79", "#e3e9f0"
 PANEL = (2.75, 1.12)  # inches
@@ -28,7 +27,7 @@ def schedules(frame: pd.DataFrame) -> Figure:
         raise ValueError("no point has a schedule to draw: run the experiment first")
     columns = min(COLUMNS, len(panels))
     lines = math.ceil(len(panels) / columns)
-    with matplotlib.rc_context(dict(STYLE)):
+    with styled():
         figure = new_figure(PANEL[0] * columns + 0.6, PANEL[1] * lines + 0.75)
         figure.set_layout_engine("constrained", h_pad=0.05, w_pad=0.06)
         all_axes = figure.subplots(lines, columns, squeeze=False).ravel()
@@ -45,7 +44,8 @@ def schedules(frame: pd.DataFrame) -> Figure:
 
 
 def _title(frame: pd.DataFrame) -> str:
-    return f"Schedules of {', '.join(sorted(set(frame['experiment'])))}, with their share of the reference's MACs"
+    experiments = ", ".join(sorted(set(frame["experiment"])))
+    return f"{experiments}: schedules and their share of the reference's MACs"
 
 
 def _distinct(frame: pd.DataFrame) -> list[pd.DataFrame]:

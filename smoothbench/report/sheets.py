@@ -1,19 +1,19 @@
 """The same seeds from every policy, side by side."""
 
+import math
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from smoothbench.report.style import DPI, INK, MUTED, STYLE, new_figure
+from smoothbench.report.style import DPI, INK, MUTED, new_figure, styled
 
 TILE = 104  # pixels aimed at: small images are enlarged by a whole factor, large ones reduced
 GAP = 5
-LABELS = 330  # pixels left of the images
+LETTER = 9.6  # pixels of a letter in the labels, about
 HEAD, EDGE = 96, 16
 
 
@@ -33,7 +33,7 @@ def contact_sheet(frame: pd.DataFrame, previews: str | Path) -> Figure:
     strips = [
         _strip({path.stem: tiles[path] for path in paths}, seeds, (height, width, 3)) for paths in files
     ]
-    with matplotlib.rc_context(dict(STYLE)):
+    with styled():
         return _compose(frame, rows, strips, seeds)
 
 
@@ -45,11 +45,13 @@ def _distinct(frame: pd.DataFrame, previews: Path) -> list[pd.DataFrame]:
 
 def _tile(path: Path) -> NDArray[np.uint8]:
     """An image as uint8 [height, width, 3]; its longer side is about TILE pixels."""
-    with Image.open(path) as image:
-        image = image.convert("RGB")
+    with Image.open(path) as file:
+        image = file.convert("RGB")
         longer = max(image.size)
         if longer > TILE:
-            return np.asarray(image.resize([side * TILE // longer for side in image.size], Image.Resampling.LANCZOS))
+            return np.asarray(
+                image.resize([side * TILE // longer for side in image.size], Image.Resampling.LANCZOS)
+            )
         pixels = np.asarray(image)
     factor = max(TILE // longer, 1)
     return pixels.repeat(factor, 0).repeat(factor, 1)
@@ -72,20 +74,23 @@ def _compose(
 ) -> Figure:
     """All rows on one page, one image pixel on one pixel of the page."""
     height, width, _ = strips[0].shape
-    across, down = LABELS + width + EDGE, HEAD + len(rows) * (height + GAP) + EDGE
+    labels = round(LETTER * max(len(label) + 4 for part in rows for label in part["label"])) + EDGE
+    across, down = labels + width + EDGE, HEAD + len(rows) * (height + GAP) + EDGE
     figure = new_figure(across / DPI, down / DPI)
     first = frame.iloc[0]
     title = f"{first['model']}, {first['experiment']}: the same seeds from every policy"
     figure.text(EDGE / across, 1 - EDGE / down, title, fontsize=10.5, fontweight="bold", va="top", color=INK)
     for i, seed in enumerate(seeds):
-        centre = LABELS + (i + 0.5) * (width + GAP) / len(seeds)
-        figure.text(centre / across, 1 - (HEAD - 8) / down, f"seed {int(seed)}", fontsize=7, ha="center", color=MUTED)
+        centre = labels + (i + 0.5) * (width + GAP) / len(seeds)
+        figure.text(
+            centre / across, 1 - (HEAD - 8) / down, f"seed {int(seed)}", fontsize=7, ha="center", color=MUTED
+        )
     for i, (part, strip) in enumerate(zip(rows, strips, strict=True)):
         bottom = down - HEAD - (i + 1) * (height + GAP) + GAP
-        axes = figure.add_axes((LABELS / across, bottom / down, width / across, height / down))
+        axes = figure.add_axes((labels / across, bottom / down, width / across, height / down))
         axes.imshow(strip, interpolation="none", aspect="auto")
         axes.set_axis_off()
-        _name(figure, part, (LABELS - 14) / across, (bottom + height / 2) / down)
+        _name(figure, part, (labels - 14) / across, (bottom + height / 2) / down)
     return figure
 
 
@@ -93,5 +98,13 @@ def _name(figure: Figure, part: pd.DataFrame, x: float, y: float) -> None:
     names = list(dict.fromkeys(part["label"]))
     figure.text(x, y, "\n= ".join(names), fontsize=7.6, ha="right", va="bottom", color=INK, linespacing=1.15)
     share = part["share"].iloc[0]
-    if share == share:
-        figure.text(x, y, f"{100 * share:.0f} % of MACs", fontsize=6.6, ha="right", va="top", color=MUTED)
+    if not math.isnan(share):
+        figure.text(
+            x,
+            y - 4 / figure.bbox.height,
+            f"{100 * share:.0f} % of MACs",
+            fontsize=6.6,
+            ha="right",
+            va="top",
+            color=MUTED,
+        )

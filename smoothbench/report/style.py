@@ -1,8 +1,12 @@
 """How the pictures look: one style, one colour and marker for each family, ticks of a logarithmic axis."""
 
 import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import MappingProxyType
+from typing import Any
 
+import matplotlib
 import pandas as pd
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,11 +20,12 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # 7 markers against 6 colours: 42 distinct pairs
 DPI = 160
 
-STYLE = MappingProxyType(
+STYLE: Mapping[Any, Any] = MappingProxyType(
     {
         "font.family": "DejaVu Sans",
         "font.size": 8.0,
         "text.color": INK,
+        "text.parse_math": False,  # a dollar in a label is a dollar
         "axes.edgecolor": MUTED,
         "axes.labelcolor": INK,
         "axes.linewidth": 0.7,
@@ -46,6 +51,11 @@ STYLE = MappingProxyType(
         "svg.hashsalt": "smoothbench",  # the same picture gets the same bytes
     }
 )
+
+
+def styled() -> AbstractContextManager[None]:
+    """The style, for as long as a picture is drawn or saved."""
+    return matplotlib.rc_context(dict(STYLE))
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from smoothbench.report.frame import higher_is_better, require_one_setting, scores
+from smoothbench.report.frame import higher_is_better, is_reference, require_one_setting, scores
 
 PLUS_MINUS, BETTER, WORSE, DAGGER = "\u00b1", "\u25b2", "\u25bc", "\u2020"
 UP, DOWN, TIMES = "\u2191", "\u2193", "\u00d7"
@@ -37,9 +37,9 @@ def report_table(frame: pd.DataFrame) -> pd.DataFrame:
 def ranks(frame: pd.DataFrame) -> pd.DataFrame:
     """Rank of each cell of `report_table`: 1 the best of its column, 2 the second, 0 neither.
 
-    The reference does not compete; equal values share a rank.
+    The reference and points with its very samples do not compete; equal values share a rank.
     """
-    contenders = ~measured(frame)["reference"].to_numpy(dtype=bool)
+    contenders = ~is_reference(measured(frame), frame)
     return pd.DataFrame({column.title: _ranks(column, contenders) for column in _columns(frame)})
 
 
@@ -97,7 +97,9 @@ def _cost(
 ) -> Column:
     """A column of costs; decimals None: three digits of the smallest value, two of the usual spread."""
     if decimals is None:
-        decimals = _decimals(values.min(), 3) if spread is None else _decimals(spread.median(), 2, values.min())
+        decimals = (
+            _decimals(values.min(), 3) if spread is None else _decimals(spread.median(), 2, values.min())
+        )
     spreads: Iterable[float] = [math.nan] * len(values) if spread is None else spread
     pairs = zip(values, spreads, strict=True)
     return Column(title, [_with_spread(*pair, decimals, unit) for pair in pairs], values, higher)
@@ -115,7 +117,9 @@ def _score(rows: pd.DataFrame, score: str) -> Column:
             cells.append(NONE if row["status.quality"] == "done" else row["status.quality"])
             continue
         flag = DAGGER if row[f"{score}.flag"] else ""
-        cells.append(_with_spread(row[score], half[i], digits) + flag + _delta(row, score, delta_digits, higher))
+        cells.append(
+            _with_spread(row[score], half[i], digits) + flag + _delta(row, score, delta_digits, higher)
+        )
     return Column(f"{score} {UP if higher else DOWN}", cells, rows[score], higher)
 
 
@@ -131,7 +135,9 @@ def _delta(row: pd.Series, score: str, decimals: int, higher: bool) -> str:
 def _with_spread(value: float, spread: float, decimals: int, unit: str = "") -> str:
     if math.isnan(value):
         return NONE
-    return f"{value:.{decimals}f}{unit}" + ("" if math.isnan(spread) else f" {PLUS_MINUS} {spread:.{decimals}f}")
+    return f"{value:.{decimals}f}{unit}" + (
+        "" if math.isnan(spread) else f" {PLUS_MINUS} {spread:.{decimals}f}"
+    )
 
 
 def _decimals(value: float, digits: int, otherwise: float = math.nan) -> int:

@@ -1,9 +1,9 @@
 """The rendered report of a results folder."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -13,7 +13,7 @@ from smoothbench.report.frame import load, scores, settings
 from smoothbench.report.plots import pareto
 from smoothbench.report.rasters import schedules
 from smoothbench.report.sheets import contact_sheet
-from smoothbench.report.style import DPI, STYLE
+from smoothbench.report.style import DPI, styled
 from smoothbench.report.tables import numbers
 
 Drawing = tuple[str, tuple[str, ...], Callable[[], Figure]]
@@ -46,11 +46,11 @@ def _drawings(part: pd.DataFrame, folder: Path) -> Iterator[Drawing]:
     scored = part[scores(part)].notna().any(axis="columns")
     for cost in ("macs", "latency"):
         if cost in part and (scored & part[cost].notna()).any():
-            yield f"pareto_{cost}", ("png", "svg"), lambda cost=cost: pareto(part, cost)
+            yield f"pareto_{cost}", ("png", "svg"), partial(pareto, part, cost)
     if part["schedule"].notna().any():
-        yield "schedules", ("png",), lambda: schedules(part)
+        yield "schedules", ("png",), partial(schedules, part)
     if any(any((folder / "previews" / each).glob("*.png")) for each in part["sample_id"]):
-        yield "contact_sheet", ("png",), lambda: contact_sheet(part, folder / "previews")
+        yield "contact_sheet", ("png",), partial(contact_sheet, part, folder / "previews")
 
 
 def _csv(part: pd.DataFrame) -> str:
@@ -60,5 +60,5 @@ def _csv(part: pd.DataFrame) -> str:
 def _save(figure: Figure, path: Path) -> Path:
     extension = path.suffix[1:]
     metadata = {"Date": None} if extension == "svg" else {"Software": None}
-    with matplotlib.rc_context(dict(STYLE)):
+    with styled():
         return replace(path, lambda file: figure.savefig(file, format=extension, dpi=DPI, metadata=metadata))

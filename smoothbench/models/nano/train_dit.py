@@ -8,6 +8,7 @@ and label dropout for guidance (Peebles and Xie 2023, sections 3.2 and 3.4).
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DiTTransformer2DModel
@@ -31,7 +32,7 @@ LABEL_DROPOUT = 0.1
 BATCH = 64
 
 
-def zero_modulation(model: nn.Module) -> None:
+def zero_modulation(model: Any) -> None:
     """Start every block as the identity and the output at zero (adaLN-zero); diffusers does not."""
     blocks = [block.norm1.linear for block in model.transformer_blocks]
     for layer in (*blocks, model.proj_out_1, model.proj_out_2):
@@ -55,7 +56,9 @@ def squared_error(model: nn.Module, images: Tensor, labels: Tensor, generator: t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     parser.add_argument("--work", type=Path, default=Path("results/runs/train_dit"), help="checkpoints")
     parser.add_argument("--images", type=int, default=1_400_000, help="training images seen in all")
@@ -77,13 +80,14 @@ def main() -> None:
         return squared_error(model, held_out, held_labels, fixed).item()
 
     torch.manual_seed(0)
-    model = DiTTransformer2DModel(**CONFIG)
+    model: Any = DiTTransformer2DModel(**CONFIG)
     zero_modulation(model)
     for block in model.transformer_blocks:
         # diffusers drops labels in each block on its own; we drop them once, for all blocks.
         block.norm1.emb.class_embedder.dropout_prob = 0.0
     recipe = Recipe(steps=args.images // BATCH, lr=1e-3, weight_decay=0.01)
-    train(model, loss, validate, recipe, args.work).save_pretrained(args.out)
+    trained: Any = train(model, loss, validate, recipe, args.work)
+    trained.save_pretrained(args.out)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,9 @@ def write_reference(network: nn.Module, file: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished network")
     parser.add_argument("--work", type=Path, default=Path("results/runs/train_evaluator"), help="checkpoints")
     parser.add_argument("--steps", type=int, default=4000, help=f"optimiser steps of {BATCH} images")
