@@ -34,6 +34,7 @@ class Scorer:
         self._encoders: dict[str, Any] = {}
         for name in nodes:  # bad paths and missing extras show before the first sample
             self._metric(name)
+            self._encoder(nodes[name])
 
     def names(self, count: int, reference: bool) -> dict[str, str]:
         """Of each score the name, with the sample count in it, and the metric it belongs to."""

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -96,9 +97,11 @@ class Planner:
         name = identity(asked)
         if name not in self._curves:
             path = self.store.folder / "curves" / f"{name}.npz"
-            if not path.exists() or self.settings.force:
-                write_atomic(path, self._calibrated(solver).to_bytes())
-            self._curves[name] = ErrorCurves.load(path)
+            curves = None if self.settings.force else _stored(path)
+            if curves is None:
+                curves = self._calibrated(solver)
+                write_atomic(path, curves.to_bytes())
+            self._curves[name] = curves
         return self._curves[name]
 
     def _calibrated(self, solver: Solver) -> ErrorCurves:
@@ -126,6 +129,13 @@ class Planner:
         sample_id = identity({**asked, "decision": decision, "predictor": predictor})
         method = {"cache": spec.cache, "predictor": spec.predictor, "calibration": calibration}
         return sample_id, identity({**asked, **method, "sample_id": sample_id})
+
+
+def _stored(path: Path) -> ErrorCurves | None:
+    try:
+        return ErrorCurves.load(path)
+    except ValueError:  # missing or damaged: measured again
+        return None
 
 
 def rows(schedule: Schedule) -> list[str]:

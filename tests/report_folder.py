@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+SCORES = ("fd_nano@256", "is_nano@256", "agreement_nano@256", "psnr@256", "ssim@256")
 KINDS = ["self_attn", "ff"] * 6
 SITES = [f"blocks.{i // 2}.{kind}" for i, kind in enumerate(KINDS)]
 
@@ -77,7 +79,8 @@ def record(order: int, n: int, seeds: tuple[int, int]) -> dict[str, Any]:
     return {
         "schema": 1, "experiment": "dit_ddim", "name": label.lower().replace(" ", "-"), "order": order,
         "label": label, "family": family, "point_id": digest(label, n, seeds),
-        "sample_id": digest(rows, family == "TaylorSeer", seeds), "same_as": "no-cache,-50-steps" if twin else None,
+        "sample_id": digest(rows, family == "TaylorSeer", seeds),
+        "same_as": "no-cache,-50-steps" if twin else None,
         "reference": reference, "num_samples": n, "seed": 0, "seeds": list(seeds),
         "status": {"quality": done, "cost": done}, "degenerate": twin,
         "reason": None if rows else "router file has 20 steps, the schedule needs 50",
@@ -98,18 +101,24 @@ def save(folder: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
+def edit(folder: Path, name: str, **changes: object) -> None:
+    """Change a record in place."""
+    path = next((folder / "records").glob(f"{name}-*.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def latency(records: list[dict[str, Any]]) -> dict[str, Any]:
     points = {}
     for each in (each for each in records if each["cost"]):
         rng = np.random.default_rng(each["order"])
         seconds = (0.25 + 1.1 * each["cost"]["share"]) * (1 + 0.01 * rng.normal(size=5))
         points[each["point_id"]] = {
-            "name": each["name"], "seconds": seconds.tolist(), "median": float(np.median(seconds)), "mad": 0.008,
-            "decode_median": 0.001, "peak_bytes": None, "cache_bytes": 40960,
+            "name": each["name"], "seconds": seconds.tolist(), "median": float(np.median(seconds)),
+            "mad": 0.008, "decode_median": 0.001, "peak_bytes": None, "cache_bytes": 40960,
         }  # fmt: skip
     return {
-        "schema": 1, "device": "AMD EPYC", "kind": "cpu", "threads": 2, "batch_size": 8, "rounds": 5, "warmup": 1,
-        "provenance": {}, "points": points,
+        "schema": 1, "device": "AMD EPYC", "kind": "cpu", "threads": 2, "batch_size": 8, "rounds": 5,
+        "warmup": 1, "provenance": {}, "points": points,
     }  # fmt: skip
 
 
@@ -122,9 +131,11 @@ def preview(sample_id: str, seed: int) -> Image.Image:
     return Image.fromarray((255 * blob).astype(np.uint8))
 
 
-def build(folder: Path) -> Path:
-    records = [record(order, 256, (0, 256)) for order in range(len(plans()))]
+def build(folder: Path, orders: Sequence[int], names: Sequence[str] = SCORES) -> Path:
+    """A results folder with the points of these places in `plans()` and scores of these names."""
+    records = [record(order, 256, (0, 256)) for order in orders]
     for each in records:
+        each["scores"] = {name: each["scores"][name] for name in names if name in each["scores"]}
         save(folder, each)
         if each["schedule"]:
             for seed in range(8):

@@ -11,19 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from report_folder import build, plans, record, save
 
 import smoothbench.report
 from smoothbench.report import load, write
 from smoothbench.report.__main__ import main
+from smoothbench.report.document import document
 from smoothbench.report.frame import scores, settings
 from smoothbench.report.pareto import front
 from smoothbench.report.plots import pareto
 from smoothbench.report.publish import publish
 from smoothbench.report.rasters import schedules
 from smoothbench.report.sheets import contact_sheet
-from smoothbench.report.tables import BETTER, DAGGER, WORSE, ranks, report_table
+from smoothbench.report.tables import BETTER, DAGGER, WORSE, numbers, ranks, report_table
 from smoothbench.report.text import to_markdown, to_text
+from tests.report_folder import build, edit, plans, record, save
 
 RENDERED = {"report.md", "table.csv", "schedules.png", "contact_sheet.png"}
 RENDERED |= {f"pareto_{cost}.{extension}" for cost in ("macs", "latency") for extension in ("png", "svg")}
@@ -31,12 +32,18 @@ RENDERED |= {f"pareto_{cost}.{extension}" for cost in ("macs", "latency") for ex
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return build(tmp_path / "dit_ddim")
+    return build(tmp_path / "dit_ddim", range(len(plans())))
 
 
-def edit(folder: Path, name: str, **changes: object) -> None:
-    path = next((folder / "records").glob(f"{name}-*.json"))
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Five points, one of them failed, and two scores: for what draws all pictures."""
+    return build(tmp_path / "dit_ddim", (0, 5, 6, 18, 21), ("fd_nano@256", "psnr@256"))
+
+
+def text_of(folder: Path) -> str:
+    frame = load(folder)
+    return document([(part, []) for _, part in settings(frame)], frame.attrs["ignored"])
 
 
 def cell(folder: Path, policy: str, column: str) -> str:
@@ -44,11 +51,22 @@ def cell(folder: Path, policy: str, column: str) -> str:
     return str(table.loc[table["policy"].str.startswith(policy), column].iloc[0])
 
 
-def test_same_records_same_bytes(folder: Path) -> None:
+def command(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The report in a process of its own, where sets and dictionaries of strings hash otherwise."""
+    root = str(Path(smoothbench.report.__file__).parents[2])
+    line = [sys.executable, "-m", "smoothbench.report", str(folder)]
+    environment = os.environ | {"PYTHONPATH": root, "PYTHONHASHSEED": "7"}
+    return subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_same_records_same_bytes(tmp_path: Path) -> None:
+    folder = build(tmp_path / "dit_ddim", range(len(plans())), ("fd_nano@256", "is_nano@256", "ssim@256"))
     first = {path: path.read_bytes() for path in write(folder)}
     assert {path.name for path in first} == RENDERED
-    second = {path: path.read_bytes() for path in write(folder)}
-    assert first == second
+    for path in first:
+        path.unlink()
+    assert command(folder).returncode == 0
+    assert first == {path: path.read_bytes() for path in first}
     assert not list(folder.glob(".*"))  # no temporary file stays
 
 
@@ -64,11 +82,10 @@ def test_frame_keeps_the_experiments_order_and_numbers(folder: Path) -> None:
 
 
 def test_failed_points_are_reported_with_their_reason(folder: Path) -> None:
-    write(folder)
-    text = (folder / "report.md").read_text()
+    text = text_of(folder)
     assert "L2C router (`l2c-router`): quality failed, cost failed - router file has 20 steps" in text
     assert "22 (21 done, 1 failed)" in text
-    assert "router file has 20 steps" in (folder / "table.csv").read_text()
+    assert "router file has 20 steps" in numbers(load(folder)).to_csv()
 
 
 def test_marks_of_twins_and_of_policies_that_skip_nothing(folder: Path) -> None:
@@ -116,31 +133,30 @@ def test_flagged_scores_and_odd_labels(folder: Path) -> None:
     record_ = record(6, 256, (0, 256))
     record_["scores"]["fd_nano@256"]["flag"] = "N is small against d"
     edit(folder, "fora-n=2", scores=record_["scores"], label="a|b $x$ $y$")
-    write(folder)
-    text = (folder / "report.md").read_text()
+    text = text_of(folder)
     assert DAGGER in cell(folder, "a|b", "fd_nano@256 \u2193")
     assert f"fd_nano@256{DAGGER}: N is small against d (a|b $x$ $y$)" in text
     assert "| a\\|b $x$ $y$ |" in text
 
 
-def test_sample_counts_seeds_and_devices_are_never_mixed(folder: Path) -> None:
-    save(folder, record(0, 1024, (0, 1024)))
-    save(folder, record(6, 1024, (0, 1024)))
-    save(folder, record(0, 256, (256, 512)))
+def test_sample_counts_seeds_and_devices_are_never_mixed(small: Path) -> None:
+    save(small, record(0, 1024, (0, 1024)))
+    save(small, record(6, 1024, (0, 1024)))
+    save(small, record(0, 256, (256, 512)))
     other = record(7, 256, (0, 256)) | {"name": "elsewhere", "point_id": "0" * 12}
-    save(folder, other | {"provenance": {"device": "another"}})
-    frame = load(folder)
+    save(small, other | {"provenance": {"device": "another"}})
+    frame = load(small)
     for function in (report_table, pareto):
         with pytest.raises(ValueError, match="num_samples 256, 1024"):
             function(frame)
     parts = list(settings(frame))
-    assert [len(part) for _, part in parts] == [22, 2, 1, 1]
+    assert [len(part) for _, part in parts] == [5, 2, 1, 1]
     assert len({suffix for suffix, _ in parts}) == 4 and parts[0][0] == ""
     assert not any("@1024" in score for score in scores(parts[0][1]))
-    paths = write(folder)
+    paths = write(small)
     tables = [path for path in paths if path.suffix == ".csv"]
-    assert sorted(len(path.read_text().splitlines()) - 1 for path in tables) == [1, 1, 2, 22]
-    assert (folder / "report.md").read_text().count("\n| policy |") == 4
+    assert sorted(len(path.read_text().splitlines()) - 1 for path in tables) == [1, 1, 2, 5]
+    assert (small / "report.md").read_text().count("\n| policy |") == 4
 
 
 def test_broken_and_foreign_records_are_named_and_left(
@@ -154,38 +170,34 @@ def test_broken_and_foreign_records_are_named_and_left(
     assert len(frame) == 22
     assert all(name in caplog.text for name in ("torn.json", "foreign.json", "poor.json"))
     assert len(list((folder / "records").glob("*.json"))) == 25
-    write(folder)
-    assert "foreign.json: its schema is 99" in (folder / "report.md").read_text()
+    assert "foreign.json: its schema is 99" in text_of(folder)
 
 
-def test_without_latency_previews_or_any_success(folder: Path, tmp_path: Path) -> None:
-    (folder / "latency.json").unlink()
-    assert not any("latency" in path.name for path in write(folder))
-    assert "Latency: not measured" in (folder / "report.md").read_text()
+def test_without_latency_previews_or_any_success(small: Path, tmp_path: Path) -> None:
+    (small / "latency.json").unlink()
+    assert not any("latency" in path.name for path in write(small))
+    assert "Latency: not measured" in (small / "report.md").read_text()
     save(tmp_path / "failed", record(21, 256, (0, 256)))
     assert {path.name for path in write(tmp_path / "failed")} == {"report.md", "table.csv"}
     assert "No point has finished yet" in (tmp_path / "failed" / "report.md").read_text()
 
 
-def test_bad_latency_and_empty_pictures_say_what_to_do(folder: Path, tmp_path: Path) -> None:
-    frame = load(save_and_parent(tmp_path / "failed"))
+def test_bad_latency_says_what_to_do(small: Path) -> None:
+    path = small / "latency.json"
+    latency = json.loads(path.read_text())
+    latency["points"][record(6, 256, (0, 256))["point_id"]]["seconds"].pop()
+    bad = [(json.dumps(latency), "fora-n=2 has 4 rounds and the reference 5"), ("{", "cannot be read")]
+    for text, message in [*bad, ('{"schema": 2}', "schema 2")]:
+        path.write_text(text)
+        with pytest.raises(ValueError, match=f"{message}.*measure latency again"):
+            load(small)
+
+
+def test_empty_pictures_say_what_to_do(tmp_path: Path) -> None:
+    frame = load(build(tmp_path, [21]))
     for draw in (pareto, schedules, lambda frame: contact_sheet(frame, tmp_path)):
         with pytest.raises(ValueError, match="first"):
             draw(frame)
-    latency = json.loads((folder / "latency.json").read_text())
-    latency["points"][record(6, 256, (0, 256))["point_id"]]["seconds"].pop()
-    (folder / "latency.json").write_text(json.dumps(latency))
-    with pytest.raises(ValueError, match="fora-n=2 has 4 rounds and the reference 5"):
-        load(folder)
-    for text in ("{", '{"schema": 2}'):
-        (folder / "latency.json").write_text(text)
-        with pytest.raises(ValueError, match="measure latency again"):
-            load(folder)
-
-
-def save_and_parent(folder: Path) -> Path:
-    save(folder, record(21, 256, (0, 256)))
-    return folder
 
 
 def test_distinct_schedules_and_samples_are_drawn_once(folder: Path) -> None:
@@ -205,33 +217,31 @@ def test_previews_keep_whole_pixels(folder: Path, size: tuple[int, int], drawn: 
     assert strip.shape[0] == round(drawn * size[1] / size[0])
 
 
-def test_published_copy_has_no_samples_and_says_the_same(folder: Path, tmp_path: Path) -> None:
+def test_published_copy_has_no_samples_and_says_the_same(small: Path, tmp_path: Path) -> None:
     target = tmp_path / "results" / "dit_ddim"
-    write(folder)
-    (folder / "records" / ".half.json.1.tmp").write_text("{")
-    publish(folder, target)
+    write(small)
+    (small / "records" / ".half.json.1.tmp").write_text("{")
+    publish(small, target)
     assert not (target / "samples").exists() and not list(target.rglob("*.tmp"))
     for name in RENDERED:
-        assert (folder / name).read_bytes() == (target / name).read_bytes()
+        assert (small / name).read_bytes() == (target / name).read_bytes()
     (target / "NOTES.md").write_text("kept")
-    next((folder / "records").glob("fora-n=5-*.json")).unlink()
-    publish(folder, target)
-    assert len(load(target)) == 21 and (target / "NOTES.md").exists()
-    for name, text in ((folder, "one lies in the other"), (folder / "in", "one lies in the other")):
-        with pytest.raises(ValueError, match=text):
-            publish(folder, name)
+    next((small / "records").glob("taylorseer-n=2-*.json")).unlink()
+    publish(small, target)
+    assert len(load(target)) == 4 and (target / "NOTES.md").exists()
+    for inside in (small, small / "in", small.parent):
+        with pytest.raises(ValueError, match="one lies in the other"):
+            publish(small, inside)
     edit(target, "fora-n=2", experiment="another")
     with pytest.raises(ValueError, match="holds another experiment"):
-        publish(folder, target)
+        publish(small, target)
 
 
-def test_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(folder), "--publish", str(tmp_path / "copy")]) == 0
+def test_command_line(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(small), "--publish", str(tmp_path / "copy")]) == 0
     out = capsys.readouterr().out
-    assert "SmoothCache a=0.18" in out and "failed: L2C router" in out
+    assert "FORA N=2" in out and "failed: L2C router" in out
     assert (tmp_path / "copy" / "report.md").exists()
-    root = str(Path(smoothbench.report.__file__).parents[2])
-    command = [sys.executable, "-m", "smoothbench.report", str(tmp_path / "nothing")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": root})
+    done = command(tmp_path / "nothing")
     assert done.returncode == 2
     assert done.stdout == "" and done.stderr.count("\n") == 1 and "no readable record" in done.stderr

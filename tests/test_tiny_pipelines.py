@@ -2,18 +2,20 @@
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from tiny_pipelines import (
+from torch import Tensor, nn
+
+from tests.tiny_pipelines import (
     call_arguments,
     tiny_dit_pipeline,
     tiny_pixart_pipeline,
     tiny_stable_audio_pipeline,
 )
-from torch import Tensor, nn
 
 Build = Callable[[], DiffusionPipeline]
 BUILDERS = (tiny_dit_pipeline, tiny_pixart_pipeline, tiny_stable_audio_pipeline)
@@ -27,13 +29,12 @@ def sample(pipe: Any, batch: int = 1, **changes: Any) -> Tensor:
 
 
 def branches(pipe: Any) -> list[nn.Module]:
-    named = (
-        (block, name) for block in pipe.transformer.transformer_blocks for name in ("attn1", "attn2", "ff")
-    )
-    return [getattr(block, name) for block, name in named if getattr(block, name, None) is not None]
+    names = ("attn1", "attn2", "ff")
+    found = [getattr(block, name, None) for block in pipe.transformer.transformer_blocks for name in names]
+    return [branch for branch in found if branch is not None]
 
 
-@pytest.mark.parametrize(("build", "shape"), zip(BUILDERS, SHAPES, strict=True))
+@pytest.mark.parametrize(("build", "shape"), list(zip(BUILDERS, SHAPES, strict=True)))
 def test_samples_are_finite_and_differ(build: Build, shape: tuple[int, ...]) -> None:
     output = sample(build(), batch=2)
     assert output.shape == (2, *shape)
@@ -80,11 +81,9 @@ def test_every_branch_matters_and_changes_over_the_steps(build: Build) -> None:
         with branch.register_forward_hook(lambda module, inputs, output, seen=seen: seen.append(output)):
             sample(pipe)
         assert len(seen) == STEPS
-        changes = [
-            (new - old).abs().sum() / old.abs().sum() for old, new in zip(seen, seen[1:], strict=False)
-        ]
-        assert all(change > 1e-4 for change in changes)
-        assert max(changes) > 0.1
+        changes = [(new - old).abs().sum() / old.abs().sum() for old, new in pairwise(seen)]
+        assert all(change > 0.005 for change in changes)
+        assert max(changes) > 0.02
         with branch.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output)):
             assert (sample(pipe) - whole).abs().mean() > 1e-3
 
@@ -97,5 +96,6 @@ def test_building_and_sampling_are_quick(build: Build) -> None:
 
 
 def test_an_unknown_pipeline_is_named() -> None:
+    unknown: Any = None
     with pytest.raises(ValueError, match="NoneType"):
-        call_arguments(None)  # type: ignore[arg-type]
+        call_arguments(unknown)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +82,7 @@ class ErrorCurves:
                 sites = tuple(Site(n, k, p, m or None, *cost) for (n, k, p, m), cost in rows)
                 trajectory = Trajectory(sites, tuple(data["coordinates"].tolist()), *rest)
                 return cls(trajectory, torch.from_numpy(data["l1_diff"]), torch.from_numpy(data["l1"]))
-        except (OSError, KeyError, ValueError, EOFError) as error:
+        except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
             raise ValueError(f"{path} holds no error curves ({error})") from error
 
     def digest(self) -> str:

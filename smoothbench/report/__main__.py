@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         paths = write(options.folder)
         if options.publish:
-            paths += publish(options.folder, options.publish)
+            publish(options.folder, options.publish)
+            paths.append(options.publish)
         print(_summary(options.folder), *paths, sep="\n")
     except (OSError, ValueError) as error:
         print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)

@@ -52,7 +52,7 @@ def _latency(frame: pd.DataFrame) -> list[str]:
     if "latency" not in frame:
         return ["- Latency: not measured"]
     first = frame.iloc[0]
-    threads = f", {first['latency.threads']} threads" if pd.notna(first["latency.threads"]) else ""
+    threads = f", threads: {first['latency.threads']}" if pd.notna(first["latency.threads"]) else ""
     where = f"{first['latency.device']} ({first['latency.kind']}{threads})"
     how = f"batch of {first['latency.batch_size']}, {first['latency.rounds']} interleaved rounds"
     return [f"- Latency: {where}, {how}, decoding apart"]

@@ -12,6 +12,8 @@ from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
+Vector = NDArray[np.float64]
+
 # Tried in this order: offset in points, horizontal and vertical alignment.
 PLACES = (
     (0, 6, "center", "bottom"),
@@ -63,10 +65,12 @@ def marker_boxes(axes: Axes, points: Iterable[tuple[float, float]], size: float 
     return [Bbox.from_extents(x - half, y - half, x + half, y + half) for x, y in centres]
 
 
-def bar_boxes(axes: Axes, bars: Iterable[tuple[float, float, float]]) -> list[Bbox]:
-    """Boxes of vertical error bars (x, low, high), in display coordinates."""
-    ends = [axes.transData.transform([(x, low), (x, high)]) for x, low, high in bars]
-    return [Bbox.from_extents(a[0] - 1, a[1], b[0] + 1, b[1]) for a, b in ends]
+def bar_boxes(axes: Axes, left: Vector, right: Vector, low: Vector, high: Vector) -> list[Bbox]:
+    """Boxes of error bars from (left, low) to (right, high) [n], in display coordinates."""
+    starts, ends = (
+        axes.transData.transform(np.stack(corner, axis=1)) for corner in ((left, low), (right, high))
+    )
+    return [Bbox([start - 1, end + 1]) for start, end in zip(starts, ends, strict=True)]
 
 
 def line_points(axes: Axes) -> NDArray[np.float64]:

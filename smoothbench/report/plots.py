@@ -36,6 +36,7 @@ class Panel:
     higher: bool
     rows: pd.DataFrame
     x: NDArray[np.float64]
+    spread: NDArray[np.float64] | None  # MAD of the latency; MACs are counted and have none
     y: NDArray[np.float64]
     front: NDArray[np.bool_]
 
@@ -95,7 +96,8 @@ def _panel(frame: pd.DataFrame, score: str, x: str) -> Panel:
     higher = higher_is_better(frame, score)
     cost = rows[x].to_numpy(dtype=np.float64) / (1e9 if x == "macs" else 1.0)
     y = rows[score].to_numpy(dtype=np.float64)
-    return Panel(score, higher, rows, cost, y, front(cost, y, higher))
+    spread = rows["latency.mad"].to_numpy(dtype=np.float64) if x == "latency" else None
+    return Panel(score, higher, rows, cost, spread, y, front(cost, y, higher))
 
 
 def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, least: float, most: float) -> None:
@@ -112,7 +114,8 @@ def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, least: float, most: flo
         dashes = "--" if family == baseline else "-"
         axes.plot(panel.x[own], panel.y[own], dashes, color=colour, alpha=0.4, linewidth=1.0, zorder=2)
         for chosen, alpha, order in ((own & ~best, FADED, 3.0), (own & best, 1.0, 4.0)):
-            _draw_points(axes, panel, chosen, colour, marker, alpha, order)
+            if chosen.any():
+                _draw_points(axes, panel, chosen, colour, marker, alpha, order)
     star = panel.rows["reference"].to_numpy(dtype=bool)
     axes.plot(panel.x[star], panel.y[star], **star_style())
 
@@ -132,7 +135,7 @@ def _draw_points(
         panel.x[chosen],
         y,
         yerr=np.abs([y - low, high - y]),
-        xerr=_cost_spread(panel, chosen),
+        xerr=None if panel.spread is None else panel.spread[chosen],
         fmt="none",
         ecolor=colour,
         elinewidth=0.9,
@@ -144,12 +147,6 @@ def _draw_points(
         panel.x[chosen], y, s=size, marker=marker, color=colour, alpha=alpha, linewidths=0.6,
         edgecolors="white", zorder=order + 0.1,
     )  # fmt: skip
-
-
-def _cost_spread(panel: Panel, chosen: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    """MAD of the latency; MACs are counted and have none."""
-    timed = "latency" in panel.rows and np.array_equal(panel.x, panel.rows["latency"].to_numpy())
-    return panel.rows.loc[chosen, "latency.mad"].to_numpy(dtype=np.float64) if timed else None
 
 
 def _draw_reference_band(axes: Axes, panel: Panel) -> None:
@@ -176,9 +173,11 @@ def _scale(axes: Axes, panel: Panel, least: float, most: float) -> None:
 
 def _name_front(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
     """Settings of the points on the front, without the family: its colour says that."""
-    low, high = panel.rows[f"{panel.score}.low"], panel.rows[f"{panel.score}.high"]
+    low, high = (panel.rows[f"{panel.score}.{end}"].to_numpy(dtype=np.float64) for end in ("low", "high"))
     obstacles = marker_boxes(axes, zip(panel.x, panel.y, strict=True))
-    obstacles += bar_boxes(axes, zip(panel.x, low, high, strict=True))
+    obstacles += bar_boxes(axes, panel.x, panel.x, low, high)
+    if panel.spread is not None:
+        obstacles += bar_boxes(axes, panel.x - panel.spread, panel.x + panel.spread, panel.y, panel.y)
     styles = family_styles(frame)
     chosen = panel.front & ~is_reference(panel.rows, frame)
     labels = [

@@ -15,6 +15,7 @@ from smoothbench.report.style import INK, MUTED, new_figure, styled
 COMPUTED, REUSED = "#1f4e79", "#e3e9f0"
 PANEL = (2.75, 1.12)  # inches
 COLUMNS = 4
+LINE = 38  # letters above a panel
 
 
 def schedules(frame: pd.DataFrame) -> Figure:
@@ -77,8 +78,11 @@ def _draw(axes: Axes, rows: pd.DataFrame, named: bool) -> None:
 
 
 def _write_title(axes: Axes, rows: pd.DataFrame) -> None:
-    names = " = ".join(dict.fromkeys(rows["label"]))
-    axes.set_title(textwrap.fill(names, 38), fontsize=7.2, loc="left", pad=3, color=INK)
+    names = list(dict.fromkeys(rows["label"]))
+    short = " = ".join(names)
+    lines = [short] if len(short) <= LINE else [names[0], *(f"= {name}" for name in names[1:])]
+    title = "\n".join(textwrap.fill(line, LINE) for line in lines)
+    axes.set_title(title, fontsize=7.2, loc="left", pad=3, color=INK)
     share = rows["share"].iloc[0]
     if not math.isnan(share):
         axes.set_title(f"{100 * share:.0f} %", fontsize=7.2, loc="right", pad=3, color=MUTED)

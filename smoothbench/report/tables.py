@@ -129,7 +129,8 @@ def _delta(row: pd.Series, score: str, decimals: int, higher: bool) -> str:
     if math.isnan(delta):
         return ""
     mark = "" if low <= 0 <= high else f" {BETTER if (delta > 0) == higher else WORSE}"
-    return f" ({delta:+.{decimals}f} {PLUS_MINUS} {(high - low) / 2:.{decimals}f}{mark})"
+    shown = round(delta, decimals) + 0.0  # no negative zero
+    return f" ({shown:+.{decimals}f} {PLUS_MINUS} {(high - low) / 2:.{decimals}f}{mark})"
 
 
 def _with_spread(value: float, spread: float, decimals: int, unit: str = "") -> str:

@@ -1,0 +1,108 @@
+"""Contracts over everything in conf/: what is there composes, builds, plans and scores."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.errors import ConfigCompositionException
+
+import conf
+from smoothbench.build import build, build_solver
+from smoothbench.caching import ErrorCurves, Trajectory
+from smoothbench.caching.predictor import predictor_from
+from smoothbench.errors import UsageError
+from smoothbench.plan import settings
+from tests.harness import composed
+
+CONF = Path(conf.__file__).parent
+
+
+def options(group: str) -> list[str]:
+    folder = CONF / group
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+
+
+def needed(cache: str) -> list[str]:
+    """What a cache cannot do without."""
+    return ["cache.path=absent.json"] if cache == "schedule" else []
+
+
+@pytest.mark.parametrize("exp", options("exp"))
+def test_every_experiment_plans(exp: str) -> None:
+    cfg = composed(f"+exp={exp}")
+    plan = settings(cfg)
+    assert plan.specs[0].reference and plan.experiment == cfg.experiment != "adhoc"
+    assert len({spec.name for spec in plan.specs}) == len(plan.specs) > 1
+    assert len({spec.label for spec in plan.specs if not spec.reference}) == len(plan.specs) - 1
+    text = (CONF / "exp" / f"{exp}.yaml").read_text()
+    assert f"python -m smoothbench +exp={exp}" in text, "an experiment shows its own command"
+
+
+@pytest.mark.parametrize("cache", [name for name in options("cache") if name != "schedule"])
+def test_every_cache_plans_on_the_tiny_model(cache: str, curves: ErrorCurves) -> None:
+    spec = settings(composed(f"cache={cache}")).specs[-1]
+    policy = build(spec.cache, cache)
+    assert predictor_from(spec.predictor)
+    trajectory: Trajectory = curves.trajectory
+    schedule = policy.plan(trajectory, curves if policy.needs_curves else None)
+    assert schedule.evals == trajectory.evals and all(schedule.computed[0])
+    assert schedule.meta["method"]
+    assert schedule.sites == tuple(site.name for site in trajectory.sites)
+
+
+@pytest.mark.parametrize("solver", options("solver"))
+def test_every_solver_starts_at_the_noisiest(solver: str) -> None:
+    cfg = composed(f"solver={solver}")
+    built = build_solver(settings(cfg).specs[0].solver)
+    assert len(built.coordinates) == cfg.solver.steps
+    assert list(built.coordinates) == sorted(built.coordinates, reverse=True)
+
+
+@pytest.mark.parametrize("metric", [name for name in options("metrics") if name != "image"])
+def test_every_metric_scores_four_samples(metric: str) -> None:
+    cfg = settings(composed(f"metrics=[{metric}]"))
+    node = cfg.metrics[metric]
+    built = build(node["metric"], metric)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (4, 1, 28, 28), generator=generator).to(torch.uint8)
+    batch = {"samples": images, "baseline": images.flip(0), "condition": torch.arange(4)}
+    if "encoder" in node:
+        batch |= build(node["encoder"], metric)(images)
+    built.update(*(batch[name] for name in built.inputs))
+    score = built.compute()
+    assert isinstance(built.higher_is_better, bool)
+    assert len(score.influence) == 4 and abs(score.influence.mean()) < 1e-6
+
+
+@pytest.mark.parametrize("group", ["model", "solver", "cache", "metrics", "exp"])
+def test_every_key_is_explained(group: str) -> None:
+    for path in (CONF / group).rglob("*.yaml"):
+        assert path.read_text().startswith("#"), f"{path.name} begins with what it is"
+
+
+def test_an_unknown_option_names_those_that_exist() -> None:
+    with pytest.raises(ConfigCompositionException) as error:
+        composed("cache=nonsense")
+    assert "smoothcache" in str(error.value.__cause__ or error.value) or "nonsense" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["num_samples=1"], "num_samples=1: must be a whole number from 2"),
+        (["num_samples=many"], "num_samples=many"),
+        (["batch_size=0"], "batch_size=0"),
+        (["stage=everything"], "stage=everything: there are all, cost, calibrate"),
+        (["seed=999"], "must be disjoint"),
+        (["+exp=smoke", "only=nothing"], "only=nothing: smoke has the points none, fewer"),
+        (
+            ["+exp=smoke", "+points.fora.sweep.cache.width=[1]"],
+            "names cache.width, which the point does not have",
+        ),
+        (["cache=schedule"], "cache.path"),
+    ],
+)
+def test_values_out_of_range_are_one_clear_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        settings(composed(*overrides))
+    assert message in str(error.value) and "\n" not in str(error.value)
