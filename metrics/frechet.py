@@ -46,7 +46,8 @@ def frechet_influence(
 class FrechetDistance:
     """Frechet distance of the encoder's features to reference statistics, an npz of mu, sigma and n.
 
-    Called FID only where the encoder is ADM's Inception. Flags N < 4 d, where the bias of about 1 / N rules.
+    Called FID only where the encoder is ADM's Inception. Flags N < 20 d, where the bias of about 1 / N is
+    as large as the differences between methods: then only differences at equal N mean something.
     Raises ValueError for an unusable reference file, and for features of another width.
     """
 
@@ -78,8 +79,11 @@ class FrechetDistance:
         gaussians = (sample.mean, sample.covariance, reference.mean, reference.covariance)
         value = frechet_distance(*gaussians)
         influence = frechet_influence(np.concatenate(self._features), *gaussians)
+        influence -= influence.mean()  # of order 1 / N, because sigma divides by N - 1
         count, width = sample.count, reference.mean.size
-        return Score(value, influence, f"N={count} is small against d={width}" if count < 4 * width else None)
+        return Score(
+            value, influence, f"N={count} is small against d={width}" if count < 20 * width else None
+        )
 
 
 def _root(matrix: FloatArray, inverse: bool = False) -> FloatArray:

@@ -14,38 +14,54 @@ from smoothbench.errors import PointsFailed, UsageError
 log = logging.getLogger(__name__)
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="config")
-def task(cfg: DictConfig) -> None:
-    """One job: an experiment, a point, or a calibration."""
-    from smoothbench.experiment import Experiment, save_plan
-    from smoothbench.plan import settings
-    from smoothbench.report import write
-
-    plan = settings(cfg)
-    if plan.stage == "calibrate":
-        log.info("wrote %s", save_plan(plan))
-        return
-    experiment = Experiment(plan)
-    try:
-        experiment.run()
-    finally:
-        for path in write(experiment.store.folder):
-            log.info("wrote %s", path)
-
-
 def main() -> None:
-    """Exit codes: 0 done, 1 points failed, 2 the request cannot be met, 130 interrupted."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach us, and we print one line
+    """Exit codes: 0 done, 1 points failed, 2 the request cannot be met, 130 interrupted.
+
+    Each mistake is one line on the error stream; in a multirun the other jobs go on.
+    """
+    codes = [0]
+
+    @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
+    def task(cfg: DictConfig) -> None:
+        codes.append(job(cfg))
+
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own errors reach us
     try:
         task()
-    except PointsFailed as error:
-        _end(error, 1)
-    except (UsageError, HydraException, OmegaConfBaseException) as error:
-        _end(error, 2)
+    except (HydraException, OmegaConfBaseException) as error:
+        codes.append(_end(error, 2))
     except KeyboardInterrupt:
-        _end("interrupted: the same command goes on where it stopped", 130)
+        codes.append(_end("interrupted: the same command goes on where it stopped", 130))
+    sys.exit(max(codes))
 
 
-def _end(error: object, code: int) -> None:
+def job(cfg: DictConfig) -> int:
+    """One job, an experiment, a point or a calibration; its exit code."""
+    from smoothbench.plan import settings  # not at the top: --help need not wait for torch
+
+    try:
+        plan = settings(cfg)
+        if plan.stage == "calibrate":
+            from smoothbench.experiment import save_plan
+
+            log.info("wrote %s", save_plan(plan))
+            return 0
+        from smoothbench.experiment import Experiment
+        from smoothbench.report import write
+
+        experiment = Experiment(plan)
+        try:
+            experiment.run()
+        finally:
+            for path in write(experiment.store.folder):
+                log.info("wrote %s", path)
+    except PointsFailed as error:
+        return _end(error, 1)
+    except UsageError as error:
+        return _end(error, 2)
+    return 0
+
+
+def _end(error: object, code: int) -> int:
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(code)
+    return code

@@ -1,10 +1,12 @@
 """Compose configurations in tests as the command line would."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from smoothbench.experiment import Experiment
 from smoothbench.plan import settings
@@ -16,6 +18,11 @@ def composed(*overrides: str) -> DictConfig:
         return compose("config", list(overrides))
 
 
-def experiment(folder: Path, *overrides: str) -> Experiment:
+def experiment(folder: Path, *overrides: str, sweeps: Mapping[str, Any] | None = None) -> Experiment:
+    """The smoke experiment, smaller; `sweeps` replaces the sweeps of some of its points."""
     small = ("num_samples=6", "batch_size=4", "latency.rounds=0", "device=cpu", f"results_dir={folder}")
-    return Experiment(settings(composed("+exp=smoke", *small, *overrides)))
+    cfg = composed("+exp=smoke", *small, *overrides)
+    with open_dict(cfg):
+        for point, sweep in (sweeps or {}).items():
+            cfg.points[point].sweep = sweep
+    return Experiment(settings(cfg))

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from smoothbench.app import main
 
 FEW = ["num_samples=4", "solver.steps=4", "latency.rounds=0", "batch_size=4"]
 
@@ -66,12 +69,26 @@ def test_help_lists_what_there_is(tmp_path: Path) -> None:
         (["cache=schedule", "cache.path=absent.json"], "absent.json: no such file"),
         (["model.path=/nowhere"], "/nowhere/config.json: no such file"),
         (["cache.no_such_key=1"], "no_such_key"),
+        (["+exp=nowhere"], "nowhere"),
+        (["cache=smoothcache", "cache.alpha=much"], "much"),
+        (["stage=calibrate"], "out=FILE.npz"),
+        (["num_samples=["], "no viable alternative"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], message: str) -> None:
-    done = smoothbench(tmp_path, *arguments)
-    assert done.returncode == 2
-    lines = done.stderr.strip().splitlines()
+def test_a_mistake_is_one_line_and_exit_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["smoothbench", *arguments])
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit) as end:
+        main()
+    lines = capfd.readouterr().err.strip().splitlines()
+    assert end.value.code == 2
     assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0]
     assert not list(tmp_path.rglob("*.png"))
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from diffusers import LTXVideoTransformer3DModel
 
 from baselines.fora import FORA
 from baselines.none import NoCache
@@ -16,6 +17,7 @@ from smoothbench.caching import (
     Taylor,
     Trajectory,
     cached,
+    calibrate,
     find_sites,
 )
 from smoothbench.caching.cost import site_costs
@@ -186,9 +188,10 @@ def test_realised_macs_are_those_of_the_schedule_and_of_torchs_counter(tiny: Tin
     )
     trajectory = Trajectory(sites, tuple(range(tiny.evals)), rest.total, rest.linear)
     schedule = FORA(interval).plan(trajectory)
-    with cached(tiny.denoiser, FORA(interval) if interval > 1 else NoCache(), evals=tiny.evals) as run:
-        with MacCounter() as counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            tiny.run(batch=1)
+    policy = FORA(interval) if interval > 1 else NoCache()
+    math = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
+    with cached(tiny.denoiser, policy, evals=tiny.evals) as run, MacCounter() as counter, math:
+        tiny.run(batch=1)
     assert trajectory.macs(run.calls) == trajectory.macs(schedule.calls()) == counter.macs().total
     assert trajectory.macs(run.calls, linear=True) == counter.macs().linear
 
@@ -267,3 +270,43 @@ def test_predictors_work_in_timesteps_too(tiny: TinyDiT) -> None:
             outputs.append(tiny.run())
     torch.testing.assert_close(*outputs, rtol=0.05, atol=0.05)  # the grid is nearly even
     assert not torch.equal(*outputs)
+
+
+def test_a_decision_of_the_wrong_length_is_refused_and_voids_the_run(tiny: TinyDiT) -> None:
+    policy = InputChange(0.3)
+    with cached(tiny.denoiser, policy, evals=tiny.evals):
+        whole = tiny.run()
+        policy.decide = lambda evaluation: [True]
+        with pytest.raises(ValueError, match="InputChange decided on 1 of 6 sites"):
+            tiny.run()
+        del policy.decide
+        assert torch.equal(tiny.run(), whole)
+
+
+def test_branches_that_return_more_than_a_tensor_are_refused(tiny: TinyDiT) -> None:
+    block = tiny.denoiser.transformer_blocks[1]
+    original = block.attn1.forward
+    block.attn1.forward = lambda *args, **kwargs: (original(*args, **kwargs),)
+    with (
+        pytest.raises(ValueError, match=r"blocks\.1\.self_attn returns a tuple"),
+        cached(tiny.denoiser, fora(tiny)),
+    ):
+        tiny.run()
+    with pytest.raises(ValueError, match=r"blocks\.1\.self_attn returns a tuple"):
+        calibrate(tiny.denoiser, tiny.run)
+
+
+def test_a_norm_that_feeds_another_branch_is_not_shortened() -> None:
+    """LTX feeds its feed-forward from norm2: skipping the cross-attention must not touch it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        denoiser = LTXVideoTransformer3DModel(
+            in_channels=4,
+            out_channels=4,
+            num_attention_heads=2,
+            attention_head_dim=16,
+            cross_attention_dim=32,
+            num_layers=2,
+            caption_channels=16,
+        ).eval()
+    assert {site.norm for site in find_sites(denoiser)} == {None}

@@ -13,10 +13,10 @@ from smoothbench.errors import PointsFailed, UsageError
 from tests.harness import experiment
 
 
-def run(folder: Path, *overrides: str) -> dict[str, Any]:
+def run(folder: Path, *overrides: str, **sweeps: Any) -> dict[str, Any]:
     """Run, and return all records by name, without what may differ between runs."""
     try:
-        experiment(folder, *overrides).run()
+        experiment(folder, *overrides, sweeps=sweeps).run()
     finally:
         records = read(folder)
     return records
@@ -109,11 +109,8 @@ def test_a_point_that_fails_is_a_record_and_the_others_go_on(tmp_path: Path) -> 
 
 
 def test_equal_schedules_are_generated_once(tmp_path: Path) -> None:
-    mirrored = [
-        "points.fora.sweep={cache.interval:[10],cache.orientation:[repository,mirrored]}",
-        "only=[fora]",
-    ]
-    records = run(tmp_path, *mirrored)
+    sweep = {"cache.interval": [10], "cache.orientation": ["repository", "mirrored"]}
+    records = run(tmp_path, "only=[fora]", fora=sweep)
     same = [r for r in records.values() if r["same_as"]]
     assert [r["name"] for r in same] == ["fora-interval=10-orientation=mirrored"]
     assert same[0]["same_as"] == "fora-interval=10-orientation=repository"
@@ -131,7 +128,7 @@ def test_cost_alone_draws_no_sample(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_skips_nothing_is_marked(tmp_path: Path) -> None:
-    records = run(tmp_path, "only=[smoothcache]", "points.smoothcache.sweep={cache.alpha:[0.0]}")
+    records = run(tmp_path, "only=[smoothcache]", smoothcache={"cache.alpha": [0.0]})
     assert records["smoothcache-alpha=0.0"]["degenerate"] and not records["reference"]["degenerate"]
     assert records["smoothcache-alpha=0.0"]["same_as"] == "reference"
 

@@ -166,6 +166,10 @@ class _Recorder:
             self._coordinates.append(float(e) if coordinate is None else coordinate)
 
     def observe(self, i: int, output: Tensor) -> None:
+        if not isinstance(output, Tensor):
+            raise ValueError(
+                f"{self.sites[i].name} returns a {type(output).__name__}: only single tensors can be kept"
+            )
         output = output.detach().to(self.store or output.device)
         kept = self._kept.setdefault((self._branch, i), deque(maxlen=self.k_max))
         self._norm[-1][:, i] += self._l1(output)

@@ -70,6 +70,10 @@ class Run:
 
     def keep(self, i: int, output: Tensor) -> None:
         """Remember a computed output."""
+        if not isinstance(output, Tensor):
+            raise ValueError(
+                f"{self.sites[i].name} returns a {type(output).__name__}: only single tensors can be kept"
+            )
         self.counts[i] += 1
         self._history[i].appendleft((self._now, output))
 
@@ -159,6 +163,8 @@ def _aligned(sites: tuple[Site, ...], schedule: Schedule) -> Rows:
 def _dynamic(sites: tuple[Site, ...], policy: DynamicPolicy, evals: int | None) -> Decide:
     def decide(tick: Tick, hidden_states: Tensor) -> Sequence[bool]:
         asked = policy.decide(Evaluation(tick.e, evals, tick.coordinate, tick.branch, hidden_states, sites))
+        if len(asked) != len(sites):
+            raise ValueError(f"{type(policy).__name__} decided on {len(asked)} of {len(sites)} sites")
         return [True] * len(sites) if tick.e == 0 else asked
 
     return decide
@@ -181,8 +187,8 @@ def _bind(make: Callable[[Run, int, Forward], Forward], run: Run, i: int) -> Wra
 
 def _denoiser(run: Run, original: Forward) -> Forward:
     def forward(*args: Any, **kwargs: Any) -> Any:
-        run.begin(run.clock.enter(args, kwargs), first_tensor(args, kwargs))
         try:
+            run.begin(run.clock.enter(args, kwargs), first_tensor(args, kwargs))
             return original(*args, **kwargs)
         except BaseException:
             run.clock.broke()

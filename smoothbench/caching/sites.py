@@ -8,6 +8,8 @@ from torch import nn
 
 # attribute of the branch in diffusers' blocks, its kind, and the norm that feeds it alone
 BRANCHES = (("attn1", "self_attn", "norm1"), ("attn2", "cross_attn", "norm2"), ("ff", "ff", "norm3"))
+# blocks in which these norms feed these branches alone; elsewhere (LTX, Allegro) norm2 feeds the feed-forward
+NORMS_KNOWN = ("BasicTransformerBlock", "StableAudioDiTBlock")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _branches(name: str, path: str, block: nn.Module) -> Iterator[Site]:
         # PixArt's blocks feed the feed-forward from norm2 and the cross-attention from the bare stream.
         if getattr(block, "norm_type", None) == "ada_norm_single":
             norm = {"self_attn": "norm1", "cross_attn": "", "ff": "norm2"}[kind]
-        fed = isinstance(getattr(block, norm, None), nn.Module) if norm else False
+        fed = type(block).__name__ in NORMS_KNOWN and isinstance(getattr(block, norm, None), nn.Module)
         yield Site(
             name=f"{name}.{kind}",
             kind=f"{dimension}{kind}",
