@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
@@ -47,19 +48,27 @@ def job(cfg: DictConfig) -> int:
             log.info("wrote %s", save_plan(plan))
             return 0
         from smoothbench.experiment import Experiment
-        from smoothbench.report import write
 
         experiment = Experiment(plan)
         try:
             experiment.run()
         finally:
-            for path in write(experiment.store.folder):
-                log.info("wrote %s", path)
+            _report(experiment.store.folder)
     except PointsFailed as error:
         return _end(error, 1)
     except UsageError as error:
         return _end(error, 2)
     return 0
+
+
+def _report(folder: Path) -> None:
+    """Tables and pictures of what there is so far; the table goes to the output stream too."""
+    from smoothbench.report import summary, write
+
+    if any(folder.glob("records/*.json")):
+        paths = write(folder)
+        print(summary(folder))
+        log.info("wrote %s and %d more", paths[0], len(paths) - 1)
 
 
 def _end(error: object, code: int) -> int:

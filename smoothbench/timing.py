@@ -48,7 +48,7 @@ def _measure(points: Sequence[Point], model: Model, asked: Config) -> dict[str, 
     seeds = range(BLOCK - asked["batch_size"], BLOCK)
     distinct = {point.sample_id: point for point in points}
     total = len(distinct) * (asked["rounds"] + asked["warmup"])
-    bar = tqdm(total=total, desc="latency", unit="run", leave=False)
+    bar = tqdm(total=total, desc="latency", unit="run", leave=False, disable=None)
     runs = {
         sample_id: _ticking(_trajectory(point, model, seeds), bar) for sample_id, point in distinct.items()
     }

@@ -125,7 +125,7 @@ def test_alpha_for_is_exact_over_all_schedules(curves: ErrorCurves) -> None:
         assert alpha_for(curves, budget) == expected
         below = candidates[candidates.index(expected) - 1]
         assert trajectory.share(SmoothCache(below).plan(trajectory, curves)) > budget
-    with pytest.raises(ValueError, match="no alpha costs at most 0.0100"):
+    with pytest.raises(ValueError, match=r"no alpha costs at most 0\.0100"):
         alpha_for(curves, 0.01)
 
 

@@ -1,6 +1,7 @@
 """Tables and pictures of an experiment: functions from a DataFrame of records to a Figure or a table."""
 
 from smoothbench.report.frame import load
+from smoothbench.report.summary import summary
 from smoothbench.report.write import write
 
-__all__ = ["load", "write"]
+__all__ = ["load", "summary", "write"]

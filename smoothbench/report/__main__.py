@@ -6,10 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from smoothbench.report.frame import load, settings
 from smoothbench.report.publish import publish
-from smoothbench.report.tables import report_table
-from smoothbench.report.text import to_text
+from smoothbench.report.summary import summary
 from smoothbench.report.write import write
 
 
@@ -25,24 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.publish:
             publish(options.folder, options.publish)
             paths.append(options.publish)
-        print(_summary(options.folder), *paths, sep="\n")
+        print(summary(options.folder), *paths, sep="\n")
     except (OSError, ValueError) as error:
         print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
         return 2
     return 0
-
-
-def _summary(folder: Path) -> str:
-    text = ""
-    for _, part in settings(load(folder)):
-        first = part.iloc[0]
-        text += (
-            f"{first['experiment']}: {first['model']}, N = {first['num_samples']}, seeds {first['seeds']}\n\n"
-        )
-        text += to_text(report_table(part)) + "\n"
-        for _, row in part[part["status"] != "done"].iterrows():
-            text += f"{row['status']}: {row['label']}: {row['reason']}\n"
-    return text
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ COPIED: tuple[str, ...] = (
 COPIED += ("degenerate", "predictor", "schedule", "provenance")
 COSTS = ("macs", "macs_linear", "share", "evals")
 # What two points must share to stand in one table or one picture.
-SETTING = ["experiment", "model", "num_samples", "seeds", "kind"]
+SETTING = ["experiment", "model", "weights", "num_samples", "seeds", "kind"]
 
 
 def load(folder: str | Path) -> pd.DataFrame:
@@ -79,10 +79,17 @@ def is_reference(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The parts of a frame that may share a table, each after a suffix for file names: "" for the largest."""
-    parts = sorted(frame.groupby(SETTING, sort=True), key=lambda part: -len(part[1]))
+    """The parts of a frame that may share a table, each after a suffix for file names.
+
+    The suffix of the largest part, or the newest among equals, is "".
+    """
+    parts = sorted(frame.groupby(SETTING, sort=True), key=lambda part: _weight(part[1]), reverse=True)
     for position, (key, part) in enumerate(parts):
         yield _slug(key) if position else "", part.reset_index(drop=True)
+
+
+def _weight(part: pd.DataFrame) -> tuple[int, str]:
+    return len(part), max(str(provenance.get("time", "")) for provenance in part["provenance"])
 
 
 def require_one_setting(frame: pd.DataFrame) -> None:
@@ -100,6 +107,7 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
     first, stop = record["seeds"]
     row = {key: record[key] for key in COPIED} | {
         "model": record["model"]["name"],
+        "weights": str(record["model"].get("weights_sha256", ""))[:12],
         "solver": record["solver"]["name"],
         "steps": record["solver"]["steps"],
         "seeds": f"{first}-{stop - 1}",
