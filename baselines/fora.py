@@ -19,8 +19,8 @@ class FORA:
     needs_curves = False
 
     def __post_init__(self) -> None:
-        if self.interval < 1:
-            raise ValueError(f"FORA's interval must be at least 1, not {self.interval}")
+        if not isinstance(self.interval, int) or self.interval < 1:
+            raise ValueError(f"FORA's interval must be a whole number from 1, not {self.interval}")
         if self.orientation not in ("repository", "mirrored"):
             raise ValueError(f"FORA's orientation is 'repository' or 'mirrored', not {self.orientation!r}")
 

@@ -1,5 +1,8 @@
 """Frechet distance between Gaussians fitted to features, and its influence function."""
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 from torch import Tensor
 
@@ -46,9 +49,10 @@ def frechet_influence(
 class FrechetDistance:
     """Frechet distance of the encoder's features to reference statistics, an npz of mu, sigma and n.
 
-    Called FID only where the encoder is ADM's Inception. Flags N < 20 d, where the bias of about 1 / N is
-    as large as the differences between methods: then only differences at equal N mean something.
-    Raises ValueError for an unusable reference file, and for features of another width.
+    Called FID only where the encoder is ADM's Inception. Flags N < 20 d, where the bias of about 1 / N
+    is as large as the differences between methods: then only differences at equal N mean something.
+    `digest` is the file's sha256. Raises ValueError for an unusable reference file, and for features
+    of another width.
     """
 
     inputs: tuple[str, ...] = ("features",)
@@ -57,6 +61,7 @@ class FrechetDistance:
     def __init__(self, reference: str) -> None:
         self._path = reference
         self._reference = Moments.from_npz(reference)
+        self.digest = hashlib.sha256(Path(reference).read_bytes()).hexdigest()
         self._moments = Moments()
         self._features: list[FloatArray] = []
 

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Exit codes: 0 done, 1 points failed, 2 the request cannot be met, 130 interrupted.
 
-    Each mistake is one line on the error stream; in a multirun the other jobs go on.
+    Each mistake is one line on the error stream; in a multirun the jobs that compose all run.
     """
     codes = [0]
 
@@ -30,6 +30,8 @@ def main() -> None:
     try:
         task()
     except (HydraException, OmegaConfBaseException) as error:
+        codes.append(_end(error, 2))
+    except OSError as error:  # Hydra makes a multirun's folder before our code runs
         codes.append(_end(error, 2))
     except KeyboardInterrupt:
         codes.append(_end("interrupted: the same command goes on where it stopped", 130))
@@ -58,6 +60,9 @@ def job(cfg: DictConfig) -> int:
         return _end(error, 1)
     except UsageError as error:
         return _end(error, 2)
+    except Exception as error:
+        log.debug("", exc_info=True)
+        return _end(f"{type(error).__name__}: {error} (hydra.verbose=true shows where)", 1)
     return 0
 
 

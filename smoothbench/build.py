@@ -1,5 +1,6 @@
 """From configuration nodes to objects: the only caller of Hydra's `instantiate`."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.errors import UsageError
 from smoothbench.types import Config, Model, Solver
 
@@ -21,7 +23,7 @@ def build(node: Mapping[str, Any], where: str, **more: Any) -> Any:
         return instantiate(arguments, **more, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
-        reason = str(cause if isinstance(cause, ValueError | OSError) else error)
+        reason = str(cause if isinstance(cause, ValueError | OSError | TypeError) else error)
         raise UsageError(f"{where}: {' '.join(reason.split())}") from error
 
 
@@ -29,17 +31,24 @@ def device_of(name: str) -> torch.device:
     """`auto` is CUDA where there is one; UsageError for a device that is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UsageError(f"device={name}: no such device; use auto, cpu or cuda")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError("device=cuda: there is no CUDA device here; use device=auto or device=cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"device={name}: no such device; use auto, cpu or cuda") from None
+        raise UsageError(f"device={name}: there is no CUDA device here; use device=auto or device=cpu")
+    return torch.device(name)
 
 
 def build_model(node: Config, device: torch.device) -> Model:
     """The model with its weights on the device."""
     return build(node, "model", device=device)
+
+
+def build_predictor(node: str | Config, where: str) -> Predictor:
+    """A predictor by its short name (`reuse`, `taylor1`), or from a node with a `_target_`."""
+    try:
+        return predictor_from(build(node, where) if isinstance(node, dict) else node)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 def build_solver(node: Config) -> Solver:

@@ -7,3 +7,8 @@ class UsageError(ValueError):
 
 class PointsFailed(RuntimeError):
     """Some points of an experiment failed; the others are done. The command ends with exit code 1."""
+
+
+def one_line(error: Exception) -> str:
+    """What an exception says, or its kind where it says nothing, without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__

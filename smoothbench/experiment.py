@@ -1,11 +1,13 @@
 """Run an experiment: what is missing of it, and nothing else."""
 
+import json
 import logging
 import math
 import shutil
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,14 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from smoothbench.build import build_model, device_of
 from smoothbench.caching import Schedule
-from smoothbench.errors import PointsFailed, UsageError
+from smoothbench.errors import PointsFailed, UsageError, one_line
 from smoothbench.generate import generate
 from smoothbench.measure import Scorer
 from smoothbench.points import Planner, Point
 from smoothbench.provenance import provenance
-from smoothbench.records import cost_csv, new_record, save_scores
+from smoothbench.records import cost_csv, influences, new_record, save_scores
 from smoothbench.samples import Samples
-from smoothbench.store import Store
+from smoothbench.store import Store, write_atomic
 from smoothbench.timing import measure_latency
 from smoothbench.types import Model, Settings
 
@@ -51,35 +53,44 @@ class Experiment:
         self._announce(todo)
         with self._bar(todo) as bar, logging_redirect_tqdm():
             failed = [point for point in todo if not self._attempt(point, bar)]
+        cost_csv(self.store)
         sound = [point for point in self.points if point not in failed]
         if self.settings.latency["rounds"] and sound:
             measure_latency(sound, self.model, self.settings.latency, self.store, self.settings.force)
-        cost_csv(self.store, self.points)
         if failed:
             names = ", ".join(point.spec.name for point in failed)
             raise PointsFailed(f"{len(failed)} of {len(self.points)} points failed: {names}")
 
     def _done(self, point: Point) -> bool:
-        """Whether the record has everything that is asked for now."""
-        record = self.store.record(point.spec.name, point.point_id)
+        """Whether the record has everything that is asked for now, against this very reference."""
+        record = self._record(point)
         if record is None or self.settings.force or record["status"]["cost"] != "done":
             return False
-        if self.settings.stage == "cost":
-            return True
-        scores = self.scorer.names(point.spec.num_samples, point is self.reference)
-        current = all(
-            record["scores"].get(score, {}).get("config_hash") == self.scorer.config_hash(name)
-            for score, name in scores.items()
+        return self.settings.stage == "cost" or (
+            self._scored(point, record) and self._arrays(point) is not None
         )
-        return (
-            record["status"]["quality"] == "done"
-            and current
-            and self.store.scores_path(point.point_id).exists()
-        )
+
+    def _record(self, point: Point) -> dict[str, Any] | None:
+        """The stored record, unless it was paired with another reference."""
+        record = self.store.record(point.spec.name, point.point_id)
+        return record if record and record["reference_id"] == self.reference.sample_id else None
+
+    def _scored(self, point: Point, record: dict[str, Any]) -> bool:
+        """Whether every score that is asked for is there, by the metric as it is now."""
+        names = self.scorer.names(point.spec.num_samples, point is self.reference)
+        hashes = {score: record["scores"].get(score, {}).get("config_hash") for score in names}
+        current = {score: self.scorer.config_hash(name) for score, name in names.items()}
+        return record["status"]["quality"] == "done" and hashes == current
+
+    def _arrays(self, point: Point) -> dict[str, Any] | None:
+        return self.store.scores(point.spec.name, point.point_id)
 
     def _attempt(self, point: Point, bar: Any) -> bool:
         """Run one point to its record; whatever it raises becomes the record's reason."""
         record = new_record(self.settings, self.model, point, self.reference)
+        old = self._record(point)
+        if old and old["status"]["quality"] == "done":  # what is known already stays known
+            record |= {"scores": old["scores"], "status": old["status"], "reason": None}
         bar.set_description(point.spec.name)
         try:
             if point.failure is not None:
@@ -87,37 +98,38 @@ class Experiment:
             if self.settings.stage != "cost":
                 self._sample_and_score(point, record, bar.update)
         except Exception as error:  # failing is a result: the other points go on
-            reason = " ".join(f"{error}".split()) or type(error).__name__
-            log.error("%s failed: %s", point.spec.name, reason)
+            log.error("%s failed: %s", point.spec.name, one_line(error))
             log.debug("", exc_info=True)
-            record |= {
-                "status": {"quality": "failed", "cost": "failed"},
-                "reason": reason,
-                "scores": {},
-                "cost": None,
-            }
+            status = {"quality": "failed", "cost": "failed" if point.failure else "done"}
+            record |= {"status": status, "reason": one_line(error), "scores": {}}
         self.store.write_record(record | {"provenance": provenance(self.device)})
-        return record["status"]["cost"] != "failed"
+        return record["status"]["quality"] != "failed"
 
     def _sample_and_score(self, point: Point, record: dict[str, Any], tick: Callable[[], object]) -> None:
-        samples = self._samples(point)
+        samples, baseline = self._samples(point), None
+        if self.settings.force and point.same_as is None:
+            samples.forget()
         generate(point, self.model, samples, tick)
         samples.copy_previews(self.store.folder / "previews")
-        baseline = None if point is self.reference else self._samples(self.reference)
+        if point is not self.reference:
+            baseline = self._samples(self.reference)
+            generate(self.reference, self.model, baseline, lambda: None)  # it may have been damaged since
         scores = self.scorer.scores(samples, baseline)
         names = self.scorer.names(point.spec.num_samples, point is self.reference)
-        reference = {} if point is self.reference else self._reference_scores()
         for score, value in scores.items():
-            record["scores"][score] = self.scorer.entry(names[score], value, reference.get(score))
-        record["status"]["quality"] = "done"
+            pair = None if baseline is None else self._reference_scores.get(score)
+            record["scores"][score] = self.scorer.entry(names[score], value, pair)
+        record["status"] = {"quality": "done", "cost": "done"}
         record["cost"]["macs"] = round(samples.macs())
-        save_scores(self.store, point.point_id, samples, scores)
+        kept = {
+            name: values for name, values in (self._arrays(point) or {}).items() if name in record["scores"]
+        }
+        save_scores(self.store, point, kept | influences(samples, scores))
 
+    @cached_property
     def _reference_scores(self) -> dict[str, Any]:
         """The uncached point's scores, computed once from its samples."""
-        if not hasattr(self, "_pair"):
-            self._pair = self.scorer.scores(self._samples(self.reference), None)
-        return self._pair
+        return self.scorer.scores(self._samples(self.reference), None)
 
     def _samples(self, point: Point) -> Samples:
         folder, spec = self.store.folder / "samples", point.spec
@@ -172,7 +184,7 @@ class Experiment:
 
 def save_plan(settings: Settings) -> Path:
     """stage=calibrate: write the error curves (*.npz), or the schedule of the asked policy (*.json)."""
-    target = Path(settings.out or "")
+    target = Path(settings.out or "").absolute()
     if target.suffix not in (".npz", ".json"):
         raise UsageError(
             f"stage=calibrate needs out=FILE.npz (error curves) or out=FILE.json (schedule), not {target}"
@@ -183,11 +195,15 @@ def save_plan(settings: Settings) -> Path:
     planner = Planner(settings, build_model(settings.model, device), store)
     point = planner.point(settings.specs[-1])
     if target.suffix == ".npz":
-        planner.curves(point.solver, point.spec.solver).save(target)
+        data = planner.curves(point.solver, point.spec.solver).to_bytes()
     elif isinstance(point.policy, Schedule):
-        point.policy.save(target)
+        data = (json.dumps(point.policy.to_json()) + "\n").encode()
     else:
         raise UsageError(
             point.failure or f"{point.spec.label} decides at run time: it has no schedule to save"
         )
+    try:
+        write_atomic(target, data)
+    except OSError as error:
+        raise UsageError(f"out={target}: cannot be written ({error.strerror})") from None
     return target

@@ -1,6 +1,6 @@
 """Score samples: streams them through whatever metrics the configuration names."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -43,9 +43,9 @@ class Scorer:
         }
 
     def config_hash(self, name: str) -> str:
-        """Identity of the metric's configuration and of its encoder's weights."""
-        encoder = self._encoder(self.nodes[name])
-        return identity([self.nodes[name], getattr(encoder, "digest", None)])
+        """Identity of the metric's configuration, and of the files behind it where these have a digest."""
+        parts = (self._encoder(self.nodes[name]), self._metric(name))
+        return identity([self.nodes[name], *(getattr(part, "digest", None) for part in parts)])
 
     def higher_is_better(self, name: str) -> bool:
         """The metric's direction."""
@@ -104,13 +104,3 @@ class Scorer:
 def _with_interval(value: float, se: float) -> dict[str, float]:
     low, high = interval(value, se)
     return {"value": value, "se": se, "low": low, "high": high}
-
-
-def stored_score(arrays: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> Score:
-    """A score of an earlier run, from its record's entry and its stored influence values."""
-    return Score(entry["value"], arrays[name], entry["flag"])
-
-
-def seeds_of(samples: Samples) -> Sequence[int]:
-    """The seeds in the order in which scores see them."""
-    return [seed for batch in samples.batches() for seed in batch]

@@ -4,13 +4,24 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from smoothbench.errors import UsageError
-from smoothbench.types import Config, Settings, Spec
+from smoothbench.errors import UsageError, one_line
+from smoothbench.types import BLOCK, Config, Settings, Spec
 
 STAGES = ("all", "cost", "calibrate")
+WHOLE = {  # keys that are whole numbers, and their bounds
+    "num_samples": (2, BLOCK),
+    "batch_size": (1, BLOCK),
+    "seed": (0, 10**6),
+    "calibration.seed": (0, 10**6),
+    "calibration.num_samples": (1, BLOCK),
+    "calibration.k_max": (1, 1000),
+    "latency.rounds": (0, 10**6),
+    "latency.warmup": (0, 10**6),
+    "latency.batch_size": (1, BLOCK),
+}
 
 
 def settings(cfg: DictConfig) -> Settings:
@@ -33,7 +44,7 @@ def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:
         whole = OmegaConf.create({key: OmegaConf.to_container(cfg[key]) for key in keys})
         resolved = OmegaConf.to_container(whole, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise UsageError(_one_line(error)) from error
+        raise UsageError(one_line(error)) from error
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
 
@@ -41,24 +52,35 @@ def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:
 def _check(cfg: DictConfig) -> None:
     if cfg.stage not in STAGES:
         raise UsageError(f"stage={cfg.stage}: there are {', '.join(STAGES)}")
-    for key, least in (("num_samples", 2), ("batch_size", 1), ("seed", 0)):
-        if not isinstance(cfg[key], int) or cfg[key] < least:
-            raise UsageError(f"{key}={cfg[key]}: must be a whole number from {least}")
+    for key, (least, most) in WHOLE.items():
+        value = OmegaConf.select(cfg, key)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise UsageError(f"{key}={value}: must be a whole number from {least} to {most}")
+    for key in ("experiment", "device", "results_dir"):
+        if not isinstance(cfg[key], str) or not cfg[key]:
+            raise UsageError(f"{key}={cfg[key]}: must be a name")
     if cfg.seed == cfg.calibration.seed:
         raise UsageError(f"seed={cfg.seed} is the seed block of the calibration, which must be disjoint")
+    if (cfg.stage == "calibrate") != (cfg.out is not None):
+        raise UsageError("out=FILE.npz or out=FILE.json goes with stage=calibrate, and the other way round")
+    if cfg.points and cfg.stage == "calibrate":
+        raise UsageError(f"stage=calibrate takes one point (cache=...), not the experiment {cfg.experiment}")
+    if cfg.points and cfg.cache != cfg.reference.cache:
+        raise UsageError(
+            f"{cfg.experiment} has its own points, so cache=... does nothing: see only= and points.*"
+        )
 
 
 def _specs(cfg: DictConfig) -> list[Spec]:
     reference = _spec(cfg, "reference", 0, cfg.reference, {}, reference=True)
     points = list(cfg.points.items()) or [("point", OmegaConf.create({"cache": cfg.cache}))]
     wanted = _wanted(cfg, [str(name) for name, _ in points])
-    specs = [reference]
+    specs, order = [reference], 0
     for name, node in points:
-        if name not in wanted:
-            continue
-        for suffix, changes in _combinations(node.get("sweep") or {}):
-            spec = _spec(cfg, f"{name}{suffix}", len(specs), node, changes)
-            if (spec.solver, spec.cache) != (reference.solver, reference.cache):
+        for suffix, changes in _combinations(name, node.get("sweep") or {}):
+            order += 1  # counted over all points, so that a part of them keeps its places
+            spec = _spec(cfg, f"{name}{suffix}", order, node, changes)
+            if name in wanted and (spec.solver, spec.cache) != (reference.solver, reference.cache):
                 specs.append(spec)
     return specs
 
@@ -66,14 +88,18 @@ def _specs(cfg: DictConfig) -> list[Spec]:
 def _wanted(cfg: DictConfig, names: list[str]) -> list[str]:
     if cfg.only is None:
         return names
-    wanted = [cfg.only] if isinstance(cfg.only, str) else list(cfg.only)
+    wanted = list(cfg.only) if isinstance(cfg.only, ListConfig) else [cfg.only]
     if unknown := [name for name in wanted if name not in names]:
         raise UsageError(f"only={unknown[0]}: {cfg.experiment} has the points {', '.join(names)}")
     return wanted
 
 
-def _combinations(sweep: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _combinations(point: str, sweep: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every combination of a sweep's values, with the part that it adds to the point's name."""
+    if not isinstance(sweep, dict | DictConfig) or not all(
+        isinstance(v, list | ListConfig) for v in sweep.values()
+    ):
+        raise UsageError(f"points.{point}.sweep must map keys to lists of values, not {sweep}")
     keys = [str(key) for key in sweep]
     for values in itertools.product(*(sweep[key] for key in keys)):
         suffix = "".join(f"-{key.split('.')[-1]}={value}" for key, value in zip(keys, values, strict=True))
@@ -97,8 +123,14 @@ def _spec(
             OmegaConf.update(parts, key, value)
         resolved: Config = OmegaConf.to_container(parts, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
-        raise UsageError(f"points.{name}: {_one_line(error)}") from error
+        raise UsageError(f"points.{name}: {one_line(error)}") from error
     cache = resolved["cache"]
+    if not (
+        isinstance(cache.get("label"), str) and isinstance(cache.get("family"), str) and "predictor" in cache
+    ):
+        raise UsageError(
+            f"points.{name}.cache must have a label, a family and a predictor, beside its _target_"
+        )
     return Spec(
         name=cache["label"] if name == "point" else name,
         order=order,
@@ -111,7 +143,3 @@ def _spec(
         seed=cfg.seed,
         reference=reference,
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

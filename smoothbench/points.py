@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from smoothbench.build import build, build_solver
+from smoothbench.build import build, build_predictor, build_solver
 from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, calibrate, find_sites
 from smoothbench.caching.cost import Macs, site_costs
 from smoothbench.caching.policy import DynamicPolicy
-from smoothbench.caching.predictor import predictor_from
-from smoothbench.errors import UsageError
+from smoothbench.caching.predictor import Predictor
+from smoothbench.errors import one_line
 from smoothbench.provenance import identity
 from smoothbench.sampling import latents
 from smoothbench.store import Store, write_atomic
@@ -30,6 +30,7 @@ class Point:
 
     spec: Spec
     solver: Solver
+    predictor: Predictor
     trajectory: Trajectory
     policy: Schedule | DynamicPolicy | None
     sample_id: str
@@ -40,7 +41,10 @@ class Point:
     @property
     def uncached(self) -> bool:
         """Computes everything on purpose."""
-        return isinstance(self.policy, Schedule) and self.policy.meta.get("method") == "none"
+        policy = self.policy
+        return (
+            isinstance(policy, Schedule) and policy.meta.get("method") == "none" and not policy.skipped_share
+        )
 
     @property
     def planned_macs(self) -> int:
@@ -76,10 +80,7 @@ class Planner:
         """Build and plan one point; UsageError where its configuration can be no method at all."""
         where = f"points.{spec.name}"
         solver, policy = build_solver(spec.solver), build(spec.cache, where)
-        try:
-            predictor_from(spec.predictor)
-        except ValueError as error:
-            raise UsageError(f"{where}: {error}") from None
+        predictor = build_predictor(spec.predictor, where)
         trajectory = Trajectory(self._sites, solver.coordinates, self._rest.total, self._rest.linear)
         calibration, failure = None, None
         if not isinstance(policy, DynamicPolicy):
@@ -87,9 +88,11 @@ class Planner:
                 curves = self.curves(solver, spec.solver) if policy.needs_curves else None
                 calibration = curves.digest() if curves else None
                 policy = policy.plan(trajectory, curves)
-            except ValueError as error:
-                policy, failure = None, str(error)
-        return Point(spec, solver, trajectory, policy, *self._ids(spec, policy, calibration), failure)
+            except Exception as error:  # a method that cannot plan is a failed point: the others go on
+                log.debug("", exc_info=True)
+                policy, failure = None, one_line(error)
+        ids = self._ids(spec, policy, calibration)
+        return Point(spec, solver, predictor, trajectory, policy, *ids, failure)
 
     def curves(self, solver: Solver, node: Config) -> ErrorCurves:
         """Error curves for this solver: from the store, or measured now on the calibration's seeds."""

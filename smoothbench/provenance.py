@@ -15,8 +15,16 @@ PACKAGES = ("torch", "diffusers", "hydra-core", "torchmetrics", "scipy", "numpy"
 
 
 def canonical(data: Any) -> str:
-    """JSON with sorted keys: equal data, equal text."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """JSON with sorted keys: equal data, equal text; 2.0 is 2."""
+    return json.dumps(_plain(data), sort_keys=True, separators=(",", ":"))
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_plain(value) for value in data]
+    return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
 def identity(data: Any) -> str:

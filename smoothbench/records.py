@@ -10,7 +10,7 @@ from metrics.score import Score
 from smoothbench.caching import Schedule
 from smoothbench.points import Point, rows
 from smoothbench.samples import Samples
-from smoothbench.store import Store, write_atomic
+from smoothbench.store import Store, read_json, write_atomic
 from smoothbench.types import Model, Settings
 
 PAPER_COLUMNS = ("tmacs_reported", "tmacs_paper_convention", "paper_scope", "paper_rows")
@@ -30,6 +30,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "sample_id": point.sample_id,
         "same_as": point.same_as,
         "reference": point is reference,
+        "reference_id": reference.sample_id,
         "num_samples": spec.num_samples,
         "seed": spec.seed,
         "seeds": [spec.seeds.start, spec.seeds.stop],
@@ -81,16 +82,20 @@ def linear_macs(point: Point) -> int:
     return point.trajectory.macs(calls, linear=True)
 
 
-def save_scores(store: Store, point_id: str, samples: Samples, scores: dict[str, Score]) -> None:
+def influences(samples: Samples, scores: dict[str, Score]) -> dict[str, Any]:
     """The influence of each sample on each score, by which points are compared in pairs."""
+    seeds = [seed for batch in samples.batches() for seed in batch]
+    return {"seeds": np.array(seeds), **{name: score.influence for name, score in scores.items()}}
+
+
+def save_scores(store: Store, point: Point, arrays: dict[str, Any]) -> None:
+    """Write the influence values beside the record."""
     buffer = io.BytesIO()
-    seeds = np.array([seed for batch in samples.batches() for seed in batch])
-    arrays: dict[str, Any] = {name: score.influence for name, score in scores.items()}
-    np.savez(buffer, seeds=seeds, **arrays)
-    write_atomic(store.scores_path(point_id), buffer.getvalue())
+    np.savez(buffer, **{name: arrays[name] for name in sorted(arrays)})
+    write_atomic(store.scores_path(point.spec.name, point.point_id), buffer.getvalue())
 
 
-def cost_csv(store: Store, points: list[Point]) -> None:
+def cost_csv(store: Store) -> None:
     """`cost.csv`: MACs of whole trajectories per generated sample, guidance rows included, denoiser only.
 
     The columns of the papers stay empty where no paper reports the point.
@@ -98,8 +103,9 @@ def cost_csv(store: Store, points: list[Point]) -> None:
     buffer = io.StringIO()
     table = csv.DictWriter(buffer, COST_COLUMNS, lineterminator="\n")
     table.writeheader()
-    for point in points:
-        if point.failure is None:
-            macs = {"macs_linear": linear_macs(point), "macs": point.planned_macs}
-            table.writerow({"name": point.spec.name, "steps": point.trajectory.evals, **macs})
+    records = [read_json(path) for path in (store.folder / "records").glob("*.json")]
+    costed = [r for r in records if isinstance(r, dict) and r.get("cost")]
+    for record in sorted(costed, key=lambda r: (r["order"], r["name"], r["point_id"])):
+        macs = {key: record["cost"][key] for key in ("macs_linear", "macs")}
+        table.writerow({"name": record["name"], "steps": record["solver"]["steps"], **macs})
     write_atomic(store.folder / "cost.csv", buffer.getvalue().encode())

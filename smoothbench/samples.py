@@ -47,6 +47,10 @@ class Samples:
         self.manifest["macs"][_key(batch)] = macs
         write_json(self.folder / "manifest.json", self.manifest)
 
+    def forget(self) -> None:
+        """Take nothing that is there for done."""
+        self.manifest |= {"files": {}, "macs": {}}
+
     def read(self) -> Iterator[tuple[Sequence[int], Tensor]]:
         """Seeds and samples, batch by batch."""
         for batch in self.batches():

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from zipfile import BadZipFile
 
@@ -15,6 +16,7 @@ import numpy as np
 from smoothbench.errors import UsageError
 
 SCHEMA = 1
+NEEDED = {"status", "scores", "reference_id", "cost"}
 
 
 def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
@@ -54,8 +56,9 @@ class Store:
     def check(self) -> None:
         """Raise UsageError, before anything else starts, where nothing can be written."""
         try:
-            write_atomic(self.folder / ".writable", b"")
-            (self.folder / ".writable").unlink()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self.folder):
+                pass
         except OSError as error:
             raise UsageError(
                 f"cannot write to {self.folder} ({error.strerror}): choose another results_dir=..."
@@ -69,20 +72,21 @@ class Store:
     def record(self, name: str, point_id: str) -> dict[str, Any] | None:
         """The point's record, or None where there is none that this version can read."""
         data = read_json(self.record_path(name, point_id))
-        return data if isinstance(data, dict) and data.get("schema") == SCHEMA else None
+        whole = isinstance(data, dict) and data.get("schema") == SCHEMA and data.keys() >= NEEDED
+        return data if whole else None
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Replace a point's record."""
         write_json(self.record_path(record["name"], record["point_id"]), {"schema": SCHEMA, **record})
 
-    def scores_path(self, point_id: str) -> Path:
-        """Where the per-sample influence values of a point's scores lie."""
-        return self.folder / "scores" / f"{point_id}.npz"
+    def scores_path(self, name: str, point_id: str) -> Path:
+        """Where the per-sample influence values of a point's scores lie: named like its record."""
+        return self.folder / "scores" / f"{self.record_path(name, point_id).stem}.npz"
 
-    def read_scores(self, point_id: str) -> dict[str, np.ndarray] | None:
+    def scores(self, name: str, point_id: str) -> dict[str, np.ndarray] | None:
         """The arrays of a point's scores, or None where they are missing or damaged."""
         try:
-            with np.load(self.scores_path(point_id), allow_pickle=False) as data:
+            with np.load(self.scores_path(name, point_id), allow_pickle=False) as data:
                 return dict(data)
         except (OSError, ValueError, EOFError, BadZipFile):
             return None

@@ -18,7 +18,11 @@ log = logging.getLogger(__name__)
 
 
 def measure_latency(points: Sequence[Point], model: Model, asked: Config, store: Store, force: bool) -> None:
-    """Write `latency.json`, unless it holds these very points, settings and device already."""
+    """Write `latency.json`, unless it has all of these points by these settings on this device.
+
+    Where one is missing all are measured anew, the first being the reference; other points stay as
+    they were, each with the reference's seconds in its own rounds.
+    """
     with store.lock("latency"):
         head = {
             "schema": SCHEMA,
@@ -27,20 +31,27 @@ def measure_latency(points: Sequence[Point], model: Model, asked: Config, store:
             "threads": torch.get_num_threads(),
             **{key: asked[key] for key in ("rounds", "warmup", "batch_size")},
         }
-        if not force and _covers(read_json(store.folder / "latency.json"), head, points):
+        old: Any = read_json(store.folder / "latency.json")
+        kept = old["points"] if _same_head(old, head) and not force else {}
+        if all(point.point_id in kept for point in points):
             log.info("latency: measured before")
             return
         measured = _measure(points, model, asked)
-        named = {p.point_id: {"name": p.spec.name, **measured[p.sample_id]} for p in points}
-        write_json(
-            store.folder / "latency.json", {**head, "points": named, "provenance": provenance(model.device)}
-        )
+        pair = measured[points[0].sample_id]["seconds"]  # of the reference, in the same rounds
+        new = {
+            p.point_id: {"name": p.spec.name, **measured[p.sample_id], "reference_seconds": pair}
+            for p in points
+        }
+        content = {**head, "points": kept | new, "provenance": provenance(model.device)}
+        write_json(store.folder / "latency.json", content)
 
 
-def _covers(old: Any, head: Config, points: Sequence[Point]) -> bool:
-    if not isinstance(old, dict) or any(old.get(key) != value for key, value in head.items()):
-        return False
-    return set(old.get("points", {})) == {point.point_id for point in points}
+def _same_head(old: Any, head: Config) -> bool:
+    return (
+        isinstance(old, dict)
+        and "points" in old
+        and all(old.get(key) == value for key, value in head.items())
+    )
 
 
 def _measure(points: Sequence[Point], model: Model, asked: Config) -> dict[str, Config]:
@@ -88,12 +99,17 @@ def _memory(point: Point, model: Model, seeds: Sequence[int]) -> Config:
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
     with peak_resident_bytes() as resident:
-        _, run = cached_batch(point, model, seeds, _nothing)
+        held = _held(point, model, seeds)
     on_device = torch.cuda.max_memory_allocated(model.device) if model.device.type == "cuda" else None
-    return {
-        "peak_bytes": on_device or resident.bytes,
-        "cache_bytes": 0 if point.uncached else run.cache_bytes,
-    }
+    return {"peak_bytes": on_device or resident.bytes, "cache_bytes": held}
+
+
+def _held(point: Point, model: Model, seeds: Sequence[int]) -> int:
+    """Run once, and tell the bytes of kept outputs."""
+    if point.uncached:
+        bare_batch(point, model, seeds)
+        return 0
+    return cached_batch(point, model, seeds, _nothing)[1].cache_bytes
 
 
 def _nothing() -> None: ...

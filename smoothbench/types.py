@@ -74,7 +74,7 @@ class Spec:
     family: str
     solver: Config
     cache: Config
-    predictor: str
+    predictor: str | Config
     num_samples: int
     seed: int
     reference: bool = False

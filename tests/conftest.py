@@ -1,6 +1,7 @@
 """Fixtures: a small real DiT with random weights, and a way to sample from it."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -51,6 +52,14 @@ def build_tiny(seed: int = 0) -> TinyDiT:
         for block in denoiser.transformer_blocks:  # stronger modulation: outputs change along the trajectory
             nn.init.normal_(block.norm1.linear.weight, std=0.3)
     return TinyDiT(denoiser.eval())
+
+
+@pytest.fixture(autouse=True)
+def quiet_logging() -> Iterator[None]:
+    """Hydra replaces the root logger's handlers by ones on a stream that ends with the test."""
+    handlers = logging.root.handlers[:]
+    yield
+    logging.root.handlers[:] = handlers
 
 
 @pytest.fixture

@@ -108,11 +108,16 @@ def edit(folder: Path, name: str, **changes: object) -> None:
 
 
 def latency(records: list[dict[str, Any]]) -> dict[str, Any]:
+    costed = [each for each in records if each["cost"]]
+    drawn = [np.random.default_rng(each["order"]).normal(size=5) for each in costed]
+    runs = [
+        (0.25 + 1.1 * each["cost"]["share"]) * (1 + 0.01 * z) for each, z in zip(costed, drawn, strict=True)
+    ]
+    pair = [seconds for each, seconds in zip(costed, runs, strict=True) if each["reference"]] or runs
     points = {}
-    for each in (each for each in records if each["cost"]):
-        rng = np.random.default_rng(each["order"])
-        seconds = (0.25 + 1.1 * each["cost"]["share"]) * (1 + 0.01 * rng.normal(size=5))
+    for each, seconds in zip(costed, runs, strict=True):
         points[each["point_id"]] = {
+            "reference_seconds": pair[0].tolist(),
             "name": each["name"], "seconds": seconds.tolist(), "median": float(np.median(seconds)),
             "mad": 0.008, "decode_median": 0.001, "peak_bytes": None, "cache_bytes": 40960,
         }  # fmt: skip

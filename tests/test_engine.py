@@ -84,7 +84,7 @@ def test_a_forward_that_raised_voids_the_run(tiny: TinyDiT) -> None:
 
 
 def test_a_run_cut_short_raises_at_the_next_start_and_on_exit(tiny: TinyDiT) -> None:
-    message = "ended after 5 evaluations, but the schedule has 12"
+    message = "ended in evaluation 5, but the schedule has 12"
     with pytest.raises(ValueError, match=message), cached(tiny.denoiser, fora(tiny)):
         tiny.run(evals=5)
     with pytest.raises(ValueError, match=message), cached(tiny.denoiser, fora(tiny)):
@@ -310,3 +310,46 @@ def test_a_norm_that_feeds_another_branch_is_not_shortened() -> None:
             caption_channels=16,
         ).eval()
     assert {site.norm for site in find_sites(denoiser)} == {None}
+
+
+def test_branches_are_those_of_the_first_evaluation(tiny: TinyDiT) -> None:
+    x, y = torch.randn(1, 1, 8, 8), torch.tensor([1])
+
+    def forward(e: int, branch: str) -> None:
+        run.step(e, branch=branch)
+        tiny.denoiser(x, timestep=torch.tensor([900 - e]), class_labels=y)
+
+    with (
+        pytest.raises(ValueError, match="'uncond' was announced first at evaluation 1"),
+        cached(tiny.denoiser, fora(tiny)) as run,
+    ):
+        forward(0, "cond")
+        forward(1, "uncond")
+    with (
+        pytest.raises(ValueError, match="evaluation 1 lacks a branch"),
+        cached(tiny.denoiser, fora(tiny)) as run,
+    ):
+        forward(0, "cond")
+        forward(0, "uncond")
+        forward(1, "cond")
+        forward(2, "cond")
+
+
+def test_two_forwards_at_the_first_timestep_are_no_two_evaluations(tiny: TinyDiT) -> None:
+    """Guidance in two calls without calls_per_eval=2 must not pair cond with uncond."""
+    t = torch.tensor([999])
+    with (
+        pytest.raises(ValueError, match="how many forwards an evaluation has"),
+        cached(tiny.denoiser, fora(tiny)),
+    ):
+        for label in (1, 10):
+            tiny.denoiser(torch.zeros(1, 1, 8, 8), timestep=t, class_labels=torch.tensor([label]))
+
+
+def test_an_edited_template_that_says_none_is_a_policy(tiny: TinyDiT) -> None:
+    sites = find_sites(tiny.denoiser)
+    with (
+        pytest.warns(UserWarning, match="skipped nothing"),
+        cached(tiny.denoiser, Schedule.steps(sites, [True] * 12, {"method": "other"})),
+    ):
+        tiny.run()

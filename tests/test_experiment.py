@@ -54,7 +54,7 @@ def test_every_point_is_done_scored_and_costed(finished: Path) -> None:
         records["taylor"]["scores"]["psnr@6"]["value"]
         > records["fora-interval=2"]["scores"]["psnr@6"]["value"]
     )
-    assert records["smoothcache-alpha=0.1"]["scores"]["fd_nano@6"]["delta"]["se"] > 0
+    assert records["smoothcache-alpha=0.3"]["scores"]["fd_nano@6"]["delta"]["se"] > 0
 
 
 def test_the_cost_table_has_the_contracts_columns(finished: Path) -> None:
@@ -169,7 +169,13 @@ def test_calibration_seeds_and_devices_are_checked(tmp_path: Path) -> None:
         ("cache.alpha=-1", "alpha must be at least 0"),
         ("cache.predictor=oracle", "no predictor 'oracle'"),
         ("cache._target_=baselines.fora.Nothing", "Nothing"),
-        ("solver.steps=1", "solver.steps must be from 2 to 1000"),
+        ("solver.steps=4.0", "whole number"),
+        ("model.guidance=abc", "model.guidance must be a number"),
+        ("cache.k_max=2.5", "k_max must be a whole number"),
+        ("cache.alpha=.inf", "finite"),
+        ("cache.predictor=null", "no predictor None"),
+        ("device=meta", "no such device"),
+        ("solver.steps=1", "solver.steps must be a whole number from 2 to 1000"),
         ("model.evaluation.reference.file=absent.npz", "absent.npz"),
         ("model.evaluation.encoder.weights=absent.safetensors", "absent.safetensors"),
     ],

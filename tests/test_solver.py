@@ -15,7 +15,7 @@ def test_the_references_grid() -> None:
 
 @pytest.mark.parametrize("steps", [0, 1, 1001])
 def test_steps_out_of_range(steps: int) -> None:
-    with pytest.raises(ValueError, match=f"solver.steps must be from 2 to 1000, not {steps}"):
+    with pytest.raises(ValueError, match=f"solver.steps must be a whole number from 2 to 1000, not {steps}"):
         DDIM(steps)
 
 

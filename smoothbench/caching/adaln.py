@@ -1,6 +1,6 @@
 """Blocks with adaLN-zero of which everything is reused: the stream plus gates times kept outputs.
 
-Only speed: the engine gives the same without it, but twice the passes over memory.
+Only speed: without it the engine gives the same up to rounding, in twice the passes over memory.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -41,6 +41,7 @@ class Clock:
         self._last: Tick | None = None
         self._first_coordinate: float | None = None
         self._branches: list[int | str] = []  # of the evaluation under way
+        self._expected: list[int | str] = []  # of the run's first evaluation
         self._shape: torch.Size | None = None
 
     def announce(self, e: int, coordinate: float | None, branch: int | str) -> None:
@@ -77,8 +78,8 @@ class Clock:
         self._last = None
         if last is not None and short and not self._broken and self.evals is not None:
             raise ValueError(
-                f"the run ended after {last.e + 1} evaluations, but the schedule has {self.evals}: "
-                "plan it for this number of steps"
+                f"the run ended in evaluation {last.e + 1}, but the schedule has {self.evals}: plan it for this "
+                f"number of steps, or say how many forwards an evaluation has (calls_per_eval={self.calls_per_eval})"
             )
 
     def _told_tick(self) -> Tick:
@@ -90,6 +91,14 @@ class Clock:
         again = e == here and branch in self._branches
         if not starts and (e not in (here, here + 1) or again):
             raise ValueError(f"evaluation {e} was announced after evaluation {here}")
+        if e > 0 and branch not in self._expected:
+            raise ValueError(
+                f"branch {branch!r} was announced first at evaluation {e}: name all branches at 0"
+            )
+        if e == here + 1 and e > 0 and len(self._branches) < len(self._expected):
+            raise ValueError(
+                f"evaluation {here} lacks a branch: {self._expected} at 0, {self._branches} there"
+            )
         return Tick(e, branch, coordinate, starts)
 
     def _seen_tick(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tick:
@@ -106,13 +115,17 @@ class Clock:
         if self._last is None or self._broken:
             return True
         assert self._last.coordinate is not None and self._first_coordinate is not None
-        return now > self._last.coordinate or (self._complete() and now >= self._first_coordinate)
+        again = self._complete() or (self._last.e == 0 and self._whole())  # a run has its first timestep once
+        return now > self._last.coordinate or (again and now >= self._first_coordinate)
+
+    def _whole(self) -> bool:
+        """Whether the evaluation under way has all its forwards."""
+        wanted = len(self._expected) if self._telling else self.calls_per_eval
+        return len(self._branches) == wanted
 
     def _complete(self) -> bool:
-        if self._last is None:
-            return False
-        whole = self._telling or len(self._branches) == self.calls_per_eval
-        return whole and (self.evals is None or self._last.e == self.evals - 1)
+        last = self._last
+        return last is not None and self._whole() and (self.evals is None or last.e == self.evals - 1)
 
     def _accept(self, tick: Tick, shape: torch.Size) -> None:
         if tick.starts:
@@ -120,6 +133,8 @@ class Clock:
         if tick.starts or self._last is None or tick.e != self._last.e:
             self._branches = []
         self._branches.append(tick.branch)
+        if tick.e == 0:
+            self._expected = list(self._branches)
         self._last = tick
 
     def _timestep(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:

@@ -144,7 +144,11 @@ def _decision(
     if evals not in (None, policy.evals):
         raise ValueError(f"the schedule has {policy.evals} evaluations, but the run has {evals}")
     rows = _aligned(sites, policy)
-    return (lambda tick, _: rows[tick.e]), policy.evals, policy.meta.get("method") == "none"
+    return (
+        (lambda tick, _: rows[tick.e]),
+        policy.evals,
+        policy.meta.get("method") == "none" and not policy.skipped_share,
+    )
 
 
 def _aligned(sites: tuple[Site, ...], schedule: Schedule) -> Rows:

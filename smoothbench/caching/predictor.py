@@ -86,7 +86,7 @@ def taylor_weights(coordinates: Sequence[float], now: float) -> list[float]:
 
 def predictor_from(name: "str | Predictor") -> Predictor:
     """A predictor by its short name: `reuse`, or `taylor1` to `taylor4`."""
-    if not isinstance(name, str):
+    if not isinstance(name, str) and hasattr(name, "depth"):
         return name
     if name == "reuse":
         return Reuse()

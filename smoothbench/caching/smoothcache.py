@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from torch import Tensor
@@ -25,10 +26,10 @@ class SmoothCache:
     needs_curves = True
 
     def __post_init__(self) -> None:
-        if not self.alpha >= 0:
-            raise ValueError(f"alpha must be at least 0 (a relative error), not {self.alpha}")
-        if self.k_max < 1:
-            raise ValueError(f"k_max must be at least 1, not {self.k_max}")
+        if not (isinstance(self.alpha, int | float) and 0 <= self.alpha < inf):
+            raise ValueError(f"alpha must be at least 0 (a relative error) and finite, not {self.alpha}")
+        if not isinstance(self.k_max, int) or self.k_max < 1:
+            raise ValueError(f"k_max must be a whole number from 1, not {self.k_max}")
         if self.group not in ("kind", "site"):
             raise ValueError(f"group is 'kind' or 'site', not {self.group!r}")
 

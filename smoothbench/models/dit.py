@@ -30,14 +30,20 @@ class PixelDiT:
 
     def __init__(self, name: str, path: str, guidance: float, device: torch.device) -> None:
         folder = Path(__file__).parent / path
-        self.name, self.guidance, self.device = name, guidance, device
+        self.name, self.guidance, self.device = name, _number(guidance), device
         self.config, data = _read(folder)
         self.denoiser = _filled(self.config, data, folder / WEIGHTS).to(device)
         self.classes: int = self.config["num_embeds_ada_norm"]
         size = self.config["sample_size"]
         self.sample_shape = (self.config["in_channels"], size, size)
-        digest = hashlib.sha256(data).hexdigest()
-        self.identity = {"name": name, "weights_sha256": digest, "dtype": "float32", "guidance": guidance}
+        self.identity = {
+            "name": name,
+            "weights_sha256": hashlib.sha256(data).hexdigest(),
+            "architecture": self.config,
+            "dtype": "float32",
+            "guidance": self.guidance,
+            "numerics": {"device": device.type, "matmul": torch.get_float32_matmul_precision()},
+        }
 
     def conditions(self, seeds: Sequence[int]) -> Tensor:
         """Classes in turn: a seed's class is its number modulo the classes."""
@@ -68,6 +74,13 @@ class PixelDiT:
     def _rows(denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
         timestep = torch.full((len(x),), int(t), device=x.device)
         return denoiser(x, timestep=timestep, class_labels=labels, return_dict=False)[0]
+
+
+def _number(guidance: float) -> float:
+    try:
+        return float(guidance)
+    except (TypeError, ValueError):
+        raise ValueError(f"model.guidance must be a number (1: none), not {guidance}") from None
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], bytes]:

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Hashable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ COPIED: tuple[str, ...] = (
 COPIED += ("degenerate", "predictor", "schedule", "provenance")
 COSTS = ("macs", "macs_linear", "share", "evals")
 # What two points must share to stand in one table or one picture.
-SETTING = ["experiment", "model", "weights", "num_samples", "seeds", "kind"]
+SETTING = ["experiment", "model", "identity", "num_samples", "seeds", "kind"]
 
 
 def load(folder: str | Path) -> pd.DataFrame:
@@ -52,7 +53,7 @@ def load(folder: str | Path) -> pd.DataFrame:
     if not rows:
         raise ValueError(f"no readable record in {folder}/records: run python -m smoothbench +exp=... first")
     rows.sort(key=lambda row: (row["experiment"], row["order"], row["name"], row["point_id"]))
-    frame = add_latency(pd.DataFrame(rows), _read_latency(folder / "latency.json"), SETTING)
+    frame = add_latency(pd.DataFrame(rows), _read_latency(folder / "latency.json"))
     frame.attrs["ignored"] = ignored
     return frame
 
@@ -107,7 +108,7 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
     first, stop = record["seeds"]
     row = {key: record[key] for key in COPIED} | {
         "model": record["model"]["name"],
-        "weights": str(record["model"].get("weights_sha256", ""))[:12],
+        "identity": sha256(json.dumps(record["model"], sort_keys=True).encode()).hexdigest()[:8],
         "solver": record["solver"]["name"],
         "steps": record["solver"]["steps"],
         "seeds": f"{first}-{stop - 1}",

@@ -23,8 +23,10 @@ class DDIM:
     beta_end: float = 0.02
 
     def __post_init__(self) -> None:
-        if not 2 <= self.steps <= self.train_steps:
-            raise ValueError(f"solver.steps must be from 2 to {self.train_steps}, not {self.steps}")
+        if not isinstance(self.steps, int) or not 2 <= self.steps <= self.train_steps:
+            raise ValueError(
+                f"solver.steps must be a whole number from 2 to {self.train_steps}, not {self.steps}"
+            )
 
     @property
     def coordinates(self) -> tuple[float, ...]:
