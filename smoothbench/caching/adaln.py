@@ -20,11 +20,12 @@ def whole_block(denoiser: nn.Module, run: "Run") -> list[tuple[nn.Module, Wrap]]
     for i, site in enumerate(run.sites):
         pairs.setdefault(site.path.rpartition(".")[0], []).append(i)
     blocks = [(denoiser.get_submodule(path), pair) for path, pair in pairs.items()]
-    return [(block, _wrap(block, run, pair)) for block, pair in blocks if _fits(block, pair)]
+    return [(block, _wrap(block, run, pair)) for block, pair in blocks if _fits(block, run, pair)]
 
 
-def _fits(block: nn.Module, pair: list[int]) -> bool:
-    return getattr(block, "norm_type", None) == "ada_norm_zero" and len(pair) == 2
+def _fits(block: nn.Module, run: "Run", pair: list[int]) -> bool:
+    alike = getattr(block, "norm_type", None) == "ada_norm_zero" and len(pair) == 2
+    return alike and all(run.may_skip[i] for i in pair)
 
 
 def _wrap(block: nn.Module, run: "Run", pair: list[int]) -> Wrap:

@@ -2,8 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,8 +12,7 @@ from smoothbench.caching.intercept import Forward
 TIMESTEP_NAMES = ("timestep", "timesteps", "t", "sigma")
 
 
-@dataclass(frozen=True)
-class Tick:
+class Tick(NamedTuple):
     """One forward of the denoiser: its evaluation, branch and coordinate, and whether a run starts."""
 
     e: int

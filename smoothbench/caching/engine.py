@@ -22,8 +22,15 @@ Decide = Callable[[Tick, Tensor], Sequence[bool]]
 class Run:
     """What happens inside `cached(...)`: counts, and the state of the sampling run under way."""
 
-    def __init__(self, sites: tuple[Site, ...], decide: Decide, predictor: Predictor, clock: Clock) -> None:
-        self.sites = sites
+    def __init__(
+        self,
+        sites: tuple[Site, ...],
+        decide: Decide,
+        may_skip: Sequence[bool],
+        predictor: Predictor,
+        clock: Clock,
+    ) -> None:
+        self.sites, self.may_skip = sites, may_skip
         self.row: Sequence[bool] = [True] * len(sites)
         self.realised: list[tuple[bool, ...]] = []  # rows of the last run, of its first branch
         self.forwards = 0
@@ -112,9 +119,9 @@ def cached(
     where contexts nest. Warns where nothing was skipped though a policy was to.
     """
     sites = find_sites(denoiser)
-    decide, evals, baseline = _decision(sites, schedule_or_policy, evals)
+    decide, evals, may_skip, baseline = _decision(sites, schedule_or_policy, evals)
     clock = Clock(denoiser.forward, evals, calls_per_eval)
-    run = Run(sites, decide, predictor_from(predictor), clock)
+    run = Run(sites, decide, may_skip, predictor_from(predictor), clock)
     with intercepted(denoiser, _wraps(denoiser, run)):
         try:
             yield run
@@ -127,10 +134,10 @@ def cached(
 
 def _decision(
     sites: tuple[Site, ...], policy: Schedule | Policy | DynamicPolicy, evals: int | None
-) -> tuple[Decide, int | None, bool]:
-    """The row of each evaluation, the number of evaluations, and whether to skip nothing is meant."""
+) -> tuple[Decide, int | None, Sequence[bool], bool]:
+    """The row of each evaluation, how many there are, the sites that may be skipped, and if none is to be."""
     if isinstance(policy, DynamicPolicy):
-        return _dynamic(sites, policy, evals), evals, False
+        return _dynamic(sites, policy, evals), evals, [True] * len(sites), False
     if not isinstance(policy, Schedule):
         if policy.needs_curves:
             raise ValueError(
@@ -144,11 +151,9 @@ def _decision(
     if evals not in (None, policy.evals):
         raise ValueError(f"the schedule has {policy.evals} evaluations, but the run has {evals}")
     rows = _aligned(sites, policy)
-    return (
-        (lambda tick, _: rows[tick.e]),
-        policy.evals,
-        policy.meta.get("method") == "none" and not policy.skipped_share,
-    )
+    may_skip = [not all(column) for column in zip(*rows, strict=True)]
+    baseline = policy.meta.get("method") == "none" and not any(may_skip)
+    return (lambda tick, _: rows[tick.e]), policy.evals, may_skip, baseline
 
 
 def _aligned(sites: tuple[Site, ...], schedule: Schedule) -> Rows:
@@ -175,12 +180,15 @@ def _dynamic(sites: tuple[Site, ...], policy: DynamicPolicy, evals: int | None) 
 
 
 def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
-    """The denoiser first, then blocks, norms and branches: all read the row that the denoiser set."""
+    """The denoiser first, then blocks, norms and branches: all read the row that the denoiser set.
+
+    Norms and blocks matter only where something may be skipped.
+    """
     wraps: list[tuple[nn.Module, Wrap]] = [(denoiser, lambda original: _denoiser(run, original))]
     wraps += whole_block(denoiser, run)
     for i, site in enumerate(run.sites):
         wraps.append((denoiser.get_submodule(site.path), _bind(_branch, run, i)))
-        if site.norm is not None:
+        if site.norm is not None and run.may_skip[i]:
             wraps.append((denoiser.get_submodule(site.norm), _bind(_norm, run, i)))
     return wraps
 

@@ -54,7 +54,7 @@ def find_sites(denoiser: nn.Module) -> tuple[Site, ...]:
 
 def _numbered_blocks(denoiser: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
     """Each block with its name (`temporal_blocks.3`) and its path."""
-    blocks = [(path, m) for path, m in denoiser.named_modules() if _is_block(m)]
+    blocks = list(_blocks(denoiser, ""))
     video = any("temporal" in path for path, _ in blocks)
     counts: dict[str, int] = {}
     for path, block in blocks:
@@ -64,8 +64,18 @@ def _numbered_blocks(denoiser: nn.Module) -> Iterator[tuple[str, str, nn.Module]
         yield f"{dimension}blocks.{number}", path, block
 
 
+def _blocks(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+    """Blocks below a module, in order; what is inside a block is not searched."""
+    for name, child in module.named_children():
+        here = f"{path}.{name}" if path else name
+        if _is_block(child):
+            yield here, child
+        else:
+            yield from _blocks(child, here)
+
+
 def _is_block(module: nn.Module) -> bool:
-    # not getattr: a failed look-up is slow in a module, and every cached(...) walks them all
+    # not getattr: a failed look-up is slow in a module, and every cached(...) asks them all
     return module._modules.get("attn1") is not None and module._modules.get("ff") is not None
 
 
