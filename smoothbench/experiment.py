@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from smoothbench.allocator import keep_freed_memory
 from smoothbench.build import build_model, device_of
 from smoothbench.caching import Schedule
 from smoothbench.errors import PointsFailed, UsageError, one_line
@@ -36,6 +37,7 @@ class Experiment:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        keep_freed_memory()
         self.device = device_of(settings.device)
         self.store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
         self.store.check()
@@ -55,7 +57,7 @@ class Experiment:
             failed = [point for point in todo if not self._attempt(point, bar)]
         cost_csv(self.store)
         sound = [point for point in self.points if point not in failed]
-        if self.settings.latency["rounds"] and sound:
+        if self.settings.latency["rounds"] and self.reference in sound:  # ratios are to the reference
             measure_latency(sound, self.model, self.settings.latency, self.store, self.settings.force)
         if failed:
             names = ", ".join(point.spec.name for point in failed)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from metrics.latency import interleaved, ratio_interval
+from smoothbench.allocator import keep_freed_memory
 from smoothbench.build import build, build_model, build_solver
 from smoothbench.caching import Schedule, Trajectory, cached
 from smoothbench.points import measured_sites
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64])
     args = parser.parse_args()
 
+    kept = keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     nano = {
         "_target_": "smoothbench.models.dit.PixelDiT",
@@ -40,8 +42,9 @@ def main() -> None:
     model = build_model(nano, device)
     solver = build_solver({"_target_": "smoothbench.solvers.ddim.DDIM", "steps": args.steps})
     print(
-        f"{device_name(device)}, {torch.get_num_threads()} threads, {args.steps} evaluations, {args.rounds} rounds"
+        f"{device_name(device)}, {torch.get_num_threads()} threads, freed memory {'kept' if kept else 'returned'}"
     )
+    print(f"{args.steps} evaluations, {args.rounds} interleaved rounds")
     print("batch  schedule      time / bare [95 %]        implied  realised / implied [95 %]")
     for batch in args.batches:
         for line in rows(model, solver, batch, args.rounds):

@@ -9,7 +9,8 @@ import torch
 from diffusers import DiTTransformer2DModel
 from torch import Tensor, nn
 
-from smoothbench.caching import ErrorCurves, calibrate
+from baselines.fora import FORA
+from smoothbench.caching import ErrorCurves, Schedule, Trajectory, calibrate, find_sites
 
 
 @dataclass
@@ -52,6 +53,11 @@ def build_tiny(seed: int = 0) -> TinyDiT:
         for block in denoiser.transformer_blocks:  # stronger modulation: outputs change along the trajectory
             nn.init.normal_(block.norm1.linear.weight, std=0.3)
     return TinyDiT(denoiser.eval())
+
+
+def fora(dit: TinyDiT, interval: int = 3) -> Schedule:
+    """FORA for all evaluations of `dit.run()`."""
+    return FORA(interval).plan(Trajectory(find_sites(dit.denoiser), tuple(range(dit.evals))))
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from smoothbench.errors import PointsFailed, UsageError
+from smoothbench.errors import PointsFailed
+from smoothbench.report.compare import compare
 from tests.harness import experiment
 
 
@@ -63,6 +64,17 @@ def test_the_cost_table_has_the_contracts_columns(finished: Path) -> None:
     assert ",".join(rows[0]) == columns
     by_name = {row["name"]: row for row in rows}
     assert int(by_name["reference"]["macs"]) == 2 * int(by_name["fewer-steps=5"]["macs"])
+
+
+def test_two_points_in_pairs(finished: Path) -> None:
+    folder, record = finished / "runs/smoke", read(finished)["taylor"]
+    lines = compare(folder, "taylor", "reference").splitlines()
+    delta = record["scores"]["fd_nano@6"]["delta"]
+    expected = f"{delta['value']:+.3f} [{delta['low']:+.3f}, {delta['high']:+.3f}]"
+    assert next(line for line in lines if "fd_nano@6" in line).endswith(expected)
+    assert any("psnr@6" in line for line in compare(folder, "taylor", "fora-interval=2").splitlines())
+    with pytest.raises(ValueError, match="0 points are called nothing: choose of fewer"):
+        compare(folder, "taylor", "nothing")
 
 
 def test_what_exists_is_not_run_again(finished: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -150,77 +162,6 @@ def test_latency_is_one_interleaved_stage_measured_whole(tmp_path: Path) -> None
     assert path.stat().st_mtime_ns == written
     run(tmp_path, *overrides, "latency.rounds=3")
     assert path.stat().st_mtime_ns != written
-
-
-def test_calibration_seeds_and_devices_are_checked(tmp_path: Path) -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        with pytest.raises(UsageError, match="no CUDA device"):
-            experiment(tmp_path, "device=cuda")
-    with pytest.raises(UsageError, match="no such device"):
-        experiment(tmp_path, "device=abacus")
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("model.path=/nowhere", "weights /nowhere/config.json: no such file"),
-        ("cache.alpha=-1", "alpha must be at least 0"),
-        ("cache.predictor=oracle", "no predictor 'oracle'"),
-        ("cache._target_=baselines.fora.Nothing", "Nothing"),
-        ("solver.steps=4.0", "whole number"),
-        ("model.guidance=abc", "model.guidance must be a number"),
-        ("cache.k_max=2.5", "k_max must be a whole number"),
-        ("cache.alpha=.inf", "finite"),
-        ("cache.predictor=null", "no predictor None"),
-        ("device=meta", "no such device"),
-        ("solver.steps=1", "solver.steps must be a whole number from 2 to 1000"),
-        ("model.evaluation.reference.file=absent.npz", "absent.npz"),
-        ("model.evaluation.encoder.weights=absent.safetensors", "absent.safetensors"),
-    ],
-)
-def test_what_cannot_work_is_refused_before_the_first_sample(
-    tmp_path: Path, override: str, message: str
-) -> None:
-    from smoothbench.experiment import Experiment
-    from smoothbench.plan import settings
-    from tests.harness import composed
-
-    overrides = [
-        "cache=smoothcache",
-        "num_samples=4",
-        "latency.rounds=0",
-        f"results_dir={tmp_path}",
-        override,
-    ]
-    with pytest.raises(UsageError) as error:
-        Experiment(settings(composed(*overrides)))
-    assert message in str(error.value) and "\n" not in str(error.value)
-    assert not files(tmp_path)
-
-
-@pytest.mark.parametrize("damage", ["truncated", "other"])
-def test_damaged_weights_are_refused(tmp_path: Path, damage: str) -> None:
-    import smoothbench.models.nano as nano
-
-    source, copy = Path(nano.__file__).parent / "dit", tmp_path / "weights"
-    shutil.copytree(source, copy)
-    if damage == "truncated":
-        file = copy / "diffusion_pytorch_model.safetensors"
-        file.write_bytes(file.read_bytes()[:-1000])
-    else:
-        config = json.loads((copy / "config.json").read_text())
-        (copy / "config.json").write_text(json.dumps(config | {"num_layers": 5}))
-    with pytest.raises(UsageError, match="damaged or of another model"):
-        experiment(tmp_path, f"model.path={copy}")
-
-
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
-    with pytest.raises(UsageError, match=r"choose another results_dir"):
-        experiment(blocked)
 
 
 def test_a_new_policy_is_one_file_and_one_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,8 @@ def _wrap(block: nn.Module, run: "Run", pair: list[int]) -> Wrap:
             _, gate_msa, _, _, gate_mlp = modulate(
                 hidden_states, kwargs["timestep"], kwargs["class_labels"], hidden_dtype=hidden_states.dtype
             )
-            stream = torch.addcmul(hidden_states, gate_msa[:, None], run.predict(attention))
+            # patch embedding leaves a transposed layout, which every further pass would pay for
+            stream = torch.addcmul(hidden_states.contiguous(), gate_msa[:, None], run.predict(attention))
             return stream.addcmul_(gate_mlp[:, None], run.predict(feed_forward))
 
         return forward

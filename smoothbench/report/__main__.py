@@ -1,4 +1,4 @@
-"""`python -m smoothbench.report DIR [--publish DIR]`: tables and pictures again, offline."""
+"""`python -m smoothbench.report DIR [--publish DIR] [--compare NAME NAME]`: tables and pictures again, offline."""
 
 import argparse
 import logging
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from smoothbench.report.compare import compare
 from smoothbench.report.publish import publish
 from smoothbench.report.summary import summary
 from smoothbench.report.write import write
@@ -16,9 +17,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m smoothbench.report", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="results folder, with records/ in it")
     parser.add_argument("--publish", type=Path, metavar="DIR", help="also keep a copy without samples there")
+    parser.add_argument(
+        "--compare", nargs=2, metavar="NAME", help="only print two points' paired differences"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
+        if options.compare:
+            print(compare(options.folder, *options.compare))
+            return 0
         paths = write(options.folder)
         if options.publish:
             publish(options.folder, options.publish)
