@@ -2,10 +2,9 @@
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp
-from torch import Tensor
 
-from metrics.moments import finite_rows
-from metrics.score import FloatArray, Score
+from metrics.rows import FloatArray, Rows, at_least, checked, pieces
+from metrics.score import Score
 
 
 class InceptionScore:
@@ -18,31 +17,27 @@ class InceptionScore:
     inputs: tuple[str, ...] = ("logits",)
     higher_is_better = True
 
-    def __init__(self) -> None:
-        self._log_p: list[FloatArray] = []
-
-    def update(self, *inputs: Tensor) -> None:
-        """Add logits [B, K]; raises ValueError for another shape or K, and for NaN or Inf."""
-        (logits,) = inputs
-        rows = finite_rows(logits, "logits")
-        if self._log_p and rows.shape[1] != self._log_p[0].shape[1]:
-            raise ValueError(
-                f"logits of {rows.shape[1]} classes after {self._log_p[0].shape[1]}: use one classifier"
-            )
-        self._log_p.append(log_softmax(rows, axis=1))
-
-    def compute(self) -> Score:
-        """The score over all samples so far; raises ValueError for fewer than 2.
+    def score(self, rows: Rows) -> Score:
+        """The score of logits [N, K]; ValueError for another shape, NaN or Inf, and fewer than 2 samples.
 
         F = E[sum p log p] - sum pbar log pbar has the derivative kl_i - F towards sample i: the sample's own
         term, and its pull on pbar, of which the +1 of d(z log z) drops out as both sum to 1.
         The exponential scales that by IS.
         """
-        log_p = np.concatenate(self._log_p or [np.empty((0, 1))])
-        if len(log_p) < 2:
-            raise ValueError(f"the Inception Score needs at least 2 samples, has {len(log_p)}: add samples")
-        # in logarithms, so that a class that underflows gives 0, not 0 * inf
-        log_marginal = logsumexp(log_p, axis=0) - np.log(len(log_p))
-        kl = np.sum(np.exp(log_p) * (log_p - log_marginal), axis=1)
+        at_least(len(checked(rows, "logits")), 2, "the Inception Score")
+        log_marginal = _log_marginal(rows)
+        kl = np.concatenate([_divergence(log_softmax(piece, axis=1), log_marginal) for piece in pieces(rows)])
         value = float(np.exp(kl.mean()))
         return Score(value, value * (kl - kl.mean()))
+
+
+def _log_marginal(logits: Rows) -> FloatArray:
+    """log of the mean probability of each class; in logarithms, as a class may underflow everywhere."""
+    sums = [logsumexp(log_softmax(piece, axis=1), axis=0) for piece in pieces(logits)]
+    marginal: FloatArray = logsumexp(sums, axis=0) - np.log(len(logits))
+    return marginal
+
+
+def _divergence(log_p: FloatArray, log_marginal: FloatArray) -> FloatArray:
+    divergence: FloatArray = np.sum(np.exp(log_p) * (log_p - log_marginal), axis=1)
+    return divergence

@@ -7,23 +7,8 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from metrics.score import FloatArray
-
-
-def finite_rows(values: Tensor, name: str) -> FloatArray:
-    """A float64 copy of a [B, d] tensor; raises ValueError for another shape and for NaN or Inf."""
-    if values.ndim != 2 or 0 in values.shape:
-        raise ValueError(f"{name} must be [B, d] and not empty, not {list(values.shape)}: one row a sample")
-    rows: FloatArray = values.detach().to("cpu", torch.float64, copy=True).numpy()
-    bad = int((~np.isfinite(rows)).any(axis=1).sum())
-    if bad:
-        raise ValueError(
-            f"{bad} of {len(rows)} rows of {name} hold NaN or Inf: drop or regenerate these samples"
-        )
-    return rows
+from metrics.rows import FloatArray, Rows, checked, pieces
 
 
 class Moments:
@@ -50,12 +35,12 @@ class Moments:
         self._check_enough()
         return self._scatter / (self.count - 1)
 
-    def update(self, features: Tensor) -> None:
+    def update(self, rows: Rows) -> None:
         """Add rows [B, d]; raises ValueError for another width or shape, and for NaN or Inf."""
-        rows = finite_rows(features, "features")
-        mean = rows.mean(axis=0)
-        centred = rows - mean
-        self._merge(len(rows), mean, centred.T @ centred)
+        for piece in pieces(checked(rows, "features")):
+            mean = piece.mean(axis=0)
+            centred = piece - mean
+            self._merge(len(piece), mean, centred.T @ centred)
 
     def merge(self, other: "Moments") -> None:
         """Add everything another Moments has seen; raises ValueError for another width."""

@@ -18,9 +18,9 @@ class PSNR(SampleMean):
 
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = True
+    is_distance = True
 
     def __init__(self, cap: float = 60.0) -> None:
-        super().__init__()
         if not (math.isfinite(cap) and cap > 0):
             raise ValueError(f"PSNR cap={cap} must be a finite number of dB above 0, for instance 60")
         self._cap = cap
@@ -41,6 +41,7 @@ class SSIM(SampleMean):
 
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = True
+    is_distance = True
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Similarity [B] of two uint8 [B, C, H, W], H and W at least 11; raises ValueError for others."""

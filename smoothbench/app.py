@@ -45,7 +45,7 @@ def job(cfg: DictConfig) -> int:
     try:
         plan = settings(cfg)
         if plan.stage == "calibrate":
-            from smoothbench.experiment import save_plan
+            from smoothbench.saving import save_plan
 
             log.info("wrote %s", save_plan(plan))
             return 0
@@ -70,10 +70,15 @@ def _report(folder: Path) -> None:
     """Tables and pictures of what there is so far; the table goes to the output stream too."""
     from smoothbench.report import summary, write
 
-    if any(folder.glob("records/*.json")):
+    if not any(folder.glob("records/*.json")):
+        return
+    try:
         paths = write(folder)
-        print(summary(folder))
-        log.info("wrote %s and %d more", paths[0], len(paths) - 1)
+    except OSError as error:  # a full disk, for instance: the run has an error of its own to tell
+        log.warning("no report: %s", error)
+        return
+    print(summary(folder))
+    log.info("wrote %s and %d more", paths[0], len(paths) - 1)
 
 
 def _end(error: object, code: int) -> int:

@@ -1,8 +1,10 @@
 """Generate the samples of a point, and hold its executed forwards against its schedule."""
 
+import logging
 import warnings
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 from smoothbench.caching import Run, Schedule, cached
@@ -11,17 +13,49 @@ from smoothbench.samples import Samples
 from smoothbench.sampling import latents
 from smoothbench.types import Model
 
+log = logging.getLogger(__name__)
+
 Tick = Callable[[], object]  # told after each evaluation has been announced
 
 
-def generate(point: Point, model: Model, samples: Samples, tick: Tick) -> None:
-    """Generate what is missing, batch by batch.
+def generate(point: Point, model: Model, samples: Samples, tick: Tick) -> int:
+    """Generate what is missing, batch by batch, and return how often a batch was halved for memory.
 
-    Raises RuntimeError where the executed forwards cost something else than the schedule says.
+    Raises RuntimeError where the executed forwards cost something else than the schedule says, and
+    MemoryError where a batch does not fit and may not be halved.
     """
+    halved = 0
     for batch in samples.missing():
+        parts = _fitting(point, model, batch, tick)
+        halved += len(parts) - 1
+        samples.write(batch, torch.cat([images for images, _ in parts]), parts[0][1])
+    return halved
+
+
+def _fitting(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> list[tuple[Tensor, int]]:
+    """A batch in as many parts as memory asks for: a sample depends on its seed, not on its batch."""
+    try:
         x, run = cached_batch(point, model, batch, tick)
-        samples.write(batch, model.decode(x), realised_macs(point, run))
+        return [(model.decode(x), realised_macs(point, run))]
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        if not isinstance(
+            point.policy, Schedule
+        ):  # it decides on the whole batch: half of it is another point
+            raise MemoryError(f"a batch of {len(batch)} does not fit: choose a smaller batch_size") from None
+        if len(batch) == 1:
+            raise MemoryError("not even a batch of 1 fits into memory") from None
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
+    half = (len(batch) + 1) // 2
+    log.warning("out of memory: a batch of %d is split into halves", len(batch))
+    return [each for part in (batch[:half], batch[half:]) for each in _fitting(point, model, part, tick)]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """CUDA says so by type; the CPU's allocator only by its message."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def cached_batch(point: Point, model: Model, seeds: Sequence[int], tick: Tick) -> tuple[Tensor, Run]:

@@ -1,77 +1,142 @@
-"""Score samples: streams them through whatever metrics the configuration names."""
+"""Score samples with whatever metrics the configuration names."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from metrics.score import Score, interval, paired_difference
+from metrics.score import Score
 from smoothbench.build import build
+from smoothbench.errors import UsageError
+from smoothbench.observations import Observations, Rows, gathered
 from smoothbench.provenance import canonical, identity
 from smoothbench.samples import Samples
+from smoothbench.store import read_arrays
 from smoothbench.types import Config, Model
 
 Inputs = Mapping[str, Tensor]
+Part = tuple[str, str | None, Sequence[int]]  # a set of samples, the uncached ones (None: these are), seeds
+BASELINE = "baseline."  # before an encoder's output: of the uncached sample of the same seed
+REAL_BATCH = 100
 
 
 class Metric(Protocol):
-    """Takes the inputs it names: `samples`, `baseline`, `condition`, or outputs of its encoder."""
+    """Takes the inputs it names: `samples`, `baseline`, `condition`, or outputs of its encoder.
+
+    `per_sample(*inputs)`, where it has one, gives what is kept of each sample; otherwise that is its one
+    input. `fit(rows)`, where it has one, takes the rows of the real samples first.
+    """
 
     inputs: tuple[str, ...]
     higher_is_better: bool
 
-    def update(self, *inputs: Tensor) -> None: ...
+    def score(self, rows: Rows) -> Score:
+        """The score over all samples, [N, ...] in the order of their seeds."""
+        ...
 
-    def compute(self) -> Score: ...
+
+@dataclass
+class Gauge:
+    """A metric with its encoder and the real samples that it is fitted to."""
+
+    metric: Any
+    encoder: Any
+    encoder_key: str
+    config_hash: str
+    real: Path | None = None
+    real_digest: str = ""
+    fitted: bool = False
+
+    @property
+    def paired(self) -> bool:
+        """Needs the uncached samples."""
+        return any(name == "baseline" or name.startswith(BASELINE) for name in self.metric.inputs)
+
+    def key(self, baseline: str | None) -> str:
+        """Names its rows; metrics that keep the same input as it is share them."""
+        if hasattr(self.metric, "per_sample"):
+            return identity(["per sample", self.config_hash, baseline if self.paired else None])
+        return identity(["input", self.encoder_key, self.metric.inputs[0]])
+
+    def rows(self, inputs: Inputs) -> Tensor:
+        """What is kept of each sample of a batch."""
+        found = [inputs[name] for name in self.metric.inputs]
+        kept: Tensor = self.metric.per_sample(*found) if hasattr(self.metric, "per_sample") else found[0]
+        return kept
 
 
 class Scorer:
     """The metrics of an experiment; every encoder is built once and runs once a batch."""
 
-    def __init__(self, nodes: Config, model: Model) -> None:
-        self.nodes, self.model = nodes, model
+    def __init__(self, nodes: Config, model: Model, observations: Observations) -> None:
+        self.model, self.observations = model, observations
         self._encoders: dict[str, Any] = {}
-        for name in nodes:  # bad paths and missing extras show before the first sample
-            self._metric(name)
-            self._encoder(nodes[name])
+        # all at once, so that bad paths and missing extras show before the first sample
+        self.gauges = {name: self._gauge(name, node) for name, node in nodes.items()}
 
     def names(self, count: int, reference: bool) -> dict[str, str]:
         """Of each score the name, with the sample count in it, and the metric it belongs to."""
-        return {
-            f"{n}@{count}": n for n in self.nodes if not (reference and "baseline" in self._metric(n).inputs)
-        }
+        return {f"{n}@{count}": n for n, gauge in self.gauges.items() if not (reference and gauge.paired)}
 
-    def config_hash(self, name: str) -> str:
-        """Identity of the metric's configuration, and of the files behind it where these have a digest."""
-        parts = (self._encoder(self.nodes[name]), self._metric(name))
-        return identity([self.nodes[name], *(getattr(part, "digest", None) for part in parts)])
+    def current(self, record: Mapping[str, Any]) -> bool:
+        """Whether a record has every score that is asked for, by the metric as it is now."""
+        names = self.names(record["num_samples"], record["reference"])
+        hashes = {score: record["scores"].get(score, {}).get("config_hash") for score in names}
+        return hashes == {score: self.gauges[name].config_hash for score, name in names.items()}
 
-    def higher_is_better(self, name: str) -> bool:
-        """The metric's direction."""
-        return self._metric(name).higher_is_better
+    def missing(self, samples: str, baseline: str | None, seeds: Sequence[int]) -> list[str]:
+        """The metrics whose rows of these samples are not on disk."""
+        names = self.names(len(seeds), reference=baseline is None).values()
+        keys = {name: self.gauges[name].key(baseline) for name in names}
+        there = {key: self.observations.read(samples, key, seeds) is not None for key in set(keys.values())}
+        return [name for name, key in keys.items() if not there[key]]
 
-    def scores(self, samples: Samples, baseline: Samples | None) -> dict[str, Score]:
-        """All scores of a point; those that need a baseline are left out where there is none."""
-        names = self.names(len(samples.seeds), reference=baseline is None)
-        metrics = {score: self._metric(name) for score, name in names.items()}
-        for batch in self._batches(samples, baseline):
-            encoded: dict[str, Inputs] = {}
-            for score, metric in metrics.items():
-                inputs = {**batch, **self._encode(self.nodes[names[score]], batch["samples"], encoded)}
-                metric.update(*(inputs[name] for name in metric.inputs))
-        return {score: metric.compute() for score, metric in metrics.items()}
+    def observe(self, samples: Samples, baseline: Samples | None, names: Sequence[str]) -> None:
+        """Stream samples through the encoders, and keep what these metrics need of them."""
+        of = baseline.sample_id if baseline else None
+        chosen = {self.gauges[name].key(of): self.gauges[name] for name in names}
+        found = gathered(self._observed(batch, chosen) for batch in self._batches(samples, baseline))
+        for key, rows in found.items():
+            self.observations.write(samples.sample_id, key, samples.seeds, rows)
 
-    def entry(self, name: str, score: Score, reference: Score | None) -> dict[str, Any]:
-        """A score as it stands in a record; the difference to the reference is a paired one."""
-        return {
-            **_with_interval(score.value, score.se),
-            "n": len(score.influence),
-            "higher_is_better": self.higher_is_better(name),
-            "flag": score.flag,
-            "config_hash": self.config_hash(name),
-            "delta": None if reference is None else _with_interval(*paired_difference(score, reference)),
-        }
+    def scores(self, parts: Sequence[Part]) -> dict[str, Score]:
+        """All scores over the samples of some parts, in their order.
+
+        ValueError where what the metrics saw of a part is not on disk: `observe` it first.
+        """
+        names = self.names(sum(len(seeds) for _, _, seeds in parts), reference=parts[0][1] is None)
+        rows: dict[tuple[str, ...], Rows] = {}  # shared by the metrics that keep the same
+        found = {}
+        for score, name in names.items():
+            keys = tuple(self.gauges[name].key(baseline) for _, baseline, _ in parts)
+            if keys not in rows:
+                rows[keys] = self._rows(parts, keys)
+            found[score] = self._fitted(name).score(rows[keys])
+        return found
+
+    def _rows(self, parts: Sequence[Part], keys: Sequence[str]) -> Rows:
+        rows = []
+        for (samples, _, seeds), key in zip(parts, keys, strict=True):
+            part = self.observations.read(samples, key, seeds)
+            if part is None:
+                raise ValueError(
+                    f"observations/{samples}/{key}.npz is missing or damaged: run the command again"
+                )
+            rows.append(part)
+        return np.concatenate(rows)
+
+    def _fitted(self, name: str) -> Metric:
+        gauge = self.gauges[name]
+        if gauge.real is not None and not gauge.fitted:
+            gauge.metric.fit(self._real_rows(name, gauge))
+            gauge.fitted = True
+        metric: Metric = gauge.metric
+        return metric
 
     def _batches(self, samples: Samples, baseline: Samples | None) -> Iterator[dict[str, Tensor]]:
         others = baseline.read() if baseline else None
@@ -79,28 +144,70 @@ class Scorer:
             batch = {"samples": images, "condition": self.model.conditions(seeds)}
             yield batch | ({"baseline": next(others)[1]} if others else {})
 
+    def _observed(self, batch: Inputs, gauges: Mapping[str, Gauge]) -> dict[str, Tensor]:
+        """Under each key what is kept of a batch."""
+        encoded: dict[tuple[str, str], Inputs] = {}
+        rows = {}
+        for key, gauge in gauges.items():
+            inputs = dict(batch)
+            for of, prefix in (("samples", ""), ("baseline", BASELINE)):
+                if gauge.encoder is not None and of in batch and (not prefix or gauge.paired):
+                    done = encoded.get((gauge.encoder_key, of)) or self._encode(gauge.encoder, batch[of])
+                    encoded[gauge.encoder_key, of] = done
+                    inputs |= {prefix + name: out for name, out in done.items()}
+            rows[key] = gauge.rows(inputs)
+        return rows
+
     @torch.inference_mode()
-    def _encode(self, node: Config, images: Tensor, done: dict[str, Inputs]) -> Inputs:
-        encoder = self._encoder(node)
-        if encoder is None:
-            return {}
-        key = canonical(node["encoder"])
-        if key not in done:
-            done[key] = {name: out.cpu() for name, out in encoder(images.to(self.model.device)).items()}
-        return done[key]
+    def _encode(self, encoder: Any, images: Tensor) -> Inputs:
+        return {name: out.cpu() for name, out in encoder(images.to(self.model.device)).items()}
+
+    def _real_rows(self, name: str, gauge: Gauge) -> Rows:
+        """The rows of the real samples: from disk, or observed now."""
+        images = _real_images(gauge.real)
+        seeds, of, key = range(len(images)), "real", identity([gauge.key(None), gauge.real_digest])
+        rows = self.observations.read(of, key, seeds)
+        if rows is None:
+            try:
+                batches = (self._observed({"samples": b}, {key: gauge}) for b in images.split(REAL_BATCH))
+                rows = gathered(batches)[key]
+            except KeyError as error:
+                raise ValueError(f"metrics.{name}: real samples have no {error}: leave `real` out") from None
+            self.observations.write(of, key, seeds, rows)
+        return rows
+
+    def _gauge(self, name: str, node: Config) -> Gauge:
+        where, encoder, encoder_key, real, real_digest = f"metrics.{name}", None, "", None, ""
+        if "encoder" in node:
+            encoder = self._encoder(node["encoder"])
+            encoder_key = identity([node["encoder"], getattr(encoder, "digest", None)])
+        metric = build(node["metric"], where)
+        digests = [getattr(part, "digest", None) for part in (encoder, metric)]
+        if "real" in node:
+            real = Path(build(node["real"], where) if isinstance(node["real"], dict) else node["real"])
+            real_digest = _digest(real, where)
+        config_hash = identity([node, *digests, real_digest])
+        return Gauge(metric, encoder, encoder_key, config_hash, real, real_digest)
 
     def _encoder(self, node: Config) -> Any:
-        if "encoder" not in node:
-            return None
-        key = canonical(node["encoder"])
+        key = canonical(node)
         if key not in self._encoders:
-            self._encoders[key] = build(node["encoder"], "metrics: encoder").to(self.model.device)
+            self._encoders[key] = build(node, "metrics: encoder").to(self.model.device)
         return self._encoders[key]
 
-    def _metric(self, name: str) -> Metric:
-        return build(self.nodes[name]["metric"], f"metrics.{name}")
+
+def _digest(real: Path, where: str) -> str:
+    try:
+        _real_images(real)
+        return hashlib.sha256(real.read_bytes()).hexdigest()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
-def _with_interval(value: float, se: float) -> dict[str, float]:
-    low, high = interval(value, se)
-    return {"value": value, "se": se, "low": low, "high": high}
+def _real_images(path: Path | None) -> Tensor:
+    """Real samples as uint8 [N, C, H, W], from an npz in ADM's layout."""
+    arrays = read_arrays(path) if path else None
+    images = (arrays or {}).get("arr_0")
+    if images is None or images.ndim != 4 or images.dtype != np.uint8 or len(images) < 2:
+        raise ValueError(f"real samples {path}: must be an npz with arr_0, uint8 [N, H, W, C] (ADM's layout)")
+    return torch.from_numpy(images).permute(0, 3, 1, 2)

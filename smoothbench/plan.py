@@ -1,6 +1,7 @@
 """From a composed configuration to the points of an experiment."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,11 +12,13 @@ from smoothbench.errors import UsageError, one_line
 from smoothbench.types import BLOCK, Config, Settings, Spec
 
 STAGES = ("all", "cost", "calibrate")
+SHARED = ("experiment", "stage", "batch_size", "device", "results_dir", "keep_samples", "force", "out")
 WHOLE = {  # keys that are whole numbers, and their bounds
     "num_samples": (2, BLOCK),
     "batch_size": (1, BLOCK),
     "seed": (0, 10**6),
     "calibration.seed": (0, 10**6),
+    "calibration.draw": (0, BLOCK),
     "calibration.num_samples": (1, BLOCK),
     "calibration.k_max": (1, 1000),
     "latency.rounds": (0, 10**6),
@@ -31,12 +34,8 @@ def settings(cfg: DictConfig) -> Settings:
     Raises UsageError for values out of range and names that do not exist.
     """
     _check(cfg)
-    plain = _plain(cfg, ("model", "metrics", "calibration", "latency"))
-    shared = {
-        key: cfg[key]
-        for key in ("experiment", "stage", "batch_size", "device", "results_dir", "force", "out")
-    }
-    return Settings(**plain, **shared, specs=_specs(cfg))
+    plain = _plain(cfg, ("model", "metrics", "latency"))
+    return Settings(**plain, **{key: cfg[key] for key in SHARED}, specs=_specs(cfg))
 
 
 def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -52,15 +51,14 @@ def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:
 def _check(cfg: DictConfig) -> None:
     if cfg.stage not in STAGES:
         raise UsageError(f"stage={cfg.stage}: there are {', '.join(STAGES)}")
-    for key, (least, most) in WHOLE.items():
-        value = OmegaConf.select(cfg, key)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise UsageError(f"{key}={value}: must be a whole number from {least} to {most}")
+    for key in WHOLE:
+        _check_whole(key, OmegaConf.select(cfg, key))
     for key in ("experiment", "device", "results_dir"):
         if not isinstance(cfg[key], str) or not cfg[key]:
             raise UsageError(f"{key}={cfg[key]}: must be a name")
-    if cfg.seed == cfg.calibration.seed:
-        raise UsageError(f"seed={cfg.seed} is the seed block of the calibration, which must be disjoint")
+    for key in ("keep_samples", "force"):
+        if not isinstance(cfg[key], bool):
+            raise UsageError(f"{key}={cfg[key]}: must be true or false")
     if (cfg.stage == "calibrate") != (cfg.out is not None):
         raise UsageError("out=FILE.npz or out=FILE.json goes with stage=calibrate, and the other way round")
     if cfg.points and cfg.stage == "calibrate":
@@ -69,6 +67,26 @@ def _check(cfg: DictConfig) -> None:
         raise UsageError(
             f"{cfg.experiment} has its own points, so cache=... does nothing: see only= and points.*"
         )
+
+
+def _check_whole(key: str, value: Any, where: str = "") -> None:
+    least, most = WHOLE[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise UsageError(f"{where}{key}={value}: must be a whole number from {least} to {most}")
+
+
+def _seeds(cfg: DictConfig) -> range:
+    """The seeds of this run: those of the block, or the part `seeds=a-b` of them, both ends included."""
+    first, last = 0, cfg.num_samples - 1
+    if cfg.seeds is not None:
+        found = re.fullmatch(r"(\d+)-(\d+)", str(cfg.seeds))
+        if not found or not first <= int(found[1]) < int(found[2]) <= last:
+            raise UsageError(
+                f"seeds={cfg.seeds}: must be a part a-b of the block, both ends included, "
+                f"of at least 2 of its num_samples={cfg.num_samples} (0-{last})"
+            )
+        first, last = int(found[1]), int(found[2])
+    return range(cfg.seed * BLOCK + first, cfg.seed * BLOCK + last + 1)
 
 
 def _specs(cfg: DictConfig) -> list[Spec]:
@@ -113,7 +131,10 @@ def _spec(
     parts = OmegaConf.create(
         {
             "cache": OmegaConf.to_container(node.cache),
-            "solver": OmegaConf.to_container(OmegaConf.merge(cfg.solver, node.get("solver") or {})),
+            **{
+                key: OmegaConf.to_container(OmegaConf.merge(cfg[key], node.get(key) or {}))
+                for key in ("solver", "calibration")
+            },
         }
     )
     try:
@@ -131,6 +152,7 @@ def _spec(
         raise UsageError(
             f"points.{name}.cache must have a label, a family and a predictor, beside its _target_"
         )
+    calibration = _calibration(cfg, name, resolved["calibration"])
     return Spec(
         name=cache["label"] if name == "point" else name,
         order=order,
@@ -139,7 +161,19 @@ def _spec(
         solver=resolved["solver"],
         predictor=cache.pop("predictor"),
         cache=cache,
-        num_samples=cfg.num_samples,
-        seed=cfg.seed,
+        calibration=calibration,
+        seeds=_seeds(cfg),
+        per_block=cfg.num_samples,
         reference=reference,
     )
+
+
+def _calibration(cfg: DictConfig, name: str, node: Config) -> Config:
+    """A point's calibration, whose seed block must not be that of the samples."""
+    for key in (key for key in WHOLE if key.startswith("calibration.")):
+        _check_whole(key, node.get(key.removeprefix("calibration.")), f"points.{name}: ")
+    if node["seed"] == cfg.seed:
+        raise UsageError(f"seed={cfg.seed} is the seed block of the calibration, which must be disjoint")
+    if (node["draw"] + 1) * node["num_samples"] > BLOCK:
+        raise UsageError(f"points.{name}: calibration.draw={node['draw']} is past the end of its seed block")
+    return node

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 class Point:
     """A spec with its parts; `policy` is None, and `failure` says why, where it could not be planned.
 
-    `same_as` names the earlier point that has the same samples.
+    `cell_id` is the point without its seeds: what parts of one point and its seed blocks have in common.
+    `calibration` says what it was planned on. `same_as` names the earlier point that has the same samples.
     """
 
     spec: Spec
@@ -35,6 +36,8 @@ class Point:
     policy: Schedule | DynamicPolicy | None
     sample_id: str
     point_id: str
+    cell_id: str
+    calibration: Config | None = None
     failure: str | None = None
     same_as: str | None = None
 
@@ -47,11 +50,16 @@ class Point:
         )
 
     @property
+    def planned_calls(self) -> dict[str, int]:
+        """Of each site the computed evaluations; of a dynamic or failed point, as if all were."""
+        if isinstance(self.policy, Schedule):
+            return self.policy.calls()
+        return {site.name: self.trajectory.evals for site in self.trajectory.sites}
+
+    @property
     def planned_macs(self) -> int:
-        """Cost per sample by the schedule; of a dynamic or failed point, as if everything were computed."""
-        schedule = self.policy if isinstance(self.policy, Schedule) else None
-        full = {site.name: self.trajectory.evals for site in self.trajectory.sites}
-        return self.trajectory.macs(schedule.calls() if schedule else full)
+        """Cost per sample by the planned calls."""
+        return self.trajectory.macs(self.planned_calls)
 
 
 class Planner:
@@ -85,53 +93,58 @@ class Planner:
         calibration, failure = None, None
         if not isinstance(policy, DynamicPolicy):
             try:
-                curves = self.curves(solver, spec.solver) if policy.needs_curves else None
-                calibration = curves.digest() if curves else None
+                curves = None
+                if policy.needs_curves:
+                    curves, file = self.curves(solver, spec)
+                    calibration = {**spec.calibration, "digest": curves.digest(), "file": file}
                 policy = policy.plan(trajectory, curves)
             except Exception as error:  # a method that cannot plan is a failed point: the others go on
                 log.debug("", exc_info=True)
                 policy, failure = None, one_line(error)
-        ids = self._ids(spec, policy, calibration)
-        return Point(spec, solver, predictor, trajectory, policy, *ids, failure)
+        ids = self._ids(spec, policy, calibration["digest"] if calibration else None)
+        return Point(spec, solver, predictor, trajectory, policy, *ids, calibration, failure)
 
-    def curves(self, solver: Solver, node: Config) -> ErrorCurves:
-        """Error curves for this solver: from the store, or measured now on the calibration's seeds."""
-        asked = {"model": self.model.identity, "solver": node, "calibration": self.settings.calibration}
-        name = identity(asked)
-        if name not in self._curves:
-            path = self.store.folder / "curves" / f"{name}.npz"
-            curves = None if self.settings.force else _stored(path)
-            if curves is None:
-                curves = self._calibrated(solver)
-                write_atomic(path, curves.to_bytes())
-            self._curves[name] = curves
-        return self._curves[name]
+    def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
+        """Error curves for a point, and their file: from the store, or measured now on other seeds."""
+        asked = {"model": self.model.identity, "solver": spec.solver, "calibration": spec.calibration}
+        file = f"curves/{identity(asked)}.npz"
+        if file not in self._curves:
+            with self.store.lock("calibration"):  # of several processes one measures
+                path = self.store.folder / file
+                curves = None if self.settings.force else _stored(path)
+                if curves is None:
+                    curves = self._calibrated(solver, **spec.calibration)
+                    write_atomic(path, curves.to_bytes())
+                self._curves[file] = curves
+        return self._curves[file], file
 
-    def _calibrated(self, solver: Solver) -> ErrorCurves:
-        count, block = self.settings.calibration["num_samples"], self.settings.calibration["seed"]
-        seeds = range(block * BLOCK, block * BLOCK + count)
-        log.info("calibrating: %d samples, %d evaluations", count, len(solver.coordinates))
+    def _calibrated(self, solver: Solver, seed: int, num_samples: int, draw: int, k_max: int) -> ErrorCurves:
+        first = seed * BLOCK + draw * num_samples
+        seeds = range(first, first + num_samples)
+        log.info("calibrating: %d samples, %d evaluations", num_samples, len(solver.coordinates))
         return calibrate(
             self.model.denoiser,
             lambda: latents(self.model, solver, seeds, lambda e, t: None),
-            k_max=self.settings.calibration["k_max"],
-            samples=count,
+            k_max=k_max,
+            samples=num_samples,
         )
 
     def _ids(
         self, spec: Spec, policy: Schedule | DynamicPolicy | None, calibration: str | None
-    ) -> tuple[str, str]:
+    ) -> tuple[str, str, str]:
         seeds = [spec.seeds.start, spec.seeds.stop]
-        asked: dict[str, Any] = {"model": dict(self.model.identity), "solver": spec.solver, "seeds": seeds}
+        asked: dict[str, Any] = {"model": dict(self.model.identity), "solver": spec.solver}
         # only a reused output has anything to do with the predictor
         if isinstance(policy, Schedule):
             decision: Any = rows(policy)
             predictor = spec.predictor if policy.skipped_share else None
         else:
             decision, predictor = [spec.cache, self.settings.batch_size], spec.predictor
-        sample_id = identity({**asked, "decision": decision, "predictor": predictor})
+        cut = {**asked, "decision": decision, "predictor": predictor}
+        sample_id = identity({**cut, "seeds": seeds})
         method = {"cache": spec.cache, "predictor": spec.predictor, "calibration": calibration}
-        return sample_id, identity({**asked, **method, "sample_id": sample_id})
+        point_id = identity({**asked, "seeds": seeds, **method, "sample_id": sample_id})
+        return sample_id, point_id, identity({**cut, **method})
 
 
 def _stored(path: Path) -> ErrorCurves | None:

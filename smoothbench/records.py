@@ -2,15 +2,18 @@
 
 import csv
 import io
+from collections import Counter
 from typing import Any
 
 import numpy as np
+import torch
 
+from metrics.inference import Estimate, paired_difference
 from metrics.score import Score
 from smoothbench.caching import Schedule
+from smoothbench.measure import Scorer
 from smoothbench.points import Point, rows
-from smoothbench.samples import Samples
-from smoothbench.store import Store, read_json, write_atomic
+from smoothbench.store import Store, write_arrays, write_atomic
 from smoothbench.types import Model, Settings
 
 PAPER_COLUMNS = ("tmacs_reported", "tmacs_paper_convention", "paper_scope", "paper_rows")
@@ -27,22 +30,26 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "label": spec.label,
         "family": spec.family,
         "point_id": point.point_id,
+        "cell_id": point.cell_id,
         "sample_id": point.sample_id,
         "same_as": point.same_as,
+        "parts": [],
         "reference": point is reference,
         "reference_id": reference.sample_id,
-        "num_samples": spec.num_samples,
-        "seed": spec.seed,
-        "seeds": [spec.seeds.start, spec.seeds.stop],
+        "num_samples": len(spec.seeds),
+        "per_block": spec.per_block,
+        "seeds": [[spec.seeds.start, spec.seeds.stop]],
         "status": {"quality": "skipped", "cost": "done"},
         "reason": f"stage={settings.stage}" if settings.stage == "cost" else None,
         "degenerate": bool(schedule and not schedule.skipped_share and not point.uncached),
         "model": dict(model.identity),
+        "numerics": _numerics(model),
         "solver": {
             "name": spec.solver["_target_"].rpartition(".")[2].lower(),
             "steps": point.trajectory.evals,
         },
         "predictor": spec.predictor,
+        "calibration": point.calibration,
         "schedule": _schedule(schedule),
         "cost": _cost(point, reference) if point.failure is None else None,
         "scores": {},
@@ -52,6 +59,16 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
             "solver": spec.solver,
             "metrics": settings.metrics,
         },
+    }
+
+
+def _numerics(model: Model) -> dict[str, Any]:
+    """What decides the rounding, beside the device's own kernels."""
+    return {
+        "dtype": model.identity["dtype"],
+        "matmul": torch.get_float32_matmul_precision(),
+        "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+        "tf32_cudnn": torch.backends.cudnn.allow_tf32,
     }
 
 
@@ -69,43 +86,67 @@ def _schedule(schedule: Schedule | None) -> dict[str, Any] | None:
 def _cost(point: Point, reference: Point) -> dict[str, Any]:
     return {
         "macs": point.planned_macs,
-        "macs_linear": linear_macs(point),
+        "macs_linear": point.trajectory.macs(point.planned_calls, linear=True),
+        "by_kind": _by_kind(point),
         "share": point.planned_macs / reference.planned_macs,
         "evals": point.trajectory.evals,
     }
 
 
-def linear_macs(point: Point) -> int:
-    """Cost per sample without the attention products."""
-    full = {site.name: point.trajectory.evals for site in point.trajectory.sites}
-    calls = point.policy.calls() if isinstance(point.policy, Schedule) else full
-    return point.trajectory.macs(calls, linear=True)
+def _by_kind(point: Point) -> dict[str, int]:
+    """The computed MACs of each kind of site, and of everything else."""
+    macs: Counter[str] = Counter()
+    for site in point.trajectory.sites:
+        macs[site.kind] += site.macs * point.planned_calls[site.name]
+    return {**macs, "rest": point.planned_macs - macs.total()}
 
 
-def influences(samples: Samples, scores: dict[str, Score]) -> dict[str, Any]:
-    """The influence of each sample on each score, by which points are compared in pairs."""
-    seeds = [seed for batch in samples.batches() for seed in batch]
-    return {"seeds": np.array(seeds), **{name: score.influence for name, score in scores.items()}}
+def entry(scorer: Scorer, name: str, score: Score, reference: Score | None) -> dict[str, Any]:
+    """A score as it stands in a record; the difference to the reference is a paired one."""
+    gauge = scorer.gauges[name]
+    return {
+        **_estimate(score.estimate),
+        "n": len(score.influence),
+        "higher_is_better": gauge.metric.higher_is_better,
+        "flag": score.flag,
+        "config_hash": gauge.config_hash,
+        "quantiles": dict(score.quantiles) if score.quantiles else None,
+        "blocks": None,
+        "delta": None if reference is None else _difference(paired_difference(score, reference)),
+    }
 
 
-def save_scores(store: Store, point: Point, arrays: dict[str, Any]) -> None:
-    """Write the influence values beside the record."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **{name: arrays[name] for name in sorted(arrays)})
-    write_atomic(store.scores_path(point.spec.name, point.point_id), buffer.getvalue())
+def _estimate(estimate: Estimate) -> dict[str, float]:
+    return {"value": estimate.value, "se": estimate.se, "low": estimate.low, "high": estimate.high}
+
+
+def _difference(estimate: Estimate) -> dict[str, float]:
+    return {**_estimate(estimate), "p": estimate.p_value}
+
+
+def save_scores(store: Store, record: dict[str, Any], scores: dict[str, Score]) -> None:
+    """Keep the influence of each sample on each score of a record, by which points are compared in pairs.
+
+    Those of scores that the record has from before stay.
+    """
+    name, point_id = record["name"], record["point_id"]
+    old = {k: v for k, v in (store.scores(name, point_id) or {}).items() if k in record["scores"]}
+    new = {score: value.influence.astype(np.float32) for score, value in scores.items()}
+    seeds = np.concatenate([np.arange(start, stop) for start, stop in record["seeds"]])
+    write_arrays(store.scores_path(name, point_id), old | new | {"seeds": seeds})
 
 
 def cost_csv(store: Store) -> None:
     """`cost.csv`: MACs of whole trajectories per generated sample, guidance rows included, denoiser only.
 
-    The columns of the papers stay empty where no paper reports the point.
+    A line for each cell, whatever its seeds. The columns of the papers stay empty where no paper reports
+    the point.
     """
     buffer = io.StringIO()
     table = csv.DictWriter(buffer, COST_COLUMNS, lineterminator="\n")
     table.writeheader()
-    records = [read_json(path) for path in (store.folder / "records").glob("*.json")]
-    costed = [r for r in records if isinstance(r, dict) and r.get("cost")]
-    for record in sorted(costed, key=lambda r: (r["order"], r["name"], r["point_id"])):
+    cells = {record["cell_id"]: record for record in store.records() if record["cost"]}
+    for record in sorted(cells.values(), key=lambda r: (r["order"], r["name"], r["cell_id"])):
         macs = {key: record["cost"][key] for key in ("macs_linear", "macs")}
         table.writerow({"name": record["name"], "steps": record["solver"]["steps"], **macs})
     write_atomic(store.folder / "cost.csv", buffer.getvalue().encode())

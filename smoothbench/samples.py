@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smoothbench.store import SCHEMA, read_json, write_atomic, write_json
+from smoothbench.store import read_json, write_atomic, write_json
 from smoothbench.types import Media
 
+SCHEMA = 1  # of the manifest
 PREVIEWS = 8
 
 
@@ -24,7 +25,7 @@ class Samples:
     def __init__(
         self, folder: Path, sample_id: str, seeds: Sequence[int], batch_size: int, media: Media
     ) -> None:
-        self.folder, self.media = folder / sample_id, media
+        self.folder, self.sample_id, self.media = folder / sample_id, sample_id, media
         self.seeds, self.batch_size = seeds, batch_size
         manifest: Any = read_json(self.folder / "manifest.json")
         fresh: dict[str, Any] = {"schema": SCHEMA, "sample_id": sample_id, "files": {}, "macs": {}}
@@ -62,11 +63,28 @@ class Samples:
             self.seeds
         )
 
+    def damaged(self) -> bool:
+        """Whether a file is there that is not what the manifest tells; files that are gone are no damage."""
+        found = (self._file(seed) for seed in self.seeds)
+        return any(file.exists() and not self._intact(file) for file in found)
+
+    def counted(self) -> bool:
+        """Whether the manifest has the cost of every batch, also where the files were dropped."""
+        return all(_key(batch) in self.manifest["macs"] for batch in self.batches())
+
+    def previews(self, folder: Path) -> list[Path]:
+        """Where the first few samples are kept, beside the records."""
+        return [folder / self.sample_id / self._file(seed).name for seed in self.seeds[:PREVIEWS]]
+
     def copy_previews(self, folder: Path) -> None:
-        """Keep the first few samples beside the records."""
-        for seed in self.seeds[:PREVIEWS]:
-            source = self._file(seed)
-            write_atomic(folder / self.folder.name / source.name, source.read_bytes(), sync=False)
+        """Keep the first few samples."""
+        for seed, target in zip(self.seeds, self.previews(folder), strict=False):
+            write_atomic(target, self._file(seed).read_bytes(), sync=False)
+
+    def drop(self) -> None:
+        """Delete the files; the manifest stays, and tells what they were and cost."""
+        for seed in self.seeds:
+            self._file(seed).unlink(missing_ok=True)
 
     def _file(self, seed: int) -> Path:
         return self.folder / f"{seed:09d}{self.media.suffix}"

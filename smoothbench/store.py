@@ -1,22 +1,24 @@
 """The results folder of an experiment: atomic files, records by point, a lock."""
 
 import fcntl
+import io
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from smoothbench.errors import UsageError
 
-SCHEMA = 1
-NEEDED = {"status", "scores", "reference_id", "cost"}
+SCHEMA = 2
+NEEDED = {"status", "scores", "reference_id", "cost", "cell_id", "seeds", "parts", "per_block"}
 
 
 def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
@@ -47,6 +49,22 @@ def read_json(path: Path) -> Any | None:
         return None
 
 
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """A compressed npz, atomically; the same arrays give the same bytes."""
+    buffer, ordered = io.BytesIO(), {name: arrays[name] for name in sorted(arrays)}
+    np.savez_compressed(buffer, allow_pickle=False, **ordered)
+    write_atomic(path, buffer.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an npz, or None where it is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return dict(data)
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error):
+        return None
+
+
 class Store:
     """Everything of one experiment, under `results_dir/runs/<experiment>`."""
 
@@ -64,6 +82,24 @@ class Store:
                 f"cannot write to {self.folder} ({error.strerror}): choose another results_dir=..."
             ) from None
 
+    def enter(self) -> IO[str]:
+        """Mark this process as at work here, for as long as the returned file is open.
+
+        One that is alone sweeps up what killed ones left unfinished.
+        """
+        path = self.folder / ".locks" / "present"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            for unfinished in self.folder.rglob(".*.tmp"):
+                unfinished.unlink(missing_ok=True)
+        fcntl.flock(file, fcntl.LOCK_SH)
+        return file
+
     def record_path(self, name: str, point_id: str) -> Path:
         """Where the record of a point lies."""
         slug = re.sub(r"[^A-Za-z0-9.=_-]+", "-", name)[:60]
@@ -71,9 +107,17 @@ class Store:
 
     def record(self, name: str, point_id: str) -> dict[str, Any] | None:
         """The point's record, or None where there is none that this version can read."""
-        data = read_json(self.record_path(name, point_id))
-        whole = isinstance(data, dict) and data.get("schema") == SCHEMA and data.keys() >= NEEDED
-        return data if whole else None
+        return _record(self.record_path(name, point_id))
+
+    def records(self) -> list[dict[str, Any]]:
+        """All records that this version can read."""
+        found = [_record(path) for path in sorted((self.folder / "records").glob("*.json"))]
+        return [record for record in found if record is not None]
+
+    def remove(self, name: str, point_id: str) -> None:
+        """Drop a record and its scores."""
+        self.record_path(name, point_id).unlink(missing_ok=True)
+        self.scores_path(name, point_id).unlink(missing_ok=True)
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Replace a point's record."""
@@ -85,17 +129,26 @@ class Store:
 
     def scores(self, name: str, point_id: str) -> dict[str, np.ndarray] | None:
         """The arrays of a point's scores, or None where they are missing or damaged."""
-        try:
-            with np.load(self.scores_path(name, point_id), allow_pickle=False) as data:
-                return dict(data)
-        except (OSError, ValueError, EOFError, BadZipFile):
-            return None
+        return read_arrays(self.scores_path(name, point_id))
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """One process at a time; freed by the system when a process dies."""
-        path = self.folder / f".{name}.lock"
+    def lock(self, name: str, wait: bool = True) -> Iterator[bool]:
+        """One process at a time; freed by the system when a process dies.
+
+        Yields whether it was had: always, unless `wait` is false and another process has it.
+        """
+        path = self.folder / ".locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    data = read_json(path)
+    whole = isinstance(data, dict) and data.get("schema") == SCHEMA and data.keys() >= NEEDED
+    return data if whole else None

@@ -33,13 +33,13 @@ def measure_latency(points: Sequence[Point], model: Model, asked: Config, store:
         }
         old: Any = read_json(store.folder / "latency.json")
         kept = old["points"] if _same_head(old, head) and not force else {}
-        if all(point.point_id in kept for point in points):
+        if all(point.cell_id in kept for point in points):
             log.info("latency: measured before")
             return
         measured = _measure(points, model, asked)
         pair = measured[points[0].sample_id]["seconds"]  # of the reference, in the same rounds
         new = {
-            p.point_id: {"name": p.spec.name, **measured[p.sample_id], "reference_seconds": pair}
+            p.cell_id: {"name": p.spec.name, **measured[p.sample_id], "reference_seconds": pair}
             for p in points
         }
         content = {**head, "points": kept | new, "provenance": provenance(model.device)}

@@ -66,7 +66,11 @@ class Solver(Protocol):
 
 @dataclass(frozen=True)
 class Spec:
-    """One point of an experiment as asked for: the configuration of its parts, resolved."""
+    """One point of an experiment as asked for: the configuration of its parts, resolved.
+
+    `seeds` are those of its samples: sample i of block b has seed b * 10^6 + i. They are the first
+    `per_block` of a block, or a part of these.
+    """
 
     name: str
     order: int
@@ -75,14 +79,10 @@ class Spec:
     solver: Config
     cache: Config
     predictor: str | Config
-    num_samples: int
-    seed: int
+    calibration: Config
+    seeds: range
+    per_block: int
     reference: bool = False
-
-    @property
-    def seeds(self) -> range:
-        """The seeds of its samples: sample i of block b has seed b * 10^6 + i."""
-        return range(self.seed * BLOCK, self.seed * BLOCK + self.num_samples)
 
 
 @dataclass
@@ -96,8 +96,8 @@ class Settings:
     batch_size: int
     device: str
     results_dir: str
-    calibration: Config
     latency: Config
     specs: list[Spec] = field(default_factory=list)
+    keep_samples: bool = True
     force: bool = False
     out: str | None = None

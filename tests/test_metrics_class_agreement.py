@@ -10,12 +10,13 @@ LOGITS = torch.tensor([[3.0, 1.0, 0.0], [0.0, 5.0, 1.0], [0.0, 1.0, 2.0], [9.0, 
 
 def test_is_the_share_that_agrees() -> None:
     metric = ClassAgreement()
-    metric.update(LOGITS[:3], torch.tensor([0, 1, 2]))
-    metric.update(LOGITS[3:], torch.tensor([2]))
-    result = metric.compute()
+    rows = metric.per_sample(LOGITS, torch.tensor([0, 1, 2, 2]))
+    assert rows.dtype == torch.float64 and rows.tolist() == [1.0, 1.0, 1.0, 0.0]
+    result = metric.score(rows.numpy())
     assert result.value == 0.75
     assert result.influence.tolist() == [0.25, 0.25, 0.25, -0.75]
-    assert result.se == pytest.approx((0.75 * 0.25 / 3) ** 0.5)
+    assert result.estimate.se == pytest.approx((0.75 * 0.25 / 3) ** 0.5)
+    assert result.quantiles is None
 
 
 @pytest.mark.parametrize(
@@ -30,11 +31,13 @@ def test_is_the_share_that_agrees() -> None:
 )
 def test_refuses_a_bad_condition(condition: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        ClassAgreement().update(LOGITS, condition)
+        ClassAgreement().per_sample(LOGITS, condition)
 
 
 def test_refuses_bad_logits_and_nothing() -> None:
     with pytest.raises(ValueError, match="1 of 1 rows of logits"):
-        ClassAgreement().update(torch.tensor([[float("nan"), 0.0]]), torch.tensor([0]))
+        ClassAgreement().per_sample(torch.tensor([[float("nan"), 0.0]]), torch.tensor([0]))
+    with pytest.raises(ValueError, match=r"logits must be \[N, d\]"):
+        ClassAgreement().per_sample(torch.zeros(3), torch.tensor([0]))
     with pytest.raises(ValueError, match="no samples"):
-        ClassAgreement().compute()
+        ClassAgreement().score(torch.zeros(0).numpy())

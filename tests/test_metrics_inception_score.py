@@ -5,17 +5,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from metrics import rows
 from metrics.inception_score import InceptionScore
 from metrics.score import Score
 
 K = 10
 
 
-def score(*batches: Tensor) -> Score:
-    metric = InceptionScore()
-    for batch in batches:
-        metric.update(batch)
-    return metric.compute()
+def score(logits: Tensor) -> Score:
+    return InceptionScore().score(logits.numpy())
 
 
 def random_logits(count: int, seed: int = 0) -> Tensor:
@@ -61,28 +59,29 @@ def test_influence_is_the_jackknife() -> None:
 def test_standard_error_is_the_spread_over_repeats() -> None:
     results = [score(random_logits(300, seed)) for seed in range(1, 201)]
     spread = np.std([result.value for result in results], ddof=1)
-    assert np.mean([result.se for result in results]) == pytest.approx(spread, rel=0.15)
+    assert np.mean([result.estimate.se for result in results]) == pytest.approx(spread, rel=0.15)
 
 
-def test_batches_and_order_do_not_matter() -> None:
+def test_order_does_not_matter() -> None:
     logits = random_logits(60)
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
-    whole, pieces, shuffled = score(logits), score(*logits.split(7)), score(logits[order])
-    assert pieces.value == pytest.approx(whole.value, rel=1e-12)
+    whole, shuffled = score(logits), score(logits[order])
     assert shuffled.value == pytest.approx(whole.value, rel=1e-12)
     np.testing.assert_allclose(shuffled.influence, whole.influence[order], atol=1e-12)
 
 
+def test_large_sets_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = random_logits(60)
+    whole = score(logits)
+    monkeypatch.setattr(rows, "PIECE", 7 * K)
+    assert score(logits).value == pytest.approx(whole.value, rel=1e-12)
+    np.testing.assert_allclose(score(logits).influence, whole.influence, atol=1e-12)
+
+
 def test_refuses_bad_input() -> None:
-    metric = InceptionScore()
-    with pytest.raises(ValueError, match=r"logits must be \[B, d\]"):
-        metric.update(torch.zeros(4))
+    with pytest.raises(ValueError, match=r"logits must be \[N, d\]"):
+        score(torch.zeros(4))
     with pytest.raises(ValueError, match="1 of 2 rows of logits"):
-        metric.update(torch.tensor([[0.0, 1.0], [0.0, float("inf")]]))
-    with pytest.raises(ValueError, match="has 0"):
-        metric.compute()
-    metric.update(torch.zeros(1, K))
-    with pytest.raises(ValueError, match="has 1"):
-        metric.compute()
-    with pytest.raises(ValueError, match="logits of 5 classes after 10"):
-        metric.update(torch.zeros(1, 5))
+        score(torch.tensor([[0.0, 1.0], [0.0, float("inf")]]))
+    with pytest.raises(ValueError, match="at least 2 samples, has 1"):
+        score(torch.zeros(1, K))

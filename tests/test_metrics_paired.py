@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from metrics.paired import PSNR, SSIM
-from metrics.score import FloatArray, SampleMean
+from metrics.rows import FloatArray
+from metrics.score import SampleMean, Score
 
 
 def images(channels: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -51,49 +52,52 @@ def test_equals_the_formula(
     np.testing.assert_allclose(metric.per_sample(samples, baseline).numpy(), expected, atol=within)
 
 
-@pytest.mark.parametrize("metric", [PSNR, SSIM])
-def test_is_the_mean_over_samples_in_any_batches(metric: type[SampleMean]) -> None:
+def scored(metric: SampleMean, samples: Tensor, baseline: Tensor) -> Score:
+    return metric.score(metric.per_sample(samples, baseline).numpy())
+
+
+@pytest.mark.parametrize("metric", [PSNR(), SSIM()])
+def test_is_the_mean_over_samples_in_any_batches(metric: SampleMean) -> None:
     samples, baseline = images()
-    whole, pieces = metric(), metric()
-    whole.update(samples, baseline)
-    for start, end in ((0, 1), (1, 4), (4, 6)):
-        pieces.update(samples[start:end], baseline[start:end])
-    each = whole.per_sample(samples, baseline).numpy()
-    assert whole.compute().value == pytest.approx(each.mean(), rel=1e-12)
-    np.testing.assert_allclose(whole.compute().influence, each - each.mean(), atol=1e-12)
-    np.testing.assert_allclose(pieces.compute().influence, whole.compute().influence, atol=1e-10)
+    each = metric.per_sample(samples, baseline)
+    pieces = [metric.per_sample(samples[i:j], baseline[i:j]) for i, j in ((0, 1), (1, 4), (4, 6))]
+    assert each.dtype == torch.float64
+    np.testing.assert_allclose(torch.cat(pieces).numpy(), each.numpy(), rtol=1e-12)
+    result = metric.score(each.numpy())
+    assert result.value == pytest.approx(each.mean().item(), rel=1e-12)
+    np.testing.assert_allclose(result.influence, (each - each.mean()).numpy(), atol=1e-12)
+    assert result.quantiles is not None
+    assert result.quantiles["0.5"] == pytest.approx(np.median(each.numpy()))
 
 
 def test_identical_images() -> None:
     _, baseline = images()
     for metric, best in ((PSNR(), 60.0), (PSNR(cap=80), 80.0), (SSIM(), 1.0)):
-        metric.update(baseline, baseline)
-        assert metric.compute().value == pytest.approx(best, rel=1e-12)
-        assert metric.compute().se == pytest.approx(0.0, abs=1e-12)
+        result = scored(metric, baseline, baseline)
+        assert result.value == pytest.approx(best, rel=1e-12)
+        assert result.estimate.se == pytest.approx(0.0, abs=1e-12)
 
 
 def test_one_changed_grey_level() -> None:
     baseline = torch.full((2, 1, 12, 12), 100, dtype=torch.uint8)
     samples = baseline.clone()
     samples[1] += 1
-    metric = PSNR()
-    metric.update(samples, baseline)
-    assert metric.compute().value == pytest.approx((60.0 + 20 * np.log10(255)) / 2, abs=1e-5)
+    assert scored(PSNR(), samples, baseline).value == pytest.approx((60.0 + 20 * np.log10(255)) / 2, abs=1e-5)
 
 
 @pytest.mark.parametrize("metric", [PSNR(), SSIM()])
 def test_refuses_bad_pairs(metric: SampleMean) -> None:
     samples, baseline = images()
     with pytest.raises(ValueError, match="pair them by seed"):
-        metric.update(samples[:3], baseline)
+        metric.per_sample(samples[:3], baseline)
     with pytest.raises(ValueError, match=r"samples must be uint8 \[B, C, H, W\], not torch.float32"):
-        metric.update(samples.float(), baseline)
+        metric.per_sample(samples.float(), baseline)
     with pytest.raises(ValueError, match="baseline must be uint8"):
-        metric.update(samples, baseline[0])
+        metric.per_sample(samples, baseline[0])
     with pytest.raises(ValueError, match="samples must be uint8"):
-        metric.update(samples[:0], baseline[:0])
+        metric.per_sample(samples[:0], baseline[:0])
     with pytest.raises(ValueError, match="no samples"):
-        metric.compute()
+        metric.score(np.zeros(0))
 
 
 def test_refuses_bad_settings_and_sizes() -> None:
@@ -102,4 +106,4 @@ def test_refuses_bad_settings_and_sizes() -> None:
             PSNR(cap)
     small = torch.zeros(2, 1, 10, 28, dtype=torch.uint8)
     with pytest.raises(ValueError, match="10x28 are smaller than the 11x11"):
-        SSIM().update(small, small)
+        SSIM().per_sample(small, small)

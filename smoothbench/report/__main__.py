@@ -1,4 +1,4 @@
-"""`python -m smoothbench.report DIR [--publish DIR] [--compare NAME NAME]`: tables and pictures again, offline."""
+"""`python -m smoothbench.report DIR [--publish DIR] [--compare NAME NAME]`: tables and pictures, offline."""
 
 import argparse
 import logging
@@ -26,10 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.compare:
             print(compare(options.folder, *options.compare))
             return 0
-        paths = write(options.folder)
+        paths: list[object] = [*write(options.folder)]
         if options.publish:
-            publish(options.folder, options.publish)
-            paths.append(options.publish)
+            copied = publish(options.folder, options.publish)
+            size = sum(path.stat().st_size for path in set(copied)) / 2**20
+            paths.append(f"{options.publish} ({len(set(copied))} files, {size:.1f} MiB)")
         print(summary(options.folder), *paths, sep="\n")
     except (OSError, ValueError) as error:
         print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)

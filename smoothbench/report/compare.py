@@ -1,43 +1,54 @@
 """Any two points of an experiment in pairs, from their per-sample influence values."""
 
 from pathlib import Path
-from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
-from metrics.score import Score, interval, paired_difference
-from smoothbench.report.frame import load
+from metrics.inference import paired_difference
+from metrics.score import Score
+from smoothbench.report.frame import load, scores
 
 
 def compare(folder: str | Path, first: str, second: str) -> str:
-    """A line for each score that both have: first minus second on the same seeds, with its 95 % interval.
+    """A line for each score that both have: first minus second on the same seeds, its interval and p.
 
-    ValueError for a name that no point, or more than one, of the folder has, and for other seeds.
+    Points are called by name or by point_id. ValueError for what names no point, or more than one, for
+    points on other seeds, and for missing or damaged per-sample scores.
     """
-    a, b = (_scores(Path(folder), name) for name in (first, second))
-    if not np.array_equal(a.pop("seeds"), b.pop("seeds")):
+    frame = load(folder)
+    rows = [_point(frame, name) for name in (first, second)]
+    a, b = (_influences(Path(folder), row) for row in rows)
+    if not np.array_equal(a["seeds"], b["seeds"]):
         raise ValueError(f"{first} and {second} have other seeds: nothing to pair")
-    lines = [f"{first} minus {second}, paired, 95 % intervals"]
-    for name in sorted(a.keys() & b.keys()):
-        value, se = paired_difference(a[name], b[name])
-        low, high = interval(value, se)
-        lines.append(f"  {name:24s} {value:+.3f} [{low:+.3f}, {high:+.3f}]")
+    lines = [f"{first} minus {second}, paired; 95 % intervals; p is two-sided, not corrected"]
+    for name in sorted(a.keys() & b.keys() & set(scores(frame))):
+        pair = (Score(float(row[name]), each[name]) for row, each in zip(rows, (a, b), strict=True))
+        found = paired_difference(*pair)
+        interval = f"{found.value:+.4g} [{found.low:+.4g}, {found.high:+.4g}]"
+        lines.append(f"  {name:24s} {interval:32s} p = {found.p_value:.2g}")
     return "\n".join(lines)
 
 
-def _scores(folder: Path, name: str) -> dict[str, Any]:
-    frame = load(folder)
-    rows = frame[frame["name"] == name]
+def _point(frame: pd.DataFrame, name: str) -> pd.Series:
+    rows = frame[(frame["name"] == name) | (frame["point_id"] == name)]
     if len(rows) != 1:
-        raise ValueError(
-            f"{len(rows)} points are called {name}: choose of {', '.join(sorted(set(frame['name'])))}"
-        )
-    row = rows.iloc[0]
-    files = list((folder / "scores").glob(f"*-{row['point_id']}.npz"))
-    if not files:
-        raise ValueError(f"{name} has no per-sample scores in {folder}/scores: run it again")
-    with np.load(files[0], allow_pickle=False) as data:
-        arrays = dict(data)
-    return {
-        key: Score(float(row[key]), values) if key != "seeds" else values for key, values in arrays.items()
-    }
+        column = "point_id" if len(rows) else "name"
+        choice = ", ".join(sorted(set((rows if len(rows) else frame)[column])))
+        raise ValueError(f"{len(rows)} points are called {name}: choose by {column} of {choice}")
+    return rows.iloc[0]
+
+
+def _influences(folder: Path, row: pd.Series) -> dict[str, NDArray[np.float64]]:
+    """The float32 arrays of a point's file; numbers are accumulated as float64."""
+    path = folder / "scores" / f"{row['record']}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {name: np.asarray(values) for name, values in data.items()}
+    except (OSError, ValueError, EOFError, BadZipFile):
+        raise ValueError(f"{row['name']} has no readable {path}: run it again") from None
+    if "seeds" not in arrays or any(each.shape != arrays["seeds"].shape for each in arrays.values()):
+        raise ValueError(f"{path} does not hold one number for each seed: run {row['name']} again")
+    return {name: values.astype(np.float64) for name, values in arrays.items()}

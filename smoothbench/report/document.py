@@ -1,24 +1,43 @@
 """The page that a reader of an experiment opens first."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
+from smoothbench.report import agreement, comparisons
+from smoothbench.report.columns import BETTER, DAGGER, LEVEL, WORSE, Column
 from smoothbench.report.frame import scores
-from smoothbench.report.tables import BETTER, DAGGER, PLUS_MINUS, WORSE, measured, ranks, report_table
-from smoothbench.report.text import to_markdown
+from smoothbench.report.tables import (
+    against_real,
+    fidelity,
+    fidelity_columns,
+    measured,
+    ranking,
+    strings,
+    table_columns,
+)
+from smoothbench.report.text import PLUS_MINUS, to_markdown
 
 MOST_SPELLED_OUT = 3  # more distinct values than this are only counted
 
 
-def document(parts: list[tuple[pd.DataFrame, list[str]]], ignored: list[str]) -> str:
+def document(
+    parts: Sequence[tuple[pd.DataFrame, Sequence[str]]], ignored: list[str], study: Sequence[str] = ()
+) -> str:
     """The report in Markdown.
 
     Args: parts, the frame of each setting and the names of its pictures, which lie beside the report;
-    ignored, the record files that could not be read.
+    ignored, the record files that could not be read; study, lines of Markdown to come first.
     """
-    lines = [f"# {', '.join(dict.fromkeys(str(part['experiment'].iloc[0]) for part, _ in parts))}", ""]
+    lines = [
+        f"# {', '.join(dict.fromkeys(str(part['experiment'].iloc[0]) for part, _ in parts))}",
+        "",
+        *study,
+    ]
     if len(parts) > 1:
         lines += [
-            f"{len(parts)} tables: points of different models, samples or devices are not compared.",
+            f"{len(parts)} tables: points of different models, samples, references or devices are not"
+            " compared.",
             "",
         ]
     for part, pictures in parts:
@@ -27,25 +46,58 @@ def document(parts: list[tuple[pd.DataFrame, list[str]]], ignored: list[str]) ->
     return "\n".join([*lines, *_notes(pd.concat([part for part, _ in parts]))]) + "\n"
 
 
-def _setting(frame: pd.DataFrame, pictures: list[str]) -> list[str]:
+def provenance(frame: pd.DataFrame) -> str:
+    """What the records say about their making, in one line; values that differ are listed or counted."""
+    return _stated(frame["provenance"])
+
+
+def setting_title(frame: pd.DataFrame) -> str:
+    """What tells a setting from others: model, solver, the reference's steps, guidance, sample count."""
+    first, solvers = frame.iloc[0], ", ".join(dict.fromkeys(frame["solver"]))
+    reference = frame.loc[frame["reference"].astype(bool), "steps"]
+    steps = f" {reference.iloc[0]} steps" if len(reference) else ""
+    guidance = "" if pd.isna(first["guidance"]) else f", guidance {first['guidance']:g}"
+    return f"{first['model']}, {solvers}{steps}{guidance}, N = {first['num_samples']}"
+
+
+def _setting(frame: pd.DataFrame, pictures: Sequence[str]) -> list[str]:
     first = frame.iloc[0]
-    solvers = ", ".join(dict.fromkeys(frame["solver"]))
     counts = frame["status"].value_counts()
     states = ", ".join(f"{counts[state]} {state}" for state in sorted(counts.index))
     lines = [
-        f"## {first['model']}, {solvers}, N = {first['num_samples']}",
+        f"## {setting_title(frame)}",
         "",
         f"- Points: {len(frame)} ({states})",
-        f"- Samples: {first['num_samples']} a point, seeds {first['seeds']}, the same for all points",
+        f"- Samples: {first['num_samples']} a point, seeds {_seeds(first['seeds'])}, the same for all points",
+        f"- Numerics: {_stated(frame['numerics'])}",
         *_latency(frame),
         f"- Provenance: {provenance(frame)}",
         "",
+        *_tables(frame),
     ]
-    table = report_table(frame)
-    lines += [to_markdown(table, ranks(frame)) if len(table) else "No point has finished yet.\n"]
     lines += [f"![{name}]({name})\n" for name in pictures]
+    lines += comparisons.section(frame) + agreement.section(frame)
     lines += _listing("Points that failed or were skipped", _unfinished(frame))
     return lines + _listing("Flags", _flags(frame))
+
+
+def _seeds(shown: str) -> str:
+    ranges = shown.count(",") + 1
+    return f"{shown} ({ranges} disjoint ranges)" if ranges > 1 else shown
+
+
+def _tables(frame: pd.DataFrame) -> list[str]:
+    if not len(measured(frame)):
+        return ["No point has finished yet.\n"]
+    lines = ["### Cost, and samples against real data", "", _table(table_columns(frame, against_real(frame)))]
+    if fidelity(frame):
+        columns = fidelity_columns(frame)
+        lines += ["### Samples against the uncached ones of the same seeds", "", _table(columns)]
+    return lines
+
+
+def _table(columns: list[Column]) -> str:
+    return to_markdown(strings(columns), ranking(columns))
 
 
 def _latency(frame: pd.DataFrame) -> list[str]:
@@ -58,10 +110,9 @@ def _latency(frame: pd.DataFrame) -> list[str]:
     return [f"- Latency: {where}, {how}, decoding apart"]
 
 
-def provenance(frame: pd.DataFrame) -> str:
-    """What the records say about their making, in one line; values that differ are listed or counted."""
+def _stated(records: pd.Series) -> str:
     found: dict[str, set[str]] = {}
-    for record in frame["provenance"]:
+    for record in records:
         for key, value in _flat(record):
             found.setdefault(key, set()).add(value)
     return "; ".join(f"{key} {_several(key, sorted(values))}" for key, values in sorted(found.items()))
@@ -106,18 +157,24 @@ def _listing(title: str, items: list[str]) -> list[str]:
 
 def _notes(frame: pd.DataFrame) -> list[str]:
     lines = [
-        f"Scores are value {PLUS_MINUS} half the width of the 95 % interval (1.96 standard errors over the"
-        " samples of this run). In brackets: the paired difference to the reference on the same seeds;"
-        f" {BETTER} better, {WORSE} worse, where its interval excludes 0; no triangle: no difference was"
-        " shown. The intervals are not corrected for the number of comparisons.",
+        f"Scores are value {PLUS_MINUS} half the width of the 95 % interval (Student's t, standard errors"
+        " over the samples of this run). In brackets: the paired difference to the reference on the same"
+        " seeds, with its own 95 % interval, not corrected.",
+        f"{BETTER} better, {WORSE} worse than the reference: p < {LEVEL} after Holm's correction over the"
+        " policies of the table, score by score; points with the same samples count as one policy. No"
+        " triangle: no difference was shown, even where an interval excludes 0.",
         "The number after @ in a score's name is its sample count; scores of other counts do not compare.",
+        "`worst 5 %`: 5 % of the samples are at least this far from the uncached sample of the same seed;"
+        " means hide where caching fails.",
         "Bold is the best of a column, underlined the second; the reference, and points with its very"
         " samples, do not compete.",
         "MACs are those of the denoiser, per sample, over the whole trajectory, with guidance and with the"
         " attention products. `macs_linear` in table.csv is the papers' convention, without the products.",
-        "Speed-up by MACs is what the count allows; measured speed-up is the median over rounds of the"
+        "Speed-up by MACs is what the count allows; speed-up is measured, the median over rounds of the"
         f" reference's time over the point's, {PLUS_MINUS} MAD. The first is no promise of the second.",
     ]
+    if frame["parts"].map(len).any():
+        lines.append("Points are merged of parts (seed blocks); the records of the parts are not shown.")
     if frame["same_as"].ne("").any():
         lines.append(
             "`(= other)`: this point asks for the same schedule as the other and shares its samples."

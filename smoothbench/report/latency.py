@@ -20,12 +20,13 @@ MEASURED = {
 def add_latency(frame: pd.DataFrame, latency: dict[str, Any] | None) -> pd.DataFrame:
     """The frame with `speedup_macs` and, if latency was measured, its columns and `speedup_measured`.
 
-    Args: latency, the content of latency.json or None. A speed-up is that over the reference's seconds in
+    Args: latency, the content of latency.json or None; its points are keyed by `cell_id`, that is without
+    their seeds, which do not matter to it. A speed-up is that over the reference's seconds in
     the same rounds. ValueError if rounds do not pair.
     """
     columns: dict[str, Any] = {"speedup_macs": 1.0 / frame["share"]}
     if latency is not None:
-        points = [latency["points"].get(point_id, {}) for point_id in frame["point_id"]]
+        points = [latency["points"].get(cell_id, {}) for cell_id in frame["cell_id"]]
         for column, key in MEASURED.items():
             columns[column] = [_number(point.get(key)) for point in points]
         for condition in CONDITIONS:

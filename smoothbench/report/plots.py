@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from smoothbench.report.frame import higher_is_better, is_reference, require_one_setting, scores
+from smoothbench.report.frame import higher_is_better, is_reference, require_one_setting
 from smoothbench.report.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
 from smoothbench.report.legend import FADED, draw_legend, front_style, star_style
 from smoothbench.report.pareto import front
@@ -23,8 +24,11 @@ from smoothbench.report.style import (
     new_figure,
     styled,
 )
+from smoothbench.report.tables import against_real, fidelity
 
 PANEL = (3.5, 2.75)  # inches
+MOST = 15  # panels; with the legend they fill a grid of four by four
+TINY = 1e-3
 LOG_FROM = 12.0  # scores that span a larger factor than this get a logarithmic axis
 
 
@@ -45,18 +49,18 @@ def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
     """Small multiples of every score against `macs` (per sample) or `latency` (a batch), log cost axis.
 
     Error bars are 95 % intervals; points that another beats are faded; dashed grey is the family of the
-    reference (a star). ValueError if x is unknown, nothing was measured, or points cannot share a picture.
+    reference (a star). Scores against real data come first; of very many the last are only named.
+    ValueError if x is unknown, nothing was measured, or points cannot share a picture.
     """
     require_one_setting(frame)
     label = _cost_label(frame, x)
-    panels = [_panel(frame, score, x) for score in scores(frame)]
-    panels = [panel for panel in panels if len(panel.rows)]
-    if not panels:
-        raise ValueError(f"no point has both a score and {x}: measure them first")
+    panels, left_out = _panels(frame, x)
     costs = [cost for panel in panels for cost in panel.x]
     cells = len(panels) + 1  # the legend has a cell of its own
-    columns = 2 if cells in (2, 4) else 3
+    columns = 2 if cells in (2, 4) else 3 if cells <= 9 else 4
     lines = math.ceil(cells / columns)
+    if left_out:
+        label += f"; not drawn: {', '.join(left_out)}"
     with styled():
         figure = new_figure(PANEL[0] * columns + 0.2, PANEL[1] * lines + 0.65)
         figure.set_layout_engine("constrained", h_pad=0.07, w_pad=0.07, hspace=0.03, wspace=0.03)
@@ -89,6 +93,15 @@ def _title(frame: pd.DataFrame) -> str:
     solvers = ", ".join(sorted(set(frame["solver"])))
     first = frame.iloc[0]
     return f"{first['model']}, {solvers}, N = {first['num_samples']} (seeds {first['seeds']})"
+
+
+def _panels(frame: pd.DataFrame, x: str) -> tuple[list[Panel], list[str]]:
+    """The panels to draw, and the names of the scores for which there is no room."""
+    panels = [_panel(frame, score, x) for score in [*against_real(frame), *fidelity(frame)]]
+    panels = [panel for panel in panels if len(panel.rows)]
+    if not panels:
+        raise ValueError(f"no point has both a score and {x}: measure them first")
+    return panels[:MOST], [panel.score for panel in panels[MOST:]]
 
 
 def _panel(frame: pd.DataFrame, score: str, x: str) -> Panel:
@@ -169,6 +182,8 @@ def _scale(axes: Axes, panel: Panel, least: float, most: float) -> None:
         log_ticks(axes.yaxis, panel.y.min() / pad, panel.y.max() * pad)
     else:
         axes.margins(y=0.1)
+        if np.abs(panel.y).max() < TINY:  # a power of ten above the axis would push the title
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:.3g}"))
 
 
 def _name_front(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:

@@ -1,7 +1,10 @@
-"""The copy of a results folder that is kept in git: everything but the samples."""
+"""The copy of a results folder that is kept in git: everything but the samples, and pooled points only."""
 
+import json
 import shutil
 from pathlib import Path
+
+import pandas as pd
 
 from smoothbench.report.files import replace
 from smoothbench.report.frame import load
@@ -14,28 +17,54 @@ FILES = ("latency.json", "cost.csv")
 def publish(folder: str | Path, target: str | Path) -> list[Path]:
     """Make `target` a copy of a results folder without its samples, with its own report; return its files.
 
-    What an earlier publication left in the copied folders and the source no longer has is removed, so that
-    both report the same points; other files of the target stay. ValueError if the target lies in the source
-    (or the other way round) or holds another experiment.
+    Of points that are merged of parts, the parts stay behind, and so does what no shown point uses. What an
+    earlier publication left in the copied folders is removed, so that both report the same points; other
+    files of the target stay. ValueError if the target lies in the source (or the other way round) or holds
+    another experiment.
     """
     folder, target = Path(folder).resolve(), Path(target).resolve()
     if folder == target or folder in target.parents or target in folder.parents:
         raise ValueError(f"cannot publish {folder} to {target}: one lies in the other, choose another target")
-    experiments = set(load(folder)["experiment"])
-    if any(target.glob("records/*.json")) and set(load(target)["experiment"]) != experiments:
+    frame = load(folder)
+    if _experiments(target) - set(frame["experiment"]):
         raise ValueError(f"{target} holds another experiment than {folder}: choose another target")
-    wanted = _published(folder)
-    for old in _published(target) - wanted:
+    wanted = {path for path in _held(folder) if _is_used(path, frame)}
+    for old in _held(target) - wanted:
         (target / old).unlink()
     copied = [_copy(folder / each, target / each) for each in sorted(wanted)]
     return copied + write(target)
 
 
-def _published(folder: Path) -> set[Path]:
-    """The files to publish, relative to the folder; hidden ones are unfinished writes."""
+def _held(folder: Path) -> set[Path]:
+    """The files that may be published, relative to the folder; hidden ones are unfinished writes."""
     found = [path for name in FOLDERS for path in (folder / name).rglob("*")]
     found += [folder / name for name in FILES]
     return {path.relative_to(folder) for path in found if path.is_file() and not path.name.startswith(".")}
+
+
+def _is_used(path: Path, frame: pd.DataFrame) -> bool:
+    """Whether a point of the frame needs this file of a results folder."""
+    kind = path.parts[0]
+    if kind in ("records", "scores"):
+        return path.stem in set(frame["record"])
+    if kind == "schedules":
+        return path.stem in set(frame["point_id"])
+    if kind == "previews":
+        return path.parts[1] in set(frame["sample_id"])
+    if kind == "curves":
+        return path.as_posix() in {each["file"] for each in frame["calibration"] if each}
+    return True
+
+
+def _experiments(target: Path) -> set[str]:
+    """The experiments of a published folder, also of records that this version cannot show."""
+    found = set()
+    for path in target.glob("records/*.json"):
+        try:
+            found.add(str(json.loads(path.read_text(encoding="utf-8"))["experiment"]))
+        except (ValueError, KeyError, TypeError):  # damaged: it says nothing, and is replaced
+            continue
+    return found
 
 
 def _copy(source: Path, target: Path) -> Path:

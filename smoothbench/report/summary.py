@@ -2,20 +2,37 @@
 
 from pathlib import Path
 
+import pandas as pd
+
+from smoothbench.report.columns import BETTER, LEVEL, WORSE
+from smoothbench.report.document import setting_title
 from smoothbench.report.frame import load, settings
-from smoothbench.report.tables import report_table
+from smoothbench.report.tables import brief_columns, headline, strings
 from smoothbench.report.text import to_text
+
+WIDTH = 120  # of a terminal
+MOST_SCORES = 4
 
 
 def summary(folder: Path) -> str:
-    """The tables of a results folder as plain text, and the points that are not done with their reasons."""
+    """Short tables of a results folder as plain text, and the points not done with their reasons."""
     text = ""
     for _, part in settings(load(folder)):
         first = part.iloc[0]
-        text += (
-            f"{first['experiment']}: {first['model']}, N = {first['num_samples']}, seeds {first['seeds']}\n\n"
-        )
-        text += to_text(report_table(part)) + "\n"
+        text += f"{first['experiment']}: {setting_title(part)}, seeds {first['seeds']}\n\n{_table(part)}\n"
         for _, row in part[part["status"] != "done"].iterrows():
             text += f"{row['status']}: {row['label']}: {row['reason']}\n"
     return text
+
+
+def _table(part: pd.DataFrame) -> str:
+    """As many scores as fit, at least one of each kind, and where the others are."""
+    names = headline(part)
+    for count in range(min(len(names), MOST_SCORES), -1, -1):
+        table = to_text(strings(brief_columns(part, names[:count])))
+        if count <= 2 or max(map(len, table.splitlines())) <= WIDTH:
+            break
+    left = len(names) - count
+    marks = f"{BETTER} better, {WORSE} worse than the reference: p < {LEVEL} after Holm's correction\n"
+    more = f"{left} more scores, the worst samples and all costs: " if left else "all costs: "
+    return f"{table}\n{marks if names else ''}{more}report.md and table.csv\n"

@@ -1,6 +1,10 @@
-"""Tables of strings as Markdown and as plain text."""
+"""Tables of strings as Markdown and as plain text, and numbers rounded to what their spread allows."""
+
+import math
 
 import pandas as pd
+
+PLUS_MINUS, NONE = "\u00b1", "-"
 
 
 def to_markdown(table: pd.DataFrame, ranks: pd.DataFrame | None = None) -> str:
@@ -20,6 +24,27 @@ def to_text(table: pd.DataFrame) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(_align(*pair) for pair in enumerate(zip(row, widths, strict=True))) for row in rows]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def grid(heading: list[str], rows: list[list[str]]) -> str:
+    """Rows of strings in Markdown."""
+    return to_markdown(pd.DataFrame(rows, columns=heading, dtype=object))
+
+
+def with_spread(value: float, spread: float, decimals: int, unit: str = "", signed: bool = False) -> str:
+    """`value +- spread` in so many decimals; a spread that is NaN is left out, a value makes it `-`."""
+    if math.isnan(value):
+        return NONE
+    shown = round(value, decimals) + 0.0  # no negative zero
+    text = f"{shown:{'+' if signed else ''}.{decimals}f}{unit}"
+    return text if math.isnan(spread) else f"{text} {PLUS_MINUS} {spread:.{decimals}f}"
+
+
+def decimals_for(value: float, digits: int, otherwise: float = math.nan) -> int:
+    """Decimals that show so many significant digits of a value (of the other to three if it is 0 or NaN)."""
+    if not value > 0:
+        return decimals_for(otherwise, 3) if otherwise > 0 else 3
+    return min(max(digits - 1 - math.floor(math.log10(value)), 0), 6)
 
 
 def _align(position: int, cell: tuple[str, int]) -> str:

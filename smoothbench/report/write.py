@@ -7,38 +7,64 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from smoothbench.report import studies
+from smoothbench.report.composition import composition
+from smoothbench.report.curves import calibrated, error_curves
 from smoothbench.report.document import document
 from smoothbench.report.files import replace, write_text
 from smoothbench.report.frame import load, scores, settings
+from smoothbench.report.html import page
+from smoothbench.report.latex import to_latex
 from smoothbench.report.plots import pareto
 from smoothbench.report.rasters import schedules
 from smoothbench.report.sheets import contact_sheet
 from smoothbench.report.style import DPI, styled
-from smoothbench.report.tables import numbers
+from smoothbench.report.tables import measured, numbers
 
+BOTH = ("png", "svg")
 Drawing = tuple[str, tuple[str, ...], Callable[[], Figure]]
 
 
 def write(folder: str | Path) -> list[Path]:
-    """Write report.md, table.csv and the pictures into a results folder and return their paths.
+    """Write report.md, report.html, the tables and the pictures into a results folder; return their paths.
 
     The same records give the same bytes. Points that may not share a table get one of their own, and its
-    files a suffix. ValueError if the folder has no record.
+    files a suffix. A study has pictures of its own in place of those of its settings. ValueError if the
+    folder has no record.
     """
     folder = Path(folder)
     frame = load(folder)
-    paths, parts = [], []
+    study: list[Drawing] = [(name, BOTH, draw) for name, draw in studies.drawings(frame, folder)]
+    paths = _draw(study, folder, "")
+    parts: list[tuple[pd.DataFrame, dict[str, str]]] = []
     for suffix, part in settings(frame):
         end = f"-{suffix}" if suffix else ""
-        paths.append(write_text(folder / f"table{end}.csv", _csv(part)))
-        pictures = []
-        for name, formats, draw in _drawings(part, folder):
-            figure = draw()
-            paths += [_save(figure, folder / f"{name}{end}.{extension}") for extension in formats]
-            pictures.append(f"{name}{end}.png")
-        parts.append((part, pictures))
-    text = document(parts, frame.attrs["ignored"])
-    return [write_text(folder / "report.md", text), *paths]
+        paths += _tables(part, folder, end)
+        drawings = [] if study else list(_drawings(part, folder))
+        paths += _draw(drawings, folder, end)
+        parts.append((part, {name: f"{name}{end}.png" for name, _, _ in drawings}))
+    ignored = frame.attrs["ignored"]
+    lines = [*studies.sections(frame, folder), *(f"![{name}]({name}.png)\n" for name, _, _ in study)]
+    text = document([(part, list(pictures.values())) for part, pictures in parts], ignored, lines)
+    pages = [write_text(folder / "report.md", text)]
+    pages.append(write_text(folder / "report.html", page(parts, folder, ignored)))
+    return pages + paths
+
+
+def _tables(part: pd.DataFrame, folder: Path, end: str) -> list[Path]:
+    csv = str(numbers(part).to_csv(index=False, lineterminator="\n"))
+    paths = [write_text(folder / f"table{end}.csv", csv)]
+    if len(measured(part)):
+        paths.append(write_text(folder / f"table{end}.tex", to_latex(part)))
+    return paths
+
+
+def _draw(drawings: list[Drawing], folder: Path, end: str) -> list[Path]:
+    paths = []
+    for name, formats, draw in drawings:
+        figure = draw()
+        paths += [_save(figure, folder / f"{name}{end}.{extension}") for extension in formats]
+    return paths
 
 
 def _drawings(part: pd.DataFrame, folder: Path) -> Iterator[Drawing]:
@@ -46,15 +72,15 @@ def _drawings(part: pd.DataFrame, folder: Path) -> Iterator[Drawing]:
     scored = part[scores(part)].notna().any(axis="columns")
     for cost in ("macs", "latency"):
         if cost in part and (scored & part[cost].notna()).any():
-            yield f"pareto_{cost}", ("png", "svg"), partial(pareto, part, cost)
+            yield f"pareto_{cost}", BOTH, partial(pareto, part, cost)
+    if len(calibrated(part, folder)):
+        yield "error_curves", BOTH, partial(error_curves, part, folder)
+    if part.loc[part["reference"].astype(bool), "by_kind"].map(bool).any():
+        yield "composition", BOTH, partial(composition, part)
     if part["schedule"].notna().any():
         yield "schedules", ("png",), partial(schedules, part)
     if any(any((folder / "previews" / each).glob("*.png")) for each in part["sample_id"]):
         yield "contact_sheet", ("png",), partial(contact_sheet, part, folder / "previews")
-
-
-def _csv(part: pd.DataFrame) -> str:
-    return str(numbers(part).to_csv(index=False, lineterminator="\n"))
 
 
 def _save(figure: Figure, path: Path) -> Path:

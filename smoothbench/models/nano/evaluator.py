@@ -8,6 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from smoothbench.models.stages import stage_rows
+
 
 class Residual(nn.Module):
     """Two 3x3 convolutions and a shortcut; a stride of 2 halves the map."""
@@ -32,7 +34,9 @@ class Evaluator(nn.Module):
     """Classifier of 28x28 grey images whose inner layers serve as features.
 
     forward(uint8 [N, 1, 28, 28]) gives a dict: `features` float [N, 64] (pooled last layer),
-    `spatial` [N, 64, 7, 7] (the map before pooling), `logits` [N, 10].
+    `spatial` [N, 64, 7, 7] (the map before pooling), `logits` [N, 10], and `stages` [N, 18816]
+    (the maps of the stem and of each residual block, see `stage_rows`). Raises ValueError for
+    images of another type or shape.
     """
 
     num_features = 64
@@ -49,9 +53,16 @@ class Evaluator(nn.Module):
             raise ValueError(
                 f"the Fashion-MNIST evaluator takes uint8 [N, 1, 28, 28], not {images.dtype} {list(images.shape)}"
             )
-        spatial = self.trunk(self.stem(images.float() / 127.5 - 1.0))
-        features = spatial.mean((2, 3))
-        return {"features": features, "spatial": spatial, "logits": self.head(features)}
+        maps = [self.stem(images.float() / 127.5 - 1.0)]
+        for block in self.trunk:
+            maps.append(block(maps[-1]))
+        features = maps[-1].mean((2, 3))
+        return {
+            "features": features,
+            "spatial": maps[-1],
+            "logits": self.head(features),
+            "stages": stage_rows(maps),
+        }
 
 
 def embedded(file: str | Path) -> str:

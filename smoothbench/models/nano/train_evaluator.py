@@ -1,9 +1,10 @@
-"""Train the Fashion-MNIST evaluation network, and write the reference statistics.
+"""Train the Fashion-MNIST evaluation network, and write the real side of the metrics.
 
-    python -m smoothbench.models.nano.train_evaluator --out smoothbench/models/nano/evaluator
+    python -m smoothbench.models.nano.train_evaluator --out smoothbench/models/nano/evaluator \\
+        --real smoothbench/models/nano/real/images.npz
 
 Goes on where it stopped. The network sees the training split only (its last 5,000 images choose
-the best weights); the reference statistics are those of the untouched test split.
+the best weights); the reference statistics and the real images are those of the untouched test split.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from smoothbench.models.nano.training import Recipe, train
 
 BATCH = 128
 HELD_OUT = 5000
+REAL = 5000  # enough for precision and recall, and half the size of the whole test split
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -32,19 +34,26 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.inference_mode()
-def outputs(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """All outputs of the network over many images, in batches of 1,000."""
-    parts = [network(batch) for batch in images.split(1000)]
-    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+def outputs(network: nn.Module, images: Tensor, *names: str) -> list[Tensor]:
+    """The named outputs of the network over many images, in batches of 1,000."""
+    parts = [[out[name] for name in names] for out in map(network, images.split(1000))]
+    return [torch.cat(rows) for rows in zip(*parts, strict=True)]
 
 
 def write_reference(network: nn.Module, file: Path) -> float:
     """Mean and covariance (N-1) of the test split's features, as npz; returns the accuracy there."""
     images, labels = fashion_mnist.load("test")
-    out = outputs(network, images)
-    features = out["features"].double().numpy()
+    rows, logits = outputs(network, images, "features", "logits")
+    features = rows.double().numpy()
     np.savez(file, mu=features.mean(0), sigma=np.cov(features, rowvar=False), n=np.array(len(images)))
-    return (out["logits"].argmax(1) == labels).double().mean().item()
+    return (logits.argmax(1) == labels).double().mean().item()
+
+
+def write_real(file: Path) -> None:
+    """The first images of the test split, in ADM's layout: npz with `arr_0` uint8 NHWC."""
+    images, _ = fashion_mnist.load("test")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(file, images[:REAL].permute(0, 2, 3, 1).contiguous().numpy())
 
 
 def main() -> None:
@@ -52,6 +61,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished network")
+    parser.add_argument("--real", type=Path, required=True, help="npz of the real images")
     parser.add_argument("--work", type=Path, default=Path("results/runs/train_evaluator"), help="checkpoints")
     parser.add_argument("--steps", type=int, default=4000, help=f"optimiser steps of {BATCH} images")
     args = parser.parse_args()
@@ -65,13 +75,15 @@ def main() -> None:
         return nn.functional.cross_entropy(logits, labels[rows], label_smoothing=0.05)
 
     def validate(network: nn.Module) -> float:
-        return (outputs(network, held_out)["logits"].argmax(1) != held_labels).double().mean().item()
+        (logits,) = outputs(network, held_out, "logits")
+        return (logits.argmax(1) != held_labels).double().mean().item()
 
     torch.manual_seed(1)
     recipe = Recipe(steps=args.steps, lr=2e-3, weight_decay=0.02, ema=0.998)
     network = train(Evaluator(), loss, validate, recipe, args.work)
     args.out.mkdir(parents=True, exist_ok=True)
     save_file(network.state_dict(), args.out / "model.safetensors")
+    write_real(args.real)
     accuracy = write_reference(network, args.out / "reference.npz")
     print(json.dumps({"test_accuracy": accuracy}))
 

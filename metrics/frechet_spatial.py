@@ -1,0 +1,31 @@
+"""Frechet distance of a feature map that still knows where things are."""
+
+from torch import Tensor
+
+from metrics.frechet import FrechetDistance
+
+
+class SpatialFrechetDistance(FrechetDistance):
+    """Frechet distance of the first channels of the encoder's map, all positions (Nash et al. 2021).
+
+    As ADM's evaluation does for sFID: 7 channels, channels last, flattened; there d is 2023. Everything
+    else, the flag of N < 20 d included, is as for `FrechetDistance`.
+    """
+
+    inputs: tuple[str, ...] = ("spatial",)
+
+    def __init__(self, reference: str | None = None, channels: int = 7) -> None:
+        super().__init__(reference)
+        if channels < 1:
+            raise ValueError(f"channels={channels} of the spatial features: at least 1, ADM takes 7")
+        self._channels = channels
+
+    def per_sample(self, *inputs: Tensor) -> Tensor:
+        """float32 [B, h w channels] of a map [B, C, h, w]; ValueError for others and for too few channels."""
+        (spatial,) = inputs
+        if spatial.ndim != 4 or 0 in spatial.shape or spatial.shape[1] < self._channels:
+            raise ValueError(
+                f"spatial must be [B, C, h, w] with at least {self._channels} channels, "
+                f"not {list(spatial.shape)}: take the map before pooling, or set fewer `channels`"
+            )
+        return spatial[:, : self._channels].movedim(1, -1).flatten(1).float()

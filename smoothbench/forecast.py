@@ -1,0 +1,82 @@
+"""What a run will need, said in one line before the first sample."""
+
+import logging
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import torch
+
+from smoothbench.errors import UsageError
+from smoothbench.generate import out_of_memory
+from smoothbench.points import Point
+from smoothbench.store import Store
+from smoothbench.types import Model, Settings
+
+log = logging.getLogger(__name__)
+
+BYTES_PER_VALUE = 2  # of a sample on disk, generously
+
+
+def forecast(
+    settings: Settings,
+    model: Model,
+    store: Store,
+    points: Sequence[Point],
+    todo: Sequence[Point],
+    missing: Sequence[tuple[Point, int]],
+) -> None:
+    """Log points, samples, disk and expected end; UsageError where the disk is too small.
+
+    `missing`: of each set of samples a point and its evaluations that are not done yet.
+    """
+    done = len(points) - len(todo)
+    if not todo:
+        log.info("%s: %d points, all done before: nothing to run", settings.experiment, done)
+        return
+    sampled = [point for point, evaluations in missing if evaluations]
+    need = _bytes(settings, model, sampled)
+    free = shutil.disk_usage(store.folder).free
+    if need > free:
+        raise UsageError(
+            f"{store.folder} has {free / 1e9:.1f} GB free, but the samples need {need / 1e9:.1f}"
+        )
+    end = _end(settings, model, points[0], sampled)
+    log.info(
+        "%s: %d points, %d done, %d to run (%d sets of samples), about %.0f MB on disk, expected end %s",
+        *(settings.experiment, len(points), done, len(todo), len(sampled), need / 1e6, end),
+    )
+
+
+def _bytes(settings: Settings, model: Model, points: Sequence[Point]) -> int:
+    """Disk for the samples: all of them, or the reference's and those of one point at a time."""
+    sizes = [math.prod(model.sample_shape) * BYTES_PER_VALUE * len(p.spec.seeds) for p in points]
+    return sum(sizes if settings.keep_samples else sorted(sizes)[-2:])
+
+
+def _end(settings: Settings, model: Model, reference: Point, points: Sequence[Point]) -> str:
+    try:
+        seconds = _seconds(settings, model, reference, points)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        return "unknown: a whole batch does not fit into memory"
+    return f"{datetime.now() + timedelta(seconds=seconds):%H:%M}"
+
+
+@torch.inference_mode()
+def _seconds(settings: Settings, model: Model, reference: Point, points: Sequence[Point]) -> float:
+    """An estimate from one timed evaluation: samples by MACs, then the latency stage likewise."""
+    if not points:
+        return 0.0
+    batch = min(settings.batch_size, len(points[0].spec.seeds))
+    x, conditions = torch.zeros(batch, *model.sample_shape), model.conditions(range(batch))
+    for _ in range(2):  # the first call warms up
+        started = time.perf_counter()
+        model.predict(x.to(model.device), 0.0, conditions)
+    per_mac = (time.perf_counter() - started) / batch * reference.trajectory.evals / reference.planned_macs
+    asked = settings.latency
+    timed = (asked["rounds"] + asked["warmup"] + 1) * asked["batch_size"] if asked["rounds"] else 0
+    return sum(per_mac * p.planned_macs * (len(p.spec.seeds) + timed) for p in points)

@@ -1,0 +1,114 @@
+"""What each point computes, and what it leaves out, by kind of layer."""
+
+import textwrap
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from smoothbench.report.frame import require_one_setting
+from smoothbench.report.style import BASELINE, COLOURS, FAINT, INK, MUTED, PAPER, new_figure, styled
+
+BAR = 0.235  # inches a point
+WIDTH = 8.2
+LABEL = 44  # letters beside a bar
+MOST = 50  # bars, where several points compute the same
+REST = "rest"
+SKIPPED = 0.17  # how much of its colour the skipped part keeps
+
+
+def composition(part: pd.DataFrame) -> Figure:
+    """Computed MACs by kind as shares of the reference's, a bar a point in table order; skipped is faint.
+
+    After SmoothCache, Figure 4; `rest` is what no method can skip. ValueError if no point has its MACs by
+    kind, the reference has none, or the points cannot share a picture.
+    """
+    require_one_setting(part)
+    known = np.array([isinstance(each, Mapping) for each in part["by_kind"]], dtype=bool)
+    rows = _bars(part[known])
+    reference = rows[rows["reference"].astype(bool)]
+    if reference.empty:
+        raise ValueError("the reference has no MACs by kind: run the experiment first")
+    kinds = _kinds(rows)
+    full = _macs(reference.iloc[0]["by_kind"], kinds)
+    shares = np.array([_macs(each, kinds) for each in rows["by_kind"]]) / full.sum()
+    with styled():
+        figure = new_figure(WIDTH, BAR * len(rows) + 1.25)
+        figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.08)
+        axes = figure.subplots()
+        _draw(axes, shares, full / full.sum(), kinds)
+        _finish(axes, list(rows["label"]), shares.sum(1))
+        first = part.iloc[0]
+        title = f"{first['model']}, {first['experiment']}: computed MACs by kind of layer"
+        figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
+        total = f"{full.sum() / 1e9:.4g} G MACs a sample"
+        axes.set_xlabel(f"share of the reference's MACs (%), attention products included; 100 % = {total}")
+        figure.legend(handles=_legend(kinds), loc="outside lower center", ncols=len(kinds) + 1)
+    return figure
+
+
+def _bars(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows to draw; of very many, as in a study, only the first of each composition."""
+    if len(rows) <= MOST:
+        return rows
+    keys = [tuple(sorted(each.items())) for each in rows["by_kind"]]
+    repeated = pd.Series(keys, index=rows.index).duplicated()
+    return rows[~repeated | rows["reference"].astype(bool)]
+
+
+def _kinds(rows: pd.DataFrame) -> list[str]:
+    """All kinds in the order of the records, the rest last."""
+    kinds = list(dict.fromkeys(kind for each in rows["by_kind"] for kind in each if kind != REST))
+    return [*kinds, REST]
+
+
+def _macs(by_kind: Mapping[str, float], kinds: list[str]) -> NDArray[np.float64]:
+    return np.array([float(by_kind.get(kind, 0)) for kind in kinds])
+
+
+def _draw(axes: Axes, shares: NDArray[np.float64], full: NDArray[np.float64], kinds: list[str]) -> None:
+    """Args: shares [points, kinds] and full [kinds], the reference's, of its total."""
+    skipped = np.clip(full - shares, 0, None)
+    places, left = np.arange(len(shares)), np.zeros(len(shares))
+    for values, strength in ((shares, 1.0), (skipped, SKIPPED)):
+        for i, kind in enumerate(kinds):
+            colour = _paler(_colour(kind, i), strength)
+            axes.barh(
+                places, 100 * values[:, i], left=100 * left, height=0.72, color=colour, edgecolor=PAPER,
+                linewidth=0.6 * (strength == 1),
+            )  # fmt: skip
+            left = left + values[:, i]
+
+
+def _finish(axes: Axes, labels: list[str], shares: NDArray[np.float64]) -> None:
+    axes.set_yticks(range(len(labels)), [textwrap.shorten(label, LABEL) for label in labels], fontsize=7.2)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.grid(False, axis="y")
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.set_xlim(0, 100 * max(1.0, float(shares.max())))
+    axes.spines["left"].set_visible(False)
+    for place, share in enumerate(shares):
+        axes.annotate(
+            f"{100 * share:.0f} %", (1, place), (5, 0), xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points", va="center", fontsize=6.8, color=MUTED,
+        )  # fmt: skip
+
+
+def _colour(kind: str, position: int) -> str:
+    return BASELINE if kind == REST else COLOURS[position % len(COLOURS)]
+
+
+def _paler(colour: str, strength: float) -> str:
+    """The colour on white paper, opaque: the grid must not show through."""
+    red, green, blue = (1 - strength * (1 - channel) for channel in to_rgb(colour))
+    return str(to_hex((red, green, blue)))
+
+
+def _legend(kinds: list[str]) -> list[Patch]:
+    handles = [Patch(color=_colour(kind, i), label=kind.replace("_", " ")) for i, kind in enumerate(kinds)]
+    return [*handles, Patch(facecolor=FAINT, label="faint: skipped")]

@@ -1,0 +1,74 @@
+"""Pictures as data URIs: small, and the same bytes for the same records."""
+
+import base64
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageColor
+
+from smoothbench.report.rasters import COMPUTED, REUSED
+
+SEEDS = 8  # previews in a strip
+LARGEST = 96  # pixels of a preview's longer side; larger images are reduced and compressed
+GAP = 1
+QUALITY = 82
+COLOURS = 128  # of a picture: lines and letters on white need few
+
+
+def raster(schedule: Mapping[str, Any]) -> str:
+    """A schedule with a pixel a decision, sites grouped by kind with a white line between, as a PNG."""
+    kinds = list(dict.fromkeys(schedule["kinds"]))
+    lines: list[list[int]] = []
+    for kind in kinds:
+        sites = [i for i, each in enumerate(schedule["kinds"]) if each == kind]
+        lines += [[int(row[site] == "1") for row in schedule["rows"]] for site in sites]
+        lines.append([2] * len(schedule["rows"]))
+    image = Image.fromarray(np.array(lines[:-1], dtype=np.uint8)).convert("P")
+    image.putpalette(
+        [channel for each in (REUSED, COMPUTED, "#ffffff") for channel in ImageColor.getrgb(each)]
+    )
+    return _uri(image, "PNG", optimize=True, bits=2)
+
+
+def strip(folder: Path) -> str | None:
+    """The previews of a set of samples side by side; None where there are none."""
+    tiles = [_tile(path) for path in sorted(folder.glob("*.png"))[:SEEDS]]
+    if not tiles:
+        return None
+    width, height = max(tile.width for tile in tiles), max(tile.height for tile in tiles)
+    grey = all(tile.mode == "L" for tile in tiles)
+    page = Image.new("L" if grey else "RGB", (len(tiles) * (width + GAP) - GAP, height), "white")
+    for i, tile in enumerate(tiles):
+        page.paste(tile, (i * (width + GAP), 0))
+    if max(width, height) == LARGEST:  # reduced: noise that a PNG cannot compress
+        return _uri(page, "JPEG", quality=QUALITY, optimize=True)
+    return _uri(page, "PNG", optimize=True)
+
+
+def picture(path: Path) -> str:
+    """A drawn figure with few colours, as a PNG."""
+    with Image.open(path) as file:
+        image = file.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    return _uri(image, "PNG", optimize=True)
+
+
+def digest(content: bytes) -> str:
+    """A short name of some content."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _tile(path: Path) -> Image.Image:
+    with Image.open(path) as file:
+        image = file.convert("L" if file.mode in ("1", "L") else "RGB")
+    image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    return image
+
+
+def _uri(image: Image.Image, kind: str, **options: Any) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,51 @@
+"""The noise schedule that the solvers here share: variance preserving, linear betas (Ho et al. 2020)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LinearBetas:
+    """`train_steps` discrete noise levels, of which a solver visits `steps`.
+
+    A noisy sample is x_t = alpha_t * x_0 + sigma_t * noise with alpha_t^2 = alphas_bar[t] and
+    sigma_t^2 = 1 - alpha_t^2. Raises ValueError for a number of steps outside 2 to `train_steps`.
+    """
+
+    steps: int = 50
+    train_steps: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 0.02
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.steps, int) or not 2 <= self.steps <= self.train_steps:
+            raise ValueError(
+                f"solver.steps must be a whole number from 2 to {self.train_steps}, not {self.steps}"
+            )
+
+    def alphas_bar(self) -> Tensor:
+        """Signal variance at every timestep, float64 [train_steps], falling."""
+        betas = torch.linspace(self.beta_start, self.beta_end, self.train_steps, dtype=torch.float64)
+        return torch.cumprod(1 - betas, 0)
+
+    def sigmas(self) -> Tensor:
+        """Ratio sigma_t / alpha_t of noise to signal at every timestep, float64 [train_steps], rising."""
+        alphas_bar = self.alphas_bar()
+        return ((1 - alphas_bar) / alphas_bar).sqrt()
+
+
+def nearest_distinct(levels: Tensor, wanted: Tensor) -> tuple[float, ...]:
+    """Timesteps whose levels are nearest to those wanted, each once, the noisiest first.
+
+    `levels` [T] rises with the timestep, `wanted` [S <= T] rises as well. The model was trained at
+    whole timesteps only: both it and the solver's arithmetic use the noise level of the timestep
+    itself (Karras et al. 2022 round likewise for discrete models). Where several wanted levels
+    share a nearest timestep, the noisier ones move up to the next free one.
+    """
+    rank = torch.arange(len(wanted))
+    nearest = torch.searchsorted((levels[1:] + levels[:-1]) / 2, wanted)
+    rising = (nearest - rank).cummax(0).values + rank
+    chosen = torch.minimum(rising, len(levels) - len(wanted) + rank)
+    return tuple(float(t) for t in chosen.flip(0).tolist())
