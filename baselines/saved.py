@@ -1,7 +1,7 @@
 """Any schedule from a file, also the published ones."""
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
@@ -14,7 +14,9 @@ class SavedSchedule:
     needs_curves = False
 
     def __post_init__(self) -> None:
-        if not Path(self.path).is_file():
+        if not isinstance(self.path, str):
+            raise ValueError(f"cache.path must be the name of a file, not {self.path!r}")
+        if not os.path.isfile(self.path):  # unlike pathlib's, no error for a name that is too long
             raise ValueError(f"schedule {self.path}: no such file (cache.path=...)")
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:

@@ -74,7 +74,7 @@ def _report(folder: Path) -> None:
         return
     try:
         paths = write(folder)
-    except OSError as error:  # a full disk, for instance: the run has an error of its own to tell
+    except (OSError, ValueError) as error:  # a full disk, for instance: the run has its own error to tell
         log.warning("no report: %s", error)
         return
     print(summary(folder))

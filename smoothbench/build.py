@@ -1,46 +1,128 @@
 """From configuration nodes to objects: the only caller of Hydra's `instantiate`."""
 
+import inspect
+import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 
+from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
-from smoothbench.errors import UsageError
+from smoothbench.errors import UsageError, one_line
 from smoothbench.types import Config, Model, Solver
 
 # what a node says to the harness, not to its target
 NOT_ARGUMENTS = ("predictor", "family", "label", "evaluation", "encoder")
+ASKED = {
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    bool: "true or false",
+    NoneType: "null",
+}
 
 
 def build(node: Mapping[str, Any], where: str, **more: Any) -> Any:
-    """The object of a node's `_target_`; UsageError, naming the node, where that fails."""
+    """The object of a node's `_target_`; UsageError, naming the node, where that fails.
+
+    Also where a value is not of the type that its parameter is annotated with (int, float, str, bool).
+    """
     arguments = {key: value for key, value in node.items() if key not in NOT_ARGUMENTS}
+    _check_keys(arguments, where)
     try:
-        return instantiate(arguments, **more, _convert_="all")
+        built = instantiate(arguments, **more, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
-        reason = str(cause if isinstance(cause, ValueError | OSError | TypeError) else error)
-        raise UsageError(f"{where}: {' '.join(reason.split())}") from error
+        reason = cause if isinstance(cause, ValueError | OSError | TypeError) else error
+        raise UsageError(f"{where}: {_short(reason)}") from error
+    except Exception as error:  # of Hydra itself, for instance for a key that can be no argument
+        raise UsageError(f"{where}: {_short(error)}") from error
+    _check_types(arguments, where)
+    return built
+
+
+def _short(error: BaseException) -> str:
+    """What an exception says in one line; what it cites is cut where no path is that long."""
+    return re.sub(r"(\S{200})\S+", r"\1...", " ".join(str(error).split())) or type(error).__name__
+
+
+def _check_keys(node: Mapping[str, Any], where: str) -> None:
+    """Hydra's other words (`_partial_`, `_args_`, ...) would give something else than the target's object."""
+    if not isinstance(node.get("_target_"), str):
+        raise UsageError(f"{where} must name its class in _target_")
+    if words := [key for key in node if str(key).startswith("_") and key != "_target_"]:
+        raise UsageError(f"{where}.{words[0]}: a node has a _target_ and its arguments, nothing else")
+    for key, value in node.items():
+        if _is_node(value):
+            _check_keys(value, f"{where}.{key}")
+
+
+def _check_types(node: Mapping[str, Any], where: str) -> None:
+    """UsageError for values that a target took silently, though they are not of its parameter's type."""
+    target: Any = get_object(node["_target_"])
+    try:
+        hints = get_type_hints(target if inspect.isroutine(target) else target.__init__)
+    except (AttributeError, NameError, TypeError):  # no annotations, or none that can be looked up
+        hints = {}
+    for key, value in node.items():
+        hint = hints.get(key)
+        kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        if _is_node(value):
+            _check_types(value, f"{where}.{key}")
+        elif getattr(hint, "_is_protocol", False):
+            raise UsageError(f"{where}.{key} must be a node with a _target_, not {value!r:.60}")
+        elif ASKED.keys() >= set(kinds) and not any(_is(value, kind) for kind in kinds):
+            asked = " or ".join(ASKED[kind] for kind in kinds)
+            raise UsageError(f"{where}.{key} must be {asked}, not {value!r:.60}")
+
+
+def _is(value: Any, kind: type) -> bool:
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is kind
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value
 
 
 def device_of(name: str) -> torch.device:
     """`auto` is CUDA where there is one; UsageError for a device that is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise UsageError(f"device={name}: no such device; use auto, cpu or cuda")
+    found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", name)
+    if not found:
+        raise UsageError(f"device={name!r:.60}: no such device; use auto, cpu or cuda")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"device={name}: there is no CUDA device here; use device=auto or device=cpu")
+    if found[1] and int(found[1]) >= torch.cuda.device_count():
+        raise UsageError(f"device={name}: there are {torch.cuda.device_count()} CUDA devices, from cuda:0")
     return torch.device(name)
 
 
 def build_model(node: Config, device: torch.device) -> Model:
     """The model with its weights on the device."""
-    return build(node, "model", device=device)
+    return having(build(node, "model", device=device), "model", "denoiser", "predict", "decode", "skeleton")
+
+
+def build_policy(node: Config, where: str) -> Policy | DynamicPolicy:
+    """A caching method, static or dynamic."""
+    policy: Policy | DynamicPolicy = build(node, where)
+    if isinstance(policy, DynamicPolicy):
+        return policy
+    return having(policy, where, "plan", "needs_curves")
+
+
+def having(built: Any, where: str, *names: str) -> Any:
+    """What was built; UsageError where it is something else than it must be."""
+    if lacks := [name for name in names if not hasattr(built, name)]:
+        raise UsageError(f"{where}: a {type(built).__name__} cannot stand here, it has no {lacks[0]}")
+    return built
 
 
 def build_predictor(node: str | Config, where: str) -> Predictor:
@@ -48,9 +130,18 @@ def build_predictor(node: str | Config, where: str) -> Predictor:
     try:
         return predictor_from(build(node, where) if isinstance(node, dict) else node)
     except ValueError as error:
-        raise UsageError(f"{where}: {error}") from None
+        raise UsageError(f"{where}: {_short(error)}") from None
 
 
 def build_solver(node: Config) -> Solver:
-    """A sampler."""
-    return build(node, "solver")
+    """A sampler; UsageError where its time grid cannot be made, or does not fall from the noisiest on."""
+    solver: Solver = having(build(node, "solver"), "solver", "coordinates", "integrate")
+    try:
+        grid = solver.coordinates
+    except Exception as error:  # whatever its arithmetic makes of its settings
+        raise UsageError(f"solver: its time grid cannot be made ({one_line(error)})") from error
+    if not all(map(math.isfinite, grid)) or list(grid) != sorted(grid, reverse=True) or not grid:
+        raise UsageError(
+            f"solver: its {len(grid)} timesteps are not finite and falling: look at its settings"
+        )
+    return solver

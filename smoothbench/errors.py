@@ -9,6 +9,10 @@ class PointsFailed(RuntimeError):
     """Some points of an experiment failed; the others are done. The command ends with exit code 1."""
 
 
+class MetricsFailed(RuntimeError):
+    """Some metrics of a point could not be computed; its other scores are known."""
+
+
 def one_line(error: Exception) -> str:
     """What an exception says, or its kind where it says nothing, without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__

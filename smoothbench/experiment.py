@@ -4,7 +4,7 @@ import errno
 import logging
 import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from metrics.score import Score
 from smoothbench.allocator import keep_freed_memory
 from smoothbench.build import build_model, device_of
-from smoothbench.errors import PointsFailed, one_line
+from smoothbench.errors import MetricsFailed, PointsFailed, one_line
 from smoothbench.forecast import forecast
 from smoothbench.generate import generate
 from smoothbench.measure import Scorer
@@ -23,7 +23,7 @@ from smoothbench.observations import Observations
 from smoothbench.points import Planner, Point
 from smoothbench.pooled import pool
 from smoothbench.provenance import provenance
-from smoothbench.records import cost_csv, entry, new_record, save_scores
+from smoothbench.records import cost, cost_csv, entry, new_record, save_scores
 from smoothbench.samples import Samples
 from smoothbench.store import Store
 from smoothbench.timing import measure_latency
@@ -69,7 +69,7 @@ class Experiment:
         if failed:
             raise PointsFailed(f"{len(failed)} of {len(self.points)} points failed: {', '.join(failed)}")
         if not self.settings.keep_samples:
-            self._samples(self.reference).drop()
+            self._drop_reference()
 
     def _work(self, todo: list[Point], bar: Any) -> list[str]:
         """Run points, the reference first; what another process has in hand waits till it is free."""
@@ -87,7 +87,18 @@ class Experiment:
                     continue
                 if not self._attempt(point, bar):
                     failed.append(point.spec.name)
+                    if point is self.reference and self.settings.stage != "cost":
+                        self._skip(waiting)
+                        break
         return failed
+
+    def _skip(self, points: Iterable[Point]) -> None:
+        """Without the reference there is nothing to compare with, so that nothing is sampled either."""
+        for point in points:
+            record = new_record(self.settings, self.model, point, self.reference)
+            status = {**record["status"], "quality": "skipped"}
+            record |= {"status": status, "reason": f"{self.reference.spec.name} failed, its pair"}
+            self.store.write_record(record | {"provenance": provenance(self.device)})
 
     def _done(self, point: Point) -> bool:
         """Whether the record has everything that is asked for now, against this very reference."""
@@ -99,7 +110,7 @@ class Experiment:
         arrays = self.store.scores(point.spec.name, point.point_id)
         whole = arrays is not None and arrays.keys() >= record["scores"].keys()
         scored = record["status"]["quality"] == "done" and self.scorer.current(record)
-        return whole and scored and self._observed(point)
+        return whole and scored and record["same_as"] == point.same_as and self._observed(point)
 
     def _record(self, point: Point) -> dict[str, Any] | None:
         """The stored record, unless it was paired with another reference."""
@@ -109,23 +120,30 @@ class Experiment:
     def _attempt(self, point: Point, bar: Any) -> bool:
         """Run one point to its record; whatever it raises becomes the record's reason."""
         record = new_record(self.settings, self.model, point, self.reference)
-        old = self._record(point)
-        if old and old["status"]["quality"] == "done":  # what is known already stays known
-            record |= {key: old[key] for key in ("scores", "status", "reason", "cost")}
+        old, sampled = self._record(point), self.settings.stage != "cost"
+        if old and old["status"]["quality"] == "done" and not (sampled and self._forced(point)):
+            record |= {key: old[key] for key in ("scores", "status", "reason", "cost")}  # stays known
         bar.set_description(point.spec.name)
         try:
             if point.failure is not None:
                 raise ValueError(point.failure)
-            if self.settings.stage != "cost":
+            if sampled:
                 self._sample_and_score(point, record, bar.update)
         except Exception as error:  # failing is a result: the other points go on
             self._stop_if_full(point, error)
             log.error("%s failed: %s", point.spec.name, one_line(error))
             log.debug("", exc_info=True)
-            status = {"quality": "failed", "cost": "failed" if point.failure else "done"}
-            record |= {"status": status, "reason": one_line(error), "scores": {}}
+            status = {"quality": "failed", "cost": "done" if record["cost"] else "failed"}
+            record |= {"status": status, "reason": one_line(error)}
+            if not isinstance(error, MetricsFailed):
+                record |= {"scores": {}}
         self.store.write_record(record | {"provenance": provenance(self.device)})
+        self.store.supersede(record)
         return record["status"]["quality"] != "failed"
+
+    def _forced(self, point: Point) -> bool:
+        """Whether its samples are made again; those that it shares with an earlier point just were."""
+        return self.settings.force and point.same_as is None
 
     def _stop_if_full(self, point: Point, error: Exception) -> None:
         """A full disk would fail every point to come, so it ends the run; what is done stays done."""
@@ -137,36 +155,53 @@ class Experiment:
             ) from error
 
     def _sample_and_score(self, point: Point, record: dict[str, Any], tick: Callable[[], object]) -> None:
-        samples, baseline = self._samples(point), None if point is self.reference else self.reference
-        if self.settings.force and point.same_as is None:
+        samples = self._samples(point)
+        if self._forced(point):
             samples.forget()
-        halved = 0
-        if self.settings.force or not (samples.counted() and self._observed(point)):
+            self.scorer.observations.forget(point.sample_id)
+        halved = (record["cost"] or {}).get("batches_halved", 0)
+        if not (samples.counted() and self._observed(point)):
             halved = self._observe(point, samples, tick)
-        scores = self.scorer.scores([self._part(point)])
+        calls = samples.calls()
+        record["cost"] = cost(point, self.reference, calls) | {"batches_halved": halved}
+        if point.dynamic:
+            record["degenerate"] = all(count == point.trajectory.evals for count in calls.values())
+        scores, reasons = self.scorer.scores([self._part(point)])
         names = self.scorer.names(len(point.spec.seeds), point is self.reference)
         for score, value in scores.items():
-            pair = None if baseline is None else self._reference_scores.get(score)
+            pair = None if point is self.reference else self._reference_scores.get(score)
             record["scores"][score] = entry(self.scorer, names[score], value, pair)
-        record["status"] = {"quality": "done", "cost": "done"}
-        record["cost"] |= {"macs": round(samples.macs()), "batches_halved": halved}
         save_scores(self.store, record, scores)
+        if reasons:
+            raise MetricsFailed("; ".join(reasons))
+        record |= {"status": {"quality": "done", "cost": "done"}, "reason": None}
         if not self.settings.keep_samples and point.sample_id != self.reference.sample_id:
             samples.drop()
 
     def _observe(self, point: Point, samples: Samples, tick: Callable[[], object]) -> int:
         """Generate, and keep what the metrics need to see; how often a batch was halved for memory."""
-        baseline = None
         halved = generate(point, self.model, samples, tick)
         samples.copy_previews(self.store.folder / "previews")
-        if point is not self.reference:
-            baseline = self._samples(self.reference)
-            generate(self.reference, self.model, baseline, lambda: None)  # it may have been lost since
-        names = list(self.scorer.names(len(point.spec.seeds), baseline is None).values())
-        if not self.settings.force:
-            names = self.scorer.missing(*self._part(point))
-        self.scorer.observe(samples, baseline, names)
+        baseline = None if point is self.reference else self._baseline(point)
+        self.scorer.observe(samples, baseline, self.scorer.missing(*self._part(point)))
         return halved
+
+    def _baseline(self, point: Point) -> Samples:
+        """The reference's samples, whole: they may have been lost or dropped since."""
+        baseline = self._samples(self.reference)
+        if point.sample_id != self.reference.sample_id:  # whose lock is held already
+            with self.store.lock(self.reference.sample_id):
+                generate(self.reference, self.model, baseline, lambda: None)
+        return baseline
+
+    def _drop_reference(self) -> None:
+        """At the end, unless another process is at work here, which may still need it."""
+        if self.store.alone(self._present):
+            self._samples(self.reference).drop()
+        else:
+            log.info(
+                "another process is at work here: the uncached samples stay; the same command drops them"
+            )
 
     def _observed(self, point: Point) -> bool:
         """Whether rows of every metric and the previews are kept, and no sample that is there is damaged."""
@@ -181,16 +216,19 @@ class Experiment:
     @cached_property
     def _reference_scores(self) -> dict[str, Score]:
         """The uncached point's scores, computed once."""
-        return self.scorer.scores([self._part(self.reference)])
+        return self.scorer.scores([self._part(self.reference)])[0]
 
     def _samples(self, point: Point) -> Samples:
         folder, spec = self.store.folder / "samples", point.spec
-        return Samples(folder, point.sample_id, spec.seeds, self.settings.batch_size, self.model.media)
+        media, batch = self.model.media, self.settings.batch_size
+        return Samples(folder, point.sample_id, spec.seeds, batch, media, point.dynamic)
 
     def _missing_evaluations(self, point: Point) -> int:
         if point.failure is not None or self.settings.stage == "cost":
             return 0
         samples = self._samples(point)
-        if not self.settings.force and samples.counted() and self._observed(point):
+        if self._forced(point):
+            return len(samples.batches()) * point.trajectory.evals
+        if samples.counted() and self._observed(point):
             return 0
         return len(samples.missing()) * point.trajectory.evals

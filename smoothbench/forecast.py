@@ -18,6 +18,7 @@ from smoothbench.types import Model, Settings
 log = logging.getLogger(__name__)
 
 BYTES_PER_VALUE = 2  # of a sample on disk, generously
+BYTES_OF_ROWS = 16_384  # what the metrics keep of a sample: Inception's features and spatial features
 
 
 def forecast(
@@ -37,7 +38,7 @@ def forecast(
         log.info("%s: %d points, all done before: nothing to run", settings.experiment, done)
         return
     sampled = [point for point, evaluations in missing if evaluations]
-    need = _bytes(settings, model, sampled)
+    need = _bytes(settings, model, missing)
     free = shutil.disk_usage(store.folder).free
     if need > free:
         raise UsageError(
@@ -50,10 +51,17 @@ def forecast(
     )
 
 
-def _bytes(settings: Settings, model: Model, points: Sequence[Point]) -> int:
-    """Disk for the samples: all of them, or the reference's and those of one point at a time."""
-    sizes = [math.prod(model.sample_shape) * BYTES_PER_VALUE * len(p.spec.seeds) for p in points]
-    return sum(sizes if settings.keep_samples else sorted(sizes)[-2:])
+def _bytes(settings: Settings, model: Model, missing: Sequence[tuple[Point, int]]) -> int:
+    """Disk for what is missing: rows, and samples, all of them or those of two points at a time."""
+    size = math.prod(model.sample_shape) * BYTES_PER_VALUE
+    counts = [_samples(settings, *each) for each in missing]
+    kept = counts if settings.keep_samples else sorted(counts)[-2:]
+    return size * sum(kept) + BYTES_OF_ROWS * sum(counts)
+
+
+def _samples(settings: Settings, point: Point, evaluations: int) -> int:
+    """How many samples are still to come: whole batches."""
+    return min(len(point.spec.seeds), evaluations // point.trajectory.evals * settings.batch_size)
 
 
 def _end(settings: Settings, model: Model, reference: Point, points: Sequence[Point]) -> str:

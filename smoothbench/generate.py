@@ -28,15 +28,18 @@ def generate(point: Point, model: Model, samples: Samples, tick: Tick) -> int:
     for batch in samples.missing():
         parts = _fitting(point, model, batch, tick)
         halved += len(parts) - 1
-        samples.write(batch, torch.cat([images for images, _ in parts]), parts[0][1])
+        run = parts[0][1]
+        calls = None if isinstance(point.policy, Schedule) else run.calls
+        samples.write(batch, torch.cat([images for images, _ in parts]), realised_macs(point, run), calls)
     return halved
 
 
-def _fitting(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> list[tuple[Tensor, int]]:
+def _fitting(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> list[tuple[Tensor, Run]]:
     """A batch in as many parts as memory asks for: a sample depends on its seed, not on its batch."""
     try:
         x, run = cached_batch(point, model, batch, tick)
-        return [(model.decode(x), realised_macs(point, run))]
+        realised_macs(point, run)
+        return [(model.decode(x), run)]
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise

@@ -1,6 +1,7 @@
 """Score samples with whatever metrics the configuration names."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ import torch
 from torch import Tensor
 
 from metrics.score import Score
-from smoothbench.build import build
-from smoothbench.errors import UsageError
+from smoothbench.build import build, having
+from smoothbench.errors import UsageError, one_line
 from smoothbench.observations import Observations, Rows, gathered
 from smoothbench.provenance import canonical, identity
 from smoothbench.samples import Samples
@@ -74,7 +75,7 @@ class Scorer:
     """The metrics of an experiment; every encoder is built once and runs once a batch."""
 
     def __init__(self, nodes: Config, model: Model, observations: Observations) -> None:
-        self.model, self.observations = model, observations
+        self.nodes, self.model, self.observations = nodes, model, observations
         self._encoders: dict[str, Any] = {}
         # all at once, so that bad paths and missing extras show before the first sample
         self.gauges = {name: self._gauge(name, node) for name, node in nodes.items()}
@@ -104,20 +105,23 @@ class Scorer:
         for key, rows in found.items():
             self.observations.write(samples.sample_id, key, samples.seeds, rows)
 
-    def scores(self, parts: Sequence[Part]) -> dict[str, Score]:
-        """All scores over the samples of some parts, in their order.
+    def scores(self, parts: Sequence[Part]) -> tuple[dict[str, Score], list[str]]:
+        """All scores over the samples of some parts, in their order, and why others could not be made.
 
         ValueError where what the metrics saw of a part is not on disk: `observe` it first.
         """
         names = self.names(sum(len(seeds) for _, _, seeds in parts), reference=parts[0][1] is None)
         rows: dict[tuple[str, ...], Rows] = {}  # shared by the metrics that keep the same
-        found = {}
+        found, reasons = {}, []
         for score, name in names.items():
             keys = tuple(self.gauges[name].key(baseline) for _, baseline, _ in parts)
             if keys not in rows:
                 rows[keys] = self._rows(parts, keys)
-            found[score] = self._fitted(name).score(rows[keys])
-        return found
+            try:
+                found[score] = self._fitted(name).score(rows[keys])
+            except ValueError as error:
+                reasons.append(f"{name}: {one_line(error)}")
+        return found, reasons
 
     def _rows(self, parts: Sequence[Part], keys: Sequence[str]) -> Rows:
         rows = []
@@ -178,13 +182,17 @@ class Scorer:
 
     def _gauge(self, name: str, node: Config) -> Gauge:
         where, encoder, encoder_key, real, real_digest = f"metrics.{name}", None, "", None, ""
+        _check(where, name, node)
         if "encoder" in node:
             encoder = self._encoder(node["encoder"])
             encoder_key = identity([node["encoder"], getattr(encoder, "digest", None)])
-        metric = build(node["metric"], where)
+        metric = having(build(node["metric"], where), where, "inputs", "higher_is_better", "score")
         digests = [getattr(part, "digest", None) for part in (encoder, metric)]
         if "real" in node:
-            real = Path(build(node["real"], where) if isinstance(node["real"], dict) else node["real"])
+            path = build(node["real"], where) if isinstance(node["real"], dict) else node["real"]
+            if not isinstance(path, str | Path):
+                raise UsageError(f"{where}.real must be the path of an npz, not {path!r:.60}")
+            real = Path(path)
             real_digest = _digest(real, where)
         config_hash = identity([node, *digests, real_digest])
         return Gauge(metric, encoder, encoder_key, config_hash, real, real_digest)
@@ -192,8 +200,20 @@ class Scorer:
     def _encoder(self, node: Config) -> Any:
         key = canonical(node)
         if key not in self._encoders:
-            self._encoders[key] = build(node, "metrics: encoder").to(self.model.device)
+            encoder = having(build(node, "metrics: encoder"), "metrics: encoder", "to", "forward")
+            self._encoders[key] = encoder.to(self.model.device)
         return self._encoders[key]
+
+
+def _check(where: str, name: str, node: Any) -> None:
+    if not re.fullmatch(r"[\w-]+", name):
+        raise UsageError(f"{where}: a metric's name is of letters, digits, _ and -")
+    if not isinstance(node, dict) or not isinstance(node.get("metric"), dict):
+        raise UsageError(f"{where} must have a metric with a _target_ (and may have an encoder and real)")
+    if unknown := node.keys() - {"metric", "encoder", "real"}:
+        raise UsageError(f"{where}.{min(map(str, unknown))}: there are metric, encoder and real")
+    if not isinstance(node.get("encoder", {}), dict):
+        raise UsageError(f"{where}.encoder must be a node with a _target_, not {node['encoder']!r:.60}")
 
 
 def _digest(real: Path, where: str) -> str:

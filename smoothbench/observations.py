@@ -22,15 +22,25 @@ class Observations:
 
     def read(self, samples: str, key: str, seeds: Sequence[int]) -> Rows | None:
         """The rows of these seeds, in their order, or None where they are missing, damaged or of others."""
-        arrays = read_arrays(self._path(samples, key))
-        if arrays is None or arrays.keys() != {"seeds", "rows"}:
+        arrays = read_arrays(self._path(samples, key)) or {}
+        # files of before say not whose rows they are
+        if arrays.keys() - {"of"} != {"seeds", "rows"} or not np.array_equal(
+            arrays.get("of", [samples, key]), [samples, key]
+        ):
             return None
-        fits = np.array_equal(arrays["seeds"], seeds) and len(arrays["rows"]) == len(seeds)
-        return arrays["rows"] if fits else None
+        rows, kept = arrays["rows"], arrays["seeds"]
+        fits = rows.ndim > 0 and len(rows) == len(seeds) and rows.dtype in (np.float32, np.float64)
+        return rows if fits and kept.dtype.kind == "i" and np.array_equal(kept, seeds) else None
 
     def write(self, samples: str, key: str, seeds: Sequence[int], rows: Rows) -> None:
         """Keep rows, atomically."""
-        write_arrays(self._path(samples, key), {"seeds": np.array(seeds), "rows": rows})
+        arrays = {"of": np.array([samples, key]), "seeds": np.array(seeds), "rows": rows}
+        write_arrays(self._path(samples, key), arrays)
+
+    def forget(self, samples: str) -> None:
+        """Drop everything that was kept of a set of samples."""
+        for path in (self.folder / samples).glob("*.npz"):
+            path.unlink(missing_ok=True)
 
     def _path(self, samples: str, key: str) -> Path:
         return self.folder / samples / f"{key}.npz"

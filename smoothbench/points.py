@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from smoothbench.build import build, build_predictor, build_solver
+from smoothbench.build import build_policy, build_predictor, build_solver
 from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, calibrate, find_sites
 from smoothbench.caching.cost import Macs, site_costs
-from smoothbench.caching.policy import DynamicPolicy
+from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.errors import one_line
 from smoothbench.provenance import identity
@@ -57,6 +57,11 @@ class Point:
         return {site.name: self.trajectory.evals for site in self.trajectory.sites}
 
     @property
+    def dynamic(self) -> bool:
+        """Decides at run time, so that only its run tells its cost."""
+        return isinstance(self.policy, DynamicPolicy)
+
+    @property
     def planned_macs(self) -> int:
         """Cost per sample by the planned calls."""
         return self.trajectory.macs(self.planned_calls)
@@ -75,7 +80,8 @@ class Planner:
         """All points in order; a point that repeats another's samples says so."""
         points: list[Point] = []
         first: dict[str, str] = {}
-        for point in [self.point(spec) for spec in self.settings.specs]:
+        for spec in self.settings.specs:
+            point = self.point(spec, points[0].sample_id if points else None)
             if point.point_id in {earlier.point_id for earlier in points}:
                 continue
             if point.failure is None:
@@ -84,24 +90,32 @@ class Planner:
             points.append(point)
         return points
 
-    def point(self, spec: Spec) -> Point:
-        """Build and plan one point; UsageError where its configuration can be no method at all."""
+    def point(self, spec: Spec, pair: str | None = None) -> Point:
+        """Build and plan one point; UsageError where its configuration can be no method at all.
+
+        `pair`: the samples that it is compared with.
+        """
         where = f"points.{spec.name}"
-        solver, policy = build_solver(spec.solver), build(spec.cache, where)
+        solver, method = build_solver(spec.solver), build_policy(spec.cache, where)
         predictor = build_predictor(spec.predictor, where)
         trajectory = Trajectory(self._sites, solver.coordinates, self._rest.total, self._rest.linear)
         calibration, failure = None, None
-        if not isinstance(policy, DynamicPolicy):
+        policy: Schedule | DynamicPolicy | None
+        if isinstance(method, DynamicPolicy):
+            policy = method
+        else:
             try:
                 curves = None
-                if policy.needs_curves:
+                if method.needs_curves:
                     curves, file = self.curves(solver, spec)
                     calibration = {**spec.calibration, "digest": curves.digest(), "file": file}
-                policy = policy.plan(trajectory, curves)
+                policy = _planned(method, trajectory, curves)
             except Exception as error:  # a method that cannot plan is a failed point: the others go on
                 log.debug("", exc_info=True)
                 policy, failure = None, one_line(error)
-        ids = self._ids(spec, policy, calibration["digest"] if calibration else None)
+        # without a plan all that is known of the calibration is what was asked for
+        planned_on = (calibration["digest"] if calibration else None) if policy else spec.calibration
+        ids = self._ids(spec, policy, planned_on, pair)
         return Point(spec, solver, predictor, trajectory, policy, *ids, calibration, failure)
 
     def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
@@ -130,7 +144,7 @@ class Planner:
         )
 
     def _ids(
-        self, spec: Spec, policy: Schedule | DynamicPolicy | None, calibration: str | None
+        self, spec: Spec, policy: Schedule | DynamicPolicy | None, planned_on: Any, pair: str | None
     ) -> tuple[str, str, str]:
         seeds = [spec.seeds.start, spec.seeds.stop]
         asked: dict[str, Any] = {"model": dict(self.model.identity), "solver": spec.solver}
@@ -142,9 +156,16 @@ class Planner:
             decision, predictor = [spec.cache, self.settings.batch_size], spec.predictor
         cut = {**asked, "decision": decision, "predictor": predictor}
         sample_id = identity({**cut, "seeds": seeds})
-        method = {"cache": spec.cache, "predictor": spec.predictor, "calibration": calibration}
-        point_id = identity({**asked, "seeds": seeds, **method, "sample_id": sample_id})
+        method = {"cache": spec.cache, "predictor": spec.predictor, "calibration": planned_on}
+        point_id = identity({**asked, "seeds": seeds, **method, "sample_id": sample_id, "pair": pair})
         return sample_id, point_id, identity({**cut, **method})
+
+
+def _planned(method: Policy, trajectory: Trajectory, curves: ErrorCurves | None) -> Schedule:
+    schedule = method.plan(trajectory, curves)
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"{type(method).__name__}.plan gives a {type(schedule).__name__}, not a Schedule")
+    return schedule
 
 
 def _stored(path: Path) -> ErrorCurves | None:

@@ -1,16 +1,20 @@
 """Several seed blocks, or parts of one, as one point: merged from what the metrics saw of each sample."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from tqdm import tqdm
 
 from metrics.score import Score
+from smoothbench.errors import MetricsFailed
 from smoothbench.measure import Part, Scorer
 from smoothbench.points import Point
 from smoothbench.provenance import identity, provenance
 from smoothbench.records import entry, save_scores
 from smoothbench.store import Store
+
+log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 Range = tuple[int, int]  # of seeds, half-open
@@ -24,31 +28,64 @@ def pool(store: Store, scorer: Scorer, points: Sequence[Point], force: bool = Fa
     """
     with store.lock("pool"):  # the last of several processes sees the parts of all
         found = store.records()
-        cells = {point.cell_id: _parts(found, point, scorer) for point in points}
-        ranges = _common(list(cells.values()))
-        chosen = [[cells[point.cell_id][each] for each in ranges] for point in points]
+        uncached = _parts(found, points[0], scorer)
+        pairs = {seeds: record["sample_id"] for seeds, record in uncached.items()}
+        cells = [uncached, *(_parts(found, point, scorer, pairs) for point in points[1:])]
+        ranges = _common(cells)
+        chosen = [[cell[each] for each in ranges] for cell in cells]
         if len(ranges) < 2 or (not force and all(_pooled(store, scorer, parts) for parts in chosen)):
             return
         reference: dict[str, Score] | None = None
         for parts in tqdm(chosen, desc="pooling", unit="point", leave=False, disable=None):
-            scores = scorer.scores([_part(record) for record in parts])
+            scores, reasons = scorer.scores([_part(record) for record in parts])
+            if reasons:
+                raise MetricsFailed(f"pooling {parts[0]['name']}: {'; '.join(reasons)}")
             _write(store, scorer, parts, scores, reference)
-            _replace(store, found, parts)
             reference = reference or scores  # the first of the points
+        _replace(store, chosen)
 
 
-def _parts(records: Sequence[Record], point: Point, scorer: Scorer) -> dict[Range, Record]:
-    """The records of a point's cell that have every score of now, by their seeds."""
-    own = [r for r in records if r["cell_id"] == point.cell_id and not r["parts"]]
-    done = [r for r in own if r["status"]["quality"] == "done" and r["per_block"] == point.spec.per_block]
-    return {(r["seeds"][0][0], r["seeds"][0][1]): r for r in done if scorer.current(r)}
+def _parts(
+    records: Sequence[Record], point: Point, scorer: Scorer, pairs: dict[Range, str] | None = None
+) -> dict[Range, Record]:
+    """The records of a point's cell that have every score of now and its rows, by their seeds.
+
+    `pairs`: with which samples each range must be paired; None: they are the reference's.
+    """
+    found = {}
+    for record in records:
+        seeds = (record["seeds"][0][0], record["seeds"][0][1])
+        of_point = record["cell_id"] == point.cell_id and record["per_block"] == point.spec.per_block
+        whole = not record["parts"] and record["status"]["quality"] == "done" and scorer.current(record)
+        paired = record["reference"] if pairs is None else record["reference_id"] == pairs.get(seeds)
+        if not (of_point and whole and paired and record["reference"] == (pairs is None)):
+            continue
+        if scorer.missing(*_part(record)):
+            log.warning("%s: rows of seeds %d-%d are lost: run them again", record["name"], *seeds)
+            continue
+        found[seeds] = record
+    return found
 
 
 def _pooled(store: Store, scorer: Scorer, parts: Sequence[Record]) -> bool:
-    """Whether just these parts were merged before, with every score of now."""
+    """Whether just these parts, as they are now, were merged before, with every score of now."""
     record = store.record(parts[0]["name"], _pooled_id(parts))
     arrays = store.scores(parts[0]["name"], _pooled_id(parts))
-    return record is not None and scorer.current(record) and arrays is not None
+    if record is None or arrays is None or not scorer.current(record):
+        return False
+    return all(_is_of(each, name, parts) for name, each in record["scores"].items())
+
+
+def _is_of(entry: Record, score: str, parts: Sequence[Record]) -> bool:
+    """Whether a pooled score was made of the parts as they are now."""
+    return entry["blocks"] == _blocks(score, parts) and entry["blocks"] is not None
+
+
+def _blocks(score: str, parts: Sequence[Record]) -> list[float] | None:
+    """A score's value in each part; None where one has none."""
+    metric = score.partition("@")[0]
+    found = [part["scores"].get(f"{metric}@{part['num_samples']}") for part in parts]
+    return [each["value"] for each in found if each] if all(found) else None
 
 
 def _pooled_id(parts: Sequence[Record]) -> str:
@@ -77,29 +114,42 @@ def _write(
     first, count = parts[0], sum(part["num_samples"] for part in parts)
     names = scorer.names(count, reference=pair is None)
     entries = {
-        s: entry(scorer, names[s], score, pair.get(s) if pair else None) for s, score in scores.items()
+        score: entry(scorer, names[score], value, pair.get(score) if pair else None)
+        | {"blocks": _blocks(score, parts)}
+        for score, value in scores.items()
     }
-    for score, name in names.items():
-        of_part = [part["scores"].get(f"{name}@{part['num_samples']}") for part in parts]
-        entries[score]["blocks"] = [each["value"] for each in of_part] if all(of_part) else None
-    macs = sum(part["cost"]["macs"] * part["num_samples"] for part in parts) / count
-    old = store.record(first["name"], _pooled_id(parts))
+    old = store.record(first["name"], _pooled_id(parts)) or {"scores": {}}
+    kept = {score: each for score, each in old["scores"].items() if _is_of(each, score, parts)}
     record = first | {
         "point_id": _pooled_id(parts),
         "parts": [part["point_id"] for part in parts],
         "num_samples": count,
         "seeds": [part["seeds"][0] for part in parts],
-        "cost": first["cost"] | {"macs": round(macs)},
-        "scores": (old["scores"] if old else {}) | entries,
+        "cost": first["cost"] | {key: _mean(key, parts) for key in ("macs", "macs_linear")},
+        "scores": kept | entries,
+        "config": first["config"] | {"metrics": scorer.nodes},
         "provenance": provenance(scorer.model.device) | {"parts": [part["provenance"] for part in parts]},
     }
     save_scores(store, record, scores)
     store.write_record(record)
 
 
-def _replace(store: Store, found: Sequence[Record], parts: list[Record]) -> None:
-    """Drop earlier records of fewer of the same parts."""
-    ids = {part["point_id"] for part in parts}
-    for record in found:
-        if record["parts"] and set(record["parts"]) < ids:
+def _mean(key: str, parts: Sequence[Record]) -> int:
+    """A cost per sample, over the samples of all parts."""
+    return round(
+        sum(part["cost"][key] * part["num_samples"] for part in parts)
+        / sum(part["num_samples"] for part in parts)
+    )
+
+
+def _replace(store: Store, chosen: Sequence[Sequence[Record]]) -> None:
+    """Drop earlier records of fewer of the same parts; the reference's stay while another needs them."""
+    now = {part["point_id"] for parts in chosen for part in parts}
+    old = [r for r in store.records() if r["parts"]]
+    written = {_pooled_id(parts) for parts in chosen}
+    smaller = [r for r in old if set(r["parts"]) <= now and r["point_id"] not in written]
+    left = [r for r in old if r not in smaller and not r["reference"]]
+    needed = {(r["reference_id"], str(r["seeds"])) for r in left}
+    for record in smaller:
+        if not (record["reference"] and (record["reference_id"], str(record["seeds"])) in needed):
             store.remove(record["name"], record["point_id"])

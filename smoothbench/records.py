@@ -3,6 +3,7 @@
 import csv
 import io
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "num_samples": len(spec.seeds),
         "per_block": spec.per_block,
         "seeds": [[spec.seeds.start, spec.seeds.stop]],
-        "status": {"quality": "skipped", "cost": "done"},
+        "status": {"quality": "skipped", "cost": "skipped" if point.dynamic else "done"},
         "reason": f"stage={settings.stage}" if settings.stage == "cost" else None,
         "degenerate": bool(schedule and not schedule.skipped_share and not point.uncached),
         "model": dict(model.identity),
@@ -51,7 +52,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "predictor": spec.predictor,
         "calibration": point.calibration,
         "schedule": _schedule(schedule),
-        "cost": _cost(point, reference) if point.failure is None else None,
+        "cost": cost(point, reference) if point.failure is None and not point.dynamic else None,
         "scores": {},
         "config": {
             "model": settings.model,
@@ -83,22 +84,23 @@ def _schedule(schedule: Schedule | None) -> dict[str, Any] | None:
     }
 
 
-def _cost(point: Point, reference: Point) -> dict[str, Any]:
+def cost(point: Point, reference: Point, executed: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """MACs per sample over a trajectory, as planned or by the executed evaluations of each site."""
+    trajectory, calls = point.trajectory, executed or point.planned_calls
+    by_kind: Counter[str] = Counter()
+    linear = trajectory.evals * trajectory.rest_macs_linear
+    for site in trajectory.sites:
+        by_kind[site.kind] += round(site.macs * calls[site.name])
+        linear += round(site.macs_linear * calls[site.name])
+    rest = trajectory.evals * trajectory.rest_macs
+    macs = by_kind.total() + rest
     return {
-        "macs": point.planned_macs,
-        "macs_linear": point.trajectory.macs(point.planned_calls, linear=True),
-        "by_kind": _by_kind(point),
-        "share": point.planned_macs / reference.planned_macs,
-        "evals": point.trajectory.evals,
+        "macs": macs,
+        "macs_linear": linear,
+        "by_kind": {**by_kind, "rest": rest},
+        "share": macs / reference.planned_macs,
+        "evals": trajectory.evals,
     }
-
-
-def _by_kind(point: Point) -> dict[str, int]:
-    """The computed MACs of each kind of site, and of everything else."""
-    macs: Counter[str] = Counter()
-    for site in point.trajectory.sites:
-        macs[site.kind] += site.macs * point.planned_calls[site.name]
-    return {**macs, "rest": point.planned_macs - macs.total()}
 
 
 def entry(scorer: Scorer, name: str, score: Score, reference: Score | None) -> dict[str, Any]:

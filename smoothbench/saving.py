@@ -21,18 +21,21 @@ def save_plan(settings: Settings) -> Path:
     device = device_of(settings.device)
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
     store.check()
-    planner = Planner(settings, build_model(settings.model, device), store)
+    with store.enter():
+        data = _plan(settings, Planner(settings, build_model(settings.model, device), store), target.suffix)
+        try:
+            write_atomic(target, data)
+        except OSError as error:
+            raise UsageError(f"out={target}: cannot be written ({error.strerror})") from None
+    return target
+
+
+def _plan(settings: Settings, planner: Planner, suffix: str) -> bytes:
     point = planner.point(settings.specs[-1])
-    if target.suffix == ".npz":
-        data = planner.curves(point.solver, point.spec)[0].to_bytes()
-    elif isinstance(point.policy, Schedule):
-        data = (json.dumps(point.policy.to_json()) + "\n").encode()
-    else:
+    if suffix == ".npz":
+        return planner.curves(point.solver, point.spec)[0].to_bytes()
+    if not isinstance(point.policy, Schedule):
         raise UsageError(
             point.failure or f"{point.spec.label} decides at run time: it has no schedule to save"
         )
-    try:
-        write_atomic(target, data)
-    except OSError as error:
-        raise UsageError(f"out={target}: cannot be written ({error.strerror})") from None
-    return target
+    return (json.dumps(point.policy.to_json()) + "\n").encode()

@@ -3,22 +3,21 @@
 import fcntl
 import io
 import json
+import logging
 import os
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from smoothbench.errors import UsageError
+from smoothbench.provenance import SCHEMA, check_record, explain, require
 
-SCHEMA = 2
-NEEDED = {"status", "scores", "reference_id", "cost", "cell_id", "seeds", "parts", "per_block"}
+log = logging.getLogger(__name__)
 
 
 def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
@@ -42,10 +41,10 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def read_json(path: Path) -> Any | None:
-    """The data, or None where the file is missing or no JSON."""
+    """The data, or None where the file is missing, cannot be read or is no JSON."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
 
 
@@ -57,11 +56,11 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of an npz, or None where it is missing or damaged."""
+    """The arrays of an npz, or None where it is missing or damaged; nothing is ever unpickled."""
     try:
         with np.load(path, allow_pickle=False) as data:
-            return dict(data)
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error):
+            return {name: np.asarray(data[name]) for name in data.files}
+    except Exception:  # what numpy and zipfile make of damaged bytes is no closed list
         return None
 
 
@@ -70,6 +69,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._named: set[Path] = set()  # what was said to be unreadable, once
 
     def check(self) -> None:
         """Raise UsageError, before anything else starts, where nothing can be written."""
@@ -77,9 +77,10 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             with TemporaryFile(dir=self.folder):
                 pass
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            reason = getattr(error, "strerror", None) or error
             raise UsageError(
-                f"cannot write to {self.folder} ({error.strerror}): choose another results_dir=..."
+                f"cannot write to {self.folder} ({reason}): choose another results_dir=..."
             ) from None
 
     def enter(self) -> IO[str]:
@@ -100,19 +101,53 @@ class Store:
         fcntl.flock(file, fcntl.LOCK_SH)
         return file
 
+    def alone(self, present: IO[str]) -> bool:
+        """Whether no other process is at work here, by the file that `enter` gave."""
+        try:
+            fcntl.flock(present, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            fcntl.flock(present, fcntl.LOCK_SH)
+        return True
+
     def record_path(self, name: str, point_id: str) -> Path:
         """Where the record of a point lies."""
-        slug = re.sub(r"[^A-Za-z0-9.=_-]+", "-", name)[:60]
-        return self.folder / "records" / f"{slug}-{point_id}.json"
+        return self.folder / "records" / f"{_slug(name)}-{point_id}.json"
 
     def record(self, name: str, point_id: str) -> dict[str, Any] | None:
         """The point's record, or None where there is none that this version can read."""
-        return _record(self.record_path(name, point_id))
+        return self._readable(self.record_path(name, point_id))
 
     def records(self) -> list[dict[str, Any]]:
-        """All records that this version can read."""
-        found = [_record(path) for path in sorted((self.folder / "records").glob("*.json"))]
+        """All records that this version can read; a warning names each of the others, once."""
+        found = [self._readable(path) for path in sorted((self.folder / "records").glob("*.json"))]
         return [record for record in found if record is not None]
+
+    def _readable(self, path: Path) -> dict[str, Any] | None:
+        """The record in a file, or None where there is none, or none that is whole and in its place."""
+        if not path.exists():
+            return None
+        try:
+            record: Any = read_json(path)
+            check_record(record)
+            require(record["per_block"], "per_block", int)
+            if self.record_path(record["name"], record["point_id"]) != path:
+                raise ValueError(f"it is the record of another point, {record['point_id'][:40]}")
+        except (ValueError, KeyError) as error:
+            if path not in self._named:
+                log.warning("ignored %s: %s", path, explain(error))
+            self._named.add(path)
+            return None
+        return dict(record)
+
+    def supersede(self, record: Mapping[str, Any]) -> None:
+        """Drop records of the same point and pair that could not even be planned, but for this one."""
+        for path in (self.folder / "records").glob(f"{_slug(record['name'])}-*.json"):
+            old: Any = self._readable(path)
+            same = old and all(old[key] == record[key] for key in ("name", "seeds", "reference_id"))
+            if same and old["status"]["cost"] == "failed" and old["point_id"] != record["point_id"]:
+                self.remove(old["name"], old["point_id"])
 
     def remove(self, name: str, point_id: str) -> None:
         """Drop a record and its scores."""
@@ -128,8 +163,12 @@ class Store:
         return self.folder / "scores" / f"{self.record_path(name, point_id).stem}.npz"
 
     def scores(self, name: str, point_id: str) -> dict[str, np.ndarray] | None:
-        """The arrays of a point's scores, or None where they are missing or damaged."""
-        return read_arrays(self.scores_path(name, point_id))
+        """The arrays of a point's scores, or None where they are missing, damaged or not one a seed."""
+        arrays = read_arrays(self.scores_path(name, point_id)) or {}
+        seeds = arrays.get("seeds", np.zeros(0))
+        influences = [values for key, values in arrays.items() if key != "seeds"]
+        fits = seeds.dtype.kind == "i" and seeds.ndim == 1 and all(v.shape == seeds.shape for v in influences)
+        return arrays if fits and all(_finite(values) for values in influences) else None
 
     @contextmanager
     def lock(self, name: str, wait: bool = True) -> Iterator[bool]:
@@ -148,7 +187,9 @@ class Store:
                 yield True
 
 
-def _record(path: Path) -> dict[str, Any] | None:
-    data = read_json(path)
-    whole = isinstance(data, dict) and data.get("schema") == SCHEMA and data.keys() >= NEEDED
-    return data if whole else None
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", name)[:60]
+
+
+def _finite(values: np.ndarray) -> bool:
+    return values.dtype.kind == "f" and bool(np.isfinite(values).all())

@@ -32,8 +32,8 @@ def measure_latency(points: Sequence[Point], model: Model, asked: Config, store:
             **{key: asked[key] for key in ("rounds", "warmup", "batch_size")},
         }
         old: Any = read_json(store.folder / "latency.json")
-        kept = old["points"] if _same_head(old, head) and not force else {}
-        if all(point.cell_id in kept for point in points):
+        kept = old["points"] if _same_head(old, head) else {}
+        if not force and all(point.cell_id in kept for point in points):
             log.info("latency: measured before")
             return
         measured = _measure(points, model, asked)

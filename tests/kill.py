@@ -17,7 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-COMMAND = ("+exp=smoke", "num_samples=6", "batch_size=2", "latency.rounds=0", "device=cpu")
+COMMAND = (
+    "+exp=smoke",
+    "num_samples=6",
+    "batch_size=2",
+    "metrics=[fd_nano,psnr]",
+    "latency.rounds=0",
+    "device=cpu",
+)
 UNSTABLE = {"provenance"}  # of a record: when and on what it was made
 
 

@@ -17,11 +17,14 @@ from tests.test_experiment import files, read, run
 
 
 def test_a_point_is_scored_again_when_its_reference_changes(tmp_path: Path) -> None:
-    run(tmp_path / "both", "only=[fewer]")
-    changed = run(tmp_path / "both", "only=[fewer]", "solver.steps=4")
-    fresh = run(tmp_path / "fresh", "only=[fewer]", "solver.steps=4")
-    for name in ("scores", "cost", "reference_id"):
-        assert changed["fewer-steps=5"][name] == fresh["fewer-steps=5"][name]
+    before = run(tmp_path / "both", "only=[fewer]")["fewer-steps=5"]
+    run(tmp_path / "both", "only=[fewer]", "solver.steps=4")
+    fresh = run(tmp_path / "fresh", "only=[fewer]", "solver.steps=4")["fewer-steps=5"]
+    paths = sorted((tmp_path / "both/runs/smoke/records").glob("fewer-steps=5-*"))
+    found = {r["reference_id"]: r for r in (json.loads(path.read_text()) for path in paths)}
+    assert len(found) == 2 and before["reference_id"] != fresh["reference_id"]
+    for record in (before, fresh):  # each with its own pair
+        assert found[record["reference_id"]]["scores"] == record["scores"]
 
 
 def test_two_roles_of_one_point_keep_their_own_arrays(tmp_path: Path) -> None:
@@ -137,9 +140,12 @@ def test_force_generates_again(tmp_path: Path) -> None:
 def test_a_failure_in_sampling_keeps_the_cost(tmp_path: Path) -> None:
     with pytest.raises(PointsFailed):
         experiment(tmp_path, "only=[fora]", "model.guidance=1e38").run()
-    record = read(tmp_path)["fora-interval=2"]
-    assert record["status"] == {"quality": "failed", "cost": "done"} and record["cost"]["macs"] > 0
-    assert "samples are not finite" in record["reason"]
+    records = read(tmp_path)
+    failed, skipped = records["reference"], records["fora-interval=2"]
+    assert failed["status"] == {"quality": "failed", "cost": "done"} and failed["cost"]["macs"] > 0
+    assert "samples are not finite" in failed["reason"]
+    assert skipped["status"] == {"quality": "skipped", "cost": "done"} and skipped["cost"]["macs"] > 0
+    assert skipped["reason"] == "reference failed, its pair"
 
 
 def test_a_truncated_array_file_is_made_again(tmp_path: Path) -> None:

@@ -125,19 +125,30 @@ def test_a_disk_that_is_too_small_is_told_before_the_first_sample(
 
 
 def test_samples_that_are_not_finite_fail_their_point_alone(tmp_path: Path) -> None:
-    running = experiment(tmp_path, *SMALL)
+    running = experiment(tmp_path, "metrics=[psnr,fd_nano]", "only=[fora,taylor]")
     predict = running.model.predict
+    taylor = next(point for point in running.points if point.spec.name == "taylor")
 
     def broken(x: torch.Tensor, t: float, conditions: torch.Tensor) -> torch.Tensor:
         out = predict(x, t, conditions)
-        return torch.where(conditions.view(-1, 1, 1, 1) == 3, torch.nan, out)
+        return torch.where(conditions.view(-1, 1, 1, 1) == 3, torch.nan, out) if breaks else out
 
     running.model.predict = broken  # type: ignore[method-assign]
-    with pytest.raises(PointsFailed):
+    breaks = False
+    attempt = running._attempt
+
+    def attempt_broken(point: Any, bar: Any) -> bool:
+        nonlocal breaks
+        breaks = point is taylor
+        return attempt(point, bar)
+
+    running._attempt = attempt_broken  # type: ignore[method-assign]
+    with pytest.raises(PointsFailed, match="1 of 3 points failed: taylor"):
         running.run()
-    for record in read(tmp_path).values():
-        assert record["status"]["quality"] == "failed" and not record["scores"]
-        assert record["reason"].endswith("1 of 4 samples are not finite (seeds [3])")
+    records = read(tmp_path)
+    assert records["taylor"]["status"]["quality"] == "failed" and not records["taylor"]["scores"]
+    assert records["taylor"]["reason"].endswith("1 of 4 samples are not finite (seeds [3])")
+    assert records["fora-interval=2"]["status"]["quality"] == "done"
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import torch
 from torch import Tensor, nn
@@ -81,9 +80,26 @@ class ErrorCurves:
                 rows = zip(data["sites"].tolist(), costs, strict=True)
                 sites = tuple(Site(n, k, p, m or None, *cost) for (n, k, p, m), cost in rows)
                 trajectory = Trajectory(sites, tuple(data["coordinates"].tolist()), *rest)
-                return cls(trajectory, torch.from_numpy(data["l1_diff"]), torch.from_numpy(data["l1"]))
-        except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
-            raise ValueError(f"{path} holds no error curves ({error})") from error
+                curves = cls(trajectory, torch.from_numpy(data["l1_diff"]), torch.from_numpy(data["l1"]))
+                curves._check()
+                return curves
+        except Exception as error:  # what numpy and zipfile make of damaged bytes is no closed list
+            raise ValueError(f"{path} holds no error curves ({' '.join(str(error).split())})") from error
+
+    def _check(self) -> None:
+        """ValueError where the arrays do not belong together or hold what no calibration measures."""
+        shape = (len(self.trajectory.sites), self.trajectory.evals)
+        costs = [s.macs for s in self.trajectory.sites] + [self.trajectory.rest_macs]
+        if not all(isinstance(macs, int) and macs >= 0 for macs in costs):
+            raise ValueError("its costs are not whole numbers from 0")
+        if self.l1.shape[1:] != shape or self.l1_diff.shape[:3] != self.l1.shape or 0 in self.l1_diff.shape:
+            raise ValueError(f"{list(self.l1_diff.shape)} changes of {list(self.l1.shape)} norms at {shape}")
+        if self.l1.dtype != torch.float64 or self.l1_diff.dtype != torch.float64:
+            raise ValueError("its sums are not float64")
+        lag = torch.arange(1, self.k_max + 1)
+        known = self.l1_diff[:, :, torch.arange(shape[1])[:, None] >= lag]
+        if not all(sums.isfinite().all() and (sums >= 0).all() for sums in (self.l1, known)):
+            raise ValueError("its sums are not finite or below 0")
 
     def digest(self) -> str:
         """sha256 of the sums, which names the calibration in a schedule's metadata."""

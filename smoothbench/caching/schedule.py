@@ -1,10 +1,10 @@
 """Schedules: which site is computed at which model evaluation, as data and as published JSON."""
 
 import json
-import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ from smoothbench.caching.sites import Site
 Rows = tuple[tuple[bool, ...], ...]
 PUBLISHED = {"self_attn": "attn", "cross_attn": "attn2", "ff": "mlp"}
 CANONICAL = {published: kind for kind, published in PUBLISHED.items()} | {"attn1": "self_attn"}
+META_DEPTH = 8  # of nesting in "_meta"
 
 
 @dataclass(frozen=True)
 class Schedule:
     """`computed[e][i]` says whether site i is computed at evaluation e; e = 0 is the noisiest.
 
-    Raises ValueError where a row has another length than `sites`, or the first evaluation reuses
-    (there is nothing yet to reuse).
+    Raises ValueError without sites, where the kinds or a row have another length than `sites`, or the
+    first evaluation reuses (there is nothing yet to reuse).
     """
 
     sites: tuple[str, ...]
@@ -29,6 +30,8 @@ class Schedule:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not self.sites or len(self.kinds) != len(self.sites):
+            raise ValueError(f"a schedule over {len(self.sites)} sites with {len(self.kinds)} kinds")
         for e, row in enumerate(self.computed):
             if len(row) != len(self.sites):
                 raise ValueError(f"evaluation {e} of the schedule has {len(row)} of {len(self.sites)} sites")
@@ -39,7 +42,9 @@ class Schedule:
     def of(
         cls, sites: Sequence[Site], rows: Sequence[Sequence[int]], meta: Mapping[str, Any] | None = None
     ) -> "Schedule":
-        """A schedule over `sites` from its rows, one for each evaluation."""
+        """A schedule over `sites` from its rows, one for each evaluation; ValueError for a bit not 0 or 1."""
+        if odd := [bit for row in rows for bit in row if bit not in (0, 1)]:
+            raise ValueError(f"a schedule's rows hold 0 and 1, not {odd[0]!r}")
         computed = tuple(tuple(bool(bit) for bit in row) for row in rows)
         return cls(tuple(s.name for s in sites), tuple(s.kind for s in sites), computed, meta or {})
 
@@ -67,8 +72,11 @@ class Schedule:
     def to_json(self, names: str = "published") -> dict[str, Any]:
         """The flat published form: a kind, or a kind and a block, to a list of 1 (computed) and 0.
 
-        `names="canonical"` writes `self_attn` and `ff` in place of `attn` and `mlp`.
+        `names="canonical"` writes `self_attn` and `ff` in place of `attn` and `mlp`. Raises
+        ValueError for other names.
         """
+        if names not in ("published", "canonical"):
+            raise ValueError(f"names is 'published' or 'canonical', not {names!r}")
         data: dict[str, Any] = {"_meta": dict(self.meta)} if self.meta else {}
         for kind in dict.fromkeys(self.kinds):
             columns = {s: [int(row[i]) for row in self.computed] for i, s in self._of_kind(kind)}
@@ -84,7 +92,8 @@ class Schedule:
         """Read either form for a model with `sites`; a block's key overrides its kind's.
 
         Warns of kinds that are absent, which are always computed. Raises ValueError for a kind or a
-        block that the model lacks, a list of anything but 0 and 1, or lists of different lengths.
+        block that the model lacks, a list of anything but 0 and 1, lists of different lengths, or a
+        `_meta` that is no object or that a record could not hold.
         """
         columns = _columns(data, sites)
         lengths = {len(column) for column in columns.values()}
@@ -96,8 +105,10 @@ class Schedule:
             warnings.warn(f"the schedule says nothing of {sorted(absent)}: always computed", stacklevel=2)
         rows = [[columns[s.name][e] if s.name in columns else 1 for s in sites] for e in range(evals)]
         meta = data.get("_meta", {})
-        if not isinstance(meta, dict):
-            raise ValueError("'_meta' must be an object")
+        if not isinstance(meta, dict) or not _plain(meta, META_DEPTH):
+            raise ValueError(
+                f"'_meta' must be an object of text and finite numbers, nested at most {META_DEPTH} deep"
+            )
         return cls.of(sites, rows, meta)
 
     def save(self, path: str | Path, names: str = "published") -> None:
@@ -108,12 +119,16 @@ class Schedule:
     def load(cls, path: str | Path, sites: Sequence[Site]) -> "Schedule":
         """Read a schedule file; every error names the file."""
         try:
-            data = json.loads(Path(path).read_text())
+            data = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_once)
             if not isinstance(data, dict):
                 raise ValueError("it is not a JSON object of lists")
             return cls.from_json(data, sites)
         except FileNotFoundError:
             raise ValueError(f"schedule {path}: no such file") from None
+        except OSError as error:
+            raise ValueError(f"schedule {path}: cannot be read ({error.strerror})") from error
+        except RecursionError:
+            raise ValueError(f"schedule {path}: nested too deeply for a schedule") from None
         except ValueError as error:
             raise ValueError(f"schedule {path}: {error}") from error
 
@@ -132,32 +147,53 @@ def _canonical(kind: str) -> str:
 
 
 def _split(kind: str) -> tuple[str, str]:
-    match = re.fullmatch(r"(spatial_|temporal_)?(.*)", kind)
-    assert match is not None
-    return match[1] or "", match[2]
+    dimension = next((each for each in ("spatial_", "temporal_") if kind.startswith(each)), "")
+    return dimension, kind.removeprefix(dimension)
+
+
+def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError for a key that stands there twice, of which JSON would drop the first."""
+    data: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in data:
+            raise ValueError(f"{key!r} stands there twice")
+        data[key] = value
+    return data
+
+
+def _plain(value: Any, depth: int) -> bool:
+    """Whether JSON can say it, without numbers that are not finite and nested no deeper than that."""
+    if isinstance(value, dict):
+        return depth > 0 and all(isinstance(k, str) and _plain(v, depth - 1) for k, v in value.items())
+    if isinstance(value, list):
+        return depth > 0 and all(_plain(each, depth - 1) for each in value)
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
 
 
 def _columns(data: Mapping[str, Any], sites: Sequence[Site]) -> dict[str, list[int]]:
     """The list of each site that the file speaks of: first kinds, then single blocks over them."""
     columns: dict[str, list[int]] = {}
+    if odd := [key for key in data if not isinstance(key, str)]:
+        raise ValueError(f"{odd[0]!r} is no kind of layer")
     keys = sorted((key for key in data if key != "_meta"), key=_names_a_block)
     if not keys:
         raise ValueError("it names no kind of layer")
     seen: dict[tuple[str, str], str] = {}
     for key in keys:
-        kind, _, block = key.partition("-")
+        kind, dash, block = key.partition("-")
         kind = _canonical(kind)
         if (other := seen.setdefault((kind, block), key)) != key:
             raise ValueError(f"{other!r} and {key!r} mean the same")
-        named = [s for s in sites if s.kind == kind and block in ("", str(s.block))]
+        named = [s for s in sites if s.kind == kind and (not dash or block == str(s.block))]
         if not named:
             raise ValueError(
                 f"{key!r} names no site of the model, which has {sorted({s.kind for s in sites})} "
                 f"in {1 + max(s.block for s in sites)} blocks"
             )
-        if not isinstance(data[key], list) or not data[key] or any(bit not in (0, 1) for bit in data[key]):
+        bits = data[key]
+        if not isinstance(bits, list) or not bits or any(type(b) is not int or b not in (0, 1) for b in bits):
             raise ValueError(f"{key!r} must be a list of 0 and 1")
-        columns |= {s.name: data[key] for s in named}
+        columns |= {s.name: bits for s in named}
     return columns
 
 

@@ -12,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metrics.inference import holm
-from smoothbench.report.latency import add_latency
-from smoothbench.report.rows import SCHEMA, explain, row_of
+from smoothbench.provenance import SCHEMA, explain, number, require
+from smoothbench.report.latency import CONDITIONS, MEASURED, add_latency
+from smoothbench.report.rows import row_of
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,7 @@ def load(folder: str | Path) -> pd.DataFrame:
         raise ValueError(
             f"no readable record in {folder}/records{why}: run python -m smoothbench +exp=... first"
         )
-    merged = {part for row in found for part in row["parts"] if part != row["point_id"]}
-    rows = [row for row in found if row["point_id"] not in merged]
+    rows = _shown(found)
     if not rows:
         raise ValueError(f"the records in {folder}/records are all parts of each other: run it again")
     rows.sort(key=lambda row: (row["experiment"], row["order"], row["name"], row["point_id"]))
@@ -47,6 +47,14 @@ def load(folder: str | Path) -> pd.DataFrame:
     frame = _add_holm(frame)
     frame.attrs |= {"ignored": ignored, "parts": len(found) - len(rows)}
     return frame
+
+
+def _shown(rows: list[Any]) -> list[Any]:
+    """Without parts that are merged, and without merged points of which a part has failed since."""
+    failed = {row["point_id"] for row in rows if row["status.quality"] != "done"}
+    sound = [row for row in rows if not failed & set(row["parts"])]
+    merged = {part for row in sound for part in row["parts"] if part != row["point_id"]}
+    return [row for row in sound if row["point_id"] not in merged]
 
 
 def scores(frame: pd.DataFrame) -> list[str]:
@@ -101,15 +109,7 @@ def _read(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
             if row["point_id"] in rows:
                 raise ValueError(f"another file holds the same point {row['point_id']}")
             rows[row["point_id"]] = row | {"record": path.stem}
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            OverflowError,
-            RecursionError,
-        ) as error:
+        except (OSError, ValueError, KeyError, RecursionError) as error:
             ignored.append(f"records/{path.name}: {explain(error)}")
             log.warning("ignored %s", ignored[-1])
     return list(rows.values()), ignored
@@ -150,9 +150,27 @@ def _read_latency(path: Path) -> dict[str, Any] | None:
         return None
     try:
         latency = json.loads(path.read_text(encoding="utf-8"))
-        schema = latency["schema"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        schema = require(latency, "content", dict)["schema"]
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read ({explain(error)}): measure latency again") from error
     if schema != SCHEMA:
         raise ValueError(f"{path} has schema {schema!r}, this version reads {SCHEMA}: measure latency again")
+    try:
+        _check_latency(latency)
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path} is damaged ({explain(error)}): measure latency again") from error
     return dict(latency)
+
+
+def _check_latency(latency: dict[str, Any]) -> None:
+    for key in CONDITIONS:
+        require(latency[key], key, str, int)
+    for name, point in require(latency["points"], "points", dict).items():
+        require(point, name, dict)
+        for key in ("seconds", "reference_seconds"):
+            seconds = [number(value, f"{name}.{key}") for value in require(point[key], f"{name}.{key}", list)]
+            if not seconds or min(seconds) <= 0:
+                raise ValueError(f"its {name}.{key} are not times above 0")
+        for key in MEASURED.values():
+            if point.get(key) is not None:
+                number(point[key], f"{name}.{key}")

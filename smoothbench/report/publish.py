@@ -20,12 +20,17 @@ def publish(folder: str | Path, target: str | Path) -> list[Path]:
     Of points that are merged of parts, the parts stay behind, and so does what no shown point uses. What an
     earlier publication left in the copied folders is removed, so that both report the same points; other
     files of the target stay. ValueError if the target lies in the source (or the other way round) or holds
-    another experiment.
+    another experiment, and where a record of the source cannot be read: nothing is lost by publishing.
     """
     folder, target = Path(folder).resolve(), Path(target).resolve()
     if folder == target or folder in target.parents or target in folder.parents:
         raise ValueError(f"cannot publish {folder} to {target}: one lies in the other, choose another target")
     frame = load(folder)
+    if ignored := frame.attrs["ignored"]:
+        raise ValueError(
+            f"cannot publish {folder}: {len(ignored)} of its records cannot be read ({ignored[0]}); "
+            "run the experiment again, or remove them"
+        )
     if _experiments(target) - set(frame["experiment"]):
         raise ValueError(f"{target} holds another experiment than {folder}: choose another target")
     wanted = {path for path in _held(folder) if _is_used(path, frame)}
