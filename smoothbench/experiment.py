@@ -113,9 +113,14 @@ class Experiment:
         return whole and scored and record["same_as"] == point.same_as and self._observed(point)
 
     def _record(self, point: Point) -> dict[str, Any] | None:
-        """The stored record, unless it was paired with another reference."""
+        """The stored record, unless it says that it is another point's."""
         record = self.store.record(point.spec.name, point.point_id)
-        return record if record and record["reference_id"] == self.reference.sample_id else None
+        if record is None:
+            return None
+        found = (record["reference_id"], record["sample_id"], record["cell_id"], record["seeds"])
+        seeds = [[point.spec.seeds.start, point.spec.seeds.stop]]
+        asked = (self.reference.sample_id, point.sample_id, point.cell_id, seeds)
+        return record if found == asked else None
 
     def _attempt(self, point: Point, bar: Any) -> bool:
         """Run one point to its record; whatever it raises becomes the record's reason."""
@@ -221,7 +226,8 @@ class Experiment:
     def _samples(self, point: Point) -> Samples:
         folder, spec = self.store.folder / "samples", point.spec
         media, batch = self.model.media, self.settings.batch_size
-        return Samples(folder, point.sample_id, spec.seeds, batch, media, point.dynamic)
+        sites = [site.name for site in point.trajectory.sites] if point.dynamic else []
+        return Samples(folder, point.sample_id, spec.seeds, batch, media, sites)
 
     def _missing_evaluations(self, point: Point) -> int:
         if point.failure is not None or self.settings.stage == "cost":

@@ -34,8 +34,7 @@ WHOLE = {  # keys that are whole numbers, and their bounds
 def settings(cfg: DictConfig) -> Settings:
     """Check what can be checked without building anything, and expand the grid.
 
-    The reference (no cache at the solver's full steps) comes first, also where nobody asked for it.
-    Raises UsageError for values out of range and names that do not exist.
+    The reference (no cache at the full steps) comes first, asked for or not. UsageError for bad values.
     """
     try:
         _check(cfg)
@@ -56,10 +55,9 @@ def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:
 def _shown(value: Any) -> str:
     """A value in a message: one line, and not a long one."""
     try:
-        text = " ".join(str(value).split())
+        return re.sub(r"(.{57}).{4,}", r"\1...", " ".join(str(value).split()))
     except ValueError:  # a number of thousands of digits
-        text = f"a very large {type(value).__name__}"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return f"a very large {type(value).__name__}"
 
 
 def _check_sayable(value: Any, where: str) -> None:
@@ -146,6 +144,7 @@ def _seeds(cfg: DictConfig) -> range:
 
 
 def _specs(cfg: DictConfig) -> list[Spec]:
+    _check_point("reference", cfg.reference)
     reference = _spec(cfg, "reference", 0, cfg.reference, {}, reference=True)
     points = list(cfg.points.items()) or [("point", OmegaConf.create({"cache": cfg.cache}))]
     wanted = _wanted(cfg, [str(name) for name, _ in points])
@@ -164,9 +163,9 @@ def _check_point(name: Any, node: Any) -> None:
     if not _is_text(name) or not isinstance(node, DictConfig):
         raise UsageError(f"points.{_shown(name)}={_shown(node)}: must be a node with a cache")
     _check_keys(node, OF_POINT, f"points.{name}")
-    for key in ("solver", "calibration"):
-        if node.get(key) is not None and not isinstance(node[key], DictConfig):
-            raise UsageError(f"points.{name}.{key}={_shown(node[key])}: must be a node")
+    for key in ("cache", "solver", "calibration"):
+        if not isinstance(node.get(key), DictConfig) and (key == "cache" or node.get(key) is not None):
+            raise UsageError(f"points.{name}.{key}={_shown(node.get(key))}: must be a node")
 
 
 def _wanted(cfg: DictConfig, names: list[str]) -> list[str]:
@@ -223,7 +222,7 @@ def _spec(
 def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]) -> Config:
     """The cache, solver and calibration of a point, resolved."""
     try:
-        parts = OmegaConf.create({"cache": OmegaConf.to_container(OmegaConf.create(node.cache))})
+        parts = OmegaConf.create({"cache": OmegaConf.to_container(node.cache)})
         for key in ("solver", "calibration"):
             parts[key] = OmegaConf.to_container(OmegaConf.merge(cfg[key], node.get(key) or {}))
         for key, value in changes.items():

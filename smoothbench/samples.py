@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ class Samples:
     """The samples of one `sample_id`: `<seed>.png` (or as the media says) and `manifest.json`.
 
     A batch counts as done when each of its files is there with the sha256 that the manifest tells, and
-    its cost is known: of a dynamic policy, from what was executed. Anything else is generated again.
+    its cost is known: of a dynamic policy, from what was executed of all its `sites` (none: a static one,
+    whose schedule tells). Anything else is generated again.
     """
 
     def __init__(
@@ -30,9 +31,9 @@ class Samples:
         seeds: Sequence[int],
         batch_size: int,
         media: Media,
-        dynamic: bool = False,
+        sites: Collection[str] = (),
     ) -> None:
-        self.dynamic = dynamic
+        self.sites = sites
         self.folder, self.sample_id, self.media = folder / sample_id, sample_id, media
         self.seeds, self.batch_size = seeds, batch_size
         manifest: Any = read_json(self.folder / "manifest.json")
@@ -117,7 +118,7 @@ class Samples:
 
     def _counted(self, batch: Sequence[int]) -> bool:
         """A static policy's schedule tells its cost, whatever the batches were."""
-        return not self.dynamic or _key(batch) in self.manifest["calls"]
+        return not self.sites or self.manifest["calls"].get(_key(batch), {}).keys() == set(self.sites)
 
     def _intact(self, file: Path) -> bool:
         expected = self.manifest["files"].get(file.name)

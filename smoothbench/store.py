@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from smoothbench.errors import UsageError
-from smoothbench.provenance import SCHEMA, check_record, explain, require
+from smoothbench.schema import SCHEMA, check_record, explain, require
 
 log = logging.getLogger(__name__)
 

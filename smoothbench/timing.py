@@ -47,11 +47,10 @@ def measure_latency(points: Sequence[Point], model: Model, asked: Config, store:
 
 
 def _same_head(old: Any, head: Config) -> bool:
-    return (
-        isinstance(old, dict)
-        and "points" in old
-        and all(old.get(key) == value for key, value in head.items())
-    )
+    if not isinstance(old, dict) or not isinstance(old.get("points"), dict):
+        return False
+    whole = all(isinstance(point, dict) and "seconds" in point for point in old["points"].values())
+    return whole and all(old.get(key) == value for key, value in head.items())
 
 
 def _measure(points: Sequence[Point], model: Model, asked: Config) -> dict[str, Config]:

@@ -93,7 +93,9 @@ def test_every_metric_scores_twelve_samples(metric: str, tmp_path: Path) -> None
             samples.write(batch, images.to(torch.uint8), macs=1)
     scorer = Scorer(cfg.metrics, model, observations)
     scorer.observe(*sets, [metric])
-    score = scorer.scores([("one", "two", range(12))])[f"{metric}@12"]
+    scores, reasons = scorer.scores([("one", "two", range(12))])
+    score = scores[f"{metric}@12"]
+    assert not reasons
     assert isinstance(scorer.gauges[metric].metric.higher_is_better, bool)
     assert len(score.influence) == 12 and abs(score.influence.mean()) < 1e-6 * (1 + score.influence.std())
 

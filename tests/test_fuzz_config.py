@@ -30,8 +30,9 @@ NUMBERS = st.sampled_from([0, 1, 2, 3, 10, 50, 999, 1000, -1, 10**6, 10**7, 10**
 FLOATS = st.sampled_from([0.0, -0.0, 0.15, 1.5, 2.0, 1e300, 1e-320, math.inf, -math.inf, math.nan])
 TEXTS = st.sampled_from(
     ["", "10", "0.1", "true", "null", "a b", "two\nlines", "..", "/", "a/../../b", "nul\0", "\udcff",
-     "x" * 999, "\u0661\u0662", "${nowhere}", "${num_samples}", "???", "${", "cpu", "cuda:99999999999", "fora", "0-3",
-     "0-" + "9" * 5000, "builtins.dict", "os.getcwd", "baselines.none.NoCache", "no.such.thing", "no..dots"]
+     "x" * 999, "\u0661\u0662", "${nowhere}", "${num_samples}", "???", "${", "cpu", "cuda:99999999999",
+     "fora", "0-3", "0-" + "9" * 5000, "builtins.dict", "os.getcwd",
+     "baselines.none.NoCache", "no.such.thing", "no..dots"]
 )  # fmt: skip
 SCALARS = st.none() | st.booleans() | NUMBERS | FLOATS | TEXTS | st.text(max_size=5) | st.integers()
 JUNK = st.recursive(

@@ -23,6 +23,8 @@ from tests.test_fuzz_config import JUNK, SCALARS, SOME, base, changed, is_number
                          ".sweep", ".swep", ".seed", ".cache.interval", ".cache.label"]),
     value=JUNK,
 )  # fmt: skip
+@example(key=".cache", value="\x1f")
+@example(key=".cache", value="10")
 @example(key=".swep", value={"cache.interval": [2]})
 @example(key=".calibration.sed", value=1)
 @example(key=".sweep", value={1: [2]})

@@ -21,7 +21,7 @@ from smoothbench.store import write_json
 from tests.harness import experiment
 
 SOME = effort(
-    deadline=None, derandomize=True, database=None, max_examples=70,
+    deadline=None, derandomize=True, database=None, max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 SMALL = ("num_samples=4", "only=[smoothcache]", "metrics=[psnr,fd_nano]", "solver.steps=4")

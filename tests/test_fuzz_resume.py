@@ -30,7 +30,7 @@ SMALL = ("num_samples=4", "only=[fora]", "metrics=[psnr,fd_nano]", "solver.steps
 
 def samples_in(folder: Path) -> Samples:
     """Of a dynamic policy, whose manifest tells what was executed."""
-    return Samples(folder, "set", SEEDS, 2, Png(), dynamic=True)
+    return Samples(folder, "set", SEEDS, 2, Png(), ("blocks.0.ff", "blocks.1.ff"))
 
 
 def write(samples: Samples, batch: Any) -> None:
@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(data=st.data(), value=JUNK | st.sampled_from([DROP, 10**400, True, 2.5, -1]))
-@effort(SOME, max_examples=60)
+@effort(SOME, max_examples=30)
 def test_any_manifest_is_right_or_not_believed(made: Path, data: st.DataObject, value: Any) -> None:
     path = made / "set/manifest.json"
     original = path.read_bytes()
@@ -153,7 +153,7 @@ def timed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(data=st.data(), value=JUNK | st.just(DROP))
-@effort(SOME, max_examples=40)
+@effort(SOME, max_examples=30)
 def test_any_change_of_the_latency_is_refused_or_shown(timed: Path, data: st.DataObject, value: Any) -> None:
     path = timed / "runs/smoke/latency.json"
     original = path.read_bytes()
@@ -169,7 +169,7 @@ def test_any_change_of_the_latency_is_refused_or_shown(timed: Path, data: st.Dat
 
 
 @pytest.mark.parametrize(
-    "text", ["5", "[]", "null", '{"schema": 2}', '{"schema": 2, "points": 3}', "[" * 100_000, '{"schema": 2, "po']
+    "text", ["5", "[]", "null", '{"schema": 2}', '{"schema": 2, "points": 3}', "[" * 10**5, '{"schema": 2,']
 )  # fmt: skip
 def test_what_is_no_latency_is_one_clear_line(timed: Path, tmp_path: Path, text: str) -> None:
     shutil.copytree(timed / "runs/smoke/records", tmp_path / "records")

@@ -28,7 +28,8 @@ def compare(folder: str | Path, first: str, second: str) -> str:
         pair = (Score(float(row[name]), each[name]) for row, each in zip(rows, (a, b), strict=True))
         found = paired_difference(*pair)
         interval = f"{found.value:+.4g} [{found.low:+.4g}, {found.high:+.4g}]"
-        lines.append(f"  {name:24s} {interval:32s} p = {found.p_value:.2g}")
+        p = f"= {found.p_value:.2g}" if found.p_value > 1e-99 else "< 1e-99"
+        lines.append(f"  {name:24s} {interval:32s} p {p}")
     return "\n".join(lines)
 
 

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metrics.inference import holm
-from smoothbench.provenance import SCHEMA, explain, number, require
 from smoothbench.report.latency import CONDITIONS, MEASURED, add_latency
 from smoothbench.report.rows import row_of
+from smoothbench.schema import SCHEMA, explain, number, require
 
 log = logging.getLogger(__name__)
 

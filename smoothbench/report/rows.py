@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from smoothbench.provenance import check_record, number
+from smoothbench.schema import check_record, number
 
 # What a row takes over as it stands.
 COPIED = (
