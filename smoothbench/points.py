@@ -108,7 +108,8 @@ class Planner:
                 curves = None
                 if method.needs_curves:
                     curves, file = self.curves(solver, spec)
-                    calibration = {**spec.calibration, "digest": curves.digest(), "file": file}
+                    found = {"digest": curves.digest(), "file": file, "spread": curves.spread()}
+                    calibration = {**spec.calibration, **found}
                 policy = _planned(method, trajectory, curves)
             except Exception as error:  # a method that cannot plan is a failed point: the others go on
                 log.debug("", exc_info=True)

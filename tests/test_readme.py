@@ -8,6 +8,7 @@ import yaml
 
 from smoothbench.build import build
 from smoothbench.caching import ErrorCurves
+from smoothbench.report import summary
 from tests.tiny_pipelines import tiny_dit_pipeline
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -32,6 +33,10 @@ def test_the_policy_is_one(curves: ErrorCurves) -> None:
     node = yaml.safe_load(blocks("yaml")[0])
     assert set(node) == {"_target_", "predictor", "family", "label"}
     assert build({**node, "_target_": "baselines.none.NoCache"}, "late").needs_curves is False
+
+
+def test_the_table_is_that_of_the_published_results() -> None:
+    assert summary(Path(__file__).parent.parent / "results/dit_ddim").strip() in README
 
 
 def test_pictures_and_pages_exist() -> None:

@@ -183,9 +183,9 @@ def test_calibration_size_by_hand(sizes: Path) -> None:
 
 def test_calibration_size_is_told_and_drawn(sizes: Path) -> None:
     frame = load(sizes)
-    text = "\n".join(studies.sections(frame, sizes))
+    text = "\n".join(studies.sections(frame))
     assert "### alpha = 0.12" in text and "fd_inf_nano@64 - no cache" in text and " of 6 |" in text
-    [(name, draw)] = studies.drawings(frame, sizes)
+    [(name, draw)] = studies.drawings(frame)
     figure = draw()
     assert name == "calibration_size"
     assert [axes.get_title("left") for axes in figure.axes][2:] == ["psnr@64", "fd_nano@64 - no cache"]
@@ -198,9 +198,9 @@ def test_spread_by_hand() -> None:
     for sites in ([0, 2], [1, 3]):
         changes = (curves.l1_diff[..., 0] / curves.l1)[:, sites].mean(1)[:, 1:-1]
         by_kind.append((changes.std(0, correction=1) / changes.mean(0)).mean())
-    assert study_variance.spread(curves) == pytest.approx(float(sum(by_kind)) / 2)
-    assert study_variance.spread(curves_of(4, noise=0.0)) == pytest.approx(0, abs=1e-12)
-    assert np.isnan(study_variance.spread(curves_of(1)))
+    assert curves.spread() == pytest.approx(float(sum(by_kind)) / 2)
+    assert curves_of(4, noise=0.0).spread() == pytest.approx(0, abs=1e-12)
+    assert curves_of(1).spread() is None
     assert by_sample(curves, "ff", 2).shape == (4, 12)
 
 
@@ -216,14 +216,14 @@ def test_spearman_agrees_with_scipy() -> None:
 
 def test_calibration_variance_is_told_and_drawn(settings: Path) -> None:
     frame = load(settings)
-    rows = study_variance.points(frame, settings)
+    rows = study_variance.points(frame)
     assert len(rows) == 16 and rows["spread"].nunique() == 8
     rivals = frame.loc[rows.loc[rows["rival"] >= 0, "rival"]]
     assert len(rivals) and set(rivals["family"]) == {"FORA"}
-    text = "\n".join(studies.sections(frame, settings))
+    text = "\n".join(studies.sections(frame))
     assert text.count("| setting |") == 2 and "dpmpp, 20 steps, guidance 4" in text
     assert text.count("- psnr@64: rho = -1.00, p = 5e-05 (n = 8)") == 2
-    [(name, draw)] = studies.drawings(frame, settings)
+    [(name, draw)] = studies.drawings(frame)
     figure = draw()
     assert name == "calibration_variance" and len(figure.axes) == 2 * 3
     assert figure.axes[0].get_xlabel().startswith("rho = -")
@@ -231,4 +231,4 @@ def test_calibration_variance_is_told_and_drawn(settings: Path) -> None:
 
 def test_other_experiments_are_no_study(folder: Path) -> None:
     frame = load(folder)
-    assert studies.drawings(frame, folder) == [] and studies.sections(frame, folder) == []
+    assert studies.drawings(frame) == [] and studies.sections(frame) == []

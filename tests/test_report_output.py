@@ -88,7 +88,12 @@ def test_published_folder_keeps_only_the_curves_in_use(tmp_path: Path) -> None:
 
 def test_publication_of_an_older_schema_is_replaced(tmp_path: Path) -> None:
     folder, target = (build(tmp_path / name, (0, 8), UNSCORED) for name in ("dit_ddim", "results"))
-    (folder / "records" / "torn.json").write_text("{")
+    torn = folder / "records" / "torn.json"
+    torn.write_text("{")
+    with pytest.raises(ValueError, match=r"1 of its records cannot be read \(records/torn.json"):
+        publish(folder, target)
+    assert len(load(target)) == 2  # nothing was lost
+    torn.unlink()
     for name in ("no-cache,-50-steps", "fora-n=4"):
         edit(target, name, schema=1)
     edit(target, "fora-n=4", experiment="another")

@@ -48,6 +48,21 @@ class ErrorCurves:
         rows = [i for i, site in enumerate(self.trajectory.sites) if site.kind == kind]
         return self.whole_batch()[rows].mean(0)
 
+    def spread(self) -> float | None:
+        """How much the curves differ between samples, without a unit; None for fewer than 2 of them.
+
+        The mean, over kinds and over evaluations from the second to the last but one, of the coefficient of
+        variation over samples (standard deviation, ddof 1, by mean) of the per-sample lag-1 relative change,
+        averaged over the sites of the kind.
+        """
+        kinds = [site.kind for site in self.trajectory.sites]
+        if len(self.l1) < 2 or self.trajectory.evals < 3:
+            return None
+        lag1 = self.per_sample()[:, :, 1:-1, 0]
+        rows = [[i for i, own in enumerate(kinds) if own == kind] for kind in dict.fromkeys(kinds)]
+        changes = torch.stack([lag1[:, of_kind].mean(1) for of_kind in rows])  # [kind, sample, evaluation]
+        return float((changes.std(1) / changes.mean(1)).mean())
+
     def save(self, path: str | Path) -> None:
         """Write an npz without pickled objects."""
         Path(path).write_bytes(self.to_bytes())

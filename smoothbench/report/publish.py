@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from smoothbench.report import studies
 from smoothbench.report.files import replace
 from smoothbench.report.frame import load
 from smoothbench.report.write import write
@@ -56,7 +57,9 @@ def _is_used(path: Path, frame: pd.DataFrame) -> bool:
         return path.stem in set(frame["point_id"])
     if kind == "previews":
         return path.parts[1] in set(frame["sample_id"])
-    if kind == "curves":
+    if kind == "curves":  # of a study there are many, and its records say what it needs of them
+        if set(frame["experiment"]) & set(studies.NAMES):
+            return False
         return path.as_posix() in {each["file"] for each in frame["calibration"] if each}
     return True
 

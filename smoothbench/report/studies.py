@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -12,16 +11,16 @@ from smoothbench.report import study_size, study_variance
 NAMES = (study_size.EXPERIMENT, study_variance.EXPERIMENT)
 
 
-def drawings(frame: pd.DataFrame, folder: Path) -> list[tuple[str, Callable[[], Figure]]]:
+def drawings(frame: pd.DataFrame) -> list[tuple[str, Callable[[], Figure]]]:
     """Names of the pictures that the records of a study have the data for, and what draws them."""
     found: list[tuple[str, Callable[[], Figure]]] = []
     if not study_size.points(frame).empty:
         found.append((study_size.EXPERIMENT, partial(study_size.picture, frame)))
-    if not study_variance.points(frame, folder).empty:
-        found.append((study_variance.EXPERIMENT, partial(study_variance.picture, frame, folder)))
+    if not study_variance.points(frame).empty:
+        found.append((study_variance.EXPERIMENT, partial(study_variance.picture, frame)))
     return found
 
 
-def sections(frame: pd.DataFrame, folder: Path) -> list[str]:
+def sections(frame: pd.DataFrame) -> list[str]:
     """The results of the studies in Markdown, line by line; empty unless the records are a study's."""
-    return [*study_size.section(frame), *study_variance.section(frame, folder)]
+    return [*study_size.section(frame), *study_variance.section(frame)]

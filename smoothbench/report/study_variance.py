@@ -1,7 +1,6 @@
 """Whether settings whose error curves differ between samples lose more: the study `calibration_variance`."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from smoothbench.caching import ErrorCurves
 from smoothbench.report import losses
-from smoothbench.report.curves import by_sample, calibrated
 from smoothbench.report.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
 from smoothbench.report.style import COLOURS, MARKERS, MUTED, new_figure, styled
 from smoothbench.report.text import to_markdown
@@ -26,41 +23,26 @@ PERMUTATIONS = 20_000
 WITHIN = 0.1  # of the reference's MACs: how far a rival's budget may be away
 
 
-def spread(curves: ErrorCurves) -> float:
-    """How much error curves differ between calibration samples, without a unit.
-
-    The mean, over kinds and over evaluations from the second to the last but one, of the coefficient of
-    variation over samples (standard deviation, ddof 1, by mean) of the per-sample lag-1 relative L1 change,
-    averaged over the blocks of the kind. NaN for fewer than 2 samples or 3 evaluations.
-    """
-    kinds = dict.fromkeys(site.kind for site in curves.trajectory.sites)
-    if len(curves.l1) < 2 or curves.trajectory.evals < 3:
-        return float("nan")
-    changes = np.stack([by_sample(curves, kind)[:, 1:-1] for kind in kinds])  # [kind, sample, evaluation]
-    return float((changes.std(axis=1, ddof=1) / changes.mean(axis=1)).mean())
-
-
-def points(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """The calibrated points, with columns `setting`, `spread` and `rival`.
+def points(frame: pd.DataFrame) -> pd.DataFrame:
+    """The calibrated points, with columns `setting`, `spread` (of their error curves) and `rival`.
 
     `rival` is the row of the uncalibrated caching point of the same setting and predictor whose budget is the
     next above the point's, or -1.
     """
     rows = frame[(frame["experiment"] == EXPERIMENT) & (frame["status.quality"] == "done")]
-    chosen = calibrated(rows, folder)
-    files = dict.fromkeys(each["file"] for each in chosen["calibration"])
-    spreads = {file: spread(ErrorCurves.load(folder / file)) for file in files}
+    spreads = [(each or {}).get("spread") for each in rows["calibration"]]
+    chosen = rows[np.array([spread is not None for spread in spreads], dtype=bool)]
     chosen = chosen.assign(
         setting=[_setting(row) for _, row in chosen.iterrows()],
-        spread=[spreads[each["file"]] for each in chosen["calibration"]],
+        spread=[float(each["spread"]) for each in chosen["calibration"]],
         rival=[_rival(row, rows[~rows.index.isin(chosen.index)]) for _, row in chosen.iterrows()],
     )
-    return chosen.dropna(subset="spread")
+    return chosen
 
 
-def section(frame: pd.DataFrame, folder: Path) -> list[str]:
+def section(frame: pd.DataFrame) -> list[str]:
     """The study in Markdown; empty where the records are none."""
-    study = points(frame, folder)
+    study = points(frame)
     if study.empty:
         return []
     lines = [
@@ -92,9 +74,9 @@ def section(frame: pd.DataFrame, folder: Path) -> list[str]:
     return lines
 
 
-def picture(frame: pd.DataFrame, folder: Path) -> Figure:
+def picture(frame: pd.DataFrame) -> Figure:
     """Spread of the curves against quality lost: a row of panels a budget, a column a score."""
-    study = points(frame, folder)
+    study = points(frame)
     budgets = list(study.groupby("label", sort=False))
     chosen = losses.of_families(frame, DRAWN)
     looks = _looks(study)

@@ -34,7 +34,7 @@ def write(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     frame = load(folder)
-    study: list[Drawing] = [(name, BOTH, draw) for name, draw in studies.drawings(frame, folder)]
+    study: list[Drawing] = [(name, BOTH, draw) for name, draw in studies.drawings(frame)]
     paths = _draw(study, folder, "")
     parts: list[tuple[pd.DataFrame, dict[str, str]]] = []
     for suffix, part in settings(frame):
@@ -44,7 +44,7 @@ def write(folder: str | Path) -> list[Path]:
         paths += _draw(drawings, folder, end)
         parts.append((part, {name: f"{name}{end}.png" for name, _, _ in drawings}))
     ignored = frame.attrs["ignored"]
-    lines = [*studies.sections(frame, folder), *(f"![{name}]({name}.png)\n" for name, _, _ in study)]
+    lines = [*studies.sections(frame), *(f"![{name}]({name}.png)\n" for name, _, _ in study)]
     text = document([(part, list(pictures.values())) for part, pictures in parts], ignored, lines)
     pages = [write_text(folder / "report.md", text)]
     pages.append(write_text(folder / "report.html", page(parts, folder, ignored)))
