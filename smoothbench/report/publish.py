@@ -49,17 +49,20 @@ def _held(folder: Path) -> set[Path]:
 
 
 def _is_used(path: Path, frame: pd.DataFrame) -> bool:
-    """Whether a point of the frame needs this file of a results folder."""
-    kind = path.parts[0]
+    """Whether a point of the frame needs this file of a results folder.
+
+    A study has many points, and its report needs neither curves nor per-sample scores: they stay behind.
+    """
+    kind, study = path.parts[0], set(frame["experiment"]) & set(studies.NAMES)
+    if study and kind in ("curves", "scores"):
+        return False
     if kind in ("records", "scores"):
         return path.stem in set(frame["record"])
     if kind == "schedules":
         return path.stem in set(frame["point_id"])
     if kind == "previews":
         return path.parts[1] in set(frame["sample_id"])
-    if kind == "curves":  # of a study there are many, and its records say what it needs of them
-        if set(frame["experiment"]) & set(studies.NAMES):
-            return False
+    if kind == "curves":
         return path.as_posix() in {each["file"] for each in frame["calibration"] if each}
     return True
 
