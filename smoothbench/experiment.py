@@ -52,6 +52,22 @@ class Experiment:
 
         Raises PointsFailed at the end where points failed, or at once where the disk is full.
         """
+        try:
+            failed = self._run()
+        except OSError as error:
+            if not _is_full(error):
+                raise
+            free = shutil.disk_usage(self.store.folder).free
+            raise PointsFailed(
+                f"no space left for {self.store.folder} ({free / 1e9:.2f} GB free): make room, and the same "
+                "command goes on; keep_samples=false needs less"
+            ) from error
+        if failed:
+            raise PointsFailed(f"{len(failed)} of {len(self.points)} points failed: {', '.join(failed)}")
+        if not self.settings.keep_samples:
+            self._drop_reference()
+
+    def _run(self) -> list[str]:
         todo = [point for point in self.points if not self._done(point)]
         missing = {p.sample_id: (p, self._missing_evaluations(p)) for p in todo}
         forecast(self.settings, self.model, self.store, self.points, todo, list(missing.values()))
@@ -66,10 +82,7 @@ class Experiment:
                 measure_latency(sound, self.model, self.settings.latency, self.store, self.settings.force)
             if self.settings.stage != "cost":
                 pool(self.store, self.scorer, sound, self.settings.force)
-        if failed:
-            raise PointsFailed(f"{len(failed)} of {len(self.points)} points failed: {', '.join(failed)}")
-        if not self.settings.keep_samples:
-            self._drop_reference()
+        return failed
 
     def _work(self, todo: list[Point], bar: Any) -> list[str]:
         """Run points, the reference first; what another process has in hand waits till it is free."""
@@ -134,8 +147,9 @@ class Experiment:
                 raise ValueError(point.failure)
             if sampled:
                 self._sample_and_score(point, record, bar.update)
-        except Exception as error:  # failing is a result: the other points go on
-            self._stop_if_full(point, error)
+        except Exception as error:  # failing is a result: the other points go on, but not on a full disk
+            if _is_full(error):
+                raise
             log.error("%s failed: %s", point.spec.name, one_line(error))
             log.debug("", exc_info=True)
             status = {"quality": "failed", "cost": "done" if record["cost"] else "failed"}
@@ -149,15 +163,6 @@ class Experiment:
     def _forced(self, point: Point) -> bool:
         """Whether its samples are made again; those that it shares with an earlier point just were."""
         return self.settings.force and point.same_as is None
-
-    def _stop_if_full(self, point: Point, error: Exception) -> None:
-        """A full disk would fail every point to come, so it ends the run; what is done stays done."""
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(self.store.folder).free
-            raise PointsFailed(
-                f"{point.spec.name}: no space left for {self.store.folder} ({free / 1e9:.2f} GB free): "
-                "make room, and the same command goes on; keep_samples=false needs less"
-            ) from error
 
     def _sample_and_score(self, point: Point, record: dict[str, Any], tick: Callable[[], object]) -> None:
         samples = self._samples(point)
@@ -238,3 +243,7 @@ class Experiment:
         if samples.counted() and self._observed(point):
             return 0
         return len(samples.missing()) * point.trajectory.evals
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -98,7 +98,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     monkeypatch.setattr(smoothbench.store.os, "replace", replace_or_fail)
 
 
-@pytest.mark.parametrize("after", [0, 5, 12])
+@pytest.mark.parametrize("after", [0, 5, 12, 17, 18, 19])  # samples, previews, rows, scores, records
 def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
