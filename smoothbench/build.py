@@ -38,7 +38,7 @@ def build(node: Mapping[str, Any], where: str, **more: Any) -> Any:
         built = instantiate(arguments, **more, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
-        reason = cause if isinstance(cause, ValueError | OSError | TypeError) else error
+        reason: Exception = cause if isinstance(cause, ValueError | OSError | TypeError) else error
         raise UsageError(f"{where}: {_short(reason)}") from error
     except Exception as error:  # of Hydra itself, for instance for a key that can be no argument
         raise UsageError(f"{where}: {_short(error)}") from error
@@ -46,9 +46,9 @@ def build(node: Mapping[str, Any], where: str, **more: Any) -> Any:
     return built
 
 
-def _short(error: BaseException) -> str:
+def _short(error: Exception) -> str:
     """What an exception says in one line; what it cites is cut where no path is that long."""
-    return re.sub(r"(\S{200})\S+", r"\1...", " ".join(str(error).split())) or type(error).__name__
+    return re.sub(r"(\S{200})\S+", r"\1...", one_line(error))
 
 
 def _check_keys(node: Mapping[str, Any], where: str) -> None:

@@ -99,6 +99,8 @@ class Scorer:
 
     def observe(self, samples: Samples, baseline: Samples | None, names: Sequence[str]) -> None:
         """Stream samples through the encoders, and keep what these metrics need of them."""
+        if not names:
+            return
         of = baseline.sample_id if baseline else None
         chosen = {self.gauges[name].key(of): self.gauges[name] for name in names}
         found = gathered(self._observed(batch, chosen) for batch in self._batches(samples, baseline))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from smoothbench.errors import one_line
+
 SCHEMA = 2  # of records
 STATUSES = ("done", "failed", "skipped")
 NOTHING = type(None)
@@ -24,6 +26,8 @@ SCORE: Mapping[str, tuple[type, ...]] = MappingProxyType(  # of a score in a rec
     {"delta": (dict, NOTHING), "quantiles": (dict, NOTHING), "blocks": (list, NOTHING)}
     | {"n": (int,), "higher_is_better": (bool,), "flag": (str, NOTHING), "config_hash": (str,)}
 )
+CONDITIONS = ("device", "kind", "threads", "batch_size", "rounds")  # of a latency.json
+MEASURED = ("median", "mad", "decode_median", "peak_bytes", "cache_bytes")  # of each of its points
 
 
 def check_record(record: Any) -> None:
@@ -53,6 +57,21 @@ def check_record(record: Any) -> None:
         _check_score(name, score)
 
 
+def check_latency(latency: Mapping[str, Any]) -> None:
+    """Raise ValueError, or KeyError for what is missing, where a latency.json is not whole."""
+    for key in CONDITIONS:
+        require(latency[key], key, str, int)
+    for name, point in require(latency["points"], "points", dict).items():
+        require(point, name, dict)
+        for key in ("seconds", "reference_seconds"):
+            seconds = [number(value, f"{name}.{key}") for value in require(point[key], f"{name}.{key}", list)]
+            if not seconds or min(seconds) <= 0:
+                raise ValueError(f"its {name}.{key} are not times above 0")
+        for key in MEASURED:
+            if point.get(key) is not None:
+                number(point[key], f"{name}.{key}")
+
+
 def number(value: Any, name: str) -> float:
     """A finite number; ValueError, naming it, for anything else."""
     try:
@@ -66,7 +85,7 @@ def number(value: Any, name: str) -> float:
 
 def explain(error: Exception) -> str:
     """What is wrong with a file, in one line."""
-    return f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+    return f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
 
 
 def require(value: Any, name: str, *types: type) -> Any:

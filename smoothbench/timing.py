@@ -11,7 +11,8 @@ from metrics.latency import interleaved, median_mad, peak_resident_bytes
 from smoothbench.generate import bare_batch, cached_batch
 from smoothbench.points import Point
 from smoothbench.provenance import device_name, provenance
-from smoothbench.store import SCHEMA, Store, read_json, write_json
+from smoothbench.schema import SCHEMA, check_latency, require
+from smoothbench.store import Store, read_json, write_json
 from smoothbench.types import BLOCK, Config, Model
 
 log = logging.getLogger(__name__)
@@ -47,10 +48,12 @@ def measure_latency(points: Sequence[Point], model: Model, asked: Config, store:
 
 
 def _same_head(old: Any, head: Config) -> bool:
-    if not isinstance(old, dict) or not isinstance(old.get("points"), dict):
+    """Whether what was measured is whole, and by these settings on this device."""
+    try:
+        check_latency(require(old, "content", dict))
+    except (ValueError, KeyError):
         return False
-    whole = all(isinstance(point, dict) and "seconds" in point for point in old["points"].values())
-    return whole and all(old.get(key) == value for key, value in head.items())
+    return all(old.get(key) == value for key, value in head.items())
 
 
 def _measure(points: Sequence[Point], model: Model, asked: Config) -> dict[str, Config]:

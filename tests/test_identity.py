@@ -12,6 +12,7 @@ from baselines.saved import SavedSchedule
 from smoothbench.errors import PointsFailed
 from smoothbench.models.nano.evaluator import embedded
 from smoothbench.provenance import identity
+from smoothbench.report.frame import load
 from tests.harness import experiment
 from tests.test_experiment import files, read, run
 
@@ -154,3 +155,16 @@ def test_a_truncated_array_file_is_made_again(tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[:200])
     assert run(tmp_path, "only=[fora]") == full and path.read_bytes() == data
+
+
+def test_a_damaged_latency_is_measured_again(tmp_path: Path) -> None:
+    timed = ["latency.rounds=1", "latency.batch_size=1", "stage=cost", "only=[fora]"]
+    run(tmp_path, *timed)
+    path = tmp_path / "runs/smoke/latency.json"
+    content = json.loads(path.read_text())
+    next(iter(content["points"].values()))["seconds"] = "soon"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"is damaged .*: measure latency again"):
+        load(tmp_path / "runs/smoke")
+    run(tmp_path, *timed)
+    assert load(tmp_path / "runs/smoke")["latency"].notna().all()

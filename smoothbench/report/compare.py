@@ -1,7 +1,6 @@
 """Any two points of an experiment in pairs, from their per-sample influence values."""
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from metrics.inference import paired_difference
 from metrics.score import Score
 from smoothbench.report.frame import load, scores
+from smoothbench.store import read_arrays
 
 
 def compare(folder: str | Path, first: str, second: str) -> str:
@@ -45,11 +45,9 @@ def _point(frame: pd.DataFrame, name: str) -> pd.Series:
 def _influences(folder: Path, row: pd.Series) -> dict[str, NDArray[np.float64]]:
     """The float32 arrays of a point's file; numbers are accumulated as float64."""
     path = folder / "scores" / f"{row['record']}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: np.asarray(values) for name, values in data.items()}
-    except (OSError, ValueError, EOFError, BadZipFile):
-        raise ValueError(f"{row['name']} has no readable {path}: run it again") from None
+    arrays = read_arrays(path)
+    if arrays is None:
+        raise ValueError(f"{row['name']} has no readable {path}: run it again")
     if "seeds" not in arrays or any(each.shape != arrays["seeds"].shape for each in arrays.values()):
         raise ValueError(f"{path} does not hold one number for each seed: run {row['name']} again")
     return {name: values.astype(np.float64) for name, values in arrays.items()}

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metrics.inference import holm
-from smoothbench.report.latency import CONDITIONS, MEASURED, add_latency
+from smoothbench.report.latency import add_latency
 from smoothbench.report.rows import row_of
-from smoothbench.schema import SCHEMA, explain, number, require
+from smoothbench.schema import SCHEMA, check_latency, explain, require
 
 log = logging.getLogger(__name__)
 
@@ -156,21 +156,7 @@ def _read_latency(path: Path) -> dict[str, Any] | None:
     if schema != SCHEMA:
         raise ValueError(f"{path} has schema {schema!r}, this version reads {SCHEMA}: measure latency again")
     try:
-        _check_latency(latency)
+        check_latency(latency)
     except (ValueError, KeyError) as error:
         raise ValueError(f"{path} is damaged ({explain(error)}): measure latency again") from error
     return dict(latency)
-
-
-def _check_latency(latency: dict[str, Any]) -> None:
-    for key in CONDITIONS:
-        require(latency[key], key, str, int)
-    for name, point in require(latency["points"], "points", dict).items():
-        require(point, name, dict)
-        for key in ("seconds", "reference_seconds"):
-            seconds = [number(value, f"{name}.{key}") for value in require(point[key], f"{name}.{key}", list)]
-            if not seconds or min(seconds) <= 0:
-                raise ValueError(f"its {name}.{key} are not times above 0")
-        for key in MEASURED.values():
-            if point.get(key) is not None:
-                number(point[key], f"{name}.{key}")

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-CONDITIONS = ("device", "kind", "threads", "batch_size", "rounds")
+from smoothbench.schema import CONDITIONS
+
 MEASURED = {
     "latency": "median",
     "latency.mad": "mad",
