@@ -83,7 +83,7 @@ def _seconds(settings: Settings, model: Model, reference: Point, points: Sequenc
     x, conditions = torch.zeros(batch, *model.sample_shape), model.conditions(range(batch))
     for _ in range(2):  # the first call warms up
         started = time.perf_counter()
-        model.predict(x.to(model.device), 0.0, conditions)
+        model.predict(x.to(model.device), 0.0, conditions, lambda branch: None)
     per_mac = (time.perf_counter() - started) / batch * reference.trajectory.evals / reference.planned_macs
     asked = settings.latency
     timed = (asked["rounds"] + asked["warmup"] + 1) * asked["batch_size"] if asked["rounds"] else 0

@@ -10,7 +10,7 @@ from torch import Tensor
 from smoothbench.caching import Run, Schedule, cached
 from smoothbench.points import Point
 from smoothbench.samples import Samples
-from smoothbench.sampling import latents
+from smoothbench.sampling import latents, silent
 from smoothbench.types import Model
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,10 @@ def generate(point: Point, model: Model, samples: Samples, tick: Tick) -> int:
         parts = _fitting(point, model, batch, tick)
         halved += len(parts) - 1
         run = parts[0][1]
-        calls = None if isinstance(point.policy, Schedule) else run.calls
-        samples.write(batch, torch.cat([images for images, _ in parts]), realised_macs(point, run), calls)
+        calls = None if isinstance(point.policy, Schedule) else evaluations(model, run)
+        samples.write(
+            batch, torch.cat([images for images, _ in parts]), realised_macs(point, model, run), calls
+        )
     return halved
 
 
@@ -38,7 +40,7 @@ def _fitting(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> li
     """A batch in as many parts as memory asks for: a sample depends on its seed, not on its batch."""
     try:
         x, run = cached_batch(point, model, batch, tick)
-        realised_macs(point, run)
+        realised_macs(point, model, run)
         return [(model.decode(x), run)]
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
@@ -70,9 +72,10 @@ def cached_batch(point: Point, model: Model, seeds: Sequence[int], tick: Tick) -
             model.denoiser, point.policy, predictor=point.predictor, evals=point.trajectory.evals
         ) as run:
 
-            def announce(e: int, t: float) -> None:
-                run.step(e, coordinate=t)
-                tick()
+            def announce(e: int, t: float, branch: int) -> None:
+                run.step(e, t, branch)
+                if branch == 0:
+                    tick()
 
             x = latents(model, point.solver, seeds, announce)
     return x, run
@@ -80,12 +83,18 @@ def cached_batch(point: Point, model: Model, seeds: Sequence[int], tick: Tick) -
 
 def bare_batch(point: Point, model: Model, seeds: Sequence[int]) -> Tensor:
     """One batch of latents on the untouched model: what an uncached point costs without us."""
-    return latents(model, point.solver, seeds, lambda e, t: None)
+    return latents(model, point.solver, seeds, silent)
 
 
-def realised_macs(point: Point, run: Run) -> int:
+def evaluations(model: Model, run: Run) -> dict[str, float]:
+    """In how many evaluations each site was computed; half of one where guidance takes two forwards."""
+    forwards = model.forwards
+    return {site: n if forwards == 1 else n / forwards for site, n in run.calls.items()}
+
+
+def realised_macs(point: Point, model: Model, run: Run) -> int:
     """Cost per sample from executed forwards, asserted equal to a static point's plan."""
-    macs = point.trajectory.macs(run.calls)
+    macs = round(point.trajectory.macs(evaluations(model, run)))
     if isinstance(point.policy, Schedule) and macs != point.planned_macs:
         raise RuntimeError(
             f"executed forwards cost {macs} MACs a sample, but the schedule {point.planned_macs}"

@@ -18,7 +18,7 @@ from smoothbench.build import build, build_model, build_solver
 from smoothbench.caching import Schedule, Trajectory, cached
 from smoothbench.points import measured_sites
 from smoothbench.provenance import device_name
-from smoothbench.sampling import latents
+from smoothbench.sampling import latents, silent
 from smoothbench.types import Model, Solver
 
 
@@ -63,9 +63,7 @@ def rows(model: Model, solver: Solver, batch: int, rounds: int) -> list[str]:
     sites, rest = measured_sites(*model.skeleton())
     trajectory = Trajectory(sites, solver.coordinates, rest.total, rest.linear)
     masks = schedules(trajectory)
-    runs: dict[str, Callable[[], object]] = {
-        "bare": lambda: latents(model, solver, range(batch), lambda e, t: None)
-    }
+    runs: dict[str, Callable[[], object]] = {"bare": lambda: latents(model, solver, range(batch), silent)}
     runs |= {name: attached(model, solver, range(batch), mask) for name, mask in masks.items()}
     wait = torch.cuda.synchronize if model.device.type == "cuda" else None
     seconds = interleaved(runs, rounds, 1, wait)
@@ -85,7 +83,7 @@ def attached(model: Model, solver: Solver, seeds: Sequence[int], schedule: Sched
 
     def run() -> None:
         with cached(model.denoiser, schedule) as context:
-            latents(model, solver, seeds, lambda e, t: context.step(e, coordinate=t))
+            latents(model, solver, seeds, context.step)
 
     return run
 

@@ -14,7 +14,7 @@ from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.errors import one_line
 from smoothbench.provenance import identity
-from smoothbench.sampling import latents
+from smoothbench.sampling import latents, silent
 from smoothbench.store import Store, write_atomic
 from smoothbench.types import BLOCK, Config, Model, Settings, Solver, Spec
 
@@ -64,7 +64,7 @@ class Point:
     @property
     def planned_macs(self) -> int:
         """Cost per sample by the planned calls."""
-        return self.trajectory.macs(self.planned_calls)
+        return round(self.trajectory.macs(self.planned_calls))
 
 
 class Planner:
@@ -73,7 +73,7 @@ class Planner:
     def __init__(self, settings: Settings, model: Model, store: Store) -> None:
         self.settings, self.model, self.store = settings, model, store
         skeleton, call = model.skeleton()
-        self._sites, self._rest = measured_sites(skeleton, call)
+        self._sites, self._rest = measured_sites(skeleton, call, model.forwards)
         self._curves: dict[str, ErrorCurves] = {}
 
     def points(self) -> list[Point]:
@@ -139,9 +139,10 @@ class Planner:
         log.info("calibrating: %d samples, %d evaluations", num_samples, len(solver.coordinates))
         return calibrate(
             self.model.denoiser,
-            lambda: latents(self.model, solver, seeds, lambda e, t: None),
+            lambda: latents(self.model, solver, seeds, silent),
             k_max=k_max,
             samples=num_samples,
+            calls_per_eval=self.model.forwards,
         )
 
     def _ids(
@@ -181,6 +182,6 @@ def rows(schedule: Schedule) -> list[str]:
     return ["".join("1" if bit else "0" for bit in row) for row in schedule.computed]
 
 
-def measured_sites(skeleton: nn.Module, call: Any) -> tuple[tuple[Site, ...], Macs]:
-    """The sites of a denoiser with their costs, and the cost of the rest, for one sample."""
-    return site_costs(skeleton, find_sites(skeleton), call, samples=1)
+def measured_sites(skeleton: nn.Module, call: Any, forwards: int = 1) -> tuple[tuple[Site, ...], Macs]:
+    """The sites of a denoiser with their costs, and the cost of the rest, for one sample's evaluation."""
+    return site_costs(skeleton, find_sites(skeleton), call, samples=1, forwards=forwards)

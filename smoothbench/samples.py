@@ -55,7 +55,7 @@ class Samples:
         return [batch for batch in self.batches() if not self._whole(batch)]
 
     def write(
-        self, batch: Sequence[int], samples: Tensor, macs: int, calls: Mapping[str, int] | None = None
+        self, batch: Sequence[int], samples: Tensor, macs: int, calls: Mapping[str, float] | None = None
     ) -> None:
         """Add a finished batch and its cost per sample; the manifest comes last.
 

@@ -7,7 +7,11 @@ from torch import Tensor
 
 from smoothbench.types import Model, Solver
 
-Announce = Callable[[int, float], None]
+Announce = Callable[[int, float, int], None]
+
+
+def silent(e: int, t: float, branch: int) -> None:
+    """Announce to nobody."""
 
 
 class SeededNoise:
@@ -24,7 +28,7 @@ class SeededNoise:
 
 @torch.inference_mode()
 def latents(model: Model, solver: Solver, seeds: Sequence[int], announce: Announce) -> Tensor:
-    """Sample a batch, not decoded; `announce(e, t)` is called before each evaluation.
+    """Sample a batch, not decoded; `announce(e, t, branch)` is called before each forward.
 
     Raises FloatingPointError, naming the seeds, where a sample is not finite.
     """
@@ -32,8 +36,7 @@ def latents(model: Model, solver: Solver, seeds: Sequence[int], announce: Announ
     conditions = model.conditions(seeds)
 
     def predict(e: int, x: Tensor, t: float) -> Tensor:
-        announce(e, t)
-        return model.predict(x, t, conditions)
+        return model.predict(x, t, conditions, lambda branch: announce(e, t, branch))
 
     x = solver.integrate(noise(), predict, noise)
     finite = x.flatten(1).isfinite().all(1).tolist()

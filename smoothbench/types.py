@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 Predict = Callable[[int, Tensor, float], Tensor]  # (evaluation, x, timestep) -> the model's guided prediction
+Branch = Callable[[int], None]  # told which forward of the evaluation the denoiser is about to run, from 0
 Noise = Callable[[], Tensor]  # fresh noise of the shape of x, from each sample's own generator
 Config = dict[str, Any]  # a resolved configuration node
 
@@ -28,7 +29,9 @@ class Model(Protocol):
     """A published model or its nano twin.
 
     `identity` holds what decides its samples beside solver and schedule: weights' sha256, dtype,
-    guidance, numerics.
+    guidance, numerics. `forwards` of the denoiser make one evaluation, in which `rows` rows in all
+    belong to one sample. `missing` says in one line why it can draw no samples (weights that are not
+    there, or random ones): its costs are known all the same, by `skeleton`.
     """
 
     name: str
@@ -37,13 +40,24 @@ class Model(Protocol):
     device: torch.device
     media: Media
     sample_shape: tuple[int, ...]
+    forwards: int
+    rows: int
+    missing: str | None
 
     def conditions(self, seeds: Sequence[int]) -> Tensor:
         """What each sample is asked to be."""
         ...
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
-        """The guided prediction at timestep t, in one forward of the denoiser."""
+    def unconditional(self, count: int) -> Tensor:
+        """Conditions that ask for nothing."""
+        ...
+
+    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
+        """The guided prediction at timestep t; `branch` is told before each forward of the denoiser."""
+        ...
+
+    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+        """The denoiser's own output for these rows, without guidance, in one forward."""
         ...
 
     def decode(self, x: Tensor) -> Tensor:
@@ -51,7 +65,7 @@ class Model(Protocol):
         ...
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
-        """The denoiser on the meta device, and a call of it on one sample: for counting."""
+        """The denoiser on the meta device, and a call that evaluates it for one sample: for counting."""
         ...
 
 

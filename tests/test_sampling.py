@@ -52,9 +52,9 @@ def test_guidance_of_one_is_the_conditional_model(model: Model) -> None:
     x, y = torch.randn(2, *model.sample_shape), torch.tensor([3, 4])
     with torch.inference_mode():
         expected = model.denoiser(x, timestep=torch.tensor([500, 500]), class_labels=y).sample
-        guided = model.predict(x, 500.0, y)
+        guided = model.predict(x, 500.0, y, lambda branch: None)
         model.guidance = 1
-        torch.testing.assert_close(model.predict(x, 500.0, y), expected)
+        torch.testing.assert_close(model.predict(x, 500.0, y, lambda branch: None), expected)
         model.guidance = 2.0
     assert not torch.allclose(guided, expected, atol=1e-3)
 
@@ -78,4 +78,4 @@ def test_png_is_lossless(channels: int) -> None:
     assert torch.equal(Png().decode(data), image) and Png().encode(image) == data
 
 
-def nothing(e: int, t: float) -> None: ...
+def nothing(e: int, t: float, branch: int) -> None: ...

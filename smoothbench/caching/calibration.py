@@ -138,7 +138,7 @@ def calibrate(
     """
     if k_max < 1:
         raise ValueError(f"k_max must be at least 1, not {k_max}")
-    recorder = _Recorder(find_sites(denoiser), k_max, samples, "cpu" if offload else None)
+    recorder = _Recorder(find_sites(denoiser), k_max, samples, "cpu" if offload else None, calls_per_eval)
     clock = Clock(denoiser.forward, None, calls_per_eval)
     wraps: list[tuple[nn.Module, Wrap]] = [(denoiser, lambda original: _denoiser(recorder, clock, original))]
     for i, site in enumerate(recorder.sites):
@@ -172,9 +172,11 @@ def _recording(recorder: "_Recorder", i: int) -> Wrap:
 class _Recorder:
     """Sums of one run after another; a finished run becomes two tensors."""
 
-    def __init__(self, sites: tuple[Site, ...], k_max: int, samples: int | None, store: str | None) -> None:
+    def __init__(
+        self, sites: tuple[Site, ...], k_max: int, samples: int | None, store: str | None, forwards: int
+    ) -> None:
         self.sites, self.k_max, self.samples, self.store = sites, k_max, samples, store
-        self.costs = SiteCosts(sites)
+        self.costs = SiteCosts(sites, forwards)
         self._finished: list[tuple[Tensor, Tensor]] = []
         self._counted = 0  # rows of the batch whose cost was counted: the very first
         self._grid: tuple[float, ...] = ()

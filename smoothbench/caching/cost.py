@@ -27,6 +27,9 @@ class Macs:
         """Both."""
         return self.linear + self.attention
 
+    def __add__(self, other: "Macs") -> "Macs":
+        return Macs(self.linear + other.linear, self.attention + other.attention)
+
     def __sub__(self, other: "Macs") -> "Macs":
         return Macs(self.linear - other.linear, self.attention - other.attention)
 
@@ -63,21 +66,23 @@ def _cpu_attention() -> dict[Any, Callable[..., int]]:
 
 
 class SiteCosts:
-    """Counts one forward of a denoiser, site by site: wrap its parts, then ask for the sites."""
+    """Counts one evaluation, of so many forwards, site by site: wrap its parts, then ask for the sites."""
 
-    def __init__(self, sites: tuple[Site, ...]) -> None:
+    def __init__(self, sites: tuple[Site, ...], forwards: int = 1) -> None:
         self.sites = sites
-        self.by_site: dict[str, Macs] = {}
-        self.whole: Macs | None = None
+        self.by_site = dict.fromkeys((site.name for site in sites), Macs(0, 0))
+        self.whole = Macs(0, 0)
+        self._left = forwards
         self._counter: MacCounter | None = None
 
     def forward(self, original: Forward, *args: Any, **kwargs: Any) -> Any:
-        """Run the denoiser's forward; the first time under the counter."""
-        if self.whole is not None:
+        """Run the denoiser's forward; those of the first evaluation under the counter."""
+        if not self._left:
             return original(*args, **kwargs)
         with MacCounter() as self._counter:
             output = original(*args, **kwargs)
-        self.whole, self._counter = self._counter.macs(), None
+        self.whole += self._counter.macs()
+        self._left, self._counter = self._left - 1, None
         return output
 
     def branch(self, site: Site, original: Forward, *args: Any, **kwargs: Any) -> Any:
@@ -86,12 +91,11 @@ class SiteCosts:
             return original(*args, **kwargs)
         before = self._counter.macs()
         output = original(*args, **kwargs)
-        self.by_site[site.name] = self._counter.macs() - before
+        self.by_site[site.name] += self._counter.macs() - before
         return output
 
     def result(self, samples: int) -> tuple[tuple[Site, ...], Macs]:
         """The sites with their costs, and the cost of the rest, per sample of the counted batch."""
-        assert self.whole is not None
         sites = tuple(
             replace(
                 s,
@@ -106,13 +110,13 @@ class SiteCosts:
 
 
 def site_costs(
-    denoiser: nn.Module, sites: tuple[Site, ...], call: Callable[[], Any], samples: int
+    denoiser: nn.Module, sites: tuple[Site, ...], call: Callable[[], Any], samples: int, forwards: int = 1
 ) -> tuple[tuple[Site, ...], Macs]:
     """Cost of each site, and of the rest of the denoiser, per sample and evaluation.
 
-    `call` runs the denoiser once on `samples` samples (guidance rows are part of a sample).
+    `call` runs one evaluation, of so many forwards, on `samples` samples (guidance rows are part of one).
     """
-    costs = SiteCosts(sites)
+    costs = SiteCosts(sites, forwards)
 
     def wrap(function: Callable[..., Any], *bound: Any) -> Callable[[Forward], Forward]:
         return lambda original: lambda *args, **kwargs: function(*bound, original, *args, **kwargs)

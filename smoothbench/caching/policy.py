@@ -30,8 +30,11 @@ class Trajectory:
         """The number of model evaluations."""
         return len(self.coordinates)
 
-    def macs(self, calls: Mapping[str, int], linear: bool = False) -> int:
-        """Cost per sample of a trajectory in which each site was computed so many times."""
+    def macs(self, calls: Mapping[str, float], linear: bool = False) -> float:
+        """Cost per sample of a trajectory in which each site was computed at so many evaluations.
+
+        A whole number where these are.
+        """
         if linear:
             return self.evals * self.rest_macs_linear + sum(s.macs_linear * calls[s.name] for s in self.sites)
         return self.evals * self.rest_macs + sum(s.macs * calls[s.name] for s in self.sites)

@@ -14,6 +14,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from smoothbench.models.media import Png
+from smoothbench.types import Branch
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -36,6 +37,7 @@ class PixelDiT:
         self.classes: int = self.config["num_embeds_ada_norm"]
         size = self.config["sample_size"]
         self.sample_shape = (self.config["in_channels"], size, size)
+        self.forwards, self.missing = 1, None
         self.identity = {
             "name": name,
             "weights_sha256": hashlib.sha256(data).hexdigest(),
@@ -49,11 +51,25 @@ class PixelDiT:
         """Classes in turn: a seed's class is its number modulo the classes."""
         return torch.tensor(seeds) % self.classes
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+    @property
+    def rows(self) -> int:
+        """Rows of an evaluation: with guidance the conditional and the unconditional one."""
+        return 1 if self.guidance == 1 else 2
+
+    def unconditional(self, count: int) -> Tensor:
+        """The null class."""
+        return torch.full((count,), self.classes)
+
+    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+        """The denoiser's own output for these classes, null class included."""
+        return self._rows(self.denoiser, x, t, conditions.to(x.device))
+
+    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
         """uncond + guidance * (cond - uncond); a guidance of 1 runs the conditional rows alone."""
+        branch(0)
         conditions = conditions.to(x.device)
         if self.guidance == 1:
-            return self._rows(self.denoiser, x, t, conditions)
+            return self.output(x, t, conditions)
         labels = torch.cat([conditions, torch.full_like(conditions, self.classes)])
         cond, uncond = self._rows(self.denoiser, torch.cat([x, x]), t, labels).chunk(2)
         return torch.lerp(uncond, cond, self.guidance)
@@ -66,8 +82,7 @@ class PixelDiT:
         """The same architecture without storage, and its forward for one sample."""
         with torch.device("meta"):
             denoiser = _empty(self.config)
-            rows = 1 if self.guidance == 1 else 2
-            x, labels = torch.empty(rows, *self.sample_shape), torch.empty(rows, dtype=torch.long)
+            x, labels = torch.empty(self.rows, *self.sample_shape), torch.empty(self.rows, dtype=torch.long)
         return denoiser, partial(self._rows, denoiser, x, 0.0, labels)
 
     @staticmethod
