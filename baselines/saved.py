@@ -3,12 +3,16 @@
 import os
 from dataclasses import dataclass
 
+from baselines.files import found
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
 
 @dataclass(frozen=True)
 class SavedSchedule:
-    """The schedule in the JSON file at `path`, in published or canonical names."""
+    """The schedule in the JSON file at `path`, in published or canonical names.
+
+    A relative path that is not there is looked up among the published schedules in `baselines/schedules`.
+    """
 
     path: str
     needs_curves = False
@@ -16,12 +20,14 @@ class SavedSchedule:
     def __post_init__(self) -> None:
         if not isinstance(self.path, str):
             raise ValueError(f"cache.path must be the name of a file, not {self.path!r}")
-        if not os.path.isfile(self.path):  # unlike pathlib's, no error for a name that is too long
+        if not os.path.isfile(
+            found(self.path, "schedules")
+        ):  # unlike pathlib's, no error for a name that is too long
             raise ValueError(f"schedule {self.path}: no such file (cache.path=...)")
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
         """Read it for this model; ValueError where it has another number of evaluations."""
-        schedule = Schedule.load(self.path, trajectory.sites)
+        schedule = Schedule.load(found(self.path, "schedules"), trajectory.sites)
         if schedule.evals != trajectory.evals:
             raise ValueError(
                 f"schedule {self.path} has {schedule.evals} evaluations, but the solver makes {trajectory.evals}"

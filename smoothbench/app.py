@@ -44,7 +44,7 @@ def job(cfg: DictConfig) -> int:
 
     try:
         plan = settings(cfg)
-        if plan.stage == "calibrate":
+        if plan.out is not None:
             from smoothbench.saving import save_plan
 
             log.info("wrote %s", save_plan(plan))

@@ -17,7 +17,7 @@ from smoothbench.errors import UsageError, one_line
 from smoothbench.types import Config, Model, Solver
 
 # what a node says to the harness, not to its target
-NOT_ARGUMENTS = ("predictor", "family", "label", "evaluation", "encoder")
+NOT_ARGUMENTS = ("predictor", "family", "label", "training", "evaluation", "encoder")
 ASKED = {
     int: "a whole number",
     float: "a finite number",

@@ -1,5 +1,7 @@
 """What can go wrong in a way that the user can mend."""
 
+import errno
+
 
 class UsageError(ValueError):
     """One clear line: the thing, the place, the way out. The command ends with exit code 2."""
@@ -16,3 +18,8 @@ class MetricsFailed(RuntimeError):
 def one_line(error: Exception) -> str:
     """What an exception says, or its kind where it says nothing, without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the disk has no room left."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,6 +1,5 @@
 """Run an experiment: what is missing of it, and nothing else."""
 
-import errno
 import logging
 import shutil
 from collections import deque
@@ -15,7 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from metrics.score import Score
 from smoothbench.allocator import keep_freed_memory
 from smoothbench.build import build_model, device_of
-from smoothbench.errors import MetricsFailed, PointsFailed, one_line
+from smoothbench.errors import MetricsFailed, PointsFailed, UsageError, is_full, one_line
 from smoothbench.forecast import forecast
 from smoothbench.generate import generate
 from smoothbench.measure import Scorer
@@ -43,7 +42,14 @@ class Experiment:
         self.store.check()
         self._present = self.store.enter()
         self.model: Model = build_model(settings.model, self.device)
-        self.scorer = Scorer(settings.metrics, self.model, Observations(self.store.folder / "observations"))
+        sampled = settings.stage != "cost"
+        if self.model.missing and sampled:
+            raise UsageError(self.model.missing)
+        if self.model.missing:
+            log.info("costs alone: %s", self.model.missing)
+        # no metric, and so no encoder's weights, for costs
+        metrics = settings.metrics if sampled else {}
+        self.scorer = Scorer(metrics, self.model, Observations(self.store.folder / "observations"))
         self.points = Planner(settings, self.model, self.store).points()
         self.reference = self.points[0]
 
@@ -55,7 +61,7 @@ class Experiment:
         try:
             failed = self._run()
         except OSError as error:
-            if not _is_full(error):
+            if not is_full(error):
                 raise
             free = shutil.disk_usage(self.store.folder).free
             raise PointsFailed(
@@ -78,8 +84,7 @@ class Experiment:
         cost_csv(self.store)
         sound = [point for point in self.points if point.spec.name not in failed]
         if self.reference in sound:  # everything is told relative to it
-            if self.settings.latency["rounds"]:
-                measure_latency(sound, self.model, self.settings.latency, self.store, self.settings.force)
+            measure_latency(sound, self.model, self.settings.latency, self.store, self.settings.force)
             if self.settings.stage != "cost":
                 pool(self.store, self.scorer, sound, self.settings.force)
         return failed
@@ -148,7 +153,7 @@ class Experiment:
             if sampled:
                 self._sample_and_score(point, record, bar.update)
         except Exception as error:  # failing is a result: the other points go on, but not on a full disk
-            if _is_full(error):
+            if is_full(error):
                 raise
             log.error("%s failed: %s", point.spec.name, one_line(error))
             log.debug("", exc_info=True)
@@ -173,7 +178,8 @@ class Experiment:
         if not (samples.counted() and self._observed(point)):
             halved = self._observe(point, samples, tick)
         calls = samples.calls()
-        record["cost"] = cost(point, self.reference, calls) | {"batches_halved": halved}
+        known = {"batches_halved": halved, "paper": (record["cost"] or {}).get("paper")}
+        record["cost"] = cost(point, self.reference, calls) | known
         if point.dynamic:
             record["degenerate"] = all(count == point.trajectory.evals for count in calls.values())
         scores, reasons = self.scorer.scores([self._part(point)])
@@ -243,7 +249,3 @@ class Experiment:
         if samples.counted() and self._observed(point):
             return 0
         return len(samples.missing()) * point.trajectory.evals
-
-
-def _is_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

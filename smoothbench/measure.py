@@ -1,6 +1,5 @@
 """Score samples with whatever metrics the configuration names."""
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,20 +9,21 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from metrics.score import Score
+from smoothbench.adm import ImageFile
 from smoothbench.build import build, having
 from smoothbench.errors import UsageError, one_line
 from smoothbench.observations import Observations, Rows, gathered
 from smoothbench.provenance import canonical, identity
+from smoothbench.real import BATCH, RealSamples
 from smoothbench.samples import Samples
-from smoothbench.store import read_arrays
 from smoothbench.types import Config, Model
 
 Inputs = Mapping[str, Tensor]
 Part = tuple[str, str | None, Sequence[int]]  # a set of samples, the uncached ones (None: these are), seeds
 BASELINE = "baseline."  # before an encoder's output: of the uncached sample of the same seed
-REAL_BATCH = 100
 
 
 class Metric(Protocol):
@@ -49,8 +49,7 @@ class Gauge:
     encoder: Any
     encoder_key: str
     config_hash: str
-    real: Path | None = None
-    real_digest: str = ""
+    real: ImageFile | None = None
     fitted: bool = False
 
     @property
@@ -77,6 +76,7 @@ class Scorer:
     def __init__(self, nodes: Config, model: Model, observations: Observations) -> None:
         self.nodes, self.model, self.observations = nodes, model, observations
         self._encoders: dict[str, Any] = {}
+        self._real = RealSamples(model)
         # all at once, so that bad paths and missing extras show before the first sample
         self.gauges = {name: self._gauge(name, node) for name, node in nodes.items()}
 
@@ -139,7 +139,7 @@ class Scorer:
     def _fitted(self, name: str) -> Metric:
         gauge = self.gauges[name]
         if gauge.real is not None and not gauge.fitted:
-            gauge.metric.fit(self._real_rows(name, gauge))
+            gauge.metric.fit(self._real_rows(name, gauge, gauge.real))
             gauge.fitted = True
         metric: Metric = gauge.metric
         return metric
@@ -168,22 +168,22 @@ class Scorer:
     def _encode(self, encoder: Any, images: Tensor) -> Inputs:
         return {name: out.cpu() for name, out in encoder(images.to(self.model.device)).items()}
 
-    def _real_rows(self, name: str, gauge: Gauge) -> Rows:
+    def _real_rows(self, name: str, gauge: Gauge, real: ImageFile) -> Rows:
         """The rows of the real samples: from disk, or observed now."""
-        images = _real_images(gauge.real)
-        seeds, of, key = range(len(images)), "real", identity([gauge.key(None), gauge.real_digest])
+        seeds, of, key = range(real.shape[0]), "real", identity([gauge.key(None), real.digest])
         rows = self.observations.read(of, key, seeds)
         if rows is None:
+            steps = -(-len(seeds) // BATCH)
+            bar = tqdm(real.batches(BATCH), "real samples", steps, leave=False, disable=None)
             try:
-                batches = (self._observed({"samples": b}, {key: gauge}) for b in images.split(REAL_BATCH))
-                rows = gathered(batches)[key]
+                rows = gathered(self._observed({"samples": batch}, {key: gauge}) for batch in bar)[key]
             except KeyError as error:
                 raise ValueError(f"metrics.{name}: real samples have no {error}: leave `real` out") from None
             self.observations.write(of, key, seeds, rows)
         return rows
 
     def _gauge(self, name: str, node: Config) -> Gauge:
-        where, encoder, encoder_key, real, real_digest = f"metrics.{name}", None, "", None, ""
+        where, encoder, encoder_key, real = f"metrics.{name}", None, "", None
         _check(where, name, node)
         if "encoder" in node:
             encoder = self._encoder(node["encoder"])
@@ -194,10 +194,12 @@ class Scorer:
             path = build(node["real"], where) if isinstance(node["real"], dict) else node["real"]
             if not isinstance(path, str | Path):
                 raise UsageError(f"{where}.real must be the path of an npz, not {path!r:.60}")
-            real = Path(path)
-            real_digest = _digest(real, where)
-        config_hash = identity([node, *digests, real_digest])
-        return Gauge(metric, encoder, encoder_key, config_hash, real, real_digest)
+            real = self._real.file(Path(path), where)
+        for path in (real and real.path, getattr(metric, "reference_file", None)):
+            if path is not None:
+                self._real.check_size(path, where)
+        config_hash = identity([node, *digests, real.digest if real else ""])
+        return Gauge(metric, encoder, encoder_key, config_hash, real)
 
     def _encoder(self, node: Config) -> Any:
         key = canonical(node)
@@ -216,20 +218,3 @@ def _check(where: str, name: str, node: Any) -> None:
         raise UsageError(f"{where}.{min(map(str, unknown))}: there are metric, encoder and real")
     if not isinstance(node.get("encoder", {}), dict):
         raise UsageError(f"{where}.encoder must be a node with a _target_, not {node['encoder']!r:.60}")
-
-
-def _digest(real: Path, where: str) -> str:
-    try:
-        _real_images(real)
-        return hashlib.sha256(real.read_bytes()).hexdigest()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{where}: {error}") from None
-
-
-def _real_images(path: Path | None) -> Tensor:
-    """Real samples as uint8 [N, C, H, W], from an npz in ADM's layout."""
-    arrays = read_arrays(path) if path else None
-    images = (arrays or {}).get("arr_0")
-    if images is None or images.ndim != 4 or images.dtype != np.uint8 or len(images) < 2:
-        raise ValueError(f"real samples {path}: must be an npz with arr_0, uint8 [N, H, W, C] (ADM's layout)")
-    return torch.from_numpy(images).permute(0, 3, 1, 2)

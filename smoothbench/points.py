@@ -96,9 +96,9 @@ class Planner:
         `pair`: the samples that it is compared with.
         """
         where = f"points.{spec.name}"
-        solver, method = build_solver(spec.solver), build_policy(spec.cache, where)
+        solver, trajectory = self.trajectory(spec)
+        method = self._method(spec, where)
         predictor = build_predictor(spec.predictor, where)
-        trajectory = Trajectory(self._sites, solver.coordinates, self._rest.total, self._rest.linear)
         calibration, failure = None, None
         policy: Schedule | DynamicPolicy | None
         if isinstance(method, DynamicPolicy):
@@ -107,6 +107,8 @@ class Planner:
             try:
                 curves = None
                 if method.needs_curves:
+                    if self.model.missing:
+                        raise ValueError(f"{spec.label} is planned on error curves, and {self.model.missing}")
                     curves, file = self.curves(solver, spec)
                     found = {"digest": curves.digest(), "file": file, "spread": curves.spread()}
                     calibration = {**spec.calibration, **found}
@@ -118,6 +120,20 @@ class Planner:
         planned_on = (calibration["digest"] if calibration else None) if policy else spec.calibration
         ids = self._ids(spec, policy, planned_on, pair)
         return Point(spec, solver, predictor, trajectory, policy, *ids, calibration, failure)
+
+    def trajectory(self, spec: Spec) -> tuple[Solver, Trajectory]:
+        """A point's solver, and what static methods plan on."""
+        solver = build_solver(spec.solver)
+        return solver, Trajectory(self._sites, solver.coordinates, self._rest.total, self._rest.linear)
+
+    def _method(self, spec: Spec, where: str) -> Policy | DynamicPolicy:
+        """The point's method; without weights to calibrate on, what was published of its schedule."""
+        method = build_policy(spec.cache, where)
+        if isinstance(method, DynamicPolicy):
+            return method
+        if method.needs_curves and self.model.missing and spec.published:
+            return build_policy(spec.published, f"{where}.published")
+        return method
 
     def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
         """Error curves for a point, and their file: from the store, or measured now on other seeds."""
@@ -133,13 +149,16 @@ class Planner:
                 self._curves[file] = curves
         return self._curves[file], file
 
-    def _calibrated(self, solver: Solver, seed: int, num_samples: int, draw: int, k_max: int) -> ErrorCurves:
+    def _calibrated(
+        self, solver: Solver, seed: int, num_samples: int, draw: int, k_max: int, unconditional: bool
+    ) -> ErrorCurves:
         first = seed * BLOCK + draw * num_samples
         seeds = range(first, first + num_samples)
+        conditions = self.model.unconditional(num_samples) if unconditional else None
         log.info("calibrating: %d samples, %d evaluations", num_samples, len(solver.coordinates))
         return calibrate(
             self.model.denoiser,
-            lambda: latents(self.model, solver, seeds, silent),
+            lambda: latents(self.model, solver, seeds, silent, conditions),
             k_max=k_max,
             samples=num_samples,
             calls_per_eval=self.model.forwards,

@@ -15,15 +15,17 @@ from smoothbench.caching import Schedule
 from smoothbench.measure import Scorer
 from smoothbench.points import Point, rows
 from smoothbench.store import Store, write_arrays, write_atomic
-from smoothbench.types import Model, Settings
+from smoothbench.types import Config, Model, Settings
 
 PAPER_COLUMNS = ("tmacs_reported", "tmacs_paper_convention", "paper_scope", "paper_rows")
+TERA = 1e12
 COST_COLUMNS = ("name", "steps", *PAPER_COLUMNS, "macs_linear", "macs")
 
 
 def new_record(settings: Settings, model: Model, point: Point, reference: Point) -> dict[str, Any]:
     """A record with all that is known before the first sample; quality is still to come."""
     spec, schedule = point.spec, point.policy if isinstance(point.policy, Schedule) else None
+    known = cost(point, reference) if point.failure is None and not point.dynamic else None
     return {
         "experiment": settings.experiment,
         "name": spec.name,
@@ -51,8 +53,10 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         },
         "predictor": spec.predictor,
         "calibration": point.calibration,
+        "planned": "calibrated" if point.calibration else schedule and schedule.meta.get("planned"),
+        "reported": spec.reported,
         "schedule": _schedule(schedule),
-        "cost": cost(point, reference) if point.failure is None and not point.dynamic else None,
+        "cost": known and known | {"paper": paper_cost(point, model.rows, settings.paper)},
         "scores": {},
         "config": {
             "model": settings.model,
@@ -103,6 +107,23 @@ def cost(point: Point, reference: Point, executed: Mapping[str, float] | None = 
     }
 
 
+def paper_cost(point: Point, rows: int, paper: Config | None) -> Config | None:
+    """TMACs of a trajectory as a paper counts them, with and without what its count has unexplained.
+
+    `rows` belong to one sample. Scope `branches`: the linear layers of attention and MLP alone;
+    `denoiser`: all its linear layers and convolutions. None of them counts the attention products.
+    """
+    if paper is None:
+        return None
+    trajectory, calls = point.trajectory, point.planned_calls
+    linear = sum(site.macs_linear * calls[site.name] for site in trajectory.sites)
+    if paper["scope"] == "denoiser":
+        linear += trajectory.evals * trajectory.rest_macs_linear
+    explained = linear * paper["rows"] / rows / TERA
+    unexplained = trajectory.evals * paper["remainder_per_evaluation"]
+    return {**paper, "tmacs": explained + unexplained, "tmacs_explained": explained}
+
+
 def entry(scorer: Scorer, name: str, score: Score, reference: Score | None) -> dict[str, Any]:
     """A score as it stands in a record; the difference to the reference is a paired one."""
     gauge = scorer.gauges[name]
@@ -141,8 +162,8 @@ def save_scores(store: Store, record: dict[str, Any], scores: dict[str, Score]) 
 def cost_csv(store: Store) -> None:
     """`cost.csv`: MACs of whole trajectories per generated sample, guidance rows included, denoiser only.
 
-    A line for each cell, whatever its seeds. The columns of the papers stay empty where no paper reports
-    the point.
+    A line for each cell, whatever its seeds. The columns of the papers, which are TMACs of `paper_rows` rows,
+    stay empty where no paper reports the point.
     """
     buffer = io.StringIO()
     table = csv.DictWriter(buffer, COST_COLUMNS, lineterminator="\n")
@@ -150,5 +171,17 @@ def cost_csv(store: Store) -> None:
     cells = {record["cell_id"]: record for record in store.records() if record["cost"]}
     for record in sorted(cells.values(), key=lambda r: (r["order"], r["name"], r["cell_id"])):
         macs = {key: record["cost"][key] for key in ("macs_linear", "macs")}
-        table.writerow({"name": record["name"], "steps": record["solver"]["steps"], **macs})
+        about = {"name": record["name"], "steps": record["solver"]["steps"]}
+        table.writerow(about | _paper_columns(record) | macs)
     write_atomic(store.folder / "cost.csv", buffer.getvalue().encode())
+
+
+def _paper_columns(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a paper prints of a point, and the same by our count."""
+    columns: dict[str, Any] = {}
+    if reported := record.get("reported"):
+        columns["tmacs_reported"] = reported["values"].get("tmacs", {}).get("value")
+    if paper := record["cost"].get("paper"):
+        computed = {"tmacs_paper_convention": round(paper["tmacs"], 6), "paper_scope": paper["scope"]}
+        columns |= computed | {"paper_rows": paper["rows"]}
+    return columns

@@ -27,16 +27,23 @@ class SeededNoise:
 
 
 @torch.inference_mode()
-def latents(model: Model, solver: Solver, seeds: Sequence[int], announce: Announce) -> Tensor:
+def latents(
+    model: Model,
+    solver: Solver,
+    seeds: Sequence[int],
+    announce: Announce,
+    conditions: Tensor | None = None,
+) -> Tensor:
     """Sample a batch, not decoded; `announce(e, t, branch)` is called before each forward.
 
-    Raises FloatingPointError, naming the seeds, where a sample is not finite.
+    `conditions`, where given, stand in for those that belong to the seeds. Raises FloatingPointError,
+    naming the seeds, where a sample is not finite.
     """
     noise = SeededNoise(seeds, model.sample_shape, model.device)
-    conditions = model.conditions(seeds)
+    asked = model.conditions(seeds) if conditions is None else conditions
 
     def predict(e: int, x: Tensor, t: float) -> Tensor:
-        return model.predict(x, t, conditions, lambda branch: announce(e, t, branch))
+        return model.predict(x, t, asked, lambda branch: announce(e, t, branch))
 
     x = solver.integrate(noise(), predict, noise)
     finite = x.flatten(1).isfinite().all(1).tolist()

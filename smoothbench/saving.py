@@ -1,28 +1,35 @@
-"""stage=calibrate: error curves or a schedule to a file of the user's."""
+"""stage=calibrate and stage=train: error curves, a schedule or a trained router to a file of the user's."""
 
 import json
 from pathlib import Path
 
-from smoothbench.build import build_model, device_of
+from smoothbench.build import build, build_model, device_of, having
 from smoothbench.caching import Schedule
 from smoothbench.errors import UsageError
+from smoothbench.lessons import lessons
 from smoothbench.points import Planner
+from smoothbench.provenance import identity
 from smoothbench.store import Store, write_atomic
-from smoothbench.types import Settings
+from smoothbench.types import Model, Settings
 
 
 def save_plan(settings: Settings) -> Path:
-    """Write the error curves (*.npz), or the schedule of the asked policy (*.json)."""
+    """Write the error curves (*.npz), the schedule of the asked policy (*.json), or what it has learned."""
     target = Path(settings.out or "").absolute()
-    if target.suffix not in (".npz", ".json"):
-        raise UsageError(
-            f"stage=calibrate needs out=FILE.npz (error curves) or out=FILE.json (schedule), not {target}"
-        )
+    known = {"calibrate": (".npz", ".json"), "train": (".safetensors",)}[settings.stage]
+    if target.suffix not in known:
+        raise UsageError(f"stage={settings.stage} needs out=FILE{' or out=FILE'.join(known)}, not {target}")
     device = device_of(settings.device)
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
     store.check()
     with store.enter():
-        data = _plan(settings, Planner(settings, build_model(settings.model, device), store), target.suffix)
+        model = build_model(settings.model, device)
+        if model.missing:
+            raise UsageError(model.missing)
+        if settings.stage == "train":
+            data = _trained(settings, model, store)
+        else:
+            data = _plan(settings, Planner(settings, model, store), target.suffix)
         try:
             write_atomic(target, data)
         except OSError as error:
@@ -39,3 +46,20 @@ def _plan(settings: Settings, planner: Planner, suffix: str) -> bytes:
             point.failure or f"{point.spec.label} decides at run time: it has no schedule to save"
         )
     return (json.dumps(point.policy.to_json()) + "\n").encode()
+
+
+def _trained(settings: Settings, model: Model, store: Store) -> bytes:
+    """What the policy's `training` learns; the same command goes on where it was stopped."""
+    spec = settings.specs[-1]
+    if spec.training is None:
+        raise UsageError(f"stage=train: {spec.label} learns nothing; cache=l2c does")
+    training = having(build(spec.training, "cache.training"), "cache.training", "fit")
+    solver, trajectory = Planner(settings, model, store).trajectory(spec)
+    asked = [dict(model.identity), spec.solver, spec.training, settings.training]
+    checkpoint = store.folder / "training" / f"{identity(asked)}.pt"
+    if settings.force:
+        checkpoint.unlink(missing_ok=True)
+    with store.lock(f"training-{checkpoint.stem}"):
+        taught = lessons(model, solver, trajectory, settings.training)
+        learned: bytes = training.fit(taught, str(checkpoint))
+    return learned

@@ -21,9 +21,15 @@ log = logging.getLogger(__name__)
 def measure_latency(points: Sequence[Point], model: Model, asked: Config, store: Store, force: bool) -> None:
     """Write `latency.json`, unless it has all of these points by these settings on this device.
 
+    Nothing is measured with 0 rounds, nor where latency is asked for on a GPU alone and there is none.
     Where one is missing all are measured anew, the first being the reference; other points stay as
     they were, each with the reference's seconds in its own rounds.
     """
+    if not asked["rounds"] or asked["device"] not in ("any", model.device.type):
+        log.info(
+            "latency: not measured (latency.rounds=%d, latency.device=%s)", asked["rounds"], asked["device"]
+        )
+        return
     with store.lock("latency"):
         head = {
             "schema": SCHEMA,

@@ -83,7 +83,8 @@ class Spec:
     """One point of an experiment as asked for: the configuration of its parts, resolved.
 
     `seeds` are those of its samples: sample i of block b has seed b * 10^6 + i. They are the first
-    `per_block` of a block, or a part of these.
+    `per_block` of a block, or a part of these. `training` is how its method learns; `published` stands in
+    for `cache` where there are no weights to calibrate on; `reported` is what a paper says of it.
     """
 
     name: str
@@ -97,6 +98,9 @@ class Spec:
     seeds: range
     per_block: int
     reference: bool = False
+    training: Config | None = None
+    published: Config | None = None
+    reported: Config | None = None
 
 
 @dataclass
@@ -111,6 +115,8 @@ class Settings:
     device: str
     results_dir: str
     latency: Config
+    training: Config
+    paper: Config | None
     specs: list[Spec] = field(default_factory=list)
     keep_samples: bool = True
     force: bool = False

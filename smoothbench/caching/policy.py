@@ -1,10 +1,11 @@
 """What a caching method is: it plans a schedule, or decides at run time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site
@@ -51,6 +52,23 @@ class Policy(Protocol):
     needs_curves: bool
 
     def plan(self, trajectory: Trajectory, curves: "ErrorCurves | None" = None) -> Schedule: ...
+
+
+class Lessons(Protocol):
+    """What a method that learns is taught with: consecutive evaluations of an uncached denoiser.
+
+    `about` says where they come from, for what is learned.
+    """
+
+    denoiser: nn.Module
+    trajectory: Trajectory
+    about: Mapping[str, Any]
+
+    def window(
+        self, start: int, length: int, generator: torch.Generator
+    ) -> Sequence[Callable[[], Tensor]]:
+        """Forwards at evaluations start, start + 1, ... of one batch, each to be called at will."""
+        ...
 
 
 @dataclass(frozen=True)

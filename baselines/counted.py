@@ -1,0 +1,28 @@
+"""A schedule of which nothing but its number of full evaluations was published: for its cost."""
+
+from dataclasses import dataclass
+
+from smoothbench.caching import ErrorCurves, Schedule, Trajectory
+
+
+@dataclass(frozen=True)
+class CountedSchedule:
+    """`full` evaluations spread evenly, the first and the last among them; where they lay is not known.
+
+    Its cost is that of any schedule with this count, its samples are no method's. Raises ValueError where
+    there are not so many evaluations.
+    """
+
+    full: int
+    needs_curves = False
+
+    def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
+        """The same bit for all sites."""
+        evals = trajectory.evals
+        if not 2 <= self.full <= evals:
+            raise ValueError(
+                f"{self.full} full evaluations: the solver makes {evals}, and at least 2 are full"
+            )
+        chosen = {round(i * (evals - 1) / (self.full - 1)) for i in range(self.full)}
+        meta = {"method": "counted", "full": self.full, "planned": "published count"}
+        return Schedule.steps(trajectory.sites, [e in chosen for e in range(evals)], meta)

@@ -1,0 +1,42 @@
+"""Learning-to-Cache (Ma et al. 2024, arXiv 2406.01733): a trained router says what is reused, and when."""
+
+import os
+from dataclasses import dataclass
+
+from baselines.files import found
+from baselines.router_files import routed
+from smoothbench.caching import ErrorCurves, Schedule, Trajectory
+
+
+@dataclass(frozen=True)
+class L2C:
+    """Every `interval`-th evaluation is computed in full, and the router decides on those in between.
+
+    A site is computed where its score sigmoid(logit) is above `threshold`, and reused elsewhere (the
+    code's rule; the paper's Algorithm 2 prints the comparison the other way round). `router` is one of
+    the released files or one of ours; a relative path that is not there is looked up among the routers
+    that come with the project. Raises ValueError for a file that is not there.
+    """
+
+    router: str
+    threshold: float = 0.1
+    needs_curves = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.router, str):
+            raise ValueError(f"cache.router must be the name of a file, not {self.router!r}")
+        if not os.path.isfile(found(self.router, "routers")):
+            raise ValueError(
+                f"router {self.router}: no such file (cache.router=...); train one: stage=train cache=l2c out=FILE"
+            )
+
+    def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
+        """ValueError, naming the file, for a router of another depth, step count or time grid."""
+        path = found(self.router, "routers")
+        try:
+            scores = routed(path, trajectory)
+        except ValueError as error:
+            raise ValueError(f"router {path}: {error}") from None
+        rows = [[score is None or score > self.threshold for score in row] for row in scores]
+        meta = {"method": "l2c", "router": os.path.basename(path), "threshold": self.threshold}
+        return Schedule.of(trajectory.sites, rows, meta)

@@ -1,0 +1,157 @@
+"""Training of Learning-to-Cache's routers (Ma et al. 2024, arXiv 2406.01733, section 3.3)."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from baselines.router_files import to_bytes
+from smoothbench.caching import Site
+from smoothbench.caching.intercept import Forward, Wrap, intercepted
+from smoothbench.caching.policy import Lessons
+
+Kept = list[Tensor]  # of each site, the output that stands for the last computed one
+LARGEST = 5.0  # of a logit, as in the released code
+
+
+@dataclass(frozen=True)
+class RouterTraining:
+    """Logits for the evaluations between full ones, every `interval`-th being full.
+
+    Minimised for a window of evaluations: the mean squared difference of the denoiser's outputs with
+    everything computed and with `w * computed + (1 - w) * kept`, w = sigmoid(logit), plus `penalty`
+    times the sum of all w. Only logits learn: AdamW without weight decay, clamped to [-5, 5]. With
+    interval = 2 it is the published objective; with more, what is kept is mixed on through the window.
+    Raises ValueError for settings out of range.
+    """
+
+    penalty: float = 1e-6
+    interval: int = 2
+    steps: int = 10_000
+    lr: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.interval < 2 or self.steps < 1 or self.penalty < 0 or self.lr <= 0:
+            raise ValueError(
+                f"a router's training needs interval >= 2, steps >= 1, penalty >= 0 and lr > 0, not {self}"
+            )
+
+    def fit(self, lessons: Lessons, checkpoint: str, every: int = 100) -> bytes:
+        """The trained router as a file; goes on from `checkpoint`, which is written every so many steps."""
+        state = _State(self, lessons, checkpoint)
+        bar = tqdm(total=self.steps, initial=state.step, desc="training", unit="step", disable=None)
+        while state.step < self.steps:
+            shown = state.update()
+            bar.update()
+            if state.step % every == 0 or state.step == self.steps:
+                state.save()
+                bar.set_postfix(shown)
+        bar.close()
+        return to_bytes(state.logits(), lessons.trajectory, {"training": asdict(self), **lessons.about})
+
+
+class _State:
+    """Logits, optimiser and step: all that a resumed training needs, as lessons depend on the step alone."""
+
+    def __init__(self, training: RouterTraining, lessons: Lessons, checkpoint: str) -> None:
+        self.training, self.lessons, self.checkpoint, self.step = training, lessons, checkpoint, 0
+        generator = torch.Generator().manual_seed(training.seed)
+        width, evals = len(lessons.trajectory.sites), lessons.trajectory.evals
+        # a tensor for each evaluation: Adam must not move those that a step does not see
+        rows = [nn.Parameter(torch.randn(width, generator=generator)) for _ in range(evals)]
+        device = next(lessons.denoiser.parameters()).device
+        self.rows = nn.ParameterList(rows).to(device)
+        self.optimizer = torch.optim.AdamW(self.rows.parameters(), lr=training.lr, weight_decay=0.0)
+        self.starts = [e for e in range(0, evals, training.interval) if e + 1 < evals]
+        if os.path.exists(checkpoint):
+            saved = torch.load(checkpoint, weights_only=True)
+            self.step = saved["step"]
+            self.rows.load_state_dict(saved["rows"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+
+    def update(self) -> dict[str, str]:
+        """One step on one window; its losses, to be shown."""
+        generator = torch.Generator().manual_seed(self.training.seed * 10**9 + self.step + 1)
+        start = self.starts[int(torch.randint(len(self.starts), (1,), generator=generator))]
+        length = min(self.training.interval, len(self.rows) - start)
+        forwards = self.lessons.window(start, length, generator)
+        scores = [torch.sigmoid(self.rows[start + j]) for j in range(1, length)]
+        error = distillation(self.lessons.denoiser, self.lessons.trajectory.sites, forwards, scores)
+        size = torch.stack(scores).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        (error + self.training.penalty * size).backward()
+        self.optimizer.step()
+        with torch.no_grad():
+            for row in self.rows:
+                row.clamp_(-LARGEST, LARGEST)
+        self.step += 1
+        return {"error": f"{error.item():.2e}", "computed": f"{self._share():.0%}"}
+
+    def logits(self) -> Tensor:
+        """[evaluation, site]; NaN where evaluations are full."""
+        logits = torch.full((len(self.rows), len(self.rows[0])), torch.nan)
+        for e, row in enumerate(self.rows):
+            if e % self.training.interval:
+                logits[e] = row.detach().cpu()
+        return logits
+
+    def save(self) -> None:
+        """Atomically, so that a kill loses no more than the steps since the last time."""
+        parts = {"rows": self.rows.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        os.makedirs(os.path.dirname(self.checkpoint) or ".", exist_ok=True)
+        torch.save(parts, self.checkpoint + ".tmp")
+        os.replace(self.checkpoint + ".tmp", self.checkpoint)
+
+    def _share(self) -> float:
+        """Mean score of what is routed."""
+        logits = self.logits()
+        return float(torch.sigmoid(logits[~logits.isnan()]).mean())
+
+
+def distillation(
+    denoiser: nn.Module,
+    sites: Sequence[Site],
+    forwards: Sequence[Callable[[], Tensor]],
+    scores: Sequence[Tensor],
+) -> Tensor:
+    """Mean squared error of the mixed outputs, summed over a window whose first evaluation is full.
+
+    `forwards` are those of the window, `scores` [site] those of all evaluations but the first.
+    """
+    kept: Kept = [torch.empty(0)] * len(sites)
+    with torch.no_grad(), _mixing(denoiser, sites, kept, None):
+        forwards[0]()
+    error = torch.zeros((), device=scores[0].device)
+    for forward, weights in zip(forwards[1:], scores, strict=True):
+        with torch.no_grad():
+            teacher = forward()
+        with _mixing(denoiser, sites, kept, weights):
+            student = forward()
+        error = error + (teacher - student).float().square().mean()
+    return error
+
+
+@contextmanager
+def _mixing(denoiser: nn.Module, sites: Sequence[Site], kept: Kept, weights: Tensor | None) -> Iterator[None]:
+    """Each branch gives, and keeps, its output mixed with the kept one; without weights its own."""
+
+    def wrap(i: int) -> Wrap:
+        def around(original: Forward) -> Forward:
+            def forward(*args: Any, **kwargs: Any) -> Tensor:
+                output: Tensor = original(*args, **kwargs)
+                kept[i] = output if weights is None else torch.lerp(kept[i], output, weights[i].to(output))
+                return kept[i]
+
+            return forward
+
+        return around
+
+    wraps = [(denoiser.get_submodule(site.path), wrap(i)) for i, site in enumerate(sites)]
+    with intercepted(denoiser, wraps):
+        yield
