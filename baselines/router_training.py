@@ -27,13 +27,13 @@ class RouterTraining:
     everything computed and with `w * computed + (1 - w) * kept`, w = sigmoid(logit), plus `penalty`
     times the sum of all w. Only logits learn: AdamW without weight decay, clamped to [-5, 5]. With
     interval = 2 it is the published objective; with more, what is kept is mixed on through the window.
-    Raises ValueError for settings out of range.
+    `steps` are those of the optimiser for each window of the trajectory, drawn at random. Raises ValueError for settings out of range.
     """
 
     penalty: float = 1e-6
     interval: int = 2
-    steps: int = 10_000
-    lr: float = 1e-3
+    steps: int = 250
+    lr: float = 0.05
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -45,11 +45,12 @@ class RouterTraining:
     def fit(self, lessons: Lessons, checkpoint: str, every: int = 100) -> bytes:
         """The trained router as a file; goes on from `checkpoint`, which is written every so many steps."""
         state = _State(self, lessons, checkpoint)
-        bar = tqdm(total=self.steps, initial=state.step, desc="training", unit="step", disable=None)
-        while state.step < self.steps:
+        total = self.steps * len(state.starts)
+        bar = tqdm(total=total, initial=state.step, desc="training", unit="step", disable=None)
+        while state.step < total:
             shown = state.update()
             bar.update()
-            if state.step % every == 0 or state.step == self.steps:
+            if state.step % every == 0 or state.step == total:
                 state.save()
                 bar.set_postfix(shown)
         bar.close()
