@@ -28,6 +28,8 @@ $(VENV)/.core: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/share/smoothbench \
+	    $$(grep '^torch_fidelity==' constraints.txt)  # apart from the rest: pyproject.toml says why
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.test

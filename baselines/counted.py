@@ -7,7 +7,7 @@ from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
 @dataclass(frozen=True)
 class CountedSchedule:
-    """`full` evaluations spread evenly, the first and the last among them; where they lay is not known.
+    """`full` evaluations, put at the beginning and one at the end; where they lay nobody has published.
 
     Its cost is that of any schedule with this count, its samples are no method's. Raises ValueError where
     there are not so many evaluations.
@@ -23,6 +23,5 @@ class CountedSchedule:
             raise ValueError(
                 f"{self.full} full evaluations: the solver makes {evals}, and at least 2 are full"
             )
-        chosen = {round(i * (evals - 1) / (self.full - 1)) for i in range(self.full)}
         meta = {"method": "counted", "full": self.full, "planned": "published count"}
-        return Schedule.steps(trajectory.sites, [e in chosen for e in range(evals)], meta)
+        return Schedule.steps(trajectory.sites, [e < self.full - 1 or e == evals - 1 for e in range(evals)], meta)

@@ -27,7 +27,8 @@ class RouterTraining:
     everything computed and with `w * computed + (1 - w) * kept`, w = sigmoid(logit), plus `penalty`
     times the sum of all w. Only logits learn: AdamW without weight decay, clamped to [-5, 5]. With
     interval = 2 it is the published objective; with more, what is kept is mixed on through the window.
-    `steps` are those of the optimiser for each window of the trajectory, drawn at random. Raises ValueError for settings out of range.
+    `steps` are those of the optimiser for each window of the trajectory, drawn at random. Raises
+    ValueError for settings out of range.
     """
 
     penalty: float = 1e-6

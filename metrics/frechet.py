@@ -13,7 +13,8 @@ from metrics.span import span_distance
 class FrechetDistance:
     """Frechet distance of the encoder's features to real ones (Heusel et al. 2017).
 
-    The real side is `reference`, an npz of mu, sigma (N - 1) and n, or the rows given to `fit`, not both.
+    The real side is `reference`, an npz of mu and sigma (N - 1), or the rows given to `fit`, not both;
+    `suffix` is what the names of the two arrays end in.
     Called FID only where the encoder is ADM's Inception. Flags N < 20 d, where the bias of about 1 / N
     is as large as the differences between methods: then only differences at equal N mean something.
     `digest` is the sha256 of the reference file. Raises ValueError for an unusable file.
@@ -22,19 +23,19 @@ class FrechetDistance:
     inputs: tuple[str, ...] = ("features",)
     higher_is_better = False
 
-    def __init__(self, reference: str | None = None) -> None:
-        self._given = reference
+    def __init__(self, reference: str | None = None, suffix: str = "") -> None:
+        self.reference_file = reference
         self._reference: Reference | None = None
         self.digest: str | None = None
         if reference is not None:
-            statistics = Statistics(reference)
+            statistics = Statistics(reference, suffix)
             self._reference, self.digest = statistics, statistics.digest
 
     def fit(self, rows: Rows) -> None:
         """Take rows [M, d] of real samples; raises ValueError for others, and beside a `reference`."""
-        if self._given is not None:
+        if self.reference_file is not None:
             raise ValueError(
-                f"the metric has reference statistics {self._given} and real samples: name only one of them"
+                f"the metric has reference statistics {self.reference_file} and real samples: name only one of them"
             )
         self._reference = RealRows(rows)
 
@@ -45,7 +46,7 @@ class FrechetDistance:
 
     def checked(self, rows: Rows, least: int) -> Rows:
         """The rows, if they can be scored; ValueError otherwise."""
-        width, side = self.reference.mean.size, self._given or "of the real samples"
+        width, side = self.reference.mean.size, self.reference_file or "of the real samples"
         found = checked(rows, self.inputs[0], width, f"the reference statistics {side}")
         at_least(len(rows), least, type(self).__name__)
         return found
@@ -66,6 +67,6 @@ class FrechetDistance:
         if self._reference is None:
             raise ValueError(
                 f"{type(self).__name__} has no real side: "
-                "give the metric a `reference` file of mu, sigma and n, or its node a `real` file of images"
+                "give the metric a `reference` file of mu and sigma, or its node a `real` file of images"
             )
         return self._reference

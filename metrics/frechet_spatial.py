@@ -8,14 +8,15 @@ from metrics.frechet import FrechetDistance
 class SpatialFrechetDistance(FrechetDistance):
     """Frechet distance of the first channels of the encoder's map, all positions (Nash et al. 2021).
 
-    As ADM's evaluation does for sFID: 7 channels, channels last, flattened; there d is 2023. Everything
-    else, the flag of N < 20 d included, is as for `FrechetDistance`.
+    As ADM's evaluation does for sFID: 7 channels, channels last, flattened; there d is 2023, and the names
+    of its reference statistics end in `_s`. Everything else, the flag of N < 20 d included, is as for
+    `FrechetDistance`.
     """
 
     inputs: tuple[str, ...] = ("spatial",)
 
-    def __init__(self, reference: str | None = None, channels: int = 7) -> None:
-        super().__init__(reference)
+    def __init__(self, reference: str | None = None, channels: int = 7, suffix: str = "") -> None:
+        super().__init__(reference, suffix)
         if channels < 1:
             raise ValueError(f"channels={channels} of the spatial features: at least 1, ADM takes 7")
         self._channels = channels

@@ -1,10 +1,10 @@
 """Mean and covariance of features, streamed in float64."""
 
-import io
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 import numpy as np
 
@@ -54,12 +54,13 @@ class Moments:
         Raises ValueError, naming the file, when it is missing, unreadable or pickled, lacks a key,
         or holds wrong shapes, an asymmetric sigma, NaN or Inf, or n below 2.
         """
-        mu, sigma, n = (_read_npz(Path(path))[key] for key in ("mu", "sigma", "n"))
-        _check_statistics(f"reference statistics {path}", mu, sigma, n)
+        mu, sigma, n = read_statistics(path)
+        if n is None:
+            raise ValueError(f"reference statistics {path} lack n: they need mu, sigma and n")
         moments = cls()
-        moments.count = int(n)
+        moments.count = n
         moments._mean = mu
-        moments._scatter = sigma * (int(n) - 1)
+        moments._scatter = sigma * (n - 1)
         return moments
 
     def _merge(self, count: int, mean: FloatArray, scatter: FloatArray) -> None:
@@ -81,41 +82,72 @@ class Moments:
             raise ValueError(f"moments need at least 2 samples, have {self.count}: add samples")
 
 
-def _read_npz(path: Path) -> dict[str, FloatArray]:
-    keys = ("mu", "sigma", "n")
-    try:
-        # from memory, because numpy leaves the file open when the archive is cut short
-        archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except FileNotFoundError as error:
-        raise ValueError(f"no reference statistics at {path}: check the path, or make the file") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not an npz file without pickles: save it with numpy.savez") from error
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise ValueError(f"{path} is a single array, not an npz file: save mu, sigma and n with numpy.savez")
-    with archive:
+def read_statistics(path: str | Path, suffix: str = "") -> tuple[FloatArray, FloatArray, int | None]:
+    """Mean [d], covariance [d, d] (N - 1) and, where the file tells it, the number of samples.
+
+    From the npz's `mu`, `sigma` and `n`; the first two end in `suffix` (ADM's of the spatial features: `_s`).
+    No other array is read: ADM's reference batches hold 2 GB of images beside them. Raises ValueError,
+    naming the file, as `Moments.from_npz` does.
+    """
+    keys = (f"mu{suffix}", f"sigma{suffix}")
+    found = _read_npz(Path(path), keys, "n")
+    mu, sigma, n = found[keys[0]], found[keys[1]], found.get("n")
+    _check_statistics(f"reference statistics {path}", keys, mu, sigma)
+    if n is not None:
+        _check_count(f"reference statistics {path}", n)
+    return mu, sigma, None if n is None else int(n)
+
+
+def _read_npz(path: Path, keys: Sequence[str], optional: str) -> dict[str, FloatArray]:
+    with _opened(path) as file, _archive(file, path) as archive:
         if missing := [key for key in keys if key not in archive]:
             raise ValueError(
-                f"reference statistics {path} lack {', '.join(missing)}: they need mu, sigma and n"
+                f"reference statistics {path} lack {', '.join(missing)}: they need {' and '.join(keys)}"
             )
         try:
-            return {key: np.asarray(archive[key], dtype=np.float64) for key in keys}
+            wanted = [*keys, optional] if optional in archive else keys
+            return {key: np.asarray(archive[key], dtype=np.float64) for key in wanted}
         except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(
                 f"reference statistics {path} hold an array that is damaged, pickled or not of numbers: "
-                "save mu, sigma and n with numpy.savez"
+                f"save {' and '.join(keys)} with numpy.savez"
             ) from error
 
 
-def _check_statistics(name: str, mu: FloatArray, sigma: FloatArray, n: FloatArray) -> None:
-    if mu.ndim != 1 or mu.size == 0 or sigma.shape != (mu.size, mu.size) or n.shape != ():
+def _opened(path: Path) -> IO[bytes]:
+    """The file, opened here because numpy leaves its own open when the archive is cut short."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise ValueError(f"no reference statistics at {path}: check the path, or make the file") from error
+    except OSError as error:
+        raise ValueError(f"reference statistics {path}: {error.strerror}") from error
+
+
+def _archive(file: IO[bytes], path: Path) -> np.lib.npyio.NpzFile:
+    try:
+        archive = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not an npz file without pickles: save it with numpy.savez") from error
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise ValueError(f"{path} is a single array, not an npz file: save mu and sigma with numpy.savez")
+    return archive
+
+
+def _check_statistics(name: str, keys: Sequence[str], mu: FloatArray, sigma: FloatArray) -> None:
+    if mu.ndim != 1 or mu.size == 0 or sigma.shape != (mu.size, mu.size):
         raise ValueError(
-            f"{name} have mu {list(mu.shape)}, sigma {list(sigma.shape)}, n {list(n.shape)}: "
-            "they need [d], [d, d] and a single number"
+            f"{name} have {keys[0]} {list(mu.shape)}, {keys[1]} {list(sigma.shape)}: they need [d] and [d, d]"
         )
     if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
         raise ValueError(f"{name} hold NaN or Inf: compute them again")
     # eigh reads one triangle only, so an asymmetric sigma would give a wrong number without a word
     if not np.allclose(sigma, sigma.T, rtol=1e-6, atol=1e-9 * np.abs(sigma).max()):
         raise ValueError(f"{name} have a sigma that is not symmetric: compute them again")
+
+
+def _check_count(name: str, n: FloatArray) -> None:
+    if n.shape != ():
+        raise ValueError(f"{name} have n {list(n.shape)}: it must be a single number")
     if not (n >= 2 and n == np.floor(n)):
         raise ValueError(f"{name} were made from n={n} samples: n must be a whole number of at least 2")

@@ -11,7 +11,10 @@ from metrics.score import Score, mean_score
 
 
 class _Balls(ABC):
-    """Shares of samples inside balls that reach to a sample's k-th neighbour (Kynkaanniemi et al. 2019)."""
+    """Shares of samples inside balls that reach to a sample's k-th neighbour (Kynkaanniemi et al. 2019).
+
+    By distances in float64; ADM's own evaluator has them in float16, which moves its shares by about 0.001.
+    """
 
     inputs: tuple[str, ...] = ("features",)
     higher_is_better = True

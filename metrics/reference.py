@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from metrics.gaussians import root
-from metrics.moments import Moments
+from metrics.moments import Moments, read_statistics
 from metrics.rows import FloatArray, Rows, at_least, checked, pieces
 
 
@@ -31,15 +31,16 @@ class Reference(Protocol):
 
 
 class Statistics:
-    """Reference statistics from an npz of mu, sigma (N - 1) and n; `digest` is the file's sha256.
+    """Reference statistics from an npz of mu and sigma (N - 1), with what their names end in as `suffix`.
 
+    Taken as exact, however many samples they are of: ADM's files do not tell. `digest` is the file's sha256.
     Raises ValueError for an unusable file.
     """
 
-    def __init__(self, path: str) -> None:
-        moments = Moments.from_npz(path)
-        self.digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        self.mean, self.covariance = moments.mean, moments.covariance
+    def __init__(self, path: str, suffix: str = "") -> None:
+        self.mean, self.covariance, _ = read_statistics(path, suffix)
+        with Path(path).open("rb") as file:
+            self.digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.trace = float(np.trace(self.covariance))
 
     def factor(self) -> Iterator[FloatArray]:

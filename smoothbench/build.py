@@ -106,8 +106,19 @@ def device_of(name: str) -> torch.device:
 
 
 def build_model(node: Config, device: torch.device) -> Model:
-    """The model with its weights on the device."""
-    return having(build(node, "model", device=device), "model", "denoiser", "predict", "decode", "skeleton")
+    """The model; its weights may be loaded later, see `ready`."""
+    return having(build(node, "model", device=device), "model", "predict", "decode", "skeleton")
+
+
+def ready(model: Model) -> Model:
+    """The model with its weights loaded; UsageError where it can draw no samples, or they are damaged."""
+    if model.missing:
+        raise UsageError(model.missing)
+    try:
+        _ = model.denoiser
+    except (ValueError, OSError) as error:
+        raise UsageError(_short(error)) from error
+    return model
 
 
 def build_policy(node: Config, where: str) -> Policy | DynamicPolicy:

@@ -5,7 +5,7 @@ import re
 from pathlib import PurePath
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from smoothbench.errors import UsageError
 from smoothbench.types import BLOCK
@@ -15,6 +15,7 @@ TO_FILE = ("calibrate", "train")
 NODES = ("model", "solver", "cache", "metrics", "reference", "points", "calibration", "training", "latency")
 OF_POINT = ("cache", "solver", "calibration", "sweep", "published", "reported")
 PAPER = ("scope", "rows", "remainder_per_evaluation")
+ALSO = {"dtype": ("float32", "bfloat16", "float16"), "mode": ("eager", "compiled"), "batch_size": ("1",)}
 SCOPES = ("branches", "denoiser")  # what a paper's MACs count: see records.paper_cost
 SHARED = ("experiment", "stage", "batch_size", "device", "results_dir", "keep_samples", "force", "out")
 WHOLE = {  # keys that are whole numbers, and their bounds
@@ -32,7 +33,13 @@ WHOLE = {  # keys that are whole numbers, and their bounds
     "latency.warmup": (0, 10**6),
     "latency.batch_size": (1, BLOCK),
 }
-OTHERS = ("calibration.unconditional", "training.latents", "training.dropout", "latency.device")
+OTHERS = (
+    "calibration.unconditional",
+    "training.latents",
+    "training.dropout",
+    "latency.device",
+    "latency.also",
+)
 
 
 def shown(value: Any) -> str:
@@ -89,6 +96,7 @@ def check(cfg: DictConfig) -> None:
             raise UsageError(f"{key}={shown(cfg[key])}: must be true or false")
     _check_training(cfg.training)
     _check_paper(cfg.paper)
+    _check_also(cfg.latency.also)
     if cfg.latency.device not in ("any", "cuda"):
         raise UsageError(f"latency.device={shown(cfg.latency.device)}: any or cuda")
     check_together(cfg)
@@ -103,6 +111,22 @@ def _check_training(node: DictConfig) -> None:
         or not 0 <= node.dropout <= 1
     ):
         raise UsageError(f"training.dropout={shown(node.dropout)}: must be a number from 0 to 1")
+
+
+def _check_also(also: Any) -> None:
+    """More conditions of latency: lists of known values."""
+    if not isinstance(also, DictConfig):
+        raise UsageError(f"latency.also={shown(also)}: must be a node of lists ({', '.join(ALSO)})")
+    check_keys(also, tuple(ALSO), "latency.also")
+    for key, known in ALSO.items():
+        values = also.get(key, known)
+        if not isinstance(values, ListConfig | tuple) or not values:
+            raise UsageError(f"latency.also.{key}={shown(values)}: must be a list")
+        for value in values if isinstance(values, ListConfig) else ():
+            if key == "batch_size":
+                check_whole("latency.batch_size", value, "latency.also: ")
+            elif value not in known:
+                raise UsageError(f"latency.also.{key}={shown(value)}: there are {', '.join(known)}")
 
 
 def _check_paper(node: Any) -> None:
@@ -155,6 +179,8 @@ def check_point(name: Any, node: Any) -> None:
     if not is_text(name) or not isinstance(node, DictConfig):
         raise UsageError(f"points.{shown(name)}={shown(node)}: must be a node with a cache")
     check_keys(node, OF_POINT, f"points.{name}")
+    if node.get("sweep") and node.get("reported"):
+        raise UsageError(f"points.{name}: a row that a paper reports is one point, without a sweep")
     for key in ("cache", "solver", "calibration", "published"):
         if not isinstance(node.get(key), DictConfig) and (key == "cache" or node.get(key) is not None):
             raise UsageError(f"points.{name}.{key}={shown(node.get(key))}: must be a node")

@@ -13,8 +13,9 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from metrics.score import Score
 from smoothbench.allocator import keep_freed_memory
-from smoothbench.build import build_model, device_of
-from smoothbench.errors import MetricsFailed, PointsFailed, UsageError, is_full, one_line
+from smoothbench.build import build_model, device_of, ready
+from smoothbench.conditions import measure_conditions
+from smoothbench.errors import MetricsFailed, PointsFailed, is_full, one_line
 from smoothbench.forecast import forecast
 from smoothbench.generate import generate
 from smoothbench.measure import Scorer
@@ -25,7 +26,6 @@ from smoothbench.provenance import provenance
 from smoothbench.records import cost, cost_csv, entry, new_record, save_scores
 from smoothbench.samples import Samples
 from smoothbench.store import Store
-from smoothbench.timing import measure_latency
 from smoothbench.types import Model, Settings
 
 log = logging.getLogger(__name__)
@@ -42,13 +42,11 @@ class Experiment:
         self.store.check()
         self._present = self.store.enter()
         self.model: Model = build_model(settings.model, self.device)
-        sampled = settings.stage != "cost"
-        if self.model.missing and sampled:
-            raise UsageError(self.model.missing)
-        if self.model.missing:
+        metrics = {} if settings.stage == "cost" else settings.metrics  # costs need no encoder's weights
+        if settings.stage != "cost":
+            ready(self.model)
+        elif self.model.missing:
             log.info("costs alone: %s", self.model.missing)
-        # no metric, and so no encoder's weights, for costs
-        metrics = settings.metrics if sampled else {}
         self.scorer = Scorer(metrics, self.model, Observations(self.store.folder / "observations"))
         self.points = Planner(settings, self.model, self.store).points()
         self.reference = self.points[0]
@@ -84,7 +82,7 @@ class Experiment:
         cost_csv(self.store)
         sound = [point for point in self.points if point.spec.name not in failed]
         if self.reference in sound:  # everything is told relative to it
-            measure_latency(sound, self.model, self.settings.latency, self.store, self.settings.force)
+            measure_conditions(sound, self.settings, self.model, self.store)
             if self.settings.stage != "cost":
                 pool(self.store, self.scorer, sound, self.settings.force)
         return failed

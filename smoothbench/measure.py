@@ -1,10 +1,10 @@
 """Score samples with whatever metrics the configuration names."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from smoothbench.types import Config, Model
 
 Inputs = Mapping[str, Tensor]
 Part = tuple[str, str | None, Sequence[int]]  # a set of samples, the uncached ones (None: these are), seeds
+T = TypeVar("T")
 BASELINE = "baseline."  # before an encoder's output: of the uncached sample of the same seed
 
 
@@ -103,7 +104,8 @@ class Scorer:
             return
         of = baseline.sample_id if baseline else None
         chosen = {self.gauges[name].key(of): self.gauges[name] for name in names}
-        found = gathered(self._observed(batch, chosen) for batch in self._batches(samples, baseline))
+        bar = _bar(self._batches(samples, baseline), "scoring", len(samples.batches()))
+        found = gathered(self._observed(batch, chosen) for batch in bar)
         for key, rows in found.items():
             self.observations.write(samples.sample_id, key, samples.seeds, rows)
 
@@ -173,8 +175,7 @@ class Scorer:
         seeds, of, key = range(real.shape[0]), "real", identity([gauge.key(None), real.digest])
         rows = self.observations.read(of, key, seeds)
         if rows is None:
-            steps = -(-len(seeds) // BATCH)
-            bar = tqdm(real.batches(BATCH), "real samples", steps, leave=False, disable=None)
+            bar = _bar(real.batches(BATCH), "real samples", -(-len(seeds) // BATCH))
             try:
                 rows = gathered(self._observed({"samples": batch}, {key: gauge}) for batch in bar)[key]
             except KeyError as error:
@@ -195,9 +196,9 @@ class Scorer:
             if not isinstance(path, str | Path):
                 raise UsageError(f"{where}.real must be the path of an npz, not {path!r:.60}")
             real = self._real.file(Path(path), where)
-        for path in (real and real.path, getattr(metric, "reference_file", None)):
-            if path is not None:
-                self._real.check_size(path, where)
+        for file in (real.path if real else None, getattr(metric, "reference_file", None)):
+            if file is not None:
+                self._real.check_size(file, where)
         config_hash = identity([node, *digests, real.digest if real else ""])
         return Gauge(metric, encoder, encoder_key, config_hash, real)
 
@@ -207,6 +208,12 @@ class Scorer:
             encoder = having(build(node, "metrics: encoder"), "metrics: encoder", "to", "forward")
             self._encoders[key] = encoder.to(self.model.device)
         return self._encoders[key]
+
+
+def _bar(batches: Iterator[T], what: str, count: int) -> Iterable[T]:
+    """Batches on their way through the encoders; the bar shows only where that takes a while."""
+    bar: Iterable[T] = tqdm(batches, what, count, unit="batch", leave=False, disable=None, delay=2.0)
+    return bar
 
 
 def _check(where: str, name: str, node: Any) -> None:

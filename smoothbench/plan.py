@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from smoothbench import reported
 from smoothbench.checks import SHARED, WHOLE, check, check_point, check_sayable, check_whole, is_text, shown
@@ -24,7 +24,15 @@ def settings(cfg: DictConfig) -> Settings:
         plain = _plain(cfg, ("model", "metrics", "latency", "training", "paper"))
         return Settings(**plain, **{key: cfg[key] for key in SHARED}, specs=_specs(cfg))
     except OmegaConfBaseException as error:
-        raise UsageError(one_line(error)) from error
+        raise UsageError(_explained(error, cfg)) from error
+
+
+def _explained(error: OmegaConfBaseException, cfg: DictConfig) -> str:
+    """What is wrong; a metric that asks a model for what it does not have is told from a slip of the pen."""
+    text = one_line(error)
+    if isinstance(error, InterpolationKeyError) and "model.evaluation" in text:
+        return f"metrics: {cfg.model.get('name')} lacks what these metrics need ({text}): try 'metrics=[psnr,ssim]'"
+    return text
 
 
 def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def row(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     those that were printed. Values printed in per cent come as shares. ValueError, naming what there is, for an
     unknown file, table or row, and for a file that cannot be read.
     """
-    file, _, rest = name.partition("/")
+    file, _, rest = str(name).partition("/")
     number_, _, row_id = rest.partition("/")
     content = _read(folder / f"{_known(file, _files(folder), f'table file in {folder}')}.json")
     tables = content["tables"]
@@ -51,9 +52,19 @@ def names(folder: Path = FOLDER) -> list[str]:
     ]
 
 
-def check(reported: Any) -> None:
-    """Raise ValueError, or KeyError for what is missing, where data are no `reported` of a record."""
-    require(reported, "reported", dict)
+def check_papers(record: Mapping[str, Any]) -> None:
+    """Raise ValueError, or KeyError for what is missing, where what a record says of a paper is damaged.
+
+    `reported`, `cost.paper` and `planned` may be null or absent. The record itself has passed `check_record`.
+    """
+    require(record.get("planned"), "planned", str, type(None))
+    if record.get("reported") is not None:
+        _check_reported(require(record["reported"], "reported", dict))
+    if (paper := (record["cost"] or {}).get("paper")) is not None:
+        _check_convention(require(paper, "cost.paper", dict))
+
+
+def _check_reported(reported: dict[str, Any]) -> None:
     for key in ("paper", "arxiv", "table", "row"):
         require(reported[key], f"reported.{key}", str)
     require(reported["inferred"], "reported.inferred", bool)
@@ -70,9 +81,7 @@ def check(reported: Any) -> None:
         require(value.get("decimals"), f"reported.values.{key}.decimals", int, type(None))
 
 
-def check_convention(paper: Any) -> None:
-    """Raise ValueError, or KeyError for what is missing, where data are no `paper` of a record's cost."""
-    require(paper, "cost.paper", dict)
+def _check_convention(paper: dict[str, Any]) -> None:
     if paper["scope"] not in SCOPES:
         raise ValueError(
             f"its cost.paper.scope is {str(paper['scope'])[:40]!r}, not one of {', '.join(SCOPES)}"

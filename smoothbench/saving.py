@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from smoothbench.build import build, build_model, device_of, having
+from smoothbench.build import build, build_model, device_of, having, ready
 from smoothbench.caching import Schedule
 from smoothbench.errors import UsageError
 from smoothbench.lessons import lessons
@@ -23,9 +23,7 @@ def save_plan(settings: Settings) -> Path:
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
     store.check()
     with store.enter():
-        model = build_model(settings.model, device)
-        if model.missing:
-            raise UsageError(model.missing)
+        model = ready(build_model(settings.model, device))
         if settings.stage == "train":
             data = _trained(settings, model, store)
         else:

@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from smoothbench.errors import UsageError
+from smoothbench.reported import check_papers
 from smoothbench.schema import SCHEMA, check_record, explain, require
 
 log = logging.getLogger(__name__)
@@ -131,6 +132,7 @@ class Store:
         try:
             record: Any = read_json(path)
             check_record(record)
+            check_papers(record)
             require(record["per_block"], "per_block", int)
             if self.record_path(record["name"], record["point_id"]) != path:
                 raise ValueError(f"it is the record of another point, {record['point_id'][:40]}")

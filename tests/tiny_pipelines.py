@@ -1,6 +1,8 @@
 """Real diffusers pipelines with tiny seeded random weights, built offline in well under a second each."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,6 +51,22 @@ def tiny_dit_pipeline() -> DiTPipeline:
         return DiTPipeline(transformer=transformer, vae=_image_decoder(), scheduler=scheduler)
 
     return _built_with_seed(build, seed=1)
+
+
+def save_tiny_dit(folder: Path, safetensors: bool = True, legacy: bool = False) -> DiTPipeline:
+    """Save `tiny_dit_pipeline` in the published layout, and return it.
+
+    Without `safetensors` the weights are *.bin files; `legacy` gives config.json the class name and keys
+    of the published one.
+    """
+    pipe = tiny_dit_pipeline()
+    pipe.save_pretrained(folder, safe_serialization=safetensors)
+    if legacy:
+        path = folder / "transformer/config.json"
+        old = {"_class_name": "Transformer2DModel", "_diffusers_version": "0.12.0.dev0"}
+        unknown = {"num_vector_embeds": None, "only_cross_attention": False, "use_linear_projection": False}
+        path.write_text(json.dumps(json.loads(path.read_text()) | old | unknown))
+    return pipe
 
 
 def tiny_pixart_pipeline() -> PixArtAlphaPipeline:

@@ -150,13 +150,13 @@ def _decision(
         policy = policy.plan(Trajectory(sites, tuple(map(float, range(evals)))))
     if evals not in (None, policy.evals):
         raise ValueError(f"the schedule has {policy.evals} evaluations, but the run has {evals}")
-    rows = _aligned(sites, policy)
+    rows = aligned(sites, policy)
     may_skip = [not all(column) for column in zip(*rows, strict=True)]
     baseline = policy.meta.get("method") == "none" and not any(may_skip)
     return (lambda tick, _: rows[tick.e]), policy.evals, may_skip, baseline
 
 
-def _aligned(sites: tuple[Site, ...], schedule: Schedule) -> Rows:
+def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Rows:
     """The schedule's rows in the order of the denoiser's sites; sites it does not name are computed."""
     have = {site.name for site in sites}
     if unknown := [name for name in schedule.sites if name not in have]:

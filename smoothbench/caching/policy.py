@@ -64,9 +64,7 @@ class Lessons(Protocol):
     trajectory: Trajectory
     about: Mapping[str, Any]
 
-    def window(
-        self, start: int, length: int, generator: torch.Generator
-    ) -> Sequence[Callable[[], Tensor]]:
+    def window(self, start: int, length: int, generator: torch.Generator) -> Sequence[Callable[[], Tensor]]:
         """Forwards at evaluations start, start + 1, ... of one batch, each to be called at will."""
         ...
 

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,89 +12,62 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from smoothbench.models.media import Png
-from smoothbench.types import Branch
+from smoothbench.errors import one_line
+from smoothbench.models.class_conditional import ClassConditional
+from smoothbench.models.tensors import fill
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
-class PixelDiT:
+class PixelDiT(ClassConditional):
     """A DiT that works on pixels in [-1, 1], with classifier-free guidance in one forward.
 
     `path` is a folder in diffusers' layout (config.json and safetensors); a relative one is looked
-    up beside this file. Guidance rows are [cond, uncond]; the null class is the last one. Raises
-    ValueError, naming the file, for weights that are missing, truncated or of another model.
+    up beside this file. Raises ValueError, naming the file, for weights that are missing, truncated
+    or of another model.
     """
-
-    media = Png()
 
     def __init__(self, name: str, path: str, guidance: float, device: torch.device) -> None:
         folder = Path(__file__).parent / path
-        self.name, self.guidance, self.device = name, _number(guidance), device
-        self.config, data = _read(folder)
-        self.denoiser = _filled(self.config, data, folder / WEIGHTS).to(device)
-        self.classes: int = self.config["num_embeds_ada_norm"]
-        size = self.config["sample_size"]
-        self.sample_shape = (self.config["in_channels"], size, size)
-        self.forwards, self.missing = 1, None
-        self.identity = {
-            "name": name,
-            "weights_sha256": hashlib.sha256(data).hexdigest(),
-            "architecture": self.config,
-            "dtype": "float32",
-            "guidance": self.guidance,
-            "numerics": {"device": device.type, "matmul": torch.get_float32_matmul_precision()},
-        }
+        config, data = _read(folder)
+        super().__init__(name, config, shape_of(config), config["num_embeds_ada_norm"], guidance, device)
+        self.denoiser = self.empty()
+        fill(self.denoiser, _tensors(data, folder / WEIGHTS), folder / WEIGHTS)
+        self.denoiser.to(device)
+        self.identity = self._identity(hashlib.sha256(data).hexdigest())
+
+    def empty(self) -> nn.Module:
+        """The denoiser's architecture."""
+        return empty_dit(self.config)
+
+    def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
+        """One forward of a DiT."""
+        return run_dit(denoiser, x, t, labels)
 
     def conditions(self, seeds: Sequence[int]) -> Tensor:
         """Classes in turn: a seed's class is its number modulo the classes."""
         return torch.tensor(seeds) % self.classes
 
-    @property
-    def rows(self) -> int:
-        """Rows of an evaluation: with guidance the conditional and the unconditional one."""
-        return 1 if self.guidance == 1 else 2
-
-    def unconditional(self, count: int) -> Tensor:
-        """The null class."""
-        return torch.full((count,), self.classes)
-
-    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
-        """The denoiser's own output for these classes, null class included."""
-        return self._rows(self.denoiser, x, t, conditions.to(x.device))
-
-    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
-        """uncond + guidance * (cond - uncond); a guidance of 1 runs the conditional rows alone."""
-        branch(0)
-        conditions = conditions.to(x.device)
-        if self.guidance == 1:
-            return self.output(x, t, conditions)
-        labels = torch.cat([conditions, torch.full_like(conditions, self.classes)])
-        cond, uncond = self._rows(self.denoiser, torch.cat([x, x]), t, labels).chunk(2)
-        return torch.lerp(uncond, cond, self.guidance)
-
     def decode(self, x: Tensor) -> Tensor:
         """Pixels uint8 [B, C, H, W]."""
         return ((x.clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8)
 
-    def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
-        """The same architecture without storage, and its forward for one sample."""
-        with torch.device("meta"):
-            denoiser = _empty(self.config)
-            x, labels = torch.empty(self.rows, *self.sample_shape), torch.empty(self.rows, dtype=torch.long)
-        return denoiser, partial(self._rows, denoiser, x, 0.0, labels)
 
-    @staticmethod
-    def _rows(denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
-        timestep = torch.full((len(x),), int(t), device=x.device)
-        return denoiser(x, timestep=timestep, class_labels=labels, return_dict=False)[0]
+def shape_of(config: dict[str, Any]) -> tuple[int, int, int]:
+    """Channels, height and width of what a DiT denoises."""
+    return config["in_channels"], config["sample_size"], config["sample_size"]
 
 
-def _number(guidance: float) -> float:
-    try:
-        return float(guidance)
-    except (TypeError, ValueError):
-        raise ValueError(f"model.guidance must be a number (1: none), not {guidance}") from None
+def empty_dit(config: dict[str, Any]) -> nn.Module:
+    """A DiT of this configuration, whose weights are yet to be filled in."""
+    return DiTTransformer2DModel.from_config(config).eval().requires_grad_(False)
+
+
+def run_dit(denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
+    """The predicted noise [B, C, H, W], and a learned variance, where there is one, in C more channels."""
+    timestep = torch.full((len(x),), int(t), device=x.device)
+    prediction: Tensor = denoiser(x, timestep=timestep, class_labels=labels, return_dict=False)[0]
+    return prediction
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
@@ -109,15 +81,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
         raise ValueError(f"{folder / 'config.json'} is not JSON: {error}") from None
 
 
-def _empty(config: dict[str, Any]) -> nn.Module:
-    return DiTTransformer2DModel.from_config(config).eval().requires_grad_(False)
-
-
-def _filled(config: dict[str, Any], data: bytes, path: Path) -> nn.Module:
-    denoiser = _empty(config)
+def _tensors(data: bytes, path: Path) -> dict[str, Tensor]:
     try:
-        denoiser.load_state_dict(load(data))
-    except (SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"weights {path}: damaged or of another model ({reason})") from None
-    return denoiser
+        return load(data)
+    except SafetensorError as error:
+        raise ValueError(f"weights {path}: damaged or of another model ({one_line(error)[:200]})") from None

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from smoothbench.report import agreement, comparisons
+from smoothbench.report import agreement, beside, comparisons
 from smoothbench.report.columns import BETTER, DAGGER, LEVEL, WORSE, Column
-from smoothbench.report.frame import scores
+from smoothbench.report.frame import costs_alone, scores, states, unfinished
 from smoothbench.report.tables import (
     against_real,
     fidelity,
@@ -52,33 +52,41 @@ def provenance(frame: pd.DataFrame) -> str:
 
 
 def setting_title(frame: pd.DataFrame) -> str:
-    """What tells a setting from others: model, solver, the reference's steps, guidance, sample count."""
+    """What tells a setting from others: model, solver, the reference's steps, guidance, samples if any."""
     first, solvers = frame.iloc[0], ", ".join(dict.fromkeys(frame["solver"]))
     reference = frame.loc[frame["reference"].astype(bool), "steps"]
     steps = f" {reference.iloc[0]} steps" if len(reference) else ""
     guidance = "" if pd.isna(first["guidance"]) else f", guidance {first['guidance']:g}"
-    return f"{first['model']}, {solvers}{steps}{guidance}, N = {first['num_samples']}"
+    samples = "" if costs_alone(frame).all() else f", N = {first['num_samples']}"
+    return f"{first['model']}, {solvers}{steps}{guidance}{samples}"
 
 
 def _setting(frame: pd.DataFrame, pictures: Sequence[str]) -> list[str]:
-    first = frame.iloc[0]
-    counts = frame["status"].value_counts()
-    states = ", ".join(f"{counts[state]} {state}" for state in sorted(counts.index))
     lines = [
         f"## {setting_title(frame)}",
         "",
-        f"- Points: {len(frame)} ({states})",
-        f"- Samples: {first['num_samples']} a point, seeds {_seeds(first['seeds'])}, the same for all points",
+        f"- Points: {len(frame)} ({states(frame)})",
+        *_samples(frame),
         f"- Numerics: {_stated(frame['numerics'])}",
         *_latency(frame),
         f"- Provenance: {provenance(frame)}",
         "",
         *_tables(frame),
     ]
+    lines += beside.section(frame)
     lines += [f"![{name}]({name})\n" for name in pictures]
     lines += comparisons.section(frame) + agreement.section(frame)
     lines += _listing("Points that failed or were skipped", _unfinished(frame))
     return lines + _listing("Flags", _flags(frame))
+
+
+def _samples(frame: pd.DataFrame) -> list[str]:
+    if costs_alone(frame).all():
+        return []
+    first = frame.iloc[0]
+    return [
+        f"- Samples: {first['num_samples']} a point, seeds {_seeds(first['seeds'])}, the same for all points"
+    ]
 
 
 def _seeds(shown: str) -> str:
@@ -89,7 +97,8 @@ def _seeds(shown: str) -> str:
 def _tables(frame: pd.DataFrame) -> list[str]:
     if not len(measured(frame)):
         return ["No point has finished yet.\n"]
-    lines = ["### Cost, and samples against real data", "", _table(table_columns(frame, against_real(frame)))]
+    title = "### Cost, and samples against real data" if scores(frame) else "### Cost"
+    lines = [title, "", _table(table_columns(frame, against_real(frame)))]
     if fidelity(frame):
         columns = fidelity_columns(frame)
         lines += ["### Samples against the uncached ones of the same seeds", "", _table(columns)]
@@ -136,7 +145,7 @@ def _unfinished(frame: pd.DataFrame) -> list[str]:
     return [
         f"{row['label']} (`{row['name']}`): quality {row['status.quality']}, cost {row['status.cost']}"
         f" - {row['reason'] or 'no reason given'}"
-        for _, row in frame[frame["status"] != "done"].iterrows()
+        for _, row in unfinished(frame).iterrows()
     ]
 
 
@@ -156,16 +165,8 @@ def _listing(title: str, items: list[str]) -> list[str]:
 
 
 def _notes(frame: pd.DataFrame) -> list[str]:
-    lines = [
-        f"Scores are value {PLUS_MINUS} half the width of the 95 % interval (Student's t, standard errors"
-        " over the samples of this run). In brackets: the paired difference to the reference on the same"
-        " seeds, with its own 95 % interval, not corrected.",
-        f"{BETTER} better, {WORSE} worse than the reference: p < {LEVEL} after Holm's correction over the"
-        " policies of the table, score by score; points with the same samples count as one policy. No"
-        " triangle: no difference was shown, even where an interval excludes 0.",
-        "The number after @ in a score's name is its sample count; scores of other counts do not compare.",
-        "`worst 5 %`: 5 % of the samples are at least this far from the uncached sample of the same seed;"
-        " means hide where caching fails.",
+    lines = _score_notes() if scores(frame) else []
+    lines += [
         "Bold is the best of a column, underlined the second; the reference, and points with its very"
         " samples, do not compete.",
         "MACs are those of the denoiser, per sample, over the whole trajectory, with guidance and with the"
@@ -184,3 +185,17 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     if len(measured(frame)) < len(frame):
         lines.append("Points without a cost and without a score are not in the table; they are listed above.")
     return _listing("How to read this", lines)
+
+
+def _score_notes() -> list[str]:
+    return [
+        f"Scores are value {PLUS_MINUS} half the width of the 95 % interval (Student's t, standard errors"
+        " over the samples of this run). In brackets: the paired difference to the reference on the same"
+        " seeds, with its own 95 % interval, not corrected.",
+        f"{BETTER} better, {WORSE} worse than the reference: p < {LEVEL} after Holm's correction over the"
+        " policies of the table, score by score; points with the same samples count as one policy. No"
+        " triangle: no difference was shown, even where an interval excludes 0.",
+        "The number after @ in a score's name is its sample count; scores of other counts do not compare.",
+        "`worst 5 %`: 5 % of the samples are at least this far from the uncached sample of the same seed;"
+        " means hide where caching fails.",
+    ]

@@ -29,8 +29,9 @@ def load(folder: str | Path) -> pd.DataFrame:
     `by_kind` (dict); for each score `<score>`, `.se`, `.low`, `.high`, `.q<level>` (quantiles over samples),
     `.delta`, `.delta.low`, `.delta.high`, `.delta.p`, `.delta.p.holm`, `.blocks` (the value of each part),
     `.blocks.sd`, `.flag`, `.higher_is_better`; `latency` (seconds a batch), `latency.mad`, `speedup_macs`,
-    `speedup_measured`. A record among the parts of another is left out. `attrs["ignored"]` lists the files
-    that could not be read, `attrs["parts"]` counts those left out. ValueError if there is no record.
+    `speedup_measured`; those of `papers.paper_columns` where a record has them. A record among the parts of
+    another is left out. `attrs["ignored"]` lists the files that could not be read, `attrs["parts"]` counts
+    those left out. ValueError if there is no record.
     """
     folder = Path(folder)
     found, ignored = _read(folder)
@@ -89,6 +90,23 @@ def settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     parts = sorted(frame.groupby(SETTING, sort=True), key=lambda part: _weight(part[1]), reverse=True)
     for position, (key, part) in enumerate(parts):
         yield _slug(key) if position else "", part.reset_index(drop=True)
+
+
+def costs_alone(frame: pd.DataFrame) -> pd.Series:
+    """Which points have a cost and were asked for no samples, bool [rows]."""
+    settled = (frame["status.quality"] == "skipped") & (frame["status.cost"] == "done")
+    return settled & (frame["reason"] == "stage=cost")
+
+
+def states(frame: pd.DataFrame) -> str:
+    """How many points there are of each status, in words."""
+    counts = frame["status"].mask(costs_alone(frame), "costs alone").value_counts()
+    return ", ".join(f"{counts[state]} {state}" for state in sorted(counts.index))
+
+
+def unfinished(frame: pd.DataFrame) -> pd.DataFrame:
+    """The points that failed, or were skipped though they were asked for."""
+    return frame[(frame["status"] != "done") & ~costs_alone(frame)]
 
 
 def require_one_setting(frame: pd.DataFrame) -> None:

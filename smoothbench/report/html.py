@@ -12,10 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from smoothbench.report import embedded, studies
+from smoothbench.report import beside, embedded, studies
 from smoothbench.report.chart import chart, has_chart, raster_id
 from smoothbench.report.columns import BETTER, DAGGER, WORSE, Column, is_timed
-from smoothbench.report.document import provenance
+from smoothbench.report.document import provenance, setting_title
+from smoothbench.report.frame import costs_alone, scores, states, unfinished
+from smoothbench.report.printed import Beside
 from smoothbench.report.tables import against_real, fidelity, measured, table_columns
 from smoothbench.report.text import PLUS_MINUS
 
@@ -68,26 +70,17 @@ def _json(value: Any) -> str:
 
 
 def _intro(frames: list[pd.DataFrame]) -> str:
-    together = pd.concat([frame[["provenance", "status"]] for frame in frames])
-    counts = together["status"].value_counts()
-    states = ", ".join(f"{counts[state]} {state}" for state in sorted(counts.index))
-    lines = [f"<p>{len(together)} points ({escape(states)}). {escape(provenance(together))}</p>"]
+    shown = ["provenance", "status", "status.quality", "status.cost", "reason"]
+    together = pd.concat([frame[shown] for frame in frames])
+    lines = [f"<p>{len(together)} points ({escape(states(together))}). {escape(provenance(together))}</p>"]
     if len(frames) > 1:
         links = [
-            f'<li><a href="#part-{i}">{escape(_title(frame))}</a></li>' for i, frame in enumerate(frames)
+            f'<li><a href="#part-{i}">{escape(setting_title(frame))}</a></li>'
+            for i, frame in enumerate(frames)
         ]
         why = "Points of different models, samples, references or devices are not compared:"
         lines.append(f"<nav><p>{why}</p><ul>{''.join(links)}</ul></nav>")
     return "\n".join(lines)
-
-
-def _title(frame: pd.DataFrame) -> str:
-    first = frame.iloc[0]
-    solvers = ", ".join(dict.fromkeys(f"{each}" for each in frame["solver"]))
-    guidance = "" if math.isnan(first["guidance"]) else f", guidance {first['guidance']:g}"
-    reference = frame.loc[frame["reference"].astype(bool), "steps"]
-    steps = f" {reference.iloc[0]} steps" if len(reference) else ""
-    return f"{first['model']}, {solvers}{steps}{guidance}, N = {first['num_samples']}"
 
 
 def _study(name: str, folder: Path) -> str:
@@ -97,10 +90,10 @@ def _study(name: str, folder: Path) -> str:
 
 def _setting(number: int, frame: pd.DataFrame, pictures: dict[str, str], folder: Path) -> str:
     rows = measured(frame)
-    lines = [f'<section id="part-{number}">', f"<h2>{escape(_title(frame))}</h2>", _facts(frame)]
+    lines = [f'<section id="part-{number}">', f"<h2>{escape(setting_title(frame))}</h2>", _facts(frame)]
     if len(rows):
         columns = table_columns(frame, [*against_real(frame), *fidelity(frame)])
-        lines += ["<h3>Table</h3>", _table(number, columns, frame)]
+        lines += ["<h3>Table</h3>", _table(number, columns, frame), _papers(frame)]
     if has_chart(frame):
         lines += [PLOT, f'<div class="plot" data-part="{number}" hidden></div>']
     lines += [
@@ -115,18 +108,25 @@ def _setting(number: int, frame: pd.DataFrame, pictures: dict[str, str], folder:
 
 
 def _facts(frame: pd.DataFrame) -> str:
-    first = frame.iloc[0]
-    facts = [f"Samples: {first['num_samples']} a point, seeds {first['seeds']}, the same for all points."]
+    first, facts = frame.iloc[0], []
+    if not costs_alone(frame).all():
+        facts.append(
+            f"Samples: {first['num_samples']} a point, seeds {first['seeds']}, the same for all points."
+        )
     if is_timed(frame):
         where = f"{first['latency.device']} ({first['latency.kind']}), batch of {first['latency.batch_size']}"
         facts.append(f"Latency: {where}, median and MAD of {first['latency.rounds']} interleaved rounds.")
-    facts += [
-        f"Scores are value {PLUS_MINUS} half the width of the 95 % interval; below it the paired difference"
-        f" to the reference on the same seeds: {BETTER} better, {WORSE} worse at p < 0.05 after Holm's"
-        " correction.",
+    if scores(frame):
+        facts.append(
+            f"Scores are value {PLUS_MINUS} half the width of the 95 % interval; below it the paired difference"
+            f" to the reference on the same seeds: {BETTER} better, {WORSE} worse at p < 0.05 after Holm's"
+            " correction."
+        )
+    flags = f" {DAGGER} marks a flagged score (see report.md)." if scores(frame) else ""
+    facts.append(
         "Bold is the best of a column, underlined the second; the reference does not compete."
-        f" {DAGGER} marks a flagged score (see report.md). Click a heading to sort.",
-    ]
+        f"{flags} Click a heading to sort."
+    )
     return f'<ul class="facts">{"".join(f"<li>{escape(fact)}</li>" for fact in facts)}</ul>'
 
 
@@ -138,10 +138,32 @@ def _table(number: int, columns: list[Column], frame: pd.DataFrame) -> str:
         cells = [_cell(column, i, rank[i]) for column, rank in zip(columns[1:], ranks[1:], strict=True)]
         head = f'<th scope="row">{escape(columns[0].cells[i])}</th>'
         lines.append(f'<tr id="row-{number}-{i}">{head}{"".join(cells)}</tr>')
-    region = f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {escape(_title(frame))}">'
+    region = (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {escape(setting_title(frame))}">'
+    )
     rows = "\n".join(lines)
     table = f'<table class="sortable"><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>'
     return f"{region}{table}</div>"
+
+
+def _papers(frame: pd.DataFrame) -> str:
+    tables = beside.tables(frame)
+    return "\n".join(["<h3>Reported beside measured</h3>", *map(_beside, tables)]) if tables else ""
+
+
+def _beside(table: Beside) -> str:
+    cells = table.table()
+    heads = "".join(f'<th scope="col">{escape(title)}</th>' for title in cells)
+    lines = []
+    for first, *others in cells.to_numpy():
+        rest = "".join(f"<td>{escape(cell)}</td>" for cell in others)
+        lines.append(f'<tr><th scope="row">{escape(first)}</th>{rest}</tr>')
+    region = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
+    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+    return (
+        f"{region}<table><caption>{escape(table.title)}</caption><thead><tr>{heads}</tr></thead>"
+        f'<tbody>{"".join(lines)}</tbody></table></div><ul class="facts">{notes}</ul>'
+    )
 
 
 def _cell(column: Column, i: int, rank: int) -> str:
@@ -199,10 +221,9 @@ def _figure(name: str, path: Path) -> str:
 
 
 def _unfinished(frame: pd.DataFrame) -> str:
-    rows = frame[frame["status"] != "done"]
     items = [
         f"{row['label']}: {row['status']} - {row['reason'] or 'no reason given'}"
-        for _, row in rows.iterrows()
+        for _, row in unfinished(frame).iterrows()
     ]
     return _listing("Points that failed or were skipped", items)
 

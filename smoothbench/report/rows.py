@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from smoothbench.report.papers import paper_columns
 from smoothbench.schema import check_record, number
 
 # What a row takes over as it stands.
@@ -46,7 +47,7 @@ def row_of(record: Any) -> dict[str, Any]:
     alike = len({stop - first for first, stop in record["seeds"]}) == 1
     for name, score in record["scores"].items():
         row |= _score(name, score if alike else score | {"blocks": None})  # else their spread means nothing
-    return row
+    return row | paper_columns(record)
 
 
 def _solved(record: dict[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from smoothbench.report import beside
 from smoothbench.report.columns import BETTER, LEVEL, WORSE
 from smoothbench.report.document import setting_title
-from smoothbench.report.frame import load, settings
+from smoothbench.report.frame import costs_alone, load, settings, unfinished
 from smoothbench.report.tables import brief_columns, headline, strings
 from smoothbench.report.text import to_text
 
@@ -19,8 +20,12 @@ def summary(folder: Path) -> str:
     text = ""
     for _, part in settings(load(folder)):
         first = part.iloc[0]
-        text += f"{first['experiment']}: {setting_title(part)}, seeds {first['seeds']}\n\n{_table(part)}\n"
-        for _, row in part[part["status"] != "done"].iterrows():
+        seeds = "" if costs_alone(part).all() else f", seeds {first['seeds']}"
+        papers = beside.text(part, WIDTH)
+        text += f"{first['experiment']}: {setting_title(part)}{seeds}\n\n"
+        text += f"{_table(part)}\n" if seeds or not papers else ""  # costs alone stand in the papers' tables
+        text += f"{papers}\n" if papers else ""
+        for _, row in unfinished(part).iterrows():
             text += f"{row['status']}: {row['label']}: {row['reason']}\n"
     return text
 

@@ -1,0 +1,119 @@
+"""`python -m smoothbench.export DIR POINT FILE.npz`: a point's samples as ADM's own evaluation reads them.
+
+DIR is the results folder, POINT a name or a point_id. The npz has arr_0, uint8 [N, H, W, 3], in the order of
+the seeds; grey images stand on all three channels.
+"""
+
+import argparse
+import logging
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from smoothbench.adm import Shape, write_images
+from smoothbench.errors import UsageError
+from smoothbench.models.media import Png
+from smoothbench.samples import Samples
+from smoothbench.store import Store
+
+CHUNK, BATCH = 1000, 50  # images whose files are looked at, and that are written, at once
+
+Record = dict[str, Any]
+Images = NDArray[np.uint8]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 it failed (a full disk), 2 the request cannot be met, 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m smoothbench.export", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="results folder, with records/ in it")
+    parser.add_argument("point", metavar="POINT", help="a point's name or point_id")
+    parser.add_argument("file", type=Path, metavar="FILE.npz", help="written anew where it exists")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        shape = export(options.folder, options.point, options.file)
+    except ValueError as error:
+        return _end(error, 2)
+    except OSError as error:
+        return _end(f"{options.file}: {error.strerror or error}", 1)
+    except KeyboardInterrupt:
+        return _end(f"interrupted: {options.file} is as it was", 130)
+    print(f"{options.file}: arr_0 {list(shape)}")
+    return 0
+
+
+def export(folder: Path, point: str, file: Path) -> Shape:
+    """Write the samples of a point and return the shape of arr_0, whole or not at all.
+
+    Raises UsageError where there is no such point, where it is not finished, where samples are missing or
+    damaged, and where the disk has not enough room.
+    """
+    parts = _parts(Store(folder).records(), folder, point)
+    count = sum(part["num_samples"] for part in parts)
+    with tqdm(total=count, desc=point, unit="image", disable=None) as bar:
+        batches = _batches(folder, parts, bar)
+        first = next(batches)
+        shape = (count, *first.shape[1:])
+        _check_room(file, int(np.prod(shape)))
+        write_images(file, shape, chain([first], batches))
+    return shape
+
+
+def _parts(records: Sequence[Record], folder: Path, point: str) -> list[Record]:
+    """The records whose samples make up a point: itself, or those that were pooled into it."""
+    named = [record for record in records if point in (record["name"], record["point_id"])]
+    pooled = {part for record in named for part in record["parts"]}
+    found = [record for record in named if record["point_id"] not in pooled]
+    if len(found) != 1:
+        column = "point_id" if found else "name"
+        choice = ", ".join(sorted({record[column] for record in found or records})) or "no records"
+        raise UsageError(f"{folder}: {len(found)} points are called {point}: choose by {column} of {choice}")
+    by_id = {record["point_id"]: record for record in records}
+    ids = found[0]["parts"] or [found[0]["point_id"]]
+    if lost := [part for part in ids if part not in by_id]:
+        raise UsageError(f"{point} was pooled from {lost[0]}, whose record is gone: run it again")
+    for part in (by_id[each] for each in ids):
+        if part["status"]["quality"] != "done":
+            reason = part["reason"] or part["status"]["quality"]
+            raise UsageError(f"{point} is not finished ({reason}): run it first")
+    return [by_id[each] for each in ids]
+
+
+def _batches(folder: Path, parts: Sequence[Record], bar: Any) -> Iterator[Images]:
+    """Images [<=50, H, W, 3] in the order of the seeds; UsageError where files are gone or damaged."""
+    for part in parts:
+        first, stop = part["seeds"][0]
+        for start in range(first, stop, CHUNK):
+            seeds = range(start, min(start + CHUNK, stop))
+            samples = Samples(folder / "samples", part["sample_id"], seeds, BATCH, Png())
+            if missing := samples.missing():
+                raise UsageError(
+                    f"{part['name']}: of the samples {missing[0][0]} to {missing[0][-1]} some are deleted or damaged "
+                    f"in {samples.folder}: run it again, with keep_samples=true"
+                )
+            for batch, images in samples.read():
+                yield np.repeat(images.permute(0, 2, 3, 1).numpy(), 3 // images.shape[1], axis=3)
+                bar.update(len(batch))
+
+
+def _check_room(file: Path, needed: int) -> None:
+    place = next(each for each in file.absolute().parents if each.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise UsageError(f"{file} needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: make room")
+
+
+def _end(error: object, code: int) -> int:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

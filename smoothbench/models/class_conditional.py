@@ -1,0 +1,108 @@
+"""What class-conditional models have in common: the null class, guidance rows, the denoiser's costs."""
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smoothbench.models.media import Png
+from smoothbench.models.tensors import cast
+from smoothbench.types import Branch
+
+
+class ClassConditional:
+    """A denoiser of images with a class, and classifier-free guidance in one forward.
+
+    Guidance rows are [cond, uncond]; the null class is the last one. A guidance of 1 runs the
+    conditional rows alone. Raises ValueError for a guidance that is no number.
+    """
+
+    media = Png()
+    forwards = 1
+    missing: str | None = None
+
+    def __init__(
+        self,
+        name: str,
+        config: dict[str, Any],
+        shape: tuple[int, ...],
+        classes: int,
+        guidance: float,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.name, self.config, self.classes = name, config, classes
+        self.sample_shape, self.guidance = shape, _number(guidance)
+        self.device, self.dtype = device, dtype
+
+    @cached_property
+    def denoiser(self) -> nn.Module:
+        """The denoiser with its weights, on the device."""
+        raise NotImplementedError
+
+    def empty(self) -> nn.Module:
+        """The denoiser's architecture, on the device in force."""
+        raise NotImplementedError
+
+    def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
+        """One forward: all that the denoiser says of these rows, in its dtype, the noise first."""
+        raise NotImplementedError
+
+    def guide(self, cond: Tensor, uncond: Tensor) -> Tensor:
+        """uncond + guidance * (cond - uncond)."""
+        return torch.lerp(uncond, cond, self.guidance)
+
+    @property
+    def rows(self) -> int:
+        """Rows of an evaluation: with guidance the conditional and the unconditional one."""
+        return 1 if self.guidance == 1 else 2
+
+    def unconditional(self, count: int) -> Tensor:
+        """The null class."""
+        return torch.full((count,), self.classes)
+
+    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+        """All that the denoiser says for these classes, null class included, in float32."""
+        return self._rows(self.denoiser, x, t, conditions.to(x.device)).float()
+
+    def noise(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+        """The predicted noise alone; no solver here uses a learned variance."""
+        return self.output(x, t, conditions)[:, : x.shape[1]]
+
+    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
+        """The guided prediction, in float32."""
+        branch(0)
+        if self.guidance == 1:
+            return self.noise(x, t, conditions)
+        labels = torch.cat([conditions, torch.full_like(conditions, self.classes)])
+        return self.guide(*self.noise(torch.cat([x, x]), t, labels).chunk(2))
+
+    def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
+        """The same architecture without storage, and one sample's rows through it."""
+        with torch.device("meta"):
+            denoiser = cast(self.empty(), self.dtype)
+            x, labels = torch.empty(self.rows, *self.sample_shape), torch.empty(self.rows, dtype=torch.long)
+        return denoiser, partial(self._rows, denoiser, x, 0.0, labels)
+
+    def _rows(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
+        return self.run(denoiser, x.to(self.dtype), t, labels)
+
+    def _identity(self, weights_sha256: str) -> dict[str, Any]:
+        """What decides the samples beside solver and schedule."""
+        return {
+            "name": self.name,
+            "weights_sha256": weights_sha256,
+            "architecture": self.config,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "guidance": self.guidance,
+            "numerics": {"device": self.device.type, "matmul": torch.get_float32_matmul_precision()},
+        }
+
+
+def _number(guidance: float) -> float:
+    try:
+        return float(guidance)
+    except (TypeError, ValueError):
+        raise ValueError(f"model.guidance must be a number (1: none), not {guidance}") from None

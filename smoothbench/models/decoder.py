@@ -1,0 +1,92 @@
+"""Stable Diffusion's image decoder, which latent diffusion transformers share."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from smoothbench.errors import one_line
+from smoothbench.models.tensors import cast, read_tensors
+from smoothbench.models.weights import Files, find
+
+REPOSITORY = "stabilityai/sd-vae-ft-ema"
+PIXELS = 8 * 256**2  # decoded at once, so that memory does not grow with the batch
+PUBLISHED: Final = {
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+    "sample_size": 256,
+}
+
+
+class Decoder:
+    """Latents to images in [-1, 1], in float32 and in small batches.
+
+    Without files it is the published architecture with random weights, for latencies alone. Raises
+    ValueError, naming the file, for weights that are damaged or of another model.
+    """
+
+    def __init__(self, files: Files | None, channels: int, device: torch.device) -> None:
+        if files is None:
+            self._vae: Any = AutoencoderKL(latent_channels=channels, **PUBLISHED)
+        else:
+            self._vae = _loaded(files)
+        cast(self._vae, torch.float32).requires_grad_(False).eval().to(device)
+        self._scale: float = self._vae.config.scaling_factor
+        self._enlarged = 2 ** (len(self._vae.config.block_out_channels) - 1)
+
+    @torch.inference_mode()
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Images [B, 3, H, W] of latents [B, C, h, w]."""
+        pixels = latents[0, 0].numel() * self._enlarged**2
+        parts = latents.float().split(max(1, PIXELS // pixels))
+        return torch.cat([self._vae.decode(part / self._scale, return_dict=False)[0] for part in parts])
+
+
+def find_decoder(source: str | None, beside: str | None, revision: str | None) -> Files | None:
+    """Files of `model.vae`, or of the one beside the transformer; the published one of its own repository.
+
+    None where they are not here. Raises ValueError for a folder that holds none.
+    """
+    if source is None and beside is None:
+        return find(REPOSITORY, None, [""], "model.vae")
+    if source is None:
+        return find(str(beside), revision, ["vae"], "model.path")
+    return find(source, None, ["", "vae"], "model.vae")
+
+
+def check_decoder(files: Files, channels: int) -> float:
+    """The scaling factor of a decoder that fits; ValueError, naming the file, for one that does not."""
+    config, path = files.config(), files.folder
+    kind, found = config.get("_class_name"), config.get("latent_channels", 4)
+    if kind != AutoencoderKL.__name__:
+        raise ValueError(f"{path}: a {kind}, not an {AutoencoderKL.__name__}: set model.vae")
+    if found != channels:
+        raise ValueError(f"{path}: decodes {found} channels, the model has {channels}: set model.vae")
+    return float(config.get("scaling_factor", 0.18215))
+
+
+def _loaded(files: Files) -> nn.Module:
+    """diffusers' own loading, which knows the legacy names of the attention layers; nothing may be left open."""
+    read_tensors(files.weights)  # mapped, at no cost: of damage diffusers says less
+    safetensors = None if files.weights.suffix == ".safetensors" else False
+    try:
+        vae, info = AutoencoderKL.from_pretrained(
+            files.folder,
+            local_files_only=True,
+            low_cpu_mem_usage=False,
+            use_safetensors=safetensors,
+            output_loading_info=True,
+        )
+    except Exception as error:  # whatever damaged bytes make of a parser
+        raise ValueError(_damaged(files.weights, one_line(error)[:200])) from None
+    if wrong := info["missing_keys"] or info["mismatched_keys"] or info["error_msgs"]:
+        raise ValueError(_damaged(files.weights, f"{wrong[0]} is missing or does not fit"))
+    return vae
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return f"weights {path}: damaged or of another model ({reason}): download or save them again"

@@ -1,0 +1,186 @@
+"""Published diffusion transformers on latents: DiT-XL/2 and its like (Peebles and Xie 2023)."""
+
+import inspect
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from diffusers import DiTTransformer2DModel
+from torch import Tensor, nn
+
+from smoothbench.errors import one_line
+from smoothbench.models.decoder import REPOSITORY, find_decoder
+from smoothbench.models.dit import empty_dit, run_dit, shape_of
+from smoothbench.models.dit_numerics import REFERENCE, as_reference, check_numerics, guided, pixels
+from smoothbench.models.dit_original import is_original, to_diffusers
+from smoothbench.models.latent import RANDOM_FOR_COST, LatentModel
+from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.weights import Files, download, find
+
+log = logging.getLogger(__name__)
+CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")  # the second is what the first was called
+COUNTS: Final = (
+    "num_attention_heads",
+    "attention_head_dim",
+    "num_layers",
+    "in_channels",
+    "out_channels",
+    "sample_size",
+    "patch_size",
+    "num_embeds_ada_norm",
+)
+
+
+class LatentDiT(LatentModel):
+    """A DiT on latents, guided in one forward, with the rows [cond, uncond].
+
+    `path` is a repository in the Hugging Face cache (at `revision`), a folder in diffusers' layout, or
+    a checkpoint of the original implementation (a file); null: there are no weights. `vae`: a folder or
+    repository; null: the one beside the transformer, for a checkpoint stabilityai/sd-vae-ft-ema.
+    `numerics`: reference computes as the original implementation does, diffusers as diffusers. A
+    folder's config.json comes before `architecture`. Nothing is loaded before it is used, and weights
+    that are not here are no error: `missing` says how to get them. Raises ValueError, naming file or
+    setting, for what is here but does not fit; damage inside a file shows at the first use of
+    `denoiser` or `decoder`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str | None,
+        architecture: dict[str, Any],
+        device: torch.device,
+        revision: str | None = None,
+        vae: str | None = None,
+        weights: str = "published",
+        numerics: str = REFERENCE,
+        guidance: float = 1.5,
+        dtype: str = "float32",
+    ) -> None:
+        check_numerics(numerics)
+        if weights not in ("published", "random"):
+            raise ValueError(f"model.weights must be published or random, not {weights}")
+        self.numerics = numerics
+        files = _transformer(path, revision)
+        checkpoint = path is None or Path(path).is_file()
+        decoder = find_decoder(vae, None if checkpoint else path, revision)
+        config = _architecture(files, architecture, name)
+        missing = _missing(name, path, revision, vae, files, decoder)
+        super().__init__(
+            files=None if weights == "random" else files,
+            decoder_files=decoder,
+            missing=RANDOM_FOR_COST if weights == "random" else missing,
+            dtype=dtype,
+            name=name,
+            config=config,
+            shape=shape_of(config),
+            classes=config["num_embeds_ada_norm"],
+            guidance=guidance,
+            device=device,
+        )
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What decides the samples; hashing the weights takes seconds, once."""
+        return {**self._latent_identity(), "model_numerics": self.numerics}
+
+    def empty(self) -> nn.Module:
+        """The denoiser's architecture."""
+        return empty_dit(self.config)
+
+    def load(self, files: Files) -> nn.Module:
+        """The denoiser with its weights, on the device."""
+        state, denoiser = read_tensors(files.weights), self.allocated()
+        if is_original(state):
+            try:
+                state = to_diffusers(state, self._positions())
+            except ValueError as error:
+                raise ValueError(f"weights {files.weights}: damaged or of another model ({error})") from None
+        fill(denoiser, state, files.weights)
+        return denoiser
+
+    def settle(self, denoiser: nn.Module) -> None:
+        """The positions, which are in no checkpoint of diffusers and stay float32 there, and the numerics."""
+        denoiser.pos_embed.pos_embed = self._positions().to(self.device)  # type: ignore[union-attr]
+        if self.numerics == REFERENCE:
+            as_reference(denoiser)
+
+    def _positions(self) -> Tensor:
+        """The fixed positions [1, tokens, width], from a DiT without blocks."""
+        return empty_dit({**self.config, "num_layers": 0}).pos_embed.pos_embed  # type: ignore[return-value, union-attr]
+
+    def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
+        """One forward of a DiT."""
+        return run_dit(denoiser, x, t, labels)
+
+    def guide(self, cond: Tensor, uncond: Tensor) -> Tensor:
+        """uncond + guidance * (cond - uncond); by the reference on the first three channels alone."""
+        return guided(cond, uncond, self.guidance, self.numerics)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Pixels uint8 [B, 3, H, W]."""
+        return pixels(self.decoder(x), self.numerics)
+
+
+def _transformer(path: str | None, revision: str | None) -> Files | None:
+    if path is None:
+        return None
+    return Files(Path(path)) if Path(path).is_file() else find(path, revision, ["transformer"], "model.path")
+
+
+def _missing(
+    name: str,
+    path: str | None,
+    revision: str | None,
+    vae: str | None,
+    files: Files | None,
+    decoder: Files | None,
+) -> str | None:
+    """One line on what is not here, and how to get it."""
+    if path is None:
+        return f"weights of {name} are published by nobody: give your own by model.path=FOLDER or FILE.pt"
+    if files is None:
+        return download(f"weights of {name} are", path, revision, "model.path")
+    if decoder is None and vae is None and files.folder is not None:  # of a repository that is half here
+        return download(f"the decoder of {name} is", path, revision, "model.vae")
+    if decoder is None:
+        return download(f"the decoder of {name} is", vae or REPOSITORY, None, "model.vae")
+    return None
+
+
+def _architecture(files: Files | None, asked: dict[str, Any], name: str) -> dict[str, Any]:
+    """All arguments of diffusers' DiT: the folder's own, else those asked for.
+
+    Raises ValueError, naming the place, for those of another model or of none.
+    """
+    where, found = "model.architecture", asked
+    if files is not None and files.folder is not None:
+        where, found = str(files.folder / "config.json"), files.config()
+        kind, norm = found.get("_class_name"), found.get("norm_type", "ada_norm_zero")
+        if kind not in CLASSES or norm != "ada_norm_zero":
+            raise ValueError(f"{where}: a {kind} with {norm}, not a DiT: give another model.path")
+    signature = inspect.signature(DiTTransformer2DModel.__init__).parameters.values()
+    known = {each.name: each.default for each in signature if each.name != "self"}
+    if found is asked and (strange := sorted(set(asked) - set(known))):
+        raise ValueError(f"{where}.{strange[0]}: no argument of diffusers' DiT")
+    config = {key: found.get(key, default) for key, default in known.items()}
+    _check(config, where)
+    if differs := [key for key in asked if config.get(key) != asked[key]]:
+        log.warning("%s: %s differs from model.architecture; the folder's counts", where, ", ".join(differs))
+    return config
+
+
+def _check(config: dict[str, Any], where: str) -> None:
+    for key in COUNTS:
+        value = config[key]
+        if (type(value) is not int or value < 1) and not (key == "out_channels" and value is None):
+            raise ValueError(f"{where}: {key} must be a whole number from 1, not {value!r:.60}")
+    if config["sample_size"] % config["patch_size"]:
+        raise ValueError(f"{where}: sample_size must be a multiple of patch_size")
+    try:
+        with torch.device("meta"):
+            empty_dit({**config, "num_layers": 1})
+    except Exception as error:  # whatever diffusers makes of odd values
+        raise ValueError(f"{where}: no DiT can be made of it ({one_line(error)[:200]})") from None

@@ -1,0 +1,132 @@
+"""U-ViT on Stable Diffusion's latents, guided in two forwards (Bao et al. 2023, arXiv 2209.12152)."""
+
+import inspect
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smoothbench.models.class_conditional import cast
+from smoothbench.models.decoder import REPOSITORY, find_decoder
+from smoothbench.models.dit_numerics import DIFFUSERS, pixels
+from smoothbench.models.latent import RANDOM_FOR_COST, LatentModel
+from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.uvit import UViT
+from smoothbench.models.weights import Files, download
+from smoothbench.types import Branch
+
+SOURCE = "imagenet256_uvit_huge.pth, from Google Drive by the README of github.com/baofff/U-ViT"
+
+
+class LatentUViT(LatentModel):
+    """A U-ViT on latents: cond + scale * (cond - uncond), each in a forward of its own.
+
+    So its guidance is 1 + `scale` in the terms of other models; a scale of 0 runs the conditional
+    forward alone. Timesteps may be fractional. `path` is the reference's checkpoint, a file; null: it
+    is not here, which `missing` says. `vae`: folder or repository of the decoder. Raises ValueError,
+    naming file or setting, for what is here but does not fit; damage inside a file shows at the first
+    use of `denoiser` or `decoder`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str | None,
+        architecture: dict[str, Any],
+        device: torch.device,
+        vae: str | None = None,
+        weights: str = "published",
+        scale: float = 0.4,
+        dtype: str = "float32",
+    ) -> None:
+        if weights not in ("published", "random"):
+            raise ValueError(f"model.weights must be published or random, not {weights}")
+        if type(scale) not in (int, float):
+            raise ValueError(f"model.scale must be a number (0: no guidance), not {scale}")
+        files, decoder, config = _checkpoint(path), find_decoder(vae, None, None), _architecture(architecture)
+        super().__init__(
+            files=None if weights == "random" else files,
+            decoder_files=decoder,
+            missing=RANDOM_FOR_COST if weights == "random" else _missing(name, vae, files, decoder),
+            dtype=dtype,
+            name=name,
+            config=config,
+            shape=(config["in_chans"], config["img_size"], config["img_size"]),
+            classes=config["num_classes"] - 1,
+            guidance=1 + scale,
+            device=device,
+        )
+        self.scale, self.forwards = scale, self.rows
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What decides the samples; hashing the weights takes seconds, once."""
+        return self._latent_identity()
+
+    def empty(self) -> nn.Module:
+        """The denoiser's architecture."""
+        return UViT(**self.config).eval().requires_grad_(False)
+
+    def load(self, files: Files) -> nn.Module:
+        """The denoiser with its weights, on the device."""
+        denoiser = self.allocated()
+        fill(denoiser, read_tensors(files.weights), files.weights)
+        return denoiser
+
+    def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
+        """The predicted noise [B, C, H, W]."""
+        return denoiser(x, torch.full((len(x),), t, device=x.device), labels)
+
+    def guide(self, cond: Tensor, uncond: Tensor) -> Tensor:
+        """cond + scale * (cond - uncond)."""
+        return cond + self.scale * (cond - uncond)
+
+    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
+        """The guided prediction, in float32: forward 0 is the conditional one, forward 1 the other."""
+        branch(0)
+        cond = self.noise(x, t, conditions)
+        if self.forwards == 1:
+            return cond
+        branch(1)
+        return self.guide(cond, self.noise(x, t, self.unconditional(len(x))))
+
+    def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
+        """The same architecture without storage, and all forwards of an evaluation for one sample."""
+        with torch.device("meta"):
+            denoiser = cast(self.empty(), self.dtype)
+            x, label = torch.empty(1, *self.sample_shape), torch.empty(1, dtype=torch.long)
+        return denoiser, lambda: [self._rows(denoiser, x, 0.0, label) for _ in range(self.forwards)]
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Pixels uint8 [B, 3, H, W], rounded, as torchvision's save_image does for the reference."""
+        return pixels(self.decoder(x), DIFFUSERS)
+
+
+def _checkpoint(path: str | None) -> Files | None:
+    if path is not None and not Path(path).is_file():
+        raise ValueError(f"model.path={path}: no such file; it must be the checkpoint {SOURCE}")
+    return None if path is None else Files(Path(path))
+
+
+def _missing(name: str, vae: str | None, files: Files | None, decoder: Files | None) -> str | None:
+    """One line on what is not here, and how to get it."""
+    if files is None:
+        return f"weights of {name} are not here: get {SOURCE}, then model.path=FILE"
+    if decoder is None:
+        return download(f"the decoder of {name} is", vae or REPOSITORY, None, "model.vae")
+    return None
+
+
+def _architecture(asked: dict[str, Any]) -> dict[str, Any]:
+    """All arguments of `UViT`; ValueError, naming the setting, where no model can be made of them."""
+    try:
+        bound = inspect.signature(UViT).bind(**asked)
+    except TypeError as error:
+        raise ValueError(f"model.architecture: {error}") from None
+    bound.apply_defaults()
+    with torch.device("meta"):
+        UViT(**bound.arguments)
+    return dict(bound.arguments)

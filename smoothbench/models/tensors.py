@@ -1,0 +1,78 @@
+"""Tensors from files, and into modules; no code of a file is ever run."""
+
+import argparse
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from smoothbench.errors import one_line
+
+STD = 0.02  # of random weights: outputs stay finite in half precision too
+AGAIN = "download or save it again"
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The state dict of a *.safetensors file or a torch checkpoint, on the CPU, mapped where that works.
+
+    Of a training checkpoint it is the averaged weights (`ema`), else `model`; its arguments, a plain
+    namespace, are allowed beside them. Raises ValueError, naming the file, where it is damaged, holds
+    something else, or asks for code to be run.
+    """
+    data = _read(path)
+    for key in ("ema", "model"):
+        if isinstance(data, dict) and isinstance(data.get(key), dict):
+            data = data[key]
+    if not isinstance(data, dict) or not all(isinstance(value, Tensor) for value in data.values()):
+        raise ValueError(f"weights {path}: no state dict (names with tensors) is in it")
+    return data
+
+
+def _read(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:  # its own text advises to run the file's code
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        found = f"it asks for {code[1]}" if code else "it is damaged, or asks for code"
+        raise ValueError(
+            f"weights {path}: refused, only tensors are read and {found}: convert it to safetensors"
+        ) from None
+    except Exception as error:  # whatever damaged bytes make of a parser
+        raise ValueError(f"weights {path}: damaged or half-downloaded ({_short(error)}): {AGAIN}") from None
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Copy a state dict into a module, to its dtype and device.
+
+    Raises ValueError, naming the file, where a tensor is missing, left over or of another shape.
+    """
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"weights {path}: damaged or of another model ({_short(error)})") from None
+
+
+def randomise(module: nn.Module) -> None:
+    """Normal weights from a fixed seed, for costs alone."""
+    parameters = list(module.parameters())
+    generator = torch.Generator(parameters[0].device).manual_seed(0)
+    for parameter in parameters:
+        nn.init.normal_(parameter, std=STD, generator=generator)
+
+
+def cast(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The module in another dtype; diffusers' own method warns of an empty list of exceptions."""
+    return nn.Module.to(module, dtype)
+
+
+def _short(error: Exception) -> str:
+    return one_line(error)[:200]
