@@ -24,4 +24,6 @@ class CountedSchedule:
                 f"{self.full} full evaluations: the solver makes {evals}, and at least 2 are full"
             )
         meta = {"method": "counted", "full": self.full, "planned": "published count"}
-        return Schedule.steps(trajectory.sites, [e < self.full - 1 or e == evals - 1 for e in range(evals)], meta)
+        return Schedule.steps(
+            trajectory.sites, [e < self.full - 1 or e == evals - 1 for e in range(evals)], meta
+        )

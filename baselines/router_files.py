@@ -33,29 +33,28 @@ def routed(path: str, trajectory: Trajectory) -> Scores:
 
 def to_bytes(logits: Tensor, trajectory: Trajectory, about: Mapping[str, Any]) -> bytes:
     """A router [evaluation, site] of ours as a file; NaN where nothing was trained."""
-    metadata = {
-        "sites": json.dumps([site.name for site in trajectory.sites]),
-        "coordinates": json.dumps(trajectory.coordinates),
-        **{key: json.dumps(value) for key, value in about.items()},
-    }
+    grid = {"sites": [site.name for site in trajectory.sites], "coordinates": trajectory.coordinates}
+    # under one key: several come in any order, and the same router would not give the same bytes
+    metadata = {"router": json.dumps({**grid, **about}, sort_keys=True)}
     return save({"logits": logits.detach().cpu().contiguous()}, metadata)
 
 
 def _ours(path: str, trajectory: Trajectory) -> Scores:
     try:
         with safe_open(path, "pt") as file:
-            metadata, logits = file.metadata() or {}, file.get_tensor("logits")
-        sites, grid = json.loads(metadata["sites"]), json.loads(metadata["coordinates"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+            about, logits = json.loads((file.metadata() or {})["router"]), file.get_tensor("logits")
+        sites, grid = list(about["sites"]), list(about["coordinates"])
+        first, last = float(grid[0]), float(grid[-1])
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"it is no router of ours ({' '.join(str(error).split())[:100]})") from None
     if sites != [site.name for site in trajectory.sites]:
         raise ValueError(
-            f"it is for {len(sites)} sites ({sites[0]} to {sites[-1]}), but the model has {len(trajectory.sites)} "
-            f"({trajectory.sites[0].name} to {trajectory.sites[-1].name}): train one for it"
+            f"it is for {len(sites)} sites ({', '.join(map(str, sites[:2]))}, ...), but the model has "
+            f"{len(trajectory.sites)} ({trajectory.sites[0].name} to {trajectory.sites[-1].name}): train one for it"
         )
     if grid != list(trajectory.coordinates):
         raise ValueError(
-            f"it is for {len(grid)} evaluations at timesteps {grid[0]:g} to {grid[-1]:g}, but the solver makes "
+            f"it is for {len(grid)} evaluations at timesteps {first:g} to {last:g}, but the solver makes "
             f"{trajectory.evals} at its own: train one for them"
         )
     if logits.shape != (len(grid), len(sites)):

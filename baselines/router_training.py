@@ -43,6 +43,7 @@ class RouterTraining:
                 f"a router's training needs interval >= 2, steps >= 1, penalty >= 0 and lr > 0, not {self}"
             )
 
+    @torch.enable_grad()
     def fit(self, lessons: Lessons, checkpoint: str, every: int = 100) -> bytes:
         """The trained router as a file; goes on from `checkpoint`, which is written every so many steps."""
         state = _State(self, lessons, checkpoint)

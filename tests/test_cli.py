@@ -71,7 +71,7 @@ def test_help_lists_what_there_is(tmp_path: Path) -> None:
         (["cache.no_such_key=1"], "no_such_key"),
         (["+exp=nowhere"], "nowhere"),
         (["cache=smoothcache", "cache.alpha=much"], "much"),
-        (["stage=calibrate"], "out=FILE.npz"),
+        (["stage=calibrate"], "out=FILE goes with"),
         (["num_samples=["], "no viable alternative"),
     ],
 )

@@ -23,16 +23,12 @@ from smoothbench.samples import Samples
 from tests.harness import composed
 
 CONF = Path(conf.__file__).parent
+FROM_FILES = ("schedule", "l2c")  # made for one model: see tests/test_l2c.py
 
 
 def options(group: str) -> list[str]:
     folder = CONF / group
     return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
-
-
-def needed(cache: str) -> list[str]:
-    """What a cache cannot do without."""
-    return ["cache.path=absent.json"] if cache == "schedule" else []
 
 
 @pytest.mark.parametrize("exp", options("exp"))
@@ -46,7 +42,7 @@ def test_every_experiment_plans(exp: str) -> None:
     assert f"python -m smoothbench +exp={exp}" in text, "an experiment shows its own command"
 
 
-@pytest.mark.parametrize("cache", [name for name in options("cache") if name != "schedule"])
+@pytest.mark.parametrize("cache", [name for name in options("cache") if name not in FROM_FILES])
 def test_every_cache_plans_on_the_tiny_model(cache: str, curves: ErrorCurves) -> None:
     spec = settings(composed(f"cache={cache}")).specs[-1]
     policy = build(spec.cache, cache)
@@ -118,7 +114,7 @@ def test_an_unknown_option_names_those_that_exist() -> None:
         (["num_samples=1"], "num_samples=1: must be a whole number from 2"),
         (["num_samples=many"], "num_samples=many"),
         (["batch_size=0"], "batch_size=0"),
-        (["stage=everything"], "stage=everything: there are all, cost, calibrate"),
+        (["stage=everything"], "stage=everything: there are all, cost, calibrate, train"),
         (["seed=999"], "must be disjoint"),
         (["seed=true"], "seed=True: must be a whole number"),
         (["num_samples=1000001"], "from 2 to 1000000"),
