@@ -1,7 +1,6 @@
 """What a run will need, said in one line before the first sample."""
 
 import logging
-import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from smoothbench.types import Model, Settings
 
 log = logging.getLogger(__name__)
 
-BYTES_PER_VALUE = 2  # of a sample on disk, generously
+BYTES_PER_VALUE, BYTES_PER_FILE = 1.1, 300  # of a sample on disk: no image takes more as PNG
 BYTES_OF_ROWS = 16_384  # what the metrics keep of a sample: Inception's features and spatial features
 
 
@@ -53,10 +52,16 @@ def forecast(
 
 def _bytes(settings: Settings, model: Model, missing: Sequence[tuple[Point, int]]) -> int:
     """Disk for what is missing: rows, and samples, all of them or those of two points at a time."""
-    size = math.prod(model.sample_shape) * BYTES_PER_VALUE
     counts = [_samples(settings, *each) for each in missing]
     kept = counts if settings.keep_samples else sorted(counts)[-2:]
-    return size * sum(kept) + BYTES_OF_ROWS * sum(counts)
+    return round(_file_bytes(model) * sum(kept)) + BYTES_OF_ROWS * sum(counts) if sum(counts) else 0
+
+
+@torch.inference_mode()
+def _file_bytes(model: Model) -> float:
+    """Of one sample, whose size only the decoder knows."""
+    nothing = torch.zeros(1, *model.sample_shape, device=model.device)
+    return model.decode(nothing).numel() * BYTES_PER_VALUE + BYTES_PER_FILE
 
 
 def _samples(settings: Settings, point: Point, evaluations: int) -> int:

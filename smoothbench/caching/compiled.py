@@ -1,19 +1,20 @@
 """Static schedules as compiled graphs: one for each distinct row, without Python in between."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from smoothbench.caching.clock import Clock
+from smoothbench.caching.clock import Clock, Tick
 from smoothbench.caching.engine import aligned
 from smoothbench.caching.intercept import Forward, Wrap, intercepted
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import find_sites
 
-MOST_GRAPHS = 256  # torch gives up after 8 by default
+MOST_GRAPHS = 1024  # torch gives up after 8 by default, and after 256 of all models of a class
+Outputs = list[Tensor | None]
 
 
 class Compiled:
@@ -21,17 +22,17 @@ class Compiled:
 
     What is computed is baked into a graph, and what was kept is an input of it: a schedule of full and
     cached evaluations needs two graphs, one that differs between sites as many as it has distinct rows.
+    One that skips nothing has a graph that keeps nothing: the bare model's, to compare with.
     Outputs are reused as they are (predictor `reuse`). `backend` as for torch.compile.
     """
 
     def __init__(self, denoiser: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
         self.denoiser, self.sites = denoiser, find_sites(denoiser)
-        self.cache_bytes = 0  # of the outputs kept in the run under way, at most
+        self.cache_bytes = 0  # of the outputs kept in the last context
         self._row: tuple[bool, ...] = ()
-        self._kept: list[Tensor | None] = []  # read by a graph
-        self._fresh: list[
-            Tensor | None
-        ] = []  # written by it: apart, so that it does not depend on what was there
+        self._keeps = True
+        self._kept: Outputs = []  # read by a graph
+        self._fresh: Outputs = []  # written by it: apart, so that it does not depend on what was there
         self._forward = denoiser.forward
         self._graphs = torch.compile(self._forward, backend=backend, dynamic=False, fullgraph=True)
         self._branches: list[tuple[nn.Module, Wrap]] = []
@@ -44,40 +45,66 @@ class Compiled:
     def following(self, schedule: Schedule, calls_per_eval: int = 1) -> Iterator[Clock]:
         """Within the context the denoiser follows the schedule; announce forwards to the clock, or none.
 
-        Raises ValueError for a schedule that does not fit the denoiser or the run.
+        Raises ValueError for a schedule that does not fit the denoiser or the run, and RuntimeError
+        where contexts nest.
         """
         rows = aligned(self.sites, schedule)
         clock = Clock(self._forward, schedule.evals, calls_per_eval)
-        histories: dict[int | str, list[Tensor | None]] = {}
+        histories: dict[int | str, Outputs] = {}
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            tick = clock.enter(args, kwargs)
-            if tick.starts:
-                histories.clear()
-                self.cache_bytes = 0
-            self._row = rows[tick.e]
-            nothing: list[Tensor | None] = [None] * len(self.sites)
-            self._kept, self._fresh = histories.get(tick.branch, nothing), list(nothing)
-            with torch._dynamo.config.patch(cache_size_limit=MOST_GRAPHS):
+            try:
+                tick = clock.enter(args, kwargs)
+                if tick.starts:
+                    self._forget(histories)
+                self._make_ready(rows[tick.e], tick, histories.pop(tick.branch, None))
                 output = self._graphs(*args, **kwargs)
+            except BaseException:
+                clock.broke()
+                raise
             pairs = zip(self._fresh, self._kept, strict=True)
             histories[tick.branch] = [old if new is None else new for new, old in pairs]
-            kept = [each for history in histories.values() for each in history if each is not None]
-            self.cache_bytes = max(self.cache_bytes, sum(each.nbytes for each in kept))
             return output
 
+        limits = {"cache_size_limit": MOST_GRAPHS, "accumulated_cache_size_limit": MOST_GRAPHS}
         with intercepted(self.denoiser, [*self._branches, (self.denoiser, _always(forward))]):
-            yield clock
+            self.cache_bytes, self._keeps = 0, not all(map(all, rows))
+            try:
+                with torch._dynamo.config.patch(limits):
+                    yield clock
+            finally:
+                self._forget(histories)
         clock.finish()
+
+    def _make_ready(self, row: tuple[bool, ...], tick: Tick, kept: Outputs | None) -> None:
+        """For one forward; ValueError where it would reuse what a broken run no longer has."""
+        if kept is None and not all(row):
+            raise ValueError(f"evaluation {tick.e} reuses outputs of a run that broke: start a new one")
+        # what is about to be computed is dropped before, or memory would hold it twice
+        old: Iterable[Tensor | None] = kept or [None] * len(row)
+        self._kept = [None if computed else each for computed, each in zip(row, old, strict=True)]
+        self._row, self._fresh = row, [None] * len(row)
+
+    def _forget(self, histories: dict[int | str, Outputs]) -> None:
+        """Drop all kept outputs, noting how many bytes they were."""
+        self.cache_bytes = max(self.cache_bytes, sum(map(_bytes, histories.values())))
+        histories.clear()
+        self._kept, self._fresh = [], []
 
     def _branch(self, i: int, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
             if self._row[i]:
-                self._fresh[i] = output = original(*args, **kwargs)
+                output = original(*args, **kwargs)
+                if self._keeps:
+                    self._fresh[i] = output
                 return output
             return self._kept[i]
 
         return forward
+
+
+def _bytes(outputs: Sequence[Tensor | None]) -> int:
+    return sum(each.nbytes for each in outputs if each is not None)
 
 
 def _always(forward: Forward) -> Wrap:
