@@ -119,10 +119,12 @@ def _check_also(also: Any) -> None:
         raise UsageError(f"latency.also={shown(also)}: must be a node of lists ({', '.join(ALSO)})")
     check_keys(also, tuple(ALSO), "latency.also")
     for key, known in ALSO.items():
-        values = also.get(key, known)
-        if not isinstance(values, ListConfig | tuple) or not values:
+        values = also.get(key)
+        if values is None:
+            continue
+        if not isinstance(values, ListConfig) or not values:
             raise UsageError(f"latency.also.{key}={shown(values)}: must be a list")
-        for value in values if isinstance(values, ListConfig) else ():
+        for value in values:
             if key == "batch_size":
                 check_whole("latency.batch_size", value, "latency.also: ")
             elif value not in known:

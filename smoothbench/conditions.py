@@ -8,37 +8,74 @@ from smoothbench.build import build_model
 from smoothbench.caching import Schedule
 from smoothbench.caching.compiled import Compiled
 from smoothbench.caching.predictor import Reuse
+from smoothbench.errors import PointsFailed, UsageError, is_full, one_line
 from smoothbench.points import Point
 from smoothbench.store import Store
 from smoothbench.timing import measure_latency
-from smoothbench.types import Model, Settings
+from smoothbench.types import Config, Model, Settings
 
 log = logging.getLogger(__name__)
+
+
+def check_conditions(settings: Settings, model: Model) -> None:
+    """Raise UsageError, before anything is measured, for a dtype in `latency.also` that the model cannot have."""
+    if "dtype" in settings.model or not _wanted(settings.latency, model):
+        return
+    own = model.identity["dtype"]
+    if others := [each for each in settings.latency["also"].get("dtype", []) if each != own]:
+        raise UsageError(
+            f"latency.also.dtype={others[0]}: {model.name} computes in {own} alone; leave the others out"
+        )
 
 
 def measure_conditions(points: Sequence[Point], settings: Settings, model: Model, store: Store) -> None:
     """Write `latency.json`, and `latency/DTYPE-MODE-BATCH.json` for each combination that `latency.also` asks for.
 
     Points that decide at run time, or predict where others reuse, are left out where it is compiled.
+    Raises PointsFailed at the end where a combination could not be measured; the others are.
     """
     asked = settings.latency
     measure_latency(points, model, asked, store, settings.force)
-    also = asked["also"]
-    if not also or asked["device"] not in ("any", model.device.type) or not asked["rounds"]:
+    if not _wanted(asked, model):
         return
-    for dtype in also.get("dtype", [model.identity["dtype"]]):
+    failed = []
+    for dtype in asked["also"].get("dtype", [model.identity["dtype"]]):
         own = dtype == model.identity["dtype"]
         cast = model if own else build_model({**settings.model, "dtype": dtype}, model.device)
-        graphs = Compiled(cast.denoiser)
-        for mode, batch in product(
-            also.get("mode", ["eager"]), also.get("batch_size", [asked["batch_size"]])
-        ):
-            compiled = mode == "compiled"
-            timed = [point for point in points if not compiled or _static(point)]
-            log.info("latency: %s, %s, batch of %d, %d points", dtype, mode, batch, len(timed))
-            file = f"latency/{dtype}-{mode}-{batch}.json"
-            here = {**asked, "batch_size": batch}
-            measure_latency(timed, cast, here, store, settings.force, file, graphs if compiled else None)
+        failed += _measure(points, settings, cast, store)
+    if failed:
+        raise PointsFailed(
+            f"latency could not be measured under {len(failed)} conditions: {', '.join(failed)}"
+        )
+
+
+def _wanted(asked: Config, model: Model) -> bool:
+    return bool(asked["also"] and asked["rounds"] and asked["device"] in ("any", model.device.type))
+
+
+def _measure(points: Sequence[Point], settings: Settings, model: Model, store: Store) -> list[str]:
+    """All modes and batch sizes in one precision; the names of those that failed."""
+    asked, also, failed = settings.latency, settings.latency["also"], []
+    modes, batches = also.get("mode", ["eager"]), also.get("batch_size", [asked["batch_size"]])
+    graphs = Compiled(model.denoiser) if "compiled" in modes else None
+    for mode, batch in product(modes, batches):
+        name = f"{model.identity['dtype']}-{mode}-{batch}"
+        here, used, timed = {**asked, "batch_size": batch}, None, points
+        if mode == "compiled":
+            here |= {"warmup": max(asked["warmup"], 1)}  # or compiling would be timed
+            used, timed = graphs, [point for point in points if _static(point)]
+        log.info("latency: %s, %d points", name, len(timed))
+        try:
+            measure_latency(timed, model, here, store, settings.force, f"latency/{name}.json", used)
+        except (
+            Exception
+        ) as error:  # no compiler, no memory: the other conditions go on, but not on a full disk
+            if is_full(error):
+                raise
+            log.error("latency: %s failed: %s", name, one_line(error)[:300])
+            log.debug("", exc_info=True)
+            failed.append(name)
+    return failed
 
 
 def _static(point: Point) -> bool:

@@ -14,7 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from metrics.score import Score
 from smoothbench.allocator import keep_freed_memory
 from smoothbench.build import build_model, device_of, ready
-from smoothbench.conditions import measure_conditions
+from smoothbench.conditions import check_conditions, measure_conditions
 from smoothbench.errors import MetricsFailed, PointsFailed, is_full, one_line
 from smoothbench.forecast import forecast
 from smoothbench.generate import generate
@@ -42,6 +42,7 @@ class Experiment:
         self.store.check()
         self._present = self.store.enter()
         self.model: Model = build_model(settings.model, self.device)
+        check_conditions(settings, self.model)
         metrics = {} if settings.stage == "cost" else settings.metrics  # costs need no encoder's weights
         if settings.stage != "cost":
             ready(self.model)
@@ -52,7 +53,7 @@ class Experiment:
         self.reference = self.points[0]
 
     def run(self) -> None:
-        """Samples, scores and costs of every point that lacks them, then latency, pooling, the cost table.
+        """Samples, scores and costs of every point that lacks them, then the cost table, pooling, latency.
 
         Raises PointsFailed at the end where points failed, or at once where the disk is full.
         """
@@ -82,9 +83,9 @@ class Experiment:
         cost_csv(self.store)
         sound = [point for point in self.points if point.spec.name not in failed]
         if self.reference in sound:  # everything is told relative to it
-            measure_conditions(sound, self.settings, self.model, self.store)
             if self.settings.stage != "cost":
                 pool(self.store, self.scorer, sound, self.settings.force)
+            measure_conditions(sound, self.settings, self.model, self.store)
         return failed
 
     def _work(self, todo: list[Point], bar: Any) -> list[str]:

@@ -21,7 +21,9 @@ def settings(cfg: DictConfig) -> Settings:
     """
     try:
         check(cfg)
-        plain = _plain(cfg, ("model", "metrics", "latency", "training", "paper"))
+        plain: Config = _plain(cfg, ("model", "metrics", "latency", "training", "paper"))
+        also = plain["latency"]["also"]
+        plain["latency"]["also"] = {key: values for key, values in also.items() if values is not None}
         return Settings(**plain, **{key: cfg[key] for key in SHARED}, specs=_specs(cfg))
     except OmegaConfBaseException as error:
         raise UsageError(_explained(error, cfg)) from error

@@ -40,7 +40,7 @@ def test_every_key_of_a_point(key: str, value: Any) -> None:
     plan = planned(cfg) if cfg is not None else None
     for spec in plan.specs if plan else []:
         assert spec.solver.keys() == {"_target_", "steps"} and is_whole(spec.solver["steps"], 2, 1000)
-        assert spec.calibration.keys() == {"seed", "num_samples", "draw", "k_max"}
+        assert spec.calibration.keys() == {"seed", "num_samples", "draw", "k_max", "unconditional"}
         assert type(spec.cache.get("interval", 2)) is int
     if plan and key in (".swep", ".seed", ".calibration.sed"):
         pytest.fail(f"points.fora{key} was silently accepted")

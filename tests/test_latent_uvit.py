@@ -178,7 +178,7 @@ def test_costs_without_weights(tmp_path: Path) -> None:
     experiment = Experiment(settings(composed(*overrides)))
     assert experiment.model.missing and "imagenet256_uvit_huge.pth" in experiment.model.missing
     full = {point.spec.name: point for point in experiment.points}
-    for name, printed in (("reference", 6.44), ("fewer-steps=20", 2.58)):
+    for name, printed in (("reference", 6.44), ("none20", 2.58)):
         plan = full[name].trajectory
         linear = plan.macs(full[name].planned_calls, linear=True)
         assert linear / 2e12 == pytest.approx(
@@ -192,7 +192,7 @@ def test_costs_without_weights(tmp_path: Path) -> None:
 def test_samples_with_weights(folder: Path, tmp_path: Path) -> None:
     model = [f"model.path={folder / 'uvit.pth'}", f"model.vae={folder / 'vae'}"]
     model += [f"model.architecture.{key}={value}" for key, value in SIZES.items()]
-    small = ["num_samples=4", "batch_size=2", "solver.steps=6", "points.fewer.sweep={solver.steps:[4]}"]
+    small = ["num_samples=4", "batch_size=2", "solver.steps=6", "points.none20.solver.steps=4"]
     where = ["device=cpu", f"results_dir={tmp_path}"]
     experiment = Experiment(settings(composed("+exp=paper/uvit_dpm", *model, *small, *where)))
     experiment.run()

@@ -139,6 +139,13 @@ def tiny_stable_audio_pipeline() -> StableAudioPipeline:
     return _built_with_seed(build, seed=3)
 
 
+def save_tiny_stable_audio(folder: Path, safetensors: bool = True) -> StableAudioPipeline:
+    """Save `tiny_stable_audio_pipeline` in the published layout, and return it."""
+    pipe = tiny_stable_audio_pipeline()
+    pipe.save_pretrained(folder, safe_serialization=safetensors)
+    return pipe
+
+
 def call_arguments(pipe: DiffusionPipeline, batch: int = 1) -> dict[str, Any]:
     """Return the keyword arguments for `batch` samples, all but num_inference_steps and generator.
 

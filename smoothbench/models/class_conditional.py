@@ -1,18 +1,19 @@
 """What class-conditional models have in common: the null class, guidance rows, the denoiser's costs."""
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from smoothbench.models.guided import Guided
 from smoothbench.models.media import Png
 from smoothbench.models.tensors import cast
 from smoothbench.types import Branch
 
 
-class ClassConditional:
+class ClassConditional(Guided):
     """A denoiser of images with a class, and classifier-free guidance in one forward.
 
     Guidance rows are [cond, uncond]; the null class is the last one. A guidance of 1 runs the
@@ -20,8 +21,6 @@ class ClassConditional:
     """
 
     media = Png()
-    forwards = 1
-    missing: str | None = None
 
     def __init__(
         self,
@@ -33,31 +32,12 @@ class ClassConditional:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.name, self.config, self.classes = name, config, classes
-        self.sample_shape, self.guidance = shape, _number(guidance)
-        self.device, self.dtype = device, dtype
-
-    @cached_property
-    def denoiser(self) -> nn.Module:
-        """The denoiser with its weights, on the device."""
-        raise NotImplementedError
-
-    def empty(self) -> nn.Module:
-        """The denoiser's architecture, on the device in force."""
-        raise NotImplementedError
+        super().__init__(name, config, shape, guidance, device, dtype)
+        self.classes = classes
 
     def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
         """One forward: all that the denoiser says of these rows, in its dtype, the noise first."""
         raise NotImplementedError
-
-    def guide(self, cond: Tensor, uncond: Tensor) -> Tensor:
-        """uncond + guidance * (cond - uncond)."""
-        return torch.lerp(uncond, cond, self.guidance)
-
-    @property
-    def rows(self) -> int:
-        """Rows of an evaluation: with guidance the conditional and the unconditional one."""
-        return 1 if self.guidance == 1 else 2
 
     def unconditional(self, count: int) -> Tensor:
         """The null class."""
@@ -88,21 +68,3 @@ class ClassConditional:
 
     def _rows(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
         return self.run(denoiser, x.to(self.dtype), t, labels)
-
-    def _identity(self, weights_sha256: str) -> dict[str, Any]:
-        """What decides the samples beside solver and schedule."""
-        return {
-            "name": self.name,
-            "weights_sha256": weights_sha256,
-            "architecture": self.config,
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "guidance": self.guidance,
-            "numerics": {"device": self.device.type, "matmul": torch.get_float32_matmul_precision()},
-        }
-
-
-def _number(guidance: float) -> float:
-    try:
-        return float(guidance)
-    except (TypeError, ValueError):
-        raise ValueError(f"model.guidance must be a number (1: none), not {guidance}") from None

@@ -1,14 +1,13 @@
 """Stable Diffusion's image decoder, which latent diffusion transformers share."""
 
-from pathlib import Path
 from typing import Any, Final
 
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import Tensor
 
-from smoothbench.errors import one_line
-from smoothbench.models.tensors import cast, read_tensors
+from smoothbench.models.published import load_published
+from smoothbench.models.tensors import cast
 from smoothbench.models.weights import Files, find
 
 REPOSITORY = "stabilityai/sd-vae-ft-ema"
@@ -33,7 +32,7 @@ class Decoder:
         if files is None:
             self._vae: Any = AutoencoderKL(latent_channels=channels, **PUBLISHED)
         else:
-            self._vae = _loaded(files)
+            self._vae = load_published(AutoencoderKL, files, low_cpu_mem_usage=False)
         cast(self._vae, torch.float32).requires_grad_(False).eval().to(device)
         self._scale: float = self._vae.config.scaling_factor
         self._enlarged = 2 ** (len(self._vae.config.block_out_channels) - 1)
@@ -67,26 +66,3 @@ def check_decoder(files: Files, channels: int) -> float:
     if found != channels:
         raise ValueError(f"{path}: decodes {found} channels, the model has {channels}: set model.vae")
     return float(config.get("scaling_factor", 0.18215))
-
-
-def _loaded(files: Files) -> nn.Module:
-    """diffusers' own loading, which knows the legacy names of the attention layers; nothing may be left open."""
-    read_tensors(files.weights)  # mapped, at no cost: of damage diffusers says less
-    safetensors = None if files.weights.suffix == ".safetensors" else False
-    try:
-        vae, info = AutoencoderKL.from_pretrained(
-            files.folder,
-            local_files_only=True,
-            low_cpu_mem_usage=False,
-            use_safetensors=safetensors,
-            output_loading_info=True,
-        )
-    except Exception as error:  # whatever damaged bytes make of a parser
-        raise ValueError(_damaged(files.weights, one_line(error)[:200])) from None
-    if wrong := info["missing_keys"] or info["mismatched_keys"] or info["error_msgs"]:
-        raise ValueError(_damaged(files.weights, f"{wrong[0]} is missing or does not fit"))
-    return vae
-
-
-def _damaged(path: Path, reason: str) -> str:
-    return f"weights {path}: damaged or of another model ({reason}): download or save them again"

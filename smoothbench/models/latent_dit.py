@@ -1,7 +1,5 @@
 """Published diffusion transformers on latents: DiT-XL/2 and its like (Peebles and Xie 2023)."""
 
-import inspect
-import logging
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -10,16 +8,17 @@ import torch
 from diffusers import DiTTransformer2DModel
 from torch import Tensor, nn
 
-from smoothbench.errors import one_line
 from smoothbench.models.decoder import REPOSITORY, find_decoder
 from smoothbench.models.dit import empty_dit, run_dit, shape_of
 from smoothbench.models.dit_numerics import REFERENCE, as_reference, check_numerics, guided, pixels
 from smoothbench.models.dit_original import is_original, to_diffusers
-from smoothbench.models.latent import RANDOM_FOR_COST, LatentModel
+from smoothbench.models.guided import RANDOM_FOR_COST
+from smoothbench.models.latent import LatentModel
+from smoothbench.models.published import architecture as of_published
+from smoothbench.models.published import place
 from smoothbench.models.tensors import fill, read_tensors
 from smoothbench.models.weights import Files, download, find
 
-log = logging.getLogger(__name__)
 CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")  # the second is what the first was called
 COUNTS: Final = (
     "num_attention_heads",
@@ -66,7 +65,7 @@ class LatentDiT(LatentModel):
         files = _transformer(path, revision)
         checkpoint = path is None or Path(path).is_file()
         decoder = find_decoder(vae, None if checkpoint else path, revision)
-        config = _architecture(files, architecture, name)
+        config = _architecture(files, architecture)
         missing = _missing(name, path, revision, vae, files, decoder)
         super().__init__(
             files=None if weights == "random" else files,
@@ -150,37 +149,14 @@ def _missing(
     return None
 
 
-def _architecture(files: Files | None, asked: dict[str, Any], name: str) -> dict[str, Any]:
-    """All arguments of diffusers' DiT: the folder's own, else those asked for.
-
-    Raises ValueError, naming the place, for those of another model or of none.
-    """
-    where, found = "model.architecture", asked
+def _architecture(files: Files | None, asked: dict[str, Any]) -> dict[str, Any]:
+    """All arguments of diffusers' DiT; ValueError, naming the place, for those of another model or of none."""
     if files is not None and files.folder is not None:
-        where, found = str(files.folder / "config.json"), files.config()
+        found = files.config()
         kind, norm = found.get("_class_name"), found.get("norm_type", "ada_norm_zero")
         if kind not in CLASSES or norm != "ada_norm_zero":
-            raise ValueError(f"{where}: a {kind} with {norm}, not a DiT: give another model.path")
-    signature = inspect.signature(DiTTransformer2DModel.__init__).parameters.values()
-    known = {each.name: each.default for each in signature if each.name != "self"}
-    if found is asked and (strange := sorted(set(asked) - set(known))):
-        raise ValueError(f"{where}.{strange[0]}: no argument of diffusers' DiT")
-    config = {key: found.get(key, default) for key, default in known.items()}
-    _check(config, where)
-    if differs := [key for key in asked if config.get(key) != asked[key]]:
-        log.warning("%s: %s differs from model.architecture; the folder's counts", where, ", ".join(differs))
-    return config
-
-
-def _check(config: dict[str, Any], where: str) -> None:
-    for key in COUNTS:
-        value = config[key]
-        if (type(value) is not int or value < 1) and not (key == "out_channels" and value is None):
-            raise ValueError(f"{where}: {key} must be a whole number from 1, not {value!r:.60}")
+            raise ValueError(f"{place(files)}: a {kind} with {norm}, not a DiT: give another model.path")
+    config = of_published(DiTTransformer2DModel, files, asked, COUNTS, optional=["out_channels"])
     if config["sample_size"] % config["patch_size"]:
-        raise ValueError(f"{where}: sample_size must be a multiple of patch_size")
-    try:
-        with torch.device("meta"):
-            empty_dit({**config, "num_layers": 1})
-    except Exception as error:  # whatever diffusers makes of odd values
-        raise ValueError(f"{where}: no DiT can be made of it ({one_line(error)[:200]})") from None
+        raise ValueError(f"{place(files)}: sample_size must be a multiple of patch_size")
+    return config

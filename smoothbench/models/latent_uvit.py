@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.class_conditional import cast
 from smoothbench.models.decoder import REPOSITORY, find_decoder
 from smoothbench.models.dit_numerics import DIFFUSERS, pixels
-from smoothbench.models.latent import RANDOM_FOR_COST, LatentModel
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.guided import RANDOM_FOR_COST
+from smoothbench.models.latent import LatentModel
+from smoothbench.models.tensors import cast, fill, read_tensors
 from smoothbench.models.uvit import UViT
 from smoothbench.models.weights import Files, download
 from smoothbench.types import Branch

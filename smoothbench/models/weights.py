@@ -11,11 +11,18 @@ from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
 CONFIG = "config.json"
-NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+NAMES = (  # of diffusers, then of transformers
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.bin",
+    "model.safetensors",
+    "pytorch_model.bin",
+)
 LICENCES: Final = {
     "facebook/DiT-XL-2-256": "cc-by-nc-4.0",
     "facebook/DiT-XL-2-512": "cc-by-nc-4.0",
     "stabilityai/sd-vae-ft-ema": "mit",
+    "stabilityai/stable-audio-open-1.0": "Stability AI Community, gated: accept it on the repository's page, "
+    "then hf auth login",
 }
 
 
@@ -26,10 +33,10 @@ class Files:
     weights: Path
     folder: Path | None = None
 
-    def config(self) -> dict[str, Any]:
-        """What config.json says; ValueError, naming the file, where it is damaged."""
+    def config(self, name: str = CONFIG) -> dict[str, Any]:
+        """What config.json, or another file beside it, says; ValueError, naming it, where it is damaged."""
         assert self.folder is not None
-        path = self.folder / CONFIG
+        path = self.folder / name
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -44,19 +51,31 @@ class Files:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def find(source: str, revision: str | None, parts: Sequence[str], key: str) -> Files | None:
+def find(
+    source: str,
+    revision: str | None,
+    parts: Sequence[str],
+    key: str,
+    config: str = CONFIG,
+    names: Sequence[str] = NAMES,
+) -> Files | None:
     """The files of a component in diffusers' layout, or None where its repository is not here as a whole.
 
     `source` is a folder or a repository OWNER/NAME, `parts` are the subfolders where the component may
-    lie, `key` is the setting that says so. Raises ValueError for a source that is neither, and for a
-    folder or a repository without the component.
+    lie, `key` is the setting that says so; it has the file `config`, and one of `names`. Raises ValueError
+    for a source that is neither, and for a folder or a repository without the component.
     """
-    folder = Path(source)
+    folder, wanted = Path(source), " or ".join(f"{_under(part)}{config}" for part in parts)
     if folder.is_dir():
-        return _in_folder(folder, parts, key)
+        places = [folder / part for part in parts if (folder / part / config).is_file()]
+        if not places:
+            raise ValueError(
+                f"{key}={folder}: this folder has no {wanted}: give a model in diffusers' layout"
+            )
+        return _whole(places[0], names)
     try:
         found = [
-            try_to_load_from_cache(source, f"{_under(part)}{CONFIG}", revision=revision) for part in parts
+            try_to_load_from_cache(source, f"{_under(part)}{config}", revision=revision) for part in parts
         ]
     except HFValidationError:
         found = []
@@ -64,32 +83,20 @@ def find(source: str, revision: str | None, parts: Sequence[str], key: str) -> F
         raise ValueError(f"{key}={source}: no such folder, and no repository OWNER/NAME either")
     configs = [Path(path).parent for path in found if isinstance(path, str)]
     if not configs and all(path is not None for path in found):  # the hub has said that it is not there
-        raise ValueError(f"{key}={source}: this repository has no {_wanted(parts)}: name another one")
-    return next((files for config in configs if (files := _complete(config))), None)
+        raise ValueError(f"{key}={source}: this repository has no {wanted}: name another one")
+    return next((files for place in configs if (files := _complete(place, names))), None)
 
 
-def _in_folder(folder: Path, parts: Sequence[str], key: str) -> Files:
-    places = [folder / part for part in parts if (folder / part / CONFIG).is_file()]
-    if not places:
-        raise ValueError(
-            f"{key}={folder}: this folder has no {_wanted(parts)}: give a model in diffusers' layout"
-        )
-    files = _complete(places[0])
-    if files is None:
-        raise ValueError(
-            f"{places[0]} has neither {NAMES[0]} nor *.bin (half-downloaded?): download or save it again"
-        )
+def _whole(place: Path, names: Sequence[str]) -> Files:
+    if (files := _complete(place, names)) is None:
+        raise ValueError(f"{place} has no {' or '.join(names)} (half-downloaded?): download or save it again")
     return files
 
 
-def _complete(folder: Path) -> Files | None:
-    """The safetensors where there are both; a link to what was not downloaded is no file."""
-    paths = [folder / name for name in NAMES if (folder / name).is_file()]
+def _complete(folder: Path, names: Sequence[str]) -> Files | None:
+    """The first of the names that there is: safetensors first; a link to what was not downloaded is no file."""
+    paths = [folder / name for name in names if (folder / name).is_file()]
     return Files(paths[0], folder) if paths else None
-
-
-def _wanted(parts: Sequence[str]) -> str:
-    return " or ".join(f"{_under(part)}{CONFIG}" for part in parts)
 
 
 def _under(part: str) -> str:

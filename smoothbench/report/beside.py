@@ -23,9 +23,10 @@ from smoothbench.report.printed import (
 )
 from smoothbench.report.realised import latency
 from smoothbench.report.tables import measured
-from smoothbench.report.text import NONE, to_markdown, to_text
+from smoothbench.report.text import NONE, to_text
 
 GROUP = ("paper", "paper.table", "convention.scope", "convention.rows")  # no table mixes these
+TITLE = "Reported beside measured"
 IN_INTERVAL = "in the paper's interval"
 
 
@@ -42,16 +43,8 @@ def tables(frame: pd.DataFrame) -> list[Beside]:
 def section(frame: pd.DataFrame) -> list[str]:
     """The tables as lines of Markdown; none where no paper reports anything."""
     found = tables(frame)
-    lines = ["### Reported beside measured", ""] if found else []
-    for each in found:
-        lines += [
-            f"**{each.title}**",
-            "",
-            to_markdown(each.table()),
-            *(f"- {note}" for note in each.notes),
-            "",
-        ]
-    return lines
+    lines = [line for each in found for line in each.markdown()]
+    return [f"### {TITLE}", "", *lines] if found else []
 
 
 def text(frame: pd.DataFrame, width: int) -> str:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from smoothbench.report import agreement, beside, comparisons
 from smoothbench.report.columns import BETTER, DAGGER, LEVEL, WORSE, Column
+from smoothbench.report.conditions import Conditions
 from smoothbench.report.frame import costs_alone, scores, states, unfinished
 from smoothbench.report.tables import (
     against_real,
@@ -22,13 +23,18 @@ MOST_SPELLED_OUT = 3  # more distinct values than this are only counted
 
 
 def document(
-    parts: Sequence[tuple[pd.DataFrame, Sequence[str]]], ignored: list[str], study: Sequence[str] = ()
+    parts: Sequence[tuple[pd.DataFrame, Sequence[str]]],
+    ignored: list[str],
+    study: Sequence[str] = (),
+    conditions: Conditions | None = None,
 ) -> str:
     """The report in Markdown.
 
     Args: parts, the frame of each setting and the names of its pictures, which lie beside the report;
-    ignored, the record files that could not be read; study, lines of Markdown to come first.
+    ignored, the record files that could not be read; study, lines of Markdown to come first; conditions,
+    under which latency was measured too.
     """
+    conditions = conditions or Conditions()
     lines = [
         f"# {', '.join(dict.fromkeys(str(part['experiment'].iloc[0]) for part, _ in parts))}",
         "",
@@ -41,8 +47,9 @@ def document(
             "",
         ]
     for part, pictures in parts:
-        lines += _setting(part, pictures)
+        lines += _setting(part, pictures, conditions)
     lines += _listing("Records that could not be read", ignored)
+    lines += _listing("Latencies that could not be read", conditions.ignored)
     return "\n".join([*lines, *_notes(pd.concat([part for part, _ in parts]))]) + "\n"
 
 
@@ -61,7 +68,7 @@ def setting_title(frame: pd.DataFrame) -> str:
     return f"{first['model']}, {solvers}{steps}{guidance}{samples}"
 
 
-def _setting(frame: pd.DataFrame, pictures: Sequence[str]) -> list[str]:
+def _setting(frame: pd.DataFrame, pictures: Sequence[str], conditions: Conditions) -> list[str]:
     lines = [
         f"## {setting_title(frame)}",
         "",
@@ -73,7 +80,7 @@ def _setting(frame: pd.DataFrame, pictures: Sequence[str]) -> list[str]:
         "",
         *_tables(frame),
     ]
-    lines += beside.section(frame)
+    lines += beside.section(frame) + conditions.section(frame)
     lines += [f"![{name}]({name})\n" for name in pictures]
     lines += comparisons.section(frame) + agreement.section(frame)
     lines += _listing("Points that failed or were skipped", _unfinished(frame))

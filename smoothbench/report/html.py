@@ -12,12 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from smoothbench.report import beside, embedded, studies
+from smoothbench.report import beside, conditions, embedded, studies
 from smoothbench.report.chart import chart, has_chart, raster_id
 from smoothbench.report.columns import BETTER, DAGGER, WORSE, Column, is_timed
+from smoothbench.report.conditions import Conditions
 from smoothbench.report.document import provenance, setting_title
 from smoothbench.report.frame import costs_alone, scores, states, unfinished
-from smoothbench.report.printed import Beside
+from smoothbench.report.sections import section
 from smoothbench.report.tables import against_real, fidelity, measured, table_columns
 from smoothbench.report.text import PLUS_MINUS
 
@@ -37,18 +38,26 @@ PLOT = """<h3>Cost against quality</h3>
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?")
 
 
-def page(parts: list[tuple[pd.DataFrame, dict[str, str]]], folder: Path, ignored: list[str]) -> str:
+def page(
+    parts: list[tuple[pd.DataFrame, dict[str, str]]],
+    folder: Path,
+    ignored: list[str],
+    others: Conditions | None = None,
+) -> str:
     """The whole of report.html.
 
     Args: parts, the frame of each setting and the file of each of its pictures by name; folder, where these
-    files and `previews/` lie; ignored, the record files that could not be read. The same records and pictures
-    give the same bytes; nothing is loaded from anywhere.
+    files and `previews/` lie; ignored, the record files that could not be read; others, the conditions under
+    which latency was measured too. The same records and pictures give the same bytes; nothing is loaded from
+    anywhere.
     """
+    others = others or Conditions()
     frames = [part for part, _ in parts]
     experiments = list(dict.fromkeys(str(part["experiment"].iloc[0]) for part in frames))
     body = [_study(name, folder) for name in studies.NAMES if name in experiments]
-    body += [_setting(i, part, pictures, folder) for i, (part, pictures) in enumerate(parts)]
+    body += [_setting(i, part, pictures, folder, others) for i, (part, pictures) in enumerate(parts)]
     body.append(_listing("Records that could not be read", ignored))
+    body.append(_listing("Latencies that could not be read", others.ignored))
     return Template(_asset("template.html")).substitute(
         title=escape(", ".join(experiments)),
         style=_asset("report.css"),
@@ -88,12 +97,16 @@ def _study(name: str, folder: Path) -> str:
     return f'<section class="figures">{_figure(name, path)}</section>' if path.is_file() else ""
 
 
-def _setting(number: int, frame: pd.DataFrame, pictures: dict[str, str], folder: Path) -> str:
+def _setting(
+    number: int, frame: pd.DataFrame, pictures: dict[str, str], folder: Path, others: Conditions
+) -> str:
     rows = measured(frame)
     lines = [f'<section id="part-{number}">', f"<h2>{escape(setting_title(frame))}</h2>", _facts(frame)]
     if len(rows):
         columns = table_columns(frame, [*against_real(frame), *fidelity(frame)])
-        lines += ["<h3>Table</h3>", _table(number, columns, frame), _papers(frame)]
+        lines += ["<h3>Table</h3>", _table(number, columns, frame)]
+        lines.append(section(beside.TITLE, beside.tables(frame)))
+        lines.append(section(conditions.TITLE, others.tables(frame), conditions.NOTES))
     if has_chart(frame):
         lines += [PLOT, f'<div class="plot" data-part="{number}" hidden></div>']
     lines += [
@@ -144,26 +157,6 @@ def _table(number: int, columns: list[Column], frame: pd.DataFrame) -> str:
     rows = "\n".join(lines)
     table = f'<table class="sortable"><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>'
     return f"{region}{table}</div>"
-
-
-def _papers(frame: pd.DataFrame) -> str:
-    tables = beside.tables(frame)
-    return "\n".join(["<h3>Reported beside measured</h3>", *map(_beside, tables)]) if tables else ""
-
-
-def _beside(table: Beside) -> str:
-    cells = table.table()
-    heads = "".join(f'<th scope="col">{escape(title)}</th>' for title in cells)
-    lines = []
-    for first, *others in cells.to_numpy():
-        rest = "".join(f"<td>{escape(cell)}</td>" for cell in others)
-        lines.append(f'<tr><th scope="row">{escape(first)}</th>{rest}</tr>')
-    region = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
-    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
-    return (
-        f"{region}<table><caption>{escape(table.title)}</caption><thead><tr>{heads}</tr></thead>"
-        f'<tbody>{"".join(lines)}</tbody></table></div><ul class="facts">{notes}</ul>'
-    )
 
 
 def _cell(column: Column, i: int, rank: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from smoothbench.report.text import NONE, with_spread
+from smoothbench.report.text import NONE, to_markdown, with_spread
 
 INFERRED = "\u2021"
 
@@ -22,6 +22,11 @@ class Beside:
     def table(self) -> pd.DataFrame:
         """The table of strings, without columns that say nothing."""
         return pd.DataFrame(filled(self.cells), dtype=object)
+
+    def markdown(self) -> list[str]:
+        """Title, table and notes as lines of Markdown."""
+        notes = [f"- {note}" for note in self.notes]
+        return [f"**{self.title}**", "", to_markdown(self.table()), *notes, ""]
 
 
 def filled(cells: dict[str, list[str]]) -> dict[str, list[str]]:

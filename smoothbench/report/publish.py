@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from smoothbench.report import studies
+from smoothbench.report import conditions, studies
 from smoothbench.report.files import replace
 from smoothbench.report.frame import load
 from smoothbench.report.write import write
 
-FOLDERS = ("records", "scores", "previews", "schedules", "curves")
+FOLDERS = ("records", "scores", "previews", "schedules", "curves", "latency")
 FILES = ("latency.json", "cost.csv")
 
 
@@ -27,11 +27,13 @@ def publish(folder: str | Path, target: str | Path) -> list[Path]:
     if folder == target or folder in target.parents or target in folder.parents:
         raise ValueError(f"cannot publish {folder} to {target}: one lies in the other, choose another target")
     frame = load(folder)
-    if ignored := frame.attrs["ignored"]:
-        raise ValueError(
-            f"cannot publish {folder}: {len(ignored)} of its records cannot be read ({ignored[0]}); "
-            "run the experiment again, or remove them"
-        )
+    unread = {"records": frame.attrs["ignored"], "latencies": conditions.read(folder).ignored}
+    for what, ignored in unread.items():
+        if ignored:
+            raise ValueError(
+                f"cannot publish {folder}: {len(ignored)} of its {what} cannot be read ({ignored[0]}); "
+                "run the experiment again, or remove them"
+            )
     if _experiments(target) - set(frame["experiment"]):
         raise ValueError(f"{target} holds another experiment than {folder}: choose another target")
     wanted = {path for path in _held(folder) if _is_used(path, frame)}
@@ -62,6 +64,8 @@ def _is_used(path: Path, frame: pd.DataFrame) -> bool:
         return path.stem in set(frame["point_id"])
     if kind == "previews":
         return path.parts[1] in set(frame["sample_id"])
+    if kind == "latency":
+        return path.match("latency/*.json")
     if kind == "curves":
         return path.as_posix() in {each["file"] for each in frame["calibration"] if each}
     return True

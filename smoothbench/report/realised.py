@@ -14,34 +14,45 @@ def latency(rows: pd.DataFrame, frame: pd.DataFrame) -> Beside:
 
     Args: rows, the points that the paper reports; frame, all points of the setting, with its reference.
     """
-    theirs = _speedup(rows, frame, "reported.latency")
+    theirs = speedup(rows, frame, "reported.latency")
     cells = {
         "policy": [str(label) for label in rows["label"]],
         "reported (s)": printed(rows, "latency"),
         "reported speed-up": fixed(theirs, 2, TIMES),
-        "reported share": fixed(theirs / _speedup(rows, frame, "reported.tmacs"), 2),
+        "reported share": fixed(reported_share(rows, frame), 2),
     }
     if is_timed(rows):
         ours, nothing = rows["speedup_measured"], pd.Series(False, index=rows.index)
         cells |= {
             "measured (s)": cost_column("", rows["latency"], nothing, rows["latency.mad"]).cells,
             "measured speed-up": fixed(ours, 2, TIMES),
-            "measured share": fixed(ours / _speedup(rows, frame, "macs_linear"), 2),
+            "measured share": fixed(measured_share(rows, frame), 2),
         }
     spare = ("reported speed-up", "measured speed-up", "measured (s)")
     what = title(rows, f"Latency reported{' and measured' if is_timed(rows) else ''}")
     return Beside(what, cells, _notes(rows, frame, cells), spare)
 
 
-def _speedup(rows: pd.DataFrame, frame: pd.DataFrame, column: str) -> pd.Series:
+def reported_share(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
+    """Of the speed-up that a paper's MACs imply, the share that its latency realises."""
+    return speedup(rows, frame, "reported.latency") / speedup(rows, frame, "reported.tmacs")
+
+
+def measured_share(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
+    """Of the speed-up that linear MACs imply, as papers count them, the share that was measured here."""
+    return rows["speedup_measured"] / speedup(rows, frame, "macs_linear")
+
+
+def speedup(rows: pd.DataFrame, frame: pd.DataFrame, column: str) -> pd.Series:
     """The reference's cost over each point's; of what is reported, within one table of one paper alone."""
     reference = frame[frame["reference"].astype(bool)]
+    cost = values(reference, column).iloc[0] if len(reference) else math.nan
+    found = cost / values(rows, column)
     if column.startswith("reported.") and len(reference):
         source = ["paper", "paper.table"]
-        same = reference.iloc[0].reindex(source).tolist() == rows.iloc[0].reindex(source).tolist()
-        reference = reference if same else reference.iloc[:0]
-    cost = values(reference, column).iloc[0] if len(reference) else math.nan
-    return cost / values(rows, column)
+        same = rows.reindex(columns=source) == reference.iloc[0].reindex(source)
+        found = found.where(same.all(axis="columns"))
+    return found
 
 
 def _notes(rows: pd.DataFrame, frame: pd.DataFrame, cells: dict[str, list[str]]) -> list[str]:

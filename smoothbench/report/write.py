@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from smoothbench.report import studies
+from smoothbench.report import conditions, studies
 from smoothbench.report.composition import composition
+from smoothbench.report.conditions import Conditions
 from smoothbench.report.curves import calibrated, error_curves
 from smoothbench.report.document import document
 from smoothbench.report.files import replace, write_text
@@ -33,30 +34,38 @@ def write(folder: str | Path) -> list[Path]:
     folder has no record.
     """
     folder = Path(folder)
-    frame = load(folder)
+    frame, others = load(folder), conditions.read(folder)
     study: list[Drawing] = [(name, BOTH, draw) for name, draw in studies.drawings(frame)]
     paths = _draw(study, folder, "")
     parts: list[tuple[pd.DataFrame, dict[str, str]]] = []
     for suffix, part in settings(frame):
         end = f"-{suffix}" if suffix else ""
-        paths += _tables(part, folder, end)
+        paths += _tables(part, folder, end) + _conditions(part, others, folder / f"latency{end}.csv")
         drawings = [] if study else list(_drawings(part, folder))
         paths += _draw(drawings, folder, end)
         parts.append((part, {name: f"{name}{end}.png" for name, _, _ in drawings}))
     ignored = frame.attrs["ignored"]
     lines = [*studies.sections(frame), *(f"![{name}]({name}.png)\n" for name, _, _ in study)]
-    text = document([(part, list(pictures.values())) for part, pictures in parts], ignored, lines)
+    text = document([(part, list(pictures.values())) for part, pictures in parts], ignored, lines, others)
     pages = [write_text(folder / "report.md", text)]
-    pages.append(write_text(folder / "report.html", page(parts, folder, ignored)))
+    pages.append(write_text(folder / "report.html", page(parts, folder, ignored, others)))
     return pages + paths
 
 
 def _tables(part: pd.DataFrame, folder: Path, end: str) -> list[Path]:
-    csv = str(numbers(part).to_csv(index=False, lineterminator="\n"))
-    paths = [write_text(folder / f"table{end}.csv", csv)]
+    paths = [_csv(numbers(part), folder / f"table{end}.csv")]
     if len(measured(part)):
         paths.append(write_text(folder / f"table{end}.tex", to_latex(part)))
     return paths
+
+
+def _conditions(part: pd.DataFrame, others: Conditions, path: Path) -> list[Path]:
+    found = others.numbers(part)
+    return [_csv(found, path)] if len(found) else []
+
+
+def _csv(table: pd.DataFrame, path: Path) -> Path:
+    return write_text(path, str(table.to_csv(index=False, lineterminator="\n")))
 
 
 def _draw(drawings: list[Drawing], folder: Path, end: str) -> list[Path]:

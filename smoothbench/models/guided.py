@@ -1,0 +1,115 @@
+"""What all models have in common: classifier-free guidance, and weights that are loaded when they are used."""
+
+from functools import cached_property
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from smoothbench.models.tensors import cast, randomise
+from smoothbench.models.weights import Files
+
+DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+RANDOM_FOR_COST = "model.weights=random: random weights are for stage=cost alone; samples need published"
+
+
+class Guided:
+    """A denoiser with classifier-free guidance; a guidance of 1 runs the conditional rows alone.
+
+    Raises ValueError for a guidance that is no number.
+    """
+
+    forwards = 1
+    missing: str | None = None
+
+    def __init__(
+        self,
+        name: str,
+        config: dict[str, Any],
+        shape: tuple[int, ...],
+        guidance: float,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.name, self.config = name, config
+        self.sample_shape, self.guidance = shape, _number(guidance)
+        self.device, self.dtype = device, dtype
+
+    @cached_property
+    def denoiser(self) -> nn.Module:
+        """The denoiser with its weights, on the device."""
+        raise NotImplementedError
+
+    def empty(self) -> nn.Module:
+        """The denoiser's architecture, on the device in force."""
+        raise NotImplementedError
+
+    def guide(self, cond: Tensor, uncond: Tensor) -> Tensor:
+        """uncond + guidance * (cond - uncond)."""
+        return torch.lerp(uncond, cond, self.guidance)
+
+    @property
+    def rows(self) -> int:
+        """Rows of an evaluation: with guidance the conditional and the unconditional one."""
+        return 1 if self.guidance == 1 else 2
+
+    def _identity(self, weights_sha256: str) -> dict[str, Any]:
+        """What decides the samples beside solver and schedule."""
+        return {
+            "name": self.name,
+            "weights_sha256": weights_sha256,
+            "architecture": self.config,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "guidance": self.guidance,
+            "numerics": {"device": self.device.type, "matmul": torch.get_float32_matmul_precision()},
+        }
+
+
+class Lazy(Guided):
+    """A model whose weights are loaded, and hashed, at their first use.
+
+    `files` are None where they are not here: `missing` says so, and random weights of the same
+    architecture stand in, for latencies. Raises ValueError for a dtype that there is not.
+    """
+
+    def __init__(self, files: Files | None, missing: str | None, dtype: str, **more: Any) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f"model.dtype must be one of {', '.join(DTYPES)}, not {dtype}")
+        super().__init__(dtype=DTYPES[dtype], **more)
+        self.files, self.missing = files, missing
+
+    def load(self, files: Files) -> nn.Module:
+        """The denoiser with its weights, on the device."""
+        raise NotImplementedError
+
+    def settle(self, denoiser: nn.Module) -> None:
+        """Set what no tensor holds; called once, when the denoiser is there."""
+
+    @cached_property
+    def denoiser(self) -> nn.Module:
+        """The denoiser on the device; with random weights where there are no others."""
+        if self.files is None:
+            denoiser = self.allocated()
+            randomise(denoiser)
+        else:
+            denoiser = self.load(self.files)
+        self.settle(denoiser)
+        return denoiser
+
+    def allocated(self) -> nn.Module:
+        """The architecture with storage on the device, in the dtype, not initialised: that takes minutes."""
+        with torch.device("meta"):
+            denoiser = cast(self.empty(), self.dtype)
+        return denoiser.to_empty(device=self.device)
+
+
+def sha256(files: Files | None) -> str:
+    """Of weights, `random` where there are none."""
+    return files.sha256() if files else "random"
+
+
+def _number(guidance: float) -> float:
+    try:
+        return float(guidance)
+    except (TypeError, ValueError):
+        raise ValueError(f"model.guidance must be a number (1: none), not {guidance}") from None

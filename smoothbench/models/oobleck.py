@@ -1,0 +1,54 @@
+"""Stable Audio's decoder: latents to stereo."""
+
+import math
+import warnings
+from typing import Any
+
+import torch
+from diffusers import AutoencoderOobleck
+from torch import Tensor
+
+from smoothbench.models.published import load_published
+from smoothbench.models.tensors import cast
+from smoothbench.models.weights import Files
+
+
+class Oobleck:
+    """Latents to audio in about [-1, 1], in float32, one clip at a time: each takes gigabytes.
+
+    Without files it is the published architecture with random weights, for latencies alone. Raises
+    ValueError, naming the file, for weights that are damaged or of another model.
+    """
+
+    def __init__(self, files: Files | None, device: torch.device) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", message=".*weight_norm", category=FutureWarning
+            )  # diffusers' own
+            if files is None:
+                self._vae: Any = AutoencoderOobleck()
+            else:
+                self._vae = load_published(AutoencoderOobleck, files, low_cpu_mem_usage=False)
+        cast(self._vae, torch.float32).requires_grad_(False).eval().to(device)
+
+    @torch.inference_mode()
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Audio [B, channels, frames * hop] of latents [B, C, frames]."""
+        return torch.cat([self._vae.decode(each).sample for each in latents.float().split(1)])
+
+
+def rate_and_hop(files: Files | None, channels: int) -> tuple[int, int]:
+    """Samples a second, and those that a latent frame becomes; the published ones where there are no files.
+
+    Raises ValueError, naming the file, for a decoder that does not fit the model.
+    """
+    config = files.config() if files else {}
+    kind = config.get("_class_name", AutoencoderOobleck.__name__)
+    found = config.get("decoder_input_channels", channels)
+    if files and (kind != AutoencoderOobleck.__name__ or found != channels):
+        raise ValueError(
+            f"{files.folder}: a {kind} of {found} channels, where an {AutoencoderOobleck.__name__} of {channels} "
+            "is wanted: download or save it again"
+        )
+    hop = math.prod(config.get("downsampling_ratios", [2, 4, 4, 8, 8]))
+    return int(config.get("sampling_rate", 44100)), hop

@@ -1,0 +1,153 @@
+"""Lists of prompts from files: one a line, or the CSV layouts that data sets are published in."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from smoothbench.types import BLOCK
+
+HELD = 900  # seed blocks from here on calibrate and train: their prompts are no other block's
+SHARE = 10  # one in so many prompts is kept for them where they have no list of their own
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Columns of a CSV file: which there must be, and which of them hold a prompt and its id."""
+
+    columns: tuple[str, ...]
+    id: str
+    caption: str = "caption"
+
+
+LAYOUTS: Final = {
+    "audiocaps": Layout(("audiocap_id", "youtube_id", "start_time", "caption"), "audiocap_id"),
+    "musiccaps": Layout(("ytid", "caption"), "ytid"),
+    "song_describer": Layout(("caption_id", "track_id", "caption"), "caption_id"),
+    "csv": Layout(("id", "caption"), "id"),
+}
+
+
+class Prompts:
+    """Prompts in the order of a file, each with an id.
+
+    `layout`: lines (text, a prompt a line; its number from 1 is its id), csv (columns id and caption), or
+    audiocaps, musiccaps, song_describer: CSV as these are published. `id` and `caption` name other columns
+    than the layout's. `subset` is a file of ids, one a line, to which the list is cut (no-singing subsets).
+    `calibration` is the list that seed blocks from 900 on take theirs from; null: the last tenth
+    of this one. A `file` of null is an empty list, with which every seed asks for nothing. Raises
+    ValueError, naming the file, for one that is not there or not readable, has no prompt, lacks a column or
+    a caption, or repeats an id.
+    """
+
+    def __init__(
+        self,
+        file: str | None,
+        layout: str = "lines",
+        id: str | None = None,
+        caption: str | None = None,
+        subset: str | None = None,
+        calibration: "Prompts | None" = None,
+    ) -> None:
+        if layout != "lines" and layout not in LAYOUTS:
+            raise ValueError(f"prompts.layout must be lines, {', '.join(LAYOUTS)}, not {layout}")
+        rows = _rows(file, layout, id, caption)
+        if subset is not None:
+            rows = _cut(rows, Path(subset), str(file))
+        held = list(zip(calibration.ids, calibration.texts, strict=True)) if calibration else []
+        kept = 0 if held else min(len(rows) - 1, -(-len(rows) // SHARE))
+        self.count = len(rows) - max(0, kept)
+        rows += held
+        self.ids: tuple[str, ...] = tuple(identifier for identifier, _ in rows)
+        self.texts: tuple[str, ...] = tuple(text for _, text in rows)
+
+    def numbers(self, seeds: Sequence[int]) -> Tensor:
+        """Which prompt each seed takes: its number modulo the prompts of its list, int64 [N]; -1: none."""
+        return torch.tensor([self._number(seed) for seed in seeds], dtype=torch.long)
+
+    def captions(self, seeds: Sequence[int]) -> list[str]:
+        """The prompts of seeds."""
+        return [self.texts[number] for number in self.numbers(seeds).tolist()]
+
+    def digest(self) -> str:
+        """Hash of all prompts and ids, and of which are whose."""
+        said = json.dumps([self.count, self.ids, self.texts])
+        return hashlib.sha256(said.encode()).hexdigest()
+
+    def _number(self, seed: int) -> int:
+        held = len(self.texts) - self.count
+        if not self.texts:
+            return -1
+        if seed < HELD * BLOCK or not held:
+            return seed % self.count
+        return self.count + seed % held
+
+
+def _rows(file: str | None, layout: str, id: str | None, caption: str | None) -> list[tuple[str, str]]:
+    if file is None:
+        return []
+    path = Path(file)
+    if layout == "lines":
+        rows = [(str(number), line) for number, line in enumerate(_lines(path), 1) if line]
+    else:
+        rows = list(_table(path, LAYOUTS[layout], id, caption))
+    if not rows:
+        raise ValueError(
+            f"prompts {path}: no prompt is in it: give one a line, or a CSV file with prompts.layout"
+        )
+    return rows
+
+
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in _text(path).split("\n")]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"prompts {path}: cannot be read ({error.strerror}): set prompts.file") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"prompts {path}: is not UTF-8: save it as UTF-8") from None
+
+
+def _table(path: Path, layout: Layout, id: str | None, caption: str | None) -> Iterable[tuple[str, str]]:
+    """Ids and captions of a CSV file, in its order."""
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    key, said = id or layout.id, caption or layout.caption
+    renamed = {layout.id: key, layout.caption: said}
+    wanted = [renamed.get(column, column) for column in layout.columns]
+    try:
+        if lacks := [column for column in wanted if column not in (reader.fieldnames or ())]:
+            raise ValueError(f"prompts {path}: lacks the column {lacks[0]}: it must have {', '.join(wanted)}")
+        seen: set[str] = set()
+        for row in reader:
+            here = f"prompts {path}, line {reader.line_num}"
+            identifier, text = (row[key] or "").strip(), " ".join((row[said] or "").split())
+            if not identifier or not text:
+                raise ValueError(
+                    f"{here}: an empty {said if identifier else key}: fill it in, or drop the line"
+                )
+            if identifier in seen:
+                raise ValueError(f"{here}: {key} {identifier:.60} is there twice: each id must be another")
+            seen.add(identifier)
+            yield identifier, text
+    except csv.Error as error:
+        raise ValueError(f"prompts {path}, line {reader.line_num}: no CSV ({error}): save it again") from None
+
+
+def _cut(rows: list[tuple[str, str]], path: Path, file: str) -> list[tuple[str, str]]:
+    """The prompts whose ids a file lists, in the list's own order."""
+    asked = {line for line in _lines(path) if line}
+    if unknown := asked - {identifier for identifier, _ in rows}:
+        raise ValueError(f"prompts {path}: {min(unknown):.60} is no id of {file}: set prompts.subset")
+    if not asked:
+        raise ValueError(f"prompts {path}: no id is in it: give one a line")
+    return [row for row in rows if row[0] in asked]

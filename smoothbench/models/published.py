@@ -1,0 +1,85 @@
+"""Components in the layout that diffusers and transformers publish: their architecture and their weights."""
+
+import inspect
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from smoothbench.errors import one_line
+from smoothbench.models.tensors import read_tensors
+from smoothbench.models.weights import Files
+
+log = logging.getLogger(__name__)
+
+
+def load_published(kind: Any, files: Files, **more: Any) -> nn.Module:
+    """A component by its class's own loading, which knows legacy names; nothing may be left open.
+
+    `more` goes to `from_pretrained`. Raises ValueError, naming the file, for weights that are
+    damaged or of another model.
+    """
+    read_tensors(files.weights)  # mapped, at no cost: of damage the classes say less
+    safetensors = None if files.weights.suffix == ".safetensors" else False
+    try:
+        module, info = kind.from_pretrained(
+            files.folder,
+            local_files_only=True,
+            use_safetensors=safetensors,
+            output_loading_info=True,
+            **more,
+        )
+    except Exception as error:  # whatever damaged bytes make of a parser
+        raise ValueError(_damaged(files.weights, one_line(error)[:200])) from None
+    if wrong := info["missing_keys"] or info["mismatched_keys"] or info["error_msgs"]:
+        raise ValueError(_damaged(files.weights, f"{next(iter(wrong))} is missing or does not fit"))
+    return module
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return f"weights {path}: damaged or of another model ({reason}): download or save them again"
+
+
+def place(files: Files | None) -> str:
+    """Where an architecture comes from, for messages: a folder's config.json, else the setting."""
+    return str(files.folder / "config.json") if files and files.folder else "model.architecture"
+
+
+def architecture(
+    kind: Any, files: Files | None, asked: dict[str, Any], counts: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, Any]:
+    """All arguments of a diffusers model: the folder's own, else those asked for, else its defaults.
+
+    `counts` are whole numbers from 1, those of `optional` perhaps null. Raises ValueError, naming the
+    place, where they are not, or no model can be made of them.
+    """
+    where, found = place(files), files.config() if files and files.folder else asked
+    signature = inspect.signature(kind.__init__).parameters.values()
+    known = {each.name: each.default for each in signature if each.name != "self"}
+    if found is asked and (strange := sorted(set(asked) - set(known))):
+        raise ValueError(f"{where}.{strange[0]}: no argument of diffusers' {kind.__name__}")
+    config = {key: found.get(key, default) for key, default in known.items()}
+    for key in counts:
+        config[key] = value = _whole(config[key])
+        if (type(value) is not int or value < 1) and not (key in optional and value is None):
+            raise ValueError(f"{where}: {key} must be a whole number from 1, not {value!r:.60}")
+    _check_makes(kind, config, where)
+    if differs := [key for key in asked if config.get(key) != asked[key]]:
+        log.warning("%s: %s differs from model.architecture; the folder's counts", where, ", ".join(differs))
+    return config
+
+
+def _whole(value: Any) -> Any:
+    """A published configuration may say 1024.0."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _check_makes(kind: Any, config: dict[str, Any], where: str) -> None:
+    try:
+        with torch.device("meta"):
+            kind.from_config({**config, "num_layers": 1})
+    except Exception as error:  # whatever diffusers makes of odd values
+        raise ValueError(f"{where}: no {kind.__name__} can be made of it ({one_line(error)[:200]})") from None

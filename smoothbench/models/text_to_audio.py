@@ -1,0 +1,109 @@
+"""What Stable Audio and its nano twin have in common (Evans et al. 2024, arXiv 2407.14358)."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from diffusers import StableAudioDiTModel
+from diffusers.models.embeddings import get_1d_rotary_pos_embed
+from torch import Tensor, nn
+
+from smoothbench.models.guided import Guided
+from smoothbench.models.prompts import Prompts
+from smoothbench.models.tensors import cast
+from smoothbench.types import Branch
+
+
+class TextToAudio(Guided):
+    """diffusers' Stable Audio transformer, with prompts, and guidance in one forward.
+
+    What it denoises is [channels, frames]; it gives v at the noise level t = sigma, see
+    `solvers.dpmpp_3m_sde`. Guidance rows are [uncond, cond]. Conditions are the numbers of prompts, and
+    -1 asks for nothing: then what cross-attention sees is zero, text and seconds alike, while the
+    global states stay as they are with a prompt. `tokens` is what a row's cross-attention sees.
+    """
+
+    def __init__(self, prompts: Prompts, tokens: int, config: dict[str, Any], **more: Any) -> None:
+        shape = (config["in_channels"], config["sample_size"])
+        super().__init__(config=config, shape=shape, **more)
+        self.prompts, self.tokens = prompts, tokens
+
+    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """What cross-attention sees [B, tokens, width], and the global states [B, 1, width]."""
+        raise NotImplementedError
+
+    def empty(self) -> nn.Module:
+        """The denoiser's architecture, whose weights are yet to be filled in."""
+        return StableAudioDiTModel.from_config(self.config).eval().requires_grad_(False)
+
+    def conditions(self, seeds: Sequence[int]) -> Tensor:
+        """Prompts in turn: see `Prompts.numbers`."""
+        return self.prompts.numbers(seeds)
+
+    def unconditional(self, count: int) -> Tensor:
+        """No prompt."""
+        return torch.full((count,), -1)
+
+    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+        """The v-prediction for these prompts, no prompt included, in float32."""
+        return self._v(x, t, *self.context(conditions))
+
+    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
+        """The guided v-prediction, in float32."""
+        branch(0)
+        seen, overall = self.context(conditions)
+        if self.guidance == 1:
+            return self._v(x, t, seen, overall)
+        rows = torch.cat([torch.zeros_like(seen), seen]), torch.cat([overall, overall])
+        uncond, cond = self._v(torch.cat([x, x]), t, *rows).chunk(2)
+        return self.guide(cond, uncond)
+
+    def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
+        """The same architecture without storage, and one sample's rows through it."""
+        rows, config = self.rows, self.config
+        with torch.device("meta"):
+            denoiser = cast(self.empty(), self.dtype)
+            x = torch.empty(rows, *self.sample_shape)
+            seen = torch.empty(rows, self.tokens, config["cross_attention_input_dim"])
+            overall = torch.empty(rows, 1, config["global_states_input_dim"])
+            rotary = self._positions()
+        # torch multiplies what is transposed, as here, by bmm, which counters take for attention's
+        denoiser.get_submodule("proj_in").register_forward_pre_hook(lambda _, args: (args[0].contiguous(),))
+        return denoiser, lambda: self._run(denoiser, x, 0.0, seen, overall, rotary)
+
+    def _v(self, x: Tensor, t: float, seen: Tensor, overall: Tensor) -> Tensor:
+        return self._run(self.denoiser, x, t, seen, overall, self._rotary).float()
+
+    def _run(
+        self,
+        denoiser: nn.Module,
+        x: Tensor,
+        sigma: float,
+        seen: Tensor,
+        overall: Tensor,
+        rotary: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        """One forward, in the dtype of the denoiser; its time is the angle of v, in units of pi / 2."""
+        time = torch.full((len(x),), math.atan(sigma) * 2 / math.pi, device=x.device, dtype=self.dtype)
+        v: Tensor = denoiser(
+            x.to(self.dtype),
+            time,
+            encoder_hidden_states=seen.to(x.device, self.dtype),
+            global_hidden_states=overall.to(x.device, self.dtype),
+            rotary_embedding=rotary,
+            return_dict=False,
+        )[0]
+        return v
+
+    @cached_property
+    def _rotary(self) -> tuple[Tensor, Tensor]:
+        cos, sin = self._positions()
+        return cos.to(self.device), sin.to(self.device)
+
+    def _positions(self) -> tuple[Tensor, Tensor]:
+        """Rotary positions of the global token and the frames, on half of each head."""
+        half, tokens = self.config["attention_head_dim"] // 2, self.config["sample_size"] + 1
+        cos, sin = get_1d_rotary_pos_embed(half, tokens, use_real=True, repeat_interleave_real=False)
+        return cos, sin
