@@ -35,8 +35,8 @@ class L2C:
         path = found(self.router, "routers")
         try:
             scores = routed(path, trajectory)
+            rows = [[score is None or score > self.threshold for score in row] for row in scores]
+            meta = {"method": "l2c", "router": os.path.basename(path), "threshold": self.threshold}
+            return Schedule.of(trajectory.sites, rows, meta)
         except ValueError as error:
             raise ValueError(f"router {path}: {error}") from None
-        rows = [[score is None or score > self.threshold for score in row] for row in scores]
-        meta = {"method": "l2c", "router": os.path.basename(path), "threshold": self.threshold}
-        return Schedule.of(trajectory.sites, rows, meta)

@@ -73,10 +73,20 @@ class _State:
         self.optimizer = torch.optim.AdamW(self.rows.parameters(), lr=training.lr, weight_decay=0.0)
         self.starts = [e for e in range(0, evals, training.interval) if e + 1 < evals]
         if os.path.exists(checkpoint):
-            saved = torch.load(checkpoint, weights_only=True)
-            self.step = saved["step"]
+            self._load()
+
+    def _load(self) -> None:
+        """Go on from the checkpoint; a damaged one is as good as none."""
+        try:
+            saved = torch.load(self.checkpoint, weights_only=True)
             self.rows.load_state_dict(saved["rows"])
             self.optimizer.load_state_dict(saved["optimizer"])
+            self.step = saved["step"]
+        except Exception:  # what torch makes of damaged bytes is no closed list
+            os.remove(self.checkpoint)
+            raise ValueError(
+                f"checkpoint {self.checkpoint} was damaged and is removed: the same command starts the training anew"
+            ) from None
 
     def update(self) -> dict[str, str]:
         """One step on one window; its losses, to be shown."""

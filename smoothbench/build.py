@@ -1,6 +1,7 @@
 """From configuration nodes to objects: the only caller of Hydra's `instantiate`."""
 
 import inspect
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.errors import UsageError, one_line
 from smoothbench.types import Config, Model, Solver
+
+log = logging.getLogger(__name__)
 
 # what a node says to the harness, not to its target
 NOT_ARGUMENTS = ("predictor", "family", "label", "training", "evaluation", "encoder")
@@ -110,12 +113,20 @@ def build_model(node: Config, device: torch.device) -> Model:
     return having(build(node, "model", device=device), "model", "predict", "decode", "skeleton")
 
 
-def ready(model: Model) -> Model:
-    """The model with its weights loaded; UsageError where it can draw no samples, or they are damaged."""
+def ready(model: Model, stage: str) -> Model:
+    """The model with its weights loaded; UsageError where it can draw no samples, or they are damaged.
+
+    Costs need no weights, so that for stage=cost nothing is loaded.
+    """
+    if stage == "cost":
+        if model.missing:
+            log.info("costs alone: %s", model.missing)
+        return model
     if model.missing:
         raise UsageError(model.missing)
     try:
         _ = model.denoiser
+        getattr(model, "decoder", None)  # published models have theirs apart
     except (ValueError, OSError) as error:
         raise UsageError(_short(error)) from error
     return model

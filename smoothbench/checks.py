@@ -123,7 +123,7 @@ def _check_also(also: Any) -> None:
         if values is None:
             continue
         if not isinstance(values, ListConfig) or not values:
-            raise UsageError(f"latency.also.{key}={shown(values)}: must be a list")
+            raise UsageError(f"latency.also.{key}={shown(values)}: must be a list that is not empty")
         for value in values:
             if key == "batch_size":
                 check_whole("latency.batch_size", value, "latency.also: ")

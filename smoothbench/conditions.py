@@ -40,9 +40,14 @@ def measure_conditions(points: Sequence[Point], settings: Settings, model: Model
         return
     failed = []
     for dtype in asked["also"].get("dtype", [model.identity["dtype"]]):
-        own = dtype == model.identity["dtype"]
-        cast = model if own else build_model({**settings.model, "dtype": dtype}, model.device)
+        if dtype == model.identity["dtype"]:
+            failed += _measure(points, settings, model, store)
+            continue
+        model.denoiser.to("cpu")  # its memory is not to be counted as the other's
+        cast = build_model({**settings.model, "dtype": dtype}, model.device)
         failed += _measure(points, settings, cast, store)
+        del cast
+        model.denoiser.to(model.device)
     if failed:
         raise PointsFailed(
             f"latency could not be measured under {len(failed)} conditions: {', '.join(failed)}"
@@ -67,9 +72,7 @@ def _measure(points: Sequence[Point], settings: Settings, model: Model, store: S
         log.info("latency: %s, %d points", name, len(timed))
         try:
             measure_latency(timed, model, here, store, settings.force, f"latency/{name}.json", used)
-        except (
-            Exception
-        ) as error:  # no compiler, no memory: the other conditions go on, but not on a full disk
+        except Exception as error:  # no compiler, no memory: the other conditions go on
             if is_full(error):
                 raise
             log.error("latency: %s failed: %s", name, one_line(error)[:300])

@@ -23,7 +23,7 @@ from smoothbench.observations import Observations
 from smoothbench.points import Planner, Point
 from smoothbench.pooled import pool
 from smoothbench.provenance import provenance
-from smoothbench.records import cost, cost_csv, entry, new_record, save_scores
+from smoothbench.records import as_reported, cost, cost_csv, entry, new_record, save_scores
 from smoothbench.samples import Samples
 from smoothbench.store import Store
 from smoothbench.types import Model, Settings
@@ -44,10 +44,7 @@ class Experiment:
         self.model: Model = build_model(settings.model, self.device)
         check_conditions(settings, self.model)
         metrics = {} if settings.stage == "cost" else settings.metrics  # costs need no encoder's weights
-        if settings.stage != "cost":
-            ready(self.model)
-        elif self.model.missing:
-            log.info("costs alone: %s", self.model.missing)
+        ready(self.model, settings.stage)
         self.scorer = Scorer(metrics, self.model, Observations(self.store.folder / "observations"))
         self.points = Planner(settings, self.model, self.store).points()
         self.reference = self.points[0]
@@ -81,7 +78,7 @@ class Experiment:
         with bar, logging_redirect_tqdm():
             failed = self._work(todo, bar)
         cost_csv(self.store)
-        sound = [point for point in self.points if point.spec.name not in failed]
+        sound = [point for point in self.points if point.policy is not None and point.spec.name not in failed]
         if self.reference in sound:  # everything is told relative to it
             if self.settings.stage != "cost":
                 pool(self.store, self.scorer, sound, self.settings.force)
@@ -122,6 +119,8 @@ class Experiment:
         record = self._record(point)
         if record is None or self.settings.force or record["status"]["cost"] != "done":
             return False
+        if not as_reported(record, point, self.settings, self.model):  # a paper's side may be asked anew
+            return False
         if self.settings.stage == "cost":
             return True
         arrays = self.store.scores(point.spec.name, point.point_id)
@@ -144,7 +143,8 @@ class Experiment:
         record = new_record(self.settings, self.model, point, self.reference)
         old, sampled = self._record(point), self.settings.stage != "cost"
         if old and old["status"]["quality"] == "done" and not (sampled and self._forced(point)):
-            record |= {key: old[key] for key in ("scores", "status", "reason", "cost")}  # stays known
+            record |= {key: old[key] for key in ("scores", "status", "reason")}  # stays known
+            record["cost"] = {**(old["cost"] or {}), "paper": (record["cost"] or {}).get("paper")}
         bar.set_description(point.spec.name)
         try:
             if point.failure is not None:

@@ -17,7 +17,7 @@ from smoothbench.types import Model, Settings
 log = logging.getLogger(__name__)
 
 BYTES_PER_VALUE, BYTES_PER_FILE = 1.1, 300  # of a sample on disk: no image takes more as PNG
-BYTES_OF_ROWS = 16_384  # what the metrics keep of a sample: Inception's features and spatial features
+BYTES_OF_ROWS = 20_480  # what the metrics keep of a sample: Inception's features, spatial features and logits
 
 
 def forecast(

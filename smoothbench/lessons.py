@@ -89,20 +89,7 @@ class TrainingLatents(Taught):
 
     def __init__(self, model: Model, solver: Solver, trajectory: Trajectory, asked: Config) -> None:
         super().__init__(model, solver, trajectory, asked)
-        path = asked["latents"]
-        arrays = read_arrays(Path(path)) or {}
-        latents, labels = arrays.get("latents"), arrays.get("labels")
-        if (
-            latents is None
-            or labels is None
-            or latents.shape[1:] != tuple(model.sample_shape)
-            or labels.shape != (len(latents),)
-            or not np.isfinite(latents).all()
-        ):
-            raise UsageError(
-                f"training.latents={path}: must be an npz of finite latents [N, "
-                f"{', '.join(map(str, model.sample_shape))}] and labels [N]"
-            )
+        latents, labels = _latents(asked["latents"], tuple(model.sample_shape), model.unconditional(1).item())
         if not (hasattr(solver, "noised") and hasattr(solver, "step")):
             raise UsageError(
                 f"training.latents: {type(solver).__name__} has no single step; leave it null to learn from the "
@@ -123,6 +110,22 @@ class TrainingLatents(Taught):
                 x = solver.step(e, x, forwards[-1]().cpu()[:, : x.shape[1]])
             forwards.append(self.forward(x, e + 1, conditions))
         return forwards
+
+
+def _latents(path: str, shape: tuple[int, ...], null: float) -> tuple[np.ndarray, np.ndarray]:
+    """Latents and labels of a file; UsageError where they are not such, of these shapes and classes."""
+    if not Path(path).is_file():
+        raise UsageError(f"training.latents={path}: no such file")
+    arrays = read_arrays(Path(path)) or {}
+    latents, labels = (arrays.get(key, np.zeros(0)) for key in ("latents", "labels"))
+    sound = latents.dtype.kind == "f" and labels.dtype.kind in "iu" and len(latents) > 0
+    fits = latents.shape[1:] == shape and labels.shape == latents.shape[:1]
+    if not (sound and fits and np.isfinite(latents).all() and labels.min() >= 0 and labels.max() <= null):
+        raise UsageError(
+            f"training.latents={path}: must be an npz of finite latents [N, {', '.join(map(str, shape))}] and "
+            f"whole labels [N] from 0 to {null:g}"
+        )
+    return latents, labels
 
 
 def lessons(model: Model, solver: Solver, trajectory: Trajectory, asked: Config) -> Taught:

@@ -190,6 +190,7 @@ class Scorer:
             encoder = self._encoder(node["encoder"])
             encoder_key = identity([node["encoder"], getattr(encoder, "digest", None)])
         metric = having(build(node["metric"], where), where, "inputs", "higher_is_better", "score")
+        _check_rate(where, self.model, encoder, metric)
         digests = [getattr(part, "digest", None) for part in (encoder, metric)]
         if "real" in node:
             path = build(node["real"], where) if isinstance(node["real"], dict) else node["real"]
@@ -214,6 +215,17 @@ def _bar(batches: Iterator[T], what: str, count: int) -> Iterable[T]:
     """Batches on their way through the encoders; the bar shows only where that takes a while."""
     bar: Iterable[T] = tqdm(batches, what, count, unit="batch", leave=False, disable=None, delay=2.0)
     return bar
+
+
+def _check_rate(where: str, model: Model, *parts: Any) -> None:
+    """UsageError where an encoder or metric was made for clips of another rate than the model's."""
+    theirs = getattr(model.media, "rate", None)
+    for part in parts:
+        if (rate := getattr(part, "rate", theirs)) != theirs:
+            found = "no clips" if theirs is None else f"clips of {theirs} Hz"
+            raise UsageError(
+                f"{where}: is set to clips of {rate} Hz, {model.name} makes {found}: set its rate"
+            )
 
 
 def _check(where: str, name: str, node: Any) -> None:

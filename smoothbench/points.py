@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Point:
-    """A spec with its parts; `policy` is None, and `failure` says why, where it could not be planned.
+    """A spec with its parts; `policy` is None where it could not be planned: `failure` or `lacking` says why.
 
+    What it is lacking are weights to calibrate on, without which a method has no schedule and so no cost.
     `cell_id` is the point without its seeds: what parts of one point and its seed blocks have in common.
     `calibration` says what it was planned on. `same_as` names the earlier point that has the same samples.
     """
@@ -39,6 +40,7 @@ class Point:
     cell_id: str
     calibration: Config | None = None
     failure: str | None = None
+    lacking: str | None = None
     same_as: str | None = None
 
     @property
@@ -84,7 +86,7 @@ class Planner:
             point = self.point(spec, points[0].sample_id if points else None)
             if point.point_id in {earlier.point_id for earlier in points}:
                 continue
-            if point.failure is None:
+            if point.policy is not None:
                 name = first.setdefault(point.sample_id, point.spec.name)
                 point = replace(point, same_as=None if name == point.spec.name else name)
             points.append(point)
@@ -99,27 +101,28 @@ class Planner:
         solver, trajectory = self.trajectory(spec)
         method = self._method(spec, where)
         predictor = build_predictor(spec.predictor, where)
-        calibration, failure = None, None
-        policy: Schedule | DynamicPolicy | None
+        calibration, failure, lacking = None, None, None
+        policy: Schedule | DynamicPolicy | None = None
         if isinstance(method, DynamicPolicy):
             policy = method
+        elif method.needs_curves and self.model.missing:
+            lacking = f"it is planned on error curves, and {self.model.missing}"
+            log.warning("%s skipped: %s", spec.name, lacking)
         else:
             try:
                 curves = None
                 if method.needs_curves:
-                    if self.model.missing:
-                        raise ValueError(f"{spec.label} is planned on error curves, and {self.model.missing}")
                     curves, file = self.curves(solver, spec)
                     found = {"digest": curves.digest(), "file": file, "spread": curves.spread()}
                     calibration = {**spec.calibration, **found}
                 policy = _planned(method, trajectory, curves)
             except Exception as error:  # a method that cannot plan is a failed point: the others go on
                 log.debug("", exc_info=True)
-                policy, failure = None, one_line(error)
+                failure = one_line(error)
         # without a plan all that is known of the calibration is what was asked for
         planned_on = (calibration["digest"] if calibration else None) if policy else spec.calibration
         ids = self._ids(spec, policy, planned_on, pair)
-        return Point(spec, solver, predictor, trajectory, policy, *ids, calibration, failure)
+        return Point(spec, solver, predictor, trajectory, policy, *ids, calibration, failure, lacking)
 
     def trajectory(self, spec: Spec) -> tuple[Solver, Trajectory]:
         """A point's solver, and what static methods plan on."""
@@ -137,7 +140,8 @@ class Planner:
 
     def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
         """Error curves for a point, and their file: from the store, or measured now on other seeds."""
-        asked = {"model": self.model.identity, "solver": spec.solver, "calibration": spec.calibration}
+        on = {key: value for key, value in spec.calibration.items() if key != "unconditional" or value}
+        asked = {"model": self.model.identity, "solver": spec.solver, "calibration": on}
         file = f"curves/{identity(asked)}.npz"
         if file not in self._curves:
             with self.store.lock("calibration"):  # of several processes one measures

@@ -25,7 +25,8 @@ COST_COLUMNS = ("name", "steps", *PAPER_COLUMNS, "macs_linear", "macs")
 def new_record(settings: Settings, model: Model, point: Point, reference: Point) -> dict[str, Any]:
     """A record with all that is known before the first sample; quality is still to come."""
     spec, schedule = point.spec, point.policy if isinstance(point.policy, Schedule) else None
-    known = cost(point, reference) if point.failure is None and not point.dynamic else None
+    known = cost(point, reference) if schedule is not None else None
+    stage = f"stage={settings.stage}" if settings.stage == "cost" else None
     return {
         "experiment": settings.experiment,
         "name": spec.name,
@@ -42,8 +43,8 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "num_samples": len(spec.seeds),
         "per_block": spec.per_block,
         "seeds": [[spec.seeds.start, spec.seeds.stop]],
-        "status": {"quality": "skipped", "cost": "skipped" if point.dynamic else "done"},
-        "reason": f"stage={settings.stage}" if settings.stage == "cost" else None,
+        "status": {"quality": "skipped", "cost": "done" if known else "skipped"},
+        "reason": f"{stage}: {point.lacking}" if point.lacking else stage,
         "degenerate": bool(schedule and not schedule.skipped_share and not point.uncached),
         "model": dict(model.identity),
         "numerics": _numerics(model),
@@ -53,7 +54,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         },
         "predictor": spec.predictor,
         "calibration": point.calibration,
-        "planned": "calibrated" if point.calibration else schedule and schedule.meta.get("planned"),
+        "planned": _planned(point, schedule),
         "reported": spec.reported,
         "schedule": _schedule(schedule),
         "cost": known and known | {"paper": paper_cost(point, model.rows, settings.paper)},
@@ -65,6 +66,14 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
             "metrics": settings.metrics,
         },
     }
+
+
+def _planned(point: Point, schedule: Schedule | None) -> str | None:
+    """What a schedule rests on; of a file's word only what it can know."""
+    if point.calibration:
+        return "calibrated"
+    said = schedule.meta.get("planned") if schedule else None
+    return said if said in ("published mask", "published count") else None
 
 
 def _numerics(model: Model) -> dict[str, Any]:
@@ -124,6 +133,13 @@ def paper_cost(point: Point, rows: int, paper: Config | None) -> Config | None:
     return {**paper, "tmacs": explained + unexplained, "tmacs_explained": explained}
 
 
+def as_reported(record: Mapping[str, Any], point: Point, settings: Settings, model: Model) -> bool:
+    """Whether a record says of the papers what is asked for now: their row, and their count of MACs."""
+    known = isinstance(point.policy, Schedule)
+    paper = paper_cost(point, model.rows, settings.paper) if known else None
+    return record.get("reported") == point.spec.reported and (record["cost"] or {}).get("paper") == paper
+
+
 def entry(scorer: Scorer, name: str, score: Score, reference: Score | None) -> dict[str, Any]:
     """A score as it stands in a record; the difference to the reference is a paired one."""
     gauge = scorer.gauges[name]
@@ -169,11 +185,18 @@ def cost_csv(store: Store) -> None:
     table = csv.DictWriter(buffer, COST_COLUMNS, lineterminator="\n")
     table.writeheader()
     cells = {record["cell_id"]: record for record in store.records() if record["cost"]}
+    weighted = {record["name"] for record in cells.values() if _weighted(record)}
+    # what stood in for a calibration while there were no weights is not told twice
+    cells = {key: each for key, each in cells.items() if _weighted(each) or each["name"] not in weighted}
     for record in sorted(cells.values(), key=lambda r: (r["order"], r["name"], r["cell_id"])):
         macs = {key: record["cost"][key] for key in ("macs_linear", "macs")}
         about = {"name": record["name"], "steps": record["solver"]["steps"]}
         table.writerow(about | _paper_columns(record) | macs)
     write_atomic(store.folder / "cost.csv", buffer.getvalue().encode())
+
+
+def _weighted(record: Mapping[str, Any]) -> bool:
+    return bool(record["model"].get("weights_sha256") != "random")
 
 
 def _paper_columns(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ class Samples:
 
 def _counts(calls: Any) -> bool:
     counts = calls.values() if isinstance(calls, dict) else ()
-    return bool(counts) and all(type(count) is int and 0 <= count < 10**6 for count in counts)
+    return bool(counts) and all(type(count) in (int, float) and 0 <= count < 10**6 for count in counts)
 
 
 def _key(batch: Sequence[int]) -> str:

@@ -1,7 +1,9 @@
 """stage=calibrate and stage=train: error curves, a schedule or a trained router to a file of the user's."""
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from smoothbench.build import build, build_model, device_of, having, ready
 from smoothbench.caching import Schedule
@@ -23,7 +25,7 @@ def save_plan(settings: Settings) -> Path:
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
     store.check()
     with store.enter():
-        model = ready(build_model(settings.model, device))
+        model = ready(build_model(settings.model, device), settings.stage)
         if settings.stage == "train":
             data = _trained(settings, model, store)
         else:
@@ -46,6 +48,12 @@ def _plan(settings: Settings, planner: Planner, suffix: str) -> bytes:
     return (json.dumps(point.policy.to_json()) + "\n").encode()
 
 
+def sha256(path: str) -> str:
+    """Of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _trained(settings: Settings, model: Model, store: Store) -> bytes:
     """What the policy's `training` learns; the same command goes on where it was stopped."""
     spec = settings.specs[-1]
@@ -53,7 +61,9 @@ def _trained(settings: Settings, model: Model, store: Store) -> bytes:
         raise UsageError(f"stage=train: {spec.label} learns nothing; cache=l2c does")
     training = having(build(spec.training, "cache.training"), "cache.training", "fit")
     solver, trajectory = Planner(settings, model, store).trajectory(spec)
-    asked = [dict(model.identity), spec.solver, spec.training, settings.training]
+    asked: list[Any] = [dict(model.identity), spec.solver, spec.training, settings.training]
+    if (latents := settings.training["latents"]) is not None and Path(latents).is_file():
+        asked.append(sha256(latents))  # what the file holds, not where it lies, makes the lessons
     checkpoint = store.folder / "training" / f"{identity(asked)}.pt"
     if settings.force:
         checkpoint.unlink(missing_ok=True)

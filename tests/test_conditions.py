@@ -146,8 +146,6 @@ def test_what_is_not_measured_is_not_refused(tmp_path: Path, override: str) -> N
         ("{batch_size:[0]}", "latency.also: latency.batch_size=0: must be a whole number from 1"),
         ("{batch_size:[1.5]}", "latency.batch_size=1.5: must be a whole number"),
         ("{batch_size:[true]}", "latency.batch_size=True: must be a whole number"),
-        ("{rows:[8]}", "latency.also.rows: there are dtype, mode, batch_size"),
-        ("{1:[8]}", "latency.also.1: there are dtype, mode, batch_size"),
     ],
 )
 def test_bad_values_are_one_clear_line(also: str, message: str) -> None:

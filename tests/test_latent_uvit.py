@@ -184,7 +184,7 @@ def test_costs_without_weights(tmp_path: Path) -> None:
         assert linear / 2e12 == pytest.approx(
             printed, abs=0.0051
         )  # one row; their counter finds a little more
-    assert full["fora-interval=2"].policy.calls()["blocks.3.ff"] == 26
+    assert full["fora"].policy.calls()["blocks.3.ff"] == 26
     experiment.run()
     assert not list(tmp_path.rglob("*.png")) and len(list(tmp_path.rglob("cost.csv"))) == 1
 

@@ -15,6 +15,7 @@ import torch
 import smoothbench.store
 from smoothbench.errors import PointsFailed, UsageError
 from smoothbench.experiment import Experiment
+from smoothbench.types import Branch
 from tests.harness import experiment
 from tests.kill import finish, kill_once, snapshot, start, undisturbed
 from tests.test_experiment import files, read, run
@@ -46,7 +47,7 @@ def test_two_processes_in_one_folder_share_the_work(
 def test_an_interruption_says_how_to_go_on(tmp_path: Path, whole: tuple[dict[str, str], float]) -> None:
     process = start(tmp_path)
     while process.poll() is None and not list(tmp_path.rglob("*.png")):
-        time.sleep(0.01)
+        time.sleep(0.001)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130 and "the same command goes on where it stopped" in errors
@@ -129,8 +130,8 @@ def test_samples_that_are_not_finite_fail_their_point_alone(tmp_path: Path) -> N
     predict = running.model.predict
     taylor = next(point for point in running.points if point.spec.name == "taylor")
 
-    def broken(x: torch.Tensor, t: float, conditions: torch.Tensor) -> torch.Tensor:
-        out = predict(x, t, conditions)
+    def broken(x: torch.Tensor, t: float, conditions: torch.Tensor, branch: Branch) -> torch.Tensor:
+        out = predict(x, t, conditions, branch)
         return torch.where(conditions.view(-1, 1, 1, 1) == 3, torch.nan, out) if breaks else out
 
     running.model.predict = broken  # type: ignore[method-assign]

@@ -16,6 +16,7 @@ from smoothbench.errors import one_line
 from smoothbench.models.class_conditional import ClassConditional
 from smoothbench.models.tensors import fill
 
+TIMESTEPS = 1000  # of training
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -65,6 +66,10 @@ def empty_dit(config: dict[str, Any]) -> nn.Module:
 
 def run_dit(denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
     """The predicted noise [B, C, H, W], and a learned variance, where there is one, in C more channels."""
+    if t != int(t) or not 0 <= t < TIMESTEPS:
+        raise ValueError(
+            f"a DiT knows the whole timesteps 0 to {TIMESTEPS - 1}, the solver asks for {t:g}: choose another solver"
+        )
     timestep = torch.full((len(x),), int(t), device=x.device)
     prediction: Tensor = denoiser(x, timestep=timestep, class_labels=labels, return_dict=False)[0]
     return prediction

@@ -62,12 +62,23 @@ def text(frame: pd.DataFrame, width: int) -> str:
 
 
 def _groups(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    rows = measured(frame)
+    rows = _with_lacking(frame)
     keys = [key for key in GROUP if has(rows, key)]
     if keys:
         known = rows[rows[keys].notna().any(axis="columns")]
         for _, part in known.groupby(keys, sort=False, dropna=False):
             yield part.reset_index(drop=True)
+
+
+def _with_lacking(frame: pd.DataFrame) -> pd.DataFrame:
+    """The measured points, and those with a printed cost that has nothing beside it yet, in their table."""
+    if not has(frame, "reported.tmacs") or not has(frame, "convention.tmacs"):
+        return measured(frame)
+    lacking = frame["reported.tmacs"].notna() & (frame["status.cost"] == "skipped")
+    rows = frame[lacking | frame["point_id"].isin(measured(frame)["point_id"])].reset_index(drop=True)
+    table = rows.groupby(["paper", "paper.table"])
+    conventions = {key: rows[key].fillna(table[key].transform("first")) for key in GROUP[2:]}
+    return rows.assign(**conventions)
 
 
 def _costs(rows: pd.DataFrame) -> Beside:

@@ -10,6 +10,7 @@ import pandas as pd
 from smoothbench.report import embedded
 from smoothbench.report.columns import is_timed
 from smoothbench.report.frame import higher_is_better, scores
+from smoothbench.report.listening import clips_id
 from smoothbench.report.style import baseline_family, family_styles
 from smoothbench.report.tables import against_real, fidelity, measured
 
@@ -47,6 +48,7 @@ def chart(number: int, frame: pd.DataFrame) -> dict[str, Any]:
     for i, row in rows.iterrows():
         point = {"label": row["label"], "family": order[row["family"]], "reference": bool(row["reference"])}
         point |= {"row": f"row-{number}-{i}", "strip": f"strip-{number}-{row['sample_id']}"}
+        point["clips"] = clips_id(number, row["sample_id"])
         point["raster"] = raster_id(number, row["schedule"]) if isinstance(row["schedule"], dict) else None
         point["x"] = [_numbers(row, (key, f"{key}.mad"), factor) for key, (_, factor) in costs.items()]
         point["y"] = [_numbers(row, (name, f"{name}.low", f"{name}.high")) for name in names]

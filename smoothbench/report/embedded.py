@@ -1,9 +1,9 @@
-"""Pictures as data URIs: small, and the same bytes for the same records."""
+"""Pictures and clips as data URIs: small, and the same bytes for the same records."""
 
 import base64
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from smoothbench.report.rasters import COMPUTED, REUSED
+from smoothbench.report.spectrograms import palette
+from smoothbench.report.spectrograms import tile as spectrum
 
 SEEDS = 8  # previews in a strip
 LARGEST = 96  # pixels of a preview's longer side; larger images are reduced and compressed
@@ -49,6 +51,21 @@ def strip(folder: Path) -> str | None:
     return _uri(page, "PNG", optimize=True)
 
 
+def spectra(paths: Sequence[Path], top: float) -> str:
+    """The spectrograms of clips side by side, `top` decibels the brightest, as a PNG of few colours."""
+    levels = [spectrum(path, top) for path in paths]
+    gap = np.full((len(levels[0]), GAP), len(palette()), dtype=np.uint8)
+    parts = [each for level in levels for each in (gap, level)]
+    image = Image.fromarray(np.concatenate(parts[1:], axis=1)).convert("P")
+    image.putpalette([*palette().ravel().tolist(), 255, 255, 255])
+    return _uri(image, "PNG", optimize=True)
+
+
+def clip(path: Path) -> str:
+    """A FLAC file as it is."""
+    return _data("audio/flac", path.read_bytes())
+
+
 def picture(path: Path) -> str:
     """A drawn figure with few colours, as a PNG."""
     with Image.open(path) as file:
@@ -71,4 +88,8 @@ def _tile(path: Path) -> Image.Image:
 def _uri(image: Image.Image, kind: str, **options: Any) -> str:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return _data(f"image/{kind.lower()}", buffer.getvalue())
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -93,20 +93,24 @@ def settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def costs_alone(frame: pd.DataFrame) -> pd.Series:
-    """Which points have a cost and were asked for no samples, bool [rows]."""
-    settled = (frame["status.quality"] == "skipped") & (frame["status.cost"] == "done")
-    return settled & (frame["reason"] == "stage=cost")
+    """Which points were asked for their cost and for no samples, bool [rows]."""
+    return (frame["status.quality"] == "skipped") & frame["reason"].str.startswith("stage=cost")
 
 
 def states(frame: pd.DataFrame) -> str:
     """How many points there are of each status, in words."""
-    counts = frame["status"].mask(costs_alone(frame), "costs alone").value_counts()
+    counts = frame["status"].mask(_costed(frame), "costs alone").value_counts()
     return ", ".join(f"{counts[state]} {state}" for state in sorted(counts.index))
 
 
 def unfinished(frame: pd.DataFrame) -> pd.DataFrame:
     """The points that failed, or were skipped though they were asked for."""
-    return frame[(frame["status"] != "done") & ~costs_alone(frame)]
+    return frame[(frame["status"] != "done") & ~_costed(frame)]
+
+
+def _costed(frame: pd.DataFrame) -> pd.Series:
+    """Which points have the cost that alone they were asked for, bool [rows]."""
+    return costs_alone(frame) & (frame["status.cost"] == "done")
 
 
 def require_one_setting(frame: pd.DataFrame) -> None:

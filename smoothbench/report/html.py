@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from smoothbench.report import beside, conditions, embedded, studies
+from smoothbench.report import beside, conditions, embedded, listening, studies
 from smoothbench.report.chart import chart, has_chart, raster_id
 from smoothbench.report.columns import BETTER, DAGGER, WORSE, Column, is_timed
 from smoothbench.report.conditions import Conditions
@@ -22,7 +22,7 @@ from smoothbench.report.sections import section
 from smoothbench.report.tables import against_real, fidelity, measured, table_columns
 from smoothbench.report.text import PLUS_MINUS
 
-DRAWN_HERE = ("schedules", "contact_sheet")  # the page has these in its own way
+DRAWN_HERE = ("schedules", "contact_sheet", "spectrograms")  # the page has these in its own way
 CAPTIONS: Mapping[str, str] = {
     "pareto_macs": "Every score against MACs.",
     "pareto_latency": "Every score against measured latency.",
@@ -32,7 +32,6 @@ CAPTIONS: Mapping[str, str] = {
 RASTERS = (
     "Evaluations across, noisiest first; sites down, a block for each kind; dark is computed, pale reused."
 )
-STRIPS = "The same seeds from every policy; points with the same samples share a strip."
 PLOT = """<h3>Cost against quality</h3>
 <noscript><p>The interactive plot needs scripts; the table and the figures do not.</p></noscript>"""
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?")
@@ -100,7 +99,7 @@ def _study(name: str, folder: Path) -> str:
 def _setting(
     number: int, frame: pd.DataFrame, pictures: dict[str, str], folder: Path, others: Conditions
 ) -> str:
-    rows = measured(frame)
+    rows, strips = measured(frame), listening.strips(number, frame, folder)
     lines = [f'<section id="part-{number}">', f"<h2>{escape(setting_title(frame))}</h2>", _facts(frame)]
     if len(rows):
         columns = table_columns(frame, [*against_real(frame), *fidelity(frame)])
@@ -111,7 +110,8 @@ def _setting(
         lines += [PLOT, f'<div class="plot" data-part="{number}" hidden></div>']
     lines += [
         _tiles("Schedules", "tiles", _rasters(number, frame), "raster", RASTERS),
-        _tiles("Samples", "tiles wide", _strips(number, frame, folder), "strip", STRIPS),
+        listening.players(number, frame, folder),
+        _tiles("Samples", "tiles wide", strips, "strip", listening.note(frame, folder)),
         _figures(pictures, folder),
         _unfinished(frame),
         _provenance(frame),
@@ -177,15 +177,6 @@ def _rasters(number: int, frame: pd.DataFrame) -> dict[str, tuple[str, list[str]
         share = "" if math.isnan(row["share"]) else f" ({100 * row['share']:.0f} %)"
         name = raster_id(number, row["schedule"])
         found.setdefault(name, (embedded.raster(row["schedule"]), []))[1].append(f"{row['label']}{share}")
-    return found
-
-
-def _strips(number: int, frame: pd.DataFrame, folder: Path) -> dict[str, tuple[str, list[str]]]:
-    found: dict[str, tuple[str, list[str]]] = {}
-    for sample_id, rows in frame.groupby("sample_id", sort=False):
-        image = embedded.strip(folder / "previews" / str(sample_id))
-        if image is not None:
-            found[f"strip-{number}-{sample_id}"] = (image, list(rows["label"]))
     return found
 
 

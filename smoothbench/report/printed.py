@@ -52,9 +52,15 @@ def title(rows: pd.DataFrame, what: str) -> str:
     return f"{what}: {first['paper']} (arXiv:{first['paper.arxiv']}), Table {first['paper.table']}"
 
 
+def _inferred(rows: pd.DataFrame) -> list[bool]:
+    """Where nobody published the schedule and ours is not calibrated either."""
+    pairs = zip(values(rows, "paper.inferred"), values(rows, "planned"), strict=True)
+    return [inferred is True and planned != "calibrated" for inferred, planned in pairs]
+
+
 def labels(rows: pd.DataFrame) -> list[str]:
     """The points' labels; a mark stands where the paper's schedule is inferred."""
-    found = zip(rows["label"], rows["reference"], values(rows, "paper.inferred"), strict=True)
+    found = zip(rows["label"], rows["reference"], _inferred(rows), strict=True)
     return [
         f"{label}{' (reference)' if reference else ''}{f' {INFERRED}' if inferred is True else ''}"
         for label, reference, inferred in found

@@ -9,6 +9,7 @@ import pandas as pd
 from smoothbench.report import conditions, studies
 from smoothbench.report.files import replace
 from smoothbench.report.frame import load
+from smoothbench.report.spectrograms import SEEDS, SUFFIX
 from smoothbench.report.write import write
 
 FOLDERS = ("records", "scores", "previews", "schedules", "curves", "latency")
@@ -36,7 +37,8 @@ def publish(folder: str | Path, target: str | Path) -> list[Path]:
             )
     if _experiments(target) - set(frame["experiment"]):
         raise ValueError(f"{target} holds another experiment than {folder}: choose another target")
-    wanted = {path for path in _held(folder) if _is_used(path, frame)}
+    held = _held(folder)
+    wanted = {path for path in held - _unheard(held) if _is_used(path, frame)}
     for old in _held(target) - wanted:
         (target / old).unlink()
     copied = [_copy(folder / each, target / each) for each in sorted(wanted)]
@@ -48,6 +50,14 @@ def _held(folder: Path) -> set[Path]:
     found = [path for name in FOLDERS for path in (folder / name).rglob("*")]
     found += [folder / name for name in FILES]
     return {path.relative_to(folder) for path in found if path.is_file() and not path.name.startswith(".")}
+
+
+def _unheard(held: set[Path]) -> set[Path]:
+    """The clips that no report draws or plays: a hundred times as large as an embedded model's images."""
+    clips: dict[Path, list[Path]] = {}
+    for path in sorted(path for path in held if path.suffix == SUFFIX):
+        clips.setdefault(path.parent, []).append(path)
+    return {path for paths in clips.values() for path in paths[SEEDS:]}
 
 
 def _is_used(path: Path, frame: pd.DataFrame) -> bool:

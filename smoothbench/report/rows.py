@@ -54,7 +54,7 @@ def _solved(record: dict[str, Any]) -> dict[str, Any]:
     """The model and its solver; `identity` changes with everything that the record says of the model."""
     model, solver = record["model"], record["solver"]
     return {
-        "model": model["name"],
+        "model": model["name"] + (" without weights" if model.get("weights_sha256") == "random" else ""),
         "identity": sha256(json.dumps(model, sort_keys=True).encode()).hexdigest()[:8],
         "guidance": _number(model.get("guidance"), "model.guidance"),
         "solver": solver["name"],

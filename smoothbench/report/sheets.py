@@ -1,6 +1,7 @@
 """The same seeds from every policy, side by side."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,10 @@ TILE = 104  # pixels aimed at: small images are enlarged by a whole factor, larg
 GAP = 5
 LETTER = 9.6  # pixels of a letter in the labels, about
 HEAD, EDGE = 96, 16
+SHOWN = "the same seeds from every policy"
+
+Tile = NDArray[np.uint8]  # RGB [height, width, 3]
+Row = tuple[pd.DataFrame, dict[str, Tile]]  # the points that share samples, and their tiles by seed
 
 
 def contact_sheet(frame: pd.DataFrame, previews: str | Path) -> Figure:
@@ -23,24 +28,37 @@ def contact_sheet(frame: pd.DataFrame, previews: str | Path) -> Figure:
     Points that share samples share a row; a seed that a point lacks stays blank.
     ValueError if there is no preview image.
     """
-    rows = _distinct(frame, Path(previews))
-    files = [sorted((Path(previews) / row["sample_id"].iloc[0]).glob("*.png")) for row in rows]
-    seeds = sorted({path.stem for paths in files for path in paths})
-    if not seeds:
+    found = with_previews(frame, Path(previews), ".png")
+    if not found:
         raise ValueError(f"no preview image in {previews}: run the experiment first")
-    tiles = {path: _tile(path) for paths in files for path in paths}
-    height, width, _ = next(iter(tiles.values())).shape
-    strips = [
-        _strip({path.stem: tiles[path] for path in paths}, seeds, (height, width, 3)) for paths in files
-    ]
-    with styled():
-        return _compose(frame, rows, strips, seeds)
+    return sheet(frame, [(part, {path.stem: _tile(path) for path in paths}) for part, paths in found])
 
 
-def _distinct(frame: pd.DataFrame, previews: Path) -> list[pd.DataFrame]:
-    """Rows of each set of samples that has previews, in the experiment's order."""
+def with_previews(frame: pd.DataFrame, previews: Path, suffix: str) -> list[tuple[pd.DataFrame, list[Path]]]:
+    """The points of each set of samples that has preview files, and these by seed, in the experiment's order."""
     groups = [part for _, part in frame.groupby("sample_id", sort=False)]
-    return [part for part in groups if any((previews / part["sample_id"].iloc[0]).glob("*.png"))]
+    files = [sorted((previews / part["sample_id"].iloc[0]).glob(f"*{suffix}")) for part in groups]
+    return [(part, paths) for part, paths in zip(groups, files, strict=True) if paths]
+
+
+def sheet(
+    frame: pd.DataFrame, rows: Sequence[Row], what: str = SHOWN, right: int = EDGE, below: int = EDGE
+) -> Figure:
+    """Rows of tiles, uint8 RGB of one size, under their seeds; an axes each, in pixels of the tiles.
+
+    Args: what, as the title says it; right and below, pixels that stay free there.
+    """
+    seeds = sorted({seed for _, tiles in rows for seed in tiles})
+    height, width, _ = next(iter(rows[0][1].values())).shape
+    strips = [_strip(tiles, seeds, (height, width, 3)) for _, tiles in rows]
+    with styled():
+        figure = _compose([part for part, _ in rows], strips, seeds, right, below)
+        across, down = figure.bbox.size
+        title = f"{frame['model'].iloc[0]}, {frame['experiment'].iloc[0]}: {what}"
+        figure.text(
+            EDGE / across, 1 - EDGE / down, title, fontsize=10.5, fontweight="bold", va="top", color=INK
+        )
+    return figure
 
 
 def _tile(path: Path) -> NDArray[np.uint8]:
@@ -62,33 +80,34 @@ def _strip(
 ) -> NDArray[np.uint8]:
     """Tiles of one row with white gaps between, uint8 [height, width, 3]."""
     height, width, _ = shape
-    strip = np.full((height, len(seeds) * (width + GAP) - GAP, 3), 255, dtype=np.uint8)
+    row = np.full((height, len(seeds) * (width + GAP) - GAP, 3), 255, dtype=np.uint8)
     for position, seed in enumerate(seeds):
         start = position * (width + GAP)
-        strip[:, start : start + width] = tiles.get(seed, np.uint8(236))
-    return strip
+        row[:, start : start + width] = tiles.get(seed, np.uint8(236))
+    return row
 
 
 def _compose(
-    frame: pd.DataFrame, rows: list[pd.DataFrame], strips: list[NDArray[np.uint8]], seeds: list[str]
+    rows: list[pd.DataFrame],
+    strips: list[NDArray[np.uint8]],
+    seeds: list[str],
+    right: int,
+    below: int,
 ) -> Figure:
     """All rows on one page, one image pixel on one pixel of the page."""
     height, width, _ = strips[0].shape
     labels = round(LETTER * max(len(label) + 4 for part in rows for label in part["label"])) + EDGE
-    across, down = labels + width + EDGE, HEAD + len(rows) * (height + GAP) + EDGE
+    across, down = labels + width + right, HEAD + len(rows) * (height + GAP) + below
     figure = new_figure(across / DPI, down / DPI)
-    first = frame.iloc[0]
-    title = f"{first['model']}, {first['experiment']}: the same seeds from every policy"
-    figure.text(EDGE / across, 1 - EDGE / down, title, fontsize=10.5, fontweight="bold", va="top", color=INK)
     for i, seed in enumerate(seeds):
         centre = labels + (i + 0.5) * (width + GAP) / len(seeds)
         figure.text(
             centre / across, 1 - (HEAD - 8) / down, f"seed {int(seed)}", fontsize=7, ha="center", color=MUTED
         )
-    for i, (part, strip) in enumerate(zip(rows, strips, strict=True)):
+    for i, (part, row) in enumerate(zip(rows, strips, strict=True)):
         bottom = down - HEAD - (i + 1) * (height + GAP) + GAP
         axes = figure.add_axes((labels / across, bottom / down, width / across, height / down))
-        axes.imshow(strip, interpolation="none", aspect="auto")
+        axes.imshow(row, interpolation="none", aspect="auto")
         axes.set_axis_off()
         _name(figure, part, (labels - 14) / across, (bottom + height / 2) / down)
     return figure

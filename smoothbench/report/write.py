@@ -18,7 +18,8 @@ from smoothbench.report.html import page
 from smoothbench.report.latex import to_latex
 from smoothbench.report.plots import pareto
 from smoothbench.report.rasters import schedules
-from smoothbench.report.sheets import contact_sheet
+from smoothbench.report.sheets import contact_sheet, with_previews
+from smoothbench.report.spectrograms import SUFFIX, spectrograms
 from smoothbench.report.style import DPI, styled
 from smoothbench.report.tables import measured, numbers
 
@@ -88,8 +89,12 @@ def _drawings(part: pd.DataFrame, folder: Path) -> Iterator[Drawing]:
         yield "composition", BOTH, partial(composition, part)
     if part["schedule"].notna().any():
         yield "schedules", ("png",), partial(schedules, part)
-    if any(any((folder / "previews" / each).glob("*.png")) for each in part["sample_id"]):
-        yield "contact_sheet", ("png",), partial(contact_sheet, part, folder / "previews")
+    for suffix, name, draw in (
+        (".png", "contact_sheet", contact_sheet),
+        (SUFFIX, "spectrograms", spectrograms),
+    ):
+        if with_previews(part, folder / "previews", suffix):
+            yield name, ("png",), partial(draw, part, folder / "previews")
 
 
 def _save(figure: Figure, path: Path) -> Path:

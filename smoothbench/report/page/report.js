@@ -18,6 +18,8 @@ function fillDetail(detail, point) {
     copy.removeAttribute("id");
     detail.append(copy);
   }
+  const clips = document.getElementById(point.clips);
+  for (const player of clips ? clips.querySelectorAll("audio") : []) detail.append(player.cloneNode(true));
   const row = document.getElementById(point.row), list = element("dl");
   const titles = row.parentNode.parentNode.querySelectorAll("thead th");
   Array.from(row.children).slice(1).forEach((cell, i) => {
@@ -104,6 +106,12 @@ function makeSortable(table) {
   });
 }
 
+/** Of all players only the one that was started last goes on: clips are compared one by one. */
+function playAlone(started) {
+  document.querySelectorAll("audio").forEach((each) => { if (each !== started) each.pause(); });
+}
+
+document.addEventListener("play", (event) => playAlone(event.target), true); // it does not bubble
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 const parts = JSON.parse(document.getElementById("data").textContent);
 document.querySelectorAll(".plot").forEach((container) => makePlot(container, parts[Number(container.getAttribute("data-part"))]));

@@ -1,0 +1,150 @@
+"""Train an evaluation network for nano audio: the tagger, or the towers for captions and clips.
+
+    python -m smoothbench.models.nano.audio.train_evaluators tagger --corpus results/runs/audio/corpus \\
+        --out smoothbench/models/nano/audio/evaluators
+    python -m smoothbench.models.nano.audio.train_evaluators clap ...
+
+Goes on where it stopped. Held-out combinations are in the test clips alone; the last training clips
+choose the best weights.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from smoothbench.models.nano.audio import corpus
+from smoothbench.models.nano.audio.clap import ContrastiveTowers
+from smoothbench.models.nano.audio.conditioner import tokenize
+from smoothbench.models.nano.audio.files import save
+from smoothbench.models.nano.audio.grammar import Sound
+from smoothbench.models.nano.audio.spectrogram import log_mel
+from smoothbench.models.nano.audio.tagger import ATTRIBUTES, Tagger
+from smoothbench.models.nano.training import Recipe, train
+
+BATCH: Final = 64
+HELD_OUT: Final = 1024
+
+
+class Rows(NamedTuple):
+    """Spectrograms [N, 80, 128] (float16), labels [N, 3], words [N, 16]."""
+
+    mel: Tensor
+    labels: Tensor
+    words: Tensor
+
+    def at(self, where: Any) -> "Rows":
+        return Rows(*(each[where] for each in self))
+
+
+def load(folder: Path, split: str) -> Rows:
+    """Rows of a rendered split."""
+    clips = corpus.load(folder, split)
+    parts = tqdm(clips.audio.split(100), desc=f"spectrograms: {split}")
+    words = tokenize([Sound(*labels).caption for labels in clips.labels.tolist()])
+    return Rows(torch.cat([log_mel(part).half() for part in parts]), clips.labels, words)
+
+
+def augment(mel: Tensor, generator: torch.Generator) -> Tensor:
+    """Louder or softer, tilted in frequency, over a floor of noise: what is asked for is none of these."""
+    mel = mel.float()
+    gain, tilt, floor = torch.rand(3, len(mel), 1, 1, generator=generator)
+    slope = torch.linspace(-1, 1, mel.shape[1])[:, None]
+    noise = torch.randn(mel.shape, generator=generator) * 0.1 - 1 + 0.5 * floor**3
+    return torch.maximum(mel + (gain - 0.5) * 0.4 + (tilt - 0.5) * 0.3 * slope, noise).clamp(min=-1)
+
+
+def tagging(network: Any, rows: Rows, mel: Tensor) -> Tensor:
+    """Cross-entropy of the three attributes."""
+    tags, columns = network.tag(mel), rows.labels.unbind(1)
+    entropies = (
+        nn.functional.cross_entropy(tags[name], labels, label_smoothing=0.05)
+        for name, labels in zip(ATTRIBUTES, columns, strict=True)
+    )
+    return torch.stack(list(entropies)).sum()
+
+
+def contrast(towers: Any, rows: Rows, mel: Tensor) -> Tensor:
+    """Symmetric cross-entropy over a batch, in which clips of one caption share it."""
+    scores = towers.sharpness.exp() * towers.of_mel(mel) @ towers.of_words(rows.words).T
+    same = (rows.labels[:, None] == rows.labels[None]).all(2).float()
+    target = same / same.sum(1, keepdim=True)
+    entropy = nn.functional.cross_entropy
+    return (entropy(scores, target) + entropy(scores.T, target)) / 2
+
+
+@torch.inference_mode()
+def tagging_accuracy(network: Any, rows: Rows) -> dict[str, float]:
+    """Share of clips whose attribute is seen, of each and of all three."""
+    parts = [network.tag(mel.float()) for mel in rows.mel.split(250)]
+    seen = [torch.cat([part[name] for part in parts]).argmax(1) for name in ATTRIBUTES]
+    right = torch.stack(seen, 1) == rows.labels
+    each = dict(zip(ATTRIBUTES, right.double().mean(0).tolist(), strict=True))
+    return each | {"all": right.all(1).double().mean().item()}
+
+
+@torch.inference_mode()
+def retrieval(towers: Any, rows: Rows) -> dict[str, float]:
+    """Share of clips whose own caption is the nearest of all, and the mean cosine to it and to the others."""
+    labels, place = rows.labels.unique(dim=0, return_inverse=True)
+    words = towers.of_words(tokenize([Sound(*each).caption for each in labels.tolist()]))
+    cosine = torch.cat([towers.of_mel(mel.float()) for mel in rows.mel.split(250)]) @ words.T
+    own = cosine.gather(1, place[:, None])
+    others = (cosine.sum() - own.sum()) / (cosine.numel() - own.numel())
+    nearest = (cosine.argmax(1) == place).double().mean().item()
+    return {"nearest": nearest, "own": own.mean().item(), "others": others.item()}
+
+
+Loss = Callable[[Any, Rows, Tensor], Tensor]
+KINDS: Final[dict[str, tuple[Callable[[], nn.Module], Loss, Callable[[Any, Rows], dict[str, float]]]]] = {
+    "tagger": (Tagger, tagging, tagging_accuracy),
+    "clap": (ContrastiveTowers, contrast, retrieval),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("kind", choices=KINDS, help="which network")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the rendered clips")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the finished network")
+    parser.add_argument(
+        "--work", type=Path, default=Path("results/runs/audio/train_evaluators"), help="checkpoints"
+    )
+    parser.add_argument("--steps", type=int, default=1000, help=f"optimiser steps of {BATCH} clips")
+    args = parser.parse_args()
+
+    network, measure, accuracy = KINDS[args.kind]
+    rows = load(args.corpus, "train")
+    held_out, rows = rows.at(slice(-HELD_OUT, None)), rows.at(slice(-HELD_OUT))
+
+    def loss(model: nn.Module, generator: torch.Generator) -> Tensor:
+        batch = rows.at(torch.randint(len(rows.mel), (BATCH,), generator=generator))
+        return measure(model, batch, augment(batch.mel, generator))
+
+    @torch.inference_mode()
+    def validate(model: nn.Module) -> float:
+        return measure(model, held_out, held_out.mel.float()).item()
+
+    torch.manual_seed(2)
+    recipe = Recipe(steps=args.steps, lr=2e-3, weight_decay=0.02, warmup=100, ema=0.99, look_every=100)
+    faster: nn.Module = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trained = train(faster, loss, validate, recipe, args.work / args.kind)
+    save(trained, args.out / f"{args.kind}.safetensors")
+    test = load(args.corpus, "test")
+    unseen = torch.tensor([Sound(*labels).held_out for labels in test.labels.tolist()])
+    print(
+        json.dumps(
+            {"test": accuracy(trained, test.at(~unseen)), "held out": accuracy(trained, test.at(unseen))}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
