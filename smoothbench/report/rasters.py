@@ -10,6 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from smoothbench.report.printed import values
 from smoothbench.report.style import INK, MUTED, new_figure, styled
 
 COMPUTED, REUSED = "#1f4e79", "#e3e9f0"
@@ -21,9 +22,10 @@ LINE = 38  # letters above a panel
 def schedules(frame: pd.DataFrame) -> Figure:
     """One small panel for each distinct schedule: evaluations across, sites down (grouped by kind).
 
-    Points that share a schedule share a panel. ValueError if no point has a schedule.
+    Points that share a schedule share a panel; one of which only the count of full evaluations was published
+    has none, as it stands for any. ValueError if no point has a schedule.
     """
-    panels = _distinct(frame)
+    panels = _distinct(frame[values(frame, "planned") != "published count"])
     if not panels:
         raise ValueError("no point has a schedule to draw: run the experiment first")
     columns = min(COLUMNS, len(panels))
