@@ -110,7 +110,7 @@ def device_of(name: str) -> torch.device:
 
 def build_model(node: Config, device: torch.device) -> Model:
     """The model; its weights may be loaded later, see `ready`."""
-    return having(build(node, "model", device=device), "model", "predict", "decode", "skeleton")
+    return having(build(node, "model", device=device), "model", "predict", "decode", "skeleton", "prediction")
 
 
 def ready(model: Model, stage: str) -> Model:
@@ -157,7 +157,7 @@ def build_predictor(node: str | Config, where: str) -> Predictor:
 
 def build_solver(node: Config) -> Solver:
     """A sampler; UsageError where its time grid cannot be made, or does not fall from the noisiest on."""
-    solver: Solver = having(build(node, "solver"), "solver", "coordinates", "integrate")
+    solver: Solver = having(build(node, "solver"), "solver", "integrate", "prediction")
     try:
         grid = solver.coordinates
     except Exception as error:  # whatever its arithmetic makes of its settings

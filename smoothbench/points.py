@@ -12,7 +12,7 @@ from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, calibra
 from smoothbench.caching.cost import Macs, site_costs
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
-from smoothbench.errors import one_line
+from smoothbench.errors import UsageError, one_line
 from smoothbench.provenance import identity
 from smoothbench.sampling import latents, silent
 from smoothbench.store import Store, write_atomic
@@ -127,6 +127,11 @@ class Planner:
     def trajectory(self, spec: Spec) -> tuple[Solver, Trajectory]:
         """A point's solver, and what static methods plan on."""
         solver = build_solver(spec.solver)
+        if solver.prediction != self.model.prediction:
+            raise UsageError(
+                f"solver: {spec.solver['_target_'].rpartition('.')[2]} takes {solver.prediction}, and "
+                f"{self.model.name} predicts {self.model.prediction}: leave solver=... out for the model's own"
+            )
         return solver, Trajectory(self._sites, solver.coordinates, self._rest.total, self._rest.linear)
 
     def _method(self, spec: Spec, where: str) -> Policy | DynamicPolicy:

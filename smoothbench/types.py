@@ -31,7 +31,8 @@ class Model(Protocol):
     `identity` holds what decides its samples beside solver and schedule: weights' sha256, dtype,
     guidance, numerics. `forwards` of the denoiser make one evaluation, in which `rows` rows in all
     belong to one sample. `missing` says in one line why it can draw no samples (weights that are not
-    there, or random ones): its costs are known all the same, by `skeleton`.
+    there, or random ones): its costs are known all the same, by `skeleton`. `prediction` is what it
+    predicts: noise, v or velocity.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Model(Protocol):
     forwards: int
     rows: int
     missing: str | None
+    prediction: str
 
     def conditions(self, seeds: Sequence[int]) -> Tensor:
         """What each sample is asked to be."""
@@ -70,7 +72,13 @@ class Model(Protocol):
 
 
 class Solver(Protocol):
-    """A sampler; `coordinates` are the timesteps of its evaluations, the noisiest first."""
+    """A sampler; `coordinates` are the timesteps of its evaluations, the noisiest first.
+
+    `prediction` is what it takes: a model that predicts something else cannot be sampled with it.
+    """
+
+    @property
+    def prediction(self) -> str: ...
 
     @property
     def coordinates(self) -> tuple[float, ...]: ...

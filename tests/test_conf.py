@@ -154,3 +154,10 @@ def test_a_sweep_over_what_a_point_lacks() -> None:
         cfg.points.fora.sweep = {"cache.width": [1]}
     with pytest.raises(UsageError, match=r"the sweep names cache\.width, which the point does not have"):
         settings(cfg)
+
+
+@pytest.mark.parametrize("name", options("model"))
+def test_a_model_by_itself_brings_a_solver_and_metrics_that_fit_it(name: str) -> None:
+    cfg = composed(f"model={name}")
+    model = build_model(settings(cfg).model, torch.device("cpu"))
+    assert build_solver(settings(cfg).specs[0].solver).prediction == model.prediction

@@ -36,6 +36,7 @@ def test_calibration_seeds_and_devices_are_checked(tmp_path: Path) -> None:
         ("cache.predictor=null", "no predictor None"),
         ("device=meta", "no such device"),
         ("solver.steps=1", "solver.steps must be a whole number from 2 to 1000"),
+        ("solver=dpmpp_3m_sde", "DPMSolverPlusPlus3MSDE takes v, and dit_nano predicts noise"),
         ("model.evaluation.reference.file=absent.npz", "absent.npz"),
         ("model.evaluation.encoder.weights=absent.safetensors", "absent.safetensors"),
     ],

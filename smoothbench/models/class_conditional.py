@@ -21,6 +21,7 @@ class ClassConditional(Guided):
     """
 
     media = Png()
+    prediction = "noise"
 
     def __init__(
         self,

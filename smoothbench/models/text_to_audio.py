@@ -25,6 +25,8 @@ class TextToAudio(Guided):
     global states stay as they are with a prompt. `tokens` is what a row's cross-attention sees.
     """
 
+    prediction = "v"
+
     def __init__(self, prompts: Prompts, tokens: int, config: dict[str, Any], **more: Any) -> None:
         shape = (config["in_channels"], config["sample_size"])
         super().__init__(config=config, shape=shape, **more)

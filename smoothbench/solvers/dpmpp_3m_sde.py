@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -24,6 +25,7 @@ class DPMSolverPlusPlus3MSDE:
     has the law of its Brownian tree. Raises ValueError, naming the setting, for values out of range.
     """
 
+    prediction: ClassVar[str] = "v"
     steps: int = 100
     sigma_min: float = 0.3
     sigma_max: float = 500.0

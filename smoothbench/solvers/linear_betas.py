@@ -1,6 +1,7 @@
 """The noise schedule that the solvers here share: variance preserving, linear betas (Ho et al. 2020)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ class LinearBetas:
     sigma_t^2 = 1 - alpha_t^2. Raises ValueError for a number of steps outside 2 to `train_steps`.
     """
 
+    prediction: ClassVar[str] = "noise"
     steps: int = 50
     train_steps: int = 1000
     beta_start: float = 1e-4
