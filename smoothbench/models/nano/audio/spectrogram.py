@@ -6,6 +6,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from metrics.spectra import mel_bands
+
 RATE: Final = 16_000
 SAMPLES: Final = 32_768
 N_FFT: Final = 1024
@@ -43,17 +45,7 @@ def log_mel(audio: Tensor) -> Tensor:
 
 def to_mel(values: Tensor) -> Tensor:
     """Magnitudes [N, 513, T] summed in triangular bands evenly spaced in mel [N, 80, T]."""
-    return filterbank().to(values) @ values
-
-
-def filterbank() -> Tensor:
-    """Triangles [80, 513] with a peak of 1, on HTK's mel scale from 0 Hz to half the rate."""
-    top = 2595 * math.log10(1 + RATE / 2 / 700)
-    edges = 700 * (10 ** (torch.linspace(0, top, MELS + 2, dtype=torch.float64) / 2595) - 1)
-    hertz = torch.linspace(0, RATE / 2, BINS, dtype=torch.float64)
-    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising, falling = (hertz - low) / (centre - low), (high - hertz) / (high - centre)
-    return torch.minimum(rising, falling).clamp(min=0).float()
+    return mel_bands(RATE, N_FFT, MELS).to(values) @ values
 
 
 def griffin_lim(values: Tensor, iterations: int = 48, momentum: float = 0.99) -> Tensor:

@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("results/runs/audio/train_denoiser"), help="checkpoints"
     )
-    parser.add_argument("--clips", type=int, default=896_000, help="training clips seen in all")
+    parser.add_argument("--clips", type=int, default=640_000, help="training clips seen in all")
     parser.add_argument("--export", action="store_true", help="write the best weights so far, train nothing")
     args = parser.parse_args()
 

@@ -1,0 +1,26 @@
+"""Train an embedded model again: every part of it, in order, each by its own command."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+Step = Sequence[str]  # a module of the package, and its arguments
+
+
+def retrain(package: str, description: str | None, steps: Callable[[str, str], Sequence[Step]]) -> None:
+    """Run `steps(work, out)`: the commands for weights in `out`, whose data and checkpoints lie in `work`.
+
+    Each goes on where it was stopped, so that the same command goes on with the whole. The first that
+    fails ends it, with its exit status.
+    """
+    home, name = Path(__file__).parent / package.rpartition(".")[2], package.rpartition(".")[2]
+    parser = argparse.ArgumentParser(prog=f"python -m {package}", description=description)
+    parser.add_argument("--work", type=Path, default=Path("results/runs") / name, help="data, checkpoints")
+    parser.add_argument("--out", type=Path, default=home, help="weights; default: those that come with us")
+    args = parser.parse_args()
+    for module, *arguments in steps(str(args.work), str(args.out)):
+        done = subprocess.run([sys.executable, "-m", f"{package}.{module}", *arguments])
+        if done.returncode:
+            sys.exit(done.returncode)
