@@ -21,6 +21,8 @@ def retrain(package: str, description: str | None, steps: Callable[[str, str], S
     parser.add_argument("--out", type=Path, default=home, help="weights; default: those that come with us")
     args = parser.parse_args()
     for module, *arguments in steps(str(args.work), str(args.out)):
-        done = subprocess.run([sys.executable, "-m", f"{package}.{module}", *arguments])
+        command = ["-m", f"{package}.{module}", *arguments]
+        print("python", *command, flush=True)
+        done = subprocess.run([sys.executable, *command])
         if done.returncode:
             sys.exit(done.returncode)
