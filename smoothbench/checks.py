@@ -14,9 +14,9 @@ STAGES = ("all", "cost", "calibrate", "train")
 TO_FILE = ("calibrate", "train")
 NODES = ("model", "solver", "cache", "metrics", "reference", "points", "calibration", "training", "latency")
 OF_POINT = ("cache", "solver", "calibration", "sweep", "published", "reported")
-PAPER = ("scope", "rows", "remainder_per_evaluation")
+PAPER = ("scope", "rows", "remainder_per_evaluation", "note")
 ALSO = {"dtype": ("float32", "bfloat16", "float16"), "mode": ("eager", "compiled"), "batch_size": ("1",)}
-SCOPES = ("branches", "denoiser")  # what a paper's MACs count: see records.paper_cost
+SCOPES = ("branches", "denoiser", "pipeline")  # what a paper's MACs count: see records.paper_cost
 SHARED = ("experiment", "stage", "batch_size", "device", "results_dir", "keep_samples", "force", "out")
 WHOLE = {  # keys that are whole numbers, and their bounds
     "num_samples": (2, BLOCK),
@@ -145,6 +145,8 @@ def _check_paper(node: Any) -> None:
         raise UsageError(f"paper.rows={shown(rows)}: must be a whole number from 1")
     if isinstance(rest, bool) or not isinstance(rest, int | float) or not 0 <= rest < math.inf:
         raise UsageError(f"paper.remainder_per_evaluation={shown(rest)}: must be a number from 0, in TMACs")
+    if node.get("note") is not None and not is_text(node.note):
+        raise UsageError(f"paper.note={shown(node.note)}: must be a line of text")
 
 
 def check_together(cfg: DictConfig) -> None:

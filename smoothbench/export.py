@@ -55,7 +55,7 @@ def export(folder: Path, point: str, file: Path) -> Shape:
     Raises UsageError where there is no such point, where it is not finished, where samples are missing or
     damaged, and where the disk has not enough room.
     """
-    parts = _parts(Store(folder).records(), folder, point)
+    parts = parts_of(Store(folder).records(), folder, point)
     count = sum(part["num_samples"] for part in parts)
     with tqdm(total=count, desc=point, unit="image", disable=None) as bar:
         batches = _batches(folder, parts, bar)
@@ -66,8 +66,8 @@ def export(folder: Path, point: str, file: Path) -> Shape:
     return shape
 
 
-def _parts(records: Sequence[Record], folder: Path, point: str) -> list[Record]:
-    """The records whose samples make up a point: itself, or those that were pooled into it."""
+def point_of(records: Sequence[Record], folder: Path, point: str) -> Record:
+    """The record of a point by its name or point_id, the pooled one where there is one; UsageError for none."""
     named = [record for record in records if point in (record["name"], record["point_id"])]
     pooled = {part for record in named for part in record["parts"]}
     found = [record for record in named if record["point_id"] not in pooled]
@@ -75,8 +75,17 @@ def _parts(records: Sequence[Record], folder: Path, point: str) -> list[Record]:
         column = "point_id" if found else "name"
         choice = ", ".join(sorted({record[column] for record in found or records})) or "no records"
         raise UsageError(f"{folder}: {len(found)} points are called {point}: choose by {column} of {choice}")
+    return found[0]
+
+
+def parts_of(records: Sequence[Record], folder: Path, point: str) -> list[Record]:
+    """The records whose samples make up a point: itself, or those that were pooled into it.
+
+    Raises UsageError as `point_of` does, and where the point is not finished.
+    """
+    found = point_of(records, folder, point)
     by_id = {record["point_id"]: record for record in records}
-    ids = found[0]["parts"] or [found[0]["point_id"]]
+    ids = found["parts"] or [found["point_id"]]
     if lost := [part for part in ids if part not in by_id]:
         raise UsageError(f"{point} was pooled from {lost[0]}, whose record is gone: run it again")
     for part in (by_id[each] for each in ids):

@@ -12,6 +12,8 @@ import torch
 from metrics.inference import Estimate, paired_difference
 from metrics.score import Score
 from smoothbench.caching import Schedule
+from smoothbench.caching.cost import Macs
+from smoothbench.errors import UsageError
 from smoothbench.measure import Scorer
 from smoothbench.points import Point, rows
 from smoothbench.store import Store, write_arrays, write_atomic
@@ -57,7 +59,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "planned": _planned(point, schedule),
         "reported": spec.reported,
         "schedule": _schedule(schedule),
-        "cost": known and known | {"paper": paper_cost(point, model.rows, settings.paper)},
+        "cost": known and known | {"paper": paper_cost(point, model, settings.paper)},
         "scores": {},
         "config": {
             "model": settings.model,
@@ -116,27 +118,47 @@ def cost(point: Point, reference: Point, executed: Mapping[str, float] | None = 
     }
 
 
-def paper_cost(point: Point, rows: int, paper: Config | None) -> Config | None:
+def paper_cost(point: Point, model: Model, paper: Config | None) -> Config | None:
     """TMACs of a trajectory as a paper counts them, with and without what its count has unexplained.
 
-    `rows` belong to one sample. Scope `branches`: the linear layers of attention and MLP alone;
-    `denoiser`: all its linear layers and convolutions. None of them counts the attention products.
+    Scope `branches`: the linear layers of attention and MLP alone; `denoiser`: all its linear layers and
+    convolutions; `pipeline`: with those of the parts beside it, which then stand in `parts`. None of them counts
+    the attention products.
     """
     if paper is None:
         return None
     trajectory, calls = point.trajectory, point.planned_calls
     linear = sum(site.macs_linear * calls[site.name] for site in trajectory.sites)
-    if paper["scope"] == "denoiser":
+    if paper["scope"] != "branches":
         linear += trajectory.evals * trajectory.rest_macs_linear
-    explained = linear * paper["rows"] / rows / TERA
+    parts: dict[str, Macs] = {}
+    if paper["scope"] == "pipeline":
+        denoiser = Macs(round(linear), point.planned_macs - round(linear))
+        parts = {"denoiser": denoiser, **pipeline_of(model)}
+        linear = sum(each.linear for each in parts.values())
+    explained = linear * paper["rows"] / model.rows / TERA
     unexplained = trajectory.evals * paper["remainder_per_evaluation"]
-    return {**paper, "tmacs": explained + unexplained, "tmacs_explained": explained}
+    counted = {**paper, "tmacs": explained + unexplained, "tmacs_explained": explained}
+    taken_apart = {name: _tera(macs, paper["rows"] / model.rows) for name, macs in parts.items()}
+    return counted | ({"parts": taken_apart} if parts else {})
+
+
+def pipeline_of(model: Model) -> dict[str, Macs]:
+    """What runs beside a model's denoiser, per sample; UsageError where it does not say."""
+    found: Mapping[str, Macs] | None = getattr(model, "pipeline", None)
+    if found is None:
+        raise UsageError(f"paper.scope=pipeline: {model.name} does not count its other parts: use denoiser")
+    return dict(found)
+
+
+def _tera(macs: Macs, batch: float) -> dict[str, float]:
+    return {"tmacs": macs.linear * batch / TERA, "tmacs_with_attention": macs.total * batch / TERA}
 
 
 def as_reported(record: Mapping[str, Any], point: Point, settings: Settings, model: Model) -> bool:
     """Whether a record says of the papers what is asked for now: their row, and their count of MACs."""
     known = isinstance(point.policy, Schedule)
-    paper = paper_cost(point, model.rows, settings.paper) if known else None
+    paper = paper_cost(point, model, settings.paper) if known else None
     return record.get("reported") == point.spec.reported and (record["cost"] or {}).get("paper") == paper
 
 
@@ -179,19 +201,21 @@ def cost_csv(store: Store) -> None:
     """`cost.csv`: MACs of whole trajectories per generated sample, guidance rows included, denoiser only.
 
     A line for each cell, whatever its seeds. The columns of the papers, which are TMACs of `paper_rows` rows,
-    stay empty where no paper reports the point.
+    stay empty where no paper reports the point. Where a paper's scope is the pipeline, its parts follow, in its
+    convention and with the attention products.
     """
-    buffer = io.StringIO()
-    table = csv.DictWriter(buffer, COST_COLUMNS, lineterminator="\n")
-    table.writeheader()
     cells = {record["cell_id"]: record for record in store.records() if record["cost"]}
     weighted = {record["name"] for record in cells.values() if _weighted(record)}
     # what stood in for a calibration while there were no weights is not told twice
     cells = {key: each for key, each in cells.items() if _weighted(each) or each["name"] not in weighted}
+    parts = list(dict.fromkeys(column for record in cells.values() for column in _part_columns(record)))
+    buffer = io.StringIO()
+    table = csv.DictWriter(buffer, [*COST_COLUMNS, *parts], lineterminator="\n")
+    table.writeheader()
     for record in sorted(cells.values(), key=lambda r: (r["order"], r["name"], r["cell_id"])):
         macs = {key: record["cost"][key] for key in ("macs_linear", "macs")}
         about = {"name": record["name"], "steps": record["solver"]["steps"]}
-        table.writerow(about | _paper_columns(record) | macs)
+        table.writerow(about | _paper_columns(record) | macs | _part_columns(record))
     write_atomic(store.folder / "cost.csv", buffer.getvalue().encode())
 
 
@@ -208,3 +232,8 @@ def _paper_columns(record: Mapping[str, Any]) -> dict[str, Any]:
         computed = {"tmacs_paper_convention": round(paper["tmacs"], 6), "paper_scope": paper["scope"]}
         columns |= computed | {"paper_rows": paper["rows"]}
     return columns
+
+
+def _part_columns(record: Mapping[str, Any]) -> dict[str, float]:
+    parts = (record["cost"].get("paper") or {}).get("parts") or {}
+    return {f"{key}_{part}": round(value, 6) for part, each in parts.items() for key, value in each.items()}

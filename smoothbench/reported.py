@@ -12,7 +12,7 @@ from smoothbench.schema import explain, number, require
 FOLDER = Path(__file__).parents[1] / "results" / "reported"
 PRINTED = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?: \+- ([0-9]+(?:\.[0-9]+)?))?")
 KEY = re.compile(r"[a-z][a-z0-9_]*")  # of a value; the report makes names of columns from it
-SCOPES = ("branches", "denoiser")  # of what a paper's MACs were computed over
+SCOPES = ("branches", "denoiser", "pipeline")  # of what a paper's MACs were computed over
 
 
 def row(name: str, folder: Path = FOLDER) -> dict[str, Any]:
@@ -89,6 +89,12 @@ def _check_convention(paper: dict[str, Any]) -> None:
     require(paper["rows"], "cost.paper.rows", int)
     for key in ("tmacs", "tmacs_explained", "remainder_per_evaluation"):
         number(paper[key], f"cost.paper.{key}")
+    require(paper.get("note"), "cost.paper.note", str, type(None))
+    for part, macs in (require(paper.get("parts"), "cost.paper.parts", dict, type(None)) or {}).items():
+        if not KEY.fullmatch(part):
+            raise ValueError(f"its cost.paper.parts has a name {part[:40]!r}, not like text_encoder")
+        for key in ("tmacs", "tmacs_with_attention"):
+            number(require(macs, f"cost.paper.parts.{part}", dict)[key], f"cost.paper.parts.{part}.{key}")
 
 
 def _files(folder: Path) -> list[str]:

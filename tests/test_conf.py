@@ -80,7 +80,8 @@ def test_every_metric_scores_twelve_samples(metric: str, tmp_path: Path) -> None
     with np.load(embedded("real/images.npz"), allow_pickle=False) as real:
         np.savez(few, arr_0=real["arr_0"][:100])
     group, _, name = metric.rpartition("/")
-    override = "model=stable_audio_nano" if group == "audio" else f"model.evaluation.real.file={few}"
+    models = {"audio": "model=stable_audio_nano", "video": "model=opensora_nano"}
+    override = models.get(group, f"model.evaluation.real.file={few}")
     cfg = settings(composed(f"metrics=[{metric}]", override))
     model = build_model(cfg.model, torch.device("cpu"))
     observations = Observations(tmp_path)
@@ -102,6 +103,8 @@ def drawn(group: str, count: int, generator: torch.Generator) -> torch.Tensor:
     """Noise as the embedded model of a group of metrics gives samples: clips, or images."""
     if group == "audio":
         return torch.randint(-9000, 9001, (count, 1, 32768), generator=generator).to(torch.int16)
+    if group == "video":
+        return torch.randint(256, (count, 12, 3, 32, 32), generator=generator).to(torch.uint8)
     return torch.randint(256, (count, 1, 28, 28), generator=generator).to(torch.uint8)
 
 

@@ -19,6 +19,10 @@ SONGS = (
     "caption_id,track_id,caption,is_valid_subset,familiarity,artist_id,album_id,path,duration\n"
     "3,11,A calm piano,True,0,1,2,11/11.mp3,60\n4,11,Piano alone,True,0,1,2,11/11.mp3,60\n"
 )
+VBENCH = (
+    '[{"prompt_en": "a bird", "dimension": ["color"]}, {"prompt_en": "a red  bus", "dimension": ["scene"]},\n'
+    ' {"prompt_en": "a bird", "dimension": ["scene"]}]'
+)
 WORDS = [f"prompt {number}" for number in range(25)]
 
 
@@ -37,6 +41,7 @@ def file(folder: Path, text: str, name: str = "prompts.csv") -> str:
         ("csv", "id,caption\na,one\nb,two\n", ("a", "b"), ("one", "two")),
         ("csv", "\ufeffid,caption\r\na,one\r\nb,two", ("a", "b"), ("one", "two")),
         ("lines", "one, two\n\n  three \n", ("1", "3"), ("one, two", "three")),
+        ("vbench", VBENCH, ("1", "2"), ("a bird", "a red bus")),
     ],
 )
 def test_every_layout(
@@ -95,7 +100,14 @@ def test_no_prompts_and_one(tmp_path: Path) -> None:
         ("audiocaps", AUDIOCAPS + "8,abc", "line 4: an empty caption"),
         ("audiocaps", AUDIOCAPS + '8,abc,0,"open', "no CSV"),
         ("musiccaps", SONGS, "lacks the column ytid"),
-        ("tsv", SONGS, "prompts.layout must be lines, audiocaps"),
+        (
+            "vbench",
+            VBENCH.replace("prompt_en", "prompt"),
+            "no list of VBench's: give its VBench_full_info.json",
+        ),
+        ("vbench", VBENCH[:-1], "no list of VBench's"),
+        ("vbench", "[]", "no prompt is in it"),
+        ("tsv", SONGS, "prompts.layout must be lines, vbench, audiocaps"),
     ],
 )
 def test_files_that_are_no_good(tmp_path: Path, layout: str, text: str, says: str) -> None:

@@ -1,13 +1,17 @@
 """Files of samples."""
 
 import io
+import struct
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import soundfile
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 from torch import Tensor
+
+WEBP_ANIMATED, WEBP_OPAQUE = 0b10, 0b10  # bits of the container: of the file, and of a frame that covers all
 
 
 class Png:
@@ -57,6 +61,62 @@ class Flac:
         if rate != self.rate:
             raise ValueError(f"a clip of {rate} Hz where {self.rate} Hz are expected: resample it")
         return torch.from_numpy(frames.T.copy())
+
+
+@dataclass(frozen=True)
+class Webp:
+    """Clips uint8 [T, 3, H, W] as animated WebP without loss, `fps` frames a second, each frame kept.
+
+    Pillow compresses the frames, but its animations merge equal neighbours, and one of equal frames alone
+    becomes a still: so the container is written here (RFC 9649, section 2.7). Raises ValueError for bytes
+    that are no such file, or of another rate.
+    """
+
+    fps: float
+    suffix = ".webp"
+
+    def encode(self, sample: Tensor) -> bytes:
+        """The file's bytes; the same clip gives the same bytes."""
+        size = _three(sample.shape[3] - 1) + _three(sample.shape[2] - 1)
+        chunks = [_chunk(b"VP8X", bytes([WEBP_ANIMATED, 0, 0, 0]) + size), _chunk(b"ANIM", bytes(6))]
+        for frame, duration in zip(sample, self._durations(len(sample)), strict=True):
+            place = bytes(6) + size + _three(duration) + bytes([WEBP_OPAQUE])
+            chunks.append(_chunk(b"ANMF", place + _still(frame)))
+        return _chunk(b"RIFF", b"WEBP" + b"".join(chunks))
+
+    def decode(self, data: bytes) -> Tensor:
+        """The clip of a file's bytes."""
+        frames, durations = [], []
+        try:
+            for frame in ImageSequence.Iterator(Image.open(io.BytesIO(data), formats=["webp"])):
+                frames.append(np.array(frame.convert("RGB")).transpose(2, 0, 1))
+                durations.append(frame.info.get("duration"))
+        except (OSError, SyntaxError, EOFError) as error:
+            cause = " ".join(str(error).split())[:80]
+            raise ValueError(f"no WebP file, or a damaged one ({cause}): make it again") from None
+        if durations != self._durations(len(frames)):
+            raise ValueError(f"a clip of another rate than {self.fps} frames a second: make it again")
+        return torch.from_numpy(np.stack(frames))
+
+    def _durations(self, frames: int) -> list[int]:
+        """Whole milliseconds of each frame, which add up to the length of the clip."""
+        ends = [round(1000 * frame / self.fps) for frame in range(frames + 1)]
+        return [end - start for start, end in pairwise(ends)]
+
+
+def _still(frame: Tensor) -> bytes:
+    """The compressed pixels of a frame uint8 [3, H, W]: a still's file without its first 12 bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy()).save(buffer, "webp", lossless=True)
+    return buffer.getvalue()[12:]
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+
+
+def _three(value: int) -> bytes:
+    return value.to_bytes(3, "little")
 
 
 def pcm(audio: Tensor) -> Tensor:

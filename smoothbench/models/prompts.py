@@ -38,9 +38,10 @@ LAYOUTS: Final = {
 class Prompts:
     """Prompts in the order of a file, each with an id.
 
-    `layout`: lines (text, a prompt a line; its number from 1 is its id), csv (columns id and caption), or
-    audiocaps, musiccaps, song_describer: CSV as these are published. `id` and `caption` name other columns
-    than the layout's. `subset` is a file of ids, one a line, to which the list is cut (no-singing subsets).
+    `layout`: lines (text, a prompt a line; its number from 1 is its id), vbench (its VBench_full_info.json),
+    csv (columns id and caption), or audiocaps, musiccaps, song_describer: CSV as these are published. `id` and
+    `caption` name other columns than the layout's. `subset` is a file of ids, one a line, to which the list is
+    cut (no-singing subsets).
     `calibration` is the list that seed blocks from 900 on take theirs from; null: the last tenth
     of this one. A `file` of null is an empty list, with which every seed asks for nothing. Raises
     ValueError, naming the file, for one that is not there or not readable, has no prompt, lacks a column or
@@ -56,8 +57,8 @@ class Prompts:
         subset: str | None = None,
         calibration: "Prompts | None" = None,
     ) -> None:
-        if layout != "lines" and layout not in LAYOUTS:
-            raise ValueError(f"prompts.layout must be lines, {', '.join(LAYOUTS)}, not {layout}")
+        if layout not in ("lines", "vbench", *LAYOUTS):
+            raise ValueError(f"prompts.layout must be lines, vbench, {', '.join(LAYOUTS)}, not {layout}")
         rows = _rows(file, layout, id, caption)
         if subset is not None:
             rows = _cut(rows, Path(subset), str(file))
@@ -96,6 +97,8 @@ def _rows(file: str | None, layout: str, id: str | None, caption: str | None) ->
     path = Path(file)
     if layout == "lines":
         rows = [(str(number), line) for number, line in enumerate(_lines(path), 1) if line]
+    elif layout == "vbench":
+        rows = _vbench(path)
     else:
         rows = list(_table(path, LAYOUTS[layout], id, caption))
     if not rows:
@@ -103,6 +106,16 @@ def _rows(file: str | None, layout: str, id: str | None, caption: str | None) ->
             f"prompts {path}: no prompt is in it: give one a line, or a CSV file with prompts.layout"
         )
     return rows
+
+
+def _vbench(path: Path) -> list[tuple[str, str]]:
+    """The prompts of VBench_full_info.json, each once, which names some for several dimensions."""
+    text = _text(path)
+    try:
+        found = [" ".join(each["prompt_en"].split()) for each in json.loads(text)]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ValueError(f"prompts {path}: no list of VBench's: give its VBench_full_info.json") from None
+    return [(str(number), prompt) for number, prompt in enumerate(dict.fromkeys(found), 1) if prompt]
 
 
 def _lines(path: Path) -> list[str]:

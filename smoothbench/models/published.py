@@ -22,8 +22,9 @@ def load_published(kind: Any, files: Files, **more: Any) -> nn.Module:
     `more` goes to `from_pretrained`. Raises ValueError, naming the file, for weights that are
     damaged or of another model.
     """
-    read_tensors(files.weights)  # mapped, at no cost: of damage the classes say less
-    safetensors = None if files.weights.suffix == ".safetensors" else False
+    for path in files.parts():
+        read_tensors(path)  # mapped, at no cost: of damage the classes say less
+    safetensors = None if ".safetensors" in files.weights.name else False
     try:
         module, info = kind.from_pretrained(
             files.folder,

@@ -17,9 +17,13 @@ NAMES = (  # of diffusers, then of transformers
     "model.safetensors",
     "pytorch_model.bin",
 )
+INDEX: Final = ".index.json"  # names the files that weights are split into
+SPLIT: Final = ("model.safetensors" + INDEX, "pytorch_model.bin" + INDEX)
 LICENCES: Final = {
     "facebook/DiT-XL-2-256": "cc-by-nc-4.0",
     "facebook/DiT-XL-2-512": "cc-by-nc-4.0",
+    "hpcai-tech/OpenSora-STDiT-v3": "Apache-2.0",
+    "hpcai-tech/OpenSora-VAE-v1.2": "Apache-2.0",
     "stabilityai/sd-vae-ft-ema": "mit",
     "stabilityai/stable-audio-open-1.0": "Stability AI Community, gated: accept it on the repository's page, "
     "then hf auth login",
@@ -45,10 +49,20 @@ class Files:
             raise ValueError(f"{path} is no configuration: it must hold an object; download or save it again")
         return config
 
+    def parts(self) -> list[Path]:
+        """The files that hold the tensors: the weights themselves, or those that they are the index of."""
+        if not self.weights.name.endswith(INDEX):
+            return [self.weights]
+        said = self.config(self.weights.name).get("weight_map")
+        names = sorted({str(name) for name in said.values()}) if isinstance(said, dict) else []
+        if not names or any("/" in name for name in names):
+            raise ValueError(f"{self.weights} is no index of weights: download or save it again")
+        return [self.weights.parent / name for name in names]
+
     def sha256(self) -> str:
-        """Of the weights: gigabytes take seconds."""
-        with self.weights.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """Of the weights: gigabytes take seconds. Of several files it is that of their hashes, a line each."""
+        hashes = [_sha256(path) for path in self.parts()]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def find(
@@ -95,8 +109,14 @@ def _whole(place: Path, names: Sequence[str]) -> Files:
 
 def _complete(folder: Path, names: Sequence[str]) -> Files | None:
     """The first of the names that there is: safetensors first; a link to what was not downloaded is no file."""
-    paths = [folder / name for name in names if (folder / name).is_file()]
-    return Files(paths[0], folder) if paths else None
+    found = [Files(folder / name, folder) for name in names if (folder / name).is_file()]
+    whole = (files for files in found if all(path.is_file() for path in files.parts()))
+    return next(whole, None)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _under(part: str) -> str:

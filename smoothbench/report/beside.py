@@ -7,7 +7,7 @@ import pandas as pd
 
 from smoothbench.report.columns import cost_column, score_column
 from smoothbench.report.frame import scores
-from smoothbench.report.papers import NO_SCORES, OTHER_N, TOLERANCE
+from smoothbench.report.papers import NO_SCORES, OTHER_N, PART, TOLERANCE
 from smoothbench.report.printed import (
     Beside,
     filled,
@@ -120,12 +120,22 @@ def _counted(rows: pd.DataFrame) -> str:
     layers = {
         "branches": "the linear layers of attention and MLP",
         "denoiser": "all linear layers and convolutions of the denoiser",
+        "pipeline": "all linear layers and convolutions of the denoiser",
     }[first["convention.scope"]]
     count = f"{first['convention.rows']:g} row{'s' if first['convention.rows'] > 1 else ''}"
     return (
         f"in the paper's convention, {count} through {layers} over the whole"
-        " trajectory, no attention products."
+        " trajectory, no attention products." + _parts(first)
     )
+
+
+def _parts(first: pd.Series) -> str:
+    """What the pipeline of the first row adds up to, and what the experiment says of it."""
+    parts = {str(key).removeprefix(PART): first[key] for key in first.index if str(key).startswith(PART)}
+    sums = ", ".join(f"{name.replace('_', ' ')} {tmacs:,.3f}" for name, tmacs in parts.items() if tmacs > 0)
+    note = first.get("convention.note")
+    said = f" With the rest of the pipeline, once a sample ({first['label']}: {sums})." if sums else ""
+    return said + (f" {note}" if isinstance(note, str) else "")
 
 
 def _remainder(rows: pd.DataFrame) -> str:

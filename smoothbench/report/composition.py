@@ -1,22 +1,34 @@
 """What each point computes, and what it leaves out, by kind of layer."""
 
+import math
 import textwrap
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from smoothbench.report.frame import require_one_setting
-from smoothbench.report.style import BASELINE, COLOURS, FAINT, INK, MUTED, PAPER, new_figure, styled
+from smoothbench.report.style import (
+    BASELINE,
+    FAINT,
+    INK,
+    MUTED,
+    PAPER,
+    branch_of,
+    kind_colours,
+    new_figure,
+    paler,
+    styled,
+)
 
 BAR = 0.235  # inches a point
 WIDTH = 8.2
 LABEL = 44  # letters beside a bar
+LINE = 6  # entries that a line of the legend has room for
 MOST = 50  # bars, where several points compute the same
 REST = "rest"
 SKIPPED = 0.17  # how much of its colour the skipped part keeps
@@ -41,14 +53,17 @@ def composition(part: pd.DataFrame) -> Figure:
         figure = new_figure(WIDTH, BAR * len(rows) + 1.25)
         figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.08)
         axes = figure.subplots()
-        _draw(axes, shares, full / full.sum(), kinds)
+        colours = kind_colours(kinds[:-1]) | {REST: BASELINE}
+        _draw(axes, shares, full / full.sum(), list(colours.values()))
         _finish(axes, list(rows["label"]), shares.sum(1))
         first = part.iloc[0]
         title = f"{first['model']}, {first['experiment']}: computed MACs by kind of layer"
         figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
         total = f"{full.sum() / 1e9:.4g} G MACs a sample"
         axes.set_xlabel(f"share of the reference's MACs (%), attention products included; 100 % = {total}")
-        figure.legend(handles=_legend(kinds), loc="outside lower center", ncols=len(kinds) + 1)
+        handles = _legend(colours)
+        columns = len(handles) if len(handles) <= LINE else math.ceil(len(handles) / 2)
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -71,16 +86,15 @@ def _macs(by_kind: Mapping[str, float], kinds: list[str]) -> NDArray[np.float64]
     return np.array([float(by_kind.get(kind, 0)) for kind in kinds])
 
 
-def _draw(axes: Axes, shares: NDArray[np.float64], full: NDArray[np.float64], kinds: list[str]) -> None:
+def _draw(axes: Axes, shares: NDArray[np.float64], full: NDArray[np.float64], colours: list[str]) -> None:
     """Args: shares [points, kinds] and full [kinds], the reference's, of its total."""
     skipped = np.clip(full - shares, 0, None)
     places, left = np.arange(len(shares)), np.zeros(len(shares))
     for values, strength in ((shares, 1.0), (skipped, SKIPPED)):
-        for i, kind in enumerate(kinds):
-            colour = _paler(_colour(kind, i), strength)
+        for i, colour in enumerate(colours):
             axes.barh(
-                places, 100 * values[:, i], left=100 * left, height=0.72, color=colour, edgecolor=PAPER,
-                linewidth=0.6 * (strength == 1),
+                places, 100 * values[:, i], left=100 * left, height=0.72, color=paler(colour, strength),
+                edgecolor=PAPER, linewidth=0.6 * (strength == 1),
             )  # fmt: skip
             left = left + values[:, i]
 
@@ -99,16 +113,9 @@ def _finish(axes: Axes, labels: list[str], shares: NDArray[np.float64]) -> None:
         )  # fmt: skip
 
 
-def _colour(kind: str, position: int) -> str:
-    return BASELINE if kind == REST else COLOURS[position % len(COLOURS)]
-
-
-def _paler(colour: str, strength: float) -> str:
-    """The colour on white paper, opaque: the grid must not show through."""
-    red, green, blue = (1 - strength * (1 - channel) for channel in to_rgb(colour))
-    return str(to_hex((red, green, blue)))
-
-
-def _legend(kinds: list[str]) -> list[Patch]:
-    handles = [Patch(color=_colour(kind, i), label=kind.replace("_", " ")) for i, kind in enumerate(kinds)]
+def _legend(colours: Mapping[str, str]) -> list[Patch]:
+    """Columns are filled first: so kinds of one branch stand together."""
+    branches = [branch_of(kind) for kind in colours]
+    kinds = sorted(colours, key=lambda kind: branches.index(branch_of(kind)))
+    handles = [Patch(color=colours[kind], label=kind.replace("_", " ")) for kind in kinds]
     return [*handles, Patch(facecolor=FAINT, label="faint: skipped")]

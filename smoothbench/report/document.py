@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from smoothbench.report import agreement, beside, comparisons
+from smoothbench.report import agreement, beside, comparisons, vbench
 from smoothbench.report.columns import BETTER, DAGGER, LEVEL, WORSE, Column
 from smoothbench.report.conditions import Conditions
 from smoothbench.report.frame import costs_alone, scores, states, unfinished
@@ -80,7 +80,7 @@ def _setting(frame: pd.DataFrame, pictures: Sequence[str], conditions: Condition
         "",
         *_tables(frame),
     ]
-    lines += beside.section(frame) + conditions.section(frame)
+    lines += beside.section(frame) + vbench.section(frame) + conditions.section(frame)
     lines += [f"![{name}]({name})\n" for name in pictures]
     lines += comparisons.section(frame) + agreement.section(frame)
     lines += _listing("Points that failed or were skipped", _unfinished(frame))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor
 
+from smoothbench.report.films import read_film, spaced
 from smoothbench.report.rasters import COMPUTED, REUSED
 from smoothbench.report.spectrograms import palette
 from smoothbench.report.spectrograms import tile as spectrum
@@ -36,19 +37,14 @@ def raster(schedule: Mapping[str, Any]) -> str:
     return _uri(image, "PNG", optimize=True, bits=2)
 
 
-def strip(folder: Path) -> str | None:
-    """The previews of a set of samples side by side; None where there are none."""
-    tiles = [_tile(path) for path in sorted(folder.glob("*.png"))[:SEEDS]]
-    if not tiles:
-        return None
-    width, height = max(tile.width for tile in tiles), max(tile.height for tile in tiles)
-    grey = all(tile.mode == "L" for tile in tiles)
-    page = Image.new("L" if grey else "RGB", (len(tiles) * (width + GAP) - GAP, height), "white")
-    for i, tile in enumerate(tiles):
-        page.paste(tile, (i * (width + GAP), 0))
-    if max(width, height) == LARGEST:  # reduced: noise that a PNG cannot compress
-        return _uri(page, "JPEG", quality=QUALITY, optimize=True)
-    return _uri(page, "PNG", optimize=True)
+def strip(paths: Sequence[Path]) -> str:
+    """The first images of a set of samples side by side."""
+    return _page([[_tile(path) for path in paths[:SEEDS]]])
+
+
+def film(paths: Sequence[Path]) -> str:
+    """Clips below each other, time across, in evenly spaced frames."""
+    return _page([[_reduced(Image.fromarray(each)) for each in spaced(read_film(path)[0])] for path in paths])
 
 
 def spectra(paths: Sequence[Path], top: float) -> str:
@@ -61,9 +57,9 @@ def spectra(paths: Sequence[Path], top: float) -> str:
     return _uri(image, "PNG", optimize=True)
 
 
-def clip(path: Path) -> str:
-    """A FLAC file as it is."""
-    return _data("audio/flac", path.read_bytes())
+def clip(path: Path, kind: str) -> str:
+    """A file as it is; `kind` as browsers call it, audio/flac for instance."""
+    return _data(kind, path.read_bytes())
 
 
 def picture(path: Path) -> str:
@@ -78,9 +74,26 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
+def _page(lines: Sequence[Sequence[Image.Image]]) -> str:
+    """Lines of tiles with gaps between."""
+    tiles = [tile for line in lines for tile in line]
+    width, height = max(tile.width for tile in tiles) + GAP, max(tile.height for tile in tiles) + GAP
+    size = (max(map(len, lines)) * width - GAP, len(lines) * height - GAP)
+    page = Image.new("L" if all(tile.mode == "L" for tile in tiles) else "RGB", size, "white")
+    for down, line in enumerate(lines):
+        for across, tile in enumerate(line):
+            page.paste(tile, (across * width, down * height))
+    if max(width, height) == LARGEST + GAP:  # reduced: noise that a PNG cannot compress
+        return _uri(page, "JPEG", quality=QUALITY, optimize=True)
+    return _uri(page, "PNG", optimize=True)
+
+
 def _tile(path: Path) -> Image.Image:
     with Image.open(path) as file:
-        image = file.convert("L" if file.mode in ("1", "L") else "RGB")
+        return _reduced(file.convert("L" if file.mode in ("1", "L") else "RGB"))
+
+
+def _reduced(image: Image.Image) -> Image.Image:
     image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     return image
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from metrics.inference import holm
 from smoothbench.report.latency import add_latency
 from smoothbench.report.rows import row_of
+from smoothbench.report.vbench import add_vbench
 from smoothbench.schema import SCHEMA, check_latency, explain, require
 
 log = logging.getLogger(__name__)
@@ -29,9 +30,9 @@ def load(folder: str | Path) -> pd.DataFrame:
     `by_kind` (dict); for each score `<score>`, `.se`, `.low`, `.high`, `.q<level>` (quantiles over samples),
     `.delta`, `.delta.low`, `.delta.high`, `.delta.p`, `.delta.p.holm`, `.blocks` (the value of each part),
     `.blocks.sd`, `.flag`, `.higher_is_better`; `latency` (seconds a batch), `latency.mad`, `speedup_macs`,
-    `speedup_measured`; those of `papers.paper_columns` where a record has them. A record among the parts of
-    another is left out. `attrs["ignored"]` lists the files that could not be read, `attrs["parts"]` counts
-    those left out. ValueError if there is no record.
+    `speedup_measured`; those of `papers.paper_columns` and `vbench.add_vbench` where there are any. A record
+    among the parts of another is left out. `attrs["ignored"]` lists the files that could not be read,
+    `attrs["parts"]` counts those left out. ValueError if there is no record.
     """
     folder = Path(folder)
     found, ignored = _read(folder)
@@ -45,8 +46,8 @@ def load(folder: str | Path) -> pd.DataFrame:
         raise ValueError(f"the records in {folder}/records are all parts of each other: run it again")
     rows.sort(key=lambda row: (row["experiment"], row["order"], row["name"], row["point_id"]))
     frame = add_latency(pd.DataFrame(rows), _read_latency(folder / "latency.json"))
-    frame = _add_holm(frame)
-    frame.attrs |= {"ignored": ignored, "parts": len(found) - len(rows)}
+    frame, unread = add_vbench(_add_holm(frame), folder)
+    frame.attrs |= {"ignored": ignored + unread, "parts": len(found) - len(rows)}
     return frame
 
 

@@ -12,17 +12,18 @@ from typing import Any
 
 import pandas as pd
 
-from smoothbench.report import beside, conditions, embedded, listening, studies
+from smoothbench.report import beside, conditions, embedded, listening, studies, vbench
 from smoothbench.report.chart import chart, has_chart, raster_id
 from smoothbench.report.columns import BETTER, DAGGER, WORSE, Column, is_timed
 from smoothbench.report.conditions import Conditions
 from smoothbench.report.document import provenance, setting_title
 from smoothbench.report.frame import costs_alone, scores, states, unfinished
+from smoothbench.report.kinds import KINDS
 from smoothbench.report.sections import section
 from smoothbench.report.tables import against_real, fidelity, measured, table_columns
 from smoothbench.report.text import PLUS_MINUS
 
-DRAWN_HERE = ("schedules", "contact_sheet", "spectrograms")  # the page has these in its own way
+DRAWN_HERE = ("schedules", *(kind.picture for kind in KINDS))  # the page has these in its own way
 CAPTIONS: Mapping[str, str] = {
     "pareto_macs": "Every score against MACs.",
     "pareto_latency": "Every score against measured latency.",
@@ -105,6 +106,7 @@ def _setting(
         columns = table_columns(frame, [*against_real(frame), *fidelity(frame)])
         lines += ["<h3>Table</h3>", _table(number, columns, frame)]
         lines.append(section(beside.TITLE, beside.tables(frame)))
+        lines.append(section(vbench.TITLE, vbench.tables(frame)))
         lines.append(section(conditions.TITLE, others.tables(frame), conditions.NOTES))
     if has_chart(frame):
         lines += [PLOT, f'<div class="plot" data-part="{number}" hidden></div>']

@@ -8,6 +8,7 @@ from smoothbench.reported import check_papers
 
 SOURCE = ("arxiv", "table", "row", "inferred", "note", "num_samples", "hardware")  # of a `reported`
 CONVENTION = ("scope", "rows", "tmacs", "tmacs_explained", "remainder_per_evaluation")
+PART = "convention.part."  # before the name of each part, where the scope is the pipeline
 TOLERANCE = 0.02  # TMACs, beside half of the last printed digit
 NO_SCORES = ("tmacs", "latency", "speedup")  # values that are costs
 OTHER_N = "other N"
@@ -15,7 +16,7 @@ OTHER_N = "other N"
 
 def paper_columns(record: dict[str, Any]) -> dict[str, Any]:
     """`paper`, `paper.<source>`, `reported.<value>` with `.interval`, `.decimals`, `.difference` and `.within`,
-    `convention.<...>` and `planned`; only those that the record has.
+    `convention.<...>` (with `convention.part.<...>`, TMACs) and `planned`; only those that the record has.
 
     Differences are ours minus the paper's. `within` is yes or no: scores lie in the paper's interval, TMACs
     within the tolerance; `other N` for scores of another number of samples. ValueError or KeyError where the
@@ -27,6 +28,8 @@ def paper_columns(record: dict[str, Any]) -> dict[str, Any]:
         columns["planned"] = record["planned"]
     if (convention := (record["cost"] or {}).get("paper")) is not None:
         columns |= {f"convention.{key}": convention[key] for key in CONVENTION}
+        columns |= {f"{PART}{key}": each["tmacs"] for key, each in (convention.get("parts") or {}).items()}
+        columns |= {"convention.note": convention["note"]} if convention.get("note") else {}
     if (reported := record.get("reported")) is not None:
         columns["paper"] = reported["paper"]
         columns |= {f"paper.{key}": reported[key] for key in SOURCE if reported.get(key) is not None}

@@ -9,10 +9,10 @@ import pandas as pd
 from smoothbench.report import conditions, studies
 from smoothbench.report.files import replace
 from smoothbench.report.frame import load
-from smoothbench.report.spectrograms import SEEDS, SUFFIX
+from smoothbench.report.kinds import KINDS
 from smoothbench.report.write import write
 
-FOLDERS = ("records", "scores", "previews", "schedules", "curves", "latency")
+FOLDERS = ("records", "scores", "previews", "schedules", "curves", "latency", "vbench")
 FILES = ("latency.json", "cost.csv")
 
 
@@ -38,7 +38,7 @@ def publish(folder: str | Path, target: str | Path) -> list[Path]:
     if _experiments(target) - set(frame["experiment"]):
         raise ValueError(f"{target} holds another experiment than {folder}: choose another target")
     held = _held(folder)
-    wanted = {path for path in held - _unheard(held) if _is_used(path, frame)}
+    wanted = {path for path in held - _unshown(held) if _is_used(path, frame)}
     for old in _held(target) - wanted:
         (target / old).unlink()
     copied = [_copy(folder / each, target / each) for each in sorted(wanted)]
@@ -52,12 +52,13 @@ def _held(folder: Path) -> set[Path]:
     return {path.relative_to(folder) for path in found if path.is_file() and not path.name.startswith(".")}
 
 
-def _unheard(held: set[Path]) -> set[Path]:
+def _unshown(held: set[Path]) -> set[Path]:
     """The clips that no report draws or plays: a hundred times as large as an embedded model's images."""
-    clips: dict[Path, list[Path]] = {}
-    for path in sorted(path for path in held if path.suffix == SUFFIX):
-        clips.setdefault(path.parent, []).append(path)
-    return {path for paths in clips.values() for path in paths[SEEDS:]}
+    published = {kind.suffix: kind.published for kind in KINDS}
+    clips: dict[tuple[Path, str], list[Path]] = {}
+    for path in sorted(path for path in held if path.suffix in published):
+        clips.setdefault((path.parent, path.suffix), []).append(path)
+    return {path for (_, suffix), paths in clips.items() for path in paths[published[suffix] :]}
 
 
 def _is_used(path: Path, frame: pd.DataFrame) -> bool:
@@ -68,7 +69,7 @@ def _is_used(path: Path, frame: pd.DataFrame) -> bool:
     kind, study = path.parts[0], set(frame["experiment"]) & set(studies.NAMES)
     if study and kind in ("curves", "scores"):
         return False
-    if kind in ("records", "scores"):
+    if kind in ("records", "scores", "vbench"):
         return path.stem in set(frame["record"])
     if kind == "schedules":
         return path.stem in set(frame["point_id"])

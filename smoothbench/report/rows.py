@@ -47,6 +47,7 @@ def row_of(record: Any) -> dict[str, Any]:
     alike = len({stop - first for first, stop in record["seeds"]}) == 1
     for name, score in record["scores"].items():
         row |= _score(name, score if alike else score | {"blocks": None})  # else their spread means nothing
+    row["captions"] = _captions(record)
     return row | paper_columns(record)
 
 
@@ -90,6 +91,14 @@ def _score(name: str, score: Any) -> dict[str, Any]:
         f"{name}.flag": score["flag"] or "",
         f"{name}.higher_is_better": score["higher_is_better"],
     }
+
+
+def _captions(record: dict[str, Any]) -> dict[int, str]:
+    """What samples were asked to be, by seed; empty where the record does not tell."""
+    said = record.get("captions") or {}
+    if not isinstance(said, dict) or not all(s.isdecimal() and isinstance(t, str) for s, t in said.items()):
+        raise ValueError("its captions are not texts by seed")
+    return {int(seed): text for seed, text in said.items()}
 
 
 def _number(value: Any, name: str) -> float:

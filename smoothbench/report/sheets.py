@@ -1,8 +1,9 @@
 """The same seeds from every policy, side by side."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ TILE = 104  # pixels aimed at: small images are enlarged by a whole factor, larg
 GAP = 5
 LETTER = 9.6  # pixels of a letter in the labels, about
 HEAD, EDGE = 96, 16
+BLANK = 236  # grey of a tile that there is not
 SHOWN = "the same seeds from every policy"
 
 Tile = NDArray[np.uint8]  # RGB [height, width, 3]
@@ -50,7 +52,7 @@ def sheet(
     """
     seeds = sorted({seed for _, tiles in rows for seed in tiles})
     height, width, _ = next(iter(rows[0][1].values())).shape
-    strips = [_strip(tiles, seeds, (height, width, 3)) for _, tiles in rows]
+    strips = [joined([tiles.get(seed) for seed in seeds], (height, width)) for _, tiles in rows]
     with styled():
         figure = _compose([part for part, _ in rows], strips, seeds, right, below)
         across, down = figure.bbox.size
@@ -61,30 +63,39 @@ def sheet(
     return figure
 
 
-def _tile(path: Path) -> NDArray[np.uint8]:
-    """An image as uint8 [height, width, 3]; its longer side is about TILE pixels."""
-    with Image.open(path) as file:
-        image = file.convert("RGB")
-        longer = max(image.size)
-        if longer > TILE:
-            return np.asarray(
-                image.resize([side * TILE // longer for side in image.size], Image.Resampling.LANCZOS)
-            )
-        pixels = np.asarray(image)
-    factor = max(TILE // longer, 1)
-    return pixels.repeat(factor, 0).repeat(factor, 1)
+def fitted(image: Image.Image, side: int = TILE) -> NDArray[Any]:
+    """The pixels of an image whose longer side is about `side`: enlarged by a whole factor, or reduced."""
+    longer = max(image.size)
+    if longer > side:
+        size = [max(1, each * side // longer) for each in image.size]
+        return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+    factor = max(side // longer, 1)
+    return np.asarray(image).repeat(factor, 0).repeat(factor, 1)
 
 
-def _strip(
-    tiles: dict[str, NDArray[np.uint8]], seeds: list[str], shape: tuple[int, int, int]
-) -> NDArray[np.uint8]:
-    """Tiles of one row with white gaps between, uint8 [height, width, 3]."""
-    height, width, _ = shape
-    row = np.full((height, len(seeds) * (width + GAP) - GAP, 3), 255, dtype=np.uint8)
-    for position, seed in enumerate(seeds):
-        start = position * (width + GAP)
-        row[:, start : start + width] = tiles.get(seed, np.uint8(236))
+def joined(tiles: Sequence[Tile | None], shape: tuple[int, ...], gap: int = GAP) -> NDArray[np.uint8]:
+    """Tiles of one shape [height, width, 3] with white gaps between; for None a grey one."""
+    height, width = shape[:2]
+    row = np.full((height, len(tiles) * (width + gap) - gap, 3), 255, dtype=np.uint8)
+    for position, tile in enumerate(tiles):
+        start = position * (width + gap)
+        row[:, start : start + width] = np.uint8(BLANK) if tile is None else tile
     return row
+
+
+def label_width(parts: Iterable[pd.DataFrame]) -> int:
+    """Pixels that the names of rows need."""
+    return round(LETTER * max(len(label) + 4 for part in parts for label in part["label"])) + EDGE
+
+
+def captions(frame: pd.DataFrame) -> dict[int, str]:
+    """What the samples were asked to be, by seed; empty where no record tells."""
+    return {seed: text for each in frame["captions"] for seed, text in each.items()}
+
+
+def _tile(path: Path) -> Tile:
+    with Image.open(path) as file:
+        return fitted(file.convert("RGB"))
 
 
 def _compose(
@@ -96,7 +107,7 @@ def _compose(
 ) -> Figure:
     """All rows on one page, one image pixel on one pixel of the page."""
     height, width, _ = strips[0].shape
-    labels = round(LETTER * max(len(label) + 4 for part in rows for label in part["label"])) + EDGE
+    labels = label_width(rows)
     across, down = labels + width + right, HEAD + len(rows) * (height + GAP) + below
     figure = new_figure(across / DPI, down / DPI)
     for i, seed in enumerate(seeds):
@@ -109,11 +120,12 @@ def _compose(
         axes = figure.add_axes((labels / across, bottom / down, width / across, height / down))
         axes.imshow(row, interpolation="none", aspect="auto")
         axes.set_axis_off()
-        _name(figure, part, (labels - 14) / across, (bottom + height / 2) / down)
+        name_row(figure, part, (labels - 14) / across, (bottom + height / 2) / down)
     return figure
 
 
-def _name(figure: Figure, part: pd.DataFrame, x: float, y: float) -> None:
+def name_row(figure: Figure, part: pd.DataFrame, x: float, y: float) -> None:
+    """Labels and share of MACs, right-aligned at x and around y, both as shares of the figure."""
     names = list(dict.fromkeys(part["label"]))
     figure.text(x, y, "\n= ".join(names), fontsize=7.6, ha="right", va="bottom", color=INK, linespacing=1.15)
     share = part["share"].iloc[0]

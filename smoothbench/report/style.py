@@ -1,7 +1,7 @@
 """How the pictures look: one style, one colour and marker for each family, ticks of a logarithmic axis."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +10,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -19,6 +20,7 @@ BASELINE = "#7a828c"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # 7 markers against 6 colours: 42 distinct pairs
 DPI = 160
+TEMPORAL = 0.55  # how much of its colour a temporal kind keeps beside the spatial one
 
 STYLE: Mapping[Any, Any] = MappingProxyType(
     {
@@ -63,6 +65,27 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
     return figure
+
+
+def kind_colours(kinds: Sequence[str]) -> dict[str, str]:
+    """A colour for each kind of layer: its hue is the branch, and temporal ones are paler than spatial ones."""
+    branches = list(dict.fromkeys(branch_of(kind) for kind in kinds))
+    hues = {branch: COLOURS[i % len(COLOURS)] for i, branch in enumerate(branches)}
+    return {
+        kind: paler(hues[branch_of(kind)], TEMPORAL if kind.startswith("temporal_") else 1.0)
+        for kind in kinds
+    }
+
+
+def branch_of(kind: str) -> str:
+    """A kind without its dimension: `self_attn` of `temporal_self_attn`."""
+    return kind.removeprefix("spatial_").removeprefix("temporal_")
+
+
+def paler(colour: str, strength: float) -> str:
+    """The colour on white paper, opaque: a grid must not show through."""
+    red, green, blue = (1 - strength * (1 - channel) for channel in to_rgb(colour))
+    return str(to_hex((red, green, blue)))
 
 
 def baseline_family(frame: pd.DataFrame) -> str | None:

@@ -15,11 +15,10 @@ from smoothbench.report.document import document
 from smoothbench.report.files import replace, write_text
 from smoothbench.report.frame import load, scores, settings
 from smoothbench.report.html import page
+from smoothbench.report.kinds import kinds_in
 from smoothbench.report.latex import to_latex
 from smoothbench.report.plots import pareto
 from smoothbench.report.rasters import schedules
-from smoothbench.report.sheets import contact_sheet, with_previews
-from smoothbench.report.spectrograms import SUFFIX, spectrograms
 from smoothbench.report.style import DPI, styled
 from smoothbench.report.tables import measured, numbers
 
@@ -89,12 +88,8 @@ def _drawings(part: pd.DataFrame, folder: Path) -> Iterator[Drawing]:
         yield "composition", BOTH, partial(composition, part)
     if part["schedule"].notna().any():
         yield "schedules", ("png",), partial(schedules, part)
-    for suffix, name, draw in (
-        (".png", "contact_sheet", contact_sheet),
-        (SUFFIX, "spectrograms", spectrograms),
-    ):
-        if with_previews(part, folder / "previews", suffix):
-            yield name, ("png",), partial(draw, part, folder / "previews")
+    for kind in kinds_in(part, folder / "previews"):
+        yield kind.picture, ("png",), partial(kind.draw, part, folder / "previews")
 
 
 def _save(figure: Figure, path: Path) -> Path:

@@ -19,7 +19,9 @@ function fillDetail(detail, point) {
     detail.append(copy);
   }
   const clips = document.getElementById(point.clips);
-  for (const player of clips ? clips.querySelectorAll("audio") : []) detail.append(player.cloneNode(true));
+  for (const kind of ["audio", "img.clip"]) {
+    for (const player of clips ? clips.querySelectorAll(kind) : []) detail.append(player.cloneNode(true));
+  }
   const row = document.getElementById(point.row), list = element("dl");
   const titles = row.parentNode.parentNode.querySelectorAll("thead th");
   Array.from(row.children).slice(1).forEach((cell, i) => {
@@ -111,6 +113,19 @@ function playAlone(started) {
   document.querySelectorAll("audio").forEach((each) => { if (each !== started) each.pause(); });
 }
 
+/** Animations start when they are loaded, so each is loaded anew: an address of its own is no copy of an older one. */
+function startTogether() {
+  starts += 1;
+  document.querySelectorAll("img.clip").forEach((each) => {
+    each.setAttribute("src", each.getAttribute("src").replace(/^data:image\/webp(;start=\d+)?/, `data:image/webp;start=${starts}`));
+  });
+}
+
+let starts = 0;
+document.querySelectorAll("button.together").forEach((button) => {
+  button.removeAttribute("hidden");
+  button.addEventListener("click", startTogether);
+});
 document.addEventListener("play", (event) => playAlone(event.target), true); // it does not bubble
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 const parts = JSON.parse(document.getElementById("data").textContent);

@@ -1,0 +1,56 @@
+"""The closed grammar of captions: which scenes there are, and which combinations no network was trained on."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+ITEMS: Final = ("t-shirt", "trouser", "dress", "sneaker", "bag", "boot")
+COLOURS: Final = ("red", "green", "blue", "yellow", "purple", "white")
+MOTIONS: Final = (
+    "moves left",
+    "moves right",
+    "moves up",
+    "moves down",
+    "bounces",
+    "grows",
+    "shrinks",
+    "stands still",
+)
+SPEEDS: Final = ("slowly", "quickly", "none")
+STILL: Final = MOTIONS.index("stands still")
+ATTRIBUTES: Final = {"item": ITEMS, "colour": COLOURS, "motion": MOTIONS, "speed": SPEEDS}
+
+
+@dataclass(frozen=True, order=True)
+class Scene:
+    """What a caption says, as indices into ITEMS, COLOURS, MOTIONS and SPEEDS."""
+
+    item: int
+    colour: int
+    motion: int
+    speed: int
+
+    @property
+    def caption(self) -> str:
+        """The sentence; what stands still has no speed."""
+        said = f"a {COLOURS[self.colour]} {ITEMS[self.item]} {MOTIONS[self.motion]}"
+        return said if self.motion == STILL else f"{said} {SPEEDS[self.speed]}"
+
+    @property
+    def held_out(self) -> bool:
+        """True for one scene in seven, spread evenly over each attribute; every pair of values stays."""
+        movement = 2 * self.motion + (0 if self.motion == STILL else self.speed)
+        return (self.item + 2 * self.colour + 3 * movement) % 7 == 0
+
+    @property
+    def labels(self) -> tuple[int, int, int, int]:
+        """Classes of item, colour, motion and speed."""
+        return self.item, self.colour, self.motion, self.speed
+
+
+def scenes() -> list[Scene]:
+    """All 540 scenes of the grammar, in a fixed order."""
+    moving = list(product(range(STILL), range(len(SPEEDS) - 1)))
+    movements = [*moving, (STILL, SPEEDS.index("none"))]
+    things = product(range(len(ITEMS)), range(len(COLOURS)))
+    return [Scene(*thing, *movement) for thing, movement in product(things, movements)]

@@ -1,0 +1,108 @@
+"""Train the evaluation network for nano video: the classifier of item, colour, motion and speed.
+
+    python -m smoothbench.models.nano.video.train_classifier --out smoothbench/models/nano/video/evaluators
+
+Goes on where it stopped. Held-out combinations are in the test clips alone, whose sprites are those of
+Fashion-MNIST's test split; training clips from other seeds choose the best weights.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from smoothbench.models.nano.audio.files import save
+from smoothbench.models.nano.training import Recipe, train
+from smoothbench.models.nano.video.classifier import Classifier
+from smoothbench.models.nano.video.corpus import Clip, Sprites, test_clips, train_clips
+from smoothbench.models.nano.video.grammar import ATTRIBUTES
+
+BATCH: Final = 64
+FIRST: Final = 200_000_000  # seeds of these clips
+HELD_OUT: Final = 190_000_000
+
+
+def labels(clips: list[Clip]) -> Tensor:
+    """Classes of item, colour, motion and speed, int64 [N, 4]."""
+    return torch.tensor([clip.scene.labels for clip in clips])
+
+
+def augment(clips: Tensor, generator: torch.Generator) -> Tensor:
+    """Lighter or darker, a little noisy, half of them blurred: what is asked for is none of these."""
+    x = clips.float() / 127.5 - 1
+    size = (len(x), 1, 1, 1, 1)
+    gain, strength, blurred = torch.rand(3, *size, generator=generator)
+    soft = F.avg_pool2d(x.flatten(0, 1), 3, 1, 1, count_include_pad=False).view_as(x)
+    x = torch.lerp(x, soft, (blurred - 0.5).clamp(min=0) * 1.6)
+    noise = torch.randn(x.shape, generator=generator) * 0.15 * strength
+    return ((x + 1) * (0.8 + 0.3 * gain) - 1 + noise).clamp(-1, 1)
+
+
+def entropy(network: Any, clips: Tensor, wanted: Tensor) -> Tensor:
+    """Cross-entropy of the four attributes for clips float [N, 12, 3, 32, 32]."""
+    found = network.classify(clips)
+    each = zip(ATTRIBUTES, wanted.unbind(1), strict=True)
+    return torch.stack(
+        [F.cross_entropy(found[name], column, label_smoothing=0.05) for name, column in each]
+    ).sum()
+
+
+@torch.inference_mode()
+def agreement(network: Any, clips: Tensor, wanted: Tensor) -> dict[str, float]:
+    """Share of clips uint8 [N, 12, 3, 32, 32] whose attribute is seen, of each and of all four."""
+    outputs = [network(part) for part in clips.split(64)]
+    seen = [torch.cat([output[name] for output in outputs]).argmax(1) for name in ATTRIBUTES]
+    right = torch.stack(seen, 1) == wanted
+    each = dict(zip(ATTRIBUTES, right.double().mean(0).tolist(), strict=True))
+    return each | {"all": right.all(1).double().mean().item()}
+
+
+def tested(network: Any) -> dict[str, dict[str, float]]:
+    """Agreement on test clips of the seen scenes, and of the held-out ones."""
+    clips = test_clips()
+    drawn = Sprites("test").draw(clips)
+    unseen = torch.tensor([clip.scene.held_out for clip in clips])
+    wanted = labels(clips)
+    return {
+        name: agreement(network, drawn[rows], wanted[rows])
+        for name, rows in (("seen", ~unseen), ("held out", unseen))
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the finished network")
+    parser.add_argument(
+        "--work", type=Path, default=Path("results/runs/video/train_classifier"), help="checkpoints"
+    )
+    parser.add_argument("--steps", type=int, default=2400, help=f"optimiser steps of {BATCH} clips")
+    args = parser.parse_args()
+
+    sprites = Sprites("train")
+    kept = train_clips(HELD_OUT, 256)
+    kept_clips, kept_labels = sprites.draw(kept).float() / 127.5 - 1, labels(kept)
+
+    def loss(model: nn.Module, generator: torch.Generator) -> Tensor:
+        clips = train_clips(FIRST + int(torch.randint(FIRST, (), generator=generator)), BATCH)
+        return entropy(model, augment(sprites.draw(clips), generator), labels(clips))
+
+    @torch.inference_mode()
+    def validate(model: nn.Module) -> float:
+        return entropy(model, kept_clips, kept_labels).item()
+
+    torch.manual_seed(2)
+    recipe = Recipe(args.steps, lr=2e-3, weight_decay=0.02, warmup=100, ema=0.99, look_every=100)
+    faster: nn.Module = Classifier().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trained = train(faster, loss, validate, recipe, args.work)
+    save(trained, args.out / "classifier.safetensors")
+    print(json.dumps(tested(trained)))
+
+
+if __name__ == "__main__":
+    main()

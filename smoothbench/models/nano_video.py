@@ -1,0 +1,84 @@
+"""The embedded text-to-video model: Open-Sora's transformer and rectified flow at nano scale."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smoothbench.models.media import Webp
+from smoothbench.models.nano.audio.files import digest, restore
+from smoothbench.models.nano.video.autoencoder import LATENT, Decoder
+from smoothbench.models.nano.video.corpus import FPS, FRAMES, SIZE
+from smoothbench.models.nano.video.files import embedded
+from smoothbench.models.nano.video.text import TOKENS, TextEncoder, tokenize
+from smoothbench.models.prompts import Prompts
+from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.text_to_video import TextToVideo
+from smoothbench.models.weights import Files, find
+
+
+class OpenSoraNano(TextToVideo):
+    """Captions of a closed grammar to clips of 12 frames of 32 x 32 pixels, 8 a second.
+
+    `path` is a folder with `denoiser/` (config.json, model.safetensors), `text.safetensors` and
+    `autoencoder/decoder.safetensors`; a relative one is looked up beside the embedded weights. `shift` is
+    what `solvers.rflow` takes by default. Raises ValueError, naming file, setting or caption, for weights
+    that are missing, damaged or of another model, and for prompts outside the grammar.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        prompts: Prompts,
+        guidance: float,
+        shift: float,
+        device: torch.device,
+    ) -> None:
+        self.media = Webp(FPS)
+        folder = embedded(path)
+        files = _files(folder / "denoiser")
+        config = files.config()
+        more: dict[str, Any] = {"name": name, "guidance": guidance, "device": device, "config": config}
+        shape = (config.get("in_channels", 4), FRAMES, LATENT, LATENT)
+        super().__init__(prompts, TOKENS, FPS, SIZE, SIZE, shift, shape=shape, **more)
+        self._words = tokenize(prompts.texts)
+        self.denoiser = self.empty()
+        fill(self.denoiser, read_tensors(files.weights), files.weights)
+        self.denoiser.to(device)
+        parts = [folder / "text.safetensors", folder / "autoencoder" / "decoder.safetensors"]
+        self._text, self._decoder = restore(TextEncoder(), parts[0]), restore(Decoder(), parts[1])
+        self.identity = {
+            **self._identity(files.sha256()),
+            "text_sha256": digest(parts[0]),
+            "decoder_sha256": digest(parts[1]),
+        }
+
+    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """States of the words [B, 1, 8, 64] and which of them there are [B, 8]; at -1 the null caption."""
+        states, seen = self._told
+        rows = conditions.to(states.device)
+        return states[rows][:, None], seen[rows]
+
+    @cached_property
+    def _told(self) -> tuple[Tensor, Tensor]:
+        """Of each prompt, encoded by itself, and at the end, so at -1, of none."""
+        null: Any = self.denoiser.get_submodule("y_embedder").y_embedding
+        with torch.inference_mode():
+            states = torch.cat([self._text(words[None]) for words in self._words]).to(self.device)
+        seen = torch.cat([self._words > 0, torch.ones(1, TOKENS, dtype=torch.bool)])
+        return torch.cat([states, null[None].to(states)]), seen.to(self.device)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Clips uint8 [B, 12, 3, 32, 32]."""
+        return self._decoder.clips(x.to("cpu"))
+
+
+def _files(folder: Path) -> Files:
+    if not folder.is_dir():
+        raise ValueError(f"weights {folder}: no such folder; model.path must be one that holds denoiser/")
+    files = find(str(folder), None, [""], "model.path")
+    assert files is not None
+    return files

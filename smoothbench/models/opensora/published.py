@@ -1,0 +1,207 @@
+"""Open-Sora 1.2 with its published weights (Zheng et al. 2024, arXiv 2412.20404, and the repository's report 03)."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smoothbench.caching.cost import Macs
+from smoothbench.models.guided import RANDOM_FOR_COST, Lazy, sha256
+from smoothbench.models.media import Webp
+from smoothbench.models.opensora import vae
+from smoothbench.models.opensora.architecture import architecture, check_names
+from smoothbench.models.opensora.costs import pipeline
+from smoothbench.models.opensora.sizes import size_of, timestep_shift
+from smoothbench.models.opensora.text import TextEncoder, assembled, find_text, lacking
+from smoothbench.models.prompts import Prompts
+from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.text_to_video import TextToVideo
+from smoothbench.models.weights import Files, download, find
+
+SOURCES = {
+    "transformer": "path",
+    "vae": "vae",
+    "text_encoder": "text",
+    "tokenizer": "text",
+}  # setting of each part
+
+
+class OpenSora(Lazy, TextToVideo):
+    """Text to video, as published.
+
+    `path`, `vae` and `text` are repositories in the Hugging Face cache or folders in the published layouts;
+    a folder's config.json comes before `architecture`. `resolution`, `aspect_ratio` and `length` are names in
+    `sizes`, and `shift` is what follows from them. `aes`, `flow` and `camera` are appended to prompts that do
+    not say them themselves; null: nothing. `tokens` are those of the prompt that costs are counted at. Nothing is
+    loaded before it is used, and weights or prompts that are not here are no error: `missing` says how to get
+    them. Raises ValueError, naming file or setting, for what is here but does not fit; damage inside a file
+    shows at its first use.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        vae: str,
+        text: str,
+        architecture: dict[str, Any],
+        prompts: Prompts,
+        device: torch.device,
+        shift: float,
+        weights: str = "published",
+        guidance: float = 7.0,
+        dtype: str = "float32",
+        resolution: str = "480p",
+        aspect_ratio: str = "9:16",
+        length: str = "2s",
+        fps: float = 24.0,
+        aes: float | None = 6.5,
+        flow: float | None = None,
+        camera: str | None = None,
+        tokens: int = 67,
+    ) -> None:
+        if weights not in ("published", "random"):
+            raise ValueError(f"model.weights must be published or random, not {weights}")
+        if not isinstance(prompts, Prompts):
+            raise ValueError(
+                f"model.prompts must be a node with a _target_, not {prompts!r:.60}: set prompts.file"
+            )
+        self.sources = {"path": path, "vae": vae, "text": text}
+        parts = _find(path, vae, text)
+        config = _config(parts, architecture, tokens)
+        self.size = size = size_of(resolution, aspect_ratio, length)
+        _check_shift(shift, timestep_shift(size.height, size.width, size.frames))
+        random = weights == "random"
+        self.found = parts
+        self.parts: dict[str, Files | None] = dict.fromkeys(parts) if random else parts
+        super().__init__(
+            files=self.parts["transformer"],
+            missing=RANDOM_FOR_COST if random else _missing(name, self.sources, parts, prompts),
+            dtype=dtype,
+            prompts=prompts,
+            tokens=tokens,
+            fps=_rate(fps),
+            height=size.height,
+            width=size.width,
+            shift=shift,
+            config=config,
+            shape=(config["in_channels"], *size.latent),
+            name=name,
+            guidance=guidance,
+            device=device,
+        )
+        self.media = Webp(fps)
+        self.appended: dict[str, Any] = {"aes": aes, "flow": flow, "camera": camera}
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What decides the samples; hashing the weights takes seconds, once."""
+        hashes = {f"{part}_sha256": sha256(self.parts[part]) for part in list(SOURCES)[1:]}
+        return {**self._identity(sha256(self.files)), **hashes, **self.appended, "frames": self.size.frames}
+
+    def load(self, files: Files) -> nn.Module:
+        """The denoiser with its weights, on the device."""
+        denoiser, state = self.allocated(), read_tensors(files.weights)
+        check_names(state, files.weights)
+        fill(denoiser, state, files.weights)
+        return denoiser
+
+    def settle(self, denoiser: nn.Module) -> None:
+        """A null caption where there are no weights: it is no parameter, so that nobody drew it."""
+        if self.files is None:
+            nn.init.zeros_(denoiser.get_buffer("y_embedder.y_embedding"))
+
+    @cached_property
+    def decoder(self) -> vae.VideoDecoder:
+        """Latents to clips, on the device; with random weights where there are no others."""
+        return vae.VideoDecoder(self.parts["vae"], self.size.frames, self.device)
+
+    @cached_property
+    def text(self) -> TextEncoder | None:
+        """What encodes prompts; None where its weights are not here."""
+        encoder, tokenizer = self.parts["text_encoder"], self.parts["tokenizer"]
+        if encoder is None or tokenizer is None:
+            return None
+        return TextEncoder(encoder, tokenizer.weights.parent, self.config["model_max_length"], self.device)
+
+    @cached_property
+    def pipeline(self) -> Mapping[str, Macs]:
+        """What runs beside the denoiser, per sample: text encoder and decoders, counted without any weights."""
+        tokens = self.config["model_max_length"]
+        return pipeline(self.found["vae"], self.found["text_encoder"], self.size, self.sample_shape, tokens)
+
+    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Captions [B, 1, model_max_length, channels], zero past their words, and their masks."""
+        rows = [self._caption(number) for number in conditions.tolist()]
+        captions = torch.zeros(len(rows), 1, self.config["model_max_length"], self.config["caption_channels"])
+        mask = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.bool)
+        for caption, words, row in zip(captions, mask, rows, strict=True):
+            caption[0, : len(row)], words[: len(row)] = row, True
+        return captions.to(self.device), mask.to(self.device)
+
+    def _caption(self, number: int) -> Tensor:
+        if number < 0:
+            return self.denoiser.get_buffer("y_embedder.y_embedding").float().cpu()
+        if self.text is None:
+            return torch.zeros(self.tokens, self.config["caption_channels"])
+        return self.text(assembled(self.prompts.texts[number], **self.appended))
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Clips uint8 [B, T, 3, H, W], as high and wide as whole latents make them."""
+        return self.decoder(x)
+
+
+def _find(path: str, vae_source: str, text: str) -> dict[str, Files | None]:
+    transformer, video = (
+        find(source, None, [""], key, names=("model.safetensors",))
+        for source, key in ((path, "model.path"), (vae_source, "model.vae"))
+    )
+    encoder, tokenizer = find_text(text, None)
+    return dict(zip(SOURCES, (transformer, video, encoder, tokenizer), strict=True))
+
+
+def _config(parts: dict[str, Files | None], asked: dict[str, Any], tokens: int) -> dict[str, Any]:
+    """The transformer's arguments; ValueError where a part does not take what the one before it gives."""
+    config = architecture(parts["transformer"], asked)
+    longest, width = config["model_max_length"], config["caption_channels"]
+    if not 1 <= tokens <= longest:
+        raise ValueError(f"model.tokens={tokens}: prompts have 1 to {longest} tokens")
+    if parts["transformer"] is None:
+        return config
+    if (encoder := parts["text_encoder"]) and (found := encoder.config().get("d_model")) != width:
+        raise ValueError(
+            f"{encoder.folder}: text of width {found}, the transformer takes {width}: set model.text"
+        )
+    if (video := parts["vae"]) and (count := len(vae.check(video).scale[0])) != config["in_channels"]:
+        raise ValueError(
+            f"{video.folder}: {count} channels, the transformer has {config['in_channels']}: set model.vae"
+        )
+    return config
+
+
+def _missing(
+    name: str, sources: dict[str, str], parts: dict[str, Files | None], prompts: Prompts
+) -> str | None:
+    """One line on what is not here, and how to get it."""
+    if absent := [part for part, files in parts.items() if files is None]:
+        key = SOURCES[absent[0]]
+        return download(f"weights of {name} ({absent[0]}) are", sources[key], None, f"model.{key}")
+    if not prompts.texts:
+        return f"{name} has no prompts: model.prompts.file=FILE (conf/model/{name}.yaml lists the layouts)"
+    return lacking()
+
+
+def _check_shift(shift: float, wanted: float) -> None:
+    if type(shift) not in (int, float) or abs(shift - wanted) > 1e-6 * wanted:
+        raise ValueError(
+            f"model.shift={shift}: a clip of this resolution and length takes model.shift={wanted!r} (solver.shift=... "
+            "tries another)"
+        )
+
+
+def _rate(fps: float) -> float:
+    if type(fps) not in (int, float) or not 0 < fps <= 240:
+        raise ValueError(f"model.fps={fps}: must be a number of frames a second, up to 240")
+    return float(fps)

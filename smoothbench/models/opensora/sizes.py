@@ -1,0 +1,58 @@
+"""The clips that Open-Sora 1.2 knows: resolutions, aspect ratios, lengths, and what they are as latents."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+RESOLUTIONS: Final = {  # height and width in pixels; 9:16 lies on its side, as the original names it
+    "144p": {"9:16": (144, 256), "16:9": (256, 144), "1:1": (192, 192)},
+    "240p": {"9:16": (240, 426), "16:9": (426, 240), "1:1": (320, 320)},
+    "360p": {"9:16": (360, 640), "16:9": (640, 360), "1:1": (480, 480)},
+    "480p": {"9:16": (480, 854), "16:9": (854, 480), "1:1": (640, 640)},
+    "720p": {"9:16": (720, 1280), "16:9": (1280, 720), "1:1": (960, 960)},
+}
+LENGTHS: Final = {"2s": 51, "4s": 102, "8s": 204, "16s": 408}  # frames
+SHRINK: Final = 8  # pixels of a latent, each way
+CHUNK, LATENTS = 17, 5  # frames that are encoded at once, and the latents that they become
+SQUARE: Final = 512**2  # pixels of a frame at which the sampler's grid is not moved
+
+
+@dataclass(frozen=True)
+class Size:
+    """Height and width in pixels as the model is told, and frames of a clip."""
+
+    height: int
+    width: int
+    frames: int
+
+    @property
+    def latent(self) -> tuple[int, int, int]:
+        """Frames, height and width of the latents: what does not fill one is cut off."""
+        return self.frames // CHUNK * LATENTS, self.height // SHRINK, self.width // SHRINK
+
+
+def size_of(resolution: str, aspect_ratio: str, length: str) -> Size:
+    """The clip of these names; ValueError, with those that there are, for another."""
+    shapes = RESOLUTIONS[_known("resolution", resolution, RESOLUTIONS)]
+    height, width = shapes[_known("aspect_ratio", aspect_ratio, shapes)]
+    return Size(height, width, LENGTHS[_known("length", length, LENGTHS)])
+
+
+def timestep_shift(height: int, width: int, frames: int) -> float:
+    """How far `solvers.rflow`'s grid moves towards the noise for a clip of so many pixels and frames.
+
+    ValueError for 2 to 16 frames, of which there are no latents; 1 is a picture.
+    """
+    latents = frames // CHUNK * LATENTS if frames > 1 else 1
+    if latents < 1 or min(height, width) < 1:
+        raise ValueError(
+            f"a clip of {frames} frames of {height}x{width} has no shift: take 1 or at least {CHUNK} frames"
+        )
+    return math.sqrt(height * width / SQUARE) * math.sqrt(latents)
+
+
+def _known(key: str, value: str, known: Collection[str]) -> str:
+    if value not in known:
+        raise ValueError(f"model.{key}={value!r:.60}: Open-Sora 1.2 knows {', '.join(known)}")
+    return value

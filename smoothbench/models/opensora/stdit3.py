@@ -1,0 +1,147 @@
+"""STDiT3, the transformer of Open-Sora 1.2 (hpcaitech/Open-Sora, report 03): exact, in plain torch.
+
+Modules are named after the published checkpoint's keys.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from smoothbench.caching import Site
+from smoothbench.models.opensora.blocks import Block, FinalLayer
+from smoothbench.models.opensora.embeddings import CaptionEmbed, PatchEmbed, Rotary, ScalarEmbed, positions
+
+BRANCHES = (("attn", "self_attn", "norm1"), ("cross_attn", "cross_attn", None), ("mlp", "ff", "norm2"))
+NOTHING = re.compile(
+    r"fps_embedder\.mlp\.2|final_layer\.linear|temporal_blocks\.\d+\.(attn\.proj|cross_attn\.proj|mlp\.fc2)"
+)
+
+
+class STDiT3(nn.Module):
+    """Predicts a clip's velocity from noise, time, caption, frame rate and size.
+
+    Parameters are those of the published config.json; with `pred_sigma` it gives twice the channels,
+    of which the sampler uses the first half. Raises ValueError for sizes that do not divide.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 4,
+        hidden_size: int = 1152,
+        depth: int = 28,
+        num_heads: int = 16,
+        mlp_ratio: float = 4.0,
+        patch_size: Sequence[int] = (1, 2, 2),
+        caption_channels: int = 4096,
+        model_max_length: int = 300,
+        input_sq_size: int = 512,
+        qk_norm: bool = True,
+        pred_sigma: bool = True,
+    ) -> None:
+        super().__init__()
+        _check(hidden_size, num_heads, patch_size)
+        time, rows, columns = patch_size
+        self.patch_size = (time, rows, columns)
+        self.in_channels, self.input_sq_size = in_channels, input_sq_size
+        self.out_channels = in_channels * (2 if pred_sigma else 1)
+        self.rope = Rotary(hidden_size // num_heads)
+        self.x_embedder = PatchEmbed(self.patch_size, in_channels, hidden_size)
+        self.t_embedder = ScalarEmbed(hidden_size)
+        self.fps_embedder = ScalarEmbed(hidden_size)
+        self.t_block = nn.Sequential(nn.SiLU(), nn.Linear(hidden_size, 6 * hidden_size))
+        self.y_embedder = CaptionEmbed(caption_channels, hidden_size, model_max_length)
+
+        def blocks(temporal: bool) -> nn.ModuleList:
+            sizes = (hidden_size, num_heads, mlp_ratio, qk_norm, temporal)
+            return nn.ModuleList(Block(*sizes) for _ in range(depth))
+
+        self.spatial_blocks = blocks(temporal=False)
+        self.temporal_blocks = blocks(temporal=True)
+        self.final_layer = FinalLayer(hidden_size, math.prod(self.patch_size) * self.out_channels)
+
+    def forward(
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        y: Tensor,
+        mask: Tensor | None,
+        fps: Tensor,
+        height: float,
+        width: float,
+    ) -> Tensor:
+        """The prediction float32 [B, out_channels, T, H, W] for a clip x [B, in_channels, T, H, W].
+
+        `timestep` [B] in (0, 1000], captions `y` [B, 1, L, caption_channels], `fps` [B], `height` and
+        `width` in pixels. `mask` [b, l], true for words, is repeated over the guidance rows; captions are
+        cut to its l columns once they are projected, as in the original.
+        """
+        size = x.shape[2:]
+        x = F.pad(x, [n for s, p in zip(size[::-1], self.patch_size[::-1], strict=True) for n in (0, -s % p)])
+        frames, rows, columns = (s // p for s, p in zip(x.shape[2:], self.patch_size, strict=True))
+        tokens = self.x_embedder(x)
+        scale = math.sqrt(height * width) / self.input_sq_size
+        places = positions(rows, columns, tokens.shape[-1], scale, x.device)
+        tokens = tokens + places.to(tokens.dtype).repeat(frames, 1)
+        time = self.t_embedder(timestep) + self.fps_embedder(fps)
+        modulation = self.t_block(time).unflatten(-1, (6, -1))
+        text, keys = self._text(y, mask)
+        rotation = self.rope(frames)
+        for pair in zip(self.spatial_blocks, self.temporal_blocks, strict=True):
+            for block in pair:
+                tokens = block(tokens, modulation, frames, rotation, text, keys)
+        patches = self.final_layer(tokens, time).unflatten(1, (frames, rows, columns))
+        return self._clip(patches)[:, :, : size[0], : size[1], : size[2]].float()
+
+    def _text(self, y: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        text = self.y_embedder(y.squeeze(1))
+        if mask is None:
+            return text, None
+        keys = mask.bool().repeat(len(y) // len(mask), 1)
+        # contiguous: torch multiplies slices by bmm, which counters take for attention's
+        return text[:, : keys.shape[1]].contiguous(), keys[:, None, None]
+
+    def _clip(self, patches: Tensor) -> Tensor:
+        """Patches [B, T, H, W, p * p * p * C], channels last within a patch, as [B, C, T, H, W]."""
+        parts = patches.unflatten(-1, (*self.patch_size, self.out_channels)).permute(0, 7, 1, 4, 2, 5, 3, 6)
+        return parts.flatten(6, 7).flatten(4, 5).flatten(2, 3)
+
+    def cache_sites(self) -> Iterator[Site]:
+        """The three branches of every block, in order of execution: spatial, then temporal."""
+        for i in range(len(self.spatial_blocks)):
+            for dimension in ("spatial", "temporal"):
+                block = f"{dimension}_blocks.{i}"
+                for attribute, kind, norm in BRANCHES:
+                    fed_by = norm and f"{block}.{norm}"
+                    yield Site(f"{block}.{kind}", f"{dimension}_{kind}", f"{block}.{attribute}", fed_by)
+
+
+@torch.no_grad()
+def initialise(denoiser: STDiT3) -> None:
+    """Weights to train from, as the original's: the temporal branches, frame rate and output start as nothing.
+
+    Draws from torch's own generator.
+    """
+    for name, module in denoiser.named_modules():
+        if not isinstance(module, nn.Linear | nn.Conv3d):
+            continue
+        if NOTHING.fullmatch(name):
+            nn.init.zeros_(module.weight)
+        elif name.startswith("fps_embedder"):
+            nn.init.normal_(module.weight, std=0.02)
+        else:
+            nn.init.xavier_uniform_(module.weight.flatten(1))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _check(hidden_size: int, num_heads: int, patch_size: Sequence[int]) -> None:
+    if len(patch_size) != 3:
+        raise ValueError(f"patch_size must be three numbers (time, height, width), not {list(patch_size)}")
+    if hidden_size % 4 or hidden_size % num_heads or (hidden_size // num_heads) % 2:
+        raise ValueError(
+            f"hidden_size={hidden_size} must be a multiple of 4 and of num_heads={num_heads}, in even heads"
+        )

@@ -1,0 +1,107 @@
+"""What Open-Sora 1.2 is told: prompts with scores appended, cleaned, through T5."""
+
+import importlib.util
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from smoothbench.errors import one_line
+from smoothbench.models.published import load_published
+from smoothbench.models.tensors import cast
+from smoothbench.models.weights import NAMES, SPLIT, Files, find
+
+log = logging.getLogger(__name__)
+
+TOKENIZER: Final = "tokenizer_config.json"
+NEEDED: Final = {"transformers": "transformers", "ftfy": "ftfy", "bs4": "beautifulsoup4"}  # modules, packages
+
+
+class TextEncoder:
+    """Prompts as the transformer sees them, in float32 on the CPU.
+
+    Prompts are encoded one by one, so that none depends on its batch, and each once. What is longer than
+    `tokens` is cut, with a warning that names the prompt. Raises ValueError, naming the file, for parts that are
+    damaged.
+    """
+
+    def __init__(self, encoder: Files, tokenizer: Path, tokens: int, device: torch.device) -> None:
+        from transformers import AutoTokenizer, T5EncoderModel  # costs do without it
+
+        loaded: Any = load_published(T5EncoderModel, encoder)
+        self._encoder: Any = cast(loaded, torch.float32).requires_grad_(False).eval().to(device)
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
+        except Exception as error:  # whatever damaged files make of a parser
+            reason = one_line(error)[:200]
+            raise ValueError(f"{tokenizer}: no tokenizer ({reason}): download or save it again") from None
+        self._tokens, self._device = tokens, device
+        self._known: dict[str, Tensor] = {}
+
+    @torch.inference_mode()
+    def __call__(self, prompt: str) -> Tensor:
+        """The tokens of a cleaned prompt, without padding [n, width]."""
+        if prompt not in self._known:
+            self._warn(prompt)
+            asked = self._tokenizer(
+                prompt, padding="max_length", max_length=self._tokens, truncation=True, return_tensors="pt"
+            ).to(self._device)
+            hidden = self._encoder(asked.input_ids, attention_mask=asked.attention_mask)[0][0]
+            self._known[prompt] = hidden[asked.attention_mask[0].bool()].cpu()
+        return self._known[prompt]
+
+    def _warn(self, prompt: str) -> None:
+        count = len(self._tokenizer(prompt, verbose=False).input_ids)
+        if count > self._tokens:
+            log.warning("prompt %r has %d tokens: cut to %d", _short(prompt), count, self._tokens)
+
+
+def assembled(prompt: str, aes: float | None, flow: float | None, camera: str | None) -> str:
+    """A prompt with the scores that it does not name itself, in the words of Open-Sora 1.2's inference, cleaned.
+
+    Cleaning is PixArt-alpha's, as diffusers has it. Raises ValueError where its packages are not here.
+    """
+    if aes is not None and "aesthetic score:" not in prompt:
+        prompt += f" aesthetic score: {aes:.1f}."
+    if flow is not None and "motion score:" not in prompt:
+        prompt += f" motion score: {flow:.1f}."
+    if camera is not None and "camera motion:" not in prompt:
+        prompt += f" camera motion: {camera}."
+    return cleaned(prompt)
+
+
+def cleaned(text: str) -> str:
+    """The text as the model was trained on it; ValueError where diffusers would silently clean less."""
+    if lacks := lacking():
+        raise ValueError(lacks)
+    from diffusers import PixArtAlphaPipeline
+
+    pipe: Any = PixArtAlphaPipeline.__new__(PixArtAlphaPipeline)  # its cleaning needs no component
+    return str(pipe._text_preprocessing(text, clean_caption=True)[0])
+
+
+def lacking() -> str | None:
+    """One line on the packages that prompts need and that are not here."""
+    absent = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if not absent:
+        return None
+    return f"Open-Sora's prompts need the package {absent[0]}: pip install -e '.[video]'"
+
+
+def find_text(source: str, revision: str | None) -> tuple[Files | None, Files | None]:
+    """The text encoder and its tokenizer, in diffusers' folders or both at the top; None where not here.
+
+    Raises ValueError for a folder or a repository without them, and for an encoder that is no T5.
+    """
+    encoder = find(source, revision, ["text_encoder", ""], "model.text", names=(*SPLIT, *NAMES[2:]))
+    names = ("tokenizer.json", "spiece.model")
+    tokenizer = find(source, revision, ["tokenizer", ""], "model.text", TOKENIZER, names)
+    if encoder and (kind := encoder.config().get("model_type")) != "t5":
+        raise ValueError(f"{encoder.folder}: a {kind}, not a T5 encoder: set model.text")
+    return encoder, tokenizer
+
+
+def _short(prompt: str) -> str:
+    return prompt if len(prompt) <= 80 else f"{prompt[:77]}..."

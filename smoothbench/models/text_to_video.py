@@ -1,0 +1,106 @@
+"""What Open-Sora and its nano twin have in common (hpcaitech/Open-Sora, report 03)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smoothbench.models.guided import Guided
+from smoothbench.models.opensora.stdit3 import STDiT3
+from smoothbench.models.prompts import Prompts
+from smoothbench.models.tensors import cast
+from smoothbench.types import Branch
+
+
+class TextToVideo(Guided):
+    """STDiT3 with prompts, and guidance in one forward.
+
+    What it denoises is [channels, frames, rows, columns], `shape`; it gives the velocity at 1000 t, see
+    `solvers.rflow`, which takes the model's own `shift`. Guidance rows are [cond, uncond], and the
+    unconditional ones see as many rows of the null caption as the prompt has words. Conditions are
+    the numbers of prompts, and -1 asks for nothing. `config` holds STDiT3's arguments, all of them that
+    are not its defaults; `fps`, `height` and `width` (pixels) are told to it. `tokens` is what a row's
+    cross-attention sees where costs are counted.
+    """
+
+    prediction = "velocity"
+
+    def __init__(
+        self,
+        prompts: Prompts,
+        tokens: int,
+        fps: float,
+        height: int,
+        width: int,
+        shift: float,
+        **more: Any,
+    ) -> None:
+        super().__init__(**more)
+        self.prompts, self.tokens = prompts, tokens
+        self.fps, self.height, self.width, self.shift = fps, height, width, shift
+
+    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Captions [B, 1, L, channels], and their masks bool [B, l <= L], true for words.
+
+        l may be the longest prompt's words alone: then nothing is computed on the padding of all. For
+        -1 it is the null caption (the denoiser's `y_embedder.y_embedding`), all of it words.
+        """
+        raise NotImplementedError
+
+    def empty(self) -> nn.Module:
+        """The denoiser's architecture, whose weights are yet to be filled in."""
+        return STDiT3(**self.config).eval().requires_grad_(False)
+
+    def conditions(self, seeds: Sequence[int]) -> Tensor:
+        """Prompts in turn: see `Prompts.numbers`."""
+        return self.prompts.numbers(seeds)
+
+    def unconditional(self, count: int) -> Tensor:
+        """No prompt."""
+        return torch.full((count,), -1)
+
+    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+        """The velocity for these prompts, no prompt included, in float32."""
+        return self._run(self.denoiser, x, t, *self.context(conditions))
+
+    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
+        """The guided velocity, in float32."""
+        branch(0)
+        captions, mask = self.context(conditions)
+        if self.guidance == 1:
+            return self._run(self.denoiser, x, t, captions, mask)
+        null: Any = self.denoiser.get_submodule("y_embedder").y_embedding
+        nothing = null[: captions.shape[2]].to(captions).expand_as(captions)
+        rows = torch.cat([captions, nothing])
+        cond, uncond = self._run(self.denoiser, torch.cat([x, x]), t, rows, mask).chunk(2)
+        return self.guide(cond, uncond)
+
+    def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
+        """The same architecture without storage, and one sample's rows through it."""
+        with torch.device("meta"):
+            denoiser = cast(self.empty(), self.dtype)
+            x = torch.empty(self.rows, *self.sample_shape)
+            null: Any = denoiser.get_submodule("y_embedder").y_embedding
+            captions = null.expand(self.rows, 1, -1, -1).contiguous()
+            mask = torch.ones(1, self.tokens, dtype=torch.bool)
+        return denoiser, lambda: self._run(denoiser, x, 0.0, captions, mask)
+
+    def _run(self, denoiser: nn.Module, x: Tensor, t: float, captions: Tensor, mask: Tensor) -> Tensor:
+        """One forward, in the dtype of the denoiser; masks are repeated over the guidance rows."""
+        velocity: Tensor = denoiser(
+            x.to(self.dtype),
+            torch.full((len(x),), t, device=x.device),
+            captions.to(x.device, self.dtype),
+            mask.to(x.device),
+            torch.full((len(x),), float(self.fps), device=x.device),
+            float(self.height),
+            float(self.width),
+        )
+        return velocity[:, : self.sample_shape[0]]
+
+    def _identity(self, weights_sha256: str) -> dict[str, Any]:
+        """What decides the samples beside solver and schedule; what makes captions of prompts is added to it."""
+        asked = {"fps": self.fps, "height": self.height, "width": self.width}
+        shape = {"sample_shape": list(self.sample_shape), "prompts_sha256": self.prompts.digest()}
+        return {**super()._identity(weights_sha256), **asked, **shape}

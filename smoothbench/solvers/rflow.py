@@ -1,0 +1,49 @@
+"""Rectified flow with Open-Sora's timestep transform (Liu et al. 2023, arXiv 2209.03003; hpcaitech/Open-Sora)."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from smoothbench.types import Noise, Predict
+
+TRAIN_STEPS = 1000.0  # the model's clock: at t = 1, noise alone
+
+
+@dataclass(frozen=True)
+class RectifiedFlow:
+    """Euler steps along straight paths from noise to data, for velocity prediction.
+
+    A noisy sample is z = (1 - t) x0 + t noise, and the model gives v = x0 - noise at 1000 t. The grid is
+    even in time, t = 1 - i / steps, and then moved towards the noise: t <- shift t / (1 + (shift - 1) t);
+    a `shift` of 1 leaves it. The last step goes to 0. Raises ValueError, naming the setting, for values out
+    of range.
+    """
+
+    prediction: ClassVar[str] = "velocity"
+    steps: int = 30
+    shift: float = 1.0
+
+    def __post_init__(self) -> None:
+        if type(self.steps) is not int or self.steps < 2:
+            raise ValueError(f"solver.steps must be a whole number from 2, not {self.steps}")
+        if type(self.shift) not in (int, float) or not 0 < self.shift < math.inf:
+            raise ValueError(f"solver.shift must be a finite number above 0 (1: none), not {self.shift}")
+
+    @property
+    def coordinates(self) -> tuple[float, ...]:
+        """Timesteps in (0, 1000] in order of execution, the noisiest first."""
+        return tuple(TRAIN_STEPS * t for t in self._times()[:-1])
+
+    def integrate(self, x: Tensor, predict: Predict, noise: Noise) -> Tensor:
+        """From noise x [B, ...] of variance 1 to a sample; `noise` is not drawn from."""
+        times = self._times()
+        for e, t in enumerate(self.coordinates):
+            x = x + (times[e] - times[e + 1]) * predict(e, x, t)
+        return x
+
+    def _times(self) -> list[float]:
+        """Of each evaluation, and of the finished sample."""
+        even = [1 - i / self.steps for i in range(self.steps)]
+        return [self.shift * t / (1 + (self.shift - 1) * t) for t in even] + [0.0]

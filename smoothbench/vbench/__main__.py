@@ -1,0 +1,76 @@
+"""`python -m smoothbench.vbench export DIR POINT TARGET`, then VBench, then `... import DIR POINT FILE...`.
+
+DIR is the results folder, POINT a name or a point_id. `export` writes the point's clips as VBench reads them:
+with --prompts VBench_full_info.json a folder for each dimension (vbench evaluate --videos_path TARGET/scene
+--dimension scene), otherwise for its custom mode (--mode=custom_input --prompt_file TARGET/prompts.json
+--videos_path TARGET/videos). VBench needs an environment of its own. `import` takes its *_eval_results.json,
+all of a point's at once; python -m smoothbench.report DIR then shows them.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from smoothbench.vbench.folder import EACH, export
+from smoothbench.vbench.imported import keep
+from smoothbench.vbench.listing import read_listing
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 it failed (a full disk), 2 the request cannot be met, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        print(_exported(options) if options.what == "export" else _imported(options))
+    except ValueError as error:
+        return _end(error, 2)
+    except OSError as error:
+        return _end(error, 1)
+    except KeyboardInterrupt:
+        return _end("interrupted: remove the target before the next attempt", 130)
+    return 0
+
+
+def _exported(options: argparse.Namespace) -> str:
+    listing = read_listing(options.prompts) if options.prompts else None
+    found = export(options.folder, options.point, options.target, listing)
+    lines = [f"{options.target}: {found.folders.total()} videos of {len(+found.prompts)} prompts"]
+    lines += [f"  {name}: {count}" for name, count in sorted(found.folders.items())]
+    if listing is not None and found.short:
+        lines.append(
+            f"{found.short} prompts have fewer than {EACH} videos: VBench scores what is there, and warns"
+        )
+    return "\n".join(lines)
+
+
+def _imported(options: argparse.Namespace) -> str:
+    path, totals = keep(options.folder, options.point, options.files)
+    if totals.total is None:
+        return f"{path}: incomplete, so without a total; missing: {', '.join(totals.missing)}"
+    return f"{path}: total {totals.total:.4f}, quality {totals.quality:.4f}, semantic {totals.semantic:.4f}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m smoothbench.vbench", description=__doc__)
+    commands = parser.add_subparsers(dest="what", required=True)
+    for what in ("export", "import"):
+        command = commands.add_parser(what)
+        command.add_argument("folder", type=Path, metavar="DIR", help="results folder, with records/ in it")
+        command.add_argument("point", metavar="POINT", help="a point's name or point_id")
+        if what == "export":
+            command.add_argument("target", type=Path, metavar="TARGET", help="a new folder")
+            command.add_argument("--prompts", type=Path, metavar="FILE", help="VBench_full_info.json")
+        else:
+            command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="*_eval_results.json")
+    return parser
+
+
+def _end(error: object, code: int) -> int:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""VBench's results beside the records of a results folder."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from smoothbench.export import point_of
+from smoothbench.store import Store, write_json
+from smoothbench.vbench_scores import SCHEMA, Totals, read_results, totals
+
+
+def keep(folder: Path, point: str, files: Sequence[Path]) -> tuple[Path, Totals]:
+    """Write a point's results to `vbench/`, in place of earlier ones; return where, and what they sum up to.
+
+    Raises UsageError as `point_of` does, and ValueError as `read_results` does.
+    """
+    store = Store(folder)
+    record = point_of(store.records(), folder, point)
+    results = read_results(files)
+    path = folder / "vbench" / store.record_path(record["name"], record["point_id"]).name
+    write_json(
+        path,
+        {
+            "schema": SCHEMA,
+            "point_id": record["point_id"],
+            "dimensions": {each: result._asdict() for each, result in results.items()},
+            "files": [
+                {"name": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()} for file in files
+            ],
+        },
+    )
+    return path, totals({each: result.value for each, result in results.items()})
