@@ -39,9 +39,11 @@ def generate(point: Point, model: Model, samples: Samples, tick: Tick) -> int:
 def _fitting(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> list[tuple[Tensor, Run]]:
     """A batch in as many parts as memory asks for: a sample depends on its seed, not on its batch."""
     try:
-        x, run = cached_batch(point, model, batch, tick)
+        # the last seed again where a model wants no batch as small as this
+        seeds = [*batch, *[batch[-1]] * (model.least_batch - len(batch))]
+        x, run = cached_batch(point, model, seeds, tick)
         realised_macs(point, model, run)
-        return [(model.decode(x), run)]
+        return [(model.decode(x[: len(batch)]), run)]
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from smoothbench.caching.cost import Macs
 from smoothbench.errors import UsageError
 from smoothbench.measure import Scorer
 from smoothbench.points import Point, rows
+from smoothbench.samples import PREVIEWS
 from smoothbench.store import Store, write_arrays, write_atomic
 from smoothbench.types import Config, Model, Settings
 
@@ -59,6 +60,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "planned": _planned(point, schedule),
         "reported": spec.reported,
         "schedule": _schedule(schedule),
+        "captions": _captions(model, spec.seeds[:PREVIEWS]),
         "cost": known and known | {"paper": paper_cost(point, model, settings.paper)},
         "scores": {},
         "config": {
@@ -86,6 +88,14 @@ def _numerics(model: Model) -> dict[str, Any]:
         "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
         "tf32_cudnn": torch.backends.cudnn.allow_tf32,
     }
+
+
+def _captions(model: Model, seeds: Sequence[int]) -> dict[str, str] | None:
+    """What the previews were asked to be, by seed; None for a model without prompts."""
+    prompts = getattr(model, "prompts", None)
+    if prompts is None or not prompts.texts:
+        return None
+    return dict(zip(map(str, seeds), prompts.captions(seeds), strict=True))
 
 
 def _schedule(schedule: Schedule | None) -> dict[str, Any] | None:

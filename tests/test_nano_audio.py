@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from smoothbench.build import build, build_model
 from smoothbench.caching import Schedule, cached, find_sites
 from smoothbench.errors import UsageError
+from smoothbench.experiment import Experiment
 from smoothbench.models.media import Flac
 from smoothbench.models.nano.audio.codec import CHANNELS, LENGTH
 from smoothbench.models.nano.audio.conditioner import Conditioner, tokenize
@@ -112,6 +113,19 @@ def test_the_same_clip_at_any_batch_size_cached_or_not(model: Any) -> None:
         torch.testing.assert_close(latents(model, FEW, range(5), silent), whole, rtol=0, atol=0)
     for seed in (0, 3):
         torch.testing.assert_close(latents(model, FEW, [seed], silent)[0], whole[seed], rtol=0, atol=1e-4)
+
+
+def test_the_same_waveform_at_any_batch_size(tmp_path: Path) -> None:
+    """All of the way, phases included: they make much of the last bits of the latents."""
+    found = []
+    for size in (1, 2, 5):
+        few = ("num_samples=5", f"batch_size={size}", "latency.rounds=0", "metrics=[audio/mel_l1]")
+        cfg = composed("model=stable_audio_nano", *few, f"results_dir={tmp_path / str(size)}")
+        Experiment(settings(cfg)).run()
+        files = sorted((tmp_path / str(size)).rglob("samples/*/*.flac"))
+        assert len(files) == 5
+        found.append([file.read_bytes() for file in files])
+    assert found[0] == found[1] == found[2]
 
 
 def test_seconds_and_captions_change_the_clip(model: Any) -> None:

@@ -21,6 +21,7 @@ class Guided:
 
     forwards = 1
     missing: str | None = None
+    least_batch = 1
 
     def __init__(
         self,

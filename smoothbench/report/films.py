@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 SUFFIX = ".webp"
-POLICIES = 8  # that a picture compares, at most
+POLICIES = 10  # that a picture compares, at most
 FRAMES = 8  # of a clip, at most
 
 Film = NDArray[np.uint8]  # RGB [frames, height, width, 3]

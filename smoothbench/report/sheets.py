@@ -1,6 +1,7 @@
 """The same seeds from every policy, side by side."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from smoothbench.report.style import DPI, INK, MUTED, new_figure, styled
 TILE = 104  # pixels aimed at: small images are enlarged by a whole factor, large ones reduced
 GAP = 5
 LETTER = 9.6  # pixels of a letter in the labels, about
+WIDE = 1.25  # how many more letters fit above the tiles
 HEAD, EDGE = 96, 16
 BLANK = 236  # grey of a tile that there is not
 SHOWN = "the same seeds from every policy"
@@ -106,15 +108,16 @@ def _compose(
     below: int,
 ) -> Figure:
     """All rows on one page, one image pixel on one pixel of the page."""
+    said = {seed: text for part in rows for seed, text in captions(part).items()}
     height, width, _ = strips[0].shape
     labels = label_width(rows)
     across, down = labels + width + right, HEAD + len(rows) * (height + GAP) + below
     figure = new_figure(across / DPI, down / DPI)
     for i, seed in enumerate(seeds):
         centre = labels + (i + 0.5) * (width + GAP) / len(seeds)
-        figure.text(
-            centre / across, 1 - (HEAD - 8) / down, f"seed {int(seed)}", fontsize=7, ha="center", color=MUTED
-        )
+        asked = textwrap.wrap(said.get(int(seed), ""), round(width / len(seeds) / LETTER * WIDE))
+        head = "\n".join([*asked, f"seed {int(seed)}"])
+        figure.text(centre / across, 1 - (HEAD - 8) / down, head, fontsize=7, ha="center", color=MUTED)
     for i, (part, row) in enumerate(zip(rows, strips, strict=True)):
         bottom = down - HEAD - (i + 1) * (height + GAP) + GAP
         axes = figure.add_axes((labels / across, bottom / down, width / across, height / down))

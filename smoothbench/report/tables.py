@@ -48,7 +48,7 @@ def ranking(columns: Sequence[Column]) -> pd.DataFrame:
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame without what is long and no number: what table.csv holds, at full precision."""
-    kept = frame.drop(columns=["schedule", "provenance", "record"])
+    kept = frame.drop(columns=["schedule", "provenance", "record", "captions"])
     return kept.map(lambda cell: json.dumps(cell) if isinstance(cell, dict | list | tuple) else cell)
 
 
