@@ -27,7 +27,7 @@ class Kind:
     these, what makes a data URI of the previews of a set of samples, and `note` says what it shows; `player`
     is the element for one preview and its description, null where there is nothing to play; `played` and
     `published` count the previews of a set of samples on the page and in a published folder; `control` is
-    an element above the players.
+    an element above the players; for `few`, 256 colours do for the figure.
     """
 
     suffix: str
@@ -39,6 +39,7 @@ class Kind:
     player: Callable[[Path, str], str] | None = None
     played: int = 0
     control: str = ""
+    few: bool = False
 
 
 def kinds_in(frame: pd.DataFrame, previews: Path) -> list[Kind]:
@@ -93,6 +94,7 @@ KINDS = (
         published=DRAWN,
         player=_sound,
         played=3,
+        few=True,
     ),
     Kind(
         films.SUFFIX,

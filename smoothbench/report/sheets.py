@@ -17,7 +17,7 @@ from smoothbench.report.style import DPI, INK, MUTED, new_figure, styled
 TILE = 104  # pixels aimed at: small images are enlarged by a whole factor, large ones reduced
 GAP = 5
 LETTER = 9.6  # pixels of a letter in the labels, about
-WIDE = 1.25  # how many more letters fit above the tiles
+LINE = 18  # pixels that a line above the tiles takes
 HEAD, EDGE = 96, 16
 BLANK = 236  # grey of a tile that there is not
 SHOWN = "the same seeds from every policy"
@@ -108,23 +108,28 @@ def _compose(
     below: int,
 ) -> Figure:
     """All rows on one page, one image pixel on one pixel of the page."""
-    said = {seed: text for part in rows for seed, text in captions(part).items()}
     height, width, _ = strips[0].shape
-    labels = label_width(rows)
-    across, down = labels + width + right, HEAD + len(rows) * (height + GAP) + below
+    asked = _asked(rows, seeds, width / len(seeds))
+    labels, head = label_width(rows), HEAD + LINE * max(map(len, asked))
+    across, down = labels + width + right, head + len(rows) * (height + GAP) + below
     figure = new_figure(across / DPI, down / DPI)
     for i, seed in enumerate(seeds):
         centre = labels + (i + 0.5) * (width + GAP) / len(seeds)
-        asked = textwrap.wrap(said.get(int(seed), ""), round(width / len(seeds) / LETTER * WIDE))
-        head = "\n".join([*asked, f"seed {int(seed)}"])
-        figure.text(centre / across, 1 - (HEAD - 8) / down, head, fontsize=7, ha="center", color=MUTED)
+        text = "\n".join([*asked[i], f"seed {int(seed)}"])
+        figure.text(centre / across, 1 - (head - 8) / down, text, fontsize=7, ha="center", color=MUTED)
     for i, (part, row) in enumerate(zip(rows, strips, strict=True)):
-        bottom = down - HEAD - (i + 1) * (height + GAP) + GAP
+        bottom = down - head - (i + 1) * (height + GAP) + GAP
         axes = figure.add_axes((labels / across, bottom / down, width / across, height / down))
         axes.imshow(row, interpolation="none", aspect="auto")
         axes.set_axis_off()
         name_row(figure, part, (labels - 14) / across, (bottom + height / 2) / down)
     return figure
+
+
+def _asked(rows: list[pd.DataFrame], seeds: list[str], width: float) -> list[list[str]]:
+    """What each seed was asked to be, in lines that fit into so many pixels; none where no record tells."""
+    said = {seed: text for part in rows for seed, text in captions(part).items()}
+    return [textwrap.wrap(said.get(int(seed), ""), round(width / LETTER)) for seed in seeds]
 
 
 def name_row(figure: Figure, part: pd.DataFrame, x: float, y: float) -> None:

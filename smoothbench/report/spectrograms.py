@@ -80,8 +80,10 @@ def coloured(levels: NDArray[np.uint8]) -> Tile:
 
 
 def log_mel(clip: Array, rate: int) -> Array:
-    """Power in mel bands [bands, times] in decibels, 0 that of a full-scale square, floored at -200.
+    """Power in mel bands [bands, times] in decibels, 0 where it is 1 in samples of -1 to 1, floored at -200.
 
+    A band adds up its lines' power under a triangle of peak 1, of which Hann's window gives half as much
+    again: a sine of full scale, whose power is -3 dB, comes to between -1.3 and -4.6 dB by where it lies.
     Of a clip [frames, channels], whose channels' powers are averaged. Hann windows of at most 64 ms, a
     power of two in frames, with three quarters of overlap; triangular bands on HTK's mel scale from 0 Hz to
     half the rate.

@@ -93,7 +93,7 @@ def _drawings(part: pd.DataFrame, folder: Path) -> Iterator[Drawing]:
     if part["schedule"].notna().any():
         yield "schedules", (FEW,), partial(schedules, part)
     for kind in kinds_in(part, folder / "previews"):
-        yield kind.picture, ("png",), partial(kind.draw, part, folder / "previews")
+        yield kind.picture, (FEW if kind.few else "png",), partial(kind.draw, part, folder / "previews")
 
 
 def _save(figure: Figure, path: Path, kind: str) -> Path:
