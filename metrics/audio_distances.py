@@ -12,6 +12,7 @@ from metrics.spectra import magnitudes, mel_bands
 
 FULL_SCALE: Final = 32768.0
 RESOLUTIONS: Final = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # FFT, hop, window
+SILENCE: Final = 10 ** (-80 / 20)  # of full scale; three steps of 16 bits lie below it
 QUIETEST: Final = 10**-3.5  # magnitude that Parallel WaveGAN's logarithm starts at, about 16-bit rounding
 
 
@@ -22,13 +23,14 @@ class ClipDistance(SampleMean):
     higher_is_better = False
     is_distance = True
     shortest = 1  # frames
+    audible = 1 / FULL_SCALE  # a peak below it is silence
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Distances, float64 [B], of two int16 [B, C, T].
 
         Raises ValueError for others, for clips shorter than a window, and where an uncached clip is silent.
         """
-        samples, baseline = _pair(inputs[0], inputs[1], self.shortest)
+        samples, baseline = _pair(inputs[0], inputs[1], self.shortest, self.audible)
         each = [self.distance(clip, other) for clip, other in zip(samples, baseline, strict=True)]
         return torch.stack(each)
 
@@ -41,9 +43,11 @@ class MultiResolutionSTFT(ClipDistance):
     """Spectral convergence plus log-magnitude L1 (nats), mean over three resolutions.
 
     The auxiliary loss of Parallel WaveGAN (Yamamoto et al. 2020, arXiv 1910.11480), its resolutions: FFTs of
-    512, 1024 and 2048 samples, at any rate. A pure gain g costs |1 - g| + |ln g|.
+    512, 1024 and 2048 samples, at any rate. A pure gain g costs |1 - g| + |ln g|. An uncached clip whose
+    peak is below -80 dB of full scale is silent: the logarithm's floor hides it.
     """
 
+    audible = SILENCE
     shortest = max(fft for fft, _, _ in RESOLUTIONS)
 
     def distance(self, clip: Tensor, other: Tensor) -> Tensor:
@@ -57,10 +61,12 @@ class MultiResolutionSTFT(ClipDistance):
 class LogMelL1(ClipDistance):
     """Mean absolute difference of log-mel spectrograms, in dB, over bands, frames and channels.
 
-    As HiFi-GAN's loss (Kong et al. 2020, arXiv 2010.05646), but in dB, and what is quieter than
-    `floor` dB counts as that loud; 0 dB is a sine of full scale. `rate` in Hz must be the clips' own, `fft` and
-    `hop` are samples. Raises ValueError for settings that are not whole numbers from 1, a floor not below 0, and
-    bands narrower than the spectrum's lines.
+    As HiFi-GAN's loss (Kong et al. 2020, arXiv 2010.05646), but in dB, and what is quieter than `floor` dB
+    counts as that loud. 0 dB is the magnitude that a sine of full scale has at its own line of the
+    spectrum; a band adds up its lines' under a triangle of peak 1, so that a steady such sine comes to up
+    to +6 dB in bands of many lines, and down to -7 dB in bands of few (44.1 kHz, else as by default).
+    `rate` in Hz must be the clips' own, `fft` and `hop` are samples. Raises ValueError for settings that
+    are not whole numbers from 1, a floor not below 0, and bands narrower than the spectrum's lines.
     """
 
     def __init__(
@@ -112,7 +118,7 @@ class SISDR(ClipDistance):
         return (10 * (energy / error).log10()).clamp(-self._cap, self._cap)
 
 
-def _pair(samples: Tensor, baseline: Tensor, shortest: int) -> tuple[Tensor, Tensor]:
+def _pair(samples: Tensor, baseline: Tensor, shortest: int, audible: float) -> tuple[Tensor, Tensor]:
     """Both as float64 in -1 .. 1; ValueError as `ClipDistance.per_sample` has it."""
     for name, clips in (("samples", samples), ("baseline", baseline)):
         if clips.dtype != torch.int16 or clips.ndim != 3 or 0 in clips.shape:
@@ -126,7 +132,7 @@ def _pair(samples: Tensor, baseline: Tensor, shortest: int) -> tuple[Tensor, Ten
         raise ValueError(
             f"clips of {samples.shape[2]} frames are shorter than the window of {shortest}: leave the metric out"
         )
-    if silent := int((baseline == 0).flatten(1).all(1).sum()):
+    if silent := int((baseline.double().abs().flatten(1).amax(1) < audible * FULL_SCALE).sum()):
         raise ValueError(
             f"{silent} of {len(baseline)} uncached clips are silent: there is nothing to compare with; "
             "look at the model's settings"

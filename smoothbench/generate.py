@@ -43,7 +43,7 @@ def _fitting(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> li
         seeds = [*batch, *[batch[-1]] * (model.least_batch - len(batch))]
         x, run = cached_batch(point, model, seeds, tick)
         realised_macs(point, model, run)
-        return [(model.decode(x[: len(batch)]), run)]
+        return [(decoded(model, x[: len(batch)], batch), run)]
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
@@ -58,6 +58,23 @@ def _fitting(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> li
     half = (len(batch) + 1) // 2
     log.warning("out of memory: a batch of %d is split into halves", len(batch))
     return [each for part in (batch[:half], batch[half:]) for each in _fitting(point, model, part, tick)]
+
+
+def decoded(model: Model, x: Tensor, seeds: Sequence[int]) -> Tensor:
+    """Finished samples of latents; FloatingPointError, naming the seeds, where some are not finite."""
+    try:
+        return model.decode(x)
+    except FloatingPointError as error:
+        bad = [seed for seed, each in zip(seeds, x.split(1), strict=True) if not _decodes(model, each)]
+        raise FloatingPointError(f"{error}: {len(bad)} of {len(seeds)} samples (seeds {bad[:8]})") from None
+
+
+def _decodes(model: Model, x: Tensor) -> bool:
+    try:
+        model.decode(x)
+    except FloatingPointError:
+        return False
+    return True
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from metrics.score import Score
 from smoothbench.adm import ImageFile
 from smoothbench.build import build, having
+from smoothbench.clip_checks import check_clips
 from smoothbench.errors import UsageError, one_line
 from smoothbench.observations import Observations, Rows, gathered
 from smoothbench.provenance import canonical, identity
@@ -77,6 +78,7 @@ class Scorer:
     def __init__(self, nodes: Config, model: Model, observations: Observations) -> None:
         self.nodes, self.model, self.observations = nodes, model, observations
         self._encoders: dict[str, Any] = {}
+        self._refused: dict[tuple[str, str], str] = {}  # by samples and key: why there are no rows
         self._real = RealSamples(model)
         # all at once, so that bad paths and missing extras show before the first sample
         self.gauges = {name: self._gauge(name, node) for name, node in nodes.items()}
@@ -99,15 +101,20 @@ class Scorer:
         return [name for name, key in keys.items() if not there[key]]
 
     def observe(self, samples: Samples, baseline: Samples | None, names: Sequence[str]) -> None:
-        """Stream samples through the encoders, and keep what these metrics need of them."""
+        """Stream samples through the encoders, and keep what these metrics need of them.
+
+        A metric or encoder that refuses them keeps nothing: `scores` then says why.
+        """
         if not names:
             return
         of = baseline.sample_id if baseline else None
         chosen = {self.gauges[name].key(of): self.gauges[name] for name in names}
         bar = _bar(self._batches(samples, baseline), "scoring", len(samples.batches()))
-        found = gathered(self._observed(batch, chosen) for batch in bar)
-        for key, rows in found.items():
-            self.observations.write(samples.sample_id, key, samples.seeds, rows)
+        reasons: dict[str, str] = {}
+        found = gathered(self._observed(batch, chosen, reasons) for batch in bar)
+        self._refused |= {(samples.sample_id, key): reason for key, reason in reasons.items()}
+        for key in found.keys() - reasons.keys():
+            self.observations.write(samples.sample_id, key, samples.seeds, found[key])
 
     def scores(self, parts: Sequence[Part]) -> tuple[dict[str, Score], list[str]]:
         """All scores over the samples of some parts, in their order, and why others could not be made.
@@ -119,6 +126,10 @@ class Scorer:
         found, reasons = {}, []
         for score, name in names.items():
             keys = tuple(self.gauges[name].key(baseline) for _, baseline, _ in parts)
+            places = [(samples, key) for (samples, _, _), key in zip(parts, keys, strict=True)]
+            if refused := [self._refused[place] for place in places if place in self._refused]:
+                reasons.append(f"{name}: {refused[0]}")
+                continue
             if keys not in rows:
                 rows[keys] = self._rows(parts, keys)
             try:
@@ -152,19 +163,30 @@ class Scorer:
             batch = {"samples": images, "condition": self.model.conditions(seeds)}
             yield batch | ({"baseline": next(others)[1]} if others else {})
 
-    def _observed(self, batch: Inputs, gauges: Mapping[str, Gauge]) -> dict[str, Tensor]:
-        """Under each key what is kept of a batch."""
+    def _observed(
+        self, batch: Inputs, gauges: Mapping[str, Gauge], reasons: dict[str, str]
+    ) -> dict[str, Tensor]:
+        """Under each key what is kept of a batch; whoever refuses it is not asked again, and has its reason."""
         encoded: dict[tuple[str, str], Inputs] = {}
         rows = {}
         for key, gauge in gauges.items():
-            inputs = dict(batch)
-            for of, prefix in (("samples", ""), ("baseline", BASELINE)):
-                if gauge.encoder is not None and of in batch and (not prefix or gauge.paired):
-                    done = encoded.get((gauge.encoder_key, of)) or self._encode(gauge.encoder, batch[of])
-                    encoded[gauge.encoder_key, of] = done
-                    inputs |= {prefix + name: out for name, out in done.items()}
-            rows[key] = gauge.rows(inputs)
+            if key in reasons:
+                continue
+            try:
+                rows[key] = self._row(batch, gauge, encoded)
+            except ValueError as error:
+                reasons[key] = one_line(error)
         return rows
+
+    def _row(self, batch: Inputs, gauge: Gauge, encoded: dict[tuple[str, str], Inputs]) -> Tensor:
+        """What is kept of a batch for one metric; `encoded` is what encoders made of it so far."""
+        inputs = dict(batch)
+        for of, prefix in (("samples", ""), ("baseline", BASELINE)):
+            if gauge.encoder is not None and of in batch and (not prefix or gauge.paired):
+                done = encoded.get((gauge.encoder_key, of)) or self._encode(gauge.encoder, batch[of])
+                encoded[gauge.encoder_key, of] = done
+                inputs |= {prefix + name: out for name, out in done.items()}
+        return gauge.rows(inputs)
 
     @torch.inference_mode()
     def _encode(self, encoder: Any, images: Tensor) -> Inputs:
@@ -177,7 +199,7 @@ class Scorer:
         if rows is None:
             bar = _bar(real.batches(BATCH), "real samples", -(-len(seeds) // BATCH))
             try:
-                rows = gathered(self._observed({"samples": batch}, {key: gauge}) for batch in bar)[key]
+                rows = gathered({key: self._row({"samples": batch}, gauge, {})} for batch in bar)[key]
             except KeyError as error:
                 raise ValueError(f"metrics.{name}: real samples have no {error}: leave `real` out") from None
             self.observations.write(of, key, seeds, rows)
@@ -190,7 +212,7 @@ class Scorer:
             encoder = self._encoder(node["encoder"])
             encoder_key = identity([node["encoder"], getattr(encoder, "digest", None)])
         metric = having(build(node["metric"], where), where, "inputs", "higher_is_better", "score")
-        _check_rate(where, self.model, encoder, metric)
+        check_clips(where, self.model, encoder, metric)
         digests = [getattr(part, "digest", None) for part in (encoder, metric)]
         if "real" in node:
             path = build(node["real"], where) if isinstance(node["real"], dict) else node["real"]
@@ -215,17 +237,6 @@ def _bar(batches: Iterator[T], what: str, count: int) -> Iterable[T]:
     """Batches on their way through the encoders; the bar shows only where that takes a while."""
     bar: Iterable[T] = tqdm(batches, what, count, unit="batch", leave=False, disable=None, delay=2.0)
     return bar
-
-
-def _check_rate(where: str, model: Model, *parts: Any) -> None:
-    """UsageError where an encoder or metric was made for clips of another rate than the model's."""
-    theirs = getattr(model.media, "rate", None)
-    for part in parts:
-        if (rate := getattr(part, "rate", theirs)) != theirs:
-            found = "no clips" if theirs is None else f"clips of {theirs} Hz"
-            raise UsageError(
-                f"{where}: is set to clips of {rate} Hz, {model.name} makes {found}: set its rate"
-            )
 
 
 def _check(where: str, name: str, node: Any) -> None:

@@ -13,6 +13,7 @@ from smoothbench.caching.cost import Macs, site_costs
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.errors import UsageError, one_line
+from smoothbench.models.prompts import HELD
 from smoothbench.provenance import identity
 from smoothbench.sampling import latents, silent
 from smoothbench.store import Store, write_atomic
@@ -74,6 +75,8 @@ class Planner:
 
     def __init__(self, settings: Settings, model: Model, store: Store) -> None:
         self.settings, self.model, self.store = settings, model, store
+        if hasattr(model, "prompts"):
+            _check_blocks(settings, model)
         skeleton, call = model.skeleton()
         self._sites, self._rest = measured_sites(skeleton, call, model.forwards)
         self._curves: dict[str, ErrorCurves] = {}
@@ -189,6 +192,19 @@ class Planner:
         method = {"cache": spec.cache, "predictor": spec.predictor, "calibration": planned_on}
         point_id = identity({**asked, "seeds": seeds, **method, "sample_id": sample_id, "pair": pair})
         return sample_id, point_id, identity({**cut, **method})
+
+
+def _check_blocks(settings: Settings, model: Model) -> None:
+    """UsageError where samples would take the prompts that calibrate and train, or these those of samples."""
+    asked = [("seed", spec.seeds.start // BLOCK, False) for spec in settings.specs]
+    asked += [("calibration.seed", spec.calibration["seed"], True) for spec in settings.specs]
+    asked.append(("training.seed", settings.training["seed"], True))
+    for key, block, held in asked:
+        if (block >= HELD) != held:
+            raise UsageError(
+                f"{key}={block}: {model.name} keeps prompts for calibration and training, those of seed blocks from "
+                f"{HELD} on: take a block {'from there on' if held else 'below'}"
+            )
 
 
 def _planned(method: Policy, trajectory: Trajectory, curves: ErrorCurves | None) -> Schedule:

@@ -39,7 +39,7 @@ def test_resampling_keeps_tones_and_drops_what_the_new_rate_cannot_hold(rate: in
 
 def test_peaks_are_those_of_whole_clips() -> None:
     audio = torch.tensor([[[0.1, -0.5], [0.25, 0.0]], [[0.01, 0.0], [0.0, 0.0]]], dtype=torch.float64)
-    found = at_peak(audio)
+    found = at_peak(audio, "OpenL3")
     assert found.abs().amax((1, 2)).tolist() == pytest.approx([10 ** (-0.05)] * 2)
     assert found[0, 1, 0] == pytest.approx(PEAK / 2), "the balance of the sides stays"
 
@@ -66,7 +66,7 @@ def test_left_and_right_are_embedded_apart_and_side_by_side() -> None:
     encoder, clips = WindowEncoder(Pooled(6), rate=44_100), stereo(66_150)
     found = encoder(clips)["windows"]
     assert found.shape == (2, 3, 12) and found.dtype == torch.float32
-    audio = resampled(at_peak(clips.double() / 32768), 44_100, 48_000)
+    audio = resampled(at_peak(clips.double() / 32768, "OpenL3"), 44_100, 48_000)
     padded = torch.nn.functional.pad(audio, (24_000, 0))
     direct = Pooled(6)(padded[1, 1, None, 24_000:72_000].float())
     torch.testing.assert_close(found[1, 1, 6:], direct[0])
@@ -79,7 +79,7 @@ def test_left_and_right_are_embedded_apart_and_side_by_side() -> None:
 def test_tags_are_the_mean_over_windows() -> None:
     clips = stereo(12 * 16_000, 1)
     found = WindowTagger(Pooled(5), rate=16_000)(clips)["logits"]
-    audio = at_peak(resampled(clips.double().mean(1) / 32768, 16_000, 32_000))[0]
+    audio = at_peak(resampled(clips.double().mean(1) / 32768, 16_000, 32_000), "PaSST")[0]
     first, second = audio[:320_000], torch.nn.functional.pad(audio[160_000:], (0, 96_000))
     torch.testing.assert_close(found[0], Pooled(5)(torch.stack([first, second]).float()).mean(0))
 
@@ -94,7 +94,7 @@ def test_clap_hears_a_clip_alike_in_any_batch_and_leaves_numpy_as_it_was(tmp_pat
     torch.testing.assert_close(towers(clips[1:])["embedding"], found[1:])
     short = clips[..., : 2 * 44_100]
     torch.testing.assert_close(towers(short[1:])["embedding"], towers(short)["embedding"][1:])
-    audio = at_peak(resampled(short.double().mean(1) / 32768, 44_100, 48_000))
+    audio = at_peak(resampled(short.double().mean(1) / 32768, 44_100, 48_000), "CLAP")
     asked = towers._ears(
         (audio[0] * 32767).trunc().numpy() / 32767, sampling_rate=48_000, return_tensors="pt"
     )

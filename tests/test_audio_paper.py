@@ -41,7 +41,9 @@ def probabilities(count: int, classes: int = 7) -> Tensor:
 def test_reference_tags_are_those_of_each_prompt(tmp_path: Path, suffix: str) -> None:
     path, rows = tmp_path / f"reference{suffix}", probabilities(5)
     (tmp_path / "prompts.csv").write_text("id,caption\n12,a dog\nab-c,rain\n")
-    prompts = Prompts(str(tmp_path / "prompts.csv"), layout="csv")
+    (tmp_path / "held.csv").write_text("id,caption\nno row,snow\n")
+    held = Prompts(str(tmp_path / "held.csv"), layout="csv")
+    prompts = Prompts(str(tmp_path / "prompts.csv"), layout="csv", calibration=held)
     table = {"x": rows[0], 12: rows[1], "ab-c": rows[2]}
     if suffix == ".pkl":
         path.write_bytes(pickle.dumps(table))
@@ -93,6 +95,8 @@ def test_code_in_references_is_never_run(tmp_path: Path) -> None:
     (tmp_path / "odd.pkl").write_bytes(pickle.dumps({"1": torch.ones(3)}))
     with pytest.raises(ValueError, match=r"odd\.pkl: must hold a vector of probabilities"):
         reference_logits(str(tmp_path / "odd.pkl"), Prompts(str(tmp_path / "prompts.txt")))
+    with pytest.raises(ValueError, match=r"odd\.pkl: there are no prompts .*set model\.prompts\.file"):
+        reference_logits(str(tmp_path / "odd.pkl"), Prompts(None))
 
 
 # --- what is not here
@@ -124,7 +128,7 @@ def test_what_is_not_here_is_one_line(
 
 
 def test_references_that_are_not_named() -> None:
-    with pytest.raises(ValueError, match=r"set model\.evaluation\.openl3 .*load/openl3_fd"):
+    with pytest.raises(ValueError, match=r"set model\.evaluation\.openl3 .*load/openl3_fd.*content .*env"):
         openl3.reference_statistics(None)
     with pytest.raises(ValueError, match=r"set model\.evaluation\.passt .*load/passt_kld"):
         reference_logits(None, Prompts(None))
@@ -148,6 +152,7 @@ def paper_scorer(folder: Path, *overrides: str) -> Scorer:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(50, 12))
     np.savez(folder / "fd.npz", mu_ref=rows.mean(0), sigma_ref=np.cov(rows, rowvar=False))
+    (folder / "held.csv").write_text("id,caption\nx,snow\ny,hail\n")  # of which there are no tags
     (folder / "tags.pkl").write_bytes(pickle.dumps(dict(enumerate(probabilities(4), 1))))
     save_tiny_clap(folder / "clap")
     evaluation = {
@@ -162,6 +167,8 @@ def paper_scorer(folder: Path, *overrides: str) -> Scorer:
             "metrics=audio_paper",
             f"model.path={folder}",
             f"model.prompts.file={folder}/prompts.txt",
+            f"model.prompts.calibration.file={folder}/held.csv",
+            "model.prompts.calibration.layout=csv",
             "model.seconds_end=2.5",
             *(f"++model.evaluation.{key}={value}" for key, value in evaluation.items()),
             *NETS,
@@ -193,7 +200,7 @@ def test_the_published_scores_with_tiny_networks(tmp_path: Path) -> None:
         np.testing.assert_allclose(reference["mu_ref"], drawn.mean(0))
     assert scores["fd_openl3@12"].value == pytest.approx(frechet(rows, drawn), rel=1e-6)
     towers = load_clap(str(tmp_path / "clap"), RATE)
-    cosines = (towers(clips["one"])["embedding"] * towers.of_captions(TEXTS)[torch.arange(12) % 3]).sum(1)
+    cosines = (towers(clips["one"])["embedding"] * towers.of_captions(TEXTS)[torch.arange(12) % 4]).sum(1)
     assert scores["clap@12"].value == pytest.approx(cosines.mean().item(), abs=1e-5)
 
 
@@ -202,3 +209,15 @@ def test_clips_of_another_rate_are_refused_before_the_first_sample(tmp_path: Pat
         UsageError, match=r"metrics\.\w+: is set to clips of 16000 Hz, .* makes clips of 64 Hz"
     ):
         paper_scorer(tmp_path, "model.evaluation.rate=16000")
+
+
+@needs_transformers
+def test_clips_that_are_too_few_channels_or_frames_are_refused_before_the_first_sample(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UsageError, match=r"fd_openl3: takes clips of 1 channels, stable_audio_open makes 2"):
+        paper_scorer(tmp_path, "metrics.fd_openl3.encoder.channels=1")
+    with pytest.raises(UsageError, match=r"fd_openl3: needs clips of at least 64 frames, .* have 32: leave"):
+        paper_scorer(tmp_path, "model.seconds_end=0.5")
+    with pytest.raises(UsageError, match=r"kl_passt: needs clips of at least 97 frames, .* have 96: leave"):
+        paper_scorer(tmp_path, "model.seconds_end=1.5")

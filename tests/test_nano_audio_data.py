@@ -122,5 +122,8 @@ def test_a_tone_lies_where_it_should_and_survives_griffin_lim() -> None:
 def test_compression_has_an_inverse_and_bands_cover_the_spectrum() -> None:
     values = torch.tensor([0.0, 1e-4, 0.01, 0.5, 1.0])
     torch.testing.assert_close(expand(compress(values)), values, rtol=1e-3, atol=1e-6)
-    assert compress(torch.zeros(1)).item() == pytest.approx(-1) and (mel_bands(RATE, N_FFT, MELS).sum(1) > 0).all()
+    assert (
+        compress(torch.zeros(1)).item() == pytest.approx(-1)
+        and (mel_bands(RATE, N_FFT, MELS).sum(1) > 0).all()
+    )
     assert log_mel(tone(440.0)[None]).shape == (1, 80, FRAMES)

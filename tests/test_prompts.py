@@ -122,3 +122,37 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     refusal(lambda: Prompts(str(tmp_path)), tmp_path, "cannot be read")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
     refusal(lambda: Prompts(str(tmp_path / "latin.txt")), "latin.txt", "UTF-8")
+
+
+def test_what_is_evaluated_on_does_not_calibrate(tmp_path: Path) -> None:
+    main = file(tmp_path, AUDIOCAPS)
+    same_id = file(tmp_path, AUDIOCAPS.splitlines()[0] + "\n7,abc,30,snow\n8,abc,30,hail\n", "id.csv")
+    same_text = file(tmp_path, "fog\nrain falls\n", "text.txt")
+    for held, layout, left in ((same_id, "audiocaps", "hail"), (same_text, "lines", "fog")):
+        both = Prompts(main, "audiocaps", calibration=Prompts(held, layout))
+        assert both.count == 2 and both.texts[2:] == (left,)
+    numbers = Prompts(file(tmp_path, SONGS.replace("\n3,", "\n7,"), "songs.csv"), "song_describer")
+    whole = Prompts(main, "audiocaps", calibration=numbers)
+    assert whole.texts[2:] == numbers.texts, "their numbers name other things"
+    refusal(
+        lambda: Prompts(main, "audiocaps", calibration=Prompts(main, "audiocaps")),
+        main,
+        "all of its 2 prompts",
+    )
+
+
+def test_a_calibration_list_alone_is_refused(tmp_path: Path) -> None:
+    held = file(tmp_path, "x\ny\n")
+    refusal(lambda: Prompts(None, calibration=Prompts(held)), held, "set prompts.file")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("id,caption\n1,a dog, barking\n", "line 2: has more cells than the header's 2"),
+        ("id,caption,caption\n1,rain,snow\n", "has the column caption twice"),
+    ],
+)
+def test_tables_of_another_shape(tmp_path: Path, text: str, says: str) -> None:
+    path = file(tmp_path, text)
+    refusal(lambda: Prompts(path, "csv"), path, says)

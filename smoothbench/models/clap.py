@@ -14,11 +14,12 @@ from smoothbench.errors import one_line
 from smoothbench.models.clips import as_floats, at_peak, mono, resampled
 from smoothbench.models.prompts import Prompts
 from smoothbench.models.published import load_published
-from smoothbench.models.weights import Files, download, find
+from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
 
 RATE: Final = 48_000
 LONGEST: Final = 77  # tokens of a caption, as LAION's own code cuts it
 BATCH: Final = 64
+BESIDE: Final = (CONFIG, "preprocessor_config.json", *TOKENIZER_FILES)
 
 
 class Towers(Protocol):
@@ -34,7 +35,8 @@ class Clap(nn.Module):
     to 16 bits. Of what is longer than the network's 10 s, the three crops are drawn from the same seed for each
     clip, and only that counts as longer: transformers would pick a random clip of a batch of short ones.
     forward(int16 [N, 1 or 2, T] at `rate` Hz) gives a dict with `embedding` float32 [N, D] of unit length.
-    `digest` is the sha256 of the weights. Raises ValueError for other clips, and silent ones.
+    `digest` is a sha256 of the weights and of all that prepares clips and captions. Raises ValueError for
+    other clips, and silent ones.
     """
 
     def __init__(self, files: Files, rate: int) -> None:
@@ -45,7 +47,7 @@ class Clap(nn.Module):
             raise ValueError(f"CLAP: rate={rate!r:.60} must be a whole number of Hz")
         assert files.folder is not None  # as `find` has it
         network: Any = load_published(ClapModel, files)
-        self.rate, self.digest, self._network = rate, files.sha256(), network.float()
+        self.rate, self.digest, self._network = rate, files.digest(*BESIDE), network.float()
         try:
             self._ears: Any = ClapFeatureExtractor.from_pretrained(files.folder, local_files_only=True)
             self._tokenizer: Any = AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
@@ -57,7 +59,7 @@ class Clap(nn.Module):
 
     def forward(self, clips: Tensor) -> dict[str, Tensor]:
         audio = as_floats(clips, "CLAP", (1, 2), shortest=1)
-        audio = at_peak(resampled(mono(audio), self.rate, RATE))
+        audio = at_peak(resampled(mono(audio), self.rate, RATE), "CLAP")
         rounded = (audio * 32767).trunc() / 32767
         return {"embedding": torch.cat([self._heard(clip.numpy(), clips.device) for clip in rounded])}
 

@@ -32,9 +32,17 @@ def as_floats(clips: Tensor, name: str, channels: tuple[int, ...], shortest: int
     return clips.to("cpu", torch.float64) / 32768
 
 
-def at_peak(audio: Tensor) -> Tensor:
-    """Each clip [N, ...] scaled, all its channels alike, so that its largest sample is -1 dB of full scale."""
+def at_peak(audio: Tensor, name: str) -> Tensor:
+    """Each clip [N, ...] scaled, all its channels alike, so that its largest sample is -1 dB of full scale.
+
+    Raises ValueError where that is 0, as the mean of opposite channels is; `name` is who needs it.
+    """
     peaks = audio.abs().flatten(1).amax(1)
+    if flat := int((peaks == 0).sum()):
+        raise ValueError(
+            f"{flat} of {len(audio)} clips have a peak of 0, as where left and right cancel: {name} cannot bring "
+            "them to -1 dB"
+        )
     return audio * (PEAK / peaks).view(-1, *[1] * (audio.ndim - 1))
 
 

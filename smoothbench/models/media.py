@@ -120,5 +120,10 @@ def _three(value: int) -> bytes:
 
 
 def pcm(audio: Tensor) -> Tensor:
-    """Audio in [-1, 1], what is louder clipped, as 16-bit samples: int16 of the same shape, on the CPU."""
+    """Audio in [-1, 1], what is louder clipped, as 16-bit samples: int16 of the same shape, on the CPU.
+
+    Raises FloatingPointError for audio that is not finite: NaN would become silence.
+    """
+    if not audio.isfinite().all():
+        raise FloatingPointError("the decoded audio is not finite")
     return (audio.clamp(-1, 1) * 32767).round().to("cpu", torch.int16)

@@ -11,7 +11,7 @@ from smoothbench.models.media import Flac
 from smoothbench.models.nano.audio.codec import Decoder
 from smoothbench.models.nano.audio.conditioner import LONGEST, TOKENS, Conditioner, tokenize
 from smoothbench.models.nano.audio.files import digest, embedded, restore
-from smoothbench.models.nano.audio.spectrogram import RATE
+from smoothbench.models.nano.audio.spectrogram import RATE, SAMPLES
 from smoothbench.models.prompts import Prompts
 from smoothbench.models.tensors import fill, read_tensors
 from smoothbench.models.text_to_audio import TextToAudio
@@ -26,11 +26,13 @@ class StableAudioNano(TextToAudio):
     `path` is a folder with `denoiser/` (diffusers' layout), `conditioner.safetensors` and
     `codec/decoder.safetensors`; a relative one is looked up beside the embedded weights. Raises
     ValueError, naming file, setting or caption, for weights that are missing, damaged or of another
-    model, seconds outside 1 to 2, and prompts outside the grammar.
+    model, seconds outside 1 to 2, no prompts, and prompts outside the grammar.
     """
 
     # The CPU's kernels round a batch of one otherwise, by 1e-5: finding phases makes another waveform of that.
     least_batch = 2
+
+    clip_shape = (1, SAMPLES)
 
     def __init__(
         self,
@@ -47,6 +49,8 @@ class StableAudioNano(TextToAudio):
         files = _files(folder / "denoiser")
         more: dict[str, Any] = {"name": name, "guidance": guidance, "device": device}
         super().__init__(prompts, TOKENS + 2, files.config(), **more)
+        if not prompts.texts:
+            raise ValueError("model.prompts is an empty list: set model.prompts.list, or its file")
         self._words = tokenize(prompts.texts)
         self.denoiser = self.empty()
         fill(self.denoiser, read_tensors(files.weights), files.weights)

@@ -37,6 +37,11 @@ class Oobleck:
         return torch.cat([self._vae.decode(each).sample for each in latents.float().split(1)])
 
 
+def channels(files: Files | None) -> int:
+    """Of the audio; the published ones where there are no files."""
+    return int((files.config() if files else {}).get("audio_channels", 2))
+
+
 def rate_and_hop(files: Files | None, channels: int) -> tuple[int, int]:
     """Samples a second, and those that a latent frame becomes; the published ones where there are no files.
 

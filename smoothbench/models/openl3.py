@@ -38,9 +38,10 @@ class WindowEncoder(nn.Module):
             raise ValueError(f"OpenL3: rate={rate}, channels={channels}: whole Hz, and 1 or 2 channels")
         self.network, self.rate, self.channels = network, rate, channels
         self.digest = getattr(network, "digest", None)
+        self.shortest = rate
 
     def forward(self, clips: Tensor) -> dict[str, Tensor]:
-        audio = at_peak(as_floats(clips, "OpenL3", (self.channels,), shortest=self.rate))
+        audio = at_peak(as_floats(clips, "OpenL3", (self.channels,), self.shortest), "OpenL3")
         bandwidth = min(self.rate, BANDWIDTH)  # on the way up to 44.1 kHz nothing is lost
         audio = resampled(resampled(audio, self.rate, bandwidth), bandwidth, RATE)
         parts = windows(audio, WINDOW, HOP, lead=WINDOW // 2)
@@ -62,7 +63,8 @@ def reference_statistics(file: str | None) -> str:
     if file is None:
         raise ValueError(
             "no reference statistics: set model.evaluation.openl3 to the file of your prompts in load/openl3_fd/ of "
-            "https://github.com/Stability-AI/stable-audio-metrics"
+            "https://github.com/Stability-AI/stable-audio-metrics, and model.evaluation.content to what it was made "
+            "with: env for AudioCaps, music for MusicCaps and Song Describer"
         )
     return file
 

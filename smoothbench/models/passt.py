@@ -43,10 +43,11 @@ class WindowTagger(nn.Module):
             raise ValueError(f"PaSST: rate={rate!r:.60} must be a whole number of Hz")
         self.network, self.rate = network, rate
         self.digest = getattr(network, "digest", None)
+        self.shortest = int(SHORTEST * 10 * rate) + 1
 
     def forward(self, clips: Tensor) -> dict[str, Tensor]:
-        audio = as_floats(clips, "PaSST", (1, 2), shortest=int(SHORTEST * 10 * self.rate) + 1)
-        audio = at_peak(resampled(mono(audio), self.rate, RATE))
+        audio = as_floats(clips, "PaSST", (1, 2), self.shortest)
+        audio = at_peak(resampled(mono(audio), self.rate, RATE), "PaSST")
         parts = windows(audio, WINDOW, HOP)
         found = [self.network(clip.float().to(clips.device)) for clip in parts]
         if any(rows.ndim != 2 or len(rows) != parts.shape[1] for rows in found):
@@ -70,9 +71,11 @@ def published_passt() -> nn.Module:
 def reference_logits(file: str | None, prompts: Prompts) -> Tensor:
     """Of each prompt the logarithm of a tagger's probabilities on its real clip, float32 [P, K].
 
+    Of those that samples are asked for alone: no published file has the ones that calibrate.
+
     `file`: one of stable-audio-metrics' load/passt_kld/*.pkl, a safetensors file, or a torch checkpoint:
     vectors [K] of probabilities by id. Raises ValueError, naming the file, where it is missing, damaged,
-    holds something else, asks for code to be run, or lacks a prompt.
+    holds something else, asks for code to be run, or lacks a prompt, and where there is no prompt.
     """
     if file is None:
         raise ValueError(
@@ -81,12 +84,15 @@ def reference_logits(file: str | None, prompts: Prompts) -> Tensor:
         )
     path = Path(file)
     table = _pickled(path) if path.suffix == ".pkl" else read_tensors(path)
-    if lacks := [each for each in prompts.ids if each not in table]:
+    ids = prompts.ids[: prompts.count]
+    if not ids:
+        raise ValueError(f"{path}: there are no prompts to look up in it: set model.prompts.file")
+    if lacks := [each for each in ids if each not in table]:
         raise ValueError(
-            f"{path}: {len(lacks)} of {len(prompts.ids)} prompts are not in it, the first has the id {lacks[0]:.60}: "
+            f"{path}: {len(lacks)} of {len(ids)} prompts are not in it, the first has the id {lacks[0]:.60}: "
             "leave them out by prompts.subset"
         )
-    rows = [table[each].float() for each in prompts.ids]
+    rows = [table[each].float() for each in ids]
     if any(row.ndim != 1 or row.shape != rows[0].shape or not _is_distribution(row) for row in rows):
         raise ValueError(f"{path}: must hold a vector of probabilities, each as long, for each prompt")
     return torch.stack(rows).clamp(min=torch.finfo(torch.float32).tiny).log()

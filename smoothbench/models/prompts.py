@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 
 from smoothbench.types import BLOCK
+
+log = logging.getLogger(__name__)
 
 HELD = 900  # seed blocks from here on calibrate and train: their prompts are no other block's
 SHARE = 10  # one in so many prompts is kept for them where they have no list of their own
@@ -45,7 +48,8 @@ class Prompts:
     `calibration` is the list that seed blocks from 900 on take theirs from; null: the last tenth
     of this one. A `file` of null is an empty list, with which every seed asks for nothing. Raises
     ValueError, naming the file, for one that is not there or not readable, has no prompt, lacks a column or
-    a caption, or repeats an id.
+    a caption, or repeats a column or an id, and for a calibration list that stands alone, or that is left with
+    no prompt (a text, or an id in the same layout's CSV) that this list has not.
     """
 
     def __init__(
@@ -62,7 +66,8 @@ class Prompts:
         rows = _rows(file, layout, id, caption)
         if subset is not None:
             rows = _cut(rows, Path(subset), str(file))
-        held = list(zip(calibration.ids, calibration.texts, strict=True)) if calibration else []
+        self.file, self._kind = file, (layout, id)
+        held = self._apart(rows, calibration) if calibration is not None and calibration.texts else []
         kept = 0 if held else min(len(rows) - 1, -(-len(rows) // SHARE))
         self.count = len(rows) - max(0, kept)
         rows += held
@@ -81,6 +86,26 @@ class Prompts:
         """Hash of all prompts and ids, and of which are whose."""
         said = json.dumps([self.count, self.ids, self.texts])
         return hashlib.sha256(said.encode()).hexdigest()
+
+    def _apart(self, rows: list[tuple[str, str]], calibration: "Prompts") -> list[tuple[str, str]]:
+        """The prompts that calibrate and are not evaluated on; ValueError for none."""
+        if not rows:
+            raise ValueError(
+                f"prompts {calibration.file}: calibrates, but there is no list to draw from: set prompts.file"
+            )
+        ids, texts = ({row[part] for row in rows} for part in (0, 1))
+        same = self._kind == calibration._kind and self._kind[0] in LAYOUTS
+        held = list(zip(calibration.ids, calibration.texts, strict=True))
+        left = [row for row in held if row[1] not in texts and not (same and row[0] in ids)]
+        if not left:
+            raise ValueError(
+                f"prompts {calibration.file}: all of its {len(held)} prompts are in {self.file} too: "
+                "calibrate on others, or on none (then the last tenth of that list is kept for it)"
+            )
+        if shared := len(held) - len(left):
+            said = (calibration.file, shared, len(held), self.file)
+            log.info("prompts %s: %d of %d do not calibrate, as %s has them too", *said)
+        return left
 
     def _number(self, seed: int) -> int:
         held = len(self.texts) - self.count
@@ -138,11 +163,18 @@ def _table(path: Path, layout: Layout, id: str | None, caption: str | None) -> I
     renamed = {layout.id: key, layout.caption: said}
     wanted = [renamed.get(column, column) for column in layout.columns]
     try:
-        if lacks := [column for column in wanted if column not in (reader.fieldnames or ())]:
+        named = list(reader.fieldnames or ())
+        if twice := [column for column in named if named.count(column) > 1]:
+            raise ValueError(f"prompts {path}: has the column {twice[0]:.60} twice: rename or drop one")
+        if lacks := [column for column in wanted if column not in named]:
             raise ValueError(f"prompts {path}: lacks the column {lacks[0]}: it must have {', '.join(wanted)}")
         seen: set[str] = set()
         for row in reader:
             here = f"prompts {path}, line {reader.line_num}"
+            if None in row:  # where DictReader puts what is left over
+                raise ValueError(
+                    f"{here}: has more cells than the header's {len(named)}: put captions with commas in quotes"
+                )
             identifier, text = (row[key] or "").strip(), " ".join((row[said] or "").split())
             if not identifier or not text:
                 raise ValueError(

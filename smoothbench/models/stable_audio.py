@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from smoothbench.models.guided import RANDOM_FOR_COST, Lazy, sha256
 from smoothbench.models.media import Flac, pcm
-from smoothbench.models.oobleck import Oobleck, rate_and_hop
+from smoothbench.models.oobleck import Oobleck, channels, rate_and_hop
 from smoothbench.models.prompts import Prompts
 from smoothbench.models.published import architecture as of_published
 from smoothbench.models.stable_audio_text import TOKENIZER, TextEncoder, longest
 from smoothbench.models.tensors import fill, read_tensors
 from smoothbench.models.text_to_audio import TextToAudio
-from smoothbench.models.weights import Files, download, find
+from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
 
 COUNTS: Final = (
     "sample_size",
@@ -32,6 +32,10 @@ COUNTS: Final = (
     "cross_attention_input_dim",
 )
 PARTS: Final = ("transformer", "vae", "text_encoder", "projection_model", "tokenizer")
+BESIDE: Final = {  # what decides samples beside the weights; of the transformer it is the architecture
+    **dict.fromkeys(PARTS[1:4], (CONFIG,)),
+    "tokenizer": TOKENIZER_FILES,
+}
 SECONDS: Final = (0, 512)  # what the published number embeddings know
 
 
@@ -42,7 +46,7 @@ class StableAudioOpen(Lazy, TextToAudio):
     a folder's config.json comes before `architecture`, its tokenizer before `text_tokens`. Nothing
     is loaded before it is used, and weights or prompts that are not here are no error: `missing` says how
     to get them. Raises ValueError, naming file or setting, for what is here but does not fit, and
-    for seconds that the model does not know or that its canvas is too short for; damage inside a
+    for seconds that the model does not know, that hold no frame or that its canvas is too short for; damage inside a
     file shows at its first use.
     """
 
@@ -90,11 +94,22 @@ class StableAudioOpen(Lazy, TextToAudio):
         self.media = Flac(self.rate)
         self.seconds = seconds_start, seconds_end
         _check_seconds(*self.seconds, parts["projection_model"], config["sample_size"] * hop / self.rate)
+        start, end = self._frames
+        if end <= start:
+            raise ValueError(
+                f"model.seconds_start={seconds_start}, seconds_end={seconds_end}: not one frame of 1/{self.rate} s "
+                "lies between them: take them further apart"
+            )
+        self.clip_shape = channels(parts["vae"]), end - start
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What decides the samples; hashing the weights takes seconds, once."""
-        hashes = {f"{part}_sha256": sha256(self.parts[part]) for part in PARTS[1:]}
+        found = {part: self.parts[part] for part in BESIDE}
+        hashes = {
+            f"{part}_sha256": files.digest(*BESIDE[part]) if files else "random"
+            for part, files in found.items()
+        }
         said = {"seconds": list(self.seconds), "text_tokens": self.text_tokens}
         return {
             **self._identity(sha256(self.files)),
@@ -141,9 +156,14 @@ class StableAudioOpen(Lazy, TextToAudio):
         assert self.text is not None
         return self.text.seconds(*self.seconds)
 
+    @property
+    def _frames(self) -> tuple[int, int]:
+        start, end = (int(second * self.rate) for second in self.seconds)
+        return start, end
+
     def decode(self, x: Tensor) -> Tensor:
         """The asked seconds, int16 [B, 2, T]."""
-        start, end = (int(second * self.rate) for second in self.seconds)
+        start, end = self._frames
         return pcm(self.decoder(x)[:, :, start:end])
 
 

@@ -23,9 +23,11 @@ class TextToAudio(Guided):
     `solvers.dpmpp_3m_sde`. Guidance rows are [uncond, cond]. Conditions are the numbers of prompts, and
     -1 asks for nothing: then what cross-attention sees is zero, text and seconds alike, while the
     global states stay as they are with a prompt. `tokens` is what a row's cross-attention sees.
+    `clip_shape` are channels and frames of what `decode` gives.
     """
 
     prediction = "v"
+    clip_shape: tuple[int, int]
 
     def __init__(self, prompts: Prompts, tokens: int, config: dict[str, Any], **more: Any) -> None:
         shape = (config["in_channels"], config["sample_size"])

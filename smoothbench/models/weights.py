@@ -19,6 +19,16 @@ NAMES = (  # of diffusers, then of transformers
 )
 INDEX: Final = ".index.json"  # names the files that weights are split into
 SPLIT: Final = ("model.safetensors" + INDEX, "pytorch_model.bin" + INDEX)
+TOKENIZER_FILES: Final = (  # all that transformers may read of a tokenizer's folder
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "spiece.model",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+)
 LICENCES: Final = {
     "facebook/DiT-XL-2-256": "cc-by-nc-4.0",
     "facebook/DiT-XL-2-512": "cc-by-nc-4.0",
@@ -63,6 +73,13 @@ class Files:
         """Of the weights: gigabytes take seconds. Of several files it is that of their hashes, a line each."""
         hashes = [_sha256(path) for path in self.parts()]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+    def digest(self, *names: str) -> str:
+        """Of the weights and of those of these files that there are beside them, with their names."""
+        assert self.folder is not None
+        there = [name for name in names if (self.folder / name).is_file()]
+        hashes = [self.sha256(), *(f"{name} {_sha256(self.folder / name)}" for name in there)]
+        return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def find(

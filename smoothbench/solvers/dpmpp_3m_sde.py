@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import ClassVar
 
 from torch import Tensor
@@ -22,7 +23,8 @@ class DPMSolverPlusPlus3MSDE:
     of x0, linear in it. An `eta` of 0 adds no noise: the probability-flow ODE. k-diffusion gives the second
     difference half the weight of a third-order method (Lu et al. 2022, arXiv 2211.01095): so
     the error is of second order, if several times smaller than 2M's. On a fixed grid, independent noise
-    has the law of its Brownian tree. Raises ValueError, naming the setting, for values out of range.
+    has the law of its Brownian tree. Raises ValueError, naming the setting, for values out of range, and for levels
+    that do not fall strictly, as double precision has them.
     """
 
     prediction: ClassVar[str] = "v"
@@ -44,6 +46,12 @@ class DPMSolverPlusPlus3MSDE:
                 raise ValueError(f"solver.{key} must be a finite number {least}, not {value}")
         if self.sigma_min >= self.sigma_max:
             raise ValueError(f"solver.sigma_min={self.sigma_min} must be below sigma_max={self.sigma_max}")
+        equal = [e for e, (a, b) in enumerate(pairwise(self.coordinates)) if not a > b]
+        if equal:
+            raise ValueError(
+                f"solver.rho={self.rho}, sigma_min={self.sigma_min}, sigma_max={self.sigma_max}: levels {equal[0]} "
+                f"and {equal[0] + 1} of {self.steps} are the same: take rho nearer to 1, or the two further apart"
+            )
 
     @cached_property
     def coordinates(self) -> tuple[float, ...]:
