@@ -6,12 +6,12 @@ from smoothbench.models.nano.retrain import Step, retrain
 def steps(work: str, out: str) -> list[Step]:
     """The commands in order; the denoiser's latents are those of the encoder, which stays as it is then."""
     clips = ["--corpus", f"{work}/corpus"]
+    further = ["--start", f"{work}/codec", "--steps", "5000"]
     codec, evaluators = f"{out}/codec", f"{out}/evaluators"
     return [
         ["corpus", "--out", f"{work}/corpus"],
         ["train_codec", *clips, "--out", f"{work}/codec", "--work", f"{work}/train_codec"],
-        ["train_codec", *clips, "--out", codec, "--work", f"{work}/train_decoder"]
-        + ["--start", f"{work}/codec", "--steps", "5000"],
+        ["train_codec", *clips, "--out", codec, "--work", f"{work}/train_decoder", *further],
         ["train_denoiser", *clips, "--out", out, "--codec", codec, "--work", f"{work}/train_denoiser"],
         ["train_evaluators", "tagger", *clips, "--out", evaluators, "--work", f"{work}/train_tagger"],
         ["train_evaluators", "clap", *clips, "--out", evaluators, "--work", f"{work}/train_clap"],
