@@ -23,8 +23,8 @@ FASTEST = 0.05  # share of the pixels that counts: the fastest
 class TemporalFlicker(SampleMean):
     """1 less the mean absolute difference of neighbouring frames over 255: 1 is a frozen clip.
 
-    VBench's temporal flickering to the last bit of its arithmetic on uint8 frames; VBench reads them
-    from mp4 and leaves out clips that move.
+    VBench's formula, in float64, of its temporal flickering; VBench reads the frames from mp4 and leaves out
+    clips that move.
     """
 
     inputs: tuple[str, ...] = ("samples",)
@@ -76,9 +76,11 @@ class Motion(nn.Module):
     """How fast the fastest twentieth of the pixels is, frame by frame: an encoder, see `metrics.flow`.
 
     forward(uint8 [B, T, C, H, W]) gives `motion` float64 [B, P], a number for each pair of neighbours among
-    about eight frames a second: pixels in an eighth of a second, in a frame whose shorter side has
-    256. Frames, pixels and units are those of VBench's dynamic degree, the flow is not RAFT's. `fps` are the
-    clips' own. Raises ValueError for an fps not above 0, and for clips with fewer than 2 such frames.
+    every n-th frame, n = max(1, round(fps / 8)): pixels in n / fps seconds, in a frame whose shorter side has 256.
+    That is an eighth of a second where 8 divides fps (1/6 s at 12, 2/15 s at 15). Frames and pixels are those of
+    VBench's dynamic degree, the flow is not RAFT's; below 8 frames a second motion is scaled to an eighth of a
+    second, which VBench does not do. `fps` are the clips' own. Raises ValueError for an fps not above 0, and for
+    clips with fewer than 2 such frames.
     """
 
     def __init__(self, fps: float) -> None:

@@ -126,7 +126,8 @@ def ready(model: Model, stage: str) -> Model:
         raise UsageError(model.missing)
     try:
         _ = model.denoiser
-        getattr(model, "decoder", None)  # published models have theirs apart
+        for part in ("decoder", "text"):  # published models have theirs apart
+            getattr(model, part, None)
     except (ValueError, OSError) as error:
         raise UsageError(_short(error)) from error
     return model

@@ -132,8 +132,8 @@ def paper_cost(point: Point, model: Model, paper: Config | None) -> Config | Non
     """TMACs of a trajectory as a paper counts them, with and without what its count has unexplained.
 
     Scope `branches`: the linear layers of attention and MLP alone; `denoiser`: all its linear layers and
-    convolutions; `pipeline`: with those of the parts beside it, which then stand in `parts`. None of them counts
-    the attention products.
+    convolutions; `pipeline`: with those of the `parts` beside it, for one sample, as rows are the denoiser's alone.
+    None of them counts the attention products.
     """
     if paper is None:
         return None
@@ -141,16 +141,17 @@ def paper_cost(point: Point, model: Model, paper: Config | None) -> Config | Non
     linear = sum(site.macs_linear * calls[site.name] for site in trajectory.sites)
     if paper["scope"] != "branches":
         linear += trajectory.evals * trajectory.rest_macs_linear
-    parts: dict[str, Macs] = {}
+    batch = paper["rows"] / model.rows
+    explained = linear * batch / TERA
+    parts: dict[str, dict[str, float]] = {}
     if paper["scope"] == "pipeline":
+        beside = pipeline_of(model)
         denoiser = Macs(round(linear), point.planned_macs - round(linear))
-        parts = {"denoiser": denoiser, **pipeline_of(model)}
-        linear = sum(each.linear for each in parts.values())
-    explained = linear * paper["rows"] / model.rows / TERA
+        parts = {"denoiser": _tera(denoiser, batch)} | {name: _tera(each, 1) for name, each in beside.items()}
+        explained = (denoiser.linear * batch + sum(each.linear for each in beside.values())) / TERA
     unexplained = trajectory.evals * paper["remainder_per_evaluation"]
     counted = {**paper, "tmacs": explained + unexplained, "tmacs_explained": explained}
-    taken_apart = {name: _tera(macs, paper["rows"] / model.rows) for name, macs in parts.items()}
-    return counted | ({"parts": taken_apart} if parts else {})
+    return counted | ({"parts": parts} if parts else {})
 
 
 def pipeline_of(model: Model) -> dict[str, Macs]:

@@ -43,6 +43,12 @@ SEMANTIC: Final[Mapping[str, Dimension]] = MappingProxyType(
     }
 )
 DIMENSIONS: Final[Mapping[str, Dimension]] = MappingProxyType({**QUALITY, **SEMANTIC})
+COSINES: Final = (
+    "appearance_style",
+    "temporal_style",
+    "overall_consistency",
+)  # to a text; the others are shares
+ROUNDING: Final = 1e-6
 QUALITY_WEIGHT, SEMANTIC_WEIGHT = 4, 1
 OF_I2V: Final = ("i2v_subject", "i2v_background", "camera_motion")
 OF_2: Final = (
@@ -97,8 +103,8 @@ def read_results(paths: Sequence[Path]) -> dict[str, Result]:
     """What VBench's `*_eval_results.json` hold, all of them together, in the order of `DIMENSIONS`.
 
     A file has an object of dimensions, each a list of its value and a list of the videos. Raises ValueError, naming
-    the file, for one that cannot be read, of VBench-2.0 or of VBench++ (image to video), with another layout or with
-    values that are no shares, and where two files disagree.
+    the file, for one that cannot be read, of VBench-2.0 or of VBench++ (image to video), with another layout, with
+    a dimension twice or with values out of range, and where two files disagree.
     """
     found: dict[str, Result] = {}
     for path in paths:
@@ -110,7 +116,7 @@ def read_results(paths: Sequence[Path]) -> dict[str, Result]:
 
 def _read(path: Path) -> dict[str, Result]:
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
         if not isinstance(content, dict) or not content:
             raise ValueError("it is no object of dimensions, as *_eval_results.json is")
         _check_version(content)
@@ -118,6 +124,16 @@ def _read(path: Path) -> dict[str, Result]:
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or explain(error)
         raise ValueError(f"{path}: no results of VBench 1 ({reason})") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values; ValueError for a key that is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"it has {twice[:60]} twice")
+    return found
 
 
 def _check_version(names: Iterable[str]) -> None:
@@ -131,10 +147,16 @@ def _check_version(names: Iterable[str]) -> None:
 def _result(name: str, value: Any) -> Result:
     if not isinstance(value, list) or len(value) != 2 or not isinstance(value[1], list) or not value[1]:
         raise ValueError(f"its {name} is not a value and a list of videos: another version's layout")
-    share = number(value[0], name)
-    if not -1 <= share <= 1:
-        raise ValueError(f"its {name} is {share:g}, not a share of 1: another version's scale")
-    return Result(share, len(value[1]))
+    return Result(_share(value[0], name), len(value[1]))
+
+
+def _share(value: Any, name: str) -> float:
+    """A dimension's value, from 0 to 1 or, of cosines, from -1 on; its float32 may round beyond."""
+    share = number(value, name)
+    low, kind = (-1, "cosine") if name in COSINES else (0, "share of 1")
+    if not low - ROUNDING <= share <= 1 + ROUNDING:
+        raise ValueError(f"its {name} is {share:g}, not a {kind}: another version's scale")
+    return share
 
 
 SCHEMA: Final = 1  # of what is kept of the results beside the records
@@ -148,6 +170,6 @@ def kept(content: Any) -> dict[str, Result]:
     dimensions = require(content["dimensions"], "dimensions", dict)
     _check_version(dimensions)
     return {
-        name: Result(number(each["value"], name), require(each["videos"], f"{name}.videos", int))
+        name: Result(_share(each["value"], name), require(each["videos"], f"{name}.videos", int))
         for name, each in dimensions.items()
     }

@@ -14,11 +14,12 @@ from smoothbench.models.media import Webp
 from smoothbench.models.nano.video.autoencoder import CHANNELS, LATENT
 from smoothbench.models.nano.video.classifier import checked_clips, load_classifier
 from smoothbench.models.nano.video.corpus import FPS, FRAMES, SIZE
+from smoothbench.models.nano.video.denoiser import placed
 from smoothbench.models.nano.video.files import embedded
 from smoothbench.models.nano.video.grammar import ATTRIBUTES, scenes
 from smoothbench.models.nano.video.prompts import LISTS, embedded_prompts, labels, scenes_of, table
 from smoothbench.models.nano.video.text import TOKENS, tokenize
-from smoothbench.models.nano.video.train_denoiser import Joint, squared_error, times
+from smoothbench.models.nano.video.train_denoiser import LOGIT, Joint, squared_error, times
 from smoothbench.models.prompts import Prompts
 from smoothbench.plan import settings
 from smoothbench.sampling import latents, silent
@@ -51,7 +52,7 @@ def test_prompt_lists_are_the_grammar(model: Any) -> None:
     for name, held_out in (("seen", False), ("held_out", True)):
         assert embedded(LISTS[name]).read_text() == table(held_out)
         texts = embedded_prompts(name).texts
-        assert set(scenes_of(texts)) == {s for s in scenes() if s.held_out == held_out}
+        assert set(scenes_of(texts)) == {s for s in scenes() if s.asked and s.held_out == held_out}
     marked = {name: labels(model.prompts, name) for name in (*ATTRIBUTES, "all")}
     for row, text in enumerate(model.prompts.texts[:40]):
         for name in ("item", "colour", "motion"):
@@ -144,10 +145,20 @@ def test_evaluation_nodes_fit_the_clips(model: Any) -> None:
 # --- training
 
 
+def test_each_frame_is_told_its_place_and_nothing_else() -> None:
+    z = torch.randn(2, CHANNELS, FRAMES, LATENT, LATENT)
+    told = placed(z)
+    assert told.shape == (2, CHANNELS + 1, FRAMES, LATENT, LATENT) and torch.equal(told[:, :CHANNELS], z)
+    code = told[:, CHANNELS].unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).transpose(3, 4).flatten(4)
+    assert torch.equal(code, code[:1, :, :1, :1].expand_as(code))  # the same in each patch of each clip
+    places = code[0, :, 0, 0]
+    assert len({tuple(place) for place in places.tolist()}) == FRAMES and (places[:, 0].diff() < 0).all()
+
+
 def test_times_are_logit_normal_and_spread_evenly() -> None:
     t = times(1000, torch.Generator().manual_seed(0)).logit()
-    assert t.mean().abs() < 0.02 and t.std() == pytest.approx(1, abs=0.02)
-    assert len(t.sign().unique()) == 2 and (t > 0).sum() == 500
+    assert (t.mean().item(), t.std().item()) == pytest.approx(LOGIT, abs=0.02)
+    assert (t > LOGIT[0]).sum() == 500 and t.sigmoid().min() > 0 and t.sigmoid().max() < 1
 
 
 def test_training_lowers_the_loss() -> None:
@@ -192,6 +203,11 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path) -> None:
         built(f"model.path={tmp_path}")
     (tmp_path / "text.safetensors").write_bytes(b"nonsense")
     with pytest.raises(UsageError, match=r"text\.safetensors: damaged"):
+        built(f"model.path={tmp_path}")
+    copy_weights(tmp_path)
+    config = tmp_path / "denoiser" / "config.json"
+    config.write_text(config.read_text().replace('"in_channels": 5', '"in_channels": 4'))
+    with pytest.raises(UsageError, match=r"config\.json: in_channels must be 5, not 4"):
         built(f"model.path={tmp_path}")
     copy_weights(tmp_path)
     file = tmp_path / "denoiser" / "model.safetensors"

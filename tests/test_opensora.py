@@ -79,7 +79,19 @@ def test_the_text_encoder_is_counted_as_it_runs(form: str, folder: Path, tmp_pat
 
 def test_sizes() -> None:
     """Latents and tokens of a frame as the table of the reference has them."""
-    latent = {name: size_of(name, "9:16", "2s").latent for name in RESOLUTIONS}
+    assert LENGTHS == {"2s": 51, "4s": 102, "8s": 204, "16s": 408}
+    lying = {
+        "144p": (144, 256),
+        "240p": (240, 426),
+        "360p": (360, 640),
+        "480p": (480, 854),
+        "720p": (720, 1280),
+    }
+    square = {"144p": 192, "240p": 320, "360p": 480, "480p": 640, "720p": 960}
+    assert {
+        name: {"9:16": size, "16:9": size[::-1], "1:1": (square[name],) * 2} for name, size in lying.items()
+    } == RESOLUTIONS
+    latent = {name: size_of(name, "9:16", "2s").latent for name in lying}
     assert latent["480p"] == (15, 60, 106) and latent["360p"] == (15, 45, 80)
     tokens = {name: -(-rows // 2) * -(-columns // 2) for name, (_, rows, columns) in latent.items()}
     assert tokens == {"144p": 144, "240p": 405, "360p": 920, "480p": 1590, "720p": 3600}

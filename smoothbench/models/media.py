@@ -127,3 +127,13 @@ def pcm(audio: Tensor) -> Tensor:
     if not audio.isfinite().all():
         raise FloatingPointError("the decoded audio is not finite")
     return (audio.clamp(-1, 1) * 32767).round().to("cpu", torch.int16)
+
+
+def levels(frames: Tensor) -> Tensor:
+    """Frames in [-1, 1], what is beyond clipped, as 8-bit levels: uint8 of the same shape, on the CPU.
+
+    Raises FloatingPointError for frames that are not finite: NaN would become black.
+    """
+    if not frames.isfinite().all():
+        raise FloatingPointError("the decoded frames are not finite")
+    return ((frames.clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8)

@@ -10,8 +10,9 @@ from torch import Tensor
 from smoothbench.models.media import Flac
 from smoothbench.models.nano.audio.codec import Decoder
 from smoothbench.models.nano.audio.conditioner import LONGEST, TOKENS, Conditioner, tokenize
-from smoothbench.models.nano.audio.files import digest, embedded, restore
+from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.spectrogram import RATE, SAMPLES
+from smoothbench.models.nano.files import digest, restore
 from smoothbench.models.prompts import Prompts
 from smoothbench.models.tensors import fill, read_tensors
 from smoothbench.models.text_to_audio import TextToAudio

@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smoothbench.models.media import Webp
-from smoothbench.models.nano.audio.files import digest, restore
-from smoothbench.models.nano.video.autoencoder import LATENT, Decoder
+from smoothbench.models.nano.files import digest, restore
+from smoothbench.models.nano.video.autoencoder import CHANNELS, LATENT, Decoder
 from smoothbench.models.nano.video.corpus import FPS, FRAMES, SIZE
+from smoothbench.models.nano.video.denoiser import CONFIG, placed
 from smoothbench.models.nano.video.files import embedded
 from smoothbench.models.nano.video.text import TOKENS, TextEncoder, tokenize
+from smoothbench.models.opensora.architecture import check_arguments
 from smoothbench.models.prompts import Prompts
 from smoothbench.models.tensors import fill, read_tensors
 from smoothbench.models.text_to_video import TextToVideo
@@ -25,7 +27,8 @@ class OpenSoraNano(TextToVideo):
     `path` is a folder with `denoiser/` (config.json, model.safetensors), `text.safetensors` and
     `autoencoder/decoder.safetensors`; a relative one is looked up beside the embedded weights. `shift` is
     what `solvers.rflow` takes by default. Raises ValueError, naming file, setting or caption, for weights
-    that are missing, damaged or of another model, and for prompts outside the grammar.
+    that are missing, damaged or of another model, a shift out of range, no prompts, and prompts outside the
+    grammar.
     """
 
     def __init__(
@@ -40,10 +43,12 @@ class OpenSoraNano(TextToVideo):
         self.media = Webp(FPS)
         folder = embedded(path)
         files = _files(folder / "denoiser")
-        config = files.config()
+        config = _checked(files.config(), files.folder)
         more: dict[str, Any] = {"name": name, "guidance": guidance, "device": device, "config": config}
-        shape = (config.get("in_channels", 4), FRAMES, LATENT, LATENT)
+        shape = (CHANNELS, FRAMES, LATENT, LATENT)
         super().__init__(prompts, TOKENS, FPS, SIZE, SIZE, shift, shape=shape, **more)
+        if not prompts.texts:
+            raise ValueError("model.prompts is an empty list: set model.prompts.list, or its file")
         self._words = tokenize(prompts.texts)
         self.denoiser = self.empty()
         fill(self.denoiser, read_tensors(files.weights), files.weights)
@@ -71,6 +76,10 @@ class OpenSoraNano(TextToVideo):
         seen = torch.cat([self._words > 0, torch.ones(1, TOKENS, dtype=torch.bool)])
         return torch.cat([states, null[None].to(states)]), seen.to(self.device)
 
+    def _run(self, denoiser: nn.Module, x: Tensor, t: float, captions: Tensor, mask: Tensor) -> Tensor:
+        """One forward, in which each frame is told its place in the clip."""
+        return super()._run(denoiser, placed(x), t, captions, mask)
+
     def decode(self, x: Tensor) -> Tensor:
         """Clips uint8 [B, 12, 3, 32, 32]."""
         return self._decoder.clips(x.to("cpu"))
@@ -82,3 +91,12 @@ def _files(folder: Path) -> Files:
     files = find(str(folder), None, [""], "model.path")
     assert files is not None
     return files
+
+
+def _checked(config: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+    """The denoiser's arguments, if it takes and gives what the autoencoder and the text encoder have."""
+    for name in ("in_channels", "caption_channels", "model_max_length", "patch_size"):
+        if config.get(name) != CONFIG[name]:
+            raise ValueError(f"{folder}/config.json: {name} must be {CONFIG[name]}, not {config.get(name)}")
+    check_arguments(config, f"{folder}/config.json")
+    return config

@@ -140,7 +140,9 @@ def _vbench(path: Path) -> list[tuple[str, str]]:
         found = [" ".join(each["prompt_en"].split()) for each in json.loads(text)]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError(f"prompts {path}: no list of VBench's: give its VBench_full_info.json") from None
-    return [(str(number), prompt) for number, prompt in enumerate(dict.fromkeys(found), 1) if prompt]
+    if "" in found:
+        raise ValueError(f"prompts {path}: entry {found.index('') + 1} has an empty prompt_en: fill it in")
+    return [(str(number), prompt) for number, prompt in enumerate(dict.fromkeys(found), 1)]
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """What Open-Sora and its nano twin have in common (hpcaitech/Open-Sora, report 03)."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ class TextToVideo(Guided):
     unconditional ones see as many rows of the null caption as the prompt has words. Conditions are
     the numbers of prompts, and -1 asks for nothing. `config` holds STDiT3's arguments, all of them that
     are not its defaults; `fps`, `height` and `width` (pixels) are told to it. `tokens` is what a row's
-    cross-attention sees where costs are counted.
+    cross-attention sees where costs are counted. Raises ValueError for a `shift` that is no finite number above 0.
     """
 
     prediction = "velocity"
@@ -37,6 +38,8 @@ class TextToVideo(Guided):
         **more: Any,
     ) -> None:
         super().__init__(**more)
+        if type(shift) not in (int, float) or not 0 < shift < math.inf:
+            raise ValueError(f"model.shift must be a finite number above 0, not {shift!r:.60}")
         self.prompts, self.tokens = prompts, tokens
         self.fps, self.height, self.width, self.shift = fps, height, width, shift
 

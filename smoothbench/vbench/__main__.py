@@ -3,7 +3,9 @@
 DIR is the results folder, POINT a name or a point_id. `export` writes the point's clips as VBench reads them:
 with --prompts VBench_full_info.json a folder for each dimension (vbench evaluate --videos_path TARGET/scene
 --dimension scene), otherwise for its custom mode (--mode=custom_input --prompt_file TARGET/prompts.json
---videos_path TARGET/videos). VBench needs an environment of its own. `import` takes its *_eval_results.json,
+--videos_path TARGET/videos). It reads 5 videos of a prompt; temporal_flickering wants 25, of which it then reads 5
+that stand still: vbench static_filter --videos_path TARGET/temporal_flickering comes before evaluate, which reads
+filter_results/filtered_videos. VBench needs an environment of its own. `import` takes its *_eval_results.json,
 all of a point's at once; python -m smoothbench.report DIR then shows them.
 """
 
@@ -13,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from smoothbench.vbench.folder import EACH, export
+from smoothbench.vbench.folder import BEFORE, EACH, FILTERED, Written, export
 from smoothbench.vbench.imported import keep
 from smoothbench.vbench.listing import read_listing
 
@@ -38,11 +40,29 @@ def _exported(options: argparse.Namespace) -> str:
     found = export(options.folder, options.point, options.target, listing)
     lines = [f"{options.target}: {found.folders.total()} videos of {len(+found.prompts)} prompts"]
     lines += [f"  {name}: {count}" for name, count in sorted(found.folders.items())]
-    if listing is not None and found.short:
+    if listing is not None:
+        lines += _advice(found, options.target)
+    return "\n".join(lines)
+
+
+def _advice(found: Written, target: Path) -> list[str]:
+    """What VBench will miss, and what it wants to be done first."""
+    lines = []
+    if found.short:
         lines.append(
             f"{found.short} prompts have fewer than {EACH} videos: VBench scores what is there, and warns"
         )
-    return "\n".join(lines)
+    if found.short_filtered:
+        lines.append(
+            f"{found.short_filtered} prompts of {FILTERED} have fewer than {BEFORE} videos: of those that stand still "
+            f"VBench may find fewer than {EACH}"
+        )
+    if found.folders[FILTERED]:
+        lines.append(
+            f"{FILTERED}: vbench static_filter --videos_path {target / FILTERED} first, then evaluate "
+            "filter_results/filtered_videos"
+        )
+    return lines
 
 
 def _imported(options: argparse.Namespace) -> str:

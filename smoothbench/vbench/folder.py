@@ -22,6 +22,8 @@ from smoothbench.store import Store, write_atomic
 from smoothbench.vbench.listing import Entry, spelled
 
 EACH = 5  # videos of a prompt that VBench reads
+FILTERED = "temporal_flickering"  # of its prompts that many are left of
+BEFORE = 25  # by `vbench static_filter`, which drops those that move
 BATCH = 8  # clips read at once
 
 Record = Mapping[str, Any]
@@ -29,15 +31,21 @@ Record = Mapping[str, Any]
 
 @dataclass
 class Written:
-    """What an export wrote: of each folder the videos, of each prompt how many there are."""
+    """What an export wrote: of each folder the videos, of each prompt how many there are; which are filtered."""
 
     folders: Counter[str] = field(default_factory=Counter)
     prompts: Counter[str] = field(default_factory=Counter)
+    filtered: set[str] = field(default_factory=set)
 
     @property
     def short(self) -> int:
-        """The prompts with fewer videos than VBench reads."""
-        return sum(count < EACH for count in self.prompts.values())
+        """The prompts with fewer videos than VBench reads, those of temporal flickering apart."""
+        return sum(count < EACH for prompt, count in self.prompts.items() if prompt not in self.filtered)
+
+    @property
+    def short_filtered(self) -> int:
+        """The prompts of temporal flickering with fewer videos than VBench's filter is to choose from."""
+        return sum(self.prompts[prompt] < BEFORE for prompt in self.filtered)
 
 
 def export(folder: Path, point: str, target: Path, listing: Mapping[str, Entry] | None) -> Written:
@@ -66,6 +74,7 @@ def export(folder: Path, point: str, target: Path, listing: Mapping[str, Entry] 
         write_atomic(target / "prompts.json", text.encode())
     else:
         written.prompts.update({entry.prompt: 0 for entry in listing.values()})  # those without any, too
+        written.filtered = {entry.prompt for entry in listing.values() if FILTERED in entry.folders}
     return written
 
 

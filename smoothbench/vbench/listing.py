@@ -34,7 +34,7 @@ def read_listing(path: Path) -> dict[str, Entry]:
     """The entries of VBench_full_info.json by their prompts, see `spelled`.
 
     Raises UsageError, naming the file, for one that cannot be read, of another version, and for a prompt
-    that can be no file's name.
+    that is empty or can be no file's name.
     """
     found: dict[str, Entry] = {}
     try:
@@ -65,5 +65,7 @@ def _folder(dimension: Any) -> str:
 
 
 def _check_name(prompt: str) -> None:
+    if not spelled(prompt):
+        raise ValueError("one of its prompts is empty")
     if "/" in prompt or "\0" in prompt or len(f"{prompt}-00.mp4".encode()) > LONGEST:
         raise ValueError(f"its prompt {prompt[:60]!r} can be no file's name")

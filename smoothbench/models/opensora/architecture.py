@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,14 +21,24 @@ PUBLISHED: Final = "hpcai-tech/OpenSora-STDiT-v3"
 COUNTS: Final = (
     "in_channels", "hidden_size", "depth", "num_heads", "caption_channels", "model_max_length", "input_sq_size",
 )  # fmt: skip
-MARKS: Final = ("spatial_blocks.", "temporal_blocks.", "fps_embedder.")  # in no other version's names
+MARKS: Final = (
+    "spatial_blocks.",
+    "temporal_blocks.",
+    "fps_embedder.",
+)  # together in no earlier version's names
+OTHERS: Final = ("x_embedder_cond",)  # starts of names that 1.2 does not have
+FLAGS: Final = ("qk_norm", "pred_sigma")
+ASKED: Final = {"patch_size": "three whole numbers from 1", "mlp_ratio": "a finite number above 0"}
+# of version 1.3, whose transformer is an STDiT3 too, and of forks: 1.2 has none of them, or false
+UNKNOWN: Final = ("kernel_size", "use_spatial_rope", "skip_temporal", "skip_y_embedder", "qk_norm_legacy")
 
 
 def architecture(files: Files | None, asked: dict[str, Any]) -> dict[str, Any]:
     """All arguments of STDiT3: the folder's own, else those asked for, else its defaults.
 
-    Keys that change no output (how it was trained, which kernels) are passed over. Raises ValueError, naming the
-    place, for another version of Open-Sora and where no model can be made of them.
+    Other keys are passed over, as those that say how it was trained or which kernels it used, but for `UNKNOWN`:
+    set, these ask for another model. Raises ValueError, naming the place, for another version of Open-Sora and
+    where no model can be made of them.
     """
     where, found = place(files), files.config() if files else asked
     if files and (kind := found.get("model_type", "STDiT3")) != "STDiT3":
@@ -35,21 +46,28 @@ def architecture(files: Files | None, asked: dict[str, Any]) -> dict[str, Any]:
             f"{where}: a {kind!r:.40} is of another Open-Sora version than 1.2, whose transformer is an STDiT3: "
             f"model.path={PUBLISHED}"
         )
+    if found is not asked and (odd := [key for key in UNKNOWN if found.get(key)]):
+        raise ValueError(
+            f"{where}: {odd[0]}={found[odd[0]]!r:.40} is of another Open-Sora version than 1.2: "
+            f"model.path={PUBLISHED}"
+        )
     known = {key: each.default for key, each in inspect.signature(STDiT3).parameters.items()}
     if found is asked and (strange := sorted(set(asked) - set(known))):
         raise ValueError(f"{where}.{strange[0]}: no argument of STDiT3")
     config = {key: found.get(key, default) for key, default in known.items()}
+    check_arguments(config, where)
     config["patch_size"] = list(config["patch_size"])
-    _check(config, where)
     if differs := [key for key in asked if config[key] != asked[key]]:
         log.warning("%s: %s differs from model.architecture; the folder's counts", where, ", ".join(differs))
     return config
 
 
-def _check(config: dict[str, Any], where: str) -> None:
-    for key in COUNTS:
-        if type(config[key]) is not int or config[key] < 1:
-            raise ValueError(f"{where}: {key} must be a whole number from 1, not {config[key]!r:.60}")
+def check_arguments(config: Mapping[str, Any], where: str) -> None:
+    """ValueError, naming the place and the argument, where no STDiT3 can be made of these."""
+    for key, value in config.items():
+        if not _is(key, value):
+            asked = "true or false" if key in FLAGS else ASKED.get(key, "a whole number from 1")
+            raise ValueError(f"{where}: {key} must be {asked}, not {value!r:.60}")
     try:
         with torch.device("meta"):
             STDiT3(**{**config, "depth": 1})
@@ -57,8 +75,27 @@ def _check(config: dict[str, Any], where: str) -> None:
         raise ValueError(f"{where}: no STDiT3 can be made of it ({one_line(error)[:200]})") from None
 
 
+def _is(key: str, value: Any) -> bool:
+    """Whether an argument is of its type and range."""
+    if key == "patch_size":
+        return isinstance(value, list | tuple) and len(value) == 3 and all(map(_counts, value))
+    if key == "mlp_ratio":
+        return type(value) in (int, float) and 0 < value < math.inf
+    if key in FLAGS:
+        return type(value) is bool
+    return key not in COUNTS or _counts(value)
+
+
+def _counts(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
 def check_names(state: Mapping[str, Tensor], path: Path) -> None:
-    """ValueError where the tensors of a file have the names of another version of Open-Sora."""
+    """ValueError where a file lacks the tensors that mark version 1.2, or has those of another one."""
+    if more := [name for name in state if name.startswith(OTHERS)]:
+        raise ValueError(
+            f"weights {path}: {more[0][:60]} is of another Open-Sora version than 1.2: model.path={PUBLISHED}"
+        )
     if lacks := [mark for mark in MARKS if not any(name.startswith(mark) for name in state)]:
         raise ValueError(
             f"weights {path}: {len(state)} tensors, none named {lacks[0]}*: of another Open-Sora version than 1.2, or "

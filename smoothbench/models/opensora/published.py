@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from smoothbench.models.opensora.text import TextEncoder, assembled, find_text, 
 from smoothbench.models.prompts import Prompts
 from smoothbench.models.tensors import fill, read_tensors
 from smoothbench.models.text_to_video import TextToVideo
-from smoothbench.models.weights import Files, download, find
+from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
 
 SOURCES = {
     "transformer": "path",
@@ -26,6 +26,11 @@ SOURCES = {
     "text_encoder": "text",
     "tokenizer": "text",
 }  # setting of each part
+BESIDE: Final = {  # what decides samples beside the weights; of the transformer it is the architecture
+    "vae": (CONFIG,),
+    "text_encoder": (CONFIG,),
+    "tokenizer": TOKENIZER_FILES,
+}
 
 
 class OpenSora(Lazy, TextToVideo):
@@ -98,7 +103,11 @@ class OpenSora(Lazy, TextToVideo):
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What decides the samples; hashing the weights takes seconds, once."""
-        hashes = {f"{part}_sha256": sha256(self.parts[part]) for part in list(SOURCES)[1:]}
+        found = {part: self.parts[part] for part in BESIDE}
+        hashes = {
+            f"{part}_sha256": files.digest(*BESIDE[part]) if files else "random"
+            for part, files in found.items()
+        }
         return {**self._identity(sha256(self.files)), **hashes, **self.appended, "frames": self.size.frames}
 
     def load(self, files: Files) -> nn.Module:
@@ -166,8 +175,8 @@ def _config(parts: dict[str, Files | None], asked: dict[str, Any], tokens: int) 
     """The transformer's arguments; ValueError where a part does not take what the one before it gives."""
     config = architecture(parts["transformer"], asked)
     longest, width = config["model_max_length"], config["caption_channels"]
-    if not 1 <= tokens <= longest:
-        raise ValueError(f"model.tokens={tokens}: prompts have 1 to {longest} tokens")
+    if type(tokens) is not int or not 1 <= tokens <= longest:
+        raise ValueError(f"model.tokens={tokens!r:.60}: prompts have 1 to {longest} tokens")
     if parts["transformer"] is None:
         return config
     if (encoder := parts["text_encoder"]) and (found := encoder.config().get("d_model")) != width:
@@ -190,11 +199,11 @@ def _missing(
         return download(f"weights of {name} ({absent[0]}) are", sources[key], None, f"model.{key}")
     if not prompts.texts:
         return f"{name} has no prompts: model.prompts.file=FILE (conf/model/{name}.yaml lists the layouts)"
-    return lacking()
+    return lacking(parts["tokenizer"])
 
 
 def _check_shift(shift: float, wanted: float) -> None:
-    if type(shift) not in (int, float) or abs(shift - wanted) > 1e-6 * wanted:
+    if type(shift) not in (int, float) or not abs(shift - wanted) <= 1e-6 * wanted:  # NaN neither
         raise ValueError(
             f"model.shift={shift}: a clip of this resolution and length takes model.shift={wanted!r} (solver.shift=... "
             "tries another)"

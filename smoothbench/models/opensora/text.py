@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 TOKENIZER: Final = "tokenizer_config.json"
 NEEDED: Final = {"transformers": "transformers", "ftfy": "ftfy", "bs4": "beautifulsoup4"}  # modules, packages
+FOR_PIECES: Final = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}  # to read spiece.model
+READY_MADE: Final = "tokenizer.json"  # a tokenizer that needs neither
 
 
 class TextEncoder:
@@ -82,12 +84,21 @@ def cleaned(text: str) -> str:
     return str(pipe._text_preprocessing(text, clean_caption=True)[0])
 
 
-def lacking() -> str | None:
-    """One line on the packages that prompts need and that are not here."""
-    absent = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+def lacking(tokenizer: Files | None = None) -> str | None:
+    """One line on the packages that prompts need, with this tokenizer, and that are not here."""
+    pieces = tokenizer is not None and tokenizer.weights.name != READY_MADE
+    needed = {**NEEDED, **FOR_PIECES} if pieces else NEEDED
+    absent = [package for module, package in needed.items() if not _importable(module)]
     if not absent:
         return None
     return f"Open-Sora's prompts need the package {absent[0]}: pip install -e '.[video]'"
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even what it lies in
+        return False
 
 
 def find_text(source: str, revision: str | None) -> tuple[Files | None, Files | None]:
@@ -96,7 +107,7 @@ def find_text(source: str, revision: str | None) -> tuple[Files | None, Files | 
     Raises ValueError for a folder or a repository without them, and for an encoder that is no T5.
     """
     encoder = find(source, revision, ["text_encoder", ""], "model.text", names=(*SPLIT, *NAMES[2:]))
-    names = ("tokenizer.json", "spiece.model")
+    names = (READY_MADE, "spiece.model")
     tokenizer = find(source, revision, ["tokenizer", ""], "model.text", TOKENIZER, names)
     if encoder and (kind := encoder.config().get("model_type")) != "t5":
         raise ValueError(f"{encoder.folder}: a {kind}, not a T5 encoder: set model.text")

@@ -7,6 +7,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from smoothbench.errors import one_line
+from smoothbench.models.media import levels
 from smoothbench.models.opensora.sizes import CHUNK, LATENTS
 from smoothbench.models.opensora.temporal_vae import TemporalVae
 from smoothbench.models.tensors import cast, fill, read_tensors
@@ -107,8 +108,18 @@ class VideoDecoder:
 def check(files: Files) -> VideoVae:
     """The autoencoder of a published folder, without storage; ValueError, naming it, for another one."""
     config, where = files.config(), files.folder
-    if (kind := config.get("model_type", KIND)) != KIND or config.get("micro_frame_size", CHUNK) != CHUNK:
+    if (kind := config.get("model_type", KIND)) != KIND:
         raise ValueError(f"{where}: a {kind!r:.60} is not Open-Sora 1.2's {KIND}: model.vae={PUBLISHED}")
+    if (chunk := config.get("micro_frame_size", CHUNK)) != CHUNK:
+        raise ValueError(
+            f"{where}/config.json: micro_frame_size={chunk!r:.40}, Open-Sora 1.2 encodes {CHUNK} frames at once: "
+            f"model.vae={PUBLISHED}"
+        )
+    if config.get("cal_loss"):
+        raise ValueError(
+            f"{where}/config.json: cal_loss={config['cal_loss']!r:.40} is for training: set it to false, "
+            f"or model.vae={PUBLISHED}"
+        )
     parts = [_arguments(config.get(key), kind, where) for key, kind in KINDS.items()]
     try:
         with torch.device("meta"):
@@ -135,6 +146,8 @@ def _loaded(files: Files) -> VideoVae:
 
 
 def pixels(clip: Tensor) -> Tensor:
-    """Frames uint8 [B, T, C, H, W], on the CPU, of a clip [B, C, T, H, W] in [-1, 1]; what is beyond is clipped."""
-    levels = ((clip.clamp(-1, 1) + 1) * 127.5).round()
-    return levels.transpose(1, 2).to("cpu", torch.uint8)
+    """Frames uint8 [B, T, C, H, W], on the CPU, of a clip [B, C, T, H, W] in [-1, 1]; what is beyond is clipped.
+
+    Raises FloatingPointError for a clip that is not finite.
+    """
+    return levels(clip).transpose(1, 2)

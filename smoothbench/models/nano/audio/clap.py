@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.models.nano.audio.conditioner import WIDTH, TextEncoder, tokenize
-from smoothbench.models.nano.audio.files import digest, embedded, restore
+from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.spectrogram import log_mel
 from smoothbench.models.nano.audio.tagger import FEATURES, Trunk, checked_clips
+from smoothbench.models.nano.files import digest, restore
 
 
 class ContrastiveTowers(nn.Module):

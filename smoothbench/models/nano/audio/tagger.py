@@ -6,10 +6,11 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.nano.audio.files import digest, embedded, restore
+from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.grammar import INSTRUMENTS, PATTERNS, REGISTERS
 from smoothbench.models.nano.audio.spectrogram import MELS, SAMPLES, log_mel
 from smoothbench.models.nano.evaluator import Residual
+from smoothbench.models.nano.files import digest, restore
 
 WINDOW: Final = 64  # frames: 1.024 s
 STRIDE: Final = 32

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from smoothbench.models.nano.audio import corpus
 from smoothbench.models.nano.audio.codec import NOISE, Decoder, Encoder
-from smoothbench.models.nano.audio.files import save
 from smoothbench.models.nano.audio.spectrogram import compress, expand, log_magnitude, log_mel, to_mel
+from smoothbench.models.nano.files import save
 from smoothbench.models.nano.training import Recipe, train
 from smoothbench.models.tensors import fill, read_tensors
 

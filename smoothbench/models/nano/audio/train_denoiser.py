@@ -23,9 +23,9 @@ from smoothbench.models.nano.audio.codec import Encoder
 from smoothbench.models.nano.audio.conditioner import Conditioner, tokenize
 from smoothbench.models.nano.audio.corpus import Corpus
 from smoothbench.models.nano.audio.denoiser import empty_denoiser, velocity
-from smoothbench.models.nano.audio.files import restore, save
 from smoothbench.models.nano.audio.grammar import Sound
 from smoothbench.models.nano.audio.spectrogram import log_mel
+from smoothbench.models.nano.files import restore, save
 from smoothbench.models.nano.training import Recipe, train
 
 BATCH: Final = 64

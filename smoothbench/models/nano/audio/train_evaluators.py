@@ -21,10 +21,10 @@ from tqdm import tqdm
 from smoothbench.models.nano.audio import corpus
 from smoothbench.models.nano.audio.clap import ContrastiveTowers
 from smoothbench.models.nano.audio.conditioner import tokenize
-from smoothbench.models.nano.audio.files import save
 from smoothbench.models.nano.audio.grammar import Sound
 from smoothbench.models.nano.audio.spectrogram import log_mel
 from smoothbench.models.nano.audio.tagger import ATTRIBUTES, Tagger
+from smoothbench.models.nano.files import save
 from smoothbench.models.nano.training import Recipe, train
 
 BATCH: Final = 64

@@ -5,6 +5,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from smoothbench.models.media import levels
+
 CHANNELS: Final = 4  # as Open-Sora's
 LATENT: Final = 8  # rows and columns of a frame's latents
 NOISE: Final = 0.1  # on latents while training, so that neighbours of a latent decode alike
@@ -66,12 +68,14 @@ class Decoder(nn.Module):
 
     @torch.inference_mode()
     def clips(self, latents: Tensor) -> Tensor:
-        """Clips uint8 [B, T, 3, 32, 32] on the CPU of latents [B, 4, T, 8, 8]; each clip by itself."""
+        """Clips uint8 [B, T, 3, 32, 32] on the CPU of latents [B, 4, T, 8, 8]; each clip by itself.
+
+        Raises FloatingPointError for frames that are not finite.
+        """
         return torch.stack([self._clip(each.float()) for each in latents])
 
     def _clip(self, latents: Tensor) -> Tensor:
-        frames = self(latents.transpose(0, 1).contiguous())
-        return ((frames.clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8)
+        return levels(self(latents.transpose(0, 1).contiguous()))
 
 
 @torch.inference_mode()

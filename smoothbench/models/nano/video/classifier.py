@@ -6,8 +6,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.nano.audio.files import digest, restore
 from smoothbench.models.nano.evaluator import Residual
+from smoothbench.models.nano.files import digest, restore
 from smoothbench.models.nano.video.corpus import FRAMES, SIZE
 from smoothbench.models.nano.video.files import embedded
 from smoothbench.models.nano.video.grammar import ATTRIBUTES

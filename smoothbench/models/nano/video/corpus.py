@@ -98,9 +98,9 @@ def _overlap(centre: Tensor, width: Tensor) -> Tensor:
     return (torch.minimum(pixel + 1, first + step) - torch.maximum(pixel, first)).clamp(min=0)
 
 
-def train_clips(first: int, count: int) -> list[Clip]:
-    """Clips of scenes that are not held out, each scene as often as any other."""
-    seen = [scene for scene in scenes() if not scene.held_out]
+def train_clips(first: int, count: int, backwards: bool = True) -> list[Clip]:
+    """Clips of scenes that are not held out, each as often as any other; also such as no caption asks for."""
+    seen = [scene for scene in scenes() if not scene.held_out and (scene.asked or backwards)]
     mixed = np.random.default_rng(first).permutation(max(count, len(seen)))[:count].tolist()
     return [Clip(seen[place % len(seen)], TRAIN_SEED + first + i) for i, place in enumerate(mixed)]
 

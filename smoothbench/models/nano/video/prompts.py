@@ -26,7 +26,7 @@ def embedded_prompts(list: str = "seen") -> Prompts:
 
 def table(held_out: bool) -> str:
     """A prompt list as CSV: shuffled once and for all, so that any stretch of it is mixed."""
-    chosen = [scene for scene in scenes() if scene.held_out == held_out]
+    chosen = [scene for scene in scenes() if scene.asked and scene.held_out == held_out]
     order = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0)).tolist()
     lines = (f"{number},{chosen[place].caption}" for number, place in enumerate(order, 1))
     return "\n".join(("id,caption", *lines)) + "\n"

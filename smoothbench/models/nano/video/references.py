@@ -3,7 +3,7 @@
     python -m smoothbench.models.nano.video.references --out smoothbench/models/nano/video/evaluators
 
 `reference.npz` holds mean and covariance (N - 1) of the classifier's features over drawn clips of the seen
-scenes, with sprites of Fashion-MNIST's test split: `mu`, `sigma`, `n`.
+scenes that captions ask for, with sprites of Fashion-MNIST's test split: `mu`, `sigma`, `n`.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main() -> None:
 
     classifier = load_classifier(args.out.absolute() / "classifier.safetensors")
     sprites = Sprites("test")
-    clips = [clip for clip in reference_clips() if not clip.scene.held_out]
+    clips = [clip for clip in reference_clips() if clip.scene.asked and not clip.scene.held_out]
     parts = tqdm([clips[i : i + PART] for i in range(0, len(clips), PART)], desc="reference")
     with torch.inference_mode():
         rows = torch.cat([classifier(sprites.draw(part))["features"] for part in parts]).double().numpy()

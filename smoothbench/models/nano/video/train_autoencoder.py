@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.nano.audio.files import save
+from smoothbench.models.nano.files import save
 from smoothbench.models.nano.training import Recipe, train
 from smoothbench.models.nano.video.autoencoder import CHANNELS, LATENT, NOISE, Decoder, Encoder
 from smoothbench.models.nano.video.corpus import FRAMES, Sprites, train_clips

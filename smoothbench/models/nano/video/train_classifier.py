@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from smoothbench.models.nano.audio.files import save
+from smoothbench.models.nano.files import save
 from smoothbench.models.nano.training import Recipe, train
 from smoothbench.models.nano.video.classifier import Classifier
 from smoothbench.models.nano.video.corpus import Clip, Sprites, test_clips, train_clips

@@ -5,9 +5,9 @@
 
 Goes on where it stopped; with `--export` it writes the moving average so far and trains nothing.
 Rectified flow as Open-Sora 1.2 has it (report 03; Liu et al. 2022, arXiv 2209.03003): z = (1 - t) x0 + t
-noise, v = x0 - noise, t logit-normal (Esser et al. 2024, arXiv 2403.03206, section 3.1). Whole captions are
-dropped to the null caption, whose states are fixed random numbers; half of those see all of it, the others
-as much of it as their caption has words, which is what guidance shows.
+noise, v = x0 - noise, t logit-normal (Esser et al. 2024, arXiv 2403.03206, section 3.1), shifted towards the
+noise. Whole captions are dropped to the null caption, whose states are fixed random numbers; half of those
+see all of it, the others as much of it as their caption has words, which is what guidance shows.
 """
 
 import argparse
@@ -20,18 +20,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from smoothbench.models.nano.audio.files import restore, save
+from smoothbench.models.nano.files import restore, save, write_config
 from smoothbench.models.nano.training import Recipe, train
 from smoothbench.models.nano.video.autoencoder import Encoder, encoded
 from smoothbench.models.nano.video.corpus import Sprites, train_clips
 from smoothbench.models.nano.video.denoiser import CONFIG, empty_denoiser, velocity
-from smoothbench.models.nano.video.files import write_config
 from smoothbench.models.nano.video.text import TextEncoder, tokenize
 from smoothbench.models.tensors import read_tensors
 
 BATCH: Final = 32
 HELD_OUT: Final = 256
 DROPOUT: Final = 0.1
+LOGIT: Final = (1.2, 1.4)  # mean and deviation: frames are alike, so what moves shows through much noise
 PART: Final = 64  # clips drawn at a time
 LOOK: Final = 100  # steps from one checkpoint to the next
 
@@ -50,7 +50,8 @@ def times(count: int, generator: torch.Generator) -> Tensor:
     """Logit-normal times [N], spread evenly over their quantiles, so that a batch's loss varies less."""
     even = (torch.arange(count) + torch.rand(count, generator=generator)) / count
     even = even[torch.randperm(count, generator=generator)].clamp(1e-4, 1 - 1e-4)
-    return torch.special.ndtri(even).sigmoid()
+    mean, deviation = LOGIT
+    return (mean + deviation * torch.special.ndtri(even)).sigmoid()
 
 
 def squared_error(model: Any, batch: Batch, generator: torch.Generator) -> Tensor:
@@ -69,7 +70,7 @@ def latents(autoencoder: Path, file: Path, count: int) -> Batch:
     """Training clips as latents (float16) and words: drawn and encoded once, then read from the file."""
     if not file.exists():
         encoder = restore(Encoder(), autoencoder / "encoder.safetensors")
-        sprites, clips = Sprites("train"), train_clips(0, count)
+        sprites, clips = Sprites("train"), train_clips(0, count, backwards=False)
         parts = [clips[i : i + PART] for i in range(0, count, PART)]
         made = [encoded(encoder, sprites.draw(part)).half() for part in tqdm(parts, desc="latents")]
         words = tokenize([clip.scene.caption for clip in clips])
@@ -113,8 +114,8 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("results/runs/video/train_denoiser"), help="checkpoints, latents"
     )
-    parser.add_argument("--corpus", type=int, default=24_000, help="different clips")
-    parser.add_argument("--clips", type=int, default=102_400, help="training clips seen in all")
+    parser.add_argument("--corpus", type=int, default=15_000, help="different clips")
+    parser.add_argument("--clips", type=int, default=163_200, help="training clips seen in all")
     parser.add_argument("--export", action="store_true", help="write the moving average so far")
     args = parser.parse_args()
 
