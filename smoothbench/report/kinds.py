@@ -102,9 +102,10 @@ KINDS = (
         filmstrips,
         _films,
         "The same seeds from every policy, time across; points with the same samples share a strip.",
-        published=4,
+        published=3,
         player=_animation,
-        played=4,
+        played=3,
+        few=True,
         control='<button type="button" class="together" hidden>Start all together</button>',
     ),
 )

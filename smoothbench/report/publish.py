@@ -64,10 +64,10 @@ def _unshown(held: set[Path]) -> set[Path]:
 def _is_used(path: Path, frame: pd.DataFrame) -> bool:
     """Whether a point of the frame needs this file of a results folder.
 
-    A study has many points, and its report needs neither curves nor per-sample scores: they stay behind.
+    A study has many points, and its report needs no curves, per-sample scores or previews: they stay behind.
     """
     kind, study = path.parts[0], set(frame["experiment"]) & set(studies.NAMES)
-    if study and kind in ("curves", "scores"):
+    if study and kind in ("curves", "scores", "previews"):
         return False
     if kind in ("records", "scores", "vbench"):
         return path.stem in set(frame["record"])

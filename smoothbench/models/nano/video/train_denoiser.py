@@ -115,7 +115,7 @@ def main() -> None:
         "--work", type=Path, default=Path("results/runs/video/train_denoiser"), help="checkpoints, latents"
     )
     parser.add_argument("--corpus", type=int, default=15_000, help="different clips")
-    parser.add_argument("--clips", type=int, default=163_200, help="training clips seen in all")
+    parser.add_argument("--clips", type=int, default=179_200, help="training clips seen in all")
     parser.add_argument("--export", action="store_true", help="write the moving average so far")
     args = parser.parse_args()
 
