@@ -151,8 +151,8 @@ def test_a_clip_of_another_length_is_named(folder: Path) -> None:
 def test_animations_are_the_very_files_and_nothing_is_loaded(folder: Path) -> None:
     text = report(folder)
     root, shown = parsed(text), animations(text)
-    assert [each["alt"] for each in shown[4:6]] == ["seed 0 of fewer", "seed 1 of fewer"] and len(shown) == 12
-    held = base64.b64decode(shown[5]["src"].removeprefix("data:image/webp;base64,"))
+    assert [each["alt"] for each in shown[3:5]] == ["seed 0 of fewer", "seed 1 of fewer"] and len(shown) == 9
+    held = base64.b64decode(shown[4]["src"].removeprefix("data:image/webp;base64,"))
     assert held == (folder / "previews" / "b" / "000000001.webp").read_bytes()
     assert all(each["class"] == "clip pixels" and each["width"] == each["height"] == "128" for each in shown)
     sources = [node[1]["src"] for node in walk(root) if "src" in node[1]]
@@ -187,8 +187,8 @@ def test_the_point_under_the_mouse_moves_and_all_start_together(folder: Path) ->
         names: detail.querySelectorAll("img.clip").map((each) => each.getAttribute("alt")),
         hidden: button.hasAttribute("hidden"), before, once, twice: sources(),
       };""")  # fmt: skip
-    assert shown["names"] == [f"seed {seed} of fewer" for seed in range(4)] and not shown["hidden"]
-    assert len(shown["before"]) == 12 + 4
+    assert shown["names"] == [f"seed {seed} of fewer" for seed in range(3)] and not shown["hidden"]
+    assert len(shown["before"]) == 9 + 3
     for count, sources in ((1, shown["once"]), (2, shown["twice"])):
         assert all(source.startswith(f"data:image/webp;start={count};base64,") for source in sources)
         assert [re.sub(";start=[0-9]+", "", source) for source in sources] == shown["before"]
@@ -203,7 +203,7 @@ def test_report_and_its_publication_are_alike(folder: Path, tmp_path: Path) -> N
     target = tmp_path / "published"
     publish(folder, target)
     kept = sorted(path.relative_to(target / "previews").as_posix() for path in target.glob("previews/*/*"))
-    assert kept == [f"{each}/{seed:09d}.webp" for each in "abc" for seed in range(4)]
+    assert kept == [f"{each}/{seed:09d}.webp" for each in "abc" for seed in range(3)]
     for name in ("report.html", "report.md", "filmstrips.png"):
         assert (folder / name).read_bytes() == (target / name).read_bytes()
 
@@ -241,6 +241,6 @@ def test_the_nano_experiment_has_the_rivals_of_the_paper() -> None:
         [spec for spec in specs if f".{name}" in spec.cache["_target_"]] for name in ("FORA", "Smooth")
     )
     assert all(spec.calibration["k_max"] == 5 for spec in specs)
-    assert [spec.cache["k_max"] for spec in smooth] == [5] * 8
+    assert [spec.cache["k_max"] for spec in smooth] == [5] * 9
     assert len(fora) == 5 and {spec.predictor for spec in fora} == {"reuse", "taylor1"}
-    assert sorted(spec.solver["steps"] for spec in specs)[:5] == [8, 12, 15, 23, 30] and len(specs) == 18
+    assert sorted(spec.solver["steps"] for spec in specs)[:5] == [8, 12, 15, 23, 30] and len(specs) == 19

@@ -92,7 +92,8 @@ def label_width(parts: Iterable[pd.DataFrame]) -> int:
 
 def captions(frame: pd.DataFrame) -> dict[int, str]:
     """What the samples were asked to be, by seed; empty where no record tells."""
-    return {seed: text for each in frame["captions"] for seed, text in each.items()}
+    told = frame["captions"] if "captions" in frame else []
+    return {seed: text for each in told for seed, text in each.items()}
 
 
 def _tile(path: Path) -> Tile:
