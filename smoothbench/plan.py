@@ -33,7 +33,8 @@ def _explained(error: OmegaConfBaseException, cfg: DictConfig) -> str:
     """What is wrong; a metric that asks a model for what it does not have is told from a slip of the pen."""
     text = one_line(error)
     if isinstance(error, InterpolationKeyError) and "model.evaluation" in text:
-        return f"metrics: {cfg.model.get('name')} lacks what these metrics need ({text}): try 'metrics=[psnr,ssim]'"
+        lacks = f"metrics: {cfg.model.get('name')} lacks what these metrics need ({text})"
+        return f"{lacks}: leave metrics=... out for the model's own"
     return text
 
 
