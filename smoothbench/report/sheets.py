@@ -92,8 +92,7 @@ def label_width(parts: Iterable[pd.DataFrame]) -> int:
 
 def captions(frame: pd.DataFrame) -> dict[int, str]:
     """What the samples were asked to be, by seed; empty where no record tells."""
-    told = frame["captions"] if "captions" in frame else []
-    return {seed: text for each in told for seed, text in each.items()}
+    return {seed: text for each in frame.get("captions", []) for seed, text in each.items()}
 
 
 def _tile(path: Path) -> Tile:
