@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,9 +30,15 @@ UNSTABLE = {"provenance"}  # of a record: when and on what it was made
 
 
 def start(results: Path, *more: str) -> subprocess.Popen[str]:
-    """The command in a process of its own."""
+    """The command in a process of its own, which an interrupt reaches also where a shell's background ignores it."""
     command = [sys.executable, "-m", "smoothbench", *COMMAND, f"results_dir={results}", *more]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> None:
