@@ -9,7 +9,7 @@ demo: venv            ## the product at small scale: tables and figures in resul
 	$(BIN)/python -m smoothbench +exp=dit_ddim
 
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two processes of one thread: half the time on 2 cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two processes of one thread each
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
