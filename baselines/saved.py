@@ -26,10 +26,10 @@ class SavedSchedule:
             raise ValueError(f"schedule {self.path}: no such file (cache.path=...)")
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
-        """Read it for this model; ValueError where it has another number of evaluations."""
+        """Read it for this model; ValueError where it is for another time grid."""
         schedule = Schedule.load(found(self.path, "schedules"), trajectory.sites)
-        if schedule.evals != trajectory.evals:
-            raise ValueError(
-                f"schedule {self.path} has {schedule.evals} evaluations, but the solver makes {trajectory.evals}"
-            )
+        try:
+            schedule.check_fits(trajectory.coordinates)
+        except ValueError as error:
+            raise ValueError(f"schedule {self.path} {error}") from None
         return schedule

@@ -60,7 +60,7 @@ def schedules(trajectory: Trajectory) -> dict[str, Schedule]:
 
 def rows(model: Model, solver: Solver, batch: int, rounds: int) -> list[str]:
     """A line for each schedule: time over the bare model's, and realised over implied speed-up."""
-    sites, rest = measured_sites(*model.skeleton(), model.forwards)
+    sites, rest = measured_sites(*model.skeleton())
     trajectory = Trajectory(sites, solver.coordinates, rest.total, rest.linear)
     masks = schedules(trajectory)
     runs: dict[str, Callable[[], object]] = {"bare": lambda: latents(model, solver, range(batch), silent)}

@@ -2,21 +2,20 @@
 
 import logging
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from smoothbench.build import build_policy, build_predictor, build_solver
-from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, calibrate, find_sites
+from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, find_sites
 from smoothbench.caching.cost import Macs, site_costs
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
+from smoothbench.calibrations import Calibrations
 from smoothbench.errors import UsageError, one_line
 from smoothbench.models.prompts import HELD
 from smoothbench.provenance import identity
-from smoothbench.sampling import latents, silent
-from smoothbench.store import Store, write_atomic
+from smoothbench.store import Store
 from smoothbench.types import BLOCK, Config, Model, Settings, Solver, Spec
 
 log = logging.getLogger(__name__)
@@ -78,8 +77,8 @@ class Planner:
         if hasattr(model, "prompts"):
             _check_blocks(settings, model)
         skeleton, call = model.skeleton()
-        self._sites, self._rest = measured_sites(skeleton, call, model.forwards)
-        self._curves: dict[str, ErrorCurves] = {}
+        self._sites, self._rest = measured_sites(skeleton, call)
+        self._calibrations = Calibrations(model, self._sites, store, settings.force)
 
     def points(self) -> list[Point]:
         """All points in order; a point that repeats another's samples says so."""
@@ -148,33 +147,7 @@ class Planner:
 
     def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
         """Error curves for a point, and their file: from the store, or measured now on other seeds."""
-        on = {key: value for key, value in spec.calibration.items() if key != "unconditional" or value}
-        asked = {"model": self.model.identity, "solver": spec.solver, "calibration": on}
-        file = f"curves/{identity(asked)}.npz"
-        if file not in self._curves:
-            with self.store.lock("calibration"):  # of several processes one measures
-                path = self.store.folder / file
-                curves = None if self.settings.force else _stored(path)
-                if curves is None:
-                    curves = self._calibrated(solver, **spec.calibration)
-                    write_atomic(path, curves.to_bytes())
-                self._curves[file] = curves
-        return self._curves[file], file
-
-    def _calibrated(
-        self, solver: Solver, seed: int, num_samples: int, draw: int, k_max: int, unconditional: bool
-    ) -> ErrorCurves:
-        first = seed * BLOCK + draw * num_samples
-        seeds = range(first, first + num_samples)
-        conditions = self.model.unconditional(num_samples) if unconditional else None
-        log.info("calibrating: %d samples, %d evaluations", num_samples, len(solver.coordinates))
-        return calibrate(
-            self.model.denoiser,
-            lambda: latents(self.model, solver, seeds, silent, conditions),
-            k_max=k_max,
-            samples=num_samples,
-            calls_per_eval=self.model.forwards,
-        )
+        return self._calibrations.curves(solver, spec)
 
     def _ids(
         self, spec: Spec, policy: Schedule | DynamicPolicy | None, planned_on: Any, pair: str | None
@@ -214,18 +187,11 @@ def _planned(method: Policy, trajectory: Trajectory, curves: ErrorCurves | None)
     return schedule
 
 
-def _stored(path: Path) -> ErrorCurves | None:
-    try:
-        return ErrorCurves.load(path)
-    except ValueError:  # missing or damaged: measured again
-        return None
-
-
 def rows(schedule: Schedule) -> list[str]:
     """A schedule's bits, a string for each evaluation, `1` = computed."""
     return ["".join("1" if bit else "0" for bit in row) for row in schedule.computed]
 
 
-def measured_sites(skeleton: nn.Module, call: Any, forwards: int = 1) -> tuple[tuple[Site, ...], Macs]:
+def measured_sites(skeleton: nn.Module, call: Any) -> tuple[tuple[Site, ...], Macs]:
     """The sites of a denoiser with their costs, and the cost of the rest, for one sample's evaluation."""
-    return site_costs(skeleton, find_sites(skeleton), call, samples=1, forwards=forwards)
+    return site_costs(skeleton, find_sites(skeleton), call, samples=1)

@@ -51,7 +51,7 @@ def noisy() -> Tensor:
 
 
 def trajectory(model: LatentUViT) -> Trajectory:
-    sites, rest = measured_sites(*model.skeleton(), model.forwards)
+    sites, rest = measured_sites(*model.skeleton())
     return Trajectory(sites, SOLVER.coordinates, rest.total, rest.linear)
 
 

@@ -3,11 +3,13 @@
 Needs torch alone. See `cached` for the engine and `SmoothCache` for the method.
 """
 
-from smoothbench.caching.calibration import ErrorCurves, calibrate
+from smoothbench.caching.calibration import calibrate
 from smoothbench.caching.cost import MacCounter
-from smoothbench.caching.engine import Run, cached
+from smoothbench.caching.curves import ErrorCurves
+from smoothbench.caching.engine import cached
 from smoothbench.caching.policy import Evaluation, Policy, Trajectory
 from smoothbench.caching.predictor import Predictor, Reuse, Taylor
+from smoothbench.caching.run import Run
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site, find_sites
 from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAt, alpha_for

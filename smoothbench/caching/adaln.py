@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from smoothbench.caching.intercept import Forward, Wrap
 
 if TYPE_CHECKING:
-    from smoothbench.caching.engine import Run
+    from smoothbench.caching.run import Run
 
 
 def whole_block(denoiser: nn.Module, run: "Run") -> list[tuple[nn.Module, Wrap]]:
@@ -35,6 +35,8 @@ def _wrap(block: nn.Module, run: "Run", pair: list[int]) -> Wrap:
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             if args or run.row[attention] or run.row[feed_forward] or kwargs.get("cross_attention_kwargs"):
                 return original(hidden_states, *args, **kwargs)
+            run.visits.visit(attention)
+            run.visits.visit(feed_forward)
             modulate: Any = block.norm1
             _, gate_msa, _, _, gate_mlp = modulate(
                 hidden_states, kwargs["timestep"], kwargs["class_labels"], hidden_dtype=hidden_states.dtype

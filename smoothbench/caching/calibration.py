@@ -1,241 +1,185 @@
-"""Calibration: how fast each site's output changes along an uncached trajectory."""
+"""Calibration: measure error curves, and the sites' costs, on an uncached denoiser."""
 
-import hashlib
-import io
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from smoothbench.caching.clock import Clock, first_tensor
+from smoothbench.caching import grid
+from smoothbench.caching.announce import Announcer
+from smoothbench.caching.clock import Clock
 from smoothbench.caching.cost import SiteCosts
+from smoothbench.caching.curves import ErrorCurves
 from smoothbench.caching.intercept import Forward, Wrap, intercepted
 from smoothbench.caching.policy import Trajectory
-from smoothbench.caching.sites import Site, find_sites
-
-
-@dataclass(frozen=True)
-class ErrorCurves:
-    """Sums from which every relative L1 change follows (SmoothCache, arXiv 2411.10510, section 3.1).
-
-    `l1_diff[sample, site, e, lag - 1]` is the L1 norm of the output's change between evaluations
-    e - lag and e (NaN where e < lag), `l1[sample, site, e]` that of the output itself; float64.
-    """
-
-    trajectory: Trajectory
-    l1_diff: Tensor
-    l1: Tensor
-
-    @property
-    def k_max(self) -> int:
-        """The longest lag."""
-        return self.l1_diff.shape[3]
-
-    def per_sample(self) -> Tensor:
-        """Relative changes [sample, site, e, lag - 1], each sample by itself."""
-        return self.l1_diff / self.l1[..., None]
-
-    def whole_batch(self) -> Tensor:
-        """Relative changes [site, e, lag - 1], the published form: one ratio over all samples."""
-        return self.l1_diff.sum(0) / self.l1.sum(0)[..., None]
-
-    def by_kind(self, kind: str) -> Tensor:
-        """The published form averaged over the sites of a kind, [e, lag - 1]."""
-        rows = [i for i, site in enumerate(self.trajectory.sites) if site.kind == kind]
-        return self.whole_batch()[rows].mean(0)
-
-    def spread(self) -> float | None:
-        """How much the curves differ between samples, without a unit; None for fewer than 2 of them.
-
-        The mean, over kinds and over evaluations from the second to the last but one, of the coefficient of
-        variation over samples (standard deviation, ddof 1, by mean) of the per-sample lag-1 relative change,
-        averaged over the sites of the kind.
-        """
-        kinds = [site.kind for site in self.trajectory.sites]
-        if len(self.l1) < 2 or self.trajectory.evals < 3:
-            return None
-        lag1 = self.per_sample()[:, :, 1:-1, 0]
-        rows = [[i for i, own in enumerate(kinds) if own == kind] for kind in dict.fromkeys(kinds)]
-        changes = torch.stack([lag1[:, of_kind].mean(1) for of_kind in rows])  # [kind, sample, evaluation]
-        return float((changes.std(1) / changes.mean(1)).mean())
-
-    def save(self, path: str | Path) -> None:
-        """Write an npz without pickled objects."""
-        Path(path).write_bytes(self.to_bytes())
-
-    def to_bytes(self) -> bytes:
-        """The npz as bytes; the same curves give the same bytes."""
-        import numpy as np
-
-        sites, buffer = self.trajectory.sites, io.BytesIO()
-        costs = [(s.macs, s.macs_linear) for s in sites]
-        costs.append((self.trajectory.rest_macs, self.trajectory.rest_macs_linear))
-        np.savez(
-            buffer,
-            l1_diff=self.l1_diff.numpy(),
-            l1=self.l1.numpy(),
-            sites=np.array([(s.name, s.kind, s.path, s.norm or "") for s in sites]),
-            costs=np.array(costs, dtype=np.int64),
-            coordinates=np.array(self.trajectory.coordinates),
-        )
-        return buffer.getvalue()
-
-    @classmethod
-    def load(cls, path: str | Path) -> "ErrorCurves":
-        """Read what `save` wrote; ValueError, naming the file, where it is something else."""
-        import numpy as np
-
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                *costs, rest = data["costs"].tolist()
-                rows = zip(data["sites"].tolist(), costs, strict=True)
-                sites = tuple(Site(n, k, p, m or None, *cost) for (n, k, p, m), cost in rows)
-                trajectory = Trajectory(sites, tuple(data["coordinates"].tolist()), *rest)
-                curves = cls(trajectory, torch.from_numpy(data["l1_diff"]), torch.from_numpy(data["l1"]))
-                curves._check()
-                return curves
-        except Exception as error:  # what numpy and zipfile make of damaged bytes is no closed list
-            raise ValueError(f"{path} holds no error curves ({' '.join(str(error).split())})") from error
-
-    def _check(self) -> None:
-        """ValueError where the arrays do not belong together or hold what no calibration measures."""
-        shape = (len(self.trajectory.sites), self.trajectory.evals)
-        costs = [s.macs for s in self.trajectory.sites] + [self.trajectory.rest_macs]
-        if not all(isinstance(macs, int) and macs >= 0 for macs in costs):
-            raise ValueError("its costs are not whole numbers from 0")
-        if self.l1.shape[1:] != shape or self.l1_diff.shape[:3] != self.l1.shape or 0 in self.l1_diff.shape:
-            raise ValueError(f"{list(self.l1_diff.shape)} changes of {list(self.l1.shape)} norms at {shape}")
-        if self.l1.dtype != torch.float64 or self.l1_diff.dtype != torch.float64:
-            raise ValueError("its sums are not float64")
-        lag = torch.arange(1, self.k_max + 1)
-        known = self.l1_diff[:, :, torch.arange(shape[1])[:, None] >= lag]
-        if not all(sums.isfinite().all() and (sums >= 0).all() for sums in (self.l1, known)):
-            raise ValueError("its sums are not finite or below 0")
-
-    def digest(self) -> str:
-        """sha256 of the sums, which names the calibration in a schedule's metadata."""
-        return hashlib.sha256(self.l1_diff.numpy().tobytes() + self.l1.numpy().tobytes()).hexdigest()
+from smoothbench.caching.recorder import Recorder, SamplesOf, Sums
+from smoothbench.caching.rivals import refuse_other_caches
+from smoothbench.caching.sites import find_sites
+from smoothbench.caching.timestep import first_tensor
+from smoothbench.caching.uncompiled import uncompiled, written
+from smoothbench.caching.visits import Visits
+from smoothbench.caching.watch import watched
 
 
 def calibrate(
     denoiser: nn.Module,
-    run: Callable[[], Any],
+    run: Callable[..., Any],
     k_max: int = 3,
     samples: int | None = None,
     *,
+    rows_per_sample: int | None = None,
     calls_per_eval: int = 1,
+    passes: int = 1,
     offload: bool = False,
 ) -> ErrorCurves:
     """Measure error curves, and the sites' costs, while `run` samples once or several times.
 
-    Row r of a batch belongs to sample r modulo `samples`; None means fused guidance (rows r and
-    r + B/2 are one sample) where the batch is even. Outputs of different runs are never compared.
-    `offload` keeps them on the CPU. Raises ValueError for runs of different lengths or no run.
+    Row r of a batch belongs to sample r modulo `samples`, or modulo its rows by `rows_per_sample`; without
+    either, guidance is taken for fused (rows r and r + B/2 are one sample) where the batch is even. Outputs
+    of different runs are never compared, so that one large batch may as well be sampled in parts.
+
+    Where the denoiser's timestep does not tell evaluations apart, `run` takes an argument, by which to
+    announce them: `lambda told: pipe(..., callback_on_step_end=told.step_callback())`, or `told.step(e)`
+    before each forward.
+
+    `passes` calls `run` so often, which must sample the same each time: outputs are kept of that part of the
+    sites alone. `offload` keeps them on the CPU. Raises ValueError where there is no run, where runs differ in
+    their timesteps or have a single evaluation, and where an output is not finite. Warns of outputs of 0.
     """
-    if k_max < 1:
-        raise ValueError(f"k_max must be at least 1, not {k_max}")
-    recorder = _Recorder(find_sites(denoiser), k_max, samples, "cpu" if offload else None, calls_per_eval)
-    clock = Clock(denoiser.forward, None, calls_per_eval)
-    wraps: list[tuple[nn.Module, Wrap]] = [(denoiser, lambda original: _denoiser(recorder, clock, original))]
-    for i, site in enumerate(recorder.sites):
-        wraps.append((denoiser.get_submodule(site.path), _recording(recorder, i)))
-    with intercepted(denoiser, wraps), torch.no_grad():
-        run()
-    return recorder.curves()
+    for name, value in (("k_max", k_max), ("passes", passes)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
+    samples_of = partial(_samples_of, samples, rows_per_sample)
+    calibration = _Calibration(denoiser, calls_per_eval)
+    step = -(-len(calibration.sites) // passes)
+    groups = [range(i, min(i + step, len(calibration.sites))) for i in range(0, len(calibration.sites), step)]
+    recorders = [
+        Recorder(calibration.sites, group, k_max, samples_of, "cpu" if offload else None) for group in groups
+    ]
+    for recorder in recorders:
+        with calibration.recording(recorder) as announcer, torch.no_grad():
+            run(*([announcer] if _takes_argument(run) else []))
+    return calibration.curves(recorders, samples_of)
 
 
-def _denoiser(recorder: "_Recorder", clock: Clock, original: Forward) -> Forward:
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        tick = clock.enter(args, kwargs)
-        recorder.begin(tick.starts, tick.e, tick.branch, tick.coordinate, len(first_tensor(args, kwargs)))
-        return recorder.costs.forward(original, *args, **kwargs)
+def _samples_of(samples: int | None, rows: int | None, batch: int) -> int:
+    """The samples in a batch of so many rows; ValueError where they do not divide it."""
+    count = samples or (batch // rows if rows else batch // 2 if batch % 2 == 0 else batch)
+    if not count or batch % count or (rows and batch % rows):
+        asked = f"rows_per_sample={rows}" if rows else f"samples={samples}"
+        raise ValueError(f"a batch of {batch} rows is no multiple of {asked}")
+    return count
 
-    return forward
+
+def _takes_argument(run: Callable[..., Any]) -> bool:
+    """Whether it must be given an argument."""
+    parameters = inspect.signature(run).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(p.kind in positional and p.default is p.empty for p in parameters)
 
 
-def _recording(recorder: "_Recorder", i: int) -> Wrap:
-    def wrap(original: Forward) -> Forward:
+class _Calibration:
+    """Passes over one denoiser; its costs are counted in the first evaluation of the first."""
+
+    def __init__(self, denoiser: nn.Module, calls_per_eval: int) -> None:
+        self.handle, self.denoiser = denoiser, written(denoiser)
+        refuse_other_caches(self.denoiser)
+        self.sites = find_sites(self.denoiser)
+        self.costs = SiteCosts(self.sites)
+        self._counted = 0  # rows of the batch whose costs were counted
+        self._calls_per_eval = calls_per_eval
+
+    @contextmanager
+    def recording(self, recorder: Recorder) -> Iterator[Announcer]:
+        """Within the context the denoiser's runs go to the recorder."""
+        clock = Clock(self.denoiser.forward, None, self._calls_per_eval)
+        visits = Visits(self.sites, type(self.denoiser).__name__)
+        wraps: list[tuple[nn.Module, Wrap]] = [(self.denoiser, lambda original: self._counting(original))]
+        for i, site in enumerate(self.sites):
+            wraps.append((self.denoiser.get_submodule(site.path), partial(self._branch, recorder, visits, i)))
+
+        def begin(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+            if visits.open:  # the last forward was interrupted
+                end(failed=True)
+            tick, batch = clock.enter(args, kwargs), len(first_tensor(args, kwargs))
+            recorder.begin(tick, batch)
+            first = recorder.group.start == 0 and not recorder.finished
+            if first and tick.starts:
+                self.costs.forget()
+                self._counted = batch
+            self.costs.counting = first and tick.e == 0
+            visits.begin()
+
+        def end(failed: bool) -> None:
+            if failed:
+                clock.broke()
+                recorder.drop()
+            visits.end(failed)
+
+        with ExitStack() as stack:
+            stack.enter_context(intercepted(self.denoiser, wraps))
+            stack.enter_context(uncompiled(self.handle, [module for module, _ in wraps]))
+            stack.enter_context(watched(self.denoiser, begin, end))
+            yield Announcer(clock)
+        recorder.finish()
+
+    def curves(self, recorders: Sequence[Recorder], samples_of: SamplesOf) -> ErrorCurves:
+        """What all passes measured, put together."""
+        parts = [_joined(recorder.finished, type(self.denoiser).__name__) for recorder in recorders]
+        if len({part.norm.shape[0::2] for part in parts}) > 1:
+            raise ValueError(
+                "the passes of a calibration sampled differently: run() must do the same each time"
+            )
+        sites, rest = self.costs.result(samples_of(self._counted))
+        trajectory = Trajectory(sites, parts[0].coordinates, rest.total, rest.linear)
+        change, norm = torch.cat([part.change for part in parts], 1), torch.cat([p.norm for p in parts], 1)
+        curves = ErrorCurves(trajectory, change, norm)
+        if zero := curves.zero_outputs():
+            warnings.warn(
+                f"the output of {', '.join(zero[:4])}{' and others' if len(zero) > 4 else ''} is 0 at some "
+                "evaluations: where it changes from there, its kind is computed",
+                stacklevel=3,
+            )
+        return curves
+
+    def _counting(self, original: Forward) -> Forward:
+        return lambda *args, **kwargs: self.costs.forward(original, *args, **kwargs)
+
+    def _branch(self, recorder: Recorder, visits: Visits, i: int, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
-            output = recorder.costs.branch(recorder.sites[i], original, *args, **kwargs)
+            visits.visit(i)
+            output = self.costs.branch(self.sites[i], original, *args, **kwargs)
             recorder.observe(i, output)
             return output
 
         return forward
 
-    return wrap
 
-
-class _Recorder:
-    """Sums of one run after another; a finished run becomes two tensors."""
-
-    def __init__(
-        self, sites: tuple[Site, ...], k_max: int, samples: int | None, store: str | None, forwards: int
-    ) -> None:
-        self.sites, self.k_max, self.samples, self.store = sites, k_max, samples, store
-        self.costs = SiteCosts(sites, forwards)
-        self._finished: list[tuple[Tensor, Tensor]] = []
-        self._counted = 0  # rows of the batch whose cost was counted: the very first
-        self._grid: tuple[float, ...] = ()
-        self._diff: list[Tensor] = []  # of the run under way: [sample, site, lag - 1] for each evaluation
-        self._norm: list[Tensor] = []
-        self._coordinates: list[float] = []
-        self._kept: dict[tuple[int | str, int], deque[Tensor]] = {}
-        self._branch: int | str = 0
-        self._batch = 0
-
-    def begin(self, starts: bool, e: int, branch: int | str, coordinate: float | None, batch: int) -> None:
-        if starts:
-            self._finish()
-        self._branch, self._batch = branch, batch
-        self._counted = self._counted or batch
-        if e == len(self._diff):
-            shape = (self._count(batch), len(self.sites))
-            self._diff.append(torch.full((*shape, self.k_max), torch.nan, dtype=torch.float64))
-            self._norm.append(torch.zeros(shape, dtype=torch.float64))
-            self._coordinates.append(float(e) if coordinate is None else coordinate)
-
-    def observe(self, i: int, output: Tensor) -> None:
-        if not isinstance(output, Tensor):
+def _joined(runs: Sequence[Sums], denoiser: str) -> Sums:
+    """The samples of all runs together; ValueError where they cannot be."""
+    if not runs:
+        raise ValueError(f"calibration saw no forward of this {denoiser}: does run() call this very module?")
+    lengths = sorted({len(run.coordinates) for run in runs})
+    told = (
+        "say how many forwards an evaluation has (calls_per_eval=...), or let run take an argument and announce "
+        "evaluations by it (callback_on_step_end=told.step_callback())"
+    )
+    if lengths == [1]:
+        raise ValueError(
+            f"calibration saw {len(runs)} runs of one evaluation (timestep {runs[0].coordinates[0]:.6g} in the first): "
+            f"the timestep does not tell evaluations apart: {told}"
+        )
+    if len(lengths) > 1:
+        raise ValueError(f"calibration runs had different numbers of evaluations: {lengths}: {told}")
+    for run in runs:
+        if not grid.same(runs[0].coordinates, run.coordinates):
             raise ValueError(
-                f"{self.sites[i].name} returns a {type(output).__name__}: only single tensors can be kept"
+                f"calibration runs had different timesteps: {grid.shown(runs[0].coordinates)}, and "
+                f"{grid.shown(run.coordinates)}"
             )
-        output = output.detach().to(self.store or output.device)
-        kept = self._kept.setdefault((self._branch, i), deque(maxlen=self.k_max))
-        self._norm[-1][:, i] += self._l1(output)
-        for lag, earlier in enumerate(kept):
-            sums = self._diff[-1][:, i, lag]
-            sums.copy_(sums.nan_to_num(0.0) + self._l1(output.float() - earlier.float()))
-        kept.appendleft(output)
-
-    def curves(self) -> ErrorCurves:
-        self._finish()
-        if not self._finished:
-            raise ValueError("calibration saw no forward of the denoiser: does run() call it?")
-        lengths = {diff.shape[2] for diff, _ in self._finished}
-        if len(lengths) > 1:
-            raise ValueError(f"calibration runs had different numbers of evaluations: {sorted(lengths)}")
-        diffs, norms = zip(*self._finished, strict=True)
-        sites, rest = self.costs.result(self._count(self._counted))
-        trajectory = Trajectory(sites, self._grid, rest.total, rest.linear)
-        return ErrorCurves(trajectory, torch.cat(diffs), torch.cat(norms))
-
-    def _l1(self, output: Tensor) -> Tensor:
-        """L1 norm of each sample: rows of the batch come first, whatever else is folded into them."""
-        rows = output.float().reshape(self._batch, -1).abs().sum(1)
-        return rows.view(-1, self._count(self._batch)).sum(0).double().cpu()
-
-    def _count(self, batch: int) -> int:
-        samples = self.samples or (batch // 2 if batch % 2 == 0 else batch)
-        if batch % samples:
-            raise ValueError(f"a batch of {batch} rows is no multiple of samples={samples}")
-        return samples
-
-    def _finish(self) -> None:
-        if self._diff:
-            self._finished.append((torch.stack(self._diff, 2), torch.stack(self._norm, 2)))
-            self._grid = tuple(self._coordinates)
-        self._diff, self._norm, self._coordinates, self._kept = [], [], [], {}
+    return Sums(torch.cat([r.change for r in runs]), torch.cat([r.norm for r in runs]), runs[-1].coordinates)

@@ -1,15 +1,12 @@
-"""Which evaluation runs: told by our own sampling loop, or seen at the denoiser's own forward."""
+"""Which evaluation runs: told by whoever samples, or seen at the denoiser's own forward."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from smoothbench.caching.intercept import Forward
-
-TIMESTEP_NAMES = ("timestep", "timesteps", "t", "sigma")
+from smoothbench.caching.timestep import TimestepArgument, first_tensor
 
 
 class Tick(NamedTuple):
@@ -24,32 +21,52 @@ class Tick(NamedTuple):
 class Clock:
     """Numbers the denoiser's forwards; never counts branch calls.
 
-    Announced (`announce`), it believes what it is told. Otherwise it counts completed forwards,
-    `calls_per_eval` to an evaluation, and a noisier timestep than the last starts a new run.
+    Announced (`announce`), it believes what it is told. Told where steps end (`end_step`), it takes the
+    forwards between two ends for one evaluation. Otherwise it counts completed forwards, `calls_per_eval`
+    to an evaluation: the timestep may rise or fall within a run, and where it turns back a new run starts.
     """
 
     def __init__(self, forward: Forward, evals: int | None, calls_per_eval: int = 1) -> None:
         if calls_per_eval < 1:
             raise ValueError(f"calls_per_eval must be at least 1, not {calls_per_eval}")
         self.evals, self.calls_per_eval = evals, calls_per_eval
-        self._position = _timestep_position(forward)
+        self._timestep = TimestepArgument(forward)
         self._told: tuple[int, float | None, int | str] | None = None
-        self._telling = False
+        self._source = "seen"  # or announced, or steps: where evaluations are known from
+        self._step_ended = False
         self._broken = False
         self._last: Tick | None = None
-        self._first_coordinate: float | None = None
+        self._first: float | None = None  # coordinate of the run
+        self._direction = 0  # of the timestep within the run: 1 rises, -1 falls, 0 not known yet
         self._branches: list[int | str] = []  # of the evaluation under way
         self._expected: list[int | str] = []  # of the run's first evaluation
         self._shape: torch.Size | None = None
 
     def announce(self, e: int, coordinate: float | None, branch: int | str) -> None:
         """Say what the next forward is."""
-        self._telling = True
+        self._source = "announced"
         self._told = (e, coordinate, branch)
+
+    def expect_step_ends(self) -> None:
+        """From now on `end_step` says where evaluations end."""
+        self._source = "steps"
+
+    def end_step(self, index: int, final: bool) -> None:
+        """Say that step `index` of the run has ended, and whether it was the run's last."""
+        here = -1 if self._last is None else self._last.e
+        if index != here or self._step_ended:
+            raise ValueError(f"step {index} was said to end, but evaluation {here} was under way")
+        self._step_ended = True
+        if final or (self.evals is not None and self._complete()):
+            self.finish()
 
     def enter(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tick:
         """Number the forward that is about to run; ValueError before anything is computed."""
-        tick = self._told_tick() if self._telling else self._seen_tick(args, kwargs)
+        if self._source == "announced":
+            tick = self._announced_tick()
+        else:
+            now = self._timestep.read(args, kwargs)
+            tick = self._step_tick(now) if self._source == "steps" else self._seen_tick(now)
         shape = first_tensor(args, kwargs).shape
         if tick.starts:
             self.finish()
@@ -80,7 +97,7 @@ class Clock:
                 f"number of steps, or say how many forwards an evaluation has (calls_per_eval={self.calls_per_eval})"
             )
 
-    def _told_tick(self) -> Tick:
+    def _announced_tick(self) -> Tick:
         if self._told is None:
             raise ValueError("announce every forward by run.step(e, ...), or none")
         (e, coordinate, branch), self._told = self._told, None
@@ -89,18 +106,38 @@ class Clock:
         again = e == here and branch in self._branches
         if not starts and (e not in (here, here + 1) or again):
             raise ValueError(f"evaluation {e} was announced after evaluation {here}")
+        self._check_branch(e, branch, starts)
+        return Tick(e, branch, coordinate, starts)
+
+    def _step_tick(self, now: float | None) -> Tick:
+        if self._last is None or self._broken:
+            return Tick(0, 0, now, True)
+        e, branch = self._last.e, len(self._branches)
+        if self._step_ended:
+            e, branch = e + 1, 0
+        self._check_branch(e, branch, starts=False)
+        return Tick(e, branch, now, False)
+
+    def _check_branch(self, e: int, branch: int | str, starts: bool) -> None:
+        """ValueError where an evaluation has other forwards than the run's first."""
         if e > 0 and branch not in self._expected:
             raise ValueError(
                 f"branch {branch!r} was announced first at evaluation {e}: name all branches at 0"
+                if self._source == "announced"
+                else f"evaluation {e} has more forwards than the {len(self._expected)} of evaluation 0"
             )
-        if e == here + 1 and e > 0 and len(self._branches) < len(self._expected):
+        next_evaluation = self._last is not None and not starts and e == self._last.e + 1
+        if next_evaluation and len(self._branches) < len(self._expected):
             raise ValueError(
-                f"evaluation {here} lacks a branch: {self._expected} at 0, {self._branches} there"
+                f"evaluation {e - 1} lacks a branch: {self._expected} at 0, {self._branches} there"
             )
-        return Tick(e, branch, coordinate, starts)
 
-    def _seen_tick(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tick:
-        now = self._timestep(args, kwargs)
+    def _seen_tick(self, now: float | None) -> Tick:
+        if now is None:
+            raise ValueError(
+                "cannot see the timestep of this denoiser: announce evaluations by run.step(e, ...), or pass "
+                "callback_on_step_end=run.step_callback() to the pipeline"
+            )
         if self._starts_run(now):
             return Tick(0, 0, now, True)
         assert self._last is not None
@@ -110,16 +147,21 @@ class Clock:
         return Tick(self._last.e + 1, 0, now, False)
 
     def _starts_run(self, now: float) -> bool:
-        if self._last is None or self._broken:
+        last, first = self._last, self._first
+        if last is None or self._broken:
             return True
-        assert self._last.coordinate is not None and self._first_coordinate is not None
-        again = self._complete() or (self._last.e == 0 and self._whole())  # a run has its first timestep once
-        return now > self._last.coordinate or (again and now >= self._first_coordinate)
+        assert last.coordinate is not None and first is not None
+        if self._direction:
+            turned = self._direction * (now - last.coordinate) < 0
+            return turned or (self._complete() and self._direction * (now - first) <= 0)
+        if not self._whole():
+            return False
+        return now == first or (self.evals == 1 and now > first)  # a run has its first timestep once
 
     def _whole(self) -> bool:
         """Whether the evaluation under way has all its forwards."""
-        wanted = len(self._expected) if self._telling else self.calls_per_eval
-        return len(self._branches) == wanted
+        told = self._source != "seen"
+        return len(self._branches) == (len(self._expected) if told else self.calls_per_eval)
 
     def _complete(self) -> bool:
         last = self._last
@@ -127,32 +169,12 @@ class Clock:
 
     def _accept(self, tick: Tick, shape: torch.Size) -> None:
         if tick.starts:
-            self._broken, self._shape, self._first_coordinate = False, shape, tick.coordinate
+            self._broken, self._shape, self._first, self._direction = False, shape, tick.coordinate, 0
         if tick.starts or self._last is None or tick.e != self._last.e:
             self._branches = []
         self._branches.append(tick.branch)
         if tick.e == 0:
             self._expected = list(self._branches)
-        self._last = tick
-
-    def _timestep(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
-        name, position = self._position
-        value = kwargs.get(name) if name in kwargs else (args[position] if position < len(args) else None)
-        if value is None:
-            raise ValueError(
-                "cannot see the timestep of this denoiser: announce evaluations by run.step(e, ...)"
-            )
-        return float(value.flatten()[0]) if isinstance(value, Tensor) else float(value)
-
-
-def _timestep_position(forward: Forward) -> tuple[str, int]:
-    names = list(inspect.signature(forward).parameters)
-    for name in TIMESTEP_NAMES:
-        if name in names:
-            return name, names.index(name)
-    return TIMESTEP_NAMES[0], len(names)
-
-
-def first_tensor(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
-    """The denoiser's main input: by convention its first tensor argument."""
-    return next(value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
+        if not self._direction and tick.coordinate is not None and self._first is not None:
+            self._direction = (tick.coordinate > self._first) - (tick.coordinate < self._first)
+        self._last, self._step_ended = tick, False

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 
 from smoothbench.caching.clock import Clock, Tick
 from smoothbench.caching.engine import aligned
-from smoothbench.caching.intercept import Forward, Wrap, intercepted
+from smoothbench.caching.intercept import Forward, StandIn, Wrap, standing_in
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import find_sites
+from smoothbench.caching.visits import outside
 
 MOST_GRAPHS = 1024  # torch gives up after 8 by default, and after 256 of all models of a class
 Outputs = list[Tensor | None]
@@ -35,11 +37,10 @@ class Compiled:
         self._fresh: Outputs = []  # written by it: apart, so that it does not depend on what was there
         self._forward = denoiser.forward
         self._graphs = torch.compile(self._forward, backend=backend, dynamic=False, fullgraph=True)
-        self._branches: list[tuple[nn.Module, Wrap]] = []
-        for i, site in enumerate(self.sites):
-            module = denoiser.get_submodule(site.path)
-            # made once: torch recognises a graph by the very functions that it was traced through
-            self._branches.append((module, _always(self._branch(i, module.forward))))
+        self._inside = False  # a forward that was announced or counted is under way
+        # made once: torch recognises a graph by the very functions that it was traced through
+        modules = [denoiser.get_submodule(site.path) for site in self.sites]
+        self._branches = [StandIn(module, partial(self._branch, i)) for i, module in enumerate(modules)]
 
     @contextmanager
     def following(self, schedule: Schedule, calls_per_eval: int = 1) -> Iterator[Clock]:
@@ -58,16 +59,19 @@ class Compiled:
                 if tick.starts:
                     self._forget(histories)
                 self._make_ready(rows[tick.e], tick, histories.pop(tick.branch, None))
+                self._inside = True
                 output = self._graphs(*args, **kwargs)
             except BaseException:
                 clock.broke()
                 raise
+            finally:
+                self._inside = False
             pairs = zip(self._fresh, self._kept, strict=True)
             histories[tick.branch] = [old if new is None else new for new, old in pairs]
             return output
 
         limits = {"cache_size_limit": MOST_GRAPHS, "accumulated_cache_size_limit": MOST_GRAPHS}
-        with intercepted(self.denoiser, [*self._branches, (self.denoiser, _always(forward))]):
+        with standing_in(self.denoiser, [*self._branches, StandIn(self.denoiser, _always(forward))]):
             self.cache_bytes, self._keeps = 0, not all(map(all, rows))
             try:
                 with torch._dynamo.config.patch(limits):
@@ -93,6 +97,8 @@ class Compiled:
 
     def _branch(self, i: int, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
+            if not self._inside:  # the denoiser's forward was taken from under us
+                raise ValueError(outside(self.sites[i].name, type(self.denoiser).__name__))
             if self._row[i]:
                 output = original(*args, **kwargs)
                 if self._keeps:

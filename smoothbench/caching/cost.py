@@ -66,23 +66,31 @@ def _cpu_attention() -> dict[Any, Callable[..., int]]:
 
 
 class SiteCosts:
-    """Counts one evaluation, of so many forwards, site by site: wrap its parts, then ask for the sites."""
+    """Counts one evaluation, site by site: wrap the denoiser and its branches, then ask for the sites.
 
-    def __init__(self, sites: tuple[Site, ...], forwards: int = 1) -> None:
-        self.sites = sites
-        self.by_site = dict.fromkeys((site.name for site in sites), Macs(0, 0))
-        self.whole = Macs(0, 0)
-        self._left = forwards
+    Forwards are counted while `counting` is set.
+    """
+
+    def __init__(self, sites: tuple[Site, ...]) -> None:
+        self.sites, self.counting = sites, True
         self._counter: MacCounter | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Start from nothing."""
+        self.by_site = dict.fromkeys((site.name for site in self.sites), Macs(0, 0))
+        self.whole = Macs(0, 0)
 
     def forward(self, original: Forward, *args: Any, **kwargs: Any) -> Any:
-        """Run the denoiser's forward; those of the first evaluation under the counter."""
-        if not self._left:
+        """Run the denoiser's forward, under the counter where it is to be counted."""
+        if not self.counting:
             return original(*args, **kwargs)
-        with MacCounter() as self._counter:
-            output = original(*args, **kwargs)
-        self.whole += self._counter.macs()
-        self._left, self._counter = self._left - 1, None
+        try:
+            with MacCounter() as self._counter:
+                output = original(*args, **kwargs)
+            self.whole += self._counter.macs()
+        finally:
+            self._counter = None
         return output
 
     def branch(self, site: Site, original: Forward, *args: Any, **kwargs: Any) -> Any:
@@ -110,13 +118,13 @@ class SiteCosts:
 
 
 def site_costs(
-    denoiser: nn.Module, sites: tuple[Site, ...], call: Callable[[], Any], samples: int, forwards: int = 1
+    denoiser: nn.Module, sites: tuple[Site, ...], call: Callable[[], Any], samples: int
 ) -> tuple[tuple[Site, ...], Macs]:
     """Cost of each site, and of the rest of the denoiser, per sample and evaluation.
 
-    `call` runs one evaluation, of so many forwards, on `samples` samples (guidance rows are part of one).
+    `call` runs one evaluation, of one or several forwards, on `samples` samples (guidance rows are part of one).
     """
-    costs = SiteCosts(sites, forwards)
+    costs = SiteCosts(sites)
 
     def wrap(function: Callable[..., Any], *bound: Any) -> Callable[[Forward], Forward]:
         return lambda original: lambda *args, **kwargs: function(*bound, original, *args, **kwargs)

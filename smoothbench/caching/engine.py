@@ -1,105 +1,26 @@
 """The engine: runs any schedule or dynamic policy on any denoiser, and leaves no trace."""
 
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from smoothbench.caching.adaln import whole_block
-from smoothbench.caching.clock import Clock, Tick, first_tensor
+from smoothbench.caching.clock import Clock, Tick
 from smoothbench.caching.intercept import Forward, Wrap, intercepted
 from smoothbench.caching.policy import DynamicPolicy, Evaluation, Policy, Trajectory
 from smoothbench.caching.predictor import Predictor, predictor_from
+from smoothbench.caching.rivals import refuse_other_caches
+from smoothbench.caching.run import Decide, Run
 from smoothbench.caching.schedule import Rows, Schedule
 from smoothbench.caching.sites import Site, find_sites
-
-Decide = Callable[[Tick, Tensor], Sequence[bool]]
-
-
-class Run:
-    """What happens inside `cached(...)`: counts, and the state of the sampling run under way."""
-
-    def __init__(
-        self,
-        sites: tuple[Site, ...],
-        decide: Decide,
-        may_skip: Sequence[bool],
-        predictor: Predictor,
-        clock: Clock,
-    ) -> None:
-        self.sites, self.may_skip = sites, may_skip
-        self.row: Sequence[bool] = [True] * len(sites)
-        self.realised: list[tuple[bool, ...]] = []  # rows of the last run, of its first branch
-        self.forwards = 0
-        self.counts = [0] * len(sites)
-        self.cache_bytes = 0
-        self.clock, self._decide, self._predictor = clock, decide, predictor
-        self._now = 0.0
-        self._histories: dict[int | str, list[deque[tuple[float, Tensor]]]] = {}
-        self._history: list[deque[tuple[float, Tensor]]] = []
-
-    def step(self, e: int, coordinate: float | None = None, branch: int | str = 0) -> None:
-        """Announce the next forward: evaluation `e`, the step coordinate, and which of its forwards."""
-        self.clock.announce(e, coordinate, branch)
-
-    @property
-    def calls(self) -> dict[str, int]:
-        """Executed original forwards of each site."""
-        return {site.name: n for site, n in zip(self.sites, self.counts, strict=True)}
-
-    @property
-    def skipped_share(self) -> float:
-        """The share of branch computations that were reused so far."""
-        return 1 - sum(self.counts) / (self.forwards * len(self.sites)) if self.forwards else 0.0
-
-    @property
-    def degenerate(self) -> bool:
-        """Something ran, and nothing was skipped."""
-        return self.forwards > 0 and self.skipped_share == 0
-
-    def begin(self, tick: Tick, hidden_states: Tensor) -> None:
-        """Make ready for one forward of the denoiser."""
-        if tick.starts:
-            self.forget()
-            self.realised = []
-        if tick.branch not in self._histories:
-            depth = self._predictor.depth
-            self._histories[tick.branch] = [deque(maxlen=depth) for _ in self.sites]
-        self._history = self._histories[tick.branch]
-        self._now = self._coordinate(tick)
-        self.row = self._decide(tick, hidden_states)
-        if tick.branch == next(iter(self._histories)):
-            self.realised.append(tuple(map(bool, self.row)))
-        self.forwards += 1
-
-    def keep(self, i: int, output: Tensor) -> None:
-        """Remember a computed output."""
-        if not isinstance(output, Tensor):
-            raise ValueError(
-                f"{self.sites[i].name} returns a {type(output).__name__}: only single tensors can be kept"
-            )
-        self.counts[i] += 1
-        self._history[i].appendleft((self._now, output))
-
-    def predict(self, i: int) -> Tensor:
-        """What stands in for the output of site `i`."""
-        return self._predictor(self._history[i], self._now)
-
-    def forget(self) -> None:
-        """Drop all kept outputs, noting how many bytes they were."""
-        kept = [t for histories in self._histories.values() for history in histories for _, t in history]
-        self.cache_bytes = max(self.cache_bytes, sum(t.numel() * t.element_size() for t in kept))
-        self._histories, self._history = {}, []
-
-    def _coordinate(self, tick: Tick) -> float:
-        if self._predictor.coordinate == "index":
-            return float(tick.e)
-        if tick.coordinate is None:
-            raise ValueError("this predictor works in timesteps: announce them by run.step(e, coordinate)")
-        return tick.coordinate
+from smoothbench.caching.uncompiled import uncompiled, written
+from smoothbench.caching.visits import Visits
+from smoothbench.caching.watch import watched
 
 
 @contextmanager
@@ -115,29 +36,45 @@ def cached(
 
     `calls_per_eval` forwards make one evaluation (guidance in two calls, two-stage solvers), each
     with its own history. A static policy that needs no curves plans for `evals` evaluations.
-    Raises ValueError for a schedule that does not fit the denoiser or the run, and RuntimeError
-    where contexts nest. Warns where nothing was skipped though a policy was to.
+    Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is
+    cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
+    where nothing was skipped though a policy was to, and that a compiled denoiser runs uncompiled.
     """
-    sites = find_sites(denoiser)
-    decide, evals, may_skip, baseline = _decision(sites, schedule_or_policy, evals)
-    clock = Clock(denoiser.forward, evals, calls_per_eval)
-    run = Run(sites, decide, may_skip, predictor_from(predictor), clock)
-    with intercepted(denoiser, _wraps(denoiser, run)):
-        try:
-            yield run
-        finally:
-            run.forget()
+    handle, denoiser = denoiser, written(denoiser)
+    refuse_other_caches(denoiser)
+    sites, name = find_sites(denoiser), type(denoiser).__name__
+    plan = _planned(sites, schedule_or_policy, evals)
+    clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
+    visits = Visits(sites, name)
+    run = Run(sites, plan.decide, plan.may_skip, predictor_from(predictor), clock, visits, plan.coordinates)
+    wraps = _wraps(denoiser, run)
+    with ExitStack() as stack:
+        stack.callback(run.forget)
+        stack.enter_context(intercepted(denoiser, wraps))
+        stack.enter_context(uncompiled(handle, [module for module, _ in wraps]))
+        stack.enter_context(watched(denoiser, run.begin, run.end))
+        yield run
+    if not run.forwards:
+        raise ValueError(f"this {name} ran no forward: pass the very module that the pipeline calls")
     clock.finish()
-    if run.degenerate and not baseline:
+    if run.degenerate and not plan.baseline:
         warnings.warn("the cache policy skipped nothing: this run cost as much as no cache", stacklevel=3)
 
 
-def _decision(
-    sites: tuple[Site, ...], policy: Schedule | Policy | DynamicPolicy, evals: int | None
-) -> tuple[Decide, int | None, Sequence[bool], bool]:
-    """The row of each evaluation, how many there are, the sites that may be skipped, and if none is to be."""
+@dataclass(frozen=True)
+class _Plan:
+    """How each evaluation is decided, and what is known of it before; `baseline`: nothing is to be skipped."""
+
+    decide: Decide
+    evals: int | None
+    may_skip: Sequence[bool]
+    baseline: bool = False
+    coordinates: Sequence[float] | None = None
+
+
+def _planned(sites: tuple[Site, ...], policy: Schedule | Policy | DynamicPolicy, evals: int | None) -> _Plan:
     if isinstance(policy, DynamicPolicy):
-        return _dynamic(sites, policy, evals), evals, [True] * len(sites), False
+        return _Plan(_dynamic(sites, policy, evals), evals, [True] * len(sites))
     if not isinstance(policy, Schedule):
         if policy.needs_curves:
             raise ValueError(
@@ -153,7 +90,7 @@ def _decision(
     rows = aligned(sites, policy)
     may_skip = [not all(column) for column in zip(*rows, strict=True)]
     baseline = policy.meta.get("method") == "none" and not any(may_skip)
-    return (lambda tick, _: rows[tick.e]), policy.evals, may_skip, baseline
+    return _Plan(lambda tick, _: rows[tick.e], policy.evals, may_skip, baseline, policy.coordinates)
 
 
 def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Rows:
@@ -180,37 +117,22 @@ def _dynamic(sites: tuple[Site, ...], policy: DynamicPolicy, evals: int | None) 
 
 
 def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
-    """The denoiser first, then blocks, norms and branches: all read the row that the denoiser set.
+    """Blocks, norms and branches: all read the row that was set when the denoiser's forward began.
 
     Norms and blocks matter only where something may be skipped.
     """
-    wraps: list[tuple[nn.Module, Wrap]] = [(denoiser, lambda original: _denoiser(run, original))]
-    wraps += whole_block(denoiser, run)
+    wraps = whole_block(denoiser, run)
     for i, site in enumerate(run.sites):
-        wraps.append((denoiser.get_submodule(site.path), _bind(_branch, run, i)))
+        wraps.append((denoiser.get_submodule(site.path), partial(_branch, run, i)))
         if site.norm is not None and run.may_skip[i]:
-            wraps.append((denoiser.get_submodule(site.norm), _bind(_norm, run, i)))
+            norm = denoiser.get_submodule(site.norm)
+            wraps.append((norm, partial(_norm, run, i, _is_plain(norm))))
     return wraps
-
-
-def _bind(make: Callable[[Run, int, Forward], Forward], run: Run, i: int) -> Wrap:
-    return lambda original: make(run, i, original)
-
-
-def _denoiser(run: Run, original: Forward) -> Forward:
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        try:
-            run.begin(run.clock.enter(args, kwargs), first_tensor(args, kwargs))
-            return original(*args, **kwargs)
-        except BaseException:
-            run.clock.broke()
-            raise
-
-    return forward
 
 
 def _branch(run: Run, i: int, original: Forward) -> Forward:
     def forward(*args: Any, **kwargs: Any) -> Any:
+        run.visits.visit(i)
         if run.row[i]:
             output = original(*args, **kwargs)
             run.keep(i, output)
@@ -220,10 +142,17 @@ def _branch(run: Run, i: int, original: Forward) -> Forward:
     return forward
 
 
-def _norm(run: Run, i: int, original: Forward) -> Forward:
-    """Where the branch is skipped its norm sees one token: modulation stays fresh, the rest is saved."""
+def _is_plain(norm: nn.Module) -> bool:
+    """Whether it gives the branch's input alone: others also give gates, which stay fresh."""
+    return isinstance(norm, nn.LayerNorm | nn.RMSNorm) or type(norm).__name__ == "RMSNorm"
+
+
+def _norm(run: Run, i: int, plain: bool, original: Forward) -> Forward:
+    """Where the branch is reused nobody reads its input: a plain norm is left out, another sees one token."""
 
     def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return original(x if run.row[i] else x[:, :1], *args, **kwargs)
+        if run.row[i]:
+            return original(x, *args, **kwargs)
+        return x[:, :1] if plain else original(x[:, :1], *args, **kwargs)
 
     return forward

@@ -11,7 +11,7 @@ from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site
 
 if TYPE_CHECKING:
-    from smoothbench.caching.calibration import ErrorCurves
+    from smoothbench.caching.curves import ErrorCurves
 
 
 @dataclass(frozen=True)

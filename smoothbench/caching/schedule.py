@@ -8,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from smoothbench.caching import grid
 from smoothbench.caching.sites import Site
 
 Rows = tuple[tuple[bool, ...], ...]
@@ -37,6 +38,8 @@ class Schedule:
                 raise ValueError(f"evaluation {e} of the schedule has {len(row)} of {len(self.sites)} sites")
         if not self.computed or not all(self.computed[0]):
             raise ValueError("a schedule must compute every site at its first evaluation")
+        if not _is_grid(self.meta.get("coordinates"), len(self.computed)):
+            raise ValueError(f"a schedule's coordinates are {len(self.computed)} finite numbers, or left out")
 
     @classmethod
     def of(
@@ -59,6 +62,22 @@ class Schedule:
     def evals(self) -> int:
         """The number of model evaluations."""
         return len(self.computed)
+
+    @property
+    def coordinates(self) -> tuple[float, ...] | None:
+        """The time grid that it was planned for, where its metadata say so."""
+        planned = self.meta.get("coordinates")
+        return None if planned is None else tuple(planned)
+
+    def check_fits(self, coordinates: Sequence[float]) -> None:
+        """Raise ValueError, naming both, where it was planned for other evaluations than a solver's."""
+        if self.evals != len(coordinates):
+            raise ValueError(f"has {self.evals} evaluations, but the solver makes {len(coordinates)}")
+        if self.coordinates is not None and not grid.same(self.coordinates, coordinates):
+            raise ValueError(
+                f"was planned for timesteps {grid.shown(self.coordinates)}, but the solver's are "
+                f"{grid.shown(coordinates)}"
+            )
 
     @property
     def skipped_share(self) -> float:
@@ -195,6 +214,13 @@ def _columns(data: Mapping[str, Any], sites: Sequence[Site]) -> dict[str, list[i
             raise ValueError(f"{key!r} must be a list of 0 and 1")
         columns |= {s.name: bits for s in named}
     return columns
+
+
+def _is_grid(coordinates: Any, evals: int) -> bool:
+    if coordinates is None:
+        return True
+    numbers = isinstance(coordinates, list | tuple) and all(type(c) in (int, float) for c in coordinates)
+    return numbers and len(coordinates) == evals and all(map(isfinite, coordinates))
 
 
 def _names_a_block(key: str) -> bool:

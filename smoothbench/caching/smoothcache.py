@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from smoothbench.caching.calibration import ErrorCurves
+from smoothbench.caching import grid
+from smoothbench.caching.curves import ErrorCurves
 from smoothbench.caching.policy import Policy, Trajectory
 from smoothbench.caching.schedule import Schedule
 
@@ -44,7 +45,8 @@ class SmoothCache:
 
     def _meta(self, curves: ErrorCurves) -> dict[str, Any]:
         parameters = {"alpha": self.alpha, "k_max": self.k_max, "group": self.group}
-        return {"method": "smoothcache", **parameters, "calibration": curves.digest()}
+        planned_on = {"calibration": curves.digest(), "coordinates": list(curves.trajectory.coordinates)}
+        return {"method": "smoothcache", **parameters, **planned_on}
 
 
 def scan(errors: Sequence[Sequence[float]], alpha: float) -> list[bool]:
@@ -107,6 +109,11 @@ def _fitting(curves: ErrorCurves | None, trajectory: Trajectory, k_max: int) -> 
     names = [[s.name for s in t.sites] for t in (curves.trajectory, trajectory)]
     if names[0] != names[1]:
         raise ValueError(f"the curves are of another model: {names[0][0]} ... against {names[1][0]} ...")
+    if not grid.same(curves.trajectory.coordinates, trajectory.coordinates):
+        raise ValueError(
+            f"the curves were calibrated at timesteps {grid.shown(curves.trajectory.coordinates)}, not "
+            f"{grid.shown(trajectory.coordinates)}: calibrate with the settings of this run"
+        )
     if curves.k_max < k_max:
         raise ValueError(
             f"the curves go to lag {curves.k_max}, but k_max is {k_max}: calibrate with k_max={k_max}"

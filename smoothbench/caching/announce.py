@@ -1,0 +1,32 @@
+"""How whoever samples can say which evaluation runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+from smoothbench.caching.clock import Clock
+
+StepCallback = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
+
+
+class Announcer:
+    """Tells a clock what the denoiser's own arguments do not show."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def step(self, e: int, coordinate: float | None = None, branch: int | str = 0) -> None:
+        """Announce the next forward: evaluation `e`, the step coordinate, and which of its forwards."""
+        self.clock.announce(e, coordinate, branch)
+
+    def step_callback(self) -> StepCallback:
+        """What a diffusers pipeline takes as `callback_on_step_end`: all forwards of a step are one evaluation.
+
+        For pipelines whose timestep does not show where evaluations begin, or whose steps take several forwards.
+        """
+        self.clock.expect_step_ends()
+
+        def step_ended(pipe: Any, index: int, timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
+            self.clock.end_step(index, final=index + 1 == getattr(pipe, "num_timesteps", None))
+            return values
+
+        return step_ended

@@ -1,0 +1,94 @@
+"""What calibration keeps of a run: outputs of the last evaluations, and sums over their changes."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from smoothbench.caching.clock import Tick
+from smoothbench.caching.sites import Site
+
+SamplesOf = Callable[[int], int]  # the number of samples in a batch of so many rows
+
+
+class Sums(NamedTuple):
+    """Of one run: L1 norms of changes [sample, site, e, lag - 1] and of outputs [sample, site, e], float64."""
+
+    change: Tensor
+    norm: Tensor
+    coordinates: tuple[float, ...]
+
+
+class Recorder:
+    """Sums of one run after another, over the sites of a group alone.
+
+    Outputs of up to `k_max` evaluations are kept, on the device `store` where one is given; a run that
+    was broken off leaves nothing.
+    """
+
+    def __init__(
+        self, sites: Sequence[Site], group: range, k_max: int, samples_of: SamplesOf, store: str | None
+    ) -> None:
+        self.sites, self.group, self.k_max = sites, group, k_max
+        self.finished: list[Sums] = []
+        self._samples_of, self._store = samples_of, store
+        self._branch: int | str = 0
+        self._batch = 0
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget the run under way."""
+        self._change: list[Tensor] = []  # [sample, site, lag - 1] for each evaluation
+        self._norm: list[Tensor] = []
+        self._coordinates: list[float] = []
+        self._kept: dict[tuple[int | str, int], list[Tensor]] = {}  # by forward and site, the newest first
+
+    def begin(self, tick: Tick, batch: int) -> None:
+        """A forward of so many rows begins."""
+        if tick.starts:
+            self.finish()
+        self._branch, self._batch = tick.branch, batch
+        if tick.e == len(self._change):
+            shape = (self._samples_of(batch), len(self.group))
+            self._change.append(torch.full((*shape, self.k_max), torch.nan, dtype=torch.float64))
+            self._norm.append(torch.zeros(shape, dtype=torch.float64))
+            self._coordinates.append(float(tick.e) if tick.coordinate is None else tick.coordinate)
+
+    def observe(self, i: int, output: Tensor) -> None:
+        """Add a computed output of site `i` to the sums, and keep it; ValueError where it is no tensor."""
+        if not isinstance(output, Tensor):
+            raise ValueError(
+                f"{self.sites[i].name} returns a {type(output).__name__}: only single tensors can be kept"
+            )
+        if i not in self.group:
+            return
+        output, column = output.detach().to(self._store or output.device), i - self.group.start
+        earlier = self._kept.get((self._branch, i), [])
+        self._norm[-1][:, column] += self._l1(output)
+        for lag, older in enumerate(earlier):
+            sums = self._change[-1][:, column, lag]
+            sums.copy_(sums.nan_to_num(0.0) + self._l1(output.float() - older.float()))
+        self._kept[self._branch, i] = [output, *earlier[: self.k_max - 1]]
+
+    def finish(self) -> None:
+        """Close the run under way, if there is one; ValueError, naming the site, where an output was not finite."""
+        if self._change:
+            change, norm = torch.stack(self._change, 2), torch.stack(self._norm, 2)
+            self._check_finite(norm)
+            self.finished.append(Sums(change, norm, tuple(self._coordinates)))
+        self.drop()
+
+    def _check_finite(self, norm: Tensor) -> None:
+        wrong = (~norm.isfinite()).nonzero()
+        if len(wrong):
+            sample, column, e = wrong[0].tolist()
+            raise ValueError(
+                f"{self.sites[self.group.start + column].name} gave values that are not finite at evaluation {e} of "
+                f"sample {sample}: nothing can be planned on this calibration (is the dtype too narrow?)"
+            )
+
+    def _l1(self, output: Tensor) -> Tensor:
+        """L1 norm of each sample: rows of the batch come first, whatever else is folded into them."""
+        rows = output.float().reshape(self._batch, -1).abs().sum(1)
+        return rows.view(-1, self._samples_of(self._batch)).sum(0).double().cpu()

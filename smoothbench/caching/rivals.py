@@ -1,0 +1,34 @@
+"""Caches of other libraries, which must not be active on the same denoiser."""
+
+from torch import nn
+
+REGISTRY = "_diffusers_hook"  # where diffusers keeps the hooks of a module
+EXACT = "text_kv_cache"  # keeps what does not change over a run: nothing is approximated
+# attributes by which libraries mark a denoiser: ParaAttention, cache-dit and xDiT; TeaCache, on the class
+MARKS = {"_is_cached": "cache-dit, ParaAttention or xDiT", "enable_teacache": "TeaCache"}
+
+
+def refuse_other_caches(denoiser: nn.Module) -> None:
+    """Raise ValueError, naming it, where another library's cache is active on the denoiser or its blocks."""
+    for path, module in denoiser.named_modules():
+        where = f"{type(denoiser).__name__}{'.' if path else ''}{path}"
+        if found := _hooked(module) or _marked(module):
+            raise ValueError(
+                f"{where} is cached by {found} already, and two caches would answer for each other: turn that "
+                "one off first (diffusers: disable_cache())"
+            )
+
+
+def _hooked(module: nn.Module) -> str | None:
+    """The first of diffusers' hooks on a module that caches: told by the file that its class is from."""
+    registry = vars(module).get(REGISTRY)
+    for name, hook in getattr(registry, "hooks", {}).items():
+        source = type(hook).__module__.rpartition(".")[2]
+        if source != EXACT and ("cache" in source or "broadcast" in source):
+            return f"diffusers' hook {name}"
+    return None
+
+
+def _marked(module: nn.Module) -> str | None:
+    marks = (vars(module), vars(type(module)))
+    return next((who for mark, who in MARKS.items() if any(each.get(mark) for each in marks)), None)

@@ -1,0 +1,127 @@
+"""What happens inside `cached(...)`: the row of the forward under way, kept outputs, counts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from smoothbench.caching import grid
+from smoothbench.caching.announce import Announcer
+from smoothbench.caching.clock import Clock, Tick
+from smoothbench.caching.predictor import Predictor
+from smoothbench.caching.sites import Site
+from smoothbench.caching.timestep import first_tensor
+from smoothbench.caching.visits import Visits
+
+Decide = Callable[[Tick, Tensor], Sequence[bool]]
+# Of each site the kept outputs with their coordinates, the newest first: lists that are replaced, never changed
+# in place. torch's compiler forgets what code under it does to a full deque.
+Histories = list[list[tuple[float, Tensor]]]
+
+
+class Run(Announcer):
+    """Counts, and the state of the sampling run under way.
+
+    `coordinates`, where given, are the time grid that the schedule was planned for.
+    """
+
+    def __init__(
+        self,
+        sites: tuple[Site, ...],
+        decide: Decide,
+        may_skip: Sequence[bool],
+        predictor: Predictor,
+        clock: Clock,
+        visits: Visits,
+        coordinates: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(clock)
+        self.sites, self.may_skip = sites, may_skip
+        self._everything = [True] * len(sites)
+        self.row: Sequence[bool] = self._everything  # of the forward under way; outside one nothing is reused
+        self.realised: list[tuple[bool, ...]] = []  # rows of the last run, of its first branch
+        self.forwards = 0
+        self.counts = [0] * len(sites)
+        self.cache_bytes = 0
+        self.visits = visits
+        self._decide, self._predictor, self._planned = decide, predictor, coordinates
+        self._now = 0.0
+        self._histories: dict[int | str, Histories] = {}
+        self._history: Histories = []
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """Executed original forwards of each site."""
+        return {site.name: n for site, n in zip(self.sites, self.counts, strict=True)}
+
+    @property
+    def skipped_share(self) -> float:
+        """The share of branch computations that were reused so far."""
+        return 1 - sum(self.counts) / (self.forwards * len(self.sites)) if self.forwards else 0.0
+
+    @property
+    def degenerate(self) -> bool:
+        """Something ran, and nothing was skipped."""
+        return self.forwards > 0 and self.skipped_share == 0
+
+    def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Make ready for one forward of the denoiser; ValueError before anything is computed."""
+        if self.visits.open:  # the last forward was interrupted
+            self.clock.broke()
+        tick = self.clock.enter(args, kwargs)
+        self._check_grid(tick)
+        if tick.starts:
+            self.forget()
+            self.realised = []
+        if tick.branch not in self._histories:
+            self._histories[tick.branch] = [[] for _ in self.sites]
+        self._history = self._histories[tick.branch]
+        self._now = self._coordinate(tick)
+        self.row = self._decide(tick, first_tensor(args, kwargs))
+        if tick.branch == next(iter(self._histories)):
+            self.realised.append(tuple(map(bool, self.row)))
+        self.forwards += 1
+        self.visits.begin()
+
+    def end(self, failed: bool) -> None:
+        """The forward is over; one that raised voids the run."""
+        if failed:
+            self.clock.broke()
+        self.row = self._everything
+        self.visits.end(failed)
+
+    def keep(self, i: int, output: Tensor) -> None:
+        """Remember a computed output."""
+        if not isinstance(output, Tensor):
+            raise ValueError(
+                f"{self.sites[i].name} returns a {type(output).__name__}: only single tensors can be kept"
+            )
+        self.counts[i] += 1
+        self._history[i] = [(self._now, output), *self._history[i][: self._predictor.depth - 1]]
+
+    def predict(self, i: int) -> Tensor:
+        """What stands in for the output of site `i`."""
+        return self._predictor(self._history[i], self._now)
+
+    def forget(self) -> None:
+        """Drop all kept outputs, noting how many bytes they were."""
+        kept = [t for histories in self._histories.values() for history in histories for _, t in history]
+        self.cache_bytes = max(self.cache_bytes, sum(t.numel() * t.element_size() for t in kept))
+        self._histories, self._history = {}, []
+
+    def _check_grid(self, tick: Tick) -> None:
+        """ValueError where the run is at another timestep than the one that was planned for."""
+        planned, now = self._planned, tick.coordinate
+        if planned is None or now is None or grid.close(planned, tick.e, now):
+            return
+        raise ValueError(
+            f"the schedule was planned for timesteps {grid.shown(planned)}, evaluation {tick.e} at "
+            f"{planned[tick.e]:.6g}, but the run is at {now:.6g}: calibrate and plan with the settings of this run"
+        )
+
+    def _coordinate(self, tick: Tick) -> float:
+        if self._predictor.coordinate == "index":
+            return float(tick.e)
+        if tick.coordinate is None:
+            raise ValueError("this predictor works in timesteps: announce them by run.step(e, coordinate)")
+        return tick.coordinate

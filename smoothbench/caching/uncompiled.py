@@ -1,0 +1,63 @@
+"""Compiled modules run as they were written while forwards are intercepted."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from smoothbench.caching.intercept import Forward, StandIn
+
+CALL, HANDLED = "_compiled_call_impl", "_orig_mod"  # torch's names: module.compile(), torch.compile(module)
+
+
+def written(denoiser: nn.Module) -> nn.Module:
+    """The module behind what `torch.compile(module)` gives, or the denoiser itself."""
+    inner: nn.Module | None = denoiser._modules.get(HANDLED)
+    return denoiser if inner is None else inner
+
+
+@contextmanager
+def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module]) -> Iterator[None]:
+    """Within the context, compiled modules around intercepted ones run uncompiled, with a warning.
+
+    A graph holds what Python did when it was traced: which branch ran, which outputs were kept. `denoiser`
+    may be what torch.compile gave; compiled modules inside a branch stay as they are.
+    """
+    inside = {id(module) for module in intercepted}
+    compiled = [module for module in denoiser.modules() if _is_compiled(module) and _holds(module, inside)]
+    calls = [(module, vars(module)[CALL]) for module in compiled if vars(module).get(CALL) is not None]
+    stand_ins = [
+        StandIn(handle, partial(_inner, handle)) for handle in compiled if HANDLED in handle._modules
+    ]
+    if compiled:
+        warnings.warn(
+            f"{type(written(denoiser)).__name__} is compiled: here it runs uncompiled, for a graph would repeat "
+            "what was decided when it was traced; smoothbench.caching.compiled.Compiled compiles a static schedule",
+            stacklevel=6,  # where cached(...) is entered
+        )
+    try:
+        for module, _ in calls:
+            object.__setattr__(module, CALL, None)
+        for stand_in in stand_ins:
+            stand_in.enter()
+        yield
+    finally:
+        for stand_in in reversed(stand_ins):
+            stand_in.leave()
+        for module, call in calls:
+            object.__setattr__(module, CALL, call)
+
+
+def _inner(handle: nn.Module, _: Forward) -> Forward:
+    return written(handle)
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return vars(module).get(CALL) is not None or HANDLED in module._modules
+
+
+def _holds(module: Any, inside: set[int]) -> bool:
+    return any(id(part) in inside for part in module.modules())

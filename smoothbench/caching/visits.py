@@ -1,0 +1,55 @@
+"""Which sites ran in the forward under way: every one must, once."""
+
+from collections.abc import Sequence
+
+from smoothbench.caching.sites import Site
+
+
+class Visits:
+    """Refuses what caching cannot follow: a site that runs outside a forward that was seen, twice, or not at all."""
+
+    def __init__(self, sites: Sequence[Site], denoiser: str) -> None:
+        self._sites, self._denoiser = sites, denoiser
+        self._forwards, self._open = 0, False
+        self._ran = [True] * len(sites)  # outside a forward none may run
+
+    @property
+    def open(self) -> bool:
+        """Whether a forward is under way."""
+        return self._open
+
+    def begin(self) -> None:
+        """A forward of the denoiser begins."""
+        self._forwards, self._open = self._forwards + 1, True
+        self._ran = [False] * len(self._sites)
+
+    def visit(self, i: int) -> None:
+        """Site `i` is about to run, or to be reused; ValueError, naming it, where it must not."""
+        if self._ran[i]:
+            raise ValueError(self._misplaced(self._sites[i].name))
+        self._ran[i] = True
+
+    def end(self, failed: bool = False) -> None:
+        """The forward has ended; ValueError, naming the first, where sites did not run in it."""
+        ran, self._ran, self._open = self._ran, [True] * len(self._sites), False
+        if not failed and not all(ran):
+            raise ValueError(
+                f"{self._sites[ran.index(False)].name} did not run in forward {self._forwards} of the "
+                f"{self._denoiser}: what leaves blocks out, such as skip-layer guidance, cannot be cached; turn it off"
+            )
+
+    def _misplaced(self, site: str) -> str:
+        if self._open:
+            return (
+                f"{site} ran twice in forward {self._forwards} of the {self._denoiser}: only what runs once in a "
+                "forward can be cached"
+            )
+        return outside(site, self._denoiser)
+
+
+def outside(site: str, denoiser: str) -> str:
+    """What is wrong where a site runs in no forward that the engine saw."""
+    return (
+        f"{site} ran outside any forward of the {denoiser} that is cached or calibrated: pass the very module that "
+        "the pipeline calls, not a wrapper or a part of it"
+    )

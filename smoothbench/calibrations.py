@@ -1,0 +1,87 @@
+"""Error curves of an experiment's model: from the results folder, or measured now."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from smoothbench.caching import ErrorCurves, Site, calibrate, grid
+from smoothbench.caching.announce import Announcer
+from smoothbench.output_memory import Split, free_bytes, output_bytes, split
+from smoothbench.provenance import identity
+from smoothbench.sampling import latents
+from smoothbench.store import Store, write_atomic
+from smoothbench.types import BLOCK, Config, Model, Solver, Spec
+
+log = logging.getLogger(__name__)
+
+
+class Calibrations:
+    """Curves by what they were measured on: each is measured once, by one of several processes."""
+
+    def __init__(self, model: Model, sites: Sequence[Site], store: Store, force: bool) -> None:
+        self.model, self.sites, self.store, self.force = model, sites, store, force
+        self._curves: dict[str, ErrorCurves] = {}
+
+    def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
+        """Error curves for a point, and their file."""
+        on = {key: value for key, value in spec.calibration.items() if key != "unconditional" or value}
+        asked = {"model": self.model.identity, "solver": spec.solver, "calibration": on}
+        file = f"curves/{identity(asked)}.npz"
+        if file not in self._curves:
+            with self.store.lock("calibration"):  # of several processes one measures
+                path = self.store.folder / file
+                curves = None if self.force else _stored(path, solver)
+                if curves is None:
+                    curves = self._measured(solver, spec.calibration)
+                    write_atomic(path, curves.to_bytes())
+                self._curves[file] = curves
+        return self._curves[file], file
+
+    def _measured(self, solver: Solver, asked: Config) -> ErrorCurves:
+        """On seeds of their own, as many at a time as memory allows."""
+        count = asked["num_samples"]
+        first = asked["seed"] * BLOCK + asked["draw"] * count
+        conditions = self.model.unconditional(count) if asked["unconditional"] else None
+        plan = self._split(count, asked["k_max"], len(solver.coordinates))
+        parts = [range(i, min(i + plan.samples, count)) for i in range(0, count, plan.samples)]
+        if len(parts) > 1 and len(parts[-1]) < self.model.least_batch:
+            parts[-2:] = [range(parts[-2].start, count)]
+
+        def run(told: Announcer) -> None:
+            for part in parts:
+                seeds = range(first + part.start, first + part.stop)
+                own = None if conditions is None else conditions[part.start : part.stop]
+                latents(self.model, solver, seeds, told.step, own)
+
+        return calibrate(
+            self.model.denoiser,
+            run,
+            k_max=asked["k_max"],
+            rows_per_sample=self.model.rows // self.model.forwards,
+            passes=plan.passes,
+        )
+
+    def _split(self, samples: int, lags: int, evals: int) -> Split:
+        """How the calibration is cut to fit into memory, said before it starts."""
+        skeleton: nn.Module
+        skeleton, call = self.model.skeleton()
+        outputs = output_bytes(skeleton, self.sites, call)
+        free = free_bytes(self.model.device)
+        plan = split(samples, outputs, lags, free, self.model.least_batch)
+        log.info(
+            "calibrating: %d samples, %d evaluations; %d at a time in %d passes, keeping %.3g GB%s",
+            *(samples, evals, plan.samples, plan.passes, plan.bytes / 1e9),
+            "" if free is None else f" of {free / 1e9:.3g} GB free",
+        )
+        return plan
+
+
+def _stored(path: Path, solver: Solver) -> ErrorCurves | None:
+    """Curves from a file; None where it is missing, damaged or of another time grid: they are measured again."""
+    try:
+        curves = ErrorCurves.load(path)
+    except ValueError:
+        return None
+    return curves if grid.same(solver.coordinates, curves.trajectory.coordinates) else None
