@@ -120,7 +120,11 @@ def test_a_part_that_is_called_directly_is_not_served_from_the_cache(tiny: TinyD
     block = tiny.denoiser.transformer_blocks[0]
     with pytest.raises(ValueError, match=r"blocks\.0\.ff ran outside"), cached(tiny.denoiser, fora(tiny)):
         tiny.run()
-        assert block.norm1(torch.zeros(1, 4, 16), torch.zeros(1), torch.zeros(1).long())[0].shape == (1, 4, 16)
+        assert block.norm1(torch.zeros(1, 4, 16), torch.zeros(1), torch.zeros(1).long())[0].shape == (
+            1,
+            4,
+            16,
+        )
         block.ff(torch.zeros(1, 4, 16))
 
 

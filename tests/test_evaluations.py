@@ -62,7 +62,9 @@ def never_changes(e: int) -> Tensor:
     return torch.tensor([5.0])
 
 
-def sample(model: nn.Module, timestep: Timestep, evals: int = EVALS, calls: int = 1, told: Any = None) -> Tensor:
+def sample(
+    model: nn.Module, timestep: Timestep, evals: int = EVALS, calls: int = 1, told: Any = None
+) -> Tensor:
     outputs = []
     with torch.no_grad():
         for e in range(evals):
@@ -132,7 +134,9 @@ def test_without_a_timestep_the_ways_of_telling_are_named() -> None:
         lambda: calibrate(model, lambda: sample(model, lambda e: None)),
         lambda: _cached_without(model),
     ):
-        with pytest.raises(ValueError, match=r"run\.step\(e, \.\.\.\), or pass callback_on_step_end=run\.step_c"):
+        with pytest.raises(
+            ValueError, match=r"run\.step\(e, \.\.\.\), or pass callback_on_step_end=run\.step_c"
+        ):
             attempt()
 
 

@@ -103,7 +103,10 @@ def test_caches_of_diffusers_are_refused_by_name(config: Callable[[], Any]) -> N
     model: LTXVideoTransformer3DModel = tiny_ltx_pipeline().transformer
     model.enable_cache(config())
     schedule_of = find_sites(model)
-    for attempt in (lambda: cached(model, _every_second(schedule_of)).__enter__(), lambda: calibrate(model, _no)):
+    for attempt in (
+        lambda: cached(model, _every_second(schedule_of)).__enter__(),
+        lambda: calibrate(model, _no),
+    ):
         with pytest.raises(ValueError, match=r"is cached by diffusers' hook \w+ already.*disable_cache\(\)"):
             attempt()
     assert not any("smoothbench" in type(vars(m).get("forward")).__module__ for m in model.modules())

@@ -80,9 +80,11 @@ class Recorder:
         self.drop()
 
     def _check_finite(self, norm: Tensor) -> None:
-        wrong = (~norm.isfinite()).nonzero()
+        wrong = (
+            (~norm.isfinite()).permute(2, 1, 0).nonzero()
+        )  # the first evaluation first: others follow from it
         if len(wrong):
-            sample, column, e = wrong[0].tolist()
+            e, column, sample = wrong[0].tolist()
             raise ValueError(
                 f"{self.sites[self.group.start + column].name} gave values that are not finite at evaluation {e} of "
                 f"sample {sample}: nothing can be planned on this calibration (is the dtype too narrow?)"
