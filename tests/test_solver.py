@@ -35,7 +35,9 @@ def gaussian(levels: LinearBetas, mean: float, std: float) -> Predict:
 def test_the_references_grid_of_ddim() -> None:
     assert DDIM(50).coordinates[::-1][:5] == (0, 20, 41, 61, 82)
     assert DDIM(50).coordinates[:3] == (999, 979, 958)
-    assert 499 in DDIM(23).coordinates, "a sum just below 499.5; eleven times its stride is 499.5, which rounds to 500"
+    assert 499 in DDIM(23).coordinates, (
+        "a sum just below 499.5; eleven times its stride is 499.5, which rounds to 500"
+    )
 
 
 def test_every_grid_of_ddim_is_summed_as_the_reference_sums_it() -> None:

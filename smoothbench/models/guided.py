@@ -6,7 +6,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.tensors import cast, randomise
+from smoothbench.models.tensors import cast, lasting, randomise
 from smoothbench.models.weights import Files
 
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -88,6 +88,7 @@ class Lazy(Guided):
         """Set what no tensor holds; called once, when the denoiser is there."""
 
     @cached_property
+    @lasting
     def denoiser(self) -> nn.Module:
         """The denoiser on the device; with random weights where there are no others."""
         if self.files is None:

@@ -14,7 +14,7 @@ from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.spectrogram import RATE, SAMPLES
 from smoothbench.models.nano.files import digest, restore
 from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.tensors import fill, lasting, read_tensors
 from smoothbench.models.text_to_audio import TextToAudio
 from smoothbench.models.weights import Files, find
 
@@ -73,12 +73,12 @@ class StableAudioNano(TextToAudio):
         return seen[rows], overall[rows]
 
     @cached_property
+    @lasting
     def _told(self) -> tuple[Tensor, Tensor]:
         """The states of each prompt, encoded by itself, and at the end, so at -1, those of none."""
-        with torch.inference_mode():
-            seconds = torch.tensor([self.seconds])
-            parts = [self._conditioner(words[None], seconds) for words in self._words]
-            _, overall = self._conditioner(tokenize(["a"]), seconds)
+        seconds = torch.tensor([self.seconds])
+        parts = [self._conditioner(words[None], seconds) for words in self._words]
+        _, overall = self._conditioner(tokenize(["a"]), seconds)
         seen = torch.cat([*(part[0] for part in parts), torch.zeros_like(parts[0][0])])
         return seen.to(self.device), overall.expand(len(seen), -1, -1).to(self.device)
 

@@ -63,10 +63,11 @@ class WindowEncoder(nn.Module):
 def reference_statistics(file: str | None) -> str:
     """The path of reference statistics, an npz; ValueError, saying what to do, where none is named.
 
-    Statistics of your own: by stable-audio-metrics with the versions that its requirements.txt pins, resampy 0.2.2
-    above all. From 0.3 on resampy has another filter, on which OpenL3's way from 44.1 to 48 kHz depends: at 0.9 of
-    half of 44.1 kHz it is 2.2 dB down where 0.2.2, and ours, are flat; at 0.95, 22 dB and not 7 (ours: 6). A reference made
-    with it lacks what the clips that are scored have up there: distances to it are not those of the published ones.
+    Statistics of your own: by stable-audio-metrics with the versions that its requirements.txt pins, above all
+    resampy 0.2.2, by which OpenL3 goes from 44.1 to 48 kHz. From 0.3 on resampy has another filter: at 0.9 of half
+    of 44.1 kHz it is 2.2 dB down, where 0.2.2's and ours are flat; at 0.95, 22 dB and not 7 (ours: 6). A reference
+    made with it lacks what the clips that are scored have up there: distances to it are not the published ones.
+    """
     if file is None:
         raise ValueError(
             "no reference statistics: set model.evaluation.openl3 to the file of your prompts in load/openl3_fd/ of "

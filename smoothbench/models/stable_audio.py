@@ -14,7 +14,7 @@ from smoothbench.models.oobleck import Oobleck, channels, rate_and_hop
 from smoothbench.models.prompts import Prompts
 from smoothbench.models.published import architecture as of_published
 from smoothbench.models.stable_audio_text import TOKENIZER, TextEncoder, longest
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.tensors import fill, lasting, read_tensors
 from smoothbench.models.text_to_audio import TextToAudio
 from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
 
@@ -130,6 +130,7 @@ class StableAudioOpen(Lazy, TextToAudio):
         return Oobleck(self.parts["vae"], self.device)
 
     @cached_property
+    @lasting
     def text(self) -> TextEncoder | None:
         """What encodes prompts and seconds; None where its weights are not here."""
         encoder, projection, tokenizer = (self.parts[part] for part in PARTS[2:])
@@ -151,6 +152,7 @@ class StableAudioOpen(Lazy, TextToAudio):
         return seen.to(self.device), overall.to(self.device)
 
     @cached_property
+    @lasting
     def _told(self) -> Tensor:
         """The seconds, as the transformer sees them [2, width]."""
         assert self.text is not None

@@ -4,15 +4,19 @@ import argparse
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from smoothbench.errors import one_line
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 STD = 0.02  # of random weights: outputs stay finite in half precision too
 AGAIN = "download or save it again"
@@ -67,6 +71,21 @@ def randomise(module: nn.Module) -> None:
     generator = torch.Generator(parameters[0].device).manual_seed(0)
     for parameter in parameters:
         nn.init.normal_(parameter, std=STD, generator=generator)
+
+
+def lasting(make: Callable[P, R]) -> Callable[P, R]:
+    """For what is made once and kept: it consists of ordinary tensors, even if inference is the first to ask for it.
+
+    No gradient can be taken through a tensor that inference mode made, so that a model that has sampled could not
+    teach a router.
+    """
+
+    @wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch.inference_mode(False), torch.no_grad():
+            return make(*args, **kwargs)
+
+    return made
 
 
 def cast(module: nn.Module, dtype: torch.dtype) -> nn.Module:

@@ -13,11 +13,11 @@ from smoothbench.types import Noise, Predict
 class DDIM(LinearBetas):
     """Deterministic DDIM for noise prediction on `train_steps` linear betas.
 
-    By the reference the grid is spread evenly from 0 to the last timestep, a sum of equal strides that is
-    rounded, and each update goes to the previous timestep of the grid. diffusers' default grid has the stride train_steps // steps
-    from 0, and its update goes back by that stride: on this grid, too, to the previous timestep, and
-    from 0 to the sample itself (its `set_alpha_to_one`). Raises ValueError for a number of steps
-    outside 2 to `train_steps` and for other numerics than these two.
+    By the reference the grid is spread evenly from 0 to the last timestep, by adding up its stride and
+    rounding, and each update goes to the previous timestep of the grid. diffusers' default grid has the
+    stride train_steps // steps from 0, and its update goes back by that stride: on this grid, too, to the
+    previous timestep, and from 0 to the sample itself (its `set_alpha_to_one`). Raises ValueError for a
+    number of steps outside 2 to `train_steps` and for other numerics than these two.
     """
 
     numerics: str = "reference"  # reference | diffusers

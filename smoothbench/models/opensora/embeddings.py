@@ -81,7 +81,12 @@ def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def positions(
-    rows: int, columns: int, width: int, scale: float, device: torch.device, dtype: torch.dtype = torch.float32
+    rows: int,
+    columns: int,
+    width: int,
+    scale: float,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Sines and cosines float32 [rows * columns, width] of the column, then of the row, of each token.
 

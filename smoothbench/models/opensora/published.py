@@ -16,7 +16,7 @@ from smoothbench.models.opensora.costs import pipeline
 from smoothbench.models.opensora.sizes import Size, size_of, timestep_shift
 from smoothbench.models.opensora.text import TextEncoder, assembled, find_text, lacking
 from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.tensors import fill, lasting, read_tensors
 from smoothbench.models.text_to_video import TextToVideo
 from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
 
@@ -40,12 +40,15 @@ class OpenSora(Lazy, TextToVideo):
     `path`, `vae` and `text` are repositories in the Hugging Face cache or folders in the published layouts;
     a folder's config.json comes before `architecture`. `resolution`, `aspect_ratio` and `length` are names in
     `sizes`, and `shift` is what follows from them. `aes`, `flow` and `camera` are appended to prompts that do
-    not say them themselves; null: nothing. `tokens` are those of the prompt that costs are counted at. `numerics`:
-    reference rounds to `dtype`, as the original's inference and training do, what the denoiser is told of time, frame
-    rate and size, and the frequencies of its positions (in bfloat16 time 952 for 950.9: a tenth to a quarter of the
-    output where noise is strongest); exact tells it these numbers in float32. Nothing is loaded before it is used, and weights or prompts that are not here are no error: `missing` says how to get
-    them. Raises ValueError, naming file or setting, for what is here but does not fit; damage inside a file
-    shows at its first use.
+    not say them themselves; null: nothing. `tokens` are those of the prompt that costs are counted at.
+
+    `numerics`: with `reference` what the denoiser is told of time, frame rate and size, and the frequencies of its
+    positions, are rounded to `dtype`, as the original does, also in training: in bfloat16 it is told time 952 for
+    950.9, which changes a tenth to a quarter of the output while noise is strong. With `exact` they are float32.
+
+    Nothing is loaded before it is used, and weights or prompts that are not here are no error: `missing` says how
+    to get them. Raises ValueError, naming file or setting, for what is here but does not fit; damage inside a
+    file shows at its first use.
     """
 
     def __init__(
@@ -139,6 +142,7 @@ class OpenSora(Lazy, TextToVideo):
         return vae.VideoDecoder(self.parts["vae"], self.size.frames, self.device)
 
     @cached_property
+    @lasting
     def text(self) -> TextEncoder | None:
         """What encodes prompts; None where its weights are not here."""
         encoder, tokenizer = self.parts["text_encoder"], self.parts["tokenizer"]
@@ -227,8 +231,8 @@ def _check_shift(shift: float, size: Size, rounding: torch.dtype | None) -> None
     # NaN is near to nothing
     if type(shift) not in (int, float) or not any(abs(shift - each) <= 1e-6 * each for each in wanted):
         raise ValueError(
-            f"model.shift={shift}: a clip of this resolution and length takes model.shift={wanted[0]!r} (solver.shift=... "
-            "tries another)"
+            f"model.shift={shift}: a clip of this resolution and length takes model.shift={wanted[0]!r} "
+            "(solver.shift=... tries another)"
         )
 
 

@@ -43,7 +43,8 @@ def size_of(resolution: str, aspect_ratio: str, length: str) -> Size:
 def timestep_shift(height: int, width: int, frames: int, dtype: torch.dtype = torch.float64) -> float:
     """How far `solvers.rflow`'s grid moves towards the noise for a clip of so many pixels and frames.
 
-    Computed in `dtype`: in bfloat16 the original gives 4.84375 where it is 4.84312. ValueError for 2 to 16 frames, of which there are no latents; 1 is a picture.
+    Computed in `dtype`: in bfloat16, as the original does there, 480p's 4.84312 is 4.84375. ValueError for 2 to 16
+    frames, of which there are no latents; 1 is a picture.
     """
     latents = frames // CHUNK * LATENTS if frames > 1 else 1
     if latents < 1 or min(height, width) < 1:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from smoothbench.errors import one_line
 from smoothbench.models.published import load_published
-from smoothbench.models.tensors import cast
+from smoothbench.models.tensors import cast, lasting
 from smoothbench.models.weights import NAMES, SPLIT, Files, find
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class TextEncoder:
         self._tokens, self._device = tokens, device
         self._known: dict[str, Tensor] = {}
 
-    @torch.inference_mode()
+    @lasting
     def __call__(self, prompt: str) -> Tensor:
         """The tokens of a cleaned prompt, without padding [n, width]."""
         if prompt not in self._known:
@@ -88,7 +88,9 @@ def cleaned(text: str) -> str:
 
     routine: Any = PixArtAlphaPipeline._clean_caption
     once = FunctionType(routine.__code__, {**routine.__globals__, "html": _Entities})
-    return str(once(PixArtAlphaPipeline, once(PixArtAlphaPipeline, text)))  # it needs no pipeline's components
+    return str(
+        once(PixArtAlphaPipeline, once(PixArtAlphaPipeline, text))
+    )  # it needs no pipeline's components
 
 
 class _Entities:
