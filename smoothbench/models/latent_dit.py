@@ -16,7 +16,7 @@ from smoothbench.models.guided import RANDOM_FOR_COST, REFERENCE, check_numerics
 from smoothbench.models.latent import LatentModel
 from smoothbench.models.published import architecture as of_published
 from smoothbench.models.published import place
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.tensors import fill, read_state
 from smoothbench.models.weights import Files, download, find
 
 CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")  # the second is what the first was called
@@ -91,7 +91,7 @@ class LatentDiT(LatentModel):
 
     def load(self, files: Files) -> nn.Module:
         """The denoiser with its weights, on the device."""
-        state, denoiser = read_tensors(files.weights), self.allocated()
+        state, denoiser = read_state(files), self.allocated()
         if is_original(state):
             try:
                 state = to_diffusers(state, self._positions())

@@ -14,7 +14,7 @@ from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.spectrogram import RATE, SAMPLES
 from smoothbench.models.nano.files import digest, restore
 from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, lasting, read_tensors
+from smoothbench.models.tensors import fill, lasting, read_state
 from smoothbench.models.text_to_audio import TextToAudio
 from smoothbench.models.weights import Files, find
 
@@ -54,7 +54,7 @@ class StableAudioNano(TextToAudio):
             raise ValueError("model.prompts is an empty list: set model.prompts.list, or its file")
         self._words = tokenize(prompts.texts)
         self.denoiser = self.empty()
-        fill(self.denoiser, read_tensors(files.weights), files.weights)
+        fill(self.denoiser, read_state(files), files.weights)
         self.denoiser.to(device)
         parts = [folder / "conditioner.safetensors", folder / "codec" / "decoder.safetensors"]
         self._conditioner, self._decoder = restore(Conditioner(), parts[0]), restore(Decoder(), parts[1])

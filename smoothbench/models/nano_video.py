@@ -16,7 +16,7 @@ from smoothbench.models.nano.video.files import embedded
 from smoothbench.models.nano.video.text import TOKENS, TextEncoder, tokenize
 from smoothbench.models.opensora.architecture import check_arguments
 from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, lasting, read_tensors
+from smoothbench.models.tensors import fill, lasting, read_state
 from smoothbench.models.text_to_video import TextToVideo
 from smoothbench.models.weights import Files, find
 
@@ -51,7 +51,7 @@ class OpenSoraNano(TextToVideo):
             raise ValueError("model.prompts is an empty list: set model.prompts.list, or its file")
         self._words = tokenize(prompts.texts)
         self.denoiser = self.empty()
-        fill(self.denoiser, read_tensors(files.weights), files.weights)
+        fill(self.denoiser, read_state(files), files.weights)
         self.denoiser.to(device)
         parts = [folder / "text.safetensors", folder / "autoencoder" / "decoder.safetensors"]
         self._text, self._decoder = restore(TextEncoder(), parts[0]), restore(Decoder(), parts[1])

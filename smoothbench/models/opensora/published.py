@@ -16,7 +16,7 @@ from smoothbench.models.opensora.costs import pipeline
 from smoothbench.models.opensora.sizes import Size, size_of, timestep_shift
 from smoothbench.models.opensora.text import TextEncoder, assembled, find_text, lacking
 from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, lasting, read_tensors
+from smoothbench.models.tensors import fill, lasting, read_state
 from smoothbench.models.text_to_video import TextToVideo
 from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
 
@@ -125,7 +125,7 @@ class OpenSora(Lazy, TextToVideo):
 
     def load(self, files: Files) -> nn.Module:
         """The denoiser with its weights, on the device."""
-        denoiser, state = self.allocated(), read_tensors(files.weights)
+        denoiser, state = self.allocated(), read_state(files)
         check_names(state, files.weights)
         fill(denoiser, state, files.weights)
         return denoiser

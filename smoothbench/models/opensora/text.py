@@ -13,7 +13,7 @@ from torch import Tensor
 from smoothbench.errors import one_line
 from smoothbench.models.published import load_published
 from smoothbench.models.tensors import cast, lasting
-from smoothbench.models.weights import NAMES, SPLIT, Files, find
+from smoothbench.models.weights import NAMES, Files, find
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ def find_text(source: str, revision: str | None) -> tuple[Files | None, Files | 
 
     Raises ValueError for a folder or a repository without them, and for an encoder that is no T5.
     """
-    encoder = find(source, revision, ["text_encoder", ""], "model.text", names=(*SPLIT, *NAMES[2:]))
+    encoder = find(source, revision, ["text_encoder", ""], "model.text", names=NAMES[2:])
     names = (READY_MADE, "spiece.model")
     tokenizer = find(source, revision, ["tokenizer", ""], "model.text", TOKENIZER, names)
     if encoder and (kind := encoder.config().get("model_type")) != "t5":
