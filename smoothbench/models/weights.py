@@ -142,11 +142,9 @@ def _whole(place: Path, names: Sequence[str]) -> Files:
     if files := _complete(place, names):
         return files
     if lacking := next(_here(place, names), None):
-        absent = lacking.absent()
-        others = f", and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise ValueError(
-            f"{place} has no {absent[0].name}, which {lacking.weights.name} names{others} (half-downloaded?): "
-            "download or save it again"
+            f"{place} has no {lacking.absent()[0].name}, which {lacking.weights.name} names"
+            f"{_more(lacking.absent())} (half-downloaded?): download or save it again"
         )
     raise ValueError(f"{place} has no {' or '.join(names)} (half-downloaded?): download or save it again")
 
@@ -208,7 +206,8 @@ def _shards_missing(repository: str, revision: str | None) -> str:
     found = [path for form in FORMATS for path in sorted(place.rglob(f"*{form}{INDEX}*json"))]
     indices = [Files(path, path.parent) for path in found]
     absent = [path for files in indices for path in files.absent()]
-    if not absent:
-        return ""
-    others = f", and {len(absent) - 1} more" if len(absent) > 1 else ""
-    return f" ({absent[0].relative_to(place)} is missing{others})"
+    return f" ({absent[0].relative_to(place)} is missing{_more(absent)})" if absent else ""
+
+
+def _more(absent: Sequence[Path]) -> str:
+    return f", and {len(absent) - 1} more" if len(absent) > 1 else ""
