@@ -76,12 +76,14 @@ class _State:
             self._load()
 
     def _load(self) -> None:
-        """Go on from the checkpoint; a damaged one is as good as none."""
+        """Go on from the checkpoint, whichever device wrote it; a damaged one is as good as none."""
         try:
-            saved = torch.load(self.checkpoint, weights_only=True)
+            saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             self.rows.load_state_dict(saved["rows"])
             self.optimizer.load_state_dict(saved["optimizer"])
             self.step = saved["step"]
+        except (OSError, MemoryError, torch.OutOfMemoryError):  # of this machine, not of the file
+            raise
         except Exception:  # what torch makes of damaged bytes is no closed list
             os.remove(self.checkpoint)
             raise ValueError(

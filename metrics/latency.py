@@ -112,7 +112,7 @@ def _median_rank(count: int, confidence: float) -> int:
     if rank == 0:
         most = 1 - 2.0 ** (1 - count)
         raise ValueError(
-            f"{count} rounds give no {confidence:.4g} interval of a median (at most {most:.4g}): "
+            f"{count} rounds give no {confidence} interval of a median (at most {most}): "
             "measure more rounds or ask for less confidence"
         )
     return rank

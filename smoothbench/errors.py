@@ -1,6 +1,9 @@
 """What can go wrong in a way that the user can mend."""
 
 import errno
+from typing import Final
+
+EXACT: Final = 30  # digits after the point, beyond which numbers of everyday sizes do not differ
 
 
 class UsageError(ValueError):
@@ -18,6 +21,17 @@ class MetricsFailed(RuntimeError):
 def one_line(error: Exception) -> str:
     """What an exception says, or its kind where it says nothing, without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def distinct(*numbers: float, digits: int = 1) -> tuple[str, ...]:
+    """Numbers as texts, with the digits after the point, at least so many, that tell different ones apart.
+
+    So that no message says that 1.5 GB are needed and 1.5 GB are there.
+    """
+    texts = tuple(f"{number:.{digits}f}" for number in numbers)
+    if len(set(texts)) < len(set(numbers)) and digits < EXACT:
+        return distinct(*numbers, digits=digits + 1)
+    return texts
 
 
 def is_full(error: Exception) -> bool:

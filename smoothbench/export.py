@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from smoothbench.adm import Shape, write_images
-from smoothbench.errors import UsageError
+from smoothbench.errors import UsageError, distinct
 from smoothbench.models.media import Png
 from smoothbench.samples import Samples
 from smoothbench.store import Store
@@ -116,7 +116,8 @@ def _check_room(file: Path, needed: int) -> None:
     place = next(each for each in file.absolute().parents if each.exists())
     free = shutil.disk_usage(place).free
     if free < needed:
-        raise UsageError(f"{file} needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: make room")
+        asked, there = distinct(needed / 1e9, free / 1e9, digits=2)
+        raise UsageError(f"{file} needs {asked} GB, {there} GB are free: make room")
 
 
 def _end(error: object, code: int) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import torch
 
-from smoothbench.errors import UsageError
+from smoothbench.errors import UsageError, distinct
 from smoothbench.generate import out_of_memory
 from smoothbench.points import Point
 from smoothbench.store import Store
@@ -40,9 +40,8 @@ def forecast(
     need = _bytes(settings, model, missing)
     free = shutil.disk_usage(store.folder).free
     if need > free:
-        raise UsageError(
-            f"{store.folder} has {free / 1e9:.1f} GB free, but the samples need {need / 1e9:.1f}"
-        )
+        there, asked = distinct(free / 1e9, need / 1e9)
+        raise UsageError(f"{store.folder} has {there} GB free, but the samples need {asked}")
     end = _end(settings, model, points[0], sampled)
     log.info(
         "%s: %d points, %d done, %d to run (%d sets of samples), about %.0f MB on disk, expected end %s",

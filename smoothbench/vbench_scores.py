@@ -155,7 +155,7 @@ def _share(value: Any, name: str) -> float:
     share = number(value, name)
     low, kind = (-1, "cosine") if name in COSINES else (0, "share of 1")
     if not low - ROUNDING <= share <= 1 + ROUNDING:
-        raise ValueError(f"its {name} is {share:g}, not a {kind}: another version's scale")
+        raise ValueError(f"its {name} is {share}, not a {kind}: another version's scale")
     return share
 
 

@@ -71,7 +71,7 @@ def test_what_cannot_be_exported_is_one_line(
     assert "some are deleted or damaged" in refused() and str(samples) in refused()
     first.write_bytes(whole)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
-    assert "out.npz needs 0.00 GB, 0.00 GB are free: make room" in refused()
+    assert "out.npz needs 0.00003 GB, 0.00000 GB are free: make room" in refused()
     Store(folder).write_record(part | {"status": {"quality": "failed", "cost": "done"}, "reason": "no luck"})
     assert f"{part['point_id']} is not finished (no luck): run it first" in refused(part["point_id"])
     Store(folder).write_record(part)

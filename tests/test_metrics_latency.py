@@ -79,6 +79,8 @@ def test_ratio_interval_covers_as_often_as_it_says() -> None:
 def test_ratio_interval_refuses() -> None:
     with pytest.raises(ValueError, match=r"5 rounds give no 0.95 interval of a median \(at most 0.9375\)"):
         ratio_interval([1.0] * 5, [2.0] * 5)
+    with pytest.raises(ValueError, match=r"no 0.937501 interval of a median \(at most 0.9375\)"):
+        ratio_interval([1.0] * 5, [2.0] * 5, confidence=0.937501)
     assert ratio_interval([1.0] * 5, [2.0] * 5, confidence=0.9) == (0.5, 0.5, 0.5)
     with pytest.raises(ValueError, match="cannot pair 2 with 3"):
         ratio_interval([1.0] * 2, [1.0] * 3)

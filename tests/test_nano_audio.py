@@ -208,12 +208,12 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"conditioner\.safetensors: no such file"):
         built(f"model.path={tmp_path}")
     (tmp_path / "conditioner.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(UsageError, match=r"conditioner\.safetensors: damaged"):
+    with pytest.raises(UsageError, match=r"conditioner\.safetensors: text \('nonsense'\)"):
         built(f"model.path={tmp_path}")
     copy_weights(tmp_path)
     file = tmp_path / "codec" / "decoder.safetensors"
     save_file(dict(list(load_file(file).items())[1:]), file)
-    with pytest.raises(UsageError, match=r"decoder\.safetensors: damaged or of another model"):
+    with pytest.raises(UsageError, match=r"decoder\.safetensors: of another model"):
         built(f"model.path={tmp_path}")
 
 

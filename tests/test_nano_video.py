@@ -202,7 +202,7 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"text\.safetensors: no such file"):
         built(f"model.path={tmp_path}")
     (tmp_path / "text.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(UsageError, match=r"text\.safetensors: damaged"):
+    with pytest.raises(UsageError, match=r"text\.safetensors: text \('nonsense'\)"):
         built(f"model.path={tmp_path}")
     copy_weights(tmp_path)
     config = tmp_path / "denoiser" / "config.json"
@@ -212,7 +212,7 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path) -> None:
     copy_weights(tmp_path)
     file = tmp_path / "denoiser" / "model.safetensors"
     save_file(dict(list(load_file(file).items())[1:]), file)
-    with pytest.raises(UsageError, match=r"model\.safetensors: damaged or of another model"):
+    with pytest.raises(UsageError, match=r"model\.safetensors: of another model"):
         built(f"model.path={tmp_path}")
 
 

@@ -1,5 +1,7 @@
 """Training a router: its objective, its lessons, and that a stopped training goes on."""
 
+import struct
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,45 @@ def test_a_stopped_training_goes_on_to_the_same_router(
     logits = load(whole)["logits"]
     full = [e for e in range(6) if logits[e].isnan().all()]
     assert full == list(range(0, 6, interval)) and int(logits.isnan().sum()) == len(full) * 12
+
+
+def as_if_written_on(device: str, path: Path) -> None:
+    """Say in a checkpoint that its tensors lay on another device, as torch.save does there."""
+    with zipfile.ZipFile(path) as file:
+        records = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in records.items():
+            if name.endswith("data.pkl"):
+                here, there = (
+                    b"X" + struct.pack("<I", len(each)) + each for each in (b"cpu", device.encode())
+                )
+                assert here in data
+                data = data.replace(here, there)
+            file.writestr(name, data)
+
+
+def test_a_training_goes_on_from_what_another_device_wrote(own: OwnTrajectories, tmp_path: Path) -> None:
+    """A checkpoint of a second GPU, where there is none: it is no damaged one."""
+    training, path = RouterTraining(1e-4, steps=4, lr=0.1), tmp_path / "part.pt"
+    whole = training.fit(own, str(tmp_path / "whole.pt"), every=3)
+    RouterTraining(1e-4, steps=2, lr=0.1).fit(own, str(path), every=3)
+    as_if_written_on("cuda:1", path)
+    with pytest.raises(RuntimeError, match="CUDA"):
+        torch.load(path, weights_only=True)
+    assert training.fit(own, str(path), every=3) == whole
+
+
+def test_a_checkpoint_that_cannot_be_opened_is_not_removed(own: OwnTrajectories, tmp_path: Path) -> None:
+    """Only what can be read and is nonsense is damaged."""
+    (tmp_path / "link.pt").symlink_to(
+        tmp_path
+    )  # a folder, for what a broken disk or lacking rights would say
+    with pytest.raises(OSError):
+        RouterTraining(steps=1).fit(own, str(tmp_path / "link.pt"))
+    (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04")
+    with pytest.raises(ValueError, match="was damaged and is removed"):
+        RouterTraining(steps=1).fit(own, str(tmp_path / "cut.pt"))
+    assert (tmp_path / "link.pt").is_symlink() and not (tmp_path / "cut.pt").exists()
 
 
 def test_training_leaves_no_trace_on_the_model(own: OwnTrajectories, tmp_path: Path) -> None:

@@ -35,6 +35,22 @@ def gaussian(levels: LinearBetas, mean: float, std: float) -> Predict:
 def test_the_references_grid_of_ddim() -> None:
     assert DDIM(50).coordinates[::-1][:5] == (0, 20, 41, 61, 82)
     assert DDIM(50).coordinates[:3] == (999, 979, 958)
+    assert 499 in DDIM(23).coordinates, (
+        "a sum just below 499.5; eleven times its stride is 499.5, which rounds to 500"
+    )
+
+
+def test_every_grid_of_ddim_is_summed_as_the_reference_sums_it() -> None:
+    """guided-diffusion's and DiT's `space_timesteps`: a sum of strides, rounded, not a product."""
+    products = 0
+    for steps in range(2, 1001):
+        stride, place, kept = 999 / (steps - 1), 0.0, []
+        for _ in range(steps):
+            kept.append(round(place))
+            place += stride
+        assert DDIM(steps).coordinates[::-1] == tuple(kept), steps
+        products += kept != [round(i * stride) for i in range(steps)]
+    assert products == 278, "the step counts at which it matters"
 
 
 def test_what_the_solver_yaml_does_not_say() -> None:

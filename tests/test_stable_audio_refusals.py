@@ -98,6 +98,7 @@ def test_a_tokenizer_that_is_none(folder: Path) -> None:
         ({"seconds_start": -1.0}, "model.seconds_start=-1.0"),
         ({"seconds_start": 2.5}, "must rise"),
         ({"seconds_end": 3.1}, "model.seconds_end=3.1: the model's canvas ends at 3.00 s"),
+        ({"seconds_end": 3.0001}, "model.seconds_end=3.0001: the model's canvas ends at 3.0000 s"),
         ({"weights": "mine"}, "model.weights must be published or random"),
         ({"dtype": "float64"}, "model.dtype"),
         ({"guidance": "much"}, "model.guidance"),

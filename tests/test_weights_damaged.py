@@ -137,8 +137,8 @@ def test_a_checkpoint_of_another_model(tmp_path: Path) -> None:
     refused({**weights, "pos_embed": weights["pos_embed"] + 0.1}, "not the fixed ones")
     refused({**weights, "head.weight": torch.zeros(3)}, "head.weight is no tensor of a DiT")
     refused({**weights, "blocks.0.attn.qkv.bias": torch.zeros(7)})
-    refused({name: tensor for name, tensor in weights.items() if "mlp.fc1" not in name}, "Missing key")
-    refused(random_weights(Shape(depth=3, width=32, heads=2)), "Unexpected key")
+    refused({name: tensor for name, tensor in weights.items() if "mlp.fc1" not in name}, "it lacks ")
+    refused(random_weights(Shape(depth=3, width=32, heads=2)), "that the model has not (")
     refusal(load(path, architecture=architecture(Shape(width=48))), path, "of another model")
 
 

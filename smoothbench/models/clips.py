@@ -50,7 +50,7 @@ def resampled(audio: Tensor, rate: int, target: int) -> Tensor:
     """Audio [..., T] at another rate, float64 [..., ceil(T target / rate)].
 
     A polyphase filter, Kaiser window, flat to 0.9 and 100 dB down from 1 of half the lower rate: what the
-    published scores used (soxr, resampy) agrees with it below that.
+    published scores used (soxr; resampy 0.2, but not its later versions) agrees with it below that.
     """
     if rate == target:
         return audio

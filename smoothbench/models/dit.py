@@ -1,20 +1,16 @@
 """Class-conditional diffusion transformers (Peebles and Xie 2023) through diffusers."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import DiTTransformer2DModel
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor, nn
 
-from smoothbench.errors import one_line
 from smoothbench.models.class_conditional import ClassConditional
-from smoothbench.models.tensors import fill
+from smoothbench.models.tensors import fill, read_state
+from smoothbench.models.weights import CONFIG, Files
 
 TIMESTEPS = 1000  # of training
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -29,13 +25,13 @@ class PixelDiT(ClassConditional):
     """
 
     def __init__(self, name: str, path: str, guidance: float, device: torch.device) -> None:
-        folder = Path(__file__).parent / path
-        config, data = _read(folder)
+        files = _files(Path(__file__).parent / path)
+        config = files.config()
         super().__init__(name, config, shape_of(config), config["num_embeds_ada_norm"], guidance, device)
         self.denoiser = self.empty()
-        fill(self.denoiser, _tensors(data, folder / WEIGHTS), folder / WEIGHTS)
+        fill(self.denoiser, read_state(files), files.weights)
         self.denoiser.to(device)
-        self.identity = self._identity(hashlib.sha256(data).hexdigest())
+        self.identity = self._identity(files.sha256())
 
     def empty(self) -> nn.Module:
         """The denoiser's architecture."""
@@ -68,26 +64,17 @@ def run_dit(denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
     """The predicted noise [B, C, H, W], and a learned variance, where there is one, in C more channels."""
     if t != int(t) or not 0 <= t < TIMESTEPS:
         raise ValueError(
-            f"a DiT knows the whole timesteps 0 to {TIMESTEPS - 1}, the solver asks for {t:g}: choose another solver"
+            f"a DiT knows the whole timesteps 0 to {TIMESTEPS - 1}, the solver asks for {t}: choose another solver"
         )
     timestep = torch.full((len(x),), int(t), device=x.device)
     prediction: Tensor = denoiser(x, timestep=timestep, class_labels=labels, return_dict=False)[0]
     return prediction
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
-    try:
-        return json.loads((folder / "config.json").read_text()), (folder / WEIGHTS).read_bytes()
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"weights {error.filename}: no such file; model.path must be a folder with config.json and {WEIGHTS}"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{folder / 'config.json'} is not JSON: {error}") from None
-
-
-def _tensors(data: bytes, path: Path) -> dict[str, Tensor]:
-    try:
-        return load(data)
-    except SafetensorError as error:
-        raise ValueError(f"weights {path}: damaged or of another model ({one_line(error)[:200]})") from None
+def _files(folder: Path) -> Files:
+    for path in (folder / CONFIG, folder / WEIGHTS):
+        if not path.is_file():
+            raise ValueError(
+                f"weights {path}: no such file; model.path must be a folder with {CONFIG} and {WEIGHTS}"
+            )
+    return Files(folder / WEIGHTS, folder)

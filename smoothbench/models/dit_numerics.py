@@ -4,17 +4,15 @@ On the same weights: the frequencies of the timestep, the eps of the norm before
 guided channels, the rounding to pixels. The samplers' differences are in `smoothbench.solvers.ddim`.
 """
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
-REFERENCE, DIFFUSERS = "reference", "diffusers"
+from smoothbench.models.guided import REFERENCE
+
+DIFFUSERS: Final = "diffusers"
 GUIDED_CHANNELS = 3  # the original guides these alone, "for exact reproducibility"; the latents have 4
-
-
-def check_numerics(numerics: str) -> None:
-    """ValueError for a name that is none of the two."""
-    if numerics not in (REFERENCE, DIFFUSERS):
-        raise ValueError(f"model.numerics must be {REFERENCE} or {DIFFUSERS}, not {numerics}")
 
 
 def as_reference(denoiser: nn.Module) -> None:

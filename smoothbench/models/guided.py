@@ -6,10 +6,11 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.tensors import cast, randomise
+from smoothbench.models.tensors import cast, lasting, randomise
 from smoothbench.models.weights import Files
 
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+REFERENCE: Final = "reference"  # a model's numerics: as its original implementation computes
 RANDOM_FOR_COST = "model.weights=random: random weights are for stage=cost alone; samples need published"
 
 
@@ -87,6 +88,7 @@ class Lazy(Guided):
         """Set what no tensor holds; called once, when the denoiser is there."""
 
     @cached_property
+    @lasting
     def denoiser(self) -> nn.Module:
         """The denoiser on the device; with random weights where there are no others."""
         if self.files is None:
@@ -102,6 +104,12 @@ class Lazy(Guided):
         with torch.device("meta"):
             denoiser = cast(self.empty(), self.dtype)
         return denoiser.to_empty(device=self.device)
+
+
+def check_numerics(numerics: str, other: str) -> None:
+    """ValueError for a name that is neither `reference` nor the model's other one."""
+    if numerics not in (REFERENCE, other):
+        raise ValueError(f"model.numerics must be {REFERENCE} or {other}, not {numerics}")
 
 
 def sha256(files: Files | None) -> str:

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from smoothbench.models.decoder import REPOSITORY, find_decoder
 from smoothbench.models.dit import empty_dit, run_dit, shape_of
-from smoothbench.models.dit_numerics import REFERENCE, as_reference, check_numerics, guided, pixels
+from smoothbench.models.dit_numerics import DIFFUSERS, as_reference, guided, pixels
 from smoothbench.models.dit_original import is_original, to_diffusers
-from smoothbench.models.guided import RANDOM_FOR_COST
+from smoothbench.models.guided import RANDOM_FOR_COST, REFERENCE, check_numerics
 from smoothbench.models.latent import LatentModel
 from smoothbench.models.published import architecture as of_published
 from smoothbench.models.published import place
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.tensors import fill, read_state
 from smoothbench.models.weights import Files, download, find
 
 CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")  # the second is what the first was called
@@ -58,7 +58,7 @@ class LatentDiT(LatentModel):
         guidance: float = 1.5,
         dtype: str = "float32",
     ) -> None:
-        check_numerics(numerics)
+        check_numerics(numerics, DIFFUSERS)
         if weights not in ("published", "random"):
             raise ValueError(f"model.weights must be published or random, not {weights}")
         self.numerics = numerics
@@ -91,7 +91,7 @@ class LatentDiT(LatentModel):
 
     def load(self, files: Files) -> nn.Module:
         """The denoiser with its weights, on the device."""
-        state, denoiser = read_tensors(files.weights), self.allocated()
+        state, denoiser = read_state(files), self.allocated()
         if is_original(state):
             try:
                 state = to_diffusers(state, self._positions())

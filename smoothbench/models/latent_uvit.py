@@ -13,7 +13,7 @@ from smoothbench.models.decoder import REPOSITORY, find_decoder
 from smoothbench.models.dit_numerics import DIFFUSERS, pixels
 from smoothbench.models.guided import RANDOM_FOR_COST
 from smoothbench.models.latent import LatentModel
-from smoothbench.models.tensors import cast, fill, read_tensors
+from smoothbench.models.tensors import cast, fill, read_state
 from smoothbench.models.uvit import UViT
 from smoothbench.models.weights import Files, download
 from smoothbench.types import Branch
@@ -73,7 +73,7 @@ class LatentUViT(LatentModel):
     def load(self, files: Files) -> nn.Module:
         """The denoiser with its weights, on the device."""
         denoiser = self.allocated()
-        fill(denoiser, read_tensors(files.weights), files.weights)
+        fill(denoiser, read_state(files), files.weights)
         return denoiser
 
     def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.spectrogram import RATE, SAMPLES
 from smoothbench.models.nano.files import digest, restore
 from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.tensors import fill, lasting, read_state
 from smoothbench.models.text_to_audio import TextToAudio
 from smoothbench.models.weights import Files, find
 
@@ -54,7 +54,7 @@ class StableAudioNano(TextToAudio):
             raise ValueError("model.prompts is an empty list: set model.prompts.list, or its file")
         self._words = tokenize(prompts.texts)
         self.denoiser = self.empty()
-        fill(self.denoiser, read_tensors(files.weights), files.weights)
+        fill(self.denoiser, read_state(files), files.weights)
         self.denoiser.to(device)
         parts = [folder / "conditioner.safetensors", folder / "codec" / "decoder.safetensors"]
         self._conditioner, self._decoder = restore(Conditioner(), parts[0]), restore(Decoder(), parts[1])
@@ -73,12 +73,12 @@ class StableAudioNano(TextToAudio):
         return seen[rows], overall[rows]
 
     @cached_property
+    @lasting
     def _told(self) -> tuple[Tensor, Tensor]:
         """The states of each prompt, encoded by itself, and at the end, so at -1, those of none."""
-        with torch.inference_mode():
-            seconds = torch.tensor([self.seconds])
-            parts = [self._conditioner(words[None], seconds) for words in self._words]
-            _, overall = self._conditioner(tokenize(["a"]), seconds)
+        seconds = torch.tensor([self.seconds])
+        parts = [self._conditioner(words[None], seconds) for words in self._words]
+        _, overall = self._conditioner(tokenize(["a"]), seconds)
         seen = torch.cat([*(part[0] for part in parts), torch.zeros_like(parts[0][0])])
         return seen.to(self.device), overall.expand(len(seen), -1, -1).to(self.device)
 

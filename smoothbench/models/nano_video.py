@@ -16,7 +16,7 @@ from smoothbench.models.nano.video.files import embedded
 from smoothbench.models.nano.video.text import TOKENS, TextEncoder, tokenize
 from smoothbench.models.opensora.architecture import check_arguments
 from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.tensors import fill, lasting, read_state
 from smoothbench.models.text_to_video import TextToVideo
 from smoothbench.models.weights import Files, find
 
@@ -51,7 +51,7 @@ class OpenSoraNano(TextToVideo):
             raise ValueError("model.prompts is an empty list: set model.prompts.list, or its file")
         self._words = tokenize(prompts.texts)
         self.denoiser = self.empty()
-        fill(self.denoiser, read_tensors(files.weights), files.weights)
+        fill(self.denoiser, read_state(files), files.weights)
         self.denoiser.to(device)
         parts = [folder / "text.safetensors", folder / "autoencoder" / "decoder.safetensors"]
         self._text, self._decoder = restore(TextEncoder(), parts[0]), restore(Decoder(), parts[1])
@@ -68,11 +68,11 @@ class OpenSoraNano(TextToVideo):
         return states[rows][:, None], seen[rows]
 
     @cached_property
+    @lasting
     def _told(self) -> tuple[Tensor, Tensor]:
         """Of each prompt, encoded by itself, and at the end, so at -1, of none."""
         null: Any = self.denoiser.get_submodule("y_embedder").y_embedding
-        with torch.inference_mode():
-            states = torch.cat([self._text(words[None]) for words in self._words]).to(self.device)
+        states = torch.cat([self._text(words[None]) for words in self._words]).to(self.device)
         seen = torch.cat([self._words > 0, torch.ones(1, TOKENS, dtype=torch.bool)])
         return torch.cat([states, null[None].to(states)]), seen.to(self.device)
 

@@ -2,16 +2,18 @@
 
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import nn
 
 from smoothbench.errors import one_line
-from smoothbench.models.tensors import read_tensors
-from smoothbench.models.weights import Files
+from smoothbench.models.tensors import read_state
+from smoothbench.models.weights import CONFIG, Files
 
 log = logging.getLogger(__name__)
 
@@ -22,22 +24,32 @@ def load_published(kind: Any, files: Files, **more: Any) -> nn.Module:
     `more` goes to `from_pretrained`. Raises ValueError, naming the file, for weights that are
     damaged or of another model.
     """
-    for path in files.parts():
-        read_tensors(path)  # mapped, at no cost: of damage the classes say less
-    safetensors = None if ".safetensors" in files.weights.name else False
-    try:
-        module, info = kind.from_pretrained(
-            files.folder,
-            local_files_only=True,
-            use_safetensors=safetensors,
-            output_loading_info=True,
-            **more,
-        )
-    except Exception as error:  # whatever damaged bytes make of a parser
-        raise ValueError(_damaged(files.weights, one_line(error)[:200])) from None
+    read_state(files)  # mapped, at no cost: of damage the classes say less
+    more |= {"use_safetensors": ".safetensors" in files.weights.name, "local_files_only": True}
+    with _alone(files) as folder:
+        try:
+            module, info = kind.from_pretrained(folder, output_loading_info=True, **more)
+        except Exception as error:  # whatever damaged bytes make of a parser
+            reason = one_line(error).replace(str(folder), str(files.folder))[:200]
+            raise ValueError(_damaged(files.weights, reason)) from None
     if wrong := info["missing_keys"] or info["mismatched_keys"] or info["error_msgs"]:
         raise ValueError(_damaged(files.weights, f"{next(iter(wrong))} is missing or does not fit"))
     return module
+
+
+@contextmanager
+def _alone(files: Files) -> Iterator[Path]:
+    """A folder of links to a component's configuration and to the chosen weights, by the names that classes look for.
+
+    Where several layouts lie side by side, classes have an order of their own.
+    """
+    assert files.folder is not None
+    shards = {path.name: path for path in files.parts()} if files.split else {}
+    links = {CONFIG: files.folder / CONFIG, files.standard(): files.weights, **shards}
+    with TemporaryDirectory() as made:
+        for name, path in links.items():
+            (Path(made) / name).symlink_to(path.absolute())
+        yield Path(made)
 
 
 def _damaged(path: Path, reason: str) -> str:

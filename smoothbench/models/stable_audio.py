@@ -8,13 +8,14 @@ import torch
 from diffusers import StableAudioDiTModel
 from torch import Tensor, nn
 
+from smoothbench.errors import distinct
 from smoothbench.models.guided import RANDOM_FOR_COST, Lazy, sha256
 from smoothbench.models.media import Flac, pcm
 from smoothbench.models.oobleck import Oobleck, channels, rate_and_hop
 from smoothbench.models.prompts import Prompts
 from smoothbench.models.published import architecture as of_published
 from smoothbench.models.stable_audio_text import TOKENIZER, TextEncoder, longest
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.tensors import fill, lasting, read_state
 from smoothbench.models.text_to_audio import TextToAudio
 from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
 
@@ -121,7 +122,7 @@ class StableAudioOpen(Lazy, TextToAudio):
     def load(self, files: Files) -> nn.Module:
         """The denoiser with its weights, on the device."""
         denoiser = self.allocated()
-        fill(denoiser, read_tensors(files.weights), files.weights)
+        fill(denoiser, read_state(files), files.weights)
         return denoiser
 
     @cached_property
@@ -130,6 +131,7 @@ class StableAudioOpen(Lazy, TextToAudio):
         return Oobleck(self.parts["vae"], self.device)
 
     @cached_property
+    @lasting
     def text(self) -> TextEncoder | None:
         """What encodes prompts and seconds; None where its weights are not here."""
         encoder, projection, tokenizer = (self.parts[part] for part in PARTS[2:])
@@ -151,6 +153,7 @@ class StableAudioOpen(Lazy, TextToAudio):
         return seen.to(self.device), overall.to(self.device)
 
     @cached_property
+    @lasting
     def _told(self) -> Tensor:
         """The seconds, as the transformer sees them [2, width]."""
         assert self.text is not None
@@ -217,4 +220,5 @@ def _check_seconds(start: float, end: float, projection: Files | None, canvas: f
             f"model.seconds_start={start}, seconds_end={end}: must rise, and lie in the model's {least} to {most} s"
         )
     if end > canvas:
-        raise ValueError(f"model.seconds_end={end}: the model's canvas ends at {canvas:.2f} s")
+        most = distinct(end, canvas, digits=2)[1]
+        raise ValueError(f"model.seconds_end={end}: the model's canvas ends at {most} s")

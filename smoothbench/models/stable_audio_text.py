@@ -8,7 +8,7 @@ from torch import Tensor
 
 from smoothbench.errors import one_line
 from smoothbench.models.published import load_published
-from smoothbench.models.tensors import cast
+from smoothbench.models.tensors import cast, lasting
 from smoothbench.models.weights import Files
 
 TOKENIZER = "tokenizer_config.json"
@@ -38,7 +38,7 @@ class TextEncoder:
         self._tokens, self._device = tokens, device
         self._known: dict[str, Tensor] = {}
 
-    @torch.inference_mode()
+    @lasting
     def prompt(self, text: str) -> Tensor:
         """The tokens of a prompt, without padding [n, width]; what is too long is cut."""
         if text not in self._known:
@@ -50,7 +50,7 @@ class TextEncoder:
             self._known[text] = seen[asked.attention_mask[0].bool()].cpu()
         return self._known[text]
 
-    @torch.inference_mode()
+    @lasting
     def seconds(self, start: float, end: float) -> Tensor:
         """Start and end, a token each [2, width]."""
         numbers = (torch.tensor([value], device=self._device) for value in (start, end))

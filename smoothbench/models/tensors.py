@@ -4,27 +4,39 @@ import argparse
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from smoothbench.errors import one_line
+from smoothbench.models.stand_ins import AGAIN, stand_in
+from smoothbench.models.weights import Files
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 STD = 0.02  # of random weights: outputs stay finite in half precision too
-AGAIN = "download or save it again"
+
+
+def read_state(files: Files) -> dict[str, Tensor]:
+    """The state dict of a component, of all its shards; ValueError as of `read_tensors`."""
+    return {name: tensor for path in files.parts() for name, tensor in read_tensors(path).items()}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The state dict of a *.safetensors file or a torch checkpoint, on the CPU, mapped where that works.
 
     Of a training checkpoint it is the averaged weights (`ema`), else `model`; its arguments, a plain
-    namespace, are allowed beside them. Raises ValueError, naming the file, where it is damaged, holds
-    something else, or asks for code to be run.
+    namespace, are allowed beside them. Raises ValueError, naming the file and what it is, where it is damaged,
+    holds something else, or asks for code to be run.
     """
+    if other := _instead(path):
+        raise ValueError(f"weights {path}: {other}")
     data = _read(path)
     for key in ("ema", "model"):
         if isinstance(data, dict) and isinstance(data.get(key), dict):
@@ -32,6 +44,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(data, dict) or not all(isinstance(value, Tensor) for value in data.values()):
         raise ValueError(f"weights {path}: no state dict (names with tensors) is in it")
     return data
+
+
+def _instead(path: Path) -> str | None:
+    try:
+        return stand_in(path)
+    except OSError:  # reading it will say so
+        return None
 
 
 def _read(path: Path) -> Any:
@@ -53,12 +72,25 @@ def _read(path: Path) -> Any:
 def fill(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     """Copy a state dict into a module, to its dtype and device.
 
-    Raises ValueError, naming the file, where a tensor is missing, left over or of another shape.
+    Raises ValueError, naming the file and how many, where tensors are missing, left over or of another shape.
     """
+    if differences := "; ".join(_differences(module.state_dict(), state)):
+        raise ValueError(f"weights {path}: of another model: {differences}")
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(f"weights {path}: damaged or of another model ({_short(error)})") from None
+
+
+def _differences(asked: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterator[str]:
+    """What a file's tensors lack, have too many, and have otherwise, each with the first name."""
+    if lacks := [name for name in asked if name not in state]:
+        yield f"it lacks {len(lacks)} of {len(asked)} tensors ({lacks[0]:.80})"
+    if more := [name for name in state if name not in asked]:
+        yield f"has {len(more)} that the model has not ({more[0]:.80})"
+    if odd := [name for name in asked if name in state and state[name].shape != asked[name].shape]:
+        found, wanted = (list(each[odd[0]].shape) for each in (state, asked))
+        yield f"{len(odd)} of another shape ({odd[0]:.80}: {found}, not {wanted})"
 
 
 def randomise(module: nn.Module) -> None:
@@ -67,6 +99,21 @@ def randomise(module: nn.Module) -> None:
     generator = torch.Generator(parameters[0].device).manual_seed(0)
     for parameter in parameters:
         nn.init.normal_(parameter, std=STD, generator=generator)
+
+
+def lasting(make: Callable[P, R]) -> Callable[P, R]:
+    """For what is made once and kept: it consists of ordinary tensors, even if inference is the first to ask for it.
+
+    No gradient can be taken through a tensor that inference mode made, so that a model that has sampled could not
+    teach a router.
+    """
+
+    @wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch.inference_mode(False), torch.no_grad():
+            return make(*args, **kwargs)
+
+    return made
 
 
 def cast(module: nn.Module, dtype: torch.dtype) -> nn.Module:

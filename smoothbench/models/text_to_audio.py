@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from smoothbench.models.guided import Guided
 from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import cast
+from smoothbench.models.tensors import cast, lasting
 from smoothbench.types import Branch
 
 
@@ -102,6 +102,7 @@ class TextToAudio(Guided):
         return v
 
     @cached_property
+    @lasting
     def _rotary(self) -> tuple[Tensor, Tensor]:
         cos, sin = self._positions()
         return cos.to(self.device), sin.to(self.device)

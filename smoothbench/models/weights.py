@@ -2,13 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import logging
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub import snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
 NAMES = (  # of diffusers, then of transformers
@@ -17,8 +21,10 @@ NAMES = (  # of diffusers, then of transformers
     "model.safetensors",
     "pytorch_model.bin",
 )
-INDEX: Final = ".index.json"  # names the files that weights are split into
-SPLIT: Final = ("model.safetensors" + INDEX, "pytorch_model.bin" + INDEX)
+FORMATS: Final = (".safetensors", ".bin")
+INDEX: Final = ".index."  # in the name of what names the shards that weights are split into
+VARIANTS: Final = ("fp32", "fp16", "bf16")  # of weights, the least rounded first; others after them
+VARIANT: Final = re.compile(r"\.(\w+)(?=\.(?:safetensors|bin)$)|(?<=\.index)\.(\w+)(?=\.json$)")
 TOKENIZER_FILES: Final = (  # all that transformers may read of a tokenizer's folder
     "tokenizer.json",
     "tokenizer_config.json",
@@ -61,13 +67,26 @@ class Files:
 
     def parts(self) -> list[Path]:
         """The files that hold the tensors: the weights themselves, or those that they are the index of."""
-        if not self.weights.name.endswith(INDEX):
+        if not self.split:
             return [self.weights]
         said = self.config(self.weights.name).get("weight_map")
         names = sorted({str(name) for name in said.values()}) if isinstance(said, dict) else []
         if not names or any("/" in name for name in names):
             raise ValueError(f"{self.weights} is no index of weights: download or save it again")
         return [self.weights.parent / name for name in names]
+
+    @property
+    def split(self) -> bool:
+        """Whether the weights are an index of shards."""
+        return INDEX in self.weights.name and self.weights.suffix == ".json"
+
+    def absent(self) -> list[Path]:
+        """Shards that the index names and that are not here; a link to what was not downloaded is no file."""
+        return [path for path in self.parts() if not path.is_file()]
+
+    def standard(self) -> str:
+        """The weights' name without their variant: what diffusers and transformers look for."""
+        return VARIANT.sub("", self.weights.name)
 
     def sha256(self) -> str:
         """Of the weights: gigabytes take seconds. Of several files it is that of their hashes, a line each."""
@@ -93,8 +112,9 @@ def find(
     """The files of a component in diffusers' layout, or None where its repository is not here as a whole.
 
     `source` is a folder or a repository OWNER/NAME, `parts` are the subfolders where the component may
-    lie, `key` is the setting that says so; it has the file `config`, and one of `names`. Raises ValueError
-    for a source that is neither, and for a folder or a repository without the component.
+    lie, `key` is the setting that says so; it has the file `config`, and one of `names`: where these are weights,
+    as a file, else in shards with an index, else as a variant (fp16), with a warning. Raises ValueError
+    for a source that is neither, and for a folder or a repository without the component, or with a part of it.
     """
     folder, wanted = Path(source), " or ".join(f"{_under(part)}{config}" for part in parts)
     if folder.is_dir():
@@ -119,16 +139,45 @@ def find(
 
 
 def _whole(place: Path, names: Sequence[str]) -> Files:
-    if (files := _complete(place, names)) is None:
-        raise ValueError(f"{place} has no {' or '.join(names)} (half-downloaded?): download or save it again")
-    return files
+    if files := _complete(place, names):
+        return files
+    if lacking := next(_here(place, names), None):
+        raise ValueError(
+            f"{place} has no {lacking.absent()[0].name}, which {lacking.weights.name} names"
+            f"{_more(lacking.absent())} (half-downloaded?): download or save it again"
+        )
+    raise ValueError(f"{place} has no {' or '.join(names)} (half-downloaded?): download or save it again")
 
 
 def _complete(folder: Path, names: Sequence[str]) -> Files | None:
-    """The first of the names that there is: safetensors first; a link to what was not downloaded is no file."""
-    found = [Files(folder / name, folder) for name in names if (folder / name).is_file()]
-    whole = (files for files in found if all(path.is_file() for path in files.parts()))
-    return next(whole, None)
+    """The first that there is of all that may hold a component's weights, with all of its shards."""
+    files = next((files for files in _here(folder, names) if not files.absent()), None)
+    if files and files.standard() != files.weights.name:
+        log.warning("%s: this variant is taken, as the full one is not here", files.weights)
+    return files
+
+
+def _here(folder: Path, names: Sequence[str]) -> Iterator[Files]:
+    """What there is of them: each name, an index of it, and, after all names, the variants of weights."""
+    weights = [name for name in names if name.endswith(FORMATS)]
+    full = [
+        each for name in names for each in (name, f"{name}{INDEX}json") if each == name or name in weights
+    ]
+    there = sorted(path.name for path in folder.iterdir())
+    variants = [
+        other
+        for name in weights
+        for other in sorted(there, key=_rounding)
+        if VARIANT.search(other) and VARIANT.sub("", other) in (name, f"{name}{INDEX}json")
+    ]
+    return (Files(folder / name, folder) for name in (*full, *variants) if (folder / name).is_file())
+
+
+def _rounding(name: str) -> int:
+    """The place of a file's variant among the known ones."""
+    found = VARIANT.search(name)
+    variant = (found[1] or found[2]) if found else None
+    return VARIANTS.index(variant) if variant in VARIANTS else len(VARIANTS)
 
 
 def _sha256(path: Path) -> str:
@@ -145,4 +194,20 @@ def download(what: str, repository: str, revision: str | None, key: str) -> str:
     asked = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
     licence = LICENCES.get(repository)
     terms = f"licence {licence}" if licence else "if it is gated: accept its terms, then hf auth login"
-    return f"{what} not here: {asked} ({terms}), or {key}=FOLDER"
+    return f"{what} not here{_shards_missing(repository, revision)}: {asked} ({terms}), or {key}=FOLDER"
+
+
+def _shards_missing(repository: str, revision: str | None) -> str:
+    """In brackets, what a download that was stopped left out; nothing where it has not begun."""
+    try:
+        place = Path(snapshot_download(repository, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return ""
+    found = [path for form in FORMATS for path in sorted(place.rglob(f"*{form}{INDEX}*json"))]
+    indices = [Files(path, path.parent) for path in found]
+    absent = [path for files in indices for path in files.absent()]
+    return f" ({absent[0].relative_to(place)} is missing{_more(absent)})" if absent else ""
+
+
+def _more(absent: Sequence[Path]) -> str:
+    return f", and {len(absent) - 1} more" if len(absent) > 1 else ""

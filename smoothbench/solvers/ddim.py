@@ -1,6 +1,7 @@
 """DDIM with the reference implementation's time grid (Song et al. 2021; facebookresearch/DiT)."""
 
 from dataclasses import dataclass
+from itertools import accumulate, repeat
 
 from torch import Tensor
 
@@ -12,11 +13,11 @@ from smoothbench.types import Noise, Predict
 class DDIM(LinearBetas):
     """Deterministic DDIM for noise prediction on `train_steps` linear betas.
 
-    By the reference the grid is spread evenly from 0 to the last timestep and each update goes to
-    the previous timestep of the grid. diffusers' default grid has the stride train_steps // steps
-    from 0, and its update goes back by that stride: on this grid, too, to the previous timestep, and
-    from 0 to the sample itself (its `set_alpha_to_one`). Raises ValueError for a number of steps
-    outside 2 to `train_steps` and for other numerics than these two.
+    By the reference the grid is spread evenly from 0 to the last timestep, by adding up its stride and
+    rounding, and each update goes to the previous timestep of the grid. diffusers' default grid has the
+    stride train_steps // steps from 0, and its update goes back by that stride: on this grid, too, to the
+    previous timestep, and from 0 to the sample itself (its `set_alpha_to_one`). Raises ValueError for a
+    number of steps outside 2 to `train_steps` and for other numerics than these two.
     """
 
     numerics: str = "reference"  # reference | diffusers
@@ -32,7 +33,9 @@ class DDIM(LinearBetas):
         if self.numerics == "diffusers":
             return tuple(float(i * (self.train_steps // self.steps)) for i in reversed(range(self.steps)))
         stride = (self.train_steps - 1) / (self.steps - 1)
-        return tuple(float(round(i * stride)) for i in reversed(range(self.steps)))
+        # summed, as the reference does: where a place is a half, the sum's last bit decides how it is rounded
+        places = accumulate(repeat(stride, self.steps - 1), initial=0.0)
+        return tuple(float(round(place)) for place in places)[::-1]
 
     def integrate(self, x: Tensor, predict: Predict, noise: Noise) -> Tensor:
         """From noise x [B, ...] to a sample; `noise` is not drawn from."""

@@ -80,7 +80,7 @@ class _State:
         self.history: list[dict[str, float]] = []
         self.file = folder / "checkpoint.pt"
         if self.file.exists():
-            self._load(torch.load(self.file, weights_only=True))
+            self._load(torch.load(self.file, map_location="cpu", weights_only=True))
 
     def update(self, loss: Tensor) -> float:
         self.optimizer.zero_grad()

@@ -80,14 +80,22 @@ def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     return torch.stack([even * cos - odd * sin, odd * cos + even * sin], -1).flatten(-2).type_as(x)
 
 
-def positions(rows: int, columns: int, width: int, scale: float, device: torch.device) -> Tensor:
+def positions(
+    rows: int,
+    columns: int,
+    width: int,
+    scale: float,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """Sines and cosines float32 [rows * columns, width] of the column, then of the row, of each token.
 
     Coordinates are stretched to a square of the same area and divided by `scale`, the resolution over
-    that of training, so that resolutions share them.
+    that of training, so that resolutions share them. Their frequencies are rounded to `dtype`.
     """
     base = round(math.sqrt(rows * columns))
-    frequencies = THETA ** (-torch.arange(0, width // 2, 2, device=device).float() / (width // 2))
+    exact = THETA ** (-torch.arange(0, width // 2, 2, device=device).float() / (width // 2))
+    frequencies = exact.to(dtype).float()
 
     def along(count: int) -> Tensor:
         places = torch.arange(count, device=device).float() / scale * (base / count)

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.caching.cost import Macs
-from smoothbench.models.guided import RANDOM_FOR_COST, Lazy, sha256
+from smoothbench.models.guided import DTYPES, RANDOM_FOR_COST, REFERENCE, Lazy, check_numerics, sha256
 from smoothbench.models.media import Webp
 from smoothbench.models.opensora import vae
 from smoothbench.models.opensora.architecture import architecture, check_names
 from smoothbench.models.opensora.costs import pipeline
-from smoothbench.models.opensora.sizes import size_of, timestep_shift
+from smoothbench.models.opensora.sizes import Size, size_of, timestep_shift
 from smoothbench.models.opensora.text import TextEncoder, assembled, find_text, lacking
 from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.tensors import fill, lasting, read_state
 from smoothbench.models.text_to_video import TextToVideo
 from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
 
@@ -26,6 +26,7 @@ SOURCES = {
     "text_encoder": "text",
     "tokenizer": "text",
 }  # setting of each part
+EXACT: Final = "exact"
 BESIDE: Final = {  # what decides samples beside the weights; of the transformer it is the architecture
     "vae": (CONFIG,),
     "text_encoder": (CONFIG,),
@@ -39,10 +40,15 @@ class OpenSora(Lazy, TextToVideo):
     `path`, `vae` and `text` are repositories in the Hugging Face cache or folders in the published layouts;
     a folder's config.json comes before `architecture`. `resolution`, `aspect_ratio` and `length` are names in
     `sizes`, and `shift` is what follows from them. `aes`, `flow` and `camera` are appended to prompts that do
-    not say them themselves; null: nothing. `tokens` are those of the prompt that costs are counted at. Nothing is
-    loaded before it is used, and weights or prompts that are not here are no error: `missing` says how to get
-    them. Raises ValueError, naming file or setting, for what is here but does not fit; damage inside a file
-    shows at its first use.
+    not say them themselves; null: nothing. `tokens` are those of the prompt that costs are counted at.
+
+    `numerics`: with `reference` what the denoiser is told of time, frame rate and size, and the frequencies of its
+    positions, are rounded to `dtype`, as the original does, also in training: in bfloat16 it is told time 952 for
+    950.9, which changes a tenth to a quarter of the output while noise is strong. With `exact` they are float32.
+
+    Nothing is loaded before it is used, and weights or prompts that are not here are no error: `missing` says how
+    to get them. Raises ValueError, naming file or setting, for what is here but does not fit; damage inside a
+    file shows at its first use.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class OpenSora(Lazy, TextToVideo):
         weights: str = "published",
         guidance: float = 7.0,
         dtype: str = "float32",
+        numerics: str = REFERENCE,
         resolution: str = "480p",
         aspect_ratio: str = "9:16",
         length: str = "2s",
@@ -77,7 +84,8 @@ class OpenSora(Lazy, TextToVideo):
         parts = _find(path, vae, text)
         config = _config(parts, architecture, tokens)
         self.size = size = size_of(resolution, aspect_ratio, length)
-        _check_shift(shift, timestep_shift(size.height, size.width, size.frames))
+        self._rounding = _rounding(numerics, dtype)
+        _check_shift(shift, size, self._rounding)
         random = weights == "random"
         self.found = parts
         self.parts: dict[str, Files | None] = dict.fromkeys(parts) if random else parts
@@ -108,17 +116,23 @@ class OpenSora(Lazy, TextToVideo):
             f"{part}_sha256": files.digest(*BESIDE[part]) if files else "random"
             for part, files in found.items()
         }
-        return {**self._identity(sha256(self.files)), **hashes, **self.appended, "frames": self.size.frames}
+        said = {"frames": self.size.frames, "model_numerics": REFERENCE if self._rounding else EXACT}
+        return {**self._identity(sha256(self.files)), **hashes, **self.appended, **said}
+
+    def told(self, number: float) -> float:
+        """A time, frame rate, height or width as the denoiser is told it."""
+        return torch.tensor(number, dtype=self._rounding or torch.float64, device="cpu").item()
 
     def load(self, files: Files) -> nn.Module:
         """The denoiser with its weights, on the device."""
-        denoiser, state = self.allocated(), read_tensors(files.weights)
+        denoiser, state = self.allocated(), read_state(files)
         check_names(state, files.weights)
         fill(denoiser, state, files.weights)
         return denoiser
 
     def settle(self, denoiser: nn.Module) -> None:
-        """A null caption where there are no weights: it is no parameter, so that nobody drew it."""
+        """The numerics; and a null caption where there are no weights: it is no parameter, so that nobody drew it."""
+        denoiser.position_dtype = self._rounding or torch.float32  # type: ignore[assignment]
         if self.files is None:
             nn.init.zeros_(denoiser.get_buffer("y_embedder.y_embedding"))
 
@@ -128,6 +142,7 @@ class OpenSora(Lazy, TextToVideo):
         return vae.VideoDecoder(self.parts["vae"], self.size.frames, self.device)
 
     @cached_property
+    @lasting
     def text(self) -> TextEncoder | None:
         """What encodes prompts; None where its weights are not here."""
         encoder, tokenizer = self.parts["text_encoder"], self.parts["tokenizer"]
@@ -202,11 +217,22 @@ def _missing(
     return lacking(parts["tokenizer"])
 
 
-def _check_shift(shift: float, wanted: float) -> None:
-    if type(shift) not in (int, float) or not abs(shift - wanted) <= 1e-6 * wanted:  # NaN neither
+def _rounding(numerics: str, dtype: str) -> torch.dtype | None:
+    """What the numbers that the denoiser is told are rounded to; None where that is no coarser than they are."""
+    check_numerics(numerics, EXACT)
+    return DTYPES.get(dtype) if numerics == REFERENCE and dtype != "float32" else None
+
+
+def _check_shift(shift: float, size: Size, rounding: torch.dtype | None) -> None:
+    """ValueError for another shift than the clip's own, exact or as the original's bfloat16 has it."""
+    # in float16 the original's is no number
+    dtypes = [*([rounding] if rounding == torch.bfloat16 else []), torch.float64]
+    wanted = [timestep_shift(size.height, size.width, size.frames, dtype) for dtype in dtypes]
+    # NaN is near to nothing
+    if type(shift) not in (int, float) or not any(abs(shift - each) <= 1e-6 * each for each in wanted):
         raise ValueError(
-            f"model.shift={shift}: a clip of this resolution and length takes model.shift={wanted!r} (solver.shift=... "
-            "tries another)"
+            f"model.shift={shift}: a clip of this resolution and length takes model.shift={wanted[0]!r} "
+            "(solver.shift=... tries another)"
         )
 
 

@@ -1,9 +1,10 @@
 """The clips that Open-Sora 1.2 knows: resolutions, aspect ratios, lengths, and what they are as latents."""
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
+
+import torch
 
 RESOLUTIONS: Final = {  # height and width in pixels; 9:16 lies on its side, as the original names it
     "144p": {"9:16": (144, 256), "16:9": (256, 144), "1:1": (192, 192)},
@@ -39,17 +40,19 @@ def size_of(resolution: str, aspect_ratio: str, length: str) -> Size:
     return Size(height, width, LENGTHS[_known("length", length, LENGTHS)])
 
 
-def timestep_shift(height: int, width: int, frames: int) -> float:
+def timestep_shift(height: int, width: int, frames: int, dtype: torch.dtype = torch.float64) -> float:
     """How far `solvers.rflow`'s grid moves towards the noise for a clip of so many pixels and frames.
 
-    ValueError for 2 to 16 frames, of which there are no latents; 1 is a picture.
+    Computed in `dtype`: in bfloat16, as the original does there, 480p's 4.84312 is 4.84375. ValueError for 2 to 16
+    frames, of which there are no latents; 1 is a picture.
     """
     latents = frames // CHUNK * LATENTS if frames > 1 else 1
     if latents < 1 or min(height, width) < 1:
         raise ValueError(
             f"a clip of {frames} frames of {height}x{width} has no shift: take 1 or at least {CHUNK} frames"
         )
-    return math.sqrt(height * width / SQUARE) * math.sqrt(latents)
+    down, across, time = (torch.tensor(float(each), dtype=dtype) for each in (height, width, latents))
+    return float((down * across / SQUARE).sqrt() * time.sqrt())
 
 
 def _known(key: str, value: str, known: Collection[str]) -> str:

@@ -48,6 +48,7 @@ class STDiT3(nn.Module):
         self.patch_size = (time, rows, columns)
         self.in_channels, self.input_sq_size = in_channels, input_sq_size
         self.out_channels = in_channels * (2 if pred_sigma else 1)
+        self.position_dtype = torch.float32  # what the frequencies of positions are rounded to
         self.rope = Rotary(hidden_size // num_heads)
         self.x_embedder = PatchEmbed(self.patch_size, in_channels, hidden_size)
         self.t_embedder = ScalarEmbed(hidden_size)
@@ -84,7 +85,7 @@ class STDiT3(nn.Module):
         frames, rows, columns = (s // p for s, p in zip(x.shape[2:], self.patch_size, strict=True))
         tokens = self.x_embedder(x)
         scale = math.sqrt(height * width) / self.input_sq_size
-        places = positions(rows, columns, tokens.shape[-1], scale, x.device)
+        places = positions(rows, columns, tokens.shape[-1], scale, x.device, self.position_dtype)
         tokens = tokens + places.to(tokens.dtype).repeat(frames, 1)
         time = self.t_embedder(timestep) + self.fps_embedder(fps)
         modulation = self.t_block(time).unflatten(-1, (6, -1))

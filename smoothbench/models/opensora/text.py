@@ -1,8 +1,10 @@
 """What Open-Sora 1.2 is told: prompts with scores appended, cleaned, through T5."""
 
+import html
 import importlib.util
 import logging
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Final
 
 import torch
@@ -10,8 +12,8 @@ from torch import Tensor
 
 from smoothbench.errors import one_line
 from smoothbench.models.published import load_published
-from smoothbench.models.tensors import cast
-from smoothbench.models.weights import NAMES, SPLIT, Files, find
+from smoothbench.models.tensors import cast, lasting
+from smoothbench.models.weights import NAMES, Files, find
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class TextEncoder:
         self._tokens, self._device = tokens, device
         self._known: dict[str, Tensor] = {}
 
-    @torch.inference_mode()
+    @lasting
     def __call__(self, prompt: str) -> Tensor:
         """The tokens of a cleaned prompt, without padding [n, width]."""
         if prompt not in self._known:
@@ -63,7 +65,7 @@ class TextEncoder:
 def assembled(prompt: str, aes: float | None, flow: float | None, camera: str | None) -> str:
     """A prompt with the scores that it does not name itself, in the words of Open-Sora 1.2's inference, cleaned.
 
-    Cleaning is PixArt-alpha's, as diffusers has it. Raises ValueError where its packages are not here.
+    Raises ValueError where the packages for cleaning are not here.
     """
     if aes is not None and "aesthetic score:" not in prompt:
         prompt += f" aesthetic score: {aes:.1f}."
@@ -75,13 +77,28 @@ def assembled(prompt: str, aes: float | None, flow: float | None, camera: str | 
 
 
 def cleaned(text: str) -> str:
-    """The text as the model was trained on it; ValueError where diffusers would silently clean less."""
+    """The text as the model was trained on it: two passes; ValueError where their packages are not here.
+
+    A pass is PixArt-alpha's, as diffusers has it, but for one strip that diffusers leaves out: the original strips
+    once HTML's entities are decoded, so that the rules for a text's start and end, which follow, see no blank there.
+    """
     if lacks := lacking():
         raise ValueError(lacks)
     from diffusers import PixArtAlphaPipeline
 
-    pipe: Any = PixArtAlphaPipeline.__new__(PixArtAlphaPipeline)  # its cleaning needs no component
-    return str(pipe._text_preprocessing(text, clean_caption=True)[0])
+    routine: Any = PixArtAlphaPipeline._clean_caption
+    once = FunctionType(routine.__code__, {**routine.__globals__, "html": _Entities})
+    return str(
+        once(PixArtAlphaPipeline, once(PixArtAlphaPipeline, text))
+    )  # it needs no pipeline's components
+
+
+class _Entities:
+    """What stands in for the module `html` in diffusers' cleaning, which decodes by it just before that strip."""
+
+    @staticmethod
+    def unescape(text: str) -> str:
+        return html.unescape(text).strip()
 
 
 def lacking(tokenizer: Files | None = None) -> str | None:
@@ -106,7 +123,7 @@ def find_text(source: str, revision: str | None) -> tuple[Files | None, Files | 
 
     Raises ValueError for a folder or a repository without them, and for an encoder that is no T5.
     """
-    encoder = find(source, revision, ["text_encoder", ""], "model.text", names=(*SPLIT, *NAMES[2:]))
+    encoder = find(source, revision, ["text_encoder", ""], "model.text", names=NAMES[2:])
     names = (READY_MADE, "spiece.model")
     tokenizer = find(source, revision, ["tokenizer", ""], "model.text", TOKENIZER, names)
     if encoder and (kind := encoder.config().get("model_type")) != "t5":

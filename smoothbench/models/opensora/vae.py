@@ -10,7 +10,7 @@ from smoothbench.errors import one_line
 from smoothbench.models.media import levels
 from smoothbench.models.opensora.sizes import CHUNK, LATENTS
 from smoothbench.models.opensora.temporal_vae import TemporalVae
-from smoothbench.models.tensors import cast, fill, read_tensors
+from smoothbench.models.tensors import cast, fill, read_state
 from smoothbench.models.weights import Files
 
 SPATIAL: Final = {  # Stable Diffusion XL's
@@ -138,7 +138,7 @@ def _arguments(node: Any, kind: str, where: Any) -> dict[str, Any]:
 
 
 def _loaded(files: Files) -> VideoVae:
-    vae, state = check(files).to_empty(device="cpu"), read_tensors(files.weights)
+    vae, state = check(files).to_empty(device="cpu"), read_state(files)
     if not any(name.startswith("temporal_vae.") for name in state):
         raise ValueError(f"weights {files.weights}: no temporal autoencoder is in it: model.vae={PUBLISHED}")
     fill(vae, state, files.weights)

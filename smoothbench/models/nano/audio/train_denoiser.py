@@ -107,7 +107,9 @@ def main() -> None:
     torch.manual_seed(0)
     model = Joint()
     if args.export:
-        model.load_state_dict(torch.load(args.work / "checkpoint.pt", weights_only=True)["best"])
+        model.load_state_dict(
+            torch.load(args.work / "checkpoint.pt", map_location="cpu", weights_only=True)["best"]
+        )
         write(model, args.out)
         return
     encoder = restore(Encoder(), args.codec / "encoder.safetensors")

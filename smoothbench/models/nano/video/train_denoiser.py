@@ -122,7 +122,9 @@ def main() -> None:
     torch.manual_seed(0)
     model = Joint()
     if args.export:
-        model.load_state_dict(torch.load(args.work / "checkpoint.pt", weights_only=True)["ema"])
+        model.load_state_dict(
+            torch.load(args.work / "checkpoint.pt", map_location="cpu", weights_only=True)["ema"]
+        )
         write(model, args.out)
         return
     loss, validate = losses(latents(args.autoencoder, args.work / "latents.safetensors", args.corpus))
