@@ -49,11 +49,11 @@ class Calibrations:
         if len(parts) > 1 and len(parts[-1]) < self.model.least_batch:
             parts[-2:] = [range(parts[-2].start, count)]
 
-        def run(told: Announcer) -> None:
+        def run(announcer: Announcer) -> None:
             for part in parts:
                 seeds = range(first + part.start, first + part.stop)
                 own = None if conditions is None else conditions[part.start : part.stop]
-                latents(self.model, solver, seeds, told.step, own)
+                latents(self.model, solver, seeds, announcer.step, own)
 
         return calibrate(
             self.model.denoiser,

@@ -20,12 +20,12 @@ def output_bytes(denoiser: nn.Module, sites: Sequence[Site], call: Callable[[], 
 
     On the meta device nothing is computed.
     """
-    found = [0] * len(sites)
+    sizes = [0] * len(sites)
 
     def counting(i: int, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
             output: Tensor = original(*args, **kwargs)
-            found[i] += output.numel() * output.element_size()
+            sizes[i] += output.numel() * output.element_size()
             return output
 
         return forward
@@ -35,7 +35,7 @@ def output_bytes(denoiser: nn.Module, sites: Sequence[Site], call: Callable[[], 
     ]
     with intercepted(denoiser, wraps), torch.no_grad():
         call()
-    return tuple(found)
+    return tuple(sizes)
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -63,14 +63,14 @@ def never_changes(e: int) -> Tensor:
 
 
 def sample(
-    model: nn.Module, timestep: Timestep, evals: int = EVALS, calls: int = 1, told: Any = None
+    model: nn.Module, timestep: Timestep, evals: int = EVALS, calls: int = 1, announcer: Any = None
 ) -> Tensor:
     outputs = []
     with torch.no_grad():
         for e in range(evals):
             for branch in range(calls):
-                if told is not None:
-                    told.step(e, branch=branch)
+                if announcer is not None:
+                    announcer.step(e, branch=branch)
                 outputs.append(model(torch.full((1, 8), e + 1.0 + branch), timestep=timestep(e)))
     return torch.stack(outputs)
 
@@ -119,8 +119,8 @@ def test_calibration_is_told_evaluations(timestep: Timestep) -> None:
     model = Denoiser()
     expected = calibrate(model, lambda: sample(model, falls, calls=2), calls_per_eval=2)
 
-    def run(told: Announcer) -> None:
-        sample(model, timestep, calls=2, told=told)
+    def run(announcer: Announcer) -> None:
+        sample(model, timestep, calls=2, announcer=announcer)
 
     curves = calibrate(model, run)
     assert torch.equal(curves.l1, expected.l1)
@@ -166,7 +166,7 @@ class Pipeline:
 def test_a_step_callback_tells_evaluations_of_several_forwards() -> None:
     model = Denoiser()
     pipe = Pipeline(model)
-    curves = calibrate(model, lambda told: [pipe(EVALS, told.step_callback()) for _ in range(2)])
+    curves = calibrate(model, lambda announcer: [pipe(EVALS, announcer.step_callback()) for _ in range(2)])
     expected = calibrate(model, lambda: sample(model, falls, calls=2), calls_per_eval=2)
     assert torch.equal(curves.l1, expected.l1.repeat(2, 1, 1))
     schedule = Schedule.steps(find_sites(model), [e % 2 == 0 for e in range(EVALS)])

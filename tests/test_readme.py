@@ -1,15 +1,18 @@
 """What the README shows works as it stands there."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from smoothbench import caching
 from smoothbench.build import build
 from smoothbench.caching import ErrorCurves
 from smoothbench.report import summary
 from tests.tiny_pipelines import tiny_dit_pipeline
+from tests.tiny_video_pipeline import tiny_ltx_pipeline, video_latents
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -25,9 +28,17 @@ def test_the_library_snippet_skips_something() -> None:
     assert set(scope["run"].calls) == {site.name for site in scope["curves"].trajectory.sites}
 
 
+def test_the_step_callback_tells_evaluations() -> None:
+    pipe = tiny_ltx_pipeline()
+    given = {"pipe": partial(video_latents, pipe, 6), "model": pipe.transformer, "arguments": {}}
+    scope: dict[str, Any] = {**given, **{name: getattr(caching, name) for name in caching.__all__}}
+    exec(blocks("python")[1], scope)
+    assert scope["run"].forwards == 6 and len(scope["schedule"].computed) == 6
+
+
 def test_the_policy_is_one(curves: ErrorCurves) -> None:
     scope: dict[str, Any] = {"__name__": "late"}
-    exec(blocks("python")[1], scope)
+    exec(blocks("python")[2], scope)
     schedule = scope["Late"]().plan(curves.trajectory)
     assert [row[0] for row in schedule.computed] == [True] * 6 + [e % 2 == 0 for e in range(6, 12)]
     node = yaml.safe_load(blocks("yaml")[0])

@@ -44,8 +44,8 @@ def calibrate(
     of different runs are never compared, so that one large batch may as well be sampled in parts.
 
     Where the denoiser's timestep does not tell evaluations apart, `run` takes an argument, by which to
-    announce them: `lambda told: pipe(..., callback_on_step_end=told.step_callback())`, or `told.step(e)`
-    before each forward.
+    announce them: `lambda announcer: pipe(..., callback_on_step_end=announcer.step_callback())`, or
+    `announcer.step(e)` before each forward.
 
     `passes` calls `run` so often, which must sample the same each time: outputs are kept of that part of the
     sites alone. `offload` keeps them on the CPU. Raises ValueError where there is no run, where runs differ in
@@ -165,17 +165,17 @@ def _joined(runs: Sequence[Sums], denoiser: str) -> Sums:
     if not runs:
         raise ValueError(f"calibration saw no forward of this {denoiser}: does run() call this very module?")
     lengths = sorted({len(run.coordinates) for run in runs})
-    told = (
+    way_out = (
         "say how many forwards an evaluation has (calls_per_eval=...), or let run take an argument and announce "
-        "evaluations by it (callback_on_step_end=told.step_callback())"
+        "evaluations by it (callback_on_step_end=announcer.step_callback())"
     )
     if lengths == [1]:
         raise ValueError(
             f"calibration saw {len(runs)} runs of one evaluation (timestep {runs[0].coordinates[0]:.6g} in the first): "
-            f"the timestep does not tell evaluations apart: {told}"
+            f"the timestep does not tell evaluations apart: {way_out}"
         )
     if len(lengths) > 1:
-        raise ValueError(f"calibration runs had different numbers of evaluations: {lengths}: {told}")
+        raise ValueError(f"calibration runs had different numbers of evaluations: {lengths}: {way_out}")
     for run in runs:
         if not grid.same(runs[0].coordinates, run.coordinates):
             raise ValueError(

@@ -65,7 +65,9 @@ class ErrorCurves:
         A change from there has no relative size: it counts as infinite, and its kind is computed.
         """
         zero = (self.l1.sum(0) == 0).any(1)
-        return [site.name for site, found in zip(self.trajectory.sites, zero.tolist(), strict=True) if found]
+        return [
+            site.name for site, is_zero in zip(self.trajectory.sites, zero.tolist(), strict=True) if is_zero
+        ]
 
     def save(self, path: str | Path) -> None:
         """Write an npz without pickled objects."""

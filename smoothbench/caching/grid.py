@@ -18,4 +18,6 @@ def close(planned: Sequence[float], e: int, coordinate: float) -> bool:
 
 def same(planned: Sequence[float], other: Sequence[float]) -> bool:
     """Whether two grids are one, but for rounding."""
-    return len(planned) == len(other) and all(close(planned, e, each) for e, each in enumerate(other))
+    return len(planned) == len(other) and all(
+        close(planned, e, coordinate) for e, coordinate in enumerate(other)
+    )

@@ -12,9 +12,9 @@ def refuse_other_caches(denoiser: nn.Module) -> None:
     """Raise ValueError, naming it, where another library's cache is active on the denoiser or its blocks."""
     for path, module in denoiser.named_modules():
         where = f"{type(denoiser).__name__}{'.' if path else ''}{path}"
-        if found := _hooked(module) or _marked(module):
+        if rival := _hooked(module) or _marked(module):
             raise ValueError(
-                f"{where} is cached by {found} already, and two caches would answer for each other: turn that "
+                f"{where} is cached by {rival} already, and two caches would answer for each other: turn that "
                 "one off first (diffusers: disable_cache())"
             )
 
@@ -30,5 +30,5 @@ def _hooked(module: nn.Module) -> str | None:
 
 
 def _marked(module: nn.Module) -> str | None:
-    marks = (vars(module), vars(type(module)))
-    return next((who for mark, who in MARKS.items() if any(each.get(mark) for each in marks)), None)
+    attributes = {**vars(type(module)), **vars(module)}
+    return next((library for mark, library in MARKS.items() if attributes.get(mark)), None)

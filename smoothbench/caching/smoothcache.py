@@ -77,8 +77,10 @@ def alpha_for(curves: ErrorCurves, budget: float, k_max: int = 3, group: str = "
         cheapest = min(cheapest, share := curves.trajectory.share(plan))
         if share <= budget:
             return alpha
+    digits = next(d for d in range(4, 20) if f"{budget:.{d}f}" != f"{cheapest:.{d}f}" or d == 19)
     raise ValueError(
-        f"no alpha costs at most {budget:.4f} of the MACs with k_max={k_max}: the least is {cheapest:.4f}"
+        f"no alpha costs at most {budget:.{digits}f} of the MACs with k_max={k_max}: the least is "
+        f"{cheapest:.{digits}f}"
     )
 
 
