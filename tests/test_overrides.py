@@ -108,9 +108,7 @@ def test_what_an_experiment_does_not_read_is_refused(override: str) -> None:
 
 @pytest.mark.parametrize("key", ["cache", "solver", "latency", "points", "device", "num_samples"])
 def test_what_every_run_needs_is_not_deleted(key: str) -> None:
-    assert refusal(f"~{key}") == (
-        f"{key} is missing, and every run needs it: do not delete it (~{key})"
-    )
+    assert refusal(f"~{key}") == (f"{key} is missing, and every run needs it: do not delete it (~{key})")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +137,11 @@ def test_what_somebody_reads_is_taken(overrides: str) -> None:
 
 def test_a_solver_that_every_point_replaces_is_not_read() -> None:
     whole = {"_target_": "smoothbench.solvers.ddim.DDIM", "steps": 20}
-    given = [f"++{part}.{key}={value}" for part in ("reference.solver", "points.a.solver") for key, value in whole.items()]
+    given = [
+        f"++{part}.{key}={value}"
+        for part in ("reference.solver", "points.a.solver")
+        for key, value in whole.items()
+    ]
     asked = ["+cache@points.a.cache=fora", *given]
     assert refusal(*asked) is None
     said = refusal(*asked, "solver.steps=30")
