@@ -63,10 +63,10 @@ def job(cfg: DictConfig, asked: DictConfig | None = None) -> int:
 
     `asked` is Hydra's configuration, with the overrides: refused where nobody reads them.
     """
-    from smoothbench.overrides import check_read
-    from smoothbench.plan import settings  # not at the top: --help need not wait for torch
-
     try:
+        from smoothbench.overrides import check_read  # not at the top: --help need not wait for torch
+        from smoothbench.plan import settings
+
         plan = settings(cfg)
         if asked is not None:
             check_read(cfg, asked)
