@@ -120,8 +120,14 @@ class _State:
         """Atomically, so that a kill loses no more than the steps since the last time."""
         parts = {"rows": self.rows.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
         os.makedirs(os.path.dirname(self.checkpoint) or ".", exist_ok=True)
-        torch.save(parts, self.checkpoint + ".tmp")
-        os.replace(self.checkpoint + ".tmp", self.checkpoint)
+        folder, name = os.path.split(self.checkpoint)
+        scratch = os.path.join(folder, f".{name}.{os.getpid()}.tmp")  # so named, another run sweeps it up
+        try:
+            torch.save(parts, scratch)
+            os.replace(scratch, self.checkpoint)
+        finally:
+            if os.path.exists(scratch):
+                os.remove(scratch)
 
     def _share(self) -> float:
         """Mean score of what is routed."""

@@ -4,46 +4,72 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import cast
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from smoothbench.errors import PointsFailed, UsageError
+from smoothbench import beside, command
+from smoothbench.errors import PointsFailed, UsageError, one_line, with_cause
+from smoothbench.jobs import CURRENT, Jobs
 
 log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 points failed, 2 the request cannot be met, 130 interrupted.
+    """Exit codes: 0 done, 1 points failed, 2 the request cannot be met, 128 + a signal's number: stopped by it.
 
-    Each mistake is one line on the error stream; in a multirun the jobs that compose all run.
+    Each mistake is one line on the error stream; in a multirun the jobs that compose all run, and the worst
+    code counts.
     """
-    codes = [0]
-
-    @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
-    def task(cfg: DictConfig) -> None:
-        codes.append(job(cfg))
-
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own errors reach us
+    jobs = Jobs()
+    running = CURRENT.set(jobs)
     try:
-        task()
-    except (HydraException, OmegaConfBaseException) as error:
-        codes.append(_end(error, 2))
-    except OSError as error:  # Hydra makes a multirun's folder before our code runs
-        codes.append(_end(error, 2))
-    except KeyboardInterrupt:
-        codes.append(_end("interrupted: the same command goes on where it stopped", 130))
-    sys.exit(max(codes))
+        sys.exit(command.run(lambda: _jobs(jobs), "the same command goes on where it stopped"))
+    finally:
+        CURRENT.reset(running)
+        jobs.forget()
 
 
-def job(cfg: DictConfig) -> int:
-    """One job, an experiment, a point or a calibration; its exit code."""
-    from smoothbench.plan import settings  # not at the top: --help need not wait for torch
+def task(cfg: DictConfig) -> int:
+    """One job of Hydra's, in this process or in one that a launcher started."""
+    with command.streams():
+        return job(cfg, cast(DictConfig, HydraConfig.get()))
 
+
+def _jobs(jobs: Jobs) -> int:
+    """All that Hydra runs for this command line; the worst exit code."""
+    # an absolute folder: one named conf where the command runs is not ours
+    start = hydra.main(version_base="1.3", config_path=str(beside.ROOT / "conf"), config_name="config")
+    code = 0
     try:
+        start(task)()
+    except (HydraException, OmegaConfBaseException, OSError) as error:  # OSError: of a multirun's folder
+        code = command.end(with_cause(error), 2)
+    except Exception as error:  # of a launcher whose worker died
+        log.debug("", exc_info=True)
+        code = command.end(f"{type(error).__name__}: {one_line(error)} (hydra.verbose=true shows where)", 1)
+    if failed := jobs.failures():
+        command.end(failed, 1)
+    return max(code, jobs.code())
+
+
+def job(cfg: DictConfig, asked: DictConfig | None = None) -> int:
+    """One job, an experiment, a point or a calibration; its exit code.
+
+    `asked` is Hydra's configuration, with the overrides: refused where nobody reads them.
+    """
+    try:
+        from smoothbench.overrides import check_read  # not at the top: --help need not wait for torch
+        from smoothbench.plan import settings
+
         plan = settings(cfg)
+        if asked is not None:
+            check_read(cfg, asked)
         if plan.out is not None:
             from smoothbench.saving import save_plan
 
@@ -54,15 +80,17 @@ def job(cfg: DictConfig) -> int:
         experiment = Experiment(plan)
         try:
             experiment.run()
-        finally:
+        except Exception:  # not where it was stopped: a cluster does not wait for pictures
             _report(experiment.store.folder)
+            raise
+        _report(experiment.store.folder)
     except PointsFailed as error:
-        return _end(error, 1)
+        return command.end(error, 1)
     except UsageError as error:
-        return _end(error, 2)
+        return command.end(error, 2)
     except Exception as error:
         log.debug("", exc_info=True)
-        return _end(f"{type(error).__name__}: {error} (hydra.verbose=true shows where)", 1)
+        return command.end(f"{type(error).__name__}: {error} (hydra.verbose=true shows where)", 1)
     return 0
 
 
@@ -79,8 +107,3 @@ def _report(folder: Path) -> None:
         return
     print(summary(folder))
     log.info("wrote %s and %d more", paths[0], len(paths) - 1)
-
-
-def _end(error: object, code: int) -> int:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    return code

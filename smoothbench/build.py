@@ -19,8 +19,6 @@ from smoothbench.types import Config, Model, Solver
 
 log = logging.getLogger(__name__)
 
-# what a node says to the harness, not to its target
-NOT_ARGUMENTS = ("predictor", "family", "label", "training", "evaluation", "encoder")
 ASKED = {
     int: "a whole number",
     float: "a finite number",
@@ -35,18 +33,46 @@ def build(node: Mapping[str, Any], where: str, **more: Any) -> Any:
 
     Also where a value is not of the type that its parameter is annotated with (int, float, str, bool).
     """
-    arguments = {key: value for key, value in node.items() if key not in NOT_ARGUMENTS}
-    _check_keys(arguments, where)
+    _check_keys(node, where)
     try:
-        built = instantiate(arguments, **more, _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__
-        reason: Exception = cause if isinstance(cause, ValueError | OSError | TypeError) else error
-        raise UsageError(f"{where}: {_short(reason)}") from error
-    except Exception as error:  # of Hydra itself, for instance for a key that can be no argument
-        raise UsageError(f"{where}: {_short(error)}") from error
-    _check_types(arguments, where)
+        built = instantiate(dict(node), **more, _convert_="all")
+    except Exception as error:  # also of Hydra itself, for instance for a key that can be no argument
+        raise UsageError(f"{where}: {_reason(error)}") from error
+    _check_types(node, where)
     return built
+
+
+def _reason(error: Exception) -> str:
+    """What a target's import or its call raised, without what Hydra says of that."""
+    text, cause = str(error), error.__cause__
+    if not isinstance(error, InstantiationException) or not isinstance(cause, Exception):
+        return _short(error)
+    located = re.match("Error locating target '(.*?)'", text)
+    if located and isinstance(cause.__cause__, Exception):  # between them is what Hydra's search says
+        cause = cause.__cause__
+    if located:
+        return f"{located[1]} cannot be imported ({type(cause).__name__}: {_short(cause)})"
+    kind = "" if isinstance(cause, ValueError | OSError | TypeError) else f"{type(cause).__name__}: "
+    return f"{kind}{_short(cause)}"
+
+
+def check_arguments(node: Mapping[str, Any], where: str) -> None:
+    """UsageError where a node's target does not take its arguments; nothing is built.
+
+    For nodes that this run does not build. What cannot be imported is told by a run that needs it.
+    """
+    _check_keys(node, where)
+    try:
+        signature = inspect.signature(get_object(node["_target_"]))
+    except Exception:
+        return
+    try:
+        signature.bind(**{key: value for key, value in node.items() if key != "_target_"})
+    except TypeError as error:
+        raise UsageError(f"{where}: {node['_target_']}: {one_line(error)}") from None
+    for key, value in node.items():
+        if _is_node(value):
+            check_arguments(value, f"{where}.{key}")
 
 
 def _short(error: Exception) -> str:
@@ -109,8 +135,10 @@ def device_of(name: str) -> torch.device:
 
 
 def build_model(node: Config, device: torch.device) -> Model:
-    """The model; its weights may be loaded later, see `ready`."""
-    return having(build(node, "model", device=device), "model", "predict", "decode", "skeleton", "prediction")
+    """The model; its weights may be loaded later, see `ready`. What it has for evaluation is for metrics."""
+    arguments = {key: value for key, value in node.items() if key != "evaluation"}
+    built = build(arguments, "model", device=device)
+    return having(built, "model", "predict", "decode", "skeleton", "prediction")
 
 
 def ready(model: Model, stage: str) -> Model:
@@ -133,9 +161,14 @@ def ready(model: Model, stage: str) -> Model:
     return model
 
 
+def arguments_of(node: Config) -> Config:
+    """A caching method's node without the names under which it runs."""
+    return {key: value for key, value in node.items() if key not in ("predictor", "family", "label")}
+
+
 def build_policy(node: Config, where: str) -> Policy | DynamicPolicy:
-    """A caching method, static or dynamic."""
-    policy: Policy | DynamicPolicy = build(node, where)
+    """A caching method, static or dynamic; what its node says to the harness is no argument."""
+    policy: Policy | DynamicPolicy = build(arguments_of(node), where)
     if isinstance(policy, DynamicPolicy):
         return policy
     return having(policy, where, "plan", "needs_curves")

@@ -14,10 +14,12 @@ STAGES = ("all", "cost", "calibrate", "train")
 TO_FILE = ("calibrate", "train")
 NODES = ("model", "solver", "cache", "metrics", "reference", "points", "calibration", "training", "latency")
 OF_POINT = ("cache", "solver", "calibration", "sweep", "published", "reported")
+OF_REFERENCE = tuple(key for key in OF_POINT if key not in ("sweep", "published"))
 PAPER = ("scope", "rows", "remainder_per_evaluation", "note")
 ALSO = {"dtype": ("float32", "bfloat16", "float16"), "mode": ("eager", "compiled"), "batch_size": ("1",)}
 SCOPES = ("branches", "denoiser", "pipeline")  # what a paper's MACs count: see records.paper_cost
 SHARED = ("experiment", "stage", "batch_size", "device", "results_dir", "keep_samples", "force", "out")
+KNOWN = (*NODES, *SHARED, "num_samples", "seed", "seeds", "only", "paper")  # what a run reads
 WHOLE = {  # keys that are whole numbers, and their bounds
     "num_samples": (2, BLOCK),
     "batch_size": (1, BLOCK),
@@ -75,6 +77,8 @@ def is_text(value: Any) -> bool:
 
 
 def check(cfg: DictConfig) -> None:
+    if missing := [key for key in KNOWN if key not in cfg]:
+        raise UsageError(f"{missing[0]} is missing, and every run needs it: do not delete it (~{missing[0]})")
     for key in NODES:
         if not isinstance(cfg[key], DictConfig):
             raise UsageError(f"{key}={shown(cfg[key])}: must be a node, as its YAML has it")
@@ -162,10 +166,6 @@ def check_together(cfg: DictConfig) -> None:
         )
     if cfg.training.seed in (cfg.seed, cfg.calibration.seed):
         raise UsageError(f"training.seed={cfg.training.seed}: must be a seed block of its own")
-    if cfg.points and cfg.cache != cfg.reference.cache:
-        raise UsageError(
-            f"{cfg.experiment} has its own points, so cache=... does nothing: see only= and points.*"
-        )
 
 
 def check_keys(node: Any, known: tuple[str, ...], where: str) -> None:
@@ -179,10 +179,10 @@ def check_whole(key: str, value: Any, where: str = "") -> None:
         raise UsageError(f"{where}{key}={shown(value)}: must be a whole number from {least} to {most}")
 
 
-def check_point(name: Any, node: Any) -> None:
+def check_point(name: Any, node: Any, known: tuple[str, ...] = OF_POINT) -> None:
     if not is_text(name) or not isinstance(node, DictConfig):
         raise UsageError(f"points.{shown(name)}={shown(node)}: must be a node with a cache")
-    check_keys(node, OF_POINT, f"points.{name}")
+    check_keys(node, known, f"points.{name}")
     if node.get("sweep") and node.get("reported"):
         raise UsageError(f"points.{name}: a row that a paper reports is one point, without a sweep")
     for key in ("cache", "solver", "calibration", "published"):

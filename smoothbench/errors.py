@@ -34,6 +34,15 @@ def distinct(*numbers: float, digits: int = 1) -> tuple[str, ...]:
     return texts
 
 
+def with_cause(error: Exception) -> str:
+    """What an exception says, and what lies under it where it keeps that to itself."""
+    text, cause = one_line(error), error.__cause__
+    below = one_line(cause) if isinstance(cause, Exception) else ""
+    if not below or below in text:
+        return text
+    return f"{text} ({below})" if str(error).strip() else below
+
+
 def is_full(error: Exception) -> bool:
     """Whether the disk has no room left."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

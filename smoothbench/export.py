@@ -4,6 +4,9 @@ DIR is the results folder, POINT a name or a point_id. The npz has arr_0, uint8 
 the seeds; grey images stand on all three channels.
 """
 
+import smoothbench.beside  # noqa: F401  before what imports metrics
+
+# isort: split
 import argparse
 import logging
 import shutil
@@ -17,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from smoothbench import command
 from smoothbench.adm import Shape, write_images
 from smoothbench.errors import UsageError, distinct
 from smoothbench.models.media import Png
@@ -30,21 +34,23 @@ Images = NDArray[np.uint8]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 it failed (a full disk), 2 the request cannot be met, 130 interrupted."""
+    """Exit codes: 0 done, 1 it failed (a full disk), 2 the request cannot be met, 128 + a signal's number: stopped."""
     parser = argparse.ArgumentParser(prog="python -m smoothbench.export", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="results folder, with records/ in it")
     parser.add_argument("point", metavar="POINT", help="a point's name or point_id")
     parser.add_argument("file", type=Path, metavar="FILE.npz", help="written anew where it exists")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    return command.run(lambda: _exported(options), f"{options.file} is as it was")
+
+
+def _exported(options: argparse.Namespace) -> int:
     try:
         shape = export(options.folder, options.point, options.file)
     except ValueError as error:
-        return _end(error, 2)
+        return command.end(error, 2)
     except OSError as error:
-        return _end(f"{options.file}: {error.strerror or error}", 1)
-    except KeyboardInterrupt:
-        return _end(f"interrupted: {options.file} is as it was", 130)
+        return command.end(f"{options.file}: {error.strerror or error}", 1)
     print(f"{options.file}: arr_0 {list(shape)}")
     return 0
 
@@ -118,11 +124,6 @@ def _check_room(file: Path, needed: int) -> None:
     if free < needed:
         asked, there = distinct(needed / 1e9, free / 1e9, digits=2)
         raise UsageError(f"{file} needs {asked} GB, {there} GB are free: make room")
-
-
-def _end(error: object, code: int) -> int:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Score samples with whatever metrics the configuration names."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from smoothbench.adm import ImageFile
 from smoothbench.build import build, having
 from smoothbench.clip_checks import check_clips
 from smoothbench.errors import UsageError, one_line
+from smoothbench.metric_nodes import check_metric
 from smoothbench.observations import Observations, Rows, gathered
 from smoothbench.provenance import canonical, identity
 from smoothbench.real import BATCH, RealSamples
@@ -207,7 +207,7 @@ class Scorer:
 
     def _gauge(self, name: str, node: Config) -> Gauge:
         where, encoder, encoder_key, real = f"metrics.{name}", None, "", None
-        _check(where, name, node)
+        check_metric(where, name, node)
         if "encoder" in node:
             encoder = self._encoder(node["encoder"])
             encoder_key = identity([node["encoder"], getattr(encoder, "digest", None)])
@@ -237,14 +237,3 @@ def _bar(batches: Iterator[T], what: str, count: int) -> Iterable[T]:
     """Batches on their way through the encoders; the bar shows only where that takes a while."""
     bar: Iterable[T] = tqdm(batches, what, count, unit="batch", leave=False, disable=None, delay=2.0)
     return bar
-
-
-def _check(where: str, name: str, node: Any) -> None:
-    if not re.fullmatch(r"[\w-]+", name):
-        raise UsageError(f"{where}: a metric's name is of letters, digits, _ and -")
-    if not isinstance(node, dict) or not isinstance(node.get("metric"), dict):
-        raise UsageError(f"{where} must have a metric with a _target_ (and may have an encoder and real)")
-    if unknown := node.keys() - {"metric", "encoder", "real"}:
-        raise UsageError(f"{where}.{min(map(str, unknown))}: there are metric, encoder and real")
-    if not isinstance(node.get("encoder", {}), dict):
-        raise UsageError(f"{where}.encoder must be a node with a _target_, not {node['encoder']!r:.60}")

@@ -7,12 +7,17 @@ computed and kept, and of FORA's masks, interleaved. A batch of B samples is 2 B
 medians comes with a distribution-free 95 % interval over the rounds.
 """
 
+import smoothbench.beside  # noqa: F401  before what imports metrics
+
+# isort: split
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 
 import torch
 
 from metrics.latency import interleaved, ratio_interval
+from smoothbench import command
 from smoothbench.allocator import keep_freed_memory
 from smoothbench.build import build, build_model, build_solver
 from smoothbench.caching import Schedule, Trajectory, cached
@@ -22,7 +27,8 @@ from smoothbench.sampling import latents, silent
 from smoothbench.types import Model, Solver
 
 
-def main() -> None:
+def main() -> int:
+    """Measure and print; the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -30,7 +36,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=25, help="evaluations (25: the shares of 50)")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64])
     args = parser.parse_args()
+    return command.run(lambda: _measured(args), "nothing of it is kept")
 
+
+def _measured(args: argparse.Namespace) -> int:
     kept = keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     nano = {
@@ -48,7 +57,8 @@ def main() -> None:
     print("batch  schedule      time / bare [95 %]        implied  realised / implied [95 %]")
     for batch in args.batches:
         for line in rows(model, solver, batch, args.rounds):
-            print(line)
+            print(line, flush=True)
+    return 0
 
 
 def schedules(trajectory: Trajectory) -> dict[str, Schedule]:
@@ -89,4 +99,4 @@ def attached(model: Model, solver: Solver, seeds: Sequence[int], schedule: Sched
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,7 +9,17 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from smoothbench import reported
-from smoothbench.checks import SHARED, WHOLE, check, check_point, check_sayable, check_whole, is_text, shown
+from smoothbench.checks import (
+    OF_REFERENCE,
+    SHARED,
+    WHOLE,
+    check,
+    check_point,
+    check_sayable,
+    check_whole,
+    is_text,
+    shown,
+)
 from smoothbench.errors import UsageError, one_line
 from smoothbench.types import BLOCK, Config, Settings, Spec
 
@@ -61,7 +71,7 @@ def _seeds(cfg: DictConfig) -> range:
 
 
 def _specs(cfg: DictConfig) -> list[Spec]:
-    check_point("reference", cfg.reference)
+    check_point("reference", cfg.reference, OF_REFERENCE)
     reference = _spec(cfg, "reference", 0, cfg.reference, {}, reference=True)
     points = list(cfg.points.items()) or [("point", OmegaConf.create({"cache": cfg.cache}))]
     wanted = _wanted(cfg, [str(name) for name, _ in points])

@@ -13,6 +13,7 @@ from smoothbench.points import Point
 from smoothbench.provenance import identity, provenance
 from smoothbench.records import entry, save_scores
 from smoothbench.store import Store
+from smoothbench.types import BLOCK
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ Range = tuple[int, int]  # of seeds, half-open
 
 
 def pool(store: Store, scorer: Scorer, points: Sequence[Point], force: bool = False) -> None:
-    """Write one record for each cell over all disjoint seed ranges that every one of the points has.
+    """Write one record for each cell over all whole seed blocks of which every one of the points has all parts.
 
     The same scores as of one run over all these seeds, as every score is made again from its rows. Nothing
     is written where there is only one range. Records of fewer parts are replaced.
@@ -31,7 +32,7 @@ def pool(store: Store, scorer: Scorer, points: Sequence[Point], force: bool = Fa
         uncached = _parts(found, points[0], scorer)
         pairs = {seeds: record["sample_id"] for seeds, record in uncached.items()}
         cells = [uncached, *(_parts(found, point, scorer, pairs) for point in points[1:])]
-        ranges = _common(cells)
+        ranges = _common(cells, points[0].spec.per_block)
         chosen = [[cell[each] for each in ranges] for cell in cells]
         if len(ranges) < 2 or (not force and all(_pooled(store, scorer, parts) for parts in chosen)):
             return
@@ -92,14 +93,23 @@ def _pooled_id(parts: Sequence[Record]) -> str:
     return identity([part["point_id"] for part in parts])
 
 
-def _common(cells: list[dict[Range, Record]]) -> list[Range]:
-    """The seed ranges that all have, the longest first where they overlap; in the order of seeds."""
-    shared = set.intersection(*(set(cell) for cell in cells))
+def _common(cells: list[dict[Range, Record]], per_block: int) -> list[Range]:
+    """The seed ranges that all have, and that make up whole blocks; in the order of seeds, as few as can be.
+
+    A block with a part missing is left out: its worker failed, or has not come so far.
+    """
+    shared = sorted(set.intersection(*(set(cell) for cell in cells)))
     chosen: list[Range] = []
-    for start, stop in sorted(shared, key=lambda each: (each[0] - each[1], each)):
-        if all(stop <= other[0] or other[1] <= start for other in chosen):
-            chosen.append((start, stop))
-    return sorted(chosen)
+    for block in sorted({start // BLOCK for start, _ in shared}):
+        first = block * BLOCK
+        chains: dict[int, list[Range]] = {first: []}  # by the seed that is to come next
+        for start, stop in shared:
+            if start in chains and (stop not in chains or len(chains[start]) + 1 < len(chains[stop])):
+                chains[stop] = [*chains[start], (start, stop)]
+        chosen += chains.get(first + per_block, [])
+        if first + per_block not in chains and len(shared) > 1:
+            log.info("seed block %d is not pooled: parts of it are missing", block)
+    return chosen
 
 
 def _part(record: Record) -> Part:

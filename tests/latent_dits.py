@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from smoothbench.build import build
+from smoothbench.build import build_model
 from smoothbench.models.latent_dit import LatentDiT
 from smoothbench.plan import settings
 from tests.dit_equations import Shape, Weights
@@ -79,7 +79,7 @@ def load(path: Path | str, **more: Any) -> Callable[[], object]:
 def by_yaml(name: str, *overrides: str) -> LatentDiT:
     """A model of conf/model, weights missing or not."""
     cfg = composed(f"model={name}", "metrics=[psnr,ssim]", *overrides)  # no encoder of ours knows ImageNet
-    return build(settings(cfg).model, "model", device=CPU)
+    return build_model(settings(cfg).model, CPU)
 
 
 def forward(model: LatentDiT) -> torch.Tensor:

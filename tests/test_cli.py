@@ -73,6 +73,7 @@ def test_help_lists_what_there_is(tmp_path: Path) -> None:
         (["cache=smoothcache", "cache.alpha=much"], "much"),
         (["stage=calibrate"], "out=FILE goes with"),
         (["num_samples=["], "no viable alternative"),
+        (["hydra.job.chdir=sometimes"], "is not a valid bool"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

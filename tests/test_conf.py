@@ -136,7 +136,6 @@ def test_an_unknown_option_names_those_that_exist() -> None:
         (["device=null"], "device=None: must be a name"),
         (["results_dir=null"], "results_dir=None"),
         (["+exp=smoke", "only=5"], "only=5"),
-        (["+exp=smoke", "cache=fora"], "so cache=... does nothing"),
         (["+exp=smoke", "points.fora.sweep=3"], "points.fora.sweep must map keys to lists"),
         (["+exp=smoke", "stage=calibrate", "out=x.npz"], "takes one point"),
         (["out=x.npz"], "goes with stage=calibrate"),

@@ -13,7 +13,7 @@ from jupytext.cli import jupytext as command
 from nbformat import NotebookNode
 
 from notebooks.execute import FOLDER, executed, texts
-from smoothbench.build import build
+from smoothbench.build import build_policy
 from smoothbench.caching import ErrorCurves
 
 MOST_BYTES = 300_000
@@ -98,5 +98,5 @@ def test_the_recipe_for_a_policy_is_the_policy_that_was_tried(
     scope: dict[str, Any] = {"__name__": name[1]}
     exec(module.split("@dataclass")[0] + cell, scope)
     tried = scope[settings["_target_"].rpartition(".")[2]]().plan(curves.trajectory)
-    assert build(settings, "cache").plan(curves.trajectory) == tried
+    assert build_policy(settings, "cache").plan(curves.trajectory) == tried
     assert 0 < tried.skipped_share < 1 and {"family", "label", "predictor"} < set(settings)

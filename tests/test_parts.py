@@ -87,3 +87,11 @@ def test_samples_that_were_dropped_are_made_again_for_a_new_metric(tmp_path: Pat
 def test_parts_that_do_not_exist_are_refused(seeds: str) -> None:
     with pytest.raises(UsageError, match=r"seeds=.*: must be a part a-b of the block"):
         settings(composed("+exp=smoke", "num_samples=8", f"seeds='{seeds}'"))
+
+
+def test_a_block_with_a_part_missing_is_not_pooled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for part in ("0-1", "2-3"):
+        run(tmp_path, *PLAIN, f"seeds={part}")
+    assert not pooled(tmp_path)
+    run(tmp_path, *PLAIN, "seeds=2-5")  # another division, whose other part is there
+    assert pooled(tmp_path)["reference"]["seeds"] == [[0, 2], [2, 6]]

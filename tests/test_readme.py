@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from smoothbench import caching
-from smoothbench.build import build
+from smoothbench.build import build_policy
 from smoothbench.caching import ErrorCurves
 from smoothbench.report import summary
 from tests.tiny_pipelines import tiny_dit_pipeline
@@ -43,7 +43,7 @@ def test_the_policy_is_one(curves: ErrorCurves) -> None:
     assert [row[0] for row in schedule.computed] == [True] * 6 + [e % 2 == 0 for e in range(6, 12)]
     node = yaml.safe_load(blocks("yaml")[0])
     assert set(node) == {"_target_", "predictor", "family", "label"}
-    assert build({**node, "_target_": "baselines.none.NoCache"}, "late").needs_curves is False
+    assert build_policy({**node, "_target_": "baselines.none.NoCache"}, "late").needs_curves is False
 
 
 def test_the_table_is_that_of_the_published_results() -> None:

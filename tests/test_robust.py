@@ -44,14 +44,19 @@ def test_two_processes_in_one_folder_share_the_work(
     assert snapshot(tmp_path) == whole[0]
 
 
-def test_an_interruption_says_how_to_go_on(tmp_path: Path, whole: tuple[dict[str, str], float]) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_an_interruption_says_how_to_go_on(
+    tmp_path: Path, whole: tuple[dict[str, str], float], number: signal.Signals, code: int
+) -> None:
     process = start(tmp_path)
     while process.poll() is None and not list(tmp_path.rglob("*.png")):
         time.sleep(0.001)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130 and "the same command goes on where it stopped" in errors
-    assert "Traceback" not in errors
+    assert process.returncode == code and "the same command goes on where it stopped" in errors
+    assert "Traceback" not in errors and not list(tmp_path.rglob("*.tmp"))
     finish(start(tmp_path))
     assert snapshot(tmp_path) == whole[0]
 

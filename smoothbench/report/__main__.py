@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from smoothbench import command
 from smoothbench.report.compare import compare
 from smoothbench.report.publish import publish
 from smoothbench.report.summary import summary
@@ -22,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    return command.run(lambda: _report(options), "the same command writes it whole")
+
+
+def _report(options: argparse.Namespace) -> int:
     try:
         if options.compare:
             print(compare(options.folder, *options.compare))
@@ -33,8 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             paths.append(f"{options.publish} ({len(set(copied))} files, {size:.1f} MiB)")
         print(summary(options.folder), *paths, sep="\n")
     except (OSError, ValueError) as error:
-        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 2
+        return command.end(error, 2)
     return 0
 
 

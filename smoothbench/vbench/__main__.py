@@ -15,23 +15,29 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from smoothbench import beside, command  # noqa: F401  beside: before what imports metrics
 from smoothbench.vbench.folder import BEFORE, EACH, FILTERED, Written, export
 from smoothbench.vbench.imported import keep
 from smoothbench.vbench.listing import read_listing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 it failed (a full disk), 2 the request cannot be met, 130 interrupted."""
+    """Exit codes: 0 done, 1 it failed (a full disk), 2 the request cannot be met, 128 + a signal's number: stopped."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    again = (
+        "remove the target before the next attempt" if options.what == "export" else "nothing was imported"
+    )
+    return command.run(lambda: _done(options), again)
+
+
+def _done(options: argparse.Namespace) -> int:
     try:
         print(_exported(options) if options.what == "export" else _imported(options))
     except ValueError as error:
-        return _end(error, 2)
+        return command.end(error, 2)
     except OSError as error:
-        return _end(error, 1)
-    except KeyboardInterrupt:
-        return _end("interrupted: remove the target before the next attempt", 130)
+        return command.end(error, 1)
     return 0
 
 
@@ -85,11 +91,6 @@ def _parser() -> argparse.ArgumentParser:
         else:
             command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="*_eval_results.json")
     return parser
-
-
-def _end(error: object, code: int) -> int:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

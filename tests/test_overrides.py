@@ -1,0 +1,171 @@
+"""An override that nobody reads is refused in one line, wherever it stands and however it is spelt."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import open_dict
+
+from smoothbench.app import main
+from smoothbench.build import build_model, build_policy, build_solver, device_of
+from smoothbench.errors import UsageError
+from smoothbench.overrides import check_read
+from smoothbench.plan import settings
+from smoothbench.types import Settings
+
+
+def refusal(*overrides: str) -> str | None:
+    """What a command with these overrides is refused for before its first sample; None where it is not."""
+    try:
+        accepted(*overrides)
+    except UsageError as error:
+        assert "\n" not in str(error)
+        return str(error)
+    return None
+
+
+def accepted(*overrides: str) -> Settings:
+    """The plan of a command, with what it would build."""
+    GlobalHydra.instance().clear()
+    asked = [] if any("metrics" in each for each in overrides) else ["metrics=[psnr]"]
+    with initialize_config_module("conf", version_base="1.3"):
+        cfg = compose("config", [*asked, *overrides], return_hydra_config=True)
+    hydra = cfg.hydra
+    with open_dict(cfg):
+        del cfg["hydra"]
+    plan = settings(cfg)
+    check_read(cfg, hydra)
+    build_model(plan.model, device_of("cpu"))
+    for spec in plan.specs:
+        build_solver(spec.solver)
+        build_policy(spec.cache, f"points.{spec.name}")
+    return plan
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+foo=3",
+        "+foo={a:1}",
+        "++foo.bar=1",
+        "+defaults=[a]",
+        "+_target_=x",
+        "+metrics@foo=psnr",
+        "+model@foo=dit_nano",
+        "+hydra.foo=1",
+        "+hydra.job.nme=1",
+        "+solver.stepz=5",
+        "+solver.label=x",
+        "+solver.predictor=taylor1",
+        "+solver.training.a=1",
+        "+model.label=x",
+        "+model.encoder=x",
+        "+model.training.x=1",
+        "+model.evaluation.foo=1",
+        "model.evaluation.real.file=nothing.npz",
+        "~model.evaluation.real",
+        "+cache.policy.alfa=1",
+        "+cache.encoder=1",
+        "+cache.training.x=1",
+        "++latency.round=3",
+        "+latency={foo:1}",
+        "+latency.also.dtyp=[float32]",
+        "+metrics.psnr.x=1",
+        "+metrics.psnr.metric.x=1",
+        "+metrics.psnr.metric.label=1",
+        "+reference.sweep={solver.steps:[3]}",
+        "+reference.published={a:1}",
+    ],
+)
+def test_what_nobody_reads_is_refused(override: str) -> None:
+    assert refusal("stage=cost", override) is not None, f"{override} was silently accepted"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "cache=fora",
+        "cache=none",
+        "cache.label=other",
+        "+cache.alpha=1",
+        "points.fora.cache.interval=5",  # its sweep sets it
+        "points.fora={cache:{interval:5}}",
+        "points.fewer.cache.label=x only=[fora]",
+        "+points.fora.cache.alhpa=5",
+        "+points.fora.swep=5",
+        "+points.fora.solver.stepz=5",
+        "+points.fora.calibration.sed=5",
+        "+points.fora.published={a:1}",
+        "+points.fora.published={_target_:baselines.none.NoCache,x:1}",
+        "+cache@points.a.cach=fora",
+    ],
+)
+def test_what_an_experiment_does_not_read_is_refused(override: str) -> None:
+    assert refusal("+exp=smoke", *override.split()) is not None, f"{override} was silently accepted"
+
+
+@pytest.mark.parametrize("key", ["cache", "solver", "latency", "points", "device", "num_samples"])
+def test_what_every_run_needs_is_not_deleted(key: str) -> None:
+    assert refusal(f"~{key}") == (f"{key} is missing, and every run needs it: do not delete it (~{key})")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "model.guidance=3",
+        "cache=fora cache.interval=3",
+        "solver=euler +reference.solver={steps:70}",
+        "cache=l2c cache.training.penalty=1e-4",
+        "cache=l2c cache.training.steps=3",  # of another stage, but its training takes it
+        "+exp=smoke ~points.fora.sweep points.fora.cache.interval=5",
+        "+exp=smoke points.taylor={cache:{interval:3}}",
+        "+exp=smoke +cache@points.new.cache=smoothcache",
+        "+exp=smoke reference.cache.label=bare",
+        "+exp=calibration_size sizes=[1] draws=[0]",
+        "+exp=paper/dit_ddim stage=cost model.evaluation.adm=batch.npz metrics=adm",
+        "model=opensora_nano model.shift=3 metrics=[video]",
+        "metrics=[image] ~metrics.psnr",
+        "num_samples=256",  # as it is anyway
+        "hydra.verbose=true",
+    ],
+)
+def test_what_somebody_reads_is_taken(overrides: str) -> None:
+    assert refusal(*overrides.split()) is None
+
+
+def test_a_solver_that_every_point_replaces_is_not_read() -> None:
+    whole = {"_target_": "smoothbench.solvers.ddim.DDIM", "steps": 20}
+    given = [
+        f"++{part}.{key}={value}"
+        for part in ("reference.solver", "points.a.solver")
+        for key, value in whole.items()
+    ]
+    asked = ["+cache@points.a.cache=fora", *given]
+    assert refusal(*asked) is None
+    said = refusal(*asked, "solver.steps=30")
+    assert said is not None and said.startswith("solver.steps=30: nothing in this run reads it")
+
+
+def test_the_command_refuses_it_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["smoothbench", "+foo={bar:1}", "stage=cost"])
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert capfd.readouterr().err.startswith("error: +foo={bar:1}: foo.bar: nothing in this run reads it")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_experiment_file_says_where_it_belongs(tmp_path: Path) -> None:
+    (tmp_path / "exp").mkdir()
+    (tmp_path / "exp/mine.yaml").write_text("num_samples: 4\n")
+    said = refusal(f"hydra.searchpath=[file://{tmp_path}]", "+exp=mine")
+    assert said and "an experiment's file must begin with: # @package _global_" in said
+    (tmp_path / "exp/mine.yaml").write_text("# @package _global_\nlatncy: {rounds: 0}\n")
+    said = refusal(f"hydra.searchpath=[file://{tmp_path}]", "+exp=mine")
+    assert said and said.startswith("latncy.rounds: nothing in this run reads it")
