@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import smoothbench.points
+import smoothbench.calibrations
 from smoothbench.app import job
 from smoothbench.errors import PointsFailed
 from smoothbench.report.frame import load
@@ -100,7 +100,7 @@ def test_points_that_cannot_be_calibrated_stay_apart_and_go_when_mended(
         raise RuntimeError("no calibration today")
 
     with monkeypatch.context() as patched:
-        patched.setattr(smoothbench.points, "calibrate", broken)
+        patched.setattr(smoothbench.calibrations, "calibrate", broken)
         with pytest.raises(PointsFailed, match="4 of 5 points failed"):
             experiment(tmp_path, FEW, "only=[smoothcache]", sweeps={"smoothcache": sweep}).run()
     assert len(list(tmp_path.glob("runs/smoke/records/smoothcache*"))) == 4
