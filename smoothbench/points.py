@@ -1,7 +1,7 @@
 """Points made ready to run: objects built, methods calibrated and planned, identities known."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.errors import UsageError, one_line
 from smoothbench.models.prompts import HELD
+from smoothbench.point_code import deciding_code, recorded_code
 from smoothbench.provenance import identity
 from smoothbench.sampling import latents, silent
+from smoothbench.source import fingerprint, stated
 from smoothbench.store import Store, write_atomic
 from smoothbench.types import BLOCK, Config, Model, Settings, Solver, Spec
 
@@ -29,6 +31,7 @@ class Point:
     What it is lacking are weights to calibrate on, without which a method has no schedule and so no cost.
     `cell_id` is the point without its seeds: what parts of one point and its seed blocks have in common.
     `calibration` says what it was planned on. `same_as` names the earlier point that has the same samples.
+    `code` holds version and fingerprint of each part's class.
     """
 
     spec: Spec
@@ -43,6 +46,7 @@ class Point:
     failure: str | None = None
     lacking: str | None = None
     same_as: str | None = None
+    code: Config = field(default_factory=dict)
 
     @property
     def uncached(self) -> bool:
@@ -124,8 +128,10 @@ class Planner:
                 failure = one_line(error)
         # without a plan all that is known of the calibration is what was asked for
         planned_on = (calibration["digest"] if calibration else None) if policy else spec.calibration
-        ids = self._ids(spec, policy, planned_on, pair)
-        return Point(spec, solver, predictor, trajectory, policy, *ids, calibration, failure, lacking)
+        code = deciding_code(spec, self.model, solver, predictor, policy)
+        ids = self._ids(spec, policy, planned_on, pair, code)
+        point = Point(spec, solver, predictor, trajectory, policy, *ids, calibration, failure, lacking)
+        return replace(point, code=recorded_code(self.model, solver, predictor, method))
 
     def trajectory(self, spec: Spec) -> tuple[Solver, Trajectory]:
         """A point's solver, and what static methods plan on."""
@@ -149,7 +155,8 @@ class Planner:
     def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
         """Error curves for a point, and their file: from the store, or measured now on other seeds."""
         on = {key: value for key, value in spec.calibration.items() if key != "unconditional" or value}
-        asked = {"model": self.model.identity, "solver": spec.solver, "calibration": on}
+        code = [fingerprint(calibrate), stated(self.model), stated(solver)]
+        asked = {"model": self.model.identity, "solver": spec.solver, "calibration": on, "code": code}
         file = f"curves/{identity(asked)}.npz"
         if file not in self._curves:
             with self.store.lock("calibration"):  # of several processes one measures
@@ -177,10 +184,16 @@ class Planner:
         )
 
     def _ids(
-        self, spec: Spec, policy: Schedule | DynamicPolicy | None, planned_on: Any, pair: str | None
+        self,
+        spec: Spec,
+        policy: Schedule | DynamicPolicy | None,
+        planned_on: Any,
+        pair: str | None,
+        code: Config,
     ) -> tuple[str, str, str]:
         seeds = [spec.seeds.start, spec.seeds.stop]
         asked: dict[str, Any] = {"model": dict(self.model.identity), "solver": spec.solver}
+        asked |= {"code": code} if code else {}
         # only a reused output has anything to do with the predictor
         if isinstance(policy, Schedule):
             decision: Any = rows(policy)

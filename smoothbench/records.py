@@ -63,12 +63,10 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "captions": _captions(model, spec.seeds[:PREVIEWS]),
         "cost": known and known | {"paper": paper_cost(point, model, settings.paper)},
         "scores": {},
-        "config": {
-            "model": settings.model,
-            "cache": spec.cache,
-            "solver": spec.solver,
-            "metrics": settings.metrics,
-        },
+        "code": point.code,
+        "batch_size": settings.batch_size if point.dynamic else None,  # no other point's samples know of it
+        "config": {"model": settings.model, "cache": spec.cache, "solver": spec.solver}
+        | {"metrics": settings.metrics},
     }
 
 

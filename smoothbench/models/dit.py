@@ -28,6 +28,8 @@ class PixelDiT(ClassConditional):
     or of another model.
     """
 
+    version = 1
+
     def __init__(self, name: str, path: str, guidance: float, device: torch.device) -> None:
         folder = Path(__file__).parent / path
         config, data = _read(folder)

@@ -45,6 +45,8 @@ class OpenSora(Lazy, TextToVideo):
     shows at its first use.
     """
 
+    version = 1
+
     def __init__(
         self,
         name: str,
