@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from smoothbench.report.distinctions import titled
 from smoothbench.report.frame import require_one_setting
 from smoothbench.report.style import (
     BASELINE,
@@ -58,6 +59,7 @@ def composition(part: pd.DataFrame) -> Figure:
         _finish(axes, list(rows["label"]), shares.sum(1))
         first = part.iloc[0]
         title = f"{first['model']}, {first['experiment']}: computed MACs by kind of layer"
+        title = titled(part, title, WIDTH, "model", "experiment")
         figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
         total = f"{full.sum() / 1e9:.4g} G MACs a sample"
         axes.set_xlabel(f"share of the reference's MACs (%), attention products included; 100 % = {total}")
@@ -100,7 +102,8 @@ def _draw(axes: Axes, shares: NDArray[np.float64], full: NDArray[np.float64], co
 
 
 def _finish(axes: Axes, labels: list[str], shares: NDArray[np.float64]) -> None:
-    axes.set_yticks(range(len(labels)), [textwrap.shorten(label, LABEL) for label in labels], fontsize=7.2)
+    short = [textwrap.shorten(label, LABEL) for label in labels]
+    axes.set_yticks(range(len(labels)), labels if len(set(short)) < len(set(labels)) else short, fontsize=7.2)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0, labelcolor=INK)
