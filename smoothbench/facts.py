@@ -1,7 +1,7 @@
 """What tells records apart, in words: everything of a record that its identities know, piece by piece."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -72,6 +72,27 @@ def point_facts(record: Mapping[str, Any]) -> list[Fact]:
 def numerics_facts(record: Mapping[str, Any]) -> list[Fact]:
     """What decides the rounding."""
     return _facts("numerics", record["numerics"])
+
+
+def differences(records: Sequence[Mapping[str, Any]], *left_out: str) -> list[str]:
+    """In what each of several records differs from the others, but for facts of some names; empty for one."""
+    found = differing([_facts_of(record) for record in records])
+    return [", ".join(str(fact) for fact in facts if fact.name not in left_out) for facts in found]
+
+
+def namesakes(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """By cell, as a column `differs_in`, what tells a record from others of its name; only cells that have any."""
+    named: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        named.setdefault(record["name"], []).append(record)
+    pairs = (pair for own in named.values() for pair in zip(own, differences(own, "seeds"), strict=True))
+    return {record["cell_id"]: {"differs_in": text} for record, text in pairs if text}
+
+
+def _facts_of(record: Mapping[str, Any]) -> list[Fact]:
+    model, seeds = record["model"], json.dumps(record["seeds"])
+    own = [Fact("", "model", str(model["name"])), Fact("", "guidance", _short(model.get("guidance")))]
+    return [*own, *model_facts(record), *point_facts(record), Fact("", "seeds", seeds)]
 
 
 def differing(records: Sequence[Sequence[Fact]]) -> list[list[Fact]]:

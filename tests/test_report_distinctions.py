@@ -1,5 +1,6 @@
 """Whatever is part of what a point is, and differs within a folder, stands in a heading or a label."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -7,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from smoothbench.errors import UsageError
+from smoothbench.export import point_of
+from smoothbench.records import cost_csv
 from smoothbench.report import summary
+from smoothbench.report.compare import compare
 from smoothbench.report.distinctions import apart
 from smoothbench.report.document import document, setting_title
 from smoothbench.report.frame import load, settings
@@ -15,6 +20,7 @@ from smoothbench.report.latex import to_latex
 from smoothbench.report.plots import pareto
 from smoothbench.report.tables import numbers, report_table
 from smoothbench.report.write import write
+from smoothbench.store import Store
 from tests.report_folder import CALIBRATION, digest, record, save, save_curves, save_previews
 
 SHOWN = (0, 5, 7)  # the reference, FORA N=1 (its samples) and N=3
@@ -24,7 +30,7 @@ SOLVER = {"_target_": "smoothbench.solvers.ddim.DDIM", "steps": 50, "eta": 0.0}
 def add(folder: Path, key: str, orders: tuple[int, ...] = SHOWN, **changes: Any) -> None:
     """Points of one table; `model`, `config` and others are merged into their records, `key` into their ids."""
     for order in orders:
-        content = record(order, 256, (0, 256))
+        content = record(order, 256, (0, 256)) | {"per_block": 256}
         content["scores"] = {"fd_nano@256": content["scores"]["fd_nano@256"]}
         for name, change in changes.items():
             merged = isinstance(change, dict) and isinstance(content[name], dict)
@@ -194,9 +200,43 @@ def test_scores_of_older_code_of_a_metric_are_flagged(tmp_path: Path) -> None:
     assert re.search(r"fd_nano@256\u2020: .*by other code or settings of the metric.*\(FORA N=3\)", text)
 
 
+def test_scores_of_other_code_are_not_compared(tmp_path: Path) -> None:
+    add(tmp_path, "")
+    assert "+" in compare(tmp_path, "fora-n=3", "no-cache,-50-steps").splitlines()[1]
+    path = next((tmp_path / "records").glob("fora-n=3-*.json"))
+    path.write_text(path.read_text().replace('"config_hash": "', '"config_hash": "other'))
+    line = compare(tmp_path, "fora-n=3", "no-cache,-50-steps").splitlines()[1]
+    assert line.split(maxsplit=1) == ["fd_nano@256", "not compared: other code or settings of the metric, "
+                                      "run the experiment again"]  # fmt: skip
+
+
+def test_points_of_one_name_are_offered_with_what_they_differ_in(checkpoints: Path) -> None:
+    with pytest.raises(ValueError, match=r"2 points are called fora-n=3.*\(FORA N=3, weights checkpoints/a"):
+        compare(checkpoints, "fora-n=3", "fora-n=3")
+    records = Store(checkpoints).records()
+    with pytest.raises(
+        UsageError, match=r"2 points are called fora-n=3.*\(weights checkpoints/a \(aaaaaaaa\)\)"
+    ):
+        point_of(records, checkpoints, "fora-n=3")
+
+
+def test_the_cost_table_tells_cells_of_one_name_apart(tmp_path: Path) -> None:
+    add(tmp_path, "a", (5, 7))
+    cost_csv(Store(tmp_path))
+    assert "differs_in" not in (tmp_path / "cost.csv").read_text()
+    add(tmp_path, "b", (7,), model={"guidance": 4.0})
+    cost_csv(Store(tmp_path))
+    with (tmp_path / "cost.csv").open(newline="") as file:
+        found = [(row["name"], row["differs_in"]) for row in csv.DictReader(file)]
+    assert set(found) == {
+        ("fora-n=3", "guidance 2"), ("fora-n=3", "guidance 4"), ("fora-n=1", ""),
+    }  # fmt: skip
+
+
 def test_latex_says_in_its_comment_which_setting_it_is(checkpoints: Path) -> None:
     heads = [to_latex(part).splitlines()[0] for _, part in settings(load(checkpoints))]
     assert [head for head in heads if "checkpoints/a" in head] and len(set(heads)) == 2
+    assert all("(seeds 0-255), weights " in head for head in heads)
 
 
 def test_a_study_of_two_checkpoints_mixes_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from smoothbench.facts import Fact, differing
 
 MOST = 4  # facts beside a label or of one kind in a heading; more are counted
-LETTERS = 8.5  # of a title in an inch, about
+LETTERS = 10.5  # of a title in an inch, about
 ID = 8  # digits of an id that stands for what no record tells
 
 
@@ -39,7 +39,8 @@ def apart(row: pd.Series, *shown: str) -> str:
 
 def titled(frame: pd.DataFrame, title: str, width: float, *shown: str) -> str:
     """A picture's title, and below it what tells its table from others, in lines that fit a width in inches."""
-    more = textwrap.wrap(apart(frame.iloc[0], *shown), max(24, round(width * LETTERS)))
+    letters = max(24, round(width * LETTERS))
+    more = textwrap.wrap(apart(frame.iloc[0], *shown), letters, break_on_hyphens=False)
     return "\n".join([title, *more])
 
 

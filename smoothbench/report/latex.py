@@ -48,7 +48,7 @@ def to_latex(frame: pd.DataFrame, names: Sequence[str] | None = None) -> str:
     more = f", {more}" if more else ""
     lines = [
         f"% {_comment(first['experiment'])}: {_comment(first['model'])}, N = {first['num_samples']}"
-        f" (seeds {first['seeds']}){_comment(f', {more}' if more else '')}. Needs \\usepackage{{booktabs}}.",
+        f" (seeds {first['seeds']}){_comment(more)}. Needs \\usepackage{{booktabs}}.",
         r"% Value $\pm$ half the 95 % interval; $\Delta$: paired difference to the reference, the same;",
         r"% *: Holm-corrected p < 0.05 over the rows of this table. Bold: best, underlined: second.",
         rf"\begin{{tabular}}{{l{'r' * (len(heading) - 1)}}}",
