@@ -23,11 +23,14 @@ NOT_OF_POINT = ("_target_", "label", "family", "predictor", "training", "digest"
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that a record says: `name` and its value as text; only facts of one `kind` compare."""
+    """One thing that a record says: `name` and its value as text; only records with facts of a `kind` compare in it.
+
+    One without a name says that a record has the kind, though maybe none of its settings.
+    """
 
     kind: str
-    name: str
-    text: str
+    name: str = ""
+    text: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} {self.text}"
@@ -44,7 +47,7 @@ def model_facts(record: Mapping[str, Any]) -> list[Fact]:
             hashed.append(Fact(kind, name, f"{source} ({value[:8]})".strip()))
         elif key not in NOT_OF_MODEL:
             others.append(Fact(kind, key, value))
-    return sorted(hashed, key=lambda fact: fact.name != "weights") + others
+    return [Fact(kind), *sorted(hashed, key=lambda fact: fact.name != "weights"), *others]
 
 
 def solver_facts(record: Mapping[str, Any]) -> list[Fact]:
@@ -110,7 +113,8 @@ def _text(facts: Sequence[Fact], key: tuple[str, str]) -> str | None:
 def _facts(kind: str, node: Mapping[str, Any], left_out: Sequence[str] = (), before: str = "") -> list[Fact]:
     skipped = (*NOT_OF_POINT, *left_out)
     flat = _flat({key: value for key, value in node.items() if key not in skipped})
-    return [Fact(kind, before + key, value) for key, value in flat if not key.endswith("_target_")]
+    settings = (Fact(kind, before + key, value) for key, value in flat if not key.endswith("_target_"))
+    return [Fact(kind), *settings]
 
 
 def _node(record: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:

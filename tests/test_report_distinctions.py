@@ -24,6 +24,7 @@ from smoothbench.store import Store
 from tests.report_folder import CALIBRATION, digest, record, save, save_curves, save_previews
 
 SHOWN = (0, 5, 7)  # the reference, FORA N=1 (its samples) and N=3
+PLAIN = {"_target_": "smoothbench.solvers.ddim.DDIM", "steps": 50}
 SOLVER = {"_target_": "smoothbench.solvers.ddim.DDIM", "steps": 50, "eta": 0.0}
 
 
@@ -109,6 +110,7 @@ def test_a_folder_of_one_table_reads_as_ever(tmp_path: Path) -> None:
         ({"seeds": [[1000, 1256]]}, ("seeds 0-255", "seeds 1000-1255")),
         ({"provenance": {"kind": "cuda"}}, ("device cpu", "device cuda")),
         ({"config": {"solver": SOLVER | {"eta": 1.0}}}, ("eta 0", "eta 1")),
+        ({"config": {"solver": SOLVER | {"numerics": "diffusers"}}}, ("", "numerics diffusers")),
         ({}, ("reference ", "reference ")),  # nothing that the records tell, but another pair
     ],
 )  # fmt: skip
@@ -129,6 +131,13 @@ def test_what_a_heading_says_already_is_not_said_twice(tmp_path: Path) -> None:
     add(tmp_path, "b", model={"guidance": 4.0})
     assert titles(tmp_path) == [f"dit_nano, ddim 50 steps, guidance {g}, N = 256" for g in (2, 4)]
     assert sorted(apart(part.iloc[0]) for _, part in settings(load(tmp_path))) == ["guidance 2", "guidance 4"]
+
+
+def test_a_setting_that_was_left_out_elsewhere_is_named(tmp_path: Path) -> None:
+    add(tmp_path, "a", config={"solver": PLAIN})
+    add(tmp_path, "b", config={"solver": PLAIN | {"numerics": "diffusers"}})
+    base = "dit_nano, ddim 50 steps, guidance 2, N = 256"
+    assert titles(tmp_path) == [base, f"{base}, numerics diffusers"]
 
 
 def test_the_settings_of_other_solvers_and_models_do_not_compare(tmp_path: Path) -> None:
