@@ -30,7 +30,7 @@ def fingerprint(*parts: Any) -> str:
     bytecode. Uses are followed within the top-level package of a class (in ours, within its room, as
     `smoothbench.models`), and to base classes wherever they lie; not into installed packages.
     """
-    found = {json.dumps(each) for part in parts for origin in _origins(part) for each in _code(origin)}
+    found = {text for part in parts for origin in _origins(part) for text in _code(origin)}
     return sha256("\n".join(sorted(found)).encode()).hexdigest()[:12]
 
 
@@ -75,12 +75,12 @@ def _origins(part: Any) -> list[Any]:
     return [part, *(base for base in part.__mro__[1:] if not _installed(base.__module__))]
 
 
-def _code(origin: Any) -> Iterator[Any]:
-    """The definitions that make up a class or function, each as nested lists."""
+def _code(origin: Any) -> Iterator[str]:
+    """The definitions that make up a class or function, each as text."""
     module, name = origin.__module__, origin.__qualname__.partition(".")[0]
     parsed = _module(module)
     if parsed is None or name not in parsed.definitions:
-        yield from compiled(origin)
+        yield from map(json.dumps, compiled(origin))
         return
     room, waiting, seen = _room(module), [(module, name)], set()
     while waiting:
@@ -89,7 +89,7 @@ def _code(origin: Any) -> Iterator[Any]:
             continue
         seen.add(place)
         definitions, imported = _found(*place)
-        yield from (_plain(each) for each in definitions)
+        yield from map(_text, definitions)
         uses = [*imported, *(use for each in definitions for use in _uses(place[0], each))]
         waiting += [each for use in uses if _within(use[0], room) for each in _places(use)]
 
@@ -119,13 +119,23 @@ def _uses(module: str, definition: ast.stmt) -> Iterator[Imported]:
     """The names that a definition mentions, as far as its module or the definition itself knows them."""
     parsed = _module(module)
     assert parsed is not None
-    names = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
-    for name in names & (parsed.definitions.keys() | parsed.imports.keys()):
-        yield module, name
-    for node in ast.walk(definition):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (imported for _, imported in _imports(node, _package(module)))
+    names, imports = _mentioned(definition)
+    yield from ((module, name) for name in names if name in parsed.definitions or name in parsed.imports)
+    yield from (imported for each in imports for _, imported in _imports(each, _package(module)))
     yield from ((each, None) for each in parsed.everything)
+
+
+@cache  # by the node itself, which is the same for the same source
+def _mentioned(definition: ast.stmt) -> tuple[frozenset[str], tuple[ast.stmt, ...]]:
+    """The names in a definition, and the imports inside it."""
+    nodes = list(ast.walk(definition))
+    names = frozenset(node.id for node in nodes if isinstance(node, ast.Name))
+    return names, tuple(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+@cache
+def _text(definition: ast.stmt) -> str:
+    return json.dumps(_plain(definition))
 
 
 def _plain(node: Any) -> Any:
