@@ -15,6 +15,7 @@ class CountedSchedule:
 
     full: int
     needs_curves = False
+    version = 1
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
         """The same bit for all sites."""

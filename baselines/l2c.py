@@ -21,6 +21,7 @@ class L2C:
     router: str
     threshold: float = 0.1
     needs_curves = False
+    version = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.router, str):

@@ -36,6 +36,7 @@ class RouterTraining:
     steps: int = 250
     lr: float = 0.05
     seed: int = 0
+    version = 1
 
     def __post_init__(self) -> None:
         if self.interval < 2 or self.steps < 1 or self.penalty < 0 or self.lr <= 0:

@@ -16,6 +16,7 @@ class SavedSchedule:
 
     path: str
     needs_curves = False
+    version = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str):

@@ -49,6 +49,7 @@ class MultiResolutionSTFT(ClipDistance):
 
     audible = SILENCE
     shortest = max(fft for fft, _, _ in RESOLUTIONS)
+    version = 1
 
     def distance(self, clip: Tensor, other: Tensor) -> Tensor:
         parts = []
@@ -68,6 +69,8 @@ class LogMelL1(ClipDistance):
     `rate` in Hz must be the clips' own, `fft` and `hop` are samples. Raises ValueError for settings that
     are not whole numbers from 1, a floor not below 0, and bands narrower than the spectrum's lines.
     """
+
+    version = 1
 
     def __init__(
         self, rate: int, fft: int = 1024, hop: int = 256, bands: int = 80, floor: float = -80.0
@@ -104,6 +107,7 @@ class SISDR(ClipDistance):
     """
 
     higher_is_better = True
+    version = 1
 
     def __init__(self, cap: float = 60.0) -> None:
         if not (math.isfinite(cap) and cap > 0):

@@ -17,6 +17,7 @@ class ClapScore(SampleMean):
 
     inputs: tuple[str, ...] = ("embedding", "condition")
     higher_is_better = True
+    version = 1
 
     def __init__(self, captions: Tensor) -> None:
         self._captions = checked_table(captions, "captions", ndim=2).double()

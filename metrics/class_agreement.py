@@ -12,6 +12,7 @@ class ClassAgreement(SampleMean):
 
     inputs: tuple[str, ...] = ("logits", "condition")
     higher_is_better = True
+    version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """1.0 or 0.0, float64 [B], for logits [B, K] and condition int64 [B].

@@ -52,6 +52,8 @@ class FrameEncoder(nn.Module):
     `digest` is the network's. Raises ValueError for other clips and a network without that output.
     """
 
+    version = 1
+
     def __init__(self, network: nn.Module | None = None, output: str = "features", coarse: int = 1) -> None:
         super().__init__()
         if type(coarse) is not int or coarse < 1:

@@ -22,6 +22,7 @@ class FrechetDistance:
 
     inputs: tuple[str, ...] = ("features",)
     higher_is_better = False
+    version = 1
 
     def __init__(self, reference: str | None = None, suffix: str = "") -> None:
         self.reference_file = reference

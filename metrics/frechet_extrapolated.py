@@ -23,6 +23,8 @@ class FrechetExtrapolated(FrechetDistance):
     by linearity; N < 20 d is flagged, where the law of 1 / N is only a guess.
     """
 
+    version = 1
+
     def score(self, rows: Rows) -> Score:
         """The intercept for rows [N, d]; ValueError as for `FrechetDistance`, and for fewer than 3."""
         count = len(self.checked(rows, least=3))

@@ -14,6 +14,7 @@ class WindowedFrechetDistance(FrechetDistance):
     """
 
     inputs: tuple[str, ...] = ("windows",)
+    version = 1
 
     def fit(self, rows: Rows) -> None:
         """Take rows [M, W, d] of real samples; raises ValueError as `FrechetDistance.fit` does."""

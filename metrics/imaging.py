@@ -45,6 +45,7 @@ class Sharpness(OfFrames):
 
     higher_is_better = True
     smallest = 3
+    version = 1
 
     def of_frames(self, frames: Tensor) -> Tensor:
         return _filtered(frames, LAPLACIAN).flatten(1).var(1, unbiased=False)
@@ -54,6 +55,7 @@ class NoiseSigma(OfFrames):
     """Standard deviation of the noise, in grey levels (Immerkaer 1996); fine texture counts as noise."""
 
     smallest = 3
+    version = 1
 
     def of_frames(self, frames: Tensor) -> Tensor:
         return _filtered(frames, IMMERKAER).abs().flatten(1).mean(1) * math.sqrt(math.pi / 2) / 6
@@ -64,6 +66,8 @@ class ExposedShare(OfFrames):
 
     Raises ValueError for a range that is none within 0 to 255.
     """
+
+    version = 1
 
     def __init__(self, low: float, high: float) -> None:
         if not 0 <= low <= high <= 255:
@@ -83,6 +87,8 @@ class Blockiness(OfFrames):
     no blocks. 8 pixels are JPEG's blocks, and a patch of 2 latents of 4 pixels (nano). Raises ValueError for a block
     under 2.
     """
+
+    version = 1
 
     def __init__(self, block: int = 8) -> None:
         if type(block) is not int or block < 2:

@@ -19,6 +19,7 @@ class PSNR(SampleMean):
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = True
     is_distance = True
+    version = 1
 
     def __init__(self, cap: float = 60.0) -> None:
         if not (math.isfinite(cap) and cap > 0):
@@ -42,6 +43,7 @@ class SSIM(SampleMean):
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = True
     is_distance = True
+    version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Similarity [B] of two uint8 [B, C, H, W], H and W at least 11; raises ValueError for others."""

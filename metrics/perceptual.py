@@ -17,6 +17,7 @@ class PerceptualDistance(SampleMean):
     inputs: tuple[str, ...] = ("stages", "baseline.stages")
     higher_is_better = False
     is_distance = True
+    version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Squared distances, float64 [B], of two [B, D]; raises ValueError for others, NaN and Inf."""

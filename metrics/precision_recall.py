@@ -50,6 +50,7 @@ class Precision(_Balls):
     """
 
     _radii: FloatArray
+    version = 1
 
     def fit(self, rows: Rows) -> None:
         """Take rows [M, d] of real samples; raises ValueError for others, NaN or Inf, and M <= k."""
@@ -72,6 +73,8 @@ class Recall(_Balls):
     spread, and 2.3 to 2.7 times that of paired differences, so intervals were too wide. Where no single
     sample matters, as at a recall of 1, it comes out as 0.
     """
+
+    version = 1
 
     def _share(self, rows: Rows, real: Rows) -> Score:
         k = min(self._k, len(rows) - 1)

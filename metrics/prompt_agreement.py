@@ -13,6 +13,8 @@ class PromptAgreement(ClassAgreement):
     ValueError for other labels.
     """
 
+    version = 1
+
     def __init__(self, labels: Tensor, output: str = "logits") -> None:
         self.inputs = (output, "condition")
         self._labels = checked_table(labels, "labels", ndim=1)

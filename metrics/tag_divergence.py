@@ -22,6 +22,7 @@ class TagDivergence(SampleMean):
 
     inputs: tuple[str, ...] = ("logits", "condition")
     higher_is_better = False
+    version = 1
 
     def __init__(self, reference: Tensor, epsilon: float = 1e-6) -> None:
         if not (math.isfinite(epsilon) and epsilon > 0):

@@ -29,6 +29,7 @@ class TemporalFlicker(SampleMean):
 
     inputs: tuple[str, ...] = ("samples",)
     higher_is_better = True
+    version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Scores float64 [B] of clips uint8 [B, T, C, H, W], T at least 2; ValueError for others."""
@@ -47,6 +48,7 @@ class MotionSmoothness(SampleMean):
 
     inputs: tuple[str, ...] = ("samples",)
     higher_is_better = True
+    version = 1
 
     def __init__(self, compensated: bool = True) -> None:
         self._compensated = compensated
@@ -83,6 +85,8 @@ class Motion(nn.Module):
     clips with fewer than 2 such frames.
     """
 
+    version = 1
+
     def __init__(self, fps: float) -> None:
         super().__init__()
         if not (math.isfinite(fps) and fps > 0):
@@ -116,6 +120,7 @@ class DynamicDegree(SampleMean):
 
     inputs: tuple[str, ...] = ("motion",)
     higher_is_better = True
+    version = 1
 
     def __init__(self, threshold: float = 6.0) -> None:
         if not (math.isfinite(threshold) and threshold > 0):
@@ -134,6 +139,7 @@ class MotionMagnitude(SampleMean):
 
     inputs: tuple[str, ...] = ("motion",)
     higher_is_better = True
+    version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Means float64 [B] of motion [B, P]; ValueError for another shape, NaN or Inf."""
@@ -153,6 +159,7 @@ class Consistency(SampleMean):
 
     inputs: tuple[str, ...] = ("frames",)
     higher_is_better = True
+    version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Scores float64 [B] of features [B, T, D], T at least 2; ValueError for others, NaN and Inf."""

@@ -21,6 +21,8 @@ class FramesPSNR(PSNR):
     As video papers have it: identical frames lift the mean to the cap, so see `ClipPSNR` too.
     """
 
+    version = 1
+
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """dB [B] of two uint8 [B, T, C, H, W]; raises ValueError for others."""
         samples, baseline = checked_pair(inputs[0], inputs[1])
@@ -30,6 +32,8 @@ class FramesPSNR(PSNR):
 
 class ClipPSNR(PSNR):
     """PSNR in dB of whole clips, the error pooled over all frames; the mean over clips, at most `cap` each."""
+
+    version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """dB [B] of two uint8 [B, T, C, H, W]; raises ValueError for others."""
@@ -47,6 +51,7 @@ class FramesSSIM(SampleMean):
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = True
     is_distance = True
+    version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Similarity [B] of two uint8 [B, T, C, H, W], H and W at least 11; raises ValueError for others."""
@@ -86,6 +91,8 @@ class DifferencePSNR(PSNR):
     The error is pooled over the clip. It sees how things move and flicker, and is blind to what stays wrong
     throughout: an error that is the same in every frame costs nothing.
     """
+
+    version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """dB [B] of two uint8 [B, T, C, H, W], T at least 2; raises ValueError for others."""

@@ -11,6 +11,7 @@ from smoothbench.caching.announce import Announcer
 from smoothbench.output_memory import Split, free_bytes, output_bytes, split
 from smoothbench.provenance import identity
 from smoothbench.sampling import latents
+from smoothbench.source import fingerprint, stated
 from smoothbench.store import Store, write_atomic
 from smoothbench.types import BLOCK, Config, Model, Solver, Spec
 
@@ -27,7 +28,8 @@ class Calibrations:
     def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
         """Error curves for a point, and their file."""
         on = {key: value for key, value in spec.calibration.items() if key != "unconditional" or value}
-        asked = {"model": self.model.identity, "solver": spec.solver, "calibration": on}
+        code = [fingerprint(calibrate), stated(self.model), stated(solver)]
+        asked = {"model": self.model.identity, "solver": spec.solver, "calibration": on, "code": code}
         file = f"curves/{identity(asked)}.npz"
         if file not in self._curves:
             with self.store.lock("calibration"):  # of several processes one measures

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from smoothbench import command
 from smoothbench.adm import Shape, write_images
 from smoothbench.errors import UsageError, distinct
+from smoothbench.facts import differences
 from smoothbench.models.media import Png
 from smoothbench.samples import Samples
 from smoothbench.store import Store
@@ -78,9 +79,11 @@ def point_of(records: Sequence[Record], folder: Path, point: str) -> Record:
     pooled = {part for record in named for part in record["parts"]}
     found = [record for record in named if record["point_id"] not in pooled]
     if len(found) != 1:
-        column = "point_id" if found else "name"
-        choice = ", ".join(sorted({record[column] for record in found or records})) or "no records"
-        raise UsageError(f"{folder}: {len(found)} points are called {point}: choose by {column} of {choice}")
+        told = zip(found, differences(found), strict=True)
+        ids = [f"{record['point_id']} ({facts})" if facts else record["point_id"] for record, facts in told]
+        names = {record["name"] for record in records} or {"no records"}
+        choice = f"{'point_id' if found else 'name'} of {', '.join(sorted(ids or names))}"
+        raise UsageError(f"{folder}: {len(found)} points are called {point}: choose by {choice}")
     return found[0]
 
 

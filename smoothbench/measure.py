@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from metrics.score import Score
 from smoothbench.adm import ImageFile
-from smoothbench.build import build, having
+from smoothbench.build import build, describe, having
 from smoothbench.clip_checks import check_clips
 from smoothbench.errors import UsageError, one_line
 from smoothbench.metric_nodes import check_metric
@@ -210,10 +210,9 @@ class Scorer:
         check_metric(where, name, node)
         if "encoder" in node:
             encoder = self._encoder(node["encoder"])
-            encoder_key = identity([node["encoder"], getattr(encoder, "digest", None)])
+            encoder_key = identity(describe(node["encoder"], encoder))
         metric = having(build(node["metric"], where), where, "inputs", "higher_is_better", "score")
         check_clips(where, self.model, encoder, metric)
-        digests = [getattr(part, "digest", None) for part in (encoder, metric)]
         if "real" in node:
             path = build(node["real"], where) if isinstance(node["real"], dict) else node["real"]
             if not isinstance(path, str | Path):
@@ -222,7 +221,7 @@ class Scorer:
         for file in (real.path if real else None, getattr(metric, "reference_file", None)):
             if file is not None:
                 self._real.check_size(file, where)
-        config_hash = identity([node, *digests, real.digest if real else ""])
+        config_hash = identity([describe(node["metric"], metric), encoder_key, real.digest if real else ""])
         return Gauge(metric, encoder, encoder_key, config_hash, real)
 
     def _encoder(self, node: Config) -> Any:

@@ -1,7 +1,7 @@
 """Points made ready to run: objects built, methods calibrated and planned, identities known."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -14,6 +14,7 @@ from smoothbench.caching.predictor import Predictor
 from smoothbench.calibrations import Calibrations
 from smoothbench.errors import UsageError, one_line
 from smoothbench.models.prompts import HELD
+from smoothbench.point_code import deciding_code, recorded_code
 from smoothbench.provenance import identity
 from smoothbench.store import Store
 from smoothbench.types import BLOCK, Config, Model, Settings, Solver, Spec
@@ -28,6 +29,7 @@ class Point:
     What it is lacking are weights to calibrate on, without which a method has no schedule and so no cost.
     `cell_id` is the point without its seeds: what parts of one point and its seed blocks have in common.
     `calibration` says what it was planned on. `same_as` names the earlier point that has the same samples.
+    `code` holds version and fingerprint of each part's class.
     """
 
     spec: Spec
@@ -42,6 +44,7 @@ class Point:
     failure: str | None = None
     lacking: str | None = None
     same_as: str | None = None
+    code: Config = field(default_factory=dict)
 
     @property
     def uncached(self) -> bool:
@@ -123,8 +126,10 @@ class Planner:
                 failure = one_line(error)
         # without a plan all that is known of the calibration is what was asked for
         planned_on = (calibration["digest"] if calibration else None) if policy else spec.calibration
-        ids = self._ids(spec, policy, planned_on, pair)
-        return Point(spec, solver, predictor, trajectory, policy, *ids, calibration, failure, lacking)
+        code = deciding_code(spec, self.model, solver, predictor, policy)
+        ids = self._ids(spec, policy, planned_on, pair, code)
+        point = Point(spec, solver, predictor, trajectory, policy, *ids, calibration, failure, lacking)
+        return replace(point, code=recorded_code(self.model, solver, predictor, method))
 
     def trajectory(self, spec: Spec) -> tuple[Solver, Trajectory]:
         """A point's solver, and what static methods plan on."""
@@ -150,10 +155,16 @@ class Planner:
         return self._calibrations.curves(solver, spec)
 
     def _ids(
-        self, spec: Spec, policy: Schedule | DynamicPolicy | None, planned_on: Any, pair: str | None
+        self,
+        spec: Spec,
+        policy: Schedule | DynamicPolicy | None,
+        planned_on: Any,
+        pair: str | None,
+        code: Config,
     ) -> tuple[str, str, str]:
         seeds = [spec.seeds.start, spec.seeds.stop]
         asked: dict[str, Any] = {"model": dict(self.model.identity), "solver": spec.solver}
+        asked |= {"code": code} if code else {}
         # only a reused output has anything to do with the predictor
         if isinstance(policy, Schedule):
             decision: Any = rows(policy)

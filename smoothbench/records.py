@@ -14,6 +14,7 @@ from metrics.score import Score
 from smoothbench.caching import Schedule
 from smoothbench.caching.cost import Macs
 from smoothbench.errors import UsageError
+from smoothbench.facts import namesakes
 from smoothbench.measure import Scorer
 from smoothbench.points import Point, rows
 from smoothbench.samples import PREVIEWS
@@ -63,12 +64,10 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "captions": _captions(model, spec.seeds[:PREVIEWS]),
         "cost": known and known | {"paper": paper_cost(point, model, settings.paper)},
         "scores": {},
-        "config": {
-            "model": settings.model,
-            "cache": spec.cache,
-            "solver": spec.solver,
-            "metrics": settings.metrics,
-        },
+        "code": point.code,
+        "batch_size": settings.batch_size if point.dynamic else None,  # no other point's samples know of it
+        "config": {"model": settings.model, "cache": spec.cache, "solver": spec.solver}
+        | {"metrics": settings.metrics},
     }
 
 
@@ -211,22 +210,23 @@ def save_scores(store: Store, record: dict[str, Any], scores: dict[str, Score]) 
 def cost_csv(store: Store) -> None:
     """`cost.csv`: MACs of whole trajectories per generated sample, guidance rows included, denoiser only.
 
-    A line for each cell, whatever its seeds. The columns of the papers, which are TMACs of `paper_rows` rows,
-    stay empty where no paper reports the point. Where a paper's scope is the pipeline, its parts follow, in its
-    convention and with the attention products.
+    A line for each cell, whatever its seeds; `differs_in` tells those of one name apart. The papers' columns, TMACs
+    of `paper_rows` rows, stay empty where no paper reports the point. Where a paper's scope is the pipeline, its
+    parts follow, in its convention and with the attention products.
     """
     cells = {record["cell_id"]: record for record in store.records() if record["cost"]}
     weighted = {record["name"] for record in cells.values() if _weighted(record)}
     # what stood in for a calibration while there were no weights is not told twice
     cells = {key: each for key, each in cells.items() if _weighted(each) or each["name"] not in weighted}
-    parts = list(dict.fromkeys(column for record in cells.values() for column in _part_columns(record)))
-    buffer = io.StringIO()
-    table = csv.DictWriter(buffer, [*COST_COLUMNS, *parts], lineterminator="\n")
+    buffer, apart = io.StringIO(), namesakes(cells.values())
+    more = {key: _part_columns(each) | apart.get(key, {}) for key, each in cells.items()}
+    columns = [*COST_COLUMNS, *dict.fromkeys(column for own in more.values() for column in own)]
+    table = csv.DictWriter(buffer, columns, lineterminator="\n")
     table.writeheader()
     for record in sorted(cells.values(), key=lambda r: (r["order"], r["name"], r["cell_id"])):
         macs = {key: record["cost"][key] for key in ("macs_linear", "macs")}
         about = {"name": record["name"], "steps": record["solver"]["steps"]}
-        table.writerow(about | _paper_columns(record) | macs | _part_columns(record))
+        table.writerow(about | _paper_columns(record) | macs | more[record["cell_id"]])
     write_atomic(store.folder / "cost.csv", buffer.getvalue().encode())
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from smoothbench.build import build, build_model, device_of, having, ready
+from smoothbench.build import build, build_model, describe, device_of, having, ready
 from smoothbench.caching import Schedule
 from smoothbench.errors import UsageError
 from smoothbench.lessons import lessons
@@ -61,7 +61,8 @@ def _trained(settings: Settings, model: Model, store: Store) -> bytes:
         raise UsageError(f"stage=train: {spec.label} learns nothing; cache=l2c does")
     training = having(build(spec.training, "cache.training"), "cache.training", "fit")
     solver, trajectory = Planner(settings, model, store).trajectory(spec)
-    asked: list[Any] = [dict(model.identity), spec.solver, spec.training, settings.training]
+    asked: list[Any] = [dict(model.identity), spec.solver, settings.training]
+    asked += describe(spec.training, training)  # what other code has learned so far is not gone on from
     if (latents := settings.training["latents"]) is not None and Path(latents).is_file():
         asked.append(sha256(latents))  # what the file holds, not where it lies, makes the lessons
     checkpoint = store.folder / "training" / f"{identity(asked)}.pt"

@@ -32,6 +32,7 @@ class Reuse:
 
     depth: int = 1
     coordinate: str = "index"
+    version = 1
 
     def __call__(self, history: History, now: float) -> Tensor:
         return history[0][1]
@@ -46,6 +47,7 @@ class Taylor:
 
     order: int = 1
     coordinate: str = "index"
+    version = 1
 
     def __post_init__(self) -> None:
         if self.order not in (1, 2, 3, 4):

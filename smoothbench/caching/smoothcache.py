@@ -25,6 +25,7 @@ class SmoothCache:
     k_max: int = 3
     group: str = "kind"
     needs_curves = True
+    version = 1
 
     def __post_init__(self) -> None:
         if not (isinstance(self.alpha, int | float) and 0 <= self.alpha < inf):
@@ -92,6 +93,7 @@ class SmoothCacheAt:
     k_max: int = 3
     group: str = "kind"
     needs_curves = True
+    version = 1
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
         """The schedule of the smallest alpha that costs no more than `like`."""

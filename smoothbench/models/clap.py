@@ -39,6 +39,8 @@ class Clap(nn.Module):
     other clips, and silent ones.
     """
 
+    version = 1
+
     def __init__(self, files: Files, rate: int) -> None:
         super().__init__()
         from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel  # the extra `audio`

@@ -24,6 +24,8 @@ class PixelDiT(ClassConditional):
     or of another model.
     """
 
+    version = 1
+
     def __init__(self, name: str, path: str, guidance: float, device: torch.device) -> None:
         files = _files(Path(__file__).parent / path)
         config = files.config()

@@ -94,6 +94,7 @@ class EfficientNetLite0(nn.Module):
 
     num_features = 1280
     digest = ""
+    version = 1
 
     def __init__(self, size: int = 64, classes: int = 1000) -> None:
         super().__init__()

@@ -43,6 +43,7 @@ class Inception(nn.Module):
     """
 
     num_features = 2048
+    version = 1
 
     def __init__(self, extractor: Any, digest: str) -> None:
         super().__init__()

@@ -45,6 +45,8 @@ class LatentDiT(LatentModel):
     `denoiser` or `decoder`.
     """
 
+    version = 1
+
     def __init__(
         self,
         name: str,

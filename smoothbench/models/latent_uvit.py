@@ -31,6 +31,8 @@ class LatentUViT(LatentModel):
     use of `denoiser` or `decoder`.
     """
 
+    version = 1
+
     def __init__(
         self,
         name: str,

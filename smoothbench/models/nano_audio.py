@@ -34,6 +34,7 @@ class StableAudioNano(TextToAudio):
     least_batch = 2
 
     clip_shape = (1, SAMPLES)
+    version = 1
 
     def __init__(
         self,

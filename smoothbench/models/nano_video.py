@@ -31,6 +31,8 @@ class OpenSoraNano(TextToVideo):
     grammar.
     """
 
+    version = 1
+
     def __init__(
         self,
         name: str,

@@ -32,6 +32,8 @@ class WindowEncoder(nn.Module):
     number of channels (`channels`), shorter than a second, or silent, and for what the network gives.
     """
 
+    version = 1
+
     def __init__(self, network: nn.Module, rate: int, channels: int = 2) -> None:
         super().__init__()
         if not isinstance(network, nn.Module):
@@ -83,6 +85,8 @@ class PublishedOpenL3(nn.Module):
     `content`: music or env, what it was trained on. Raises ValueError for another one, and, saying what to
     do, where the package is not installed.
     """
+
+    version = 1
 
     def __init__(self, content: str = "music") -> None:
         super().__init__()

@@ -35,6 +35,8 @@ class WindowTagger(nn.Module):
     than 2 channels, shorter than 1.5 s, or silent, and for what the network gives.
     """
 
+    version = 1
+
     def __init__(self, network: nn.Module, rate: int) -> None:
         super().__init__()
         if not isinstance(network, nn.Module):

@@ -51,6 +51,8 @@ class StableAudioOpen(Lazy, TextToAudio):
     file shows at its first use.
     """
 
+    version = 1
+
     def __init__(
         self,
         name: str,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from metrics.inference import paired_difference
 from metrics.score import Score
+from smoothbench.report.distinctions import apart
 from smoothbench.report.frame import load, scores
 from smoothbench.store import read_arrays
 
@@ -25,6 +26,11 @@ def compare(folder: str | Path, first: str, second: str) -> str:
         raise ValueError(f"{first} and {second} have other seeds: nothing to pair")
     lines = [f"{first} minus {second}, paired; 95 % intervals; p is two-sided, not corrected"]
     for name in sorted(a.keys() & b.keys() & set(scores(frame))):
+        if len({row[f"{name}.config_hash"] for row in rows}) > 1:
+            lines.append(
+                f"  {name:24s} not compared: other code or settings of the metric, run the experiment again"
+            )
+            continue
         pair = (Score(float(row[name]), each[name]) for row, each in zip(rows, (a, b), strict=True))
         found = paired_difference(*pair)
         interval = f"{found.value:+.4g} [{found.low:+.4g}, {found.high:+.4g}]"
@@ -36,9 +42,10 @@ def compare(folder: str | Path, first: str, second: str) -> str:
 def _point(frame: pd.DataFrame, name: str) -> pd.Series:
     rows = frame[(frame["name"] == name) | (frame["point_id"] == name)]
     if len(rows) != 1:
-        column = "point_id" if len(rows) else "name"
-        choice = ", ".join(sorted(set((rows if len(rows) else frame)[column])))
-        raise ValueError(f"{len(rows)} points are called {name}: choose by {column} of {choice}")
+        facts = [", ".join(filter(None, [row["label"], apart(row)])) for _, row in rows.iterrows()]
+        ids = [f"{own} ({text})" for own, text in zip(rows["point_id"], facts, strict=True)]
+        choice = f"{'point_id' if ids else 'name'} of {', '.join(sorted(ids or set(frame['name'])))}"
+        raise ValueError(f"{len(rows)} points are called {name}: choose by {choice}")
     return rows.iloc[0]
 
 

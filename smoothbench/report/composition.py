@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from smoothbench.report.distinctions import titled
 from smoothbench.report.frame import require_one_setting
 from smoothbench.report.style import (
     BASELINE,
@@ -28,6 +29,7 @@ from smoothbench.report.style import (
 BAR = 0.235  # inches a point
 WIDTH = 8.2
 LABEL = 44  # letters beside a bar
+BELOW = 140  # letters below the bars, with those of the longest label beside them
 LINE = 6  # entries that a line of the legend has room for
 MOST = 50  # bars, where several points compute the same
 REST = "rest"
@@ -58,9 +60,11 @@ def composition(part: pd.DataFrame) -> Figure:
         _finish(axes, list(rows["label"]), shares.sum(1))
         first = part.iloc[0]
         title = f"{first['model']}, {first['experiment']}: computed MACs by kind of layer"
+        title = titled(part, title, WIDTH, "model", "experiment")
         figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
         total = f"{full.sum() / 1e9:.4g} G MACs a sample"
-        axes.set_xlabel(f"share of the reference's MACs (%), attention products included; 100 % = {total}")
+        label = f"share of the reference's MACs (%), attention products included; 100 % = {total}"
+        axes.set_xlabel(textwrap.fill(label, BELOW - max(map(len, _names(list(rows["label"]))))))
         handles = _legend(colours)
         columns = len(handles) if len(handles) <= LINE else math.ceil(len(handles) / 2)
         figure.legend(handles=handles, loc="outside lower center", ncols=columns)
@@ -74,6 +78,14 @@ def _bars(rows: pd.DataFrame) -> pd.DataFrame:
     keys = [tuple(sorted(each.items())) for each in rows["by_kind"]]
     repeated = pd.Series(keys, index=rows.index).duplicated()
     return rows[~repeated | rows["reference"].astype(bool)]
+
+
+def _names(labels: list[str]) -> list[str]:
+    """Labels that fit beside bars; longer ones with their ends where their beginnings are the same."""
+    short = [textwrap.shorten(label, LABEL) for label in labels]
+    if len(set(short)) == len(set(labels)):
+        return short
+    return [each if len(each) <= 2 * LABEL else f"{each[:LABEL]} ... {each[-LABEL:]}" for each in labels]
 
 
 def _kinds(rows: pd.DataFrame) -> list[str]:
@@ -100,7 +112,7 @@ def _draw(axes: Axes, shares: NDArray[np.float64], full: NDArray[np.float64], co
 
 
 def _finish(axes: Axes, labels: list[str], shares: NDArray[np.float64]) -> None:
-    axes.set_yticks(range(len(labels)), [textwrap.shorten(label, LABEL) for label in labels], fontsize=7.2)
+    axes.set_yticks(range(len(labels)), _names(labels), fontsize=7.2)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0, labelcolor=INK)

@@ -26,8 +26,10 @@ from smoothbench.report.sheets import (
     joined,
     label_width,
     name_row,
+    page_title,
     with_previews,
 )
+from smoothbench.report.sheets import TITLE as LINE
 from smoothbench.report.style import DPI, INK, MUTED, new_figure, styled
 
 SEEDS = 3  # blocks, at most
@@ -103,10 +105,13 @@ def _compose(frame: pd.DataFrame, blocks: list[tuple[str, list[Strip]]], times: 
     height, width, _ = strips[0].frames[0].shape
     left, across = label_width([strip.part for strip in strips]), len(strips[0].frames) * (width + GAP) - GAP
     second, paired = left + across + BETWEEN, any(strip.difference for strip in strips)
-    down = HEAD + len(blocks) * TITLE + len(strips) * (height + GAP) + TIMES + EDGE
-    page = _Page((second + across + RIGHT if paired else left + across + EDGE, down))
-    page.write(EDGE, EDGE, _title(frame), fontsize=10.5, fontweight="bold", va="top")
-    top, said, y = _top(strips), captions(frame), HEAD
+    size = second + across + RIGHT if paired else left + across + EDGE
+    title = page_title(frame, "the same seeds from several policies", size)
+    head = HEAD + LINE * title.count("\n")
+    down = head + len(blocks) * TITLE + len(strips) * (height + GAP) + TIMES + EDGE
+    page = _Page((size, down))
+    page.write(EDGE, EDGE, title, fontsize=10.5, fontweight="bold", va="top")
+    top, said, y = _top(strips), captions(frame), head
     for seed, rows in blocks:
         y += TITLE
         page.write(left, y - 9, _name(int(seed), said, across), fontsize=8, fontweight="bold")
@@ -136,7 +141,7 @@ def _compose(frame: pd.DataFrame, blocks: list[tuple[str, list[Strip]]], times: 
                 va="top",
             )
     if paired:
-        _draw_scale(page, second, HEAD + TITLE, across, height, top)
+        _draw_scale(page, second, head + TITLE, across, height, top)
     return page.figure
 
 
@@ -161,10 +166,6 @@ class _Page:
         axes.imshow(pixels, interpolation="none", aspect="auto")
         axes.set_axis_off()
         return axes
-
-
-def _title(frame: pd.DataFrame) -> str:
-    return f"{frame['model'].iloc[0]}, {frame['experiment'].iloc[0]}: the same seeds from several policies"
 
 
 def _name(seed: int, said: dict[int, str], across: int) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metrics.inference import holm
+from smoothbench.report.distinctions import with_distinctions
 from smoothbench.report.latency import add_latency
 from smoothbench.report.rows import row_of
 from smoothbench.report.vbench import add_vbench
@@ -19,6 +20,9 @@ from smoothbench.schema import SCHEMA, check_latency, explain, require
 
 log = logging.getLogger(__name__)
 
+OLDER = (
+    "by other code or settings of the metric than the newest scores of this table: run the experiment again"
+)
 # What two points must share to stand in one table or one picture.
 SETTING = ["experiment", "model", "identity", "num_samples", "seeds", "kind", "reference_id"]
 
@@ -29,8 +33,9 @@ def load(folder: str | Path) -> pd.DataFrame:
     Columns: those of the record, flat; `macs`, `macs_linear` (per sample), `share` of the reference's MACs,
     `by_kind` (dict); for each score `<score>`, `.se`, `.low`, `.high`, `.q<level>` (quantiles over samples),
     `.delta`, `.delta.low`, `.delta.high`, `.delta.p`, `.delta.p.holm`, `.blocks` (the value of each part),
-    `.blocks.sd`, `.flag`, `.higher_is_better`; `latency` (seconds a batch), `latency.mad`, `speedup_macs`,
-    `speedup_measured`; those of `papers.paper_columns` and `vbench.add_vbench` where there are any. A record
+    `.blocks.sd`, `.flag`, `.config_hash`, `.higher_is_better`; `latency` (seconds a batch), `latency.mad`,
+    `speedup_macs`, `speedup_measured`; `apart` and `facts...`, see `with_distinctions`, by which labels are told
+    apart too; those of `papers.paper_columns` and `vbench.add_vbench` where there are any. A record
     among the parts of another is left out. `attrs["ignored"]` lists the files that could not be read,
     `attrs["parts"]` counts those left out. ValueError if there is no record.
     """
@@ -45,7 +50,8 @@ def load(folder: str | Path) -> pd.DataFrame:
     if not rows:
         raise ValueError(f"the records in {folder}/records are all parts of each other: run it again")
     rows.sort(key=lambda row: (row["experiment"], row["order"], row["name"], row["point_id"]))
-    frame = add_latency(pd.DataFrame(rows), _read_latency(folder / "latency.json"))
+    frame = _add_flags(with_distinctions(pd.DataFrame(rows), SETTING))
+    frame = add_latency(frame, _read_latency(folder / "latency.json"))
     frame, unread = add_vbench(_add_holm(frame), folder)
     frame.attrs |= {"ignored": ignored + unread, "parts": len(found) - len(rows)}
     return frame
@@ -156,6 +162,19 @@ def _add_holm(frame: pd.DataFrame) -> pd.DataFrame:
             adjusted[tested.index] = tested["sample_id"].map(by_samples)
         columns[f"{score}.delta.p.holm"] = adjusted
     return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis="columns")
+
+
+def _add_flags(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a flag on scores that other code or settings of their metric made than the newest ones."""
+    times = pd.Series([str(each.get("time", "")) for each in frame["provenance"]], index=frame.index)
+    for score in scores(frame):
+        flags, hashes = frame[f"{score}.flag"].copy(), frame[f"{score}.config_hash"]
+        for _, part in frame[hashes.notna()].groupby(SETTING):
+            own = hashes[part.index]
+            older = own.index[own != own[times[part.index].idxmax()]]
+            flags[older] = [f"{flag}; {OLDER}" if flag else OLDER for flag in flags[older]]
+        frame = frame.assign(**{f"{score}.flag": flags})
+    return frame
 
 
 def _weight(part: pd.DataFrame) -> tuple[int, str]:

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from smoothbench.report import beside, conditions, embedded, listening, studies, vbench
+from smoothbench.report import beside, conditions, embedded, listening, vbench
 from smoothbench.report.chart import chart, has_chart, raster_id
 from smoothbench.report.columns import BETTER, DAGGER, WORSE, Column, is_timed
 from smoothbench.report.conditions import Conditions
@@ -43,18 +43,19 @@ def page(
     folder: Path,
     ignored: list[str],
     others: Conditions | None = None,
+    study: Sequence[str] = (),
 ) -> str:
     """The whole of report.html.
 
     Args: parts, the frame of each setting and the file of each of its pictures by name; folder, where these
     files and `previews/` lie; ignored, the record files that could not be read; others, the conditions under
-    which latency was measured too. The same records and pictures give the same bytes; nothing is loaded from
-    anywhere.
+    which latency was measured too; study, the names of pictures of studies, which come first. The same
+    records and pictures give the same bytes; nothing is loaded from anywhere.
     """
     others = others or Conditions()
     frames = [part for part, _ in parts]
     experiments = list(dict.fromkeys(str(part["experiment"].iloc[0]) for part in frames))
-    body = [_study(name, folder) for name in studies.NAMES if name in experiments]
+    body = [_study(name, folder) for name in study]
     body += [_setting(i, part, pictures, folder, others) for i, (part, pictures) in enumerate(parts)]
     body.append(_listing("Records that could not be read", ignored))
     body.append(_listing("Latencies that could not be read", others.ignored))

@@ -10,6 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from smoothbench.report.distinctions import titled
 from smoothbench.report.printed import values
 from smoothbench.report.style import INK, MUTED, new_figure, styled
 
@@ -17,6 +18,7 @@ COMPUTED, REUSED = "#1f4e79", "#e3e9f0"
 PANEL = (2.75, 1.12)  # inches
 COLUMNS = 4
 LINE = 38  # letters above a panel
+LEGEND = 2.0  # inches beside the title
 
 
 def schedules(frame: pd.DataFrame) -> Figure:
@@ -39,7 +41,8 @@ def schedules(frame: pd.DataFrame) -> Figure:
                 _draw(axes, panels[position], named=position % columns == 0)
             else:
                 axes.set_axis_off()
-        figure.suptitle(_title(frame), x=0.012, ha="left", fontsize=10.5, fontweight="bold")
+        title = titled(frame, _title(frame), figure.get_figwidth() - LEGEND, "experiment")
+        figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
         figure.supxlabel("evaluation of the denoiser, in order of execution: noisiest first", fontsize=8.5)
         patches = [Patch(color=COMPUTED, label="computed"), Patch(color=REUSED, label="reused")]
         figure.legend(handles=patches, loc="outside upper right", ncols=2)

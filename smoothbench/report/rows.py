@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from smoothbench.facts import model_facts, numerics_facts, point_facts, solver_facts
 from smoothbench.report.papers import paper_columns
 from smoothbench.schema import check_record, number
 
@@ -48,7 +49,7 @@ def row_of(record: Any) -> dict[str, Any]:
     for name, score in record["scores"].items():
         row |= _score(name, score if alike else score | {"blocks": None})  # else their spread means nothing
     row["captions"] = _captions(record)
-    return row | paper_columns(record)
+    return row | _facts(record) | paper_columns(record)
 
 
 def _solved(record: dict[str, Any]) -> dict[str, Any]:
@@ -60,6 +61,16 @@ def _solved(record: dict[str, Any]) -> dict[str, Any]:
         "guidance": _number(model.get("guidance"), "model.guidance"),
         "solver": solver["name"],
         "steps": solver["steps"],
+    }
+
+
+def _facts(record: dict[str, Any]) -> dict[str, Any]:
+    """What tells the record from others: of its table (model, solver, numerics), and of the point itself."""
+    return {
+        "facts.model": model_facts(record),
+        "facts.solver": solver_facts(record),
+        "facts.numerics": numerics_facts(record),
+        "facts": point_facts(record),
     }
 
 
@@ -89,6 +100,7 @@ def _score(name: str, score: Any) -> dict[str, Any]:
         f"{name}.blocks": blocks,
         f"{name}.blocks.sd": float(np.std(blocks, ddof=1)) if len(blocks) > 1 else math.nan,
         f"{name}.flag": score["flag"] or "",
+        f"{name}.config_hash": score["config_hash"],
         f"{name}.higher_is_better": score["higher_is_better"],
     }
 

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from smoothbench.report.distinctions import titled
 from smoothbench.report.style import DPI, INK, MUTED, new_figure, styled
 
 TILE = 104  # pixels aimed at: small images are enlarged by a whole factor, large ones reduced
 GAP = 5
 LETTER = 9.6  # pixels of a letter in the labels, about
-LINE = 18  # pixels that a line above the tiles takes
+LINE, TITLE = 18, 28  # pixels that a line above the tiles takes, and one more of the title
 HEAD, EDGE = 96, 16
 BLANK = 236  # grey of a tile that there is not
 SHOWN = "the same seeds from every policy"
@@ -55,14 +56,21 @@ def sheet(
     seeds = sorted({seed for _, tiles in rows for seed in tiles})
     height, width, _ = next(iter(rows[0][1].values())).shape
     strips = [joined([tiles.get(seed) for seed in seeds], (height, width)) for _, tiles in rows]
+    parts = [part for part, _ in rows]
+    title = page_title(frame, what, label_width(parts) + strips[0].shape[1] + right)
     with styled():
-        figure = _compose([part for part, _ in rows], strips, seeds, right, below)
+        figure = _compose(parts, strips, seeds, right, below, TITLE * title.count("\n"))
         across, down = figure.bbox.size
-        title = f"{frame['model'].iloc[0]}, {frame['experiment'].iloc[0]}: {what}"
         figure.text(
             EDGE / across, 1 - EDGE / down, title, fontsize=10.5, fontweight="bold", va="top", color=INK
         )
     return figure
+
+
+def page_title(frame: pd.DataFrame, what: str, across: int) -> str:
+    """What a page of samples shows, in lines that fit so many pixels."""
+    title = f"{frame['model'].iloc[0]}, {frame['experiment'].iloc[0]}: {what}"
+    return titled(frame, title, across / DPI, "model", "experiment")
 
 
 def fitted(image: Image.Image, side: int = TILE) -> NDArray[Any]:
@@ -106,11 +114,12 @@ def _compose(
     seeds: list[str],
     right: int,
     below: int,
+    above: int,
 ) -> Figure:
     """All rows on one page, one image pixel on one pixel of the page."""
     height, width, _ = strips[0].shape
     asked = _asked(rows, seeds, width / len(seeds))
-    labels, head = label_width(rows), HEAD + LINE * max(map(len, asked))
+    labels, head = label_width(rows), HEAD + above + LINE * max(map(len, asked))
     across, down = labels + width + right, head + len(rows) * (height + GAP) + below
     figure = new_figure(across / DPI, down / DPI)
     for i, seed in enumerate(seeds):

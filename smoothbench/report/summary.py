@@ -22,7 +22,7 @@ def summary(folder: Path) -> str:
         first = part.iloc[0]
         seeds = "" if costs_alone(part).all() else f", seeds {first['seeds']}"
         papers = beside.text(part, WIDTH)
-        text += f"{first['experiment']}: {setting_title(part)}{seeds}\n\n"
+        text += f"{first['experiment']}: {setting_title(part, 'experiment', 'seeds')}{seeds}\n\n"
         text += f"{_table(part)}\n" if seeds or not papers else ""  # costs alone stand in the papers' tables
         text += f"{papers}\n" if papers else ""
         for _, row in unfinished(part).iterrows():

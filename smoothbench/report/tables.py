@@ -48,7 +48,8 @@ def ranking(columns: Sequence[Column]) -> pd.DataFrame:
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame without what is long and no number: what table.csv holds, at full precision."""
-    kept = frame.drop(columns=["schedule", "provenance", "record", "captions"])
+    hidden = [name for name in frame if str(name).endswith(".config_hash") or str(name).startswith("facts")]
+    kept = frame.drop(columns=["schedule", "provenance", "record", "captions", "apart", *hidden])
     return kept.map(lambda cell: json.dumps(cell) if isinstance(cell, dict | list | tuple) else cell)
 
 
@@ -89,7 +90,8 @@ def point_label(frame: pd.DataFrame, row: pd.Series) -> str:
     if row["degenerate"]:
         marks.append("skips nothing")
     if row["same_as"]:
-        twins = frame.loc[frame["name"] == row["same_as"], "label"]
+        same = (frame["name"] == row["same_as"]) & (frame["sample_id"] == row["sample_id"])
+        twins = frame.loc[same, "label"]
         marks.append(f"= {twins.iloc[0] if len(twins) else row['same_as']}")
     return f"{row['label']} ({'; '.join(marks)})" if marks else str(row["label"])
 

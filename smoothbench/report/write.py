@@ -52,7 +52,8 @@ def write(folder: str | Path) -> list[Path]:
     lines = [*studies.sections(frame), *(f"![{name}]({name}.png)\n" for name, _, _ in study)]
     text = document([(part, list(pictures.values())) for part, pictures in parts], ignored, lines, others)
     pages = [write_text(folder / "report.md", text)]
-    pages.append(write_text(folder / "report.html", page(parts, folder, ignored, others)))
+    drawn = [name for name, _, _ in study]
+    pages.append(write_text(folder / "report.html", page(parts, folder, ignored, others, drawn)))
     return pages + paths
 
 

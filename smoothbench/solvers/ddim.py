@@ -21,6 +21,7 @@ class DDIM(LinearBetas):
     """
 
     numerics: str = "reference"  # reference | diffusers
+    version = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,6 +24,7 @@ class DPMSolverPlusPlus2M(LinearBetas):
     """
 
     steps: int = 20
+    version = 1
 
     @property
     def coordinates(self) -> tuple[float, ...]:

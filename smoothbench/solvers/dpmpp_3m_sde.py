@@ -34,6 +34,7 @@ class DPMSolverPlusPlus3MSDE:
     rho: float = 1.0
     eta: float = 1.0
     sigma_data: float = 1.0
+    version = 1
 
     def __post_init__(self) -> None:
         if type(self.steps) is not int or self.steps < 2:

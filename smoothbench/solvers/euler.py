@@ -24,6 +24,8 @@ class Euler(LinearBetas):
     ValueError for a number of steps outside 2 to `train_steps`.
     """
 
+    version = 1
+
     @property
     def coordinates(self) -> tuple[float, ...]:
         """Timesteps in order of execution, the noisiest first, from the last one to 0."""

@@ -41,6 +41,7 @@ class Evaluator(nn.Module):
 
     num_features = 64
     digest = ""
+    version = 1
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ class ContrastiveTowers(nn.Module):
 
     num_features = WIDTH
     digest = ""
+    version = 1
 
     def __init__(self) -> None:
         super().__init__()

@@ -62,6 +62,7 @@ class Tagger(nn.Module):
 
     num_features = FEATURES
     digest = ""
+    version = 1
 
     def __init__(self) -> None:
         super().__init__()

@@ -56,6 +56,7 @@ class Classifier(nn.Module):
 
     num_features = FEATURES
     digest = ""
+    version = 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,6 +100,7 @@ class FrameEncoder(nn.Module):
     """
 
     num_features = FEATURES
+    version = 1
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()

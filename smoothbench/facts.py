@@ -1,0 +1,142 @@
+"""What tells records apart, in words: everything of a record that its identities know, piece by piece."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+SHA256 = "_sha256"  # ends the name of a hash in a model's identity; before it stands the component's
+# Where a model's configuration says which files or prompts a component is; the first that is there.
+SOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "weights": ("path",),
+        "vae": ("vae",),
+        "text_encoder": ("text",),
+        "prompts": ("prompts.file", "prompts.list"),
+    }
+)
+# Shown in any case, or no part of what a point is.
+NOT_OF_MODEL = ("name", "guidance", "numerics.device")
+NOT_OF_POINT = ("_target_", "label", "family", "predictor", "training", "digest", "file", "spread")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that a record says: `name` and its value as text; only records with facts of a `kind` compare in it.
+
+    One without a name says that a record has the kind, though maybe none of its settings.
+    """
+
+    kind: str
+    name: str = ""
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.text}"
+
+
+def model_facts(record: Mapping[str, Any]) -> list[Fact]:
+    """A model's identity, component by component, a hash with the path that it was loaded from."""
+    model, asked = record["model"], dict(_flat(_node(record, "config", "model")))
+    kind, hashed, others = f"model {model['name']}", [], []
+    for key, value in _flat(model):
+        if key.endswith(SHA256):
+            name = key.removesuffix(SHA256)
+            source = next((asked[each] for each in SOURCES.get(name, ()) if asked.get(each, "-") != "-"), "")
+            hashed.append(Fact(kind, name, f"{source} ({value[:8]})".strip()))
+        elif key not in NOT_OF_MODEL:
+            others.append(Fact(kind, key, value))
+    return [Fact(kind), *sorted(hashed, key=lambda fact: fact.name != "weights"), *others]
+
+
+def solver_facts(record: Mapping[str, Any]) -> list[Fact]:
+    """A solver's settings without its steps, which a heading has."""
+    node = _node(record, "config", "solver")
+    return _facts(f"solver {record['solver']['name']}", node, ("steps",))
+
+
+def point_facts(record: Mapping[str, Any]) -> list[Fact]:
+    """What a point is beside its model and seeds: its method, solver, predictor, calibration and code."""
+    predictor, code = record["predictor"], _node(record, "code")
+    predictor = predictor if isinstance(predictor, str) else json.dumps(predictor, sort_keys=True)
+    sources = {part: str(code.get(part, {}).get("source"))[:8] for part in ("policy", "predictor") if code}
+    return [
+        *_facts("method", _node(record, "config", "cache")),
+        *_facts("solver", _node(record, "config", "solver")),
+        Fact("predictor", "predictor", predictor),
+        *_facts("calibration", _node(record, "calibration"), before="calibration."),
+        *_facts("batch", {"batch_size": record.get("batch_size")}),
+        *numerics_facts(record),
+        *(Fact("code", f"code of the {part}", source) for part, source in sources.items()),
+    ]
+
+
+def numerics_facts(record: Mapping[str, Any]) -> list[Fact]:
+    """What decides the rounding."""
+    return _facts("numerics", record["numerics"])
+
+
+def differences(records: Sequence[Mapping[str, Any]], *left_out: str) -> list[str]:
+    """In what each of several records differs from the others, but for facts of some names; empty for one."""
+    found = differing([_facts_of(record) for record in records])
+    return [", ".join(str(fact) for fact in facts if fact.name not in left_out) for facts in found]
+
+
+def namesakes(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """By cell, as a column `differs_in`, what tells a record from others of its name; only cells that have any."""
+    named: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        named.setdefault(record["name"], []).append(record)
+    pairs = (pair for own in named.values() for pair in zip(own, differences(own, "seeds"), strict=True))
+    return {record["cell_id"]: {"differs_in": text} for record, text in pairs if text}
+
+
+def _facts_of(record: Mapping[str, Any]) -> list[Fact]:
+    model, seeds = record["model"], json.dumps(record["seeds"])
+    own = [Fact("", "model", str(model["name"])), Fact("", "guidance", _short(model.get("guidance")))]
+    return [*own, *model_facts(record), *point_facts(record), Fact("", "seeds", seeds)]
+
+
+def differing(records: Sequence[Sequence[Fact]]) -> list[list[Fact]]:
+    """Of each of several lists the facts that not all lists with facts of their kind share, in their order."""
+    found: dict[tuple[str, str], set[str | None]] = {}
+    for key in dict.fromkeys((fact.kind, fact.name) for facts in records for fact in facts):
+        found[key] = {_text(facts, key) for facts in records if any(fact.kind == key[0] for fact in facts)}
+    return [[fact for fact in facts if len(found[fact.kind, fact.name]) > 1] for facts in records]
+
+
+def _text(facts: Sequence[Fact], key: tuple[str, str]) -> str | None:
+    return next((fact.text for fact in facts if (fact.kind, fact.name) == key), None)
+
+
+def _facts(kind: str, node: Mapping[str, Any], left_out: Sequence[str] = (), before: str = "") -> list[Fact]:
+    skipped = (*NOT_OF_POINT, *left_out)
+    flat = _flat({key: value for key, value in node.items() if key not in skipped})
+    settings = (Fact(kind, before + key, value) for key, value in flat if not key.endswith("_target_"))
+    return [Fact(kind), *settings]
+
+
+def _node(record: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """A dictionary inside a record, empty where there is none: no check says what a configuration holds."""
+    node: Any = record
+    for key in keys:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node if isinstance(node, Mapping) else {}
+
+
+def _flat(node: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted keys and values as short text; `-` for nothing."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", _short(value)
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return " ".join(value.split()) if isinstance(value, str) else json.dumps(value)
