@@ -134,7 +134,7 @@ def source_of(node: str | Config, built: Any) -> str:
 def _targets(node: Any) -> list[Any]:
     if not isinstance(node, Mapping):
         return []
-    inner = [part for key, value in node.items() if key not in NOT_ARGUMENTS for part in _targets(value)]
+    inner = [part for value in node.values() for part in _targets(value)]
     return [get_object(node["_target_"]), *inner] if _is_node(node) else inner
 
 
