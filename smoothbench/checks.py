@@ -10,14 +10,24 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from smoothbench.errors import UsageError
 from smoothbench.types import BLOCK
 
-STAGES = ("all", "cost", "calibrate", "train")
+STAGES = ("all", "cost", "latency", "calibrate", "train")
 TO_FILE = ("calibrate", "train")
 NODES = ("model", "solver", "cache", "metrics", "reference", "points", "calibration", "training", "latency")
 OF_POINT = ("cache", "solver", "calibration", "sweep", "published", "reported")
 PAPER = ("scope", "rows", "remainder_per_evaluation", "note")
 ALSO = {"dtype": ("float32", "bfloat16", "float16"), "mode": ("eager", "compiled"), "batch_size": ("1",)}
 SCOPES = ("branches", "denoiser", "pipeline")  # what a paper's MACs count: see records.paper_cost
-SHARED = ("experiment", "stage", "batch_size", "device", "results_dir", "keep_samples", "force", "out")
+SHARED = (
+    "experiment",
+    "stage",
+    "batch_size",
+    "device",
+    "results_dir",
+    "keep_samples",
+    "force",
+    "tf32",
+    "out",
+)
 WHOLE = {  # keys that are whole numbers, and their bounds
     "num_samples": (2, BLOCK),
     "batch_size": (1, BLOCK),
@@ -91,7 +101,7 @@ def check(cfg: DictConfig) -> None:
     folder = PurePath(cfg.experiment)
     if folder.is_absolute() or not folder.parts or ".." in folder.parts:
         raise UsageError(f"experiment={shown(cfg.experiment)}: must be a folder below results_dir/runs")
-    for key in ("keep_samples", "force"):
+    for key in ("keep_samples", "force", "tf32"):
         if not isinstance(cfg[key], bool):
             raise UsageError(f"{key}={shown(cfg[key])}: must be true or false")
     _check_training(cfg.training)
@@ -160,6 +170,8 @@ def check_together(cfg: DictConfig) -> None:
         raise UsageError(
             f"stage={cfg.stage} takes one point (cache=...), not the experiment {cfg.experiment}"
         )
+    if cfg.stage == "latency" and not cfg.latency.rounds:
+        raise UsageError("latency.rounds=0: stage=latency would measure nothing")
     if cfg.training.seed in (cfg.seed, cfg.calibration.seed):
         raise UsageError(f"training.seed={cfg.training.seed}: must be a seed block of its own")
     if cfg.points and cfg.cache != cfg.reference.cache:

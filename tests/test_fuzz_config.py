@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from smoothbench.build import build_policy, build_predictor, build_solver, device_of
+from smoothbench.build import build_policy, build_predictor, build_solver
+from smoothbench.devices import device_of
 from smoothbench.errors import UsageError
 from smoothbench.plan import WHOLE, settings
 from smoothbench.store import Store

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from smoothbench.models.tensors import cast, randomise
 from smoothbench.models.weights import Files
+from smoothbench.numerics import matmul_precision, tf32_matmul
 
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 RANDOM_FOR_COST = "model.weights=random: random weights are for stage=cost alone; samples need published"
@@ -62,7 +63,8 @@ class Guided:
             "architecture": self.config,
             "dtype": str(self.dtype).removeprefix("torch."),
             "guidance": self.guidance,
-            "numerics": {"device": self.device.type, "matmul": torch.get_float32_matmul_precision()},
+            "numerics": {"device": self.device.type, "matmul": matmul_precision()}
+            | ({"tf32": True} if tf32_matmul() else {}),  # in a run cuDNN's are as the products are
         }
 
 
