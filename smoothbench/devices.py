@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from smoothbench.allocator import keep_freed_memory
 from smoothbench.errors import UsageError
 from smoothbench.numerics import set_tf32
 from smoothbench.provenance import device_name
@@ -18,12 +19,13 @@ log = logging.getLogger(__name__)
 
 
 def started(name: str, tf32: bool) -> torch.device:
-    """The device of a run, said with the reason in its first line; TF32 is set as asked.
+    """The device of a run, said with the reason in its first line; the process is made ready: TF32, freed memory.
 
     Raises UsageError for a device that is not there.
     """
     device = device_of(name)
     set_tf32(tf32)
+    keep_freed_memory()
     expected = name == "auto" and device.type == "cpu" and sign_of_nvidia() and not hidden()
     why = f"as device={name} asks" if name != "auto" else "device=auto: " + _why(device)
     log.log(logging.WARNING if expected else logging.INFO, "device: %s (%s), %s", *_shown(device), why)

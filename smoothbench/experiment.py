@@ -11,7 +11,6 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from metrics.score import Score
-from smoothbench.allocator import keep_freed_memory
 from smoothbench.build import build_model, ready
 from smoothbench.conditions import check_conditions
 from smoothbench.devices import started
@@ -37,11 +36,18 @@ class Experiment:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        keep_freed_memory()
         self.device = started(settings.device, settings.tf32)
         self.store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
-        self.store.check()
         self._working, self._room = self.store.enter(), Room()
+        try:
+            self._load()
+        except BaseException:  # whoever is refused is no longer at work here
+            self._working.leave()
+            raise
+
+    def _load(self) -> None:
+        """The model, the metrics and the points, built and planned."""
+        settings = self.settings
         if settings.stage == "latency":
             claim(self._working)
         self.model: Model = build_model(settings.model, self.device)
@@ -210,15 +216,10 @@ class Experiment:
         if self._working.last():
             self._samples(self.reference).drop()
         else:
-            log.info(
-                "another process is at work here: the uncached samples stay; the same command drops them"
-            )
+            log.info("another process is at work here: uncached samples stay; the same command drops them")
 
     def _observed(self, point: Point, read: bool = False) -> bool:
-        """Whether rows of every metric and the previews are kept, and no sample that is there is damaged.
-
-        `read`: nor any rows, which takes reading them.
-        """
+        """Whether previews and every metric's rows are kept, and no sample (`read`: nor row) is damaged."""
         samples = self._samples(point)
         previews = all(each.exists() for each in samples.previews(self.store.folder / "previews"))
         return previews and not samples.damaged() and not self.scorer.missing(self._part(point), read)

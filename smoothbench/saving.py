@@ -24,7 +24,6 @@ def save_plan(settings: Settings) -> Path:
         raise UsageError(f"stage={settings.stage} needs out=FILE{' or out=FILE'.join(known)}, not {target}")
     device = started(settings.device, settings.tf32)
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
-    store.check()
     with store.enter():
         model = ready(build_model(settings.model, device), settings.stage)
         if settings.stage == "train":

@@ -95,11 +95,12 @@ class Store:
             ) from error
 
     def enter(self) -> Presence:
-        """Mark this process as at work here, until what is returned leaves.
+        """Mark this process as at work here, until what is returned leaves, where it can write.
 
         One that is alone sweeps up what killed ones left unfinished: those that have left may still write a
         report, so that it goes by another lock, which a process keeps to its end.
         """
+        self.check()
         working = Presence(self.folder, "working").enter()
         if self._present is None:
             self._present = opened(self.folder, "present")

@@ -89,7 +89,13 @@ def test_tf32_is_part_of_the_identity_where_it_is_on(tmp_path: Path) -> None:
 
 
 def test_a_calibration_takes_tf32_too(tmp_path: Path) -> None:
-    few = ("solver.steps=4", "calibration.num_samples=1", f"results_dir={tmp_path}", "device=cpu", "tf32=true")
+    few = (
+        "solver.steps=4",
+        "calibration.num_samples=1",
+        f"results_dir={tmp_path}",
+        "device=cpu",
+        "tf32=true",
+    )
     save_plan(settings(composed("stage=calibrate", f"out={tmp_path / 'curves.npz'}", *few)))
     assert tf32_matmul()
 
@@ -107,7 +113,12 @@ SIGN = "/dev/nvidia0"
     [
         (None, None, False, "no NVIDIA device is to be seen"),
         ("12.8", None, False, "no NVIDIA device is to be seen"),
-        (None, SIGN, False, f"/dev/nvidia0 is there, but this torch ({torch.__version__}) is built without CUDA"),
+        (
+            None,
+            SIGN,
+            False,
+            f"/dev/nvidia0 is there, but this torch ({torch.__version__}) is built without CUDA",
+        ),
         ("12.8", SIGN, False, "built for CUDA 12.8, finds no device that it can use: is the driver too old"),
         ("12.8", SIGN, True, "CUDA_VISIBLE_DEVICES hides all devices"),
     ],
@@ -152,7 +163,9 @@ def test_a_device_that_was_asked_for(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_refused_device_says_why() -> None:
-    with pytest.raises(UsageError, match=r"device=cuda: there is no CUDA device here \(.+\); use device=auto"):
+    with pytest.raises(
+        UsageError, match=r"device=cuda: there is no CUDA device here \(.+\); use device=auto"
+    ):
         device_of("cuda")
 
 

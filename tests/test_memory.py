@@ -100,6 +100,8 @@ def test_a_latency_that_does_not_fit_is_one_line(tmp_path: Path) -> None:
     timed = ("latency.rounds=1", "latency.warmup=0", "latency.batch_size=4", "stage=cost")
     running = experiment(tmp_path, *SMALL, *timed)
     crowded(running, 4, TEXTS[1])
-    with pytest.raises(PointsFailed, match="latency.batch_size=4: does not fit into memory, take a smaller one"):
+    with pytest.raises(
+        PointsFailed, match=r"latency\.batch_size=4: does not fit into memory, take a smaller one"
+    ):
         running.run()
     assert len(read(tmp_path)) == 3 and not list(tmp_path.rglob("latency.json"))
