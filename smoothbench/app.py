@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from smoothbench.errors import PointsFailed, UsageError
+from smoothbench.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ def _report(folder: Path) -> None:
     if not any(folder.glob("records/*.json")):
         return
     try:
-        paths = write(folder)
+        with locked(folder, "report"):  # of several processes the last one has the parts of all
+            paths = write(folder)
     except (OSError, ValueError) as error:  # a full disk, for instance: the run has its own error to tell
         log.warning("no report: %s", error)
         return

@@ -44,10 +44,11 @@ PLACES = ("fp32_precision", "cudnn.fp32_precision", "cudnn.conv.fp32_precision",
 
 @NEWER
 @pytest.mark.parametrize(("place", "value"), [*itertools.product(PLACES, ("tf32", "ieee"))])
-def test_tf32_is_read_and_set_after_torchs_newer_switches(tmp_path: Path, place: str, value: str) -> None:
+def test_tf32_is_read_and_set_after_torchs_newer_switches(place: str, value: str) -> None:
     switch(place, value)
-    said = provenance(torch.device("cpu"))["tf32"], tf32_cudnn(), matmul_precision()
-    assert said[0] == (value == "tf32" and place in ("fp32_precision", "cuda.matmul.fp32_precision"))
+    rounded = BACKENDS.cuda.matmul.fp32_precision == "tf32"
+    assert provenance(torch.device("cpu"))["tf32"] == rounded == (matmul_precision() == "high")
+    assert tf32_cudnn() == (BACKENDS.cudnn.conv.fp32_precision == "tf32")
     for asked in (False, True):
         switch(place, value)
         set_tf32(asked)
