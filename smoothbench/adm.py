@@ -4,7 +4,6 @@ Read and written piece by piece: 10,000 reference images of 256 x 256 pixels are
 """
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,8 +17,10 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor
 
+from smoothbench.atomic import replacing
+from smoothbench.npz import header
+
 MEMBER = "arr_0.npy"
-HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 Shape = tuple[int, int, int, int]  # N, H, W, C
 
 
@@ -66,7 +67,7 @@ class ImageFile:
     @contextmanager
     def _opened(self) -> Iterator[tuple[IO[bytes], Shape]]:
         with zipfile.ZipFile(self.path) as archive, archive.open(MEMBER) as member:
-            shape, by_columns, dtype = HEADERS[npy.read_magic(member)](member)
+            shape, by_columns, dtype = header(member)
             if len(shape) != 4 or min(shape) < 1 or shape[0] < 2 or dtype != np.uint8 or by_columns:
                 raise ValueError("other data")
             yield member, shape
@@ -88,7 +89,7 @@ def write_images(path: Path, shape: Shape, batches: Iterable[NDArray[Any]]) -> N
     """
     count = 0
     with (
-        _replacing(path) as file,
+        replacing(path) as file,
         zipfile.ZipFile(file, "w") as archive,
         archive.open(zipfile.ZipInfo(MEMBER), "w", force_zip64=True) as member,
     ):
@@ -100,18 +101,3 @@ def write_images(path: Path, shape: Shape, batches: Iterable[NDArray[Any]]) -> N
             count += len(images)
         if count != shape[0]:
             raise ValueError(f"{count} images where {shape[0]} were announced")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file that takes the place of another once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from smoothbench import beside, command
 from smoothbench.errors import PointsFailed, UsageError, one_line, with_cause
 from smoothbench.jobs import CURRENT, Jobs
+from smoothbench.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,8 @@ def _report(folder: Path) -> None:
     if not any(folder.glob("records/*.json")):
         return
     try:
-        paths = write(folder)
+        with locked(folder, "report"):  # of several processes the last one has the parts of all
+            paths = write(folder)
     except (OSError, ValueError) as error:  # a full disk, for instance: the run has its own error to tell
         log.warning("no report: %s", error)
         return

@@ -138,20 +138,6 @@ def _targets(node: Any) -> list[Any]:
     return [get_object(node["_target_"]), *inner] if _is_node(node) else inner
 
 
-def device_of(name: str) -> torch.device:
-    """`auto` is CUDA where there is one; UsageError for a device that is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", name)
-    if not found:
-        raise UsageError(f"device={name!r:.60}: no such device; use auto, cpu or cuda")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"device={name}: there is no CUDA device here; use device=auto or device=cpu")
-    if found[1] and int(found[1]) >= torch.cuda.device_count():
-        raise UsageError(f"device={name}: there are {torch.cuda.device_count()} CUDA devices, from cuda:0")
-    return torch.device(name)
-
-
 def build_model(node: Config, device: torch.device) -> Model:
     """The model; its weights may be loaded later, see `ready`. What it has for evaluation is for metrics."""
     arguments = {key: value for key, value in node.items() if key != "evaluation"}
@@ -162,11 +148,11 @@ def build_model(node: Config, device: torch.device) -> Model:
 def ready(model: Model, stage: str) -> Model:
     """The model with its weights loaded; UsageError where it can draw no samples, or they are damaged.
 
-    Costs need no weights, so that for stage=cost nothing is loaded.
+    Costs need no weights, so that for stage=cost nothing is loaded; latencies are those of random weights too.
     """
-    if stage == "cost":
+    if stage in ("cost", "latency"):
         if model.missing:
-            log.info("costs alone: %s", model.missing)
+            log.info("costs and latency alone: %s", model.missing)
         return model
     if model.missing:
         raise UsageError(model.missing)

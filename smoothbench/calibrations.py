@@ -8,6 +8,8 @@ from torch import nn
 
 from smoothbench.caching import ErrorCurves, Site, calibrate, grid
 from smoothbench.caching.announce import Announcer
+from smoothbench.errors import one_line
+from smoothbench.memory import out_of_memory
 from smoothbench.output_memory import Split, free_bytes, output_bytes, split
 from smoothbench.provenance import identity
 from smoothbench.sampling import latents
@@ -42,11 +44,32 @@ class Calibrations:
         return self._curves[file], file
 
     def _measured(self, solver: Solver, asked: Config) -> ErrorCurves:
-        """On seeds of their own, as many at a time as memory allows."""
+        """In as few parts as memory allows: said before it starts, and cut smaller where that was too hopeful."""
+        skeleton: nn.Module
+        skeleton, call = self.model.skeleton()
+        outputs = output_bytes(skeleton, self.sites, call)
+        free, least, lags = free_bytes(self.model.device), self.model.least_batch, asked["k_max"]
+        plan: Split | None = split(asked["num_samples"], outputs, lags, free, least)
+        while plan is not None:
+            log.info(
+                "calibrating: %d samples, %d evaluations; %d at a time in %d passes, keeping %.3g GB%s",
+                *(asked["num_samples"], len(solver.coordinates), plan.samples, plan.passes, plan.bytes / 1e9),
+                "" if free is None else f" of {free / 1e9:.3g} GB free",
+            )
+            try:
+                return self._in_parts(solver, asked, plan)
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                log.warning("out of memory (%s): calibrating in smaller parts", one_line(error)[:160])
+            plan = plan.smaller(outputs, lags, least)
+        raise MemoryError("not even a calibration of single samples and sites fits into memory")
+
+    def _in_parts(self, solver: Solver, asked: Config, plan: Split) -> ErrorCurves:
+        """On seeds of their own."""
         count = asked["num_samples"]
         first = asked["seed"] * BLOCK + asked["draw"] * count
         conditions = self.model.unconditional(count) if asked["unconditional"] else None
-        plan = self._split(count, asked["k_max"], len(solver.coordinates))
         parts = [range(i, min(i + plan.samples, count)) for i in range(0, count, plan.samples)]
         if len(parts) > 1 and len(parts[-1]) < self.model.least_batch:
             parts[-2:] = [range(parts[-2].start, count)]
@@ -64,20 +87,6 @@ class Calibrations:
             rows_per_sample=self.model.rows // self.model.forwards,
             passes=plan.passes,
         )
-
-    def _split(self, samples: int, lags: int, evals: int) -> Split:
-        """How the calibration is cut to fit into memory, said before it starts."""
-        skeleton: nn.Module
-        skeleton, call = self.model.skeleton()
-        outputs = output_bytes(skeleton, self.sites, call)
-        free = free_bytes(self.model.device)
-        plan = split(samples, outputs, lags, free, self.model.least_batch)
-        log.info(
-            "calibrating: %d samples, %d evaluations; %d at a time in %d passes, keeping %.3g GB%s",
-            *(samples, evals, plan.samples, plan.passes, plan.bytes / 1e9),
-            "" if free is None else f" of {free / 1e9:.3g} GB free",
-        )
-        return plan
 
 
 def _stored(path: Path, solver: Solver) -> ErrorCurves | None:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from smoothbench.errors import UsageError
 from smoothbench.types import BLOCK
 
-STAGES = ("all", "cost", "calibrate", "train")
+STAGES = ("all", "cost", "latency", "calibrate", "train")
 TO_FILE = ("calibrate", "train")
 NODES = ("model", "solver", "cache", "metrics", "reference", "points", "calibration", "training", "latency")
 OF_POINT = ("cache", "solver", "calibration", "sweep", "published", "reported")
@@ -18,7 +18,17 @@ OF_REFERENCE = tuple(key for key in OF_POINT if key not in ("sweep", "published"
 PAPER = ("scope", "rows", "remainder_per_evaluation", "note")
 ALSO = {"dtype": ("float32", "bfloat16", "float16"), "mode": ("eager", "compiled"), "batch_size": ("1",)}
 SCOPES = ("branches", "denoiser", "pipeline")  # what a paper's MACs count: see records.paper_cost
-SHARED = ("experiment", "stage", "batch_size", "device", "results_dir", "keep_samples", "force", "out")
+SHARED = (
+    "experiment",
+    "stage",
+    "batch_size",
+    "device",
+    "results_dir",
+    "keep_samples",
+    "force",
+    "tf32",
+    "out",
+)
 KNOWN = (*NODES, *SHARED, "num_samples", "seed", "seeds", "only", "paper")  # what a run reads
 WHOLE = {  # keys that are whole numbers, and their bounds
     "num_samples": (2, BLOCK),
@@ -95,7 +105,7 @@ def check(cfg: DictConfig) -> None:
     folder = PurePath(cfg.experiment)
     if folder.is_absolute() or not folder.parts or ".." in folder.parts:
         raise UsageError(f"experiment={shown(cfg.experiment)}: must be a folder below results_dir/runs")
-    for key in ("keep_samples", "force"):
+    for key in ("keep_samples", "force", "tf32"):
         if not isinstance(cfg[key], bool):
             raise UsageError(f"{key}={shown(cfg[key])}: must be true or false")
     _check_training(cfg.training)
@@ -164,6 +174,8 @@ def check_together(cfg: DictConfig) -> None:
         raise UsageError(
             f"stage={cfg.stage} takes one point (cache=...), not the experiment {cfg.experiment}"
         )
+    if cfg.stage == "latency" and not cfg.latency.rounds:
+        raise UsageError("latency.rounds=0: stage=latency would measure nothing")
     if cfg.training.seed in (cfg.seed, cfg.calibration.seed):
         raise UsageError(f"training.seed={cfg.training.seed}: must be a seed block of its own")
 

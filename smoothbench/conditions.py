@@ -9,20 +9,22 @@ from smoothbench.caching import Schedule
 from smoothbench.caching.compiled import Compiled
 from smoothbench.caching.predictor import Reuse
 from smoothbench.errors import PointsFailed, UsageError, is_full, one_line
+from smoothbench.memory import out_of_memory
 from smoothbench.points import Point
 from smoothbench.store import Store
 from smoothbench.timing import measure_latency
-from smoothbench.types import Config, Model, Settings
+from smoothbench.types import Model, Settings
 
 log = logging.getLogger(__name__)
 
 
 def check_conditions(settings: Settings, model: Model) -> None:
     """Raise UsageError, before anything is measured, for a dtype in `latency.also` that the model cannot have."""
-    if "dtype" in settings.model or not _wanted(settings.latency, model):
+    also = settings.latency["also"]
+    if "dtype" in settings.model or not (also and settings.times_latency(model.device.type)):
         return
     own = model.identity["dtype"]
-    if others := [each for each in settings.latency["also"].get("dtype", []) if each != own]:
+    if others := [each for each in also.get("dtype", []) if each != own]:
         raise UsageError(
             f"latency.also.dtype={others[0]}: {model.name} computes in {own} alone; leave the others out"
         )
@@ -35,8 +37,16 @@ def measure_conditions(points: Sequence[Point], settings: Settings, model: Model
     Raises PointsFailed at the end where a combination could not be measured; the others are.
     """
     asked = settings.latency
-    measure_latency(points, model, asked, store, settings.force)
-    if not _wanted(asked, model):
+    try:
+        measure_latency(points, model, asked, store, settings.force)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        size = asked["batch_size"]
+        raise PointsFailed(
+            f"latency.batch_size={size}: does not fit into memory, take a smaller one"
+        ) from error
+    if not asked["also"]:
         return
     failed = []
     for dtype in asked["also"].get("dtype", [model.identity["dtype"]]):
@@ -52,10 +62,6 @@ def measure_conditions(points: Sequence[Point], settings: Settings, model: Model
         raise PointsFailed(
             f"latency could not be measured under {len(failed)} conditions: {', '.join(failed)}"
         )
-
-
-def _wanted(asked: Config, model: Model) -> bool:
-    return bool(asked["also"] and asked["rounds"] and asked["device"] in ("any", model.device.type))
 
 
 def _measure(points: Sequence[Point], settings: Settings, model: Model, store: Store) -> list[str]:

@@ -1,7 +1,6 @@
 """Run an experiment: what is missing of it, and nothing else."""
 
 import logging
-import shutil
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -12,16 +11,17 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from metrics.score import Score
-from smoothbench.allocator import keep_freed_memory
-from smoothbench.build import build_model, device_of, ready
-from smoothbench.conditions import check_conditions, measure_conditions
+from smoothbench.build import build_model, ready
+from smoothbench.conditions import check_conditions
+from smoothbench.devices import started
 from smoothbench.errors import MetricsFailed, PointsFailed, is_full, one_line
+from smoothbench.finish import claim, finish, same_work
 from smoothbench.forecast import forecast
 from smoothbench.generate import generate
 from smoothbench.measure import Scorer
+from smoothbench.memory import Room
 from smoothbench.observations import Observations
 from smoothbench.points import Planner, Point
-from smoothbench.pooled import pool
 from smoothbench.provenance import provenance
 from smoothbench.records import as_reported, cost, cost_csv, entry, new_record, save_scores
 from smoothbench.samples import Samples
@@ -36,14 +36,23 @@ class Experiment:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        keep_freed_memory()
-        self.device = device_of(settings.device)
+        self.device = started(settings.device, settings.tf32)
         self.store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
-        self.store.check()
-        self._present = self.store.enter()
+        self._working, self._room = self.store.enter(), Room()
+        try:
+            self._load()
+        except BaseException:  # whoever is refused is no longer at work here
+            self._working.leave()
+            raise
+
+    def _load(self) -> None:
+        """The model, the metrics and the points, built and planned."""
+        settings = self.settings
+        if settings.stage == "latency":
+            claim(self._working)
         self.model: Model = build_model(settings.model, self.device)
         check_conditions(settings, self.model)
-        metrics = {} if settings.stage == "cost" else settings.metrics  # costs need no encoder's weights
+        metrics = settings.metrics if settings.draws_samples else {}  # others need no encoder's weights
         ready(self.model, settings.stage)
         self.scorer = Scorer(metrics, self.model, Observations(self.store.folder / "observations"))
         self.points = Planner(settings, self.model, self.store).points()
@@ -54,35 +63,28 @@ class Experiment:
 
         Raises PointsFailed at the end where points failed, or at once where the disk is full.
         """
-        try:
+        with self._working, self.store.explained():
             failed = self._run()
-        except OSError as error:
-            if not is_full(error):
-                raise
-            free = shutil.disk_usage(self.store.folder).free
-            raise PointsFailed(
-                f"no space left for {self.store.folder} ({free / 1e9:.2f} GB free): make room, and the same "
-                "command goes on; keep_samples=false needs less"
-            ) from error
         if failed:
             raise PointsFailed(f"{len(failed)} of {len(self.points)} points failed: {', '.join(failed)}")
-        if not self.settings.keep_samples:
-            self._drop_reference()
 
     def _run(self) -> list[str]:
         todo = [point for point in self.points if not self._done(point)]
         missing = {p.sample_id: (p, self._missing_evaluations(p)) for p in todo}
-        forecast(self.settings, self.model, self.store, self.points, todo, list(missing.values()))
+        forecast(
+            self.settings, self.model, self.store, self.scorer, self.points, todo, list(missing.values())
+        )
         total = sum(evaluations for _, evaluations in missing.values())
         bar = tqdm(total=total, unit="eval", disable=None if total else True, smoothing=0.05)
-        with bar, logging_redirect_tqdm():
-            failed = self._work(todo, bar)
-        cost_csv(self.store)
-        sound = [point for point in self.points if point.policy is not None and point.spec.name not in failed]
-        if self.reference in sound:  # everything is told relative to it
-            if self.settings.stage != "cost":
-                pool(self.store, self.scorer, sound, self.settings.force)
-            measure_conditions(sound, self.settings, self.model, self.store)
+        with same_work(self.settings, self.store, self.points) as sharing:
+            with bar, logging_redirect_tqdm():
+                failed = self._work(todo, bar)
+            cost_csv(self.store)
+            sound = [p for p in self.points if p.policy is not None and p.spec.name not in failed]
+            if self.reference in sound:  # everything is told relative to it
+                finish(sound, self.settings, self.model, self.store, self.scorer, self._working, sharing)
+        if not (failed or self.settings.keep_samples):
+            self._drop_reference()
         return failed
 
     def _work(self, todo: list[Point], bar: Any) -> list[str]:
@@ -101,7 +103,7 @@ class Experiment:
                     continue
                 if not self._attempt(point, bar):
                     failed.append(point.spec.name)
-                    if point is self.reference and self.settings.stage != "cost":
+                    if point is self.reference and self.settings.draws_samples:
                         self._skip(waiting)
                         break
         return failed
@@ -121,7 +123,7 @@ class Experiment:
             return False
         if not as_reported(record, point, self.settings, self.model):  # a paper's side may be asked anew
             return False
-        if self.settings.stage == "cost":
+        if not self.settings.draws_samples:
             return True
         arrays = self.store.scores(point.spec.name, point.point_id)
         whole = arrays is not None and arrays.keys() >= record["scores"].keys()
@@ -141,7 +143,7 @@ class Experiment:
     def _attempt(self, point: Point, bar: Any) -> bool:
         """Run one point to its record; whatever it raises becomes the record's reason."""
         record = new_record(self.settings, self.model, point, self.reference)
-        old, sampled = self._record(point), self.settings.stage != "cost"
+        old, sampled = self._record(point), self.settings.draws_samples
         if old and old["status"]["quality"] == "done" and not (sampled and self._forced(point)):
             record |= {key: old[key] for key in ("scores", "status", "reason")}  # stays known
             record["cost"] = {**(old["cost"] or {}), "paper": (record["cost"] or {}).get("paper")}
@@ -174,7 +176,7 @@ class Experiment:
             samples.forget()
             self.scorer.observations.forget(point.sample_id)
         halved = (record["cost"] or {}).get("batches_halved", 0)
-        if not (samples.counted() and self._observed(point)):
+        if not (samples.counted() and self._observed(point, read=True)):
             halved = self._observe(point, samples, tick)
         calls = samples.calls()
         known = {"batches_halved": halved, "paper": (record["cost"] or {}).get("paper")}
@@ -195,10 +197,10 @@ class Experiment:
 
     def _observe(self, point: Point, samples: Samples, tick: Callable[[], object]) -> int:
         """Generate, and keep what the metrics need to see; how often a batch was halved for memory."""
-        halved = generate(point, self.model, samples, tick)
+        halved = generate(point, self.model, samples, tick, self._room)
         samples.copy_previews(self.store.folder / "previews")
         baseline = None if point is self.reference else self._baseline(point)
-        self.scorer.observe(samples, baseline, self.scorer.missing(*self._part(point)))
+        self.scorer.observe(samples, baseline, self.scorer.missing(self._part(point), read=True))
         return halved
 
     def _baseline(self, point: Point) -> Samples:
@@ -206,23 +208,21 @@ class Experiment:
         baseline = self._samples(self.reference)
         if point.sample_id != self.reference.sample_id:  # whose lock is held already
             with self.store.lock(self.reference.sample_id):
-                generate(self.reference, self.model, baseline, lambda: None)
+                generate(self.reference, self.model, baseline, lambda: None, self._room)
         return baseline
 
     def _drop_reference(self) -> None:
         """At the end, unless another process is at work here, which may still need it."""
-        if self.store.alone(self._present):
+        if self._working.last():
             self._samples(self.reference).drop()
         else:
-            log.info(
-                "another process is at work here: the uncached samples stay; the same command drops them"
-            )
+            log.info("another process is at work here: uncached samples stay; the same command drops them")
 
-    def _observed(self, point: Point) -> bool:
-        """Whether rows of every metric and the previews are kept, and no sample that is there is damaged."""
+    def _observed(self, point: Point, read: bool = False) -> bool:
+        """Whether previews and every metric's rows are kept, and no sample (`read`: nor row) is damaged."""
         samples = self._samples(point)
         previews = all(each.exists() for each in samples.previews(self.store.folder / "previews"))
-        return previews and not samples.damaged() and not self.scorer.missing(*self._part(point))
+        return previews and not samples.damaged() and not self.scorer.missing(self._part(point), read)
 
     def _part(self, point: Point) -> tuple[str, str | None, range]:
         baseline = None if point is self.reference else self.reference.sample_id
@@ -240,7 +240,7 @@ class Experiment:
         return Samples(folder, point.sample_id, spec.seeds, batch, media, sites)
 
     def _missing_evaluations(self, point: Point) -> int:
-        if point.failure is not None or self.settings.stage == "cost":
+        if point.failure is not None or not self.settings.draws_samples:
             return 0
         samples = self._samples(point)
         if self._forced(point):

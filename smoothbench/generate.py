@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from smoothbench.caching import Run, Schedule, cached
+from smoothbench.errors import one_line
+from smoothbench.memory import Room, half, out_of_memory
 from smoothbench.points import Point
 from smoothbench.samples import Samples
 from smoothbench.sampling import latents, silent
@@ -18,15 +20,16 @@ log = logging.getLogger(__name__)
 Tick = Callable[[], object]  # told after each evaluation has been announced
 
 
-def generate(point: Point, model: Model, samples: Samples, tick: Tick) -> int:
+def generate(point: Point, model: Model, samples: Samples, tick: Tick, room: Room) -> int:
     """Generate what is missing, batch by batch, and return how often a batch was halved for memory.
 
+    `room` is what the run knows of it: what did not fit once, by this point or an earlier one, is not tried again.
     Raises RuntimeError where the executed forwards cost something else than the schedule says, and
     MemoryError where a batch does not fit and may not be halved.
     """
     halved = 0
     for batch in samples.missing():
-        parts = _fitting(point, model, batch, tick)
+        parts = _fitting(point, model, batch, tick, room)
         halved += len(parts) - 1
         run = parts[0][1]
         calls = None if isinstance(point.policy, Schedule) else evaluations(model, run)
@@ -36,28 +39,40 @@ def generate(point: Point, model: Model, samples: Samples, tick: Tick) -> int:
     return halved
 
 
-def _fitting(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> list[tuple[Tensor, Run]]:
-    """A batch in as many parts as memory asks for: a sample depends on its seed, not on its batch."""
-    try:
-        # the last seed again where a model wants no batch as small as this
-        seeds = [*batch, *[batch[-1]] * (model.least_batch - len(batch))]
-        x, run = cached_batch(point, model, seeds, tick)
-        realised_macs(point, model, run)
-        return [(decoded(model, x[: len(batch)], batch), run)]
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-        if not isinstance(
-            point.policy, Schedule
-        ):  # it decides on the whole batch: half of it is another point
-            raise MemoryError(f"a batch of {len(batch)} does not fit: choose a smaller batch_size") from None
+def _fitting(
+    point: Point, model: Model, batch: Sequence[int], tick: Tick, room: Room
+) -> list[tuple[Tensor, Run]]:
+    """A batch in as many parts as memory asks for: a sample depends on its seed, not on its batch.
+
+    A dynamic policy decides on the whole batch, half of which would be another point: it is never split.
+    """
+    static = isinstance(point.policy, Schedule)
+    if room.fits(len(batch)) or not static:
+        try:
+            return [_whole(point, model, batch, tick)]
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            reason = one_line(error)[:160]
+        if not static:
+            raise MemoryError(f"a batch of {len(batch)} does not fit: choose a smaller batch_size")
         if len(batch) == 1:
-            raise MemoryError("not even a batch of 1 fits into memory") from None
-    if model.device.type == "cuda":
-        torch.cuda.empty_cache()
-    half = (len(batch) + 1) // 2
-    log.warning("out of memory: a batch of %d is split into halves", len(batch))
-    return [each for part in (batch[:half], batch[half:]) for each in _fitting(point, model, part, tick)]
+            raise MemoryError(f"not even a batch of 1 fits into memory ({reason})")
+        if model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        room.refuse(len(batch))
+        log.warning("out of memory: batches are halved from here on, to %d (%s)", room.most, reason)
+    middle = half(len(batch))
+    halves = (batch[:middle], batch[middle:])
+    return [each for part in halves for each in _fitting(point, model, part, tick, room)]
+
+
+def _whole(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> tuple[Tensor, Run]:
+    # the last seed again where a model wants no batch as small as this
+    seeds = [*batch, *[batch[-1]] * (model.least_batch - len(batch))]
+    x, run = cached_batch(point, model, seeds, tick)
+    realised_macs(point, model, run)
+    return decoded(model, x[: len(batch)], batch), run
 
 
 def decoded(model: Model, x: Tensor, seeds: Sequence[int]) -> Tensor:
@@ -75,11 +90,6 @@ def _decodes(model: Model, x: Tensor) -> bool:
     except FloatingPointError:
         return False
     return True
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """CUDA says so by type; the CPU's allocator only by its message."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def cached_batch(point: Point, model: Model, seeds: Sequence[int], tick: Tick) -> tuple[Tensor, Run]:

@@ -93,11 +93,12 @@ class Scorer:
         hashes = {score: record["scores"].get(score, {}).get("config_hash") for score in names}
         return hashes == {score: self.gauges[name].config_hash for score, name in names.items()}
 
-    def missing(self, samples: str, baseline: str | None, seeds: Sequence[int]) -> list[str]:
-        """The metrics whose rows of these samples are not on disk."""
+    def missing(self, part: Part, read: bool = False) -> list[str]:
+        """The metrics whose rows of these samples are not on disk; `read`: or are damaged there."""
+        samples, baseline, seeds = part
         names = self.names(len(seeds), reference=baseline is None).values()
         keys = {name: self.gauges[name].key(baseline) for name in names}
-        there = {key: self.observations.read(samples, key, seeds) is not None for key in set(keys.values())}
+        there = {key: self.observations.has(samples, key, seeds, read) for key in set(keys.values())}
         return [name for name, key in keys.items() if not there[key]]
 
     def observe(self, samples: Samples, baseline: Samples | None, names: Sequence[str]) -> None:
@@ -111,7 +112,7 @@ class Scorer:
         chosen = {self.gauges[name].key(of): self.gauges[name] for name in names}
         bar = _bar(self._batches(samples, baseline), "scoring", len(samples.batches()))
         reasons: dict[str, str] = {}
-        found = gathered(self._observed(batch, chosen, reasons) for batch in bar)
+        found = gathered(self.rows_of(batch, chosen, reasons) for batch in bar)
         self._refused |= {(samples.sample_id, key): reason for key, reason in reasons.items()}
         for key in found.keys() - reasons.keys():
             self.observations.write(samples.sample_id, key, samples.seeds, found[key])
@@ -143,9 +144,8 @@ class Scorer:
         for (samples, _, seeds), key in zip(parts, keys, strict=True):
             part = self.observations.read(samples, key, seeds)
             if part is None:
-                raise ValueError(
-                    f"observations/{samples}/{key}.npz is missing or damaged: run the command again"
-                )
+                self.observations.drop(samples, key)
+                raise ValueError(f"observations/{samples}/{key}.npz is damaged, now dropped: run it again")
             rows.append(part)
         return np.concatenate(rows)
 
@@ -163,7 +163,7 @@ class Scorer:
             batch = {"samples": images, "condition": self.model.conditions(seeds)}
             yield batch | ({"baseline": next(others)[1]} if others else {})
 
-    def _observed(
+    def rows_of(
         self, batch: Inputs, gauges: Mapping[str, Gauge], reasons: dict[str, str]
     ) -> dict[str, Tensor]:
         """Under each key what is kept of a batch; whoever refuses it is not asked again, and has its reason."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from smoothbench.atomic import scratch
 from smoothbench.errors import UsageError, one_line
 
 CRF = 10  # of x264: no difference to be seen; 0 is lossless, 23 its default
@@ -24,14 +25,12 @@ def write_mp4(frames: Tensor, path: Path, fps: float) -> None:
     _check(frames, fps)
     executable = encoder()
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(
-        f".{os.getpid()}.tmp.mp4"
-    )  # short: names of clips may be at the limit themselves
+    temporary = scratch(path, ".tmp.mp4")
     try:
-        _encode(executable, _even(frames), scratch, fps, path)
-        os.replace(scratch, path)
+        _encode(executable, _even(frames), temporary, fps, path)
+        os.replace(temporary, path)
     finally:
-        scratch.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def encoder() -> str:

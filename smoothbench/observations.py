@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from smoothbench.npz import described
 from smoothbench.store import read_arrays, write_arrays
 
 Rows = NDArray[Any]  # [N, ...], a row for each sample
@@ -22,15 +23,26 @@ class Observations:
 
     def read(self, samples: str, key: str, seeds: Sequence[int]) -> Rows | None:
         """The rows of these seeds, in their order, or None where they are missing, damaged or of others."""
-        arrays = read_arrays(self._path(samples, key)) or {}
-        # files of before say not whose rows they are
-        if arrays.keys() - {"of"} != {"seeds", "rows"} or not np.array_equal(
-            arrays.get("of", [samples, key]), [samples, key]
-        ):
+        if not self.has(samples, key, seeds):
             return None
-        rows, kept = arrays["rows"], arrays["seeds"]
-        fits = rows.ndim > 0 and len(rows) == len(seeds) and rows.dtype in (np.float32, np.float64)
-        return rows if fits and kept.dtype.kind == "i" and np.array_equal(kept, seeds) else None
+        return (read_arrays(self._path(samples, key)) or {}).get("rows")
+
+    def has(self, samples: str, key: str, seeds: Sequence[int], read: bool = False) -> bool:
+        """Whether a file says that it has the rows of these seeds; damage within them shows where they are read."""
+        if read:
+            return self.read(samples, key, seeds) is not None
+        found = described(self._path(samples, key), ("of", "seeds"))
+        # files of before say not whose rows they are
+        if found is None or found.headers.keys() - {"of"} != {"seeds", "rows"}:
+            return False
+        rows, kept = found.headers["rows"], found.values["seeds"]
+        of = np.array_equal(found.values.get("of", [samples, key]), [samples, key])
+        fits = rows.shape[:1] == (len(seeds),) and rows.dtype in (np.float32, np.float64)
+        return bool(of and fits and kept.dtype.kind == "i" and np.array_equal(kept, seeds))
+
+    def drop(self, samples: str, key: str) -> None:
+        """Drop rows that cannot be read, so that they are missing, and made again."""
+        self._path(samples, key).unlink(missing_ok=True)
 
     def write(self, samples: str, key: str, seeds: Sequence[int], rows: Rows) -> None:
         """Keep rows, atomically."""

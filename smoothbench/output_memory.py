@@ -57,6 +57,15 @@ class Split:
     passes: int
     bytes: int
 
+    def smaller(self, outputs: Sequence[int], lags: int, least: int = 1) -> "Split | None":
+        """What to try where this did not fit: half the samples, or twice the passes; None where it cannot be."""
+        samples, passes = max(self.samples // 2, least), self.passes
+        if samples >= self.samples:
+            samples, passes = self.samples, min(2 * self.passes, len(outputs))
+        if (samples, passes) == (self.samples, self.passes):
+            return None
+        return Split(samples, passes, _largest(outputs, passes) * lags * samples)
+
 
 def split(samples: int, outputs: Sequence[int], lags: int, free: int | None, least: int = 1) -> Split:
     """The fewest runs that keep the outputs of `lags` evaluations within a share of the free memory.

@@ -21,6 +21,8 @@ from smoothbench import command
 from smoothbench.allocator import keep_freed_memory
 from smoothbench.build import build, build_model, build_solver
 from smoothbench.caching import Schedule, Trajectory, cached
+from smoothbench.devices import device_of, wait_for
+from smoothbench.numerics import set_tf32
 from smoothbench.points import measured_sites
 from smoothbench.provenance import device_name
 from smoothbench.sampling import latents, silent
@@ -41,7 +43,8 @@ def main() -> int:
 
 def _measured(args: argparse.Namespace) -> int:
     kept = keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_of("auto")
+    set_tf32(False)
     nano = {
         "_target_": "smoothbench.models.dit.PixelDiT",
         "name": "dit_nano",
@@ -75,8 +78,7 @@ def rows(model: Model, solver: Solver, batch: int, rounds: int) -> list[str]:
     masks = schedules(trajectory)
     runs: dict[str, Callable[[], object]] = {"bare": lambda: latents(model, solver, range(batch), silent)}
     runs |= {name: attached(model, solver, range(batch), mask) for name, mask in masks.items()}
-    wait = torch.cuda.synchronize if model.device.type == "cuda" else None
-    seconds = interleaved(runs, rounds, 1, wait)
+    seconds = interleaved(runs, rounds, 1, wait_for(model.device))
     lines = []
     for name, mask in masks.items():
         ratio, low, high = ratio_interval(seconds[name], seconds["bare"])

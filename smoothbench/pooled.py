@@ -7,7 +7,7 @@ from typing import Any
 from tqdm import tqdm
 
 from metrics.score import Score
-from smoothbench.errors import MetricsFailed
+from smoothbench.errors import MetricsFailed, one_line
 from smoothbench.measure import Part, Scorer
 from smoothbench.points import Point
 from smoothbench.provenance import identity, provenance
@@ -38,7 +38,7 @@ def pool(store: Store, scorer: Scorer, points: Sequence[Point], force: bool = Fa
             return
         reference: dict[str, Score] | None = None
         for parts in tqdm(chosen, desc="pooling", unit="point", leave=False, disable=None):
-            scores, reasons = scorer.scores([_part(record) for record in parts])
+            scores, reasons = _scored(scorer, parts)
             if reasons:
                 raise MetricsFailed(f"pooling {parts[0]['name']}: {'; '.join(reasons)}")
             _write(store, scorer, parts, scores, reference)
@@ -61,11 +61,19 @@ def _parts(
         paired = record["reference"] if pairs is None else record["reference_id"] == pairs.get(seeds)
         if not (of_point and whole and paired and record["reference"] == (pairs is None)):
             continue
-        if scorer.missing(*_part(record)):
+        if scorer.missing(_part(record)):
             log.warning("%s: rows of seeds %d-%d are lost: run them again", record["name"], *seeds)
             continue
         found[seeds] = record
     return found
+
+
+def _scored(scorer: Scorer, parts: Sequence[Record]) -> tuple[dict[str, Score], list[str]]:
+    """As the scorer says; rows that turn out to be damaged are the reason why there are no scores."""
+    try:
+        return scorer.scores([_part(record) for record in parts])
+    except ValueError as error:
+        return {}, [one_line(error)]
 
 
 def _pooled(store: Store, scorer: Scorer, parts: Sequence[Record]) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from smoothbench.numerics import tf32_matmul
+
 PACKAGES = ("torch", "diffusers", "hydra-core", "torchmetrics", "scipy", "numpy", "pillow")
 
 
@@ -42,7 +44,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "device": device_name(device),
         "kind": device.type,
         "threads": torch.get_num_threads(),
-        "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "tf32": tf32_matmul(),
     }
 
 

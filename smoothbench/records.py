@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from metrics.inference import Estimate, paired_difference
 from metrics.score import Score
@@ -16,6 +15,7 @@ from smoothbench.caching.cost import Macs
 from smoothbench.errors import UsageError
 from smoothbench.facts import namesakes
 from smoothbench.measure import Scorer
+from smoothbench.numerics import matmul_precision, tf32_cudnn, tf32_matmul
 from smoothbench.points import Point, rows
 from smoothbench.samples import PREVIEWS
 from smoothbench.store import Store, write_arrays, write_atomic
@@ -30,7 +30,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
     """A record with all that is known before the first sample; quality is still to come."""
     spec, schedule = point.spec, point.policy if isinstance(point.policy, Schedule) else None
     known = cost(point, reference) if schedule is not None else None
-    stage = f"stage={settings.stage}" if settings.stage == "cost" else None
+    stage = None if settings.draws_samples else f"stage={settings.stage}"
     return {
         "experiment": settings.experiment,
         "name": spec.name,
@@ -83,9 +83,9 @@ def _numerics(model: Model) -> dict[str, Any]:
     """What decides the rounding, beside the device's own kernels."""
     return {
         "dtype": model.identity["dtype"],
-        "matmul": torch.get_float32_matmul_precision(),
-        "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
-        "tf32_cudnn": torch.backends.cudnn.allow_tf32,
+        "matmul": matmul_precision(),
+        "tf32_matmul": tf32_matmul(),
+        "tf32_cudnn": tf32_cudnn(),
     }
 
 

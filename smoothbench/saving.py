@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from smoothbench.build import build, build_model, describe, device_of, having, ready
+from smoothbench.build import build, build_model, describe, having, ready
 from smoothbench.caching import Schedule
+from smoothbench.devices import started
 from smoothbench.errors import UsageError
 from smoothbench.lessons import lessons
 from smoothbench.points import Planner
@@ -21,9 +22,8 @@ def save_plan(settings: Settings) -> Path:
     known = {"calibrate": (".npz", ".json"), "train": (".safetensors",)}[settings.stage]
     if target.suffix not in known:
         raise UsageError(f"stage={settings.stage} needs out=FILE{' or out=FILE'.join(known)}, not {target}")
-    device = device_of(settings.device)
+    device = started(settings.device, settings.tf32)
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
-    store.check()
     with store.enter():
         model = ready(build_model(settings.model, device), settings.stage)
         if settings.stage == "train":

@@ -4,17 +4,19 @@ import fcntl
 import io
 import json
 import logging
-import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
 import numpy as np
 
-from smoothbench.errors import UsageError
+from smoothbench.atomic import replacing
+from smoothbench.errors import PointsFailed, UsageError, is_full
+from smoothbench.locks import Presence, flock, locked, opened
 from smoothbench.reported import check_papers
 from smoothbench.schema import SCHEMA, check_record, explain, require
 
@@ -22,18 +24,9 @@ log = logging.getLogger(__name__)
 
 
 def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
-    """The whole file or nothing: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("wb") as file:
-            file.write(data)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    """The whole file or nothing."""
+    with replacing(path, sync) as file:
+        file.write(data)
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -71,46 +64,55 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._named: set[Path] = set()  # what was said to be unreadable, once
+        self._present: IO[str] | None = None
 
     def check(self) -> None:
         """Raise UsageError, before anything else starts, where nothing can be written."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=self.folder):
-                pass
+            with TemporaryFile(dir=self.folder) as file:
+                flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB, self.folder)
+        except UsageError:
+            raise
         except (OSError, ValueError) as error:  # ValueError: a name that no file can have
             reason = getattr(error, "strerror", None) or error
             raise UsageError(
                 f"cannot write to {self.folder} ({reason}): choose another results_dir=..."
             ) from None
 
-    def enter(self) -> IO[str]:
-        """Mark this process as at work here, for as long as the returned file is open.
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Raise PointsFailed, with the way out, where the disk gets full within it."""
+        try:
+            yield
+        except OSError as error:
+            if not is_full(error):
+                raise
+            free = shutil.disk_usage(self.folder).free
+            raise PointsFailed(
+                f"no space left for {self.folder} ({free / 1e9:.2f} GB free): make room, and the same "
+                "command goes on; keep_samples=false needs less"
+            ) from error
 
-        One that is alone sweeps up what killed ones left unfinished.
+    def enter(self) -> Presence:
+        """Mark this process as at work here, until what is returned leaves, where it can write.
+
+        One that is alone sweeps up what killed ones left unfinished: those that have left may still write a
+        report, so that it goes by another lock, which a process keeps to its end.
         """
-        path = self.folder / ".locks" / "present"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass
-        else:
-            for unfinished in self.folder.rglob(".*.tmp"):
-                unfinished.unlink(missing_ok=True)
-        fcntl.flock(file, fcntl.LOCK_SH)
-        return file
+        self.check()
+        working = Presence(self.folder, "working").enter()
+        if self._present is None:
+            self._present = opened(self.folder, "present")
+            if flock(self._present, fcntl.LOCK_EX | fcntl.LOCK_NB, self.folder):
+                for unfinished in self.folder.rglob(".*.tmp"):
+                    unfinished.unlink(missing_ok=True)
+            flock(self._present, fcntl.LOCK_SH, self.folder)
+        return working
 
-    def alone(self, present: IO[str]) -> bool:
-        """Whether no other process is at work here, by the file that `enter` gave."""
-        try:
-            fcntl.flock(present, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            fcntl.flock(present, fcntl.LOCK_SH)
-        return True
+    def sharing(self, work: str) -> Presence:
+        """Of the processes at work here those with the same work, by its name; to be entered and left."""
+        return Presence(self.folder, f"sharing-{work}")
 
     def record_path(self, name: str, point_id: str) -> Path:
         """Where the record of a point lies."""
@@ -172,21 +174,9 @@ class Store:
         fits = seeds.dtype.kind == "i" and seeds.ndim == 1 and all(v.shape == seeds.shape for v in influences)
         return arrays if fits and all(_finite(values) for values in influences) else None
 
-    @contextmanager
-    def lock(self, name: str, wait: bool = True) -> Iterator[bool]:
-        """One process at a time; freed by the system when a process dies.
-
-        Yields whether it was had: always, unless `wait` is false and another process has it.
-        """
-        path = self.folder / ".locks" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+    def lock(self, name: str, wait: bool = True) -> AbstractContextManager[bool]:
+        """One process at a time; tells whether it was had: always, unless `wait` is false and another has it."""
+        return locked(self.folder, name, wait)
 
 
 def _slug(name: str) -> str:

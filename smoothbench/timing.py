@@ -10,6 +10,7 @@ from tqdm import tqdm
 from metrics.latency import interleaved, median_mad, peak_resident_bytes
 from smoothbench.caching import Schedule
 from smoothbench.caching.compiled import Compiled
+from smoothbench.devices import wait_for
 from smoothbench.generate import bare_batch, cached_batch
 from smoothbench.points import Point
 from smoothbench.provenance import device_name, provenance
@@ -33,15 +34,9 @@ def measure_latency(
     """Write `latency.json`, unless it has all of these points by these settings on this device.
 
     With `graphs` every point runs compiled, another `file` is for conditions beside the usual ones.
-    Nothing is measured with 0 rounds, nor where latency is asked for on a GPU alone and there is none.
     Where one is missing all are measured anew, the first being the reference; other points stay as
     they were, each with the reference's seconds in its own rounds.
     """
-    if not asked["rounds"] or asked["device"] not in ("any", model.device.type):
-        log.info(
-            "latency: not measured (latency.rounds=%d, latency.device=%s)", asked["rounds"], asked["device"]
-        )
-        return
     with store.lock("latency"):
         head = {
             "schema": SCHEMA,
@@ -90,7 +85,7 @@ def _measure(
         sample_id: _ticking(_trajectory(point, model, seeds, graphs), bar)
         for sample_id, point in distinct.items()
     }
-    wait = torch.cuda.synchronize if model.device.type == "cuda" else None
+    wait = wait_for(model.device)
     seconds = interleaved(runs, asked["rounds"], asked["warmup"], wait)
     bar.close()
     latent = torch.zeros(len(seeds), *model.sample_shape, device=model.device)

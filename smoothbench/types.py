@@ -129,4 +129,14 @@ class Settings:
     specs: list[Spec] = field(default_factory=list)
     keep_samples: bool = True
     force: bool = False
+    tf32: bool = False
     out: str | None = None
+
+    @property
+    def draws_samples(self) -> bool:
+        """Whether points are sampled and scored; the other stages ask for costs and latency alone."""
+        return self.stage == "all"
+
+    def times_latency(self, kind: str) -> bool:
+        """Whether latency is measured on this kind of device."""
+        return bool(self.latency["rounds"] and self.latency["device"] in ("any", kind))

@@ -27,8 +27,8 @@ TEXT_ENCODER = {
 def close(found: ErrorCurves, expected: ErrorCurves) -> None:
     """The same to rounding, and the same schedules at every threshold that is not at an error itself."""
     assert found.trajectory == expected.trajectory
-    torch.testing.assert_close(found.l1, expected.l1, rtol=1e-5, atol=0)
-    torch.testing.assert_close(found.l1_diff, expected.l1_diff, rtol=1e-5, atol=1e-6, equal_nan=True)
+    torch.testing.assert_close(found.l1, expected.l1, rtol=1e-4, atol=0)  # single samples, in sums
+    torch.testing.assert_close(found.per_sample(), expected.per_sample(), rtol=0, atol=1e-5, equal_nan=True)
     for alpha in (0.02, 0.05, 0.1, 0.2, 0.5):
         plans = [SmoothCache(alpha).plan(curves.trajectory, curves) for curves in (found, expected)]
         assert plans[0].computed == plans[1].computed
@@ -149,3 +149,45 @@ def test_the_harness_calibrates_in_parts_where_memory_is_short(
     assert "4 samples, 4 evaluations; 4 at a time in 1 passes" in said[0]
     assert "2 at a time in 1 passes" in said[1] and "of 0.005 GB free" in said[1]
     assert "1 at a time in 3 passes" in said[2]
+
+
+def test_what_does_not_fit_after_all_is_calibrated_in_smaller_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = settings(
+        composed("cache=smoothcache", "solver.steps=3", "calibration.num_samples=4", "metrics={}")
+    )
+    model = build_model(plan.model, CPU)
+    whole, sampled = calibrations.latents, list[int]()
+
+    def latents(model: Any, solver: Any, seeds: range, *more: Any) -> Any:
+        sampled.append(len(seeds))
+        if len(seeds) > most:
+            raise RuntimeError("CUDA error: out of memory")
+        return whole(model, solver, seeds, *more)
+
+    def curves(folder: str) -> ErrorCurves:
+        store = Store(tmp_path / folder)
+        store.check()
+        planner = Planner(plan, model, store)
+        return planner.curves(planner.trajectory(plan.specs[-1])[0], plan.specs[-1])[0]
+
+    monkeypatch.setattr(calibrations, "latents", latents)
+    most = 4
+    expected = curves("whole")
+    most = 1
+    close(curves("parts"), expected)
+    assert sampled == [4, 4, 2, 1, 1, 1, 1]
+    assert "out of memory (CUDA error: out of memory): calibrating in smaller parts" in caplog.text
+    most = 0
+    with pytest.raises(MemoryError, match="not even a calibration of single samples and sites"):
+        curves("nothing")
+
+
+def test_a_smaller_split_ends() -> None:
+    plan, seen = split(10, [100] * 10, 3, None), list[tuple[int, int]]()
+    while (smaller := plan.smaller([100] * 10, 3, least=2)) is not None:
+        plan = smaller
+        seen.append((plan.samples, plan.passes))
+    assert seen == [(5, 1), (2, 1), (2, 2), (2, 4), (2, 8), (2, 10)]
+    assert plan.bytes == 2 * 3 * 100

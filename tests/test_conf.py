@@ -126,7 +126,7 @@ def test_an_unknown_option_names_those_that_exist() -> None:
         (["num_samples=1"], "num_samples=1: must be a whole number from 2"),
         (["num_samples=many"], "num_samples=many"),
         (["batch_size=0"], "batch_size=0"),
-        (["stage=everything"], "stage=everything: there are all, cost, calibrate, train"),
+        (["stage=everything"], "stage=everything: there are all, cost, latency, calibrate, train"),
         (["seed=999"], "must be disjoint"),
         (["seed=true"], "seed=True: must be a whole number"),
         (["num_samples=1000001"], "from 2 to 1000000"),

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from smoothbench.build import build_policy, build_predictor, build_solver, device_of
+from smoothbench.build import build_policy, build_predictor, build_solver
+from smoothbench.devices import device_of
 from smoothbench.errors import UsageError
 from smoothbench.plan import WHOLE, settings
 from smoothbench.store import Store
@@ -96,9 +97,10 @@ TOP: dict[str, Holds] = {
     "experiment": lambda v: is_line(v) and ".." not in v.split("/") and not v.startswith("/"),
     "results_dir": is_line,
     "device": lambda v: v in ("auto", "cpu") or v.startswith("cuda"),
-    "stage": lambda v: v in ("all", "cost"),
+    "stage": lambda v: v in ("all", "cost", "latency"),
     "keep_samples": lambda v: isinstance(v, bool),
     "force": lambda v: isinstance(v, bool),
+    "tf32": lambda v: isinstance(v, bool),
     "out": lambda v: v is None,  # there is no stage=calibrate beside it
     "seeds": lambda v: v is None or v == "0-3",
     "only": lambda v: v == [] or v is None,

@@ -9,7 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import open_dict
 
 from smoothbench.app import main
-from smoothbench.build import build_model, build_policy, build_solver, device_of
+from smoothbench.build import build_model, build_policy, build_solver
+from smoothbench.devices import device_of
 from smoothbench.errors import UsageError
 from smoothbench.overrides import check_read
 from smoothbench.plan import settings

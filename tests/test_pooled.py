@@ -129,7 +129,7 @@ def test_uncached_samples_stay_while_another_process_may_need_them(tmp_path: Pat
     left = list((tmp_path / "runs/smoke/samples" / running.reference.sample_id).glob("*.png"))
     assert len(left) == (6 if others else 0)
     if other:
-        other.close()
+        other.leave()
 
 
 DYNAMIC = """

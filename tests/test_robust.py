@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 
-import smoothbench.store
 from smoothbench.errors import PointsFailed, UsageError
 from smoothbench.experiment import Experiment
 from smoothbench.types import Branch
@@ -101,7 +100,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         replace(source, target)
 
-    monkeypatch.setattr(smoothbench.store.os, "replace", replace_or_fail)
+    monkeypatch.setattr(os, "replace", replace_or_fail)
 
 
 @pytest.mark.parametrize("after", [0, 5, 12, 17, 18, 19])  # samples, previews, rows, scores, records

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from smoothbench.models.tensors import cast, lasting, randomise
 from smoothbench.models.weights import Files
+from smoothbench.numerics import matmul_precision, tf32_matmul
 
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 REFERENCE: Final = "reference"  # a model's numerics: as its original implementation computes
@@ -63,7 +64,8 @@ class Guided:
             "architecture": self.config,
             "dtype": str(self.dtype).removeprefix("torch."),
             "guidance": self.guidance,
-            "numerics": {"device": self.device.type, "matmul": torch.get_float32_matmul_precision()},
+            "numerics": {"device": self.device.type, "matmul": matmul_precision()}
+            | ({"tf32": True} if tf32_matmul() else {}),  # in a run cuDNN's are as the products are
         }
 
 

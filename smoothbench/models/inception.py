@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from smoothbench.numerics import exact_convolutions
+
 PACKAGE = "torch_fidelity"
 MODULE = f"{PACKAGE}.feature_extractor_inceptionv3"
 # Below sys.prefix, off sys.path: where torchmetrics sees torch-fidelity, it imports all of it, torchvision too.
@@ -58,7 +60,7 @@ class Inception(nn.Module):
         hook = self.extractor.Mixed_6d.branch1x1.register_forward_hook(lambda *call: maps.append(call[-1]))
         try:
             # cuDNN's convolutions would round to TF32 by default, which no published number did
-            with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            with exact_convolutions():
                 features, logits = self.extractor(images.expand(-1, 3, -1, -1))
         finally:
             hook.remove()

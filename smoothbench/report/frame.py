@@ -101,7 +101,9 @@ def settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def costs_alone(frame: pd.DataFrame) -> pd.Series:
     """Which points were asked for their cost and for no samples, bool [rows]."""
-    return (frame["status.quality"] == "skipped") & frame["reason"].str.startswith("stage=cost")
+    return (frame["status.quality"] == "skipped") & frame["reason"].str.startswith(
+        ("stage=cost", "stage=latency")
+    )
 
 
 def states(frame: pd.DataFrame) -> str:

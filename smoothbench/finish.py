@@ -1,0 +1,65 @@
+"""What is done once all points are: merged over seeds and timed, by the last of the processes at work."""
+
+import logging
+from collections.abc import Sequence
+
+from smoothbench.conditions import measure_conditions
+from smoothbench.errors import UsageError
+from smoothbench.locks import Presence
+from smoothbench.measure import Scorer
+from smoothbench.points import Point
+from smoothbench.pooled import pool
+from smoothbench.provenance import identity
+from smoothbench.store import Store
+from smoothbench.types import Model, Settings
+
+log = logging.getLogger(__name__)
+
+
+def same_work(settings: Settings, store: Store, points: Sequence[Point]) -> Presence:
+    """The processes in the folder that have these very points and metrics, on whatever seeds."""
+    return store.sharing(identity([sorted({point.cell_id for point in points}), settings.metrics]))
+
+
+def finish(
+    points: Sequence[Point],
+    settings: Settings,
+    model: Model,
+    store: Store,
+    scorer: Scorer,
+    working: Presence,
+    sharing: Presence,
+) -> None:
+    """Pool the points, then measure latency; each only where no other process is still to do so.
+
+    Pooling is for the last of those that share the points (`sharing`), since each of them would merge again what the
+    others add; latency for the last of all at work in the folder (`working`), as it is time beside nobody else's.
+    """
+    if settings.draws_samples:
+        last = sharing.last()
+        sharing.leave()
+        if last:
+            pool(store, scorer, points, settings.force)
+        else:
+            log.info("pooling: left to another process, which is at work on the same points")
+    if not settings.times_latency(model.device.type):
+        log.info(
+            "latency: not measured (latency.rounds=%(rounds)d, latency.device=%(device)s)", settings.latency
+        )
+    elif working.last():
+        measure_conditions(points, settings, model, store)
+    else:
+        log.info(
+            "latency: not measured, as another process is at work in %s: the last one there measures its points, "
+            "or afterwards the same command with stage=latency",
+            store.folder,
+        )
+
+
+def claim(working: Presence) -> None:
+    """Have the folder alone from the start, for stage=latency: UsageError where another process is at work there."""
+    if not working.last():
+        raise UsageError(
+            f"stage=latency: another process is at work in {working.folder}, beside which no latency is measured: "
+            "the same command again once that has ended"
+        )
