@@ -17,7 +17,7 @@ from smoothbench.models.prompts import HELD
 from smoothbench.point_code import deciding_code, recorded_code
 from smoothbench.provenance import identity
 from smoothbench.sampling import latents, silent
-from smoothbench.source import fingerprint, stated
+from smoothbench.source import fingerprint, version_or_source
 from smoothbench.store import Store, write_atomic
 from smoothbench.types import BLOCK, Config, Model, Settings, Solver, Spec
 
@@ -155,7 +155,7 @@ class Planner:
     def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
         """Error curves for a point, and their file: from the store, or measured now on other seeds."""
         on = {key: value for key, value in spec.calibration.items() if key != "unconditional" or value}
-        code = [fingerprint(calibrate), stated(self.model), stated(solver)]
+        code = [fingerprint(calibrate), version_or_source(self.model), version_or_source(solver)]
         asked = {"model": self.model.identity, "solver": spec.solver, "calibration": on, "code": code}
         file = f"curves/{identity(asked)}.npz"
         if file not in self._curves:

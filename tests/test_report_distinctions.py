@@ -13,7 +13,7 @@ from smoothbench.export import point_of
 from smoothbench.records import cost_csv
 from smoothbench.report import summary
 from smoothbench.report.compare import compare
-from smoothbench.report.distinctions import apart
+from smoothbench.report.distinctions import distinction
 from smoothbench.report.document import document, setting_title
 from smoothbench.report.frame import load, settings
 from smoothbench.report.latex import to_latex
@@ -83,7 +83,7 @@ def test_pictures_say_which_checkpoint_they_show_and_show_one(checkpoints: Path)
     for _, part in settings(load(checkpoints)):
         figure = pareto(part)
         title, more = figure.get_suptitle().split("\n")
-        assert "dit_nano, ddim" in title and more == apart(part.iloc[0]) and "checkpoints/" in more
+        assert "dit_nano, ddim" in title and more == distinction(part.iloc[0]) and "checkpoints/" in more
         assert len(set(part["identity"])) == 1
 
 
@@ -92,7 +92,9 @@ def test_a_folder_of_one_table_reads_as_ever(tmp_path: Path) -> None:
     frame = load(tmp_path)
     assert titles(tmp_path) == ["dit_nano, ddim 50 steps, guidance 2, N = 256"]
     assert list(frame["label"]) == ["no cache, 50 steps", "FORA N=1", "FORA N=3"]
-    assert not {"apart", "facts", "facts.model"} & set(numbers(frame)) and apart(frame.iloc[0]) == ""
+    assert (
+        not {"distinction", "facts", "facts.model"} & set(numbers(frame)) and distinction(frame.iloc[0]) == ""
+    )
     assert "config_hash" not in numbers(frame).to_csv()
 
 
@@ -130,7 +132,10 @@ def test_what_a_heading_says_already_is_not_said_twice(tmp_path: Path) -> None:
     add(tmp_path, "a")
     add(tmp_path, "b", model={"guidance": 4.0})
     assert titles(tmp_path) == [f"dit_nano, ddim 50 steps, guidance {g}, N = 256" for g in (2, 4)]
-    assert sorted(apart(part.iloc[0]) for _, part in settings(load(tmp_path))) == ["guidance 2", "guidance 4"]
+    assert sorted(distinction(part.iloc[0]) for _, part in settings(load(tmp_path))) == [
+        "guidance 2",
+        "guidance 4",
+    ]
 
 
 def test_a_setting_that_was_left_out_elsewhere_is_named(tmp_path: Path) -> None:
