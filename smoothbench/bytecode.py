@@ -5,10 +5,10 @@ from inspect import unwrap
 from types import CodeType, FunctionType
 from typing import Any
 
-SAID = ("__doc__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__")  # no code
+NOT_CODE = ("__doc__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__")  # no code
 
 
-def compiled(part: Any) -> Iterator[Any]:
+def bytecode_of(part: Any) -> Iterator[Any]:
     """A class or function and what of its own module it uses, each as nested lists."""
     waiting, seen = [part], []
     while waiting:
@@ -33,7 +33,7 @@ def _members(part: Any) -> Iterator[Any]:
         yield from (_code(function.__code__, function.__doc__) for function in _functions(part))
         return
     for name, member in sorted(vars(part).items()):
-        if name not in SAID:
+        if name not in NOT_CODE:
             code = [_code(function.__code__, function.__doc__) for function in _functions(member)]
             yield [name, code or (_constant(member) if _is_plain(member) else None)]
 

@@ -13,7 +13,7 @@ from smoothbench.memory import out_of_memory
 from smoothbench.output_memory import Split, free_bytes, output_bytes, split
 from smoothbench.provenance import identity
 from smoothbench.sampling import latents
-from smoothbench.source import fingerprint, stated
+from smoothbench.source import fingerprint, version_or_source
 from smoothbench.store import Store, write_atomic
 from smoothbench.types import BLOCK, Config, Model, Solver, Spec
 
@@ -30,7 +30,7 @@ class Calibrations:
     def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
         """Error curves for a point, and their file."""
         on = {key: value for key, value in spec.calibration.items() if key != "unconditional" or value}
-        code = [fingerprint(calibrate), stated(self.model), stated(solver)]
+        code = [fingerprint(calibrate), version_or_source(self.model), version_or_source(solver)]
         asked = {"model": self.model.identity, "solver": spec.solver, "calibration": on, "code": code}
         file = f"curves/{identity(asked)}.npz"
         if file not in self._curves:

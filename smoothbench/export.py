@@ -79,8 +79,8 @@ def point_of(records: Sequence[Record], folder: Path, point: str) -> Record:
     pooled = {part for record in named for part in record["parts"]}
     found = [record for record in named if record["point_id"] not in pooled]
     if len(found) != 1:
-        told = zip(found, differences(found), strict=True)
-        ids = [f"{record['point_id']} ({facts})" if facts else record["point_id"] for record, facts in told]
+        pairs = zip(found, differences(found), strict=True)
+        ids = [f"{record['point_id']} ({facts})" if facts else record["point_id"] for record, facts in pairs]
         names = {record["name"] for record in records} or {"no records"}
         choice = f"{'point_id' if found else 'name'} of {', '.join(sorted(ids or names))}"
         raise UsageError(f"{folder}: {len(found)} points are called {point}: choose by {choice}")

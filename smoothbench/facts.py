@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -38,16 +39,16 @@ class Fact:
 
 def model_facts(record: Mapping[str, Any]) -> list[Fact]:
     """A model's identity, component by component, a hash with the path that it was loaded from."""
-    model, asked = record["model"], dict(_flat(_node(record, "config", "model")))
-    kind, hashed, others = f"model {model['name']}", [], []
+    model, paths = record["model"], dict(_flat(_node(record, "config", "model")))
+    kind, hashes, settings = f"model {model['name']}", [], []
     for key, value in _flat(model):
         if key.endswith(SHA256):
             name = key.removesuffix(SHA256)
-            source = next((asked[each] for each in SOURCES.get(name, ()) if asked.get(each, "-") != "-"), "")
-            hashed.append(Fact(kind, name, f"{source} ({value[:8]})".strip()))
+            source = next((paths[key] for key in SOURCES.get(name, ()) if paths.get(key, "-") != "-"), "")
+            hashes.append(Fact(kind, name, f"{source} ({value[:8]})".strip()))
         elif key not in NOT_OF_MODEL:
-            others.append(Fact(kind, key, value))
-    return [Fact(kind), *sorted(hashed, key=lambda fact: fact.name != "weights"), *others]
+            settings.append(Fact(kind, key, value))
+    return [Fact(kind), *sorted(hashes, key=lambda fact: fact.name != "weights"), *settings]
 
 
 def solver_facts(record: Mapping[str, Any]) -> list[Fact]:
@@ -77,42 +78,44 @@ def numerics_facts(record: Mapping[str, Any]) -> list[Fact]:
     return _facts("numerics", record["numerics"])
 
 
-def differences(records: Sequence[Mapping[str, Any]], *left_out: str) -> list[str]:
+def differences(records: Sequence[Mapping[str, Any]], *omitted: str) -> list[str]:
     """In what each of several records differs from the others, but for facts of some names; empty for one."""
-    found = differing([_facts_of(record) for record in records])
-    return [", ".join(str(fact) for fact in facts if fact.name not in left_out) for facts in found]
+    lists = differing_facts([_facts_of(record) for record in records])
+    return [", ".join(str(fact) for fact in facts if fact.name not in omitted) for facts in lists]
 
 
 def namesakes(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """By cell, as a column `differs_in`, what tells a record from others of its name; only cells that have any."""
-    named: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
-        named.setdefault(record["name"], []).append(record)
-    pairs = (pair for own in named.values() for pair in zip(own, differences(own, "seeds"), strict=True))
+        groups.setdefault(record["name"], []).append(record)
+    texts = [differences(group, "seeds") for group in groups.values()]
+    pairs = zip(chain(*groups.values()), chain(*texts), strict=True)
     return {record["cell_id"]: {"differs_in": text} for record, text in pairs if text}
 
 
 def _facts_of(record: Mapping[str, Any]) -> list[Fact]:
     model, seeds = record["model"], json.dumps(record["seeds"])
-    own = [Fact("", "model", str(model["name"])), Fact("", "guidance", _short(model.get("guidance")))]
-    return [*own, *model_facts(record), *point_facts(record), Fact("", "seeds", seeds)]
+    name, guidance = str(model["name"]), _short(model.get("guidance"))
+    first = [Fact("", "model", name), Fact("", "guidance", guidance), Fact("", "seeds", seeds)]
+    return [*first, *model_facts(record), *point_facts(record)]
 
 
-def differing(records: Sequence[Sequence[Fact]]) -> list[list[Fact]]:
+def differing_facts(records: Sequence[Sequence[Fact]]) -> list[list[Fact]]:
     """Of each of several lists the facts that not all lists with facts of their kind share, in their order."""
-    found: dict[tuple[str, str], set[str | None]] = {}
+    texts: dict[tuple[str, str], set[str | None]] = {}
     for key in dict.fromkeys((fact.kind, fact.name) for facts in records for fact in facts):
-        found[key] = {_text(facts, key) for facts in records if any(fact.kind == key[0] for fact in facts)}
-    return [[fact for fact in facts if len(found[fact.kind, fact.name]) > 1] for facts in records]
+        texts[key] = {_text(facts, key) for facts in records if any(fact.kind == key[0] for fact in facts)}
+    return [[fact for fact in facts if len(texts[fact.kind, fact.name]) > 1] for facts in records]
 
 
 def _text(facts: Sequence[Fact], key: tuple[str, str]) -> str | None:
     return next((fact.text for fact in facts if (fact.kind, fact.name) == key), None)
 
 
-def _facts(kind: str, node: Mapping[str, Any], left_out: Sequence[str] = (), before: str = "") -> list[Fact]:
-    skipped = (*NOT_OF_POINT, *left_out)
-    flat = _flat({key: value for key, value in node.items() if key not in skipped})
+def _facts(kind: str, node: Mapping[str, Any], omitted: Sequence[str] = (), before: str = "") -> list[Fact]:
+    hidden = (*NOT_OF_POINT, *omitted)
+    flat = _flat({key: value for key, value in node.items() if key not in hidden})
     settings = (Fact(kind, before + key, value) for key, value in flat if not key.endswith("_target_"))
     return [Fact(kind), *settings]
 

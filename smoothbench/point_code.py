@@ -4,7 +4,7 @@ from smoothbench.build import source_of
 from smoothbench.caching import Reuse, Schedule
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
-from smoothbench.source import code_of, stated
+from smoothbench.source import code_of, version_or_source
 from smoothbench.types import Config, Model, Solver, Spec
 
 Method = Policy | DynamicPolicy
@@ -30,10 +30,10 @@ def deciding_code(
     schedule needs no code, its bits say all; and `Reuse` has no arithmetic but counts by its version as a solver
     does, so that other edits of the predictors' file spare the samples of most points.
     """
-    code = {"model": stated(model), "solver": stated(solver)}
+    code = {"model": version_or_source(model), "solver": version_or_source(solver)}
     if isinstance(policy, DynamicPolicy):
         code["policy"] = source_of(spec.cache, policy)
     if not isinstance(policy, Schedule) or policy.skipped_share:
-        last = type(predictor) is Reuse
-        code["predictor"] = stated(predictor) if last else source_of(spec.predictor, predictor)
-    return {part: found for part, found in code.items() if found is not None}
+        reuses = type(predictor) is Reuse
+        code["predictor"] = version_or_source(predictor) if reuses else source_of(spec.predictor, predictor)
+    return {part: text for part, text in code.items() if text is not None}

@@ -218,15 +218,15 @@ def cost_csv(store: Store) -> None:
     weighted = {record["name"] for record in cells.values() if _weighted(record)}
     # what stood in for a calibration while there were no weights is not told twice
     cells = {key: each for key, each in cells.items() if _weighted(each) or each["name"] not in weighted}
-    buffer, apart = io.StringIO(), namesakes(cells.values())
-    more = {key: _part_columns(each) | apart.get(key, {}) for key, each in cells.items()}
-    columns = [*COST_COLUMNS, *dict.fromkeys(column for own in more.values() for column in own)]
+    buffer, twins = io.StringIO(), namesakes(cells.values())
+    extra = {key: _part_columns(each) | twins.get(key, {}) for key, each in cells.items()}
+    columns = [*COST_COLUMNS, *dict.fromkeys(column for row in extra.values() for column in row)]
     table = csv.DictWriter(buffer, columns, lineterminator="\n")
     table.writeheader()
     for record in sorted(cells.values(), key=lambda r: (r["order"], r["name"], r["cell_id"])):
         macs = {key: record["cost"][key] for key in ("macs_linear", "macs")}
         about = {"name": record["name"], "steps": record["solver"]["steps"]}
-        table.writerow(about | _paper_columns(record) | macs | more[record["cell_id"]])
+        table.writerow(about | _paper_columns(record) | macs | extra[record["cell_id"]])
     write_atomic(store.folder / "cost.csv", buffer.getvalue().encode())
 
 

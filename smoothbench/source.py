@@ -17,7 +17,7 @@ from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
-from smoothbench.bytecode import compiled
+from smoothbench.bytecode import bytecode_of
 
 HARNESS = __name__.partition(".")[0]
 Imported = tuple[str, str | None]  # a module and a name in it; None: all of it
@@ -30,8 +30,8 @@ def fingerprint(*parts: Any) -> str:
     bytecode. Uses are followed within the top-level package of a class (in ours, within its room, as
     `smoothbench.models`), and to base classes wherever they lie; not into installed packages.
     """
-    found = {text for part in parts for origin in _origins(part) for text in _code(origin)}
-    return sha256("\n".join(sorted(found)).encode()).hexdigest()[:12]
+    texts = {text for part in parts for origin in _origins(part) for text in _code(origin)}
+    return sha256("\n".join(sorted(texts)).encode()).hexdigest()[:12]
 
 
 def version_of(part: Any) -> int | None:
@@ -45,7 +45,7 @@ def code_of(part: Any) -> dict[str, Any]:
     return {"version": version_of(part), "source": fingerprint(type(part))}
 
 
-def stated(part: Any) -> str | int | None:
+def version_or_source(part: Any) -> str | int | None:
     """What a class that answers for its own numbers adds to an identity.
 
     Nothing at its first version, then the version; the fingerprint where it declares none.
@@ -80,7 +80,7 @@ def _code(origin: Any) -> Iterator[str]:
     module, name = origin.__module__, origin.__qualname__.partition(".")[0]
     parsed = _module(module)
     if parsed is None or name not in parsed.definitions:
-        yield from map(json.dumps, compiled(origin))
+        yield from map(json.dumps, bytecode_of(origin))
         return
     room, waiting, seen = _room(module), [(module, name)], set()
     while waiting:
@@ -88,13 +88,13 @@ def _code(origin: Any) -> Iterator[str]:
         if place in seen:
             continue
         seen.add(place)
-        definitions, imported = _found(*place)
+        definitions, imported = _definition(*place)
         yield from map(_text, definitions)
         uses = [*imported, *(use for each in definitions for use in _uses(place[0], each))]
         waiting += [each for use in uses if _within(use[0], room) for each in _places(use)]
 
 
-def _found(module: str, name: str) -> tuple[tuple[ast.stmt, ...], list[Imported]]:
+def _definition(module: str, name: str) -> tuple[tuple[ast.stmt, ...], list[Imported]]:
     """The definition of a name in a module, or where the module has it from."""
     parsed = _module(module)
     if parsed is None:
@@ -119,14 +119,14 @@ def _uses(module: str, definition: ast.stmt) -> Iterator[Imported]:
     """The names that a definition mentions, as far as its module or the definition itself knows them."""
     parsed = _module(module)
     assert parsed is not None
-    names, imports = _mentioned(definition)
+    names, imports = _mentions(definition)
     yield from ((module, name) for name in names if name in parsed.definitions or name in parsed.imports)
     yield from (imported for each in imports for _, imported in _imports(each, _package(module)))
     yield from ((each, None) for each in parsed.everything)
 
 
 @cache  # by the node itself, which is the same for the same source
-def _mentioned(definition: ast.stmt) -> tuple[frozenset[str], tuple[ast.stmt, ...]]:
+def _mentions(definition: ast.stmt) -> tuple[frozenset[str], tuple[ast.stmt, ...]]:
     """The names in a definition, and the imports inside it."""
     nodes = list(ast.walk(definition))
     names = frozenset(node.id for node in nodes if isinstance(node, ast.Name))

@@ -30,15 +30,20 @@ UNSTABLE = {"provenance"}  # of a record: when and on what it was made
 
 
 def start(results: Path, *more: str) -> subprocess.Popen[str]:
-    """The command in a process of its own, which an interrupt reaches also where a shell's background ignores it."""
+    """The command in a process of its own, which signals reach also where a shell's background, or nohup, ignores them."""
     command = [sys.executable, "-m", "smoothbench", *COMMAND, f"results_dir={results}", *more]
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=_heed_signals,
     )
+
+
+def _heed_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen[str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from smoothbench.plan import settings
 from smoothbench.points import Point
+from smoothbench.report.frame import load
 from smoothbench.saving import save_plan
 from tests.harness import FEW, composed, experiment
 from tests.plugins import DYNAMIC, ENCODER, LOSS, METRIC, PREDICTOR, SOLVER, TRAINING, cell, write
@@ -83,6 +84,8 @@ def test_a_predictor_whose_code_changed_is_sampled_anew(
     assert found[0].sample_id != before["sample_id"] and found[0].cell_id != before["cell_id"]
     assert after["reference"]["sample_id"] == before["reference_id"]  # it computes everything
     assert (tmp_path / "runs/smoke/samples" / found[0].sample_id).is_dir()
+    labels = list(load(tmp_path / "runs/smoke")["label"])
+    assert len(set(labels)) == 3 and sum("code of the predictor" in label for label in labels) == 2
 
 
 def test_a_run_time_policy_whose_code_changed_is_sampled_anew(

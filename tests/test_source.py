@@ -9,7 +9,7 @@ from torch import nn
 from metrics.frechet import FrechetDistance
 from metrics.frechet_windows import WindowedFrechetDistance
 from smoothbench.caching import Reuse, SmoothCache, Taylor
-from smoothbench.source import fingerprint, stated, version_of
+from smoothbench.source import fingerprint, version_of, version_or_source
 from tests.plugins import LOSS, METRIC, cell, write
 
 CELL = """
@@ -157,5 +157,5 @@ def test_a_version_is_declared_by_the_class_itself() -> None:
         version: Any = "2"
 
     assert [version_of(each) for each in (Reuse, Second, Second(), Heir, Text)] == [1, 2, 2, None, None]
-    assert stated(Reuse()) is None and stated(Second()) == 2
-    assert stated(Heir()) == fingerprint(Heir) != stated(Text())
+    assert version_or_source(Reuse()) is None and version_or_source(Second()) == 2
+    assert version_or_source(Heir()) == fingerprint(Heir) != version_or_source(Text())

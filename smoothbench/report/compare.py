@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from metrics.inference import paired_difference
 from metrics.score import Score
-from smoothbench.report.distinctions import apart
+from smoothbench.report.distinctions import distinction
 from smoothbench.report.frame import load, scores
 from smoothbench.store import read_arrays
 
@@ -42,8 +42,8 @@ def compare(folder: str | Path, first: str, second: str) -> str:
 def _point(frame: pd.DataFrame, name: str) -> pd.Series:
     rows = frame[(frame["name"] == name) | (frame["point_id"] == name)]
     if len(rows) != 1:
-        facts = [", ".join(filter(None, [row["label"], apart(row)])) for _, row in rows.iterrows()]
-        ids = [f"{own} ({text})" for own, text in zip(rows["point_id"], facts, strict=True)]
+        facts = [", ".join(filter(None, [row["label"], distinction(row)])) for _, row in rows.iterrows()]
+        ids = [f"{point_id} ({text})" for point_id, text in zip(rows["point_id"], facts, strict=True)]
         choice = f"{'point_id' if ids else 'name'} of {', '.join(sorted(ids or set(frame['name'])))}"
         raise ValueError(f"{len(rows)} points are called {name}: choose by {choice}")
     return rows.iloc[0]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from smoothbench.caching import ErrorCurves
-from smoothbench.report.distinctions import titled
+from smoothbench.report.distinctions import picture_title
 from smoothbench.report.style import COLOURS, MUTED, log_ticks, new_figure, styled
 
 PANEL = (4.6, 3.3)  # inches
@@ -50,7 +50,7 @@ def error_curves(part: pd.DataFrame, folder: Path) -> Figure:
             _draw_thresholds(axes, alphas)
         for axes in grid[: len(kinds) : columns]:
             axes.set_ylabel(f"relative L1 change{', log scale' * (axes.get_yscale() == 'log')}", color=MUTED)
-        title = titled(part, _title(chosen), figure.get_figwidth(), "model", "solver", "steps")
+        title = picture_title(part, _title(chosen), figure.get_figwidth(), "model", "solver", "steps")
         figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
         figure.supxlabel(_explanation(curves, kinds), fontsize=8.0)
         figure.legend(handles=_legend(curves, bool(alphas)), loc="outside right center")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from smoothbench.facts import Fact, differing
+from smoothbench.facts import Fact, differing_facts
 
 MOST = 4  # facts beside a label or of one kind in a heading; more are counted
 LETTERS = 10.5  # of a title in an inch, about
@@ -14,34 +14,34 @@ ID = 8  # digits of an id that stands for what no record tells
 
 
 def with_distinctions(frame: pd.DataFrame, setting: Sequence[str]) -> pd.DataFrame:
-    """The frame with `apart`, the facts in which its table differs from others, and with labels that differ.
+    """The frame with `distinction`, the facts in which its table differs from others, and with labels that differ.
 
     Args: setting, the columns that points of one table share. A label that two points of a table have gets in
     brackets what they differ in, and one whose numerics are not its reference's gets these.
     """
     parts = [part for _, part in frame.groupby(list(setting), sort=False)]
-    facts = differing([_setting_facts(part) for part in parts])
+    facts = differing_facts([_setting_facts(part) for part in parts])
     labels = pd.concat([_labels(part) for part in parts])
-    apart = pd.Series(index=frame.index, dtype=object)
-    for part, own in zip(parts, _distinct(parts, facts), strict=True):
-        apart[part.index] = pd.Series([own] * len(part), index=part.index, dtype=object)
-    return frame.assign(label=labels.reindex(frame.index), apart=apart)
+    column = pd.Series(index=frame.index, dtype=object)
+    for part, of_part in zip(parts, _distinct(parts, facts), strict=True):
+        column[part.index] = pd.Series([of_part] * len(part), index=part.index, dtype=object)
+    return frame.assign(label=labels.reindex(frame.index), distinction=column)
 
 
-def apart(row: pd.Series, *shown: str) -> str:
-    """What tells a row's table from the others of its folder, but for facts whose names are shown already.
+def distinction(row: pd.Series, *known: str) -> str:
+    """What tells a row's table from the others of its folder, but for facts of names that are known already.
 
     Empty for a folder with one table.
     """
-    facts: Sequence[Fact] = row.get("apart", ())
-    return ", ".join(_several([fact for fact in facts if fact.name not in shown]))
+    facts: Sequence[Fact] = row.get("distinction", ())
+    return ", ".join(_several([fact for fact in facts if fact.name not in known]))
 
 
-def titled(frame: pd.DataFrame, title: str, width: float, *shown: str) -> str:
+def picture_title(frame: pd.DataFrame, title: str, width: float, *known: str) -> str:
     """A picture's title, and below it what tells its table from others, in lines that fit a width in inches."""
     letters = max(24, round(width * LETTERS))
-    more = textwrap.wrap(apart(frame.iloc[0], *shown), letters, break_on_hyphens=False)
-    return "\n".join([title, *more])
+    lines = textwrap.wrap(distinction(frame.iloc[0], *known), letters, break_on_hyphens=False)
+    return "\n".join([title, *lines])
 
 
 def _setting_facts(part: pd.DataFrame) -> list[Fact]:
@@ -65,25 +65,23 @@ def _setting_facts(part: pd.DataFrame) -> list[Fact]:
 
 def _distinct(parts: Sequence[pd.DataFrame], facts: Sequence[list[Fact]]) -> list[tuple[Fact, ...]]:
     """The facts of each table; where two tables have the same, the id of their reference beside these."""
-    texts = [tuple(map(str, own)) for own in facts]
-    found = []
-    for part, own, text in zip(parts, facts, texts, strict=True):
-        reference = Fact("", "reference", str(part["reference_id"].iloc[0])[:ID])
-        found.append((*own, reference) if texts.count(text) > 1 else tuple(own))
-    return found
+    texts = [tuple(map(str, of_part)) for of_part in facts]
+    references = [Fact("", "reference", str(part["reference_id"].iloc[0])[:ID]) for part in parts]
+    triples = zip(facts, texts, references, strict=True)
+    return [(*of_part, last) if texts.count(text) > 1 else tuple(of_part) for of_part, text, last in triples]
 
 
 def _labels(part: pd.DataFrame) -> pd.Series:
     """The labels of a table's points, each of its own."""
     labels: dict[Any, str] = {}
     for _, rows in part.groupby("label", sort=False):
-        facts = differing(list(rows["facts"])) if len(rows) > 1 else [[]]
-        for (index, row), own in zip(rows.iterrows(), facts, strict=True):
-            labels[index] = _bracketed(str(row["label"]), [*own, *_rounding(part, row, own)])
-    named = pd.Series(labels, dtype=object)
-    repeated = named.duplicated(keep=False)
-    named[repeated] = named[repeated] + " (point " + part["point_id"].str[:ID] + ")"
-    return named
+        facts = differing_facts(list(rows["facts"]))
+        for (index, row), of_row in zip(rows.iterrows(), facts, strict=True):
+            labels[index] = _bracketed(str(row["label"]), [*of_row, *_rounding(part, row, of_row)])
+    column = pd.Series(labels, dtype=object)
+    twins = column.duplicated(keep=False)
+    column[twins] = column[twins] + " (point " + part["point_id"].str[:ID] + ")"
+    return column
 
 
 def _rounding(part: pd.DataFrame, row: pd.Series, known: Sequence[Fact]) -> list[Fact]:
@@ -91,8 +89,8 @@ def _rounding(part: pd.DataFrame, row: pd.Series, known: Sequence[Fact]) -> list
     reference = part[part["reference"].astype(bool)]
     if reference.empty:
         return []
-    own, _ = differing([row["facts.numerics"], reference["facts.numerics"].iloc[0]])
-    return [fact for fact in own if fact not in known]
+    facts, _ = differing_facts([row["facts.numerics"], reference["facts.numerics"].iloc[0]])
+    return [fact for fact in facts if fact not in known]
 
 
 def _bracketed(label: str, facts: Sequence[Fact]) -> str:
@@ -103,7 +101,7 @@ def _several(facts: Sequence[Fact]) -> list[str]:
     """Facts as text; of many of one kind the first, and how many more there are."""
     texts: list[str] = []
     for kind in dict.fromkeys(fact.kind for fact in facts):
-        own = [str(fact) for fact in facts if fact.kind == kind]
-        few = own[:MOST] if kind else own
-        texts += [*few, f"and {len(own) - len(few)} more"] if len(few) < len(own) else few
+        of_kind = [str(fact) for fact in facts if fact.kind == kind]
+        count = MOST if kind else len(of_kind)
+        texts += of_kind[:count] + [f"and {len(of_kind) - count} more"] * (len(of_kind) > count)
     return texts

@@ -7,7 +7,7 @@ import pandas as pd
 from smoothbench.report import agreement, beside, comparisons, vbench
 from smoothbench.report.columns import BETTER, DAGGER, LEVEL, WORSE, Column
 from smoothbench.report.conditions import Conditions
-from smoothbench.report.distinctions import apart
+from smoothbench.report.distinctions import distinction
 from smoothbench.report.frame import costs_alone, scores, states, unfinished
 from smoothbench.report.tables import (
     against_real,
@@ -59,18 +59,18 @@ def provenance(frame: pd.DataFrame) -> str:
     return _stated(frame["provenance"])
 
 
-def setting_title(frame: pd.DataFrame, *shown: str) -> str:
+def setting_title(frame: pd.DataFrame, *known: str) -> str:
     """What tells a setting from others: model, solver, the reference's steps, guidance, samples if any.
 
-    Then everything else in which it differs from the others of its folder, but for what is shown already.
+    Then everything else in which it differs from the others of its folder, but for what is known already.
     """
     first, solvers = frame.iloc[0], ", ".join(dict.fromkeys(frame["solver"]))
     reference = frame.loc[frame["reference"].astype(bool), "steps"]
     steps = f" {reference.iloc[0]} steps" if len(reference) else ""
     guidance = "" if pd.isna(first["guidance"]) else f", guidance {first['guidance']:g}"
     samples = "" if costs_alone(frame).all() else f", N = {first['num_samples']}"
-    more = apart(first, "model", "guidance", "solver", "steps", "N", *shown)
-    return f"{first['model']}, {solvers}{steps}{guidance}{samples}" + (f", {more}" if more else "")
+    rest = distinction(first, "model", "guidance", "solver", "steps", "N", *known)
+    return f"{first['model']}, {solvers}{steps}{guidance}{samples}" + (f", {rest}" if rest else "")
 
 
 def _setting(frame: pd.DataFrame, pictures: Sequence[str], conditions: Conditions) -> list[str]:

@@ -34,7 +34,7 @@ def load(folder: str | Path) -> pd.DataFrame:
     `by_kind` (dict); for each score `<score>`, `.se`, `.low`, `.high`, `.q<level>` (quantiles over samples),
     `.delta`, `.delta.low`, `.delta.high`, `.delta.p`, `.delta.p.holm`, `.blocks` (the value of each part),
     `.blocks.sd`, `.flag`, `.config_hash`, `.higher_is_better`; `latency` (seconds a batch), `latency.mad`,
-    `speedup_macs`, `speedup_measured`; `apart` and `facts...`, see `with_distinctions`, by which labels are told
+    `speedup_macs`, `speedup_measured`; `distinction` and `facts...`, see `with_distinctions`, by which labels are told
     apart too; those of `papers.paper_columns` and `vbench.add_vbench` where there are any. A record
     among the parts of another is left out. `attrs["ignored"]` lists the files that could not be read,
     `attrs["parts"]` counts those left out. ValueError if there is no record.
@@ -172,8 +172,8 @@ def _add_flags(frame: pd.DataFrame) -> pd.DataFrame:
     for score in scores(frame):
         flags, hashes = frame[f"{score}.flag"].copy(), frame[f"{score}.config_hash"]
         for _, part in frame[hashes.notna()].groupby(SETTING):
-            own = hashes[part.index]
-            older = own.index[own != own[times[part.index].idxmax()]]
+            newest = hashes[times[part.index].idxmax()]
+            older = part.index[hashes[part.index] != newest]
             flags[older] = [f"{flag}; {OLDER}" if flag else OLDER for flag in flags[older]]
         frame = frame.assign(**{f"{score}.flag": flags})
     return frame

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from smoothbench.report.columns import Column
-from smoothbench.report.distinctions import apart
+from smoothbench.report.distinctions import distinction
 from smoothbench.report.tables import brief_columns, headline, measured
 from smoothbench.report.text import NONE, PLUS_MINUS
 
@@ -44,11 +44,10 @@ def to_latex(frame: pd.DataFrame, names: Sequence[str] | None = None) -> str:
     families = list(measured(frame)["family"])
     heading, cells = _cells(columns)
     first = frame.iloc[0]
-    more = apart(first, "experiment", "model", "N", "seeds")
-    more = f", {more}" if more else ""
+    rest = distinction(first, "experiment", "model", "N", "seeds")
     lines = [
         f"% {_comment(first['experiment'])}: {_comment(first['model'])}, N = {first['num_samples']}"
-        f" (seeds {first['seeds']}){_comment(more)}. Needs \\usepackage{{booktabs}}.",
+        f" (seeds {first['seeds']}){_comment(', ' * bool(rest) + rest)}. Needs \\usepackage{{booktabs}}.",
         r"% Value $\pm$ half the 95 % interval; $\Delta$: paired difference to the reference, the same;",
         r"% *: Holm-corrected p < 0.05 over the rows of this table. Bold: best, underlined: second.",
         rf"\begin{{tabular}}{{l{'r' * (len(heading) - 1)}}}",

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from smoothbench.report.distinctions import titled
+from smoothbench.report.distinctions import picture_title
 from smoothbench.report.printed import values
 from smoothbench.report.style import INK, MUTED, new_figure, styled
 
@@ -41,7 +41,7 @@ def schedules(frame: pd.DataFrame) -> Figure:
                 _draw(axes, panels[position], named=position % columns == 0)
             else:
                 axes.set_axis_off()
-        title = titled(frame, _title(frame), figure.get_figwidth() - LEGEND, "experiment")
+        title = picture_title(frame, _title(frame), figure.get_figwidth() - LEGEND, "experiment")
         figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
         figure.supxlabel("evaluation of the denoiser, in order of execution: noisiest first", fontsize=8.5)
         patches = [Patch(color=COMPUTED, label="computed"), Patch(color=REUSED, label="reused")]

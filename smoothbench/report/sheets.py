@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from smoothbench.report.distinctions import titled
+from smoothbench.report.distinctions import picture_title
 from smoothbench.report.style import DPI, INK, MUTED, new_figure, styled
 
 TILE = 104  # pixels aimed at: small images are enlarged by a whole factor, large ones reduced
@@ -70,7 +70,7 @@ def sheet(
 def page_title(frame: pd.DataFrame, what: str, across: int) -> str:
     """What a page of samples shows, in lines that fit so many pixels."""
     title = f"{frame['model'].iloc[0]}, {frame['experiment'].iloc[0]}: {what}"
-    return titled(frame, title, across / DPI, "model", "experiment")
+    return picture_title(frame, title, across / DPI, "model", "experiment")
 
 
 def fitted(image: Image.Image, side: int = TILE) -> NDArray[Any]:

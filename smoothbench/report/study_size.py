@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from smoothbench.report import losses
 from smoothbench.report.curves import meta_of
-from smoothbench.report.distinctions import apart, titled
+from smoothbench.report.distinctions import distinction, picture_title
 from smoothbench.report.style import COLOURS, MARKERS, MUTED, new_figure, styled
 from smoothbench.report.tables import fidelity
 from smoothbench.report.text import to_markdown
@@ -61,9 +61,9 @@ def section(frame: pd.DataFrame) -> list[str]:
     """The study in Markdown; empty where the records are none."""
     if points(frame).empty:
         return []
-    more = apart(frame.iloc[0])
+    rest = distinction(frame.iloc[0])
     lines = [
-        f"## Calibration size{f': {more}' if more else ''}",
+        f"## Calibration size{': ' * bool(rest) + rest}",
         "",
         "SmoothCache was calibrated anew on other samples, as often as there are draws of each size. Modal is"
         " the share of draws with the schedule that is the most frequent one at the largest size (which"
@@ -101,7 +101,7 @@ def picture(frame: pd.DataFrame) -> Figure:
             _scale(axes, sorted(set(study["size"])))
         first = frame.iloc[0]
         title = f"{first['model']}, {first['experiment']}: the same method calibrated on other samples"
-        title = titled(frame, title, figure.get_figwidth(), "model", "experiment")
+        title = picture_title(frame, title, figure.get_figwidth(), "model", "experiment")
         figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
         figure.supxlabel(
             "calibration samples (log scale); a marker a draw, lines through means", fontsize=8.5

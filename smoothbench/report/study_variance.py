@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from smoothbench.report import losses
-from smoothbench.report.distinctions import apart
+from smoothbench.report.distinctions import distinction
 from smoothbench.report.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
 from smoothbench.report.style import COLOURS, MARKERS, MUTED, new_figure, styled
 from smoothbench.report.text import to_markdown
@@ -127,8 +127,8 @@ def spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, flo
 
 def _setting(row: pd.Series) -> str:
     guidance = "" if pd.isna(row["guidance"]) else f", guidance {row['guidance']:g}"
-    more = apart(row, "solver", "steps", "guidance")
-    return f"{row['solver']}, {row['steps']} steps{guidance}" + (f", {more}" if more else "")
+    rest = distinction(row, "solver", "steps", "guidance")
+    return f"{row['solver']}, {row['steps']} steps{guidance}" + (f", {rest}" if rest else "")
 
 
 def _rival(row: pd.Series, others: pd.DataFrame) -> int:

@@ -49,7 +49,7 @@ def ranking(columns: Sequence[Column]) -> pd.DataFrame:
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame without what is long and no number: what table.csv holds, at full precision."""
     hidden = [name for name in frame if str(name).endswith(".config_hash") or str(name).startswith("facts")]
-    kept = frame.drop(columns=["schedule", "provenance", "record", "captions", "apart", *hidden])
+    kept = frame.drop(columns=["schedule", "provenance", "record", "captions", "distinction", *hidden])
     return kept.map(lambda cell: json.dumps(cell) if isinstance(cell, dict | list | tuple) else cell)
 
 

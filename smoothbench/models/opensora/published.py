@@ -51,7 +51,7 @@ class OpenSora(Lazy, TextToVideo):
     file shows at its first use.
     """
 
-    version = 1
+    version = 2  # 1 cleaned prompts with a strip less
 
     def __init__(
         self,
