@@ -48,12 +48,14 @@ def code_of(part: Any) -> dict[str, Any]:
 def version_or_source(part: Any) -> str | int | None:
     """What a class that answers for its own numbers adds to an identity.
 
-    Nothing at its first version, then the version; the fingerprint where it declares none.
+    Nothing at its first version, then the version; the fingerprint where it declares none. An object may say, by
+    `numbers_since`, that with its parameters an earlier version gave the same numbers.
     """
     version = version_of(part)
     if version is None:
         return fingerprint(type(part))
-    return None if version == 1 else version
+    since: int = getattr(part, "numbers_since", version)
+    return None if since == 1 else since
 
 
 @dataclass(frozen=True)

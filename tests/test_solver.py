@@ -13,6 +13,7 @@ from smoothbench.solvers.ddim import DDIM
 from smoothbench.solvers.dpmpp import DPMSolverPlusPlus2M
 from smoothbench.solvers.euler import Euler
 from smoothbench.solvers.linear_betas import LinearBetas, nearest_distinct
+from smoothbench.source import version_or_source
 from smoothbench.types import Predict
 
 SOLVERS: list[Any] = [DDIM, DPMSolverPlusPlus2M, Euler]
@@ -49,7 +50,11 @@ def test_every_grid_of_ddim_is_summed_as_the_reference_sums_it() -> None:
             kept.append(round(place))
             place += stride
         assert DDIM(steps).coordinates[::-1] == tuple(kept), steps
-        products += kept != [round(i * stride) for i in range(steps)]
+        changed = kept != [round(i * stride) for i in range(steps)]
+        assert version_or_source(DDIM(steps)) == (2 if changed else None), (
+            "what stays the same keeps its identity"
+        )
+        products += changed
     assert products == 278, "the step counts at which it matters"
 
 

@@ -33,10 +33,19 @@ class DDIM(LinearBetas):
         """Timesteps in order of execution, the noisiest first."""
         if self.numerics == "diffusers":
             return tuple(float(i * (self.train_steps // self.steps)) for i in reversed(range(self.steps)))
-        stride = (self.train_steps - 1) / (self.steps - 1)
         # summed, as the reference does: where a place is a half, the sum's last bit decides how it is rounded
-        places = accumulate(repeat(stride, self.steps - 1), initial=0.0)
+        places = accumulate(repeat(self._stride, self.steps - 1), initial=0.0)
         return tuple(float(round(place)) for place in places)[::-1]
+
+    @property
+    def numbers_since(self) -> int:
+        """The first version that gave these samples: most grids are those that version 1 had."""
+        multiplied = tuple(float(round(i * self._stride)) for i in reversed(range(self.steps)))
+        return 1 if self.numerics == "diffusers" or self.coordinates == multiplied else self.version
+
+    @property
+    def _stride(self) -> float:
+        return (self.train_steps - 1) / (self.steps - 1)
 
     def integrate(self, x: Tensor, predict: Predict, noise: Noise) -> Tensor:
         """From noise x [B, ...] to a sample; `noise` is not drawn from."""
