@@ -48,13 +48,13 @@ def code_of(part: Any) -> dict[str, Any]:
 def version_or_source(part: Any) -> str | int | None:
     """What a class that answers for its own numbers adds to an identity.
 
-    Nothing at its first version, then the version; the fingerprint where it declares none. An object may say, by
-    `numbers_since`, that with its parameters an earlier version gave the same numbers.
+    Nothing at its first version, then the version; the fingerprint where it declares none. Its class itself may
+    say, by `numbers_since`, that with the object's parameters an earlier version gave the same numbers.
     """
     version = version_of(part)
     if version is None:
         return fingerprint(type(part))
-    since: int = getattr(part, "numbers_since", version)
+    since: int = part.numbers_since if "numbers_since" in vars(type(part)) else version
     return None if since == 1 else since
 
 

@@ -30,7 +30,7 @@ UNSTABLE = {"provenance"}  # of a record: when and on what it was made
 
 
 def start(results: Path, *more: str) -> subprocess.Popen[str]:
-    """The command in a process of its own, which signals reach also where a shell's background, or nohup, ignores them."""
+    """The command in a process of its own, which signals reach also where nohup or a shell ignores them."""
     command = [sys.executable, "-m", "smoothbench", *COMMAND, f"results_dir={results}", *more]
     return subprocess.Popen(
         command,
