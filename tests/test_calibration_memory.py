@@ -14,6 +14,7 @@ from smoothbench.output_memory import SHARE, free_bytes, output_bytes, split
 from smoothbench.plan import settings
 from smoothbench.points import Planner
 from smoothbench.store import Store
+from smoothbench.types import Model, Settings
 from tests.conftest import TinyDiT
 from tests.harness import composed
 
@@ -126,6 +127,14 @@ def test_the_papers_models_calibrate_in_the_memory_of_one_card(experiment: str, 
     assert cut.passes <= 3
 
 
+def measured(plan: Settings, model: Model, folder: Path) -> ErrorCurves:
+    """The curves of the last point, by the harness, in a fresh results folder."""
+    store = Store(folder)
+    store.check()
+    planner = Planner(plan, model, store)
+    return planner.curves(planner.trajectory(plan.specs[-1])[0], plan.specs[-1])[0]
+
+
 def test_the_harness_calibrates_in_parts_where_memory_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -136,10 +145,7 @@ def test_the_harness_calibrates_in_parts_where_memory_is_short(
 
     def curves(folder: str, free: int | None) -> ErrorCurves:
         monkeypatch.setattr(calibrations, "free_bytes", lambda device: free)
-        store = Store(tmp_path / folder)
-        store.check()
-        planner = Planner(plan, model, store)
-        return planner.curves(planner.trajectory(plan.specs[-1])[0], plan.specs[-1])[0]
+        return measured(plan, model, tmp_path / folder)
 
     caplog.set_level(logging.INFO)
     expected = curves("whole", None)
@@ -166,22 +172,16 @@ def test_what_does_not_fit_after_all_is_calibrated_in_smaller_parts(
             raise RuntimeError("CUDA error: out of memory")
         return whole(model, solver, seeds, *more)
 
-    def curves(folder: str) -> ErrorCurves:
-        store = Store(tmp_path / folder)
-        store.check()
-        planner = Planner(plan, model, store)
-        return planner.curves(planner.trajectory(plan.specs[-1])[0], plan.specs[-1])[0]
-
     monkeypatch.setattr(calibrations, "latents", latents)
     most = 4
-    expected = curves("whole")
+    expected = measured(plan, model, tmp_path / "whole")
     most = 1
-    close(curves("parts"), expected)
+    close(measured(plan, model, tmp_path / "parts"), expected)
     assert sampled == [4, 4, 2, 1, 1, 1, 1]
     assert "out of memory (CUDA error: out of memory): calibrating in smaller parts" in caplog.text
     most = 0
     with pytest.raises(MemoryError, match="not even a calibration of single samples and sites"):
-        curves("nothing")
+        measured(plan, model, tmp_path / "nothing")
 
 
 def test_a_smaller_split_ends() -> None:
