@@ -48,6 +48,7 @@ class Calibrations:
         skeleton: nn.Module
         skeleton, call = self.model.skeleton()
         outputs = output_bytes(skeleton, self.sites, call)
+        _ = self.model.denoiser  # what is free is told with its weights in place
         free, least, lags = free_bytes(self.model.device), self.model.least_batch, asked["k_max"]
         plan: Split | None = split(asked["num_samples"], outputs, lags, free, least)
         while plan is not None:
@@ -77,8 +78,8 @@ class Calibrations:
         def run(announcer: Announcer) -> None:
             for part in parts:
                 seeds = range(first + part.start, first + part.stop)
-                own = None if conditions is None else conditions[part.start : part.stop]
-                latents(self.model, solver, seeds, announcer.step, own)
+                given = None if conditions is None else conditions[part.start : part.stop]
+                latents(self.model, solver, seeds, announcer.step, given)
 
         return calibrate(
             self.model.denoiser,

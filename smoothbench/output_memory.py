@@ -43,10 +43,29 @@ def free_bytes(device: torch.device) -> int | None:
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + unused
-    meminfo = Path("/proc/meminfo")
+    if device.type != "cpu":
+        return None
+    free = [
+        value
+        for value in (_available(Path("/proc/meminfo")), _left(Path("/sys/fs/cgroup")))
+        if value is not None
+    ]
+    return min(free, default=None)
+
+
+def _available(meminfo: Path) -> int | None:
+    """What Linux says that programs may still have."""
     lines = meminfo.read_text().splitlines() if meminfo.exists() else []
-    available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return available[0] if available else None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _left(group: Path) -> int | None:
+    """What a container, or a cluster's job, has left of its limit (cgroup v2); None where it has none."""
+    try:
+        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        return None if limit == "max" else max(int(limit) - int(used), 0)
+    except (OSError, ValueError):
+        return None
 
 
 @dataclass(frozen=True)

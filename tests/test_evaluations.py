@@ -1,6 +1,5 @@
 """How evaluations are told apart: timesteps that rise or are one per token, step callbacks, announcements."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,70 +8,18 @@ from torch import Tensor, nn
 
 from smoothbench.caching import Schedule, SmoothCache, cached, calibrate, find_sites
 from smoothbench.caching.announce import Announcer
+from tests.linear_denoiser import (
+    EVALS,
+    Denoiser,
+    Timestep,
+    falls,
+    falls_per_token,
+    never_changes,
+    rises,
+    rises_per_token,
+    sample,
+)
 from tests.tiny_video_pipeline import tiny_ltx_pipeline, video_latents
-
-EVALS = 10
-Timestep = Callable[[int], Tensor]
-
-
-class Block(nn.Module):
-    """Two linear residual branches."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.attn1, self.ff = nn.Linear(8, 8), nn.Linear(8, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn1(x)
-        return x + self.ff(x)
-
-
-class Denoiser(nn.Module):
-    """Two blocks that ignore the time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.blocks = nn.ModuleList([Block(), Block()])
-
-    def forward(self, x: Tensor, timestep: Tensor | None = None) -> Tensor:
-        for block in self.blocks:
-            x = block(x)
-        return x
-
-
-def falls(e: int) -> Tensor:
-    return torch.tensor([10.0 - e])
-
-
-def rises(e: int) -> Tensor:
-    return torch.tensor([e / 10])
-
-
-def falls_per_token(e: int) -> Tensor:
-    return torch.tensor([[0.0, 10.0 - e, 10.0 - e]])  # the first frame is given
-
-
-def rises_per_token(e: int) -> Tensor:
-    return torch.tensor([[1.0, e / 10, e / 10]])
-
-
-def never_changes(e: int) -> Tensor:
-    return torch.tensor([5.0])
-
-
-def sample(
-    model: nn.Module, timestep: Timestep, evals: int = EVALS, calls: int = 1, announcer: Any = None
-) -> Tensor:
-    outputs = []
-    with torch.no_grad():
-        for e in range(evals):
-            for branch in range(calls):
-                if announcer is not None:
-                    announcer.step(e, branch=branch)
-                outputs.append(model(torch.full((1, 8), e + 1.0 + branch), timestep=timestep(e)))
-    return torch.stack(outputs)
 
 
 @pytest.mark.parametrize("timestep", [falls, rises, falls_per_token, rises_per_token])

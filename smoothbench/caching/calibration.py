@@ -15,7 +15,7 @@ from smoothbench.caching.announce import Announcer
 from smoothbench.caching.clock import Clock
 from smoothbench.caching.cost import SiteCosts
 from smoothbench.caching.curves import ErrorCurves
-from smoothbench.caching.intercept import Forward, Wrap, intercepted
+from smoothbench.caching.intercept import Forward, intercepted
 from smoothbench.caching.policy import Trajectory
 from smoothbench.caching.recorder import Recorder, SamplesOf, Sums
 from smoothbench.caching.rivals import refuse_other_caches
@@ -47,12 +47,14 @@ def calibrate(
     announce them: `lambda announcer: pipe(..., callback_on_step_end=announcer.step_callback())`, or
     `announcer.step(e)` before each forward.
 
-    `passes` calls `run` so often, which must sample the same each time: outputs are kept of that part of the
-    sites alone. `offload` keeps them on the CPU. Raises ValueError where there is no run, where runs differ in
-    their timesteps or have a single evaluation, and where an output is not finite. Warns of outputs of 0.
+    With `passes`, the sites are taken in so many groups at most, with one call of `run` for each, which must sample
+    the same each time: outputs are kept of one group alone. `offload` keeps them on the CPU. Raises ValueError where
+    there is no run, where runs differ in their timesteps or have a single evaluation, and where an output is not
+    finite. Warns of outputs of 0.
     """
-    for name, value in (("k_max", k_max), ("passes", passes)):
-        if value < 1:
+    counts = {"k_max": k_max, "passes": passes, "samples": samples, "rows_per_sample": rows_per_sample}
+    for name, value in counts.items():
+        if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
     samples_of = partial(_samples_of, samples, rows_per_sample)
     calibration = _Calibration(denoiser, calls_per_eval)
@@ -99,31 +101,35 @@ class _Calibration:
         """Within the context the denoiser's runs go to the recorder."""
         clock = Clock(self.denoiser.forward, None, self._calls_per_eval)
         visits = Visits(self.sites, type(self.denoiser).__name__)
-        wraps: list[tuple[nn.Module, Wrap]] = [(self.denoiser, lambda original: self._counting(original))]
-        for i, site in enumerate(self.sites):
-            wraps.append((self.denoiser.get_submodule(site.path), partial(self._branch, recorder, visits, i)))
+        branches = [self.denoiser.get_submodule(site.path) for site in self.sites]
+        wraps = [(branch, partial(self._branch, recorder, visits, i)) for i, branch in enumerate(branches)]
 
         def begin(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-            if visits.open:  # the last forward was interrupted
-                end(failed=True)
             tick, batch = clock.enter(args, kwargs), len(first_tensor(args, kwargs))
             recorder.begin(tick, batch)
             first = recorder.group.start == 0 and not recorder.finished
             if first and tick.starts:
                 self.costs.forget()
                 self._counted = batch
-            self.costs.counting = first and tick.e == 0
+            if first and tick.e == 0:
+                self.costs.begin()
             visits.begin()
 
         def end(failed: bool) -> None:
-            if failed:
-                clock.broke()
-                recorder.drop()
-            visits.end(failed)
+            self.costs.end()
+            try:
+                visits.end(failed)
+            except ValueError:
+                failed = True
+                raise
+            finally:
+                if failed:
+                    clock.broke()
+                    recorder.drop()
 
         with ExitStack() as stack:
             stack.enter_context(intercepted(self.denoiser, wraps))
-            stack.enter_context(uncompiled(self.handle, [module for module, _ in wraps]))
+            stack.enter_context(uncompiled(self.handle, branches, stacklevel=7))
             stack.enter_context(watched(self.denoiser, begin, end))
             yield Announcer(clock)
         recorder.finish()
@@ -131,7 +137,11 @@ class _Calibration:
     def curves(self, recorders: Sequence[Recorder], samples_of: SamplesOf) -> ErrorCurves:
         """What all passes measured, put together."""
         parts = [_joined(recorder.finished, type(self.denoiser).__name__) for recorder in recorders]
-        if len({part.norm.shape[0::2] for part in parts}) > 1:
+        first = parts[0]
+        if not all(
+            part.norm.shape[::2] == first.norm.shape[::2] and grid.same(first.coordinates, part.coordinates)
+            for part in parts
+        ):
             raise ValueError(
                 "the passes of a calibration sampled differently: run() must do the same each time"
             )
@@ -146,9 +156,6 @@ class _Calibration:
                 stacklevel=3,
             )
         return curves
-
-    def _counting(self, original: Forward) -> Forward:
-        return lambda *args, **kwargs: self.costs.forward(original, *args, **kwargs)
 
     def _branch(self, recorder: Recorder, visits: Visits, i: int, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
@@ -170,8 +177,9 @@ def _joined(runs: Sequence[Sums], denoiser: str) -> Sums:
         "evaluations by it (callback_on_step_end=announcer.step_callback())"
     )
     if lengths == [1]:
+        runs_seen = "a run" if len(runs) == 1 else f"{len(runs)} runs"
         raise ValueError(
-            f"calibration saw {len(runs)} runs of one evaluation (timestep {runs[0].coordinates[0]:.6g} in the first): "
+            f"calibration saw {runs_seen} of one evaluation (timestep {runs[0].coordinates[0]:.6g} in the first): "
             f"the timestep does not tell evaluations apart: {way_out}"
         )
     if len(lengths) > 1:

@@ -6,16 +6,17 @@ from typing import Any, NamedTuple
 import torch
 
 from smoothbench.caching.intercept import Forward
-from smoothbench.caching.timestep import TimestepArgument, first_tensor
+from smoothbench.caching.timestep import Timestep, TimestepArgument, first_tensor
 
 
 class Tick(NamedTuple):
-    """One forward of the denoiser: its evaluation, branch and coordinate, and whether a run starts."""
+    """One forward of the denoiser: its evaluation, branch and coordinate; whether a run, or an evaluation, starts."""
 
     e: int
     branch: int | str
     coordinate: float | None
     starts: bool
+    begins: bool
 
 
 class Clock:
@@ -31,12 +32,13 @@ class Clock:
             raise ValueError(f"calls_per_eval must be at least 1, not {calls_per_eval}")
         self.evals, self.calls_per_eval = evals, calls_per_eval
         self._timestep = TimestepArgument(forward)
-        self._told: tuple[int, float | None, int | str] | None = None
+        self._announced: tuple[int, float | None, int | str] | None = None
         self._source = "seen"  # or announced, or steps: where evaluations are known from
         self._step_ended = False
         self._broken = False
         self._last: Tick | None = None
-        self._first: float | None = None  # coordinate of the run
+        self._first: Timestep | None = None  # of the run
+        self._latest: Timestep | None = None
         self._direction = 0  # of the timestep within the run: 1 rises, -1 falls, 0 not known yet
         self._branches: list[int | str] = []  # of the evaluation under way
         self._expected: list[int | str] = []  # of the run's first evaluation
@@ -45,16 +47,18 @@ class Clock:
     def announce(self, e: int, coordinate: float | None, branch: int | str) -> None:
         """Say what the next forward is."""
         self._source = "announced"
-        self._told = (e, coordinate, branch)
+        self._announced = (e, None if coordinate is None else float(coordinate), branch)
 
     def expect_step_ends(self) -> None:
-        """From now on `end_step` says where evaluations end."""
+        """From now on `end_step` says where evaluations end; the next forward starts a run."""
         self._source = "steps"
+        self.finish()
 
     def end_step(self, index: int, final: bool) -> None:
         """Say that step `index` of the run has ended, and whether it was the run's last."""
         here = -1 if self._last is None else self._last.e
         if index != here or self._step_ended:
+            self.broke()
             raise ValueError(f"step {index} was said to end, but evaluation {here} was under way")
         self._step_ended = True
         if final or (self.evals is not None and self._complete()):
@@ -62,11 +66,7 @@ class Clock:
 
     def enter(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tick:
         """Number the forward that is about to run; ValueError before anything is computed."""
-        if self._source == "announced":
-            tick = self._announced_tick()
-        else:
-            now = self._timestep.read(args, kwargs)
-            tick = self._step_tick(now) if self._source == "steps" else self._seen_tick(now)
+        tick = self._tick(args, kwargs)
         shape = first_tensor(args, kwargs).shape
         if tick.starts:
             self.finish()
@@ -97,26 +97,39 @@ class Clock:
                 f"number of steps, or say how many forwards an evaluation has (calls_per_eval={self.calls_per_eval})"
             )
 
+    def _tick(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tick:
+        if self._source == "announced":
+            tick = self._announced_tick()
+            if tick.coordinate is not None:
+                self._latest = Timestep(tick.coordinate, tick.coordinate)
+                return tick
+            self._latest = self._timestep.read(args, kwargs)
+            return tick._replace(coordinate=self._latest and self._latest.value)
+        now = self._timestep.read(args, kwargs)
+        tick = self._step_tick() if self._source == "steps" else self._seen_tick(now)
+        self._latest = now
+        return tick._replace(coordinate=now and now.value)
+
     def _announced_tick(self) -> Tick:
-        if self._told is None:
+        if self._announced is None:
             raise ValueError("announce every forward by run.step(e, ...), or none")
-        (e, coordinate, branch), self._told = self._told, None
+        (e, coordinate, branch), self._announced = self._announced, None
         here = -1 if self._last is None else self._last.e
         starts = e == 0 and (here != 0 or branch in self._branches)
         again = e == here and branch in self._branches
         if not starts and (e not in (here, here + 1) or again):
             raise ValueError(f"evaluation {e} was announced after evaluation {here}")
         self._check_branch(e, branch, starts)
-        return Tick(e, branch, coordinate, starts)
+        return Tick(e, branch, coordinate, starts, begins=starts or e != here)
 
-    def _step_tick(self, now: float | None) -> Tick:
+    def _step_tick(self) -> Tick:
         if self._last is None or self._broken:
-            return Tick(0, 0, now, True)
+            return Tick(0, 0, None, starts=True, begins=True)
         e, branch = self._last.e, len(self._branches)
         if self._step_ended:
             e, branch = e + 1, 0
         self._check_branch(e, branch, starts=False)
-        return Tick(e, branch, now, False)
+        return Tick(e, branch, None, starts=False, begins=branch == 0)
 
     def _check_branch(self, e: int, branch: int | str, starts: bool) -> None:
         """ValueError where an evaluation has other forwards than the run's first."""
@@ -132,27 +145,27 @@ class Clock:
                 f"evaluation {e - 1} lacks a branch: {self._expected} at 0, {self._branches} there"
             )
 
-    def _seen_tick(self, now: float | None) -> Tick:
+    def _seen_tick(self, now: Timestep | None) -> Tick:
         if now is None:
             raise ValueError(
                 "cannot see the timestep of this denoiser: announce evaluations by run.step(e, ...), or pass "
                 "callback_on_step_end=run.step_callback() to the pipeline"
             )
-        if self._starts_run(now):
-            return Tick(0, 0, now, True)
+        if self._starts_run(now.mean):
+            return Tick(0, 0, None, starts=True, begins=True)
         assert self._last is not None
-        done = len(self._branches)
-        if done < self.calls_per_eval:
-            return Tick(self._last.e, done, now, False)
-        return Tick(self._last.e + 1, 0, now, False)
+        branch = len(self._branches)
+        if branch < self.calls_per_eval:
+            return Tick(self._last.e, branch, None, starts=False, begins=False)
+        return Tick(self._last.e + 1, 0, None, starts=False, begins=True)
 
     def _starts_run(self, now: float) -> bool:
-        last, first = self._last, self._first
-        if last is None or self._broken:
+        if self._last is None or self._broken:
             return True
-        assert last.coordinate is not None and first is not None
+        assert self._latest is not None and self._first is not None
+        first = self._first.mean
         if self._direction:
-            turned = self._direction * (now - last.coordinate) < 0
+            turned = self._direction * (now - self._latest.mean) < 0
             return turned or (self._complete() and self._direction * (now - first) <= 0)
         if not self._whole():
             return False
@@ -160,8 +173,7 @@ class Clock:
 
     def _whole(self) -> bool:
         """Whether the evaluation under way has all its forwards."""
-        told = self._source != "seen"
-        return len(self._branches) == (len(self._expected) if told else self.calls_per_eval)
+        return len(self._branches) == (self.calls_per_eval if self._source == "seen" else len(self._expected))
 
     def _complete(self) -> bool:
         last = self._last
@@ -169,12 +181,13 @@ class Clock:
 
     def _accept(self, tick: Tick, shape: torch.Size) -> None:
         if tick.starts:
-            self._broken, self._shape, self._first, self._direction = False, shape, tick.coordinate, 0
+            self._broken, self._shape, self._first, self._direction = False, shape, self._latest, 0
         if tick.starts or self._last is None or tick.e != self._last.e:
             self._branches = []
         self._branches.append(tick.branch)
         if tick.e == 0:
             self._expected = list(self._branches)
-        if not self._direction and tick.coordinate is not None and self._first is not None:
-            self._direction = (tick.coordinate > self._first) - (tick.coordinate < self._first)
+        if not self._direction and self._latest is not None and self._first is not None:
+            now, first = self._latest.mean, self._first.mean
+            self._direction = int(now > first) - int(now < first)
         self._last, self._step_ended = tick, False

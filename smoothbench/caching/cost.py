@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from smoothbench.caching.intercept import Forward, intercepted
 from smoothbench.caching.sites import Site
+from smoothbench.caching.watch import watched
 
 ATTENTION = ("bmm", "baddbmm", "attention")
 
@@ -66,13 +68,10 @@ def _cpu_attention() -> dict[Any, Callable[..., int]]:
 
 
 class SiteCosts:
-    """Counts one evaluation, site by site: wrap the denoiser and its branches, then ask for the sites.
-
-    Forwards are counted while `counting` is set.
-    """
+    """Counts one evaluation, site by site: tell it of the denoiser's forwards and wrap the branches, then ask."""
 
     def __init__(self, sites: tuple[Site, ...]) -> None:
-        self.sites, self.counting = sites, True
+        self.sites = sites
         self._counter: MacCounter | None = None
         self.forget()
 
@@ -81,17 +80,16 @@ class SiteCosts:
         self.by_site = dict.fromkeys((site.name for site in self.sites), Macs(0, 0))
         self.whole = Macs(0, 0)
 
-    def forward(self, original: Forward, *args: Any, **kwargs: Any) -> Any:
-        """Run the denoiser's forward, under the counter where it is to be counted."""
-        if not self.counting:
-            return original(*args, **kwargs)
-        try:
-            with MacCounter() as self._counter:
-                output = original(*args, **kwargs)
+    def begin(self) -> None:
+        """A forward that is to be counted begins."""
+        self._counter = MacCounter().__enter__()
+
+    def end(self) -> None:
+        """It has ended."""
+        if self._counter is not None:
+            self._counter.__exit__(None, None, None)
             self.whole += self._counter.macs()
-        finally:
             self._counter = None
-        return output
 
     def branch(self, site: Site, original: Forward, *args: Any, **kwargs: Any) -> Any:
         """Run a branch's forward, and note what the counter gained."""
@@ -126,12 +124,13 @@ def site_costs(
     """
     costs = SiteCosts(sites)
 
-    def wrap(function: Callable[..., Any], *bound: Any) -> Callable[[Forward], Forward]:
-        return lambda original: lambda *args, **kwargs: function(*bound, original, *args, **kwargs)
+    def around(site: Site, original: Forward) -> Forward:
+        return partial(costs.branch, site, original)
 
-    modules = [(denoiser.get_submodule(s.path), wrap(costs.branch, s)) for s in sites]
+    wraps = [(denoiser.get_submodule(site.path), partial(around, site)) for site in sites]
     with ExitStack() as stack:
-        stack.enter_context(intercepted(denoiser, [*modules, (denoiser, wrap(costs.forward))]))
+        stack.enter_context(intercepted(denoiser, wraps))
+        stack.enter_context(watched(denoiser, lambda args, kwargs: costs.begin(), lambda failed: costs.end()))
         stack.enter_context(torch.no_grad())
         call()
     return costs.result(samples)

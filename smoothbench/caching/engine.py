@@ -35,7 +35,8 @@ def cached(
     """Within the context the denoiser follows a schedule or policy; after it, it is the original.
 
     `calls_per_eval` forwards make one evaluation (guidance in two calls, two-stage solvers), each
-    with its own history. A static policy that needs no curves plans for `evals` evaluations.
+    with its own history. A static policy that needs no curves plans for `evals` evaluations; one that decides at run
+    time needs them where runs have a single evaluation, which alone does not show whether its timestep rises or falls.
     Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is
     cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
     where nothing was skipped though a policy was to, and that a compiled denoiser runs uncompiled.

@@ -10,7 +10,6 @@ from torch import nn
 
 Forward = Callable[..., Any]
 Wrap = Callable[[Forward], Forward]
-MARK = "smoothbench_intercepted"
 
 
 class StandIn:
@@ -20,14 +19,14 @@ class StandIn:
     a copy of the module gets the forward of its own class in its place.
     """
 
-    __slots__ = ("__wrapped__", "_forward", "_inside", "_instance_forward", "_module")
+    __slots__ = ("__wrapped__", "_forward", "_inside", "_instance_forward", "_module", "active")
 
     def __init__(self, module: nn.Module, wrap: Wrap) -> None:
-        self._module = module
+        self._module, self.active = module, False
         self._instance_forward: Forward | None = None  # of another library
-        self.__wrapped__: Forward = module.forward  # where inspect.signature looks
+        self.__wrapped__ = _without_former(module.forward)  # where inspect.signature looks
         self._inside = wrap(self.__wrapped__)
-        self._forward = self._inside
+        self._forward: Forward = self.__wrapped__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._forward(*args, **kwargs)
@@ -41,13 +40,24 @@ class StandIn:
         return MethodType(type(self._module).forward, copied)
 
     def enter(self) -> None:
-        """Take the place of the module's forward."""
-        self._instance_forward, self._forward = vars(self._module).get("forward"), self._inside
+        """Take the place of the module's forward; RuntimeError where another stand-in has it."""
+        present = vars(self._module).get("forward")
+        if isinstance(present, StandIn) and present.active:
+            raise RuntimeError(
+                f"this {type(self._module).__name__} is already inside cached(...) or calibrate(...)"
+            )
+        self._instance_forward = None if present is None else _without_former(present)
+        self._forward, self.active = self._inside, True
         object.__setattr__(self._module, "forward", self)
 
-    def leave(self) -> None:
-        """Give the module its own forward back, unless another library has put one there meanwhile."""
-        self._forward = self.__wrapped__
+    def leave(self, forever: bool = False) -> None:
+        """Give the module its own forward back, unless another library has put one there meanwhile.
+
+        `forever`: what ran inside is let go.
+        """
+        self._forward, self.active = self.__wrapped__, False
+        if forever:
+            self._inside = self.__wrapped__
         if vars(self._module).get("forward") is not self:
             return
         del vars(self._module)["forward"]
@@ -55,27 +65,41 @@ class StandIn:
             object.__setattr__(self._module, "forward", self._instance_forward)
 
 
+def _without_former(forward: Forward) -> Forward:
+    """A forward without the stand-ins of earlier contexts, which other libraries have kept and put back."""
+    while isinstance(forward, StandIn) and not forward.active:
+        forward = forward.__wrapped__
+    return forward
+
+
 @contextmanager
 def intercepted(denoiser: nn.Module, wraps: Sequence[tuple[nn.Module, Wrap]]) -> Iterator[None]:
     """Within the context, each module's forward is `wrap(its forward)`; after it, the original.
 
-    Raises RuntimeError where the denoiser is already intercepted: contexts do not nest.
+    Raises RuntimeError, naming the denoiser, where contexts nest.
     """
-    with standing_in(denoiser, [StandIn(module, wrap) for module, wrap in wraps]):
+    stand_ins = [StandIn(module, wrap) for module, wrap in wraps]
+    with standing_in(denoiser, stand_ins, forever=True):
         yield
 
 
 @contextmanager
-def standing_in(denoiser: nn.Module, stand_ins: Sequence[StandIn]) -> Iterator[None]:
-    """Within the context, stand-ins have the place of their modules' forwards; RuntimeError where contexts nest."""
-    if vars(denoiser).get(MARK) == id(denoiser):  # a copy made inside a context carries the original's id
-        raise RuntimeError(f"this {type(denoiser).__name__} is already inside cached(...) or calibrate(...)")
-    object.__setattr__(denoiser, MARK, id(denoiser))
+def standing_in(denoiser: nn.Module, stand_ins: Sequence[StandIn], forever: bool = False) -> Iterator[None]:
+    """Within the context, stand-ins have the place of their modules' forwards; RuntimeError where contexts nest.
+
+    `forever`: they do not come back.
+    """
+    entered: list[StandIn] = []
     try:
         for stand_in in stand_ins:
-            stand_in.enter()
+            try:
+                stand_in.enter()
+            except RuntimeError:
+                raise RuntimeError(
+                    f"this {type(denoiser).__name__} is already inside cached(...) or calibrate(...)"
+                ) from None
+            entered.append(stand_in)
         yield
     finally:
-        object.__delattr__(denoiser, MARK)
-        for stand_in in reversed(stand_ins):
-            stand_in.leave()
+        for stand_in in reversed(entered):
+            stand_in.leave(forever)

@@ -61,10 +61,12 @@ class Taylor:
         return self.order + 1
 
     def __call__(self, history: History, now: float) -> Tensor:
-        weights = taylor_weights([x for x, _ in history], now)
-        total = history[0][1].float() * weights[0]
-        for weight, (_, output) in zip(weights[1:], list(history)[1:], strict=True):
-            total.add_(output, alpha=weight)
+        points = dict(reversed(history))  # the newest at a timestep: some samplers evaluate one twice
+        coordinates = list(reversed(points))
+        weights = taylor_weights(coordinates, now)
+        total = points[coordinates[0]].float() * weights[0]
+        for weight, coordinate in zip(weights[1:], coordinates[1:], strict=True):
+            total.add_(points[coordinate], alpha=weight)
         return total.to(history[0][1].dtype)
 
 

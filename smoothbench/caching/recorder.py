@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from smoothbench.caching.clock import Tick
+from smoothbench.caching.grid import numbers
 from smoothbench.caching.sites import Site
+from smoothbench.caching.visits import check_tensor
 
 SamplesOf = Callable[[int], int]  # the number of samples in a batch of so many rows
 
@@ -57,10 +59,7 @@ class Recorder:
 
     def observe(self, i: int, output: Tensor) -> None:
         """Add a computed output of site `i` to the sums, and keep it; ValueError where it is no tensor."""
-        if not isinstance(output, Tensor):
-            raise ValueError(
-                f"{self.sites[i].name} returns a {type(output).__name__}: only single tensors can be kept"
-            )
+        check_tensor(self.sites[i], output)
         if i not in self.group:
             return
         output, column = output.detach().to(self._store or output.device), i - self.group.start
@@ -76,7 +75,10 @@ class Recorder:
         if self._change:
             change, norm = torch.stack(self._change, 2), torch.stack(self._norm, 2)
             self._check_finite(norm)
-            self.finished.append(Sums(change, norm, tuple(self._coordinates)))
+            evals, coordinates = len(self._coordinates), tuple(self._coordinates)
+            if evals > 1 and len(set(coordinates)) == 1:  # a timestep that never changes tells nothing
+                coordinates = numbers(evals)
+            self.finished.append(Sums(change, norm, coordinates))
         self.drop()
 
     def _check_finite(self, norm: Tensor) -> None:

@@ -11,7 +11,7 @@ from smoothbench.caching.clock import Clock, Tick
 from smoothbench.caching.predictor import Predictor
 from smoothbench.caching.sites import Site
 from smoothbench.caching.timestep import first_tensor
-from smoothbench.caching.visits import Visits
+from smoothbench.caching.visits import Visits, check_tensor
 
 Decide = Callable[[Tick, Tensor], Sequence[bool]]
 # Of each site the kept outputs with their coordinates, the newest first: lists that are replaced, never changed
@@ -44,7 +44,8 @@ class Run(Announcer):
         self.counts = [0] * len(sites)
         self.cache_bytes = 0
         self.visits = visits
-        self._decide, self._predictor, self._planned = decide, predictor, coordinates
+        self._decide, self._predictor = decide, predictor
+        self._planned = coordinates if grid.known(coordinates) else None
         self._now = 0.0
         self._histories: dict[int | str, Histories] = {}
         self._history: Histories = []
@@ -66,8 +67,6 @@ class Run(Announcer):
 
     def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Make ready for one forward of the denoiser; ValueError before anything is computed."""
-        if self.visits.open:  # the last forward was interrupted
-            self.clock.broke()
         tick = self.clock.enter(args, kwargs)
         self._check_grid(tick)
         if tick.starts:
@@ -85,17 +84,19 @@ class Run(Announcer):
 
     def end(self, failed: bool) -> None:
         """The forward is over; one that raised voids the run."""
-        if failed:
-            self.clock.broke()
         self.row = self._everything
-        self.visits.end(failed)
+        try:
+            self.visits.end(failed)
+        except ValueError:
+            failed = True
+            raise
+        finally:
+            if failed:
+                self.clock.broke()
 
     def keep(self, i: int, output: Tensor) -> None:
         """Remember a computed output."""
-        if not isinstance(output, Tensor):
-            raise ValueError(
-                f"{self.sites[i].name} returns a {type(output).__name__}: only single tensors can be kept"
-            )
+        check_tensor(self.sites[i], output)
         self.counts[i] += 1
         self._history[i] = [(self._now, output), *self._history[i][: self._predictor.depth - 1]]
 
@@ -105,14 +106,14 @@ class Run(Announcer):
 
     def forget(self) -> None:
         """Drop all kept outputs, noting how many bytes they were."""
-        kept = [t for histories in self._histories.values() for history in histories for _, t in history]
-        self.cache_bytes = max(self.cache_bytes, sum(t.numel() * t.element_size() for t in kept))
+        outputs = [t for histories in self._histories.values() for history in histories for _, t in history]
+        self.cache_bytes = max(self.cache_bytes, sum(t.numel() * t.element_size() for t in outputs))
         self._histories, self._history = {}, []
 
     def _check_grid(self, tick: Tick) -> None:
-        """ValueError where the run is at another timestep than the one that was planned for."""
+        """ValueError where an evaluation begins at another timestep than the one that was planned for."""
         planned, now = self._planned, tick.coordinate
-        if planned is None or now is None or grid.close(planned, tick.e, now):
+        if planned is None or now is None or not tick.begins or grid.close(planned, tick.e, now):
             return
         raise ValueError(
             f"the schedule was planned for timesteps {grid.shown(planned)}, evaluation {tick.e} at "

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,9 @@ def _columns(data: Mapping[str, Any], sites: Sequence[Site]) -> dict[str, list[i
 def _is_grid(coordinates: Any, evals: int) -> bool:
     if coordinates is None:
         return True
-    numbers = isinstance(coordinates, list | tuple) and all(type(c) in (int, float) for c in coordinates)
+    numbers = isinstance(coordinates, list | tuple) and all(
+        isinstance(c, Real) and not isinstance(c, bool) for c in coordinates
+    )
     return numbers and len(coordinates) == evals and all(map(isfinite, coordinates))
 
 

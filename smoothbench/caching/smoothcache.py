@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 from torch import Tensor
@@ -46,8 +46,9 @@ class SmoothCache:
 
     def _meta(self, curves: ErrorCurves) -> dict[str, Any]:
         parameters = {"alpha": self.alpha, "k_max": self.k_max, "group": self.group}
-        planned_on = {"calibration": curves.digest(), "coordinates": list(curves.trajectory.coordinates)}
-        return {"method": "smoothcache", **parameters, **planned_on}
+        meta = {"method": "smoothcache", **parameters, "calibration": curves.digest()}
+        coordinates = curves.trajectory.coordinates
+        return meta | ({"coordinates": [*map(float, coordinates)]} if grid.known(coordinates) else {})
 
 
 def scan(errors: Sequence[Sequence[float]], alpha: float) -> list[bool]:
@@ -71,7 +72,7 @@ def alpha_for(curves: ErrorCurves, budget: float, k_max: int = 3, group: str = "
     """
     _fitting(curves, curves.trajectory, k_max)
     groups = [errors[:, :k_max].flatten() for _, errors in _groups(curves, group)]
-    values = {0.0, *(x for errors in groups for x in errors.tolist() if x == x)}
+    values = {0.0, *(x for errors in groups for x in errors.tolist() if isfinite(x))}
     cheapest = 1.0
     for alpha in sorted(values):
         plan = SmoothCache(alpha, k_max, group).plan(curves.trajectory, curves)

@@ -2,8 +2,9 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from smoothbench.caching.intercept import Forward
@@ -11,29 +12,38 @@ from smoothbench.caching.intercept import Forward
 TIMESTEP_NAMES = ("timestep", "timesteps", "t", "sigma")
 
 
+class Timestep(NamedTuple):
+    """Of one forward: `value`, the commonest where samples or tokens have their own, and `mean`, which moves with any.
+
+    Tokens that a pipeline conditions on (the first frame of image-to-video) stay at one value.
+    """
+
+    value: float
+    mean: float
+
+
 class TimestepArgument:
     """Finds a denoiser's timestep among the arguments of a forward."""
 
     def __init__(self, forward: Forward) -> None:
         names = list(inspect.signature(forward).parameters)
-        known = [name for name in TIMESTEP_NAMES if name in names]
-        self._name = known[0] if known else TIMESTEP_NAMES[0]
-        self._position = names.index(self._name) if known else len(names)
+        self._positions = {name: names.index(name) for name in TIMESTEP_NAMES if name in names}
 
-    def read(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float | None:
-        """The timestep, or None where there is none.
+    def read(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Timestep | None:
+        """The timestep, or None where there is none to be seen."""
+        for name in self._positions or TIMESTEP_NAMES:
+            position = self._positions.get(name, len(args))
+            value = kwargs.get(name, args[position] if position < len(args) else None)
+            if value is not None:
+                return _read(value)
+        return None
 
-        Where it is given per sample or per token, its mean: tokens that a pipeline conditions on (the first
-        frame of image-to-video) stay at one value, and the mean moves with the others.
-        """
-        value = kwargs.get(self._name, args[self._position] if self._position < len(args) else None)
-        if not isinstance(value, Tensor):
-            return None if value is None else float(value)
-        if value.numel() == 1:
-            return float(value)
-        values = value.detach().cpu().double()
-        low, high = values.min().item(), values.max().item()
-        return low if low == high else values.mean().item()
+
+def _read(argument: Any) -> Timestep:
+    values = torch.as_tensor(argument).detach().flatten().cpu().double()
+    if len(values) == 1:
+        return Timestep(values.item(), values.item())
+    return Timestep(values.mode().values.item(), values.mean().item())
 
 
 def first_tensor(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:

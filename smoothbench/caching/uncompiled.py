@@ -20,23 +20,24 @@ def written(denoiser: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module]) -> Iterator[None]:
+def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module], stacklevel: int = 6) -> Iterator[None]:
     """Within the context, compiled modules around intercepted ones run uncompiled, with a warning.
 
     A graph holds what Python did when it was traced: which branch ran, which outputs were kept. `denoiser`
-    may be what torch.compile gave; compiled modules inside a branch stay as they are.
+    may be what torch.compile gave; compiled modules inside a branch stay as they are. `stacklevel` is that of the
+    warning, by default where cached(...) is entered.
     """
     inside = {id(module) for module in intercepted}
-    compiled = [module for module in denoiser.modules() if _is_compiled(module) and _holds(module, inside)]
-    calls = [(module, vars(module)[CALL]) for module in compiled if vars(module).get(CALL) is not None]
-    stand_ins = [
-        StandIn(handle, partial(_inner, handle)) for handle in compiled if HANDLED in handle._modules
-    ]
-    if compiled:
+    modules = list(denoiser.modules())
+    calls = [(m, vars(m)[CALL]) for m in modules if vars(m).get(CALL) is not None and _holds(m, inside)]
+    # a handle that is a branch itself is intercepted from outside: what it compiled holds nothing of ours
+    handles = [m for m in modules if HANDLED in m._modules and id(m) not in inside and _holds(m, inside)]
+    stand_ins = [StandIn(handle, partial(_inner, handle)) for handle in handles]
+    if calls or handles:
         warnings.warn(
             f"{type(written(denoiser)).__name__} is compiled: here it runs uncompiled, for a graph would repeat "
             "what was decided when it was traced; smoothbench.caching.compiled.Compiled compiles a static schedule",
-            stacklevel=6,  # where cached(...) is entered
+            stacklevel=stacklevel,
         )
     try:
         for module, _ in calls:
@@ -46,17 +47,13 @@ def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module]) -> Iterato
         yield
     finally:
         for stand_in in reversed(stand_ins):
-            stand_in.leave()
+            stand_in.leave(forever=True)
         for module, call in calls:
             object.__setattr__(module, CALL, call)
 
 
 def _inner(handle: nn.Module, _: Forward) -> Forward:
     return written(handle)
-
-
-def _is_compiled(module: nn.Module) -> bool:
-    return vars(module).get(CALL) is not None or HANDLED in module._modules
 
 
 def _holds(module: Any, inside: set[int]) -> bool:

@@ -1,6 +1,9 @@
 """Which sites ran in the forward under way: every one must, once."""
 
 from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
 
 from smoothbench.caching.sites import Site
 
@@ -12,11 +15,6 @@ class Visits:
         self._sites, self._denoiser = sites, denoiser
         self._forwards, self._open = 0, False
         self._ran = [True] * len(sites)  # outside a forward none may run
-
-    @property
-    def open(self) -> bool:
-        """Whether a forward is under way."""
-        return self._open
 
     def begin(self) -> None:
         """A forward of the denoiser begins."""
@@ -35,7 +33,8 @@ class Visits:
         if not failed and not all(ran):
             raise ValueError(
                 f"{self._sites[ran.index(False)].name} did not run in forward {self._forwards} of the "
-                f"{self._denoiser}: what leaves blocks out, such as skip-layer guidance, cannot be cached; turn it off"
+                f"{self._denoiser}: what leaves blocks out (skip-layer guidance), or takes a branch's forward away "
+                "inside the context, cannot be cached; turn it off"
             )
 
     def _misplaced(self, site: str) -> str:
@@ -45,6 +44,12 @@ class Visits:
                 "forward can be cached"
             )
         return outside(site, self._denoiser)
+
+
+def check_tensor(site: Site, output: Any) -> None:
+    """Raise ValueError, naming the site, where its output is not a single tensor."""
+    if not isinstance(output, Tensor):
+        raise ValueError(f"{site.name} returns a {type(output).__name__}: only single tensors can be kept")
 
 
 def outside(site: str, denoiser: str) -> str:

@@ -1,12 +1,14 @@
 """See every forward of the denoiser, also where other libraries replace its `forward` between two calls."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import nn
 
-Begin = Callable[[tuple[Any, ...], Mapping[str, Any]], None]
+from smoothbench.caching.intercept import Forward, StandIn
+
+Begin = Callable[[Sequence[Any], Mapping[str, Any]], None]
 End = Callable[[bool], None]
 
 
@@ -14,23 +16,68 @@ End = Callable[[bool], None]
 def watched(denoiser: nn.Module, begin: Begin, end: End) -> Iterator[None]:
     """Within the context, `begin(args, kwargs)` runs before each forward of the denoiser, `end(failed)` after it.
 
-    An exception in `begin` keeps the forward from running. Both are torch's own module hooks: model
-    offloading takes away and puts back `forward` at the end of each pipeline call, and leaves hooks alone.
+    An exception in `begin` keeps the forward from running; after one, and after an interrupted forward, `end(True)`
+    runs. Forwards are seen by torch's own module hooks: model offloading takes away and puts back `forward` at the
+    end of each pipeline call, and leaves hooks alone. A stand-in sees those that are called as `model.forward(...)`.
     """
-    before = denoiser.register_forward_pre_hook(_Before(denoiser, begin), with_kwargs=True)
-    after = denoiser.register_forward_hook(_After(denoiser, end), always_call=True)
-    try:
+    watch = _Watch(begin, end)
+    with ExitStack() as stack:
+        stack.callback(watch.close)
+        before = denoiser.register_forward_pre_hook(_Before(denoiser, watch), with_kwargs=True)
+        stack.callback(before.remove)
+        after = denoiser.register_forward_hook(_After(denoiser, watch), always_call=True)
+        stack.callback(after.remove)
+        stand_in = StandIn(denoiser, watch.around)
+        stack.callback(stand_in.leave, forever=True)
+        stand_in.enter()
         yield
-    finally:
-        before.remove()
-        after.remove()
+
+
+class _Watch:
+    """Tells of each forward once, however it was seen."""
+
+    def __init__(self, begin: Begin, end: End) -> None:
+        self._begin, self._end, self._open = begin, end, False
+
+    def open(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """A forward begins; one that was interrupted before has ended."""
+        self.close()
+        self._open = True
+        try:
+            self._begin(args, kwargs)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self, failed: bool = True) -> None:
+        """The forward under way ends, if there is one."""
+        if self._open:
+            self._open = False
+            self._end(failed)
+
+    def around(self, original: Forward) -> Forward:
+        """A forward that was not seen by the hooks."""
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            if self._open:
+                return original(*args, **kwargs)
+            self.open(args, kwargs)
+            try:
+                output = original(*args, **kwargs)
+            except BaseException:
+                self.close()
+                raise
+            self.close(failed=False)
+            return output
+
+        return forward
 
 
 class _Hook:
     """A hook of one module; a copy of the module, made while it is there, gets one that does nothing."""
 
-    def __init__(self, module: nn.Module, tell: Callable[..., None]) -> None:
-        self.module, self.tell = module, tell
+    def __init__(self, module: nn.Module, watch: _Watch) -> None:
+        self.module, self.watch = module, watch
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
         return _nothing
@@ -38,12 +85,14 @@ class _Hook:
 
 class _Before(_Hook):
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.tell(args, kwargs)
+        if module is self.module:
+            self.watch.open(args, kwargs)
 
 
 class _After(_Hook):
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        self.tell(output is None)  # what torch passes where the forward raised
+        if module is self.module:
+            self.watch.close(failed=output is None)  # what torch passes where the forward raised
 
 
 def _nothing(*_: Any) -> None: ...
