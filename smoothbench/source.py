@@ -190,10 +190,15 @@ def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _names(statement: ast.stmt) -> set[str]:
-    """What a statement defines, or changes (`TABLE["key"] = value`)."""
+    """What a statement defines, or changes (`TABLE["key"] = value`, `TABLE.update(...)`)."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    if isinstance(statement, ast.Assign):
+        targets: list[ast.expr | None] = [*statement.targets]
+    elif isinstance(statement, ast.With | ast.AsyncWith):
+        targets = [item.optional_vars for item in statement.items]
+    else:  # the whole of a call, as any name in it may be what is changed
+        targets = [statement.value if isinstance(statement, ast.Expr) else getattr(statement, "target", None)]
     nodes = (node for target in targets if target is not None for node in ast.walk(target))
     return {node.id for node in nodes if isinstance(node, ast.Name)}
 

@@ -89,6 +89,12 @@ def test_tf32_is_part_of_the_identity_where_it_is_on(tmp_path: Path) -> None:
     assert plain.reference.sample_id == again.reference.sample_id != rounded.points[0].sample_id
 
 
+def test_on_a_gpu_the_identity_says_also_where_it_is_off(tmp_path: Path) -> None:
+    model = experiment(tmp_path, *FEW).model
+    model.device = torch.device("cuda")  # older samples, which do not say so, had it on for convolutions
+    assert model._identity("weights")["numerics"] == {"device": "cuda", "matmul": "highest", "tf32": False}
+
+
 def test_a_calibration_takes_tf32_too(tmp_path: Path) -> None:
     few = (
         "solver.steps=4",

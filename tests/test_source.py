@@ -96,6 +96,24 @@ def test_every_form_of_import_is_followed(
     assert loaded(tmp_path, monkeypatch, **again, loss=changed) != before
 
 
+@pytest.mark.parametrize(
+    ("statement", "change"),
+    [
+        ('TABLE = {"a": 1}\nTABLE.update(a=1)', ("update(a=1)", "update(a=2)")),
+        ('TABLE = type("T", (), {})\nsetattr(TABLE, "a", 1)', ('"a", 1)', '"a", 2)')),
+        ("from contextlib import nullcontext\nwith nullcontext(1) as TABLE:\n    pass", ("(1)", "(2)")),
+        ("TABLE = [1]\nTABLE[0] = 1", ("= 1", "= 2")),
+    ],
+)
+def test_a_table_that_statements_fill_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, change: tuple[str, str]
+) -> None:
+    used = LOSS.replace("mean(1)", "mean(1) * bool(TABLE)")
+    assert used != LOSS
+    before = loaded(tmp_path, monkeypatch, loss=f"{statement}\n{used}")
+    assert loaded(tmp_path, monkeypatch, loss=f"{statement.replace(*change)}\n{used}") != before
+
+
 def test_a_moved_definition_stays_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = loaded(tmp_path, monkeypatch)
     moved = METRIC.replace("from users.loss import", "from users.elsewhere import")

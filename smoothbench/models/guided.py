@@ -64,9 +64,16 @@ class Guided:
             "architecture": self.config,
             "dtype": str(self.dtype).removeprefix("torch."),
             "guidance": self.guidance,
-            "numerics": {"device": self.device.type, "matmul": matmul_precision()}
-            | ({"tf32": True} if tf32_matmul() else {}),  # in a run cuDNN's are as the products are
+            "numerics": {"device": self.device.type, "matmul": matmul_precision(), **self._tf32()},
         }
+
+    def _tf32(self) -> dict[str, bool]:
+        """Whether TF32 is allowed, in a run for convolutions as for products; a CPU has none, and says nothing.
+
+        On a GPU it counts also where it is off: samples that do not say so were drawn with cuDNN's own default.
+        """
+        allowed = tf32_matmul()
+        return {"tf32": allowed} if allowed or self.device.type == "cuda" else {}
 
 
 class Lazy(Guided):
