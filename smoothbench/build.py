@@ -148,14 +148,15 @@ def build_model(node: Config, device: torch.device) -> Model:
 def ready(model: Model, stage: str) -> Model:
     """The model with its weights loaded; UsageError where it can draw no samples, or they are damaged.
 
-    Costs need no weights, so that for stage=cost nothing is loaded; latencies are those of random weights too.
+    Costs need no weights, so that for stage=cost nothing is loaded; latencies are those of random weights too,
+    where there are no others.
     """
-    if stage in ("cost", "latency"):
-        if model.missing:
-            log.info("costs and latency alone: %s", model.missing)
-        return model
-    if model.missing:
+    if model.missing and stage not in ("cost", "latency"):
         raise UsageError(model.missing)
+    if model.missing:
+        log.info("costs and latency alone: %s", model.missing)
+    if model.missing or stage == "cost":
+        return model
     try:
         _ = model.denoiser
         for part in ("decoder", "text"):  # published models have theirs apart

@@ -18,7 +18,7 @@ from smoothbench.errors import MetricsFailed, PointsFailed, is_full, one_line
 from smoothbench.finish import claim, finish, same_work
 from smoothbench.forecast import forecast
 from smoothbench.generate import generate
-from smoothbench.measure import Scorer
+from smoothbench.measure import Scorer, part_of
 from smoothbench.memory import Room
 from smoothbench.observations import Observations
 from smoothbench.points import Planner, Point
@@ -183,7 +183,7 @@ class Experiment:
         record["cost"] = cost(point, self.reference, calls) | known
         if point.dynamic:
             record["degenerate"] = all(count == point.trajectory.evals for count in calls.values())
-        scores, reasons = self.scorer.scores([self._part(point)])
+        scores, reasons = self.scorer.scores([part_of(point, self.reference)])
         names = self.scorer.names(len(point.spec.seeds), point is self.reference)
         for score, value in scores.items():
             pair = None if point is self.reference else self._reference_scores.get(score)
@@ -200,7 +200,7 @@ class Experiment:
         halved = generate(point, self.model, samples, tick, self._room)
         samples.copy_previews(self.store.folder / "previews")
         baseline = None if point is self.reference else self._baseline(point)
-        self.scorer.observe(samples, baseline, self.scorer.missing(self._part(point), read=True))
+        self.scorer.observe(samples, baseline, self.scorer.missing(part_of(point, self.reference), read=True))
         return halved
 
     def _baseline(self, point: Point) -> Samples:
@@ -222,16 +222,16 @@ class Experiment:
         """Whether previews and every metric's rows are kept, and no sample (`read`: nor row) is damaged."""
         samples = self._samples(point)
         previews = all(each.exists() for each in samples.previews(self.store.folder / "previews"))
-        return previews and not samples.damaged() and not self.scorer.missing(self._part(point), read)
-
-    def _part(self, point: Point) -> tuple[str, str | None, range]:
-        baseline = None if point is self.reference else self.reference.sample_id
-        return point.sample_id, baseline, point.spec.seeds
+        return (
+            previews
+            and not samples.damaged()
+            and not self.scorer.missing(part_of(point, self.reference), read)
+        )
 
     @cached_property
     def _reference_scores(self) -> dict[str, Score]:
         """The uncached point's scores, computed once."""
-        return self.scorer.scores([self._part(self.reference)])[0]
+        return self.scorer.scores([part_of(self.reference, self.reference)])[0]
 
     def _samples(self, point: Point) -> Samples:
         folder, spec = self.store.folder / "samples", point.spec

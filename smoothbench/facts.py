@@ -19,6 +19,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 # Shown in any case, or no part of what a point is.
 NOT_OF_MODEL = ("name", "guidance", "numerics.device")
+ON_A_GPU = ("tf32_matmul", "tf32_cudnn")  # switches of CUDA's libraries alone
 NOT_OF_POINT = ("_target_", "label", "family", "predictor", "training", "digest", "file", "spread")
 
 
@@ -59,9 +60,8 @@ def solver_facts(record: Mapping[str, Any]) -> list[Fact]:
 
 def point_facts(record: Mapping[str, Any]) -> list[Fact]:
     """What a point is beside its model and seeds: its method, solver, predictor, calibration and code."""
-    predictor, code = record["predictor"], _node(record, "code")
+    predictor = record["predictor"]
     predictor = predictor if isinstance(predictor, str) else json.dumps(predictor, sort_keys=True)
-    sources = {part: str(code.get(part, {}).get("source"))[:8] for part in ("policy", "predictor") if code}
     return [
         *_facts("method", _node(record, "config", "cache")),
         *_facts("solver", _node(record, "config", "solver")),
@@ -69,13 +69,23 @@ def point_facts(record: Mapping[str, Any]) -> list[Fact]:
         *_facts("calibration", _node(record, "calibration"), before="calibration."),
         *_facts("batch", {"batch_size": record.get("batch_size")}),
         *numerics_facts(record),
-        *(Fact("code", f"code of the {part}", source) for part, source in sources.items()),
+        *_code_facts(_node(record, "code")),
     ]
 
 
+def _code_facts(code: Mapping[str, Any]) -> list[Fact]:
+    """The code that decides a point; of a record from before code was recorded, that it is unknown."""
+    if not code:
+        return [Fact("code", "code", "unknown")]
+    sources = {part: str(code.get(part, {}).get("source"))[:8] for part in ("policy", "predictor")}
+    return [Fact("code", f"code of the {part}", source) for part, source in sources.items()]
+
+
 def numerics_facts(record: Mapping[str, Any]) -> list[Fact]:
-    """What decides the rounding."""
-    return _facts("numerics", record["numerics"])
+    """What decides the rounding; on a CPU without the switches that have no effect there."""
+    provenance = _node(record, "provenance")
+    kind = provenance.get("kind") or provenance.get("device")
+    return _facts("numerics", record["numerics"], ON_A_GPU if kind == "cpu" else ())
 
 
 def differences(records: Sequence[Mapping[str, Any]], *omitted: str) -> list[str]:

@@ -35,10 +35,10 @@ def finish(
     Pooling is for the last of those that share the points (`sharing`), since each of them would merge again what the
     others add; latency for the last of all at work in the folder (`working`), as it is time beside nobody else's.
     """
+    alone = sharing.last()
+    sharing.leave()
     if settings.draws_samples:
-        last = sharing.last()
-        sharing.leave()
-        if last:
+        if alone:
             pool(store, scorer, points, settings.force)
         else:
             log.info("pooling: left to another process, which is at work on the same points")
@@ -48,10 +48,16 @@ def finish(
         )
     elif working.last():
         measure_conditions(points, settings, model, store)
+    elif alone:
+        log.info(
+            "latency: not measured, as another process is at work in %s: this run's points have no latency yet; "
+            "afterwards the same command with stage=latency measures them",
+            store.folder,
+        )
     else:
         log.info(
-            "latency: not measured, as another process is at work in %s: the last one there measures its points, "
-            "or afterwards the same command with stage=latency",
+            "latency: left to another process, which is at work on the same points in %s; where it measures none, "
+            "the same command with stage=latency does",
             store.folder,
         )
 

@@ -11,7 +11,7 @@ import torch
 
 from smoothbench.devices import wait_for
 from smoothbench.errors import UsageError, distinct, one_line
-from smoothbench.measure import Part, Scorer
+from smoothbench.measure import Scorer, part_of
 from smoothbench.memory import out_of_memory
 from smoothbench.output_memory import output_bytes
 from smoothbench.points import Point
@@ -142,7 +142,11 @@ class Work:
     def finishing(self, scorer: Scorer) -> float:
         """Seconds of decoding and writing what is still to be sampled, and of what the metrics see of it."""
         drawn = sum(count for _, count in self.samples)
-        seen = sum(len(point.spec.seeds) for point, _ in self.samples if scorer.missing(self._part(point)))
+        seen = sum(
+            len(point.spec.seeds)
+            for point, _ in self.samples
+            if scorer.missing(part_of(point, self.points[0]))
+        )
         if not (drawn or seen):
             return 0.0
         model = self.model
@@ -152,10 +156,6 @@ class Work:
         chosen = {gauge.key(""): gauge for gauge in scorer.gauges.values()}
         made = _seconds(lambda: model.media.encode(model.decode(x)[0]), model.device)
         return drawn * made + seen * _seconds(lambda: scorer.rows_of(batch, chosen, {}), model.device)
-
-    def _part(self, point: Point) -> Part:
-        baseline = None if point is self.points[0] else self.points[0].sample_id
-        return point.sample_id, baseline, point.spec.seeds
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
 
-from smoothbench.errors import UsageError
+from smoothbench.errors import UsageError, is_full
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,21 @@ def flock(file: IO[Any], operation: int, folder: Path) -> bool:
 
 
 def opened(folder: Path, name: str) -> IO[str]:
-    """The file of a lock, to read and to write: NFS gives shared locks to readers, exclusive ones to writers."""
+    """The file of a lock, to read and to write: NFS gives shared locks to readers, exclusive ones to writers.
+
+    Whoever the umask lets write may lock. Raises UsageError, naming the results folder, where this user may not.
+    """
     path = folder / ".locks" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("a+")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")
+    except OSError as error:
+        if is_full(error):
+            raise
+        raise UsageError(
+            f"{folder}: its lock {path.relative_to(folder)} cannot be opened to write ({error.strerror}): have its "
+            "owner make the folder's files writable (chmod -R g+w), or choose another results_dir=..."
+        ) from None
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from smoothbench.clip_checks import check_clips
 from smoothbench.errors import UsageError, one_line
 from smoothbench.metric_nodes import check_metric
 from smoothbench.observations import Observations, Rows, gathered
+from smoothbench.points import Point
 from smoothbench.provenance import canonical, identity
 from smoothbench.real import BATCH, RealSamples
 from smoothbench.samples import Samples
@@ -26,6 +27,11 @@ Inputs = Mapping[str, Tensor]
 Part = tuple[str, str | None, Sequence[int]]  # a set of samples, the uncached ones (None: these are), seeds
 T = TypeVar("T")
 BASELINE = "baseline."  # before an encoder's output: of the uncached sample of the same seed
+
+
+def part_of(point: Point, reference: Point) -> Part:
+    """A point's samples beside the reference's; of the reference itself beside none."""
+    return point.sample_id, None if point is reference else reference.sample_id, point.spec.seeds
 
 
 class Metric(Protocol):

@@ -101,9 +101,10 @@ class Store:
         report, so that it goes by another lock, which a process keeps to its end.
         """
         self.check()
+        present = self._present or opened(self.folder, "present")  # who is refused here is not at work
         working = Presence(self.folder, "working").enter()
         if self._present is None:
-            self._present = opened(self.folder, "present")
+            self._present = present
             if flock(self._present, fcntl.LOCK_EX | fcntl.LOCK_NB, self.folder):
                 for unfinished in self.folder.rglob(".*.tmp"):
                     unfinished.unlink(missing_ok=True)

@@ -16,7 +16,8 @@ import smoothbench.timing
 from smoothbench.app import job
 from smoothbench.atomic import replacing, scratch
 from smoothbench.errors import UsageError
-from smoothbench.locks import Presence
+from smoothbench.finish import same_work
+from smoothbench.locks import Presence, locked, opened
 from smoothbench.plan import settings
 from smoothbench.report.frame import load, states
 from smoothbench.saving import save_plan
@@ -46,11 +47,24 @@ def test_no_latency_is_measured_beside_another_process(
     assert not list(tmp_path.rglob("latency.json"))
     (said,) = [line for line in caplog.messages if line.startswith("latency")]
     assert said == (
-        f"latency: not measured, as another process is at work in {folder_of(tmp_path)}: the last one there "
-        "measures its points, or afterwards the same command with stage=latency"
+        f"latency: not measured, as another process is at work in {folder_of(tmp_path)}: this run's points have no "
+        "latency yet; afterwards the same command with stage=latency measures them"
     )
     assert all(record["status"]["quality"] == "done" for record in read(tmp_path).values())
     run(tmp_path, *FEW, *TIMED)
+    assert list(tmp_path.rglob("latency.json"))
+
+
+def test_latency_is_left_to_those_at_work_on_the_same_points(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, other = experiment(tmp_path, *FEW, *TIMED), experiment(tmp_path, *FEW, *TIMED, "seed=1")
+    with other._working, same_work(other.settings, other.store, other.points), caplog.at_level("INFO"):
+        first.run()
+    (said,) = [line for line in caplog.messages if line.startswith("latency")]
+    assert said.startswith("latency: left to another process, which is at work on the same points")
+    assert "stage=latency" in said
+    other.run()
     assert list(tmp_path.rglob("latency.json"))
 
 
@@ -177,6 +191,30 @@ def test_a_file_system_without_locks_is_one_clear_line(
         assert text.startswith(f"{tmp_path}/runs/") and "has no file locks" in text and "results_dir=" in text
         assert "\n" not in text
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["working", "present", "report"])
+def test_a_lock_that_may_not_be_written_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    blocked = folder_of(tmp_path) / ".locks" / name
+    blocked.mkdir(parents=True)  # whoever is root may write any file, but no folder
+    with pytest.raises(UsageError) as error:
+        experiment(tmp_path, *FEW)
+        with locked(folder_of(tmp_path), name):
+            pass
+    text = str(error.value)
+    assert text.startswith(f"{folder_of(tmp_path)}: its lock .locks/{name} ") and "results_dir=" in text
+    blocked.rmdir()
+    with Store(folder_of(tmp_path)).enter() as working:
+        assert name == "report" or working.last()
+
+
+def test_others_may_write_a_lock_as_far_as_the_umask_lets_them(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        opened(tmp_path, "working").close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / ".locks/working").stat().st_mode & 0o777 == 0o664
 
 
 def test_locks_are_had_for_reading_too(tmp_path: Path) -> None:

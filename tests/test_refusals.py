@@ -12,6 +12,8 @@ from smoothbench.errors import UsageError
 from smoothbench.experiment import Experiment
 from smoothbench.plan import settings
 from tests.harness import composed, experiment
+from tests.latent_dits import SAFE
+from tests.tiny_pipelines import save_tiny_dit
 
 
 def test_calibration_seeds_and_devices_are_checked(tmp_path: Path) -> None:
@@ -55,6 +57,19 @@ def test_what_cannot_work_is_refused_before_the_first_sample(
         Experiment(settings(composed(*overrides)))
     assert message in str(error.value) and "\n" not in str(error.value)
     assert not list(tmp_path.rglob("*.png"))
+
+
+@pytest.mark.parametrize("stage", ["all", "latency"])
+def test_weights_that_are_none_leave_nothing_behind(tmp_path: Path, stage: str) -> None:
+    model = tmp_path / "model"
+    save_tiny_dit(model)
+    weights = model / "transformer" / SAFE
+    weights.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3000\n")
+    few = ("model=dit_xl_2_256", f"model.path={model}", "cache=fora", "latency.rounds=1", "device=cpu")
+    plan = settings(composed(*few, "metrics=[psnr]", f"stage={stage}", f"results_dir={tmp_path / 'results'}"))
+    with pytest.raises(UsageError, match=r"a git-LFS pointer to 3\.0 kB"):
+        Experiment(plan)
+    assert not list(tmp_path.rglob("records")) and not list(tmp_path.rglob("*.csv"))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "other"])

@@ -1,17 +1,23 @@
 """Whatever is part of what a point is, and differs within a folder, stands in its table's heading."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from smoothbench.report import summary
-from smoothbench.report.distinctions import distinction
+from smoothbench.report.composition import composition
+from smoothbench.report.distinctions import LINES, distinction
 from smoothbench.report.document import setting_title
 from smoothbench.report.frame import load, settings
 from smoothbench.report.latex import to_latex
 from smoothbench.report.plots import pareto
+from smoothbench.report.rasters import schedules
+from smoothbench.report.style import styled
 from smoothbench.report.tables import numbers
 from smoothbench.report.write import write
 from tests.report_folder import CALIBRATION, record, save_curves
@@ -53,6 +59,38 @@ def test_pictures_say_which_checkpoint_they_show_and_show_one(checkpoints: Path)
         title, more = figure.get_suptitle().split("\n")
         assert "dit_nano, ddim" in title and more == distinction(part.iloc[0]) and "checkpoints/" in more
         assert len(set(part["identity"])) == 1
+
+
+@pytest.mark.parametrize("draw", [schedules, pareto, composition])
+@pytest.mark.parametrize("path", ["checkpoints/a", f"/data/{'checkpoints/' * 7}run"])
+@pytest.mark.filterwarnings("error")
+def test_a_long_heading_fits_above_a_picture(
+    tmp_path: Path, draw: Callable[[pd.DataFrame], Figure], path: str
+) -> None:
+    many = {f"setting_{i}": "x" * 12 for i in range(30)}
+    model = {"weights_sha256": "a" * 64, "vae_sha256": "c" * 64, "text_encoder_sha256": "d" * 64, **many}
+    add(tmp_path, "a", model=model, config={"model": {"path": path, "vae": path, "text": path}})
+    add(tmp_path, "b", **weighted("b"))
+    for _, part in settings(load(tmp_path)):
+        for each in (part, part[part["label"] == "FORA N=3"]):
+            if draw is schedules or len(each) == len(part):
+                check_title(draw(each))
+
+
+def check_title(figure: Figure) -> None:
+    """Of a few lines, within the picture, above the panels and beside no legend; so is what stands below."""
+    with styled():
+        figure.draw_without_rendering()
+    title, below, page = figure._suptitle, figure._supxlabel, figure.bbox  # type: ignore[attr-defined]
+    box = title.get_window_extent()
+    assert title.get_text().count("\n") <= LINES + 1
+    for text in filter(None, (title, below)):
+        inside = text.get_window_extent()
+        assert inside.x0 >= page.x0 and inside.x1 <= page.x1 and inside.y1 <= page.y1 and inside.y0 >= page.y0
+    for axes in figure.axes:
+        if axes.axison:
+            assert axes.get_tightbbox().y1 <= box.y0 and axes.get_window_extent().height > 20
+    assert not any(box.overlaps(legend.get_window_extent()) for legend in figure.legends)
 
 
 def test_a_folder_of_one_table_reads_as_ever(tmp_path: Path) -> None:

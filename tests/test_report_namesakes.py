@@ -52,10 +52,28 @@ def test_points_of_one_label_are_told_apart(tmp_path: Path, changes: dict[str, A
 
 
 def test_other_numerics_than_the_references_stand_in_the_label(tmp_path: Path) -> None:
-    add(tmp_path, "", (0, 5))
-    add(tmp_path, "", (7,), numerics={"tf32_matmul": True})
+    add(tmp_path, "", (0, 5), provenance={"kind": "cuda"})
+    add(tmp_path, "", (7,), numerics={"tf32_matmul": True}, provenance={"kind": "cuda"})
     labels = list(report_table(load(tmp_path))["policy"])
     assert [label for label in labels if "tf32" in label] == ["FORA N=3 (tf32_matmul true)"]
+
+
+def test_on_a_cpu_the_switches_of_a_gpu_tell_nothing_apart(tmp_path: Path) -> None:
+    add(tmp_path, "", (0, 5))
+    add(tmp_path, "", (7,), numerics={"tf32_matmul": True, "tf32_cudnn": False})
+    assert not [label for label in report_table(load(tmp_path))["policy"] if "tf32" in label]
+
+
+def test_a_record_without_code_differs_in_that(tmp_path: Path) -> None:
+    code = {part: {"version": 1, "source": "beef" * 3} for part in ("policy", "predictor")}
+    add(tmp_path, "", (0, 7), numerics={"tf32_cudnn": False})
+    content = record(7, 256, (0, 256)) | {"point_id": digest("new"), "sample_id": digest("new"), "code": code}
+    save(tmp_path, content | {"per_block": 256, "reference_id": digest(content["reference_id"], "")})
+    labels = [label for label in report_table(load(tmp_path))["policy"] if label.startswith("FORA N=3")]
+    assert sorted(labels) == [
+        "FORA N=3 (code of the policy beefbeef, code of the predictor beefbeef)",
+        "FORA N=3 (code unknown)",
+    ]
 
 
 def test_a_twin_is_the_one_with_the_same_samples(tmp_path: Path) -> None:

@@ -200,9 +200,21 @@ def test_weights_under_the_name_of_another_format(plain: Path, path: Path, tmp_p
 def test_a_file_that_was_cut_says_how_much_is_there(path: Path) -> None:
     data = path.read_bytes()
     for there in (len(data) // 2, len(data) - 1):
-        here, whole = distinct(there / 1e9, len(data) / 1e9)
-        refusal(spoilt(path, data[:there]), path, f"half-downloaded, {here} of {whole} GB", "again")
+        here, whole = distinct(there / 1e3, len(data) / 1e3)
+        refusal(spoilt(path, data[:there]), path, f"half-downloaded, {here} of {whole} kB", "again")
     refusal(spoilt(path, data[:5]), path, "half-downloaded")
+
+
+def test_an_index_of_shards_is_a_checkpoint(plain: Path, tmp_path: Path) -> None:
+    split = saved(tmp_path / "split", **SHARDS) / "transformer"
+    model, whole = latent_dit(split / INDEX, vae=str(plain / "vae")), latent_dit(plain)
+    assert model.missing is None and torch.equal(forward(model), forward(whole))
+    assert model.identity["weights_sha256"] == latent_dit(split.parent).identity["weights_sha256"]
+    shard = sorted(split.glob("*-of-*.safetensors"))[0]
+    shard.unlink()
+    refusal(lambda: latent_dit(split / INDEX), shard.name, INDEX, "half-downloaded?", "again")
+    (split / INDEX).write_text("[]")
+    refusal(lambda: latent_dit(split / INDEX), INDEX, "again")
 
 
 def test_another_architecture_says_what_differs(path: Path) -> None:

@@ -17,7 +17,7 @@ from smoothbench.models.latent import LatentModel
 from smoothbench.models.published import architecture as of_published
 from smoothbench.models.published import place
 from smoothbench.models.tensors import fill, read_state
-from smoothbench.models.weights import Files, download, find
+from smoothbench.models.weights import Files, checkpoint, download, find
 
 CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")  # the second is what the first was called
 COUNTS: Final = (
@@ -128,7 +128,11 @@ class LatentDiT(LatentModel):
 def _transformer(path: str | None, revision: str | None) -> Files | None:
     if path is None:
         return None
-    return Files(Path(path)) if Path(path).is_file() else find(path, revision, ["transformer"], "model.path")
+    return (
+        checkpoint(Path(path))
+        if Path(path).is_file()
+        else find(path, revision, ["transformer"], "model.path")
+    )
 
 
 def _missing(

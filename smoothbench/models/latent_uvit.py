@@ -15,7 +15,7 @@ from smoothbench.models.guided import RANDOM_FOR_COST
 from smoothbench.models.latent import LatentModel
 from smoothbench.models.tensors import cast, fill, read_state
 from smoothbench.models.uvit import UViT
-from smoothbench.models.weights import Files, download
+from smoothbench.models.weights import Files, checkpoint, download
 from smoothbench.types import Branch
 
 SOURCE = "imagenet256_uvit_huge.pth, from Google Drive by the README of github.com/baofff/U-ViT"
@@ -110,7 +110,7 @@ class LatentUViT(LatentModel):
 def _checkpoint(path: str | None) -> Files | None:
     if path is not None and not Path(path).is_file():
         raise ValueError(f"model.path={path}: no such file; it must be the checkpoint {SOURCE}")
-    return None if path is None else Files(Path(path))
+    return None if path is None else checkpoint(Path(path))
 
 
 def _missing(name: str, vae: str | None, files: Files | None, decoder: Files | None) -> str | None:

@@ -11,6 +11,7 @@ AGAIN: Final = "download or save it again"
 HEAD: Final = 512  # bytes that tell what a file is
 POINTER: Final = b"version https://git-lfs"
 LONGEST: Final = 100_000_000  # bytes of a safetensors file's header: no reader takes more
+UNITS: Final = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("bytes", 1))
 PICKLED: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -36,7 +37,7 @@ def stand_in(path: Path) -> str | None:
 
 def _pointed(head: bytes) -> str:
     size = re.search(rb"^size (\d+)$", head, re.MULTILINE)
-    return f" to {int(size[1]) / 1e9:.1f} GB" if size else ""
+    return f" to {_sized(int(size[1]))}" if size else ""
 
 
 def _text(head: bytes) -> str | None:
@@ -62,8 +63,13 @@ def _cut(path: Path, size: int) -> str | None:
             needed += _promised(file.read(length))
     if size >= needed:
         return None
-    here, whole = distinct(size / 1e9, needed / 1e9)
-    return f"half-downloaded, {here} of {whole} GB: {AGAIN}"
+    return f"half-downloaded, {_sized(size, needed)}: {AGAIN}"
+
+
+def _sized(*counts: int) -> str:
+    """Bytes of files, `one of another`, in the unit that suits the largest."""
+    unit, factor = next((each for each in UNITS if max(counts) >= each[1]), UNITS[-1])
+    return f"{' of '.join(distinct(*(count / factor for count in counts), digits=int(factor > 1)))} {unit}"
 
 
 def _promised(header: bytes) -> int:

@@ -56,20 +56,13 @@ class Files:
     def config(self, name: str = CONFIG) -> dict[str, Any]:
         """What config.json, or another file beside it, says; ValueError, naming it, where it is damaged."""
         assert self.folder is not None
-        path = self.folder / name
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not JSON ({error}): download or save it again") from None
-        if not isinstance(config, dict):
-            raise ValueError(f"{path} is no configuration: it must hold an object; download or save it again")
-        return config
+        return _object(self.folder / name)
 
     def parts(self) -> list[Path]:
         """The files that hold the tensors: the weights themselves, or those that they are the index of."""
         if not self.split:
             return [self.weights]
-        said = self.config(self.weights.name).get("weight_map")
+        said = _object(self.weights).get("weight_map")
         names = sorted({str(name) for name in said.values()}) if isinstance(said, dict) else []
         if not names or any("/" in name for name in names):
             raise ValueError(f"{self.weights} is no index of weights: download or save it again")
@@ -99,6 +92,24 @@ class Files:
         there = [name for name in names if (self.folder / name).is_file()]
         hashes = [self.sha256(), *(f"{name} {_sha256(self.folder / name)}" for name in there)]
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}): download or save it again") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is no configuration: it must hold an object; download or save it again")
+    return found
+
+
+def checkpoint(path: Path) -> Files:
+    """Weights that come without a configuration: a file, or an index of shards, of which none may be missing."""
+    files = Files(path)
+    if files.absent():
+        raise ValueError(_lacking(files))
+    return files
 
 
 def find(
@@ -142,11 +153,16 @@ def _whole(place: Path, names: Sequence[str]) -> Files:
     if files := _complete(place, names):
         return files
     if lacking := next(_here(place, names), None):
-        raise ValueError(
-            f"{place} has no {lacking.absent()[0].name}, which {lacking.weights.name} names"
-            f"{_more(lacking.absent())} (half-downloaded?): download or save it again"
-        )
+        raise ValueError(_lacking(lacking))
     raise ValueError(f"{place} has no {' or '.join(names)} (half-downloaded?): download or save it again")
+
+
+def _lacking(files: Files) -> str:
+    absent, index = files.absent(), files.weights
+    return (
+        f"{index.parent} has no {absent[0].name}, which {index.name} names{_more(absent)} (half-downloaded?): "
+        "download or save it again"
+    )
 
 
 def _complete(folder: Path, names: Sequence[str]) -> Files | None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from smoothbench.report.distinctions import picture_title
+from smoothbench.report.distinctions import write_title
 from smoothbench.report.frame import require_one_setting
 from smoothbench.report.style import (
     BASELINE,
@@ -60,8 +60,7 @@ def composition(part: pd.DataFrame) -> Figure:
         _finish(axes, list(rows["label"]), shares.sum(1))
         first = part.iloc[0]
         title = f"{first['model']}, {first['experiment']}: computed MACs by kind of layer"
-        title = picture_title(part, title, WIDTH, "model", "experiment")
-        figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
+        write_title(figure, part, title, "model", "experiment")
         total = f"{full.sum() / 1e9:.4g} G MACs a sample"
         label = f"share of the reference's MACs (%), attention products included; 100 % = {total}"
         axes.set_xlabel(textwrap.fill(label, BELOW - max(map(len, _names(list(rows["label"]))))))

@@ -1,6 +1,7 @@
 """How fast each kind of layer changes along the trajectory, and what each threshold lets pass."""
 
 import math
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from smoothbench.caching import ErrorCurves
-from smoothbench.report.distinctions import picture_title
+from smoothbench.report.distinctions import write_title
 from smoothbench.report.style import COLOURS, MUTED, log_ticks, new_figure, styled
 
 PANEL = (4.6, 3.3)  # inches
 COLUMNS = 3
 LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 LOG_FROM = 12.0  # values that span a larger factor than this get a logarithmic axis
+LETTERS = 15  # of the explanation in an inch, about
 APART = 0.036  # of the panel, from the name of a threshold to the next
 
 
@@ -50,9 +52,10 @@ def error_curves(part: pd.DataFrame, folder: Path) -> Figure:
             _draw_thresholds(axes, alphas)
         for axes in grid[: len(kinds) : columns]:
             axes.set_ylabel(f"relative L1 change{', log scale' * (axes.get_yscale() == 'log')}", color=MUTED)
-        title = picture_title(part, _title(chosen), figure.get_figwidth(), "model", "solver", "steps")
-        figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
-        figure.supxlabel(_explanation(curves, kinds), fontsize=8.0)
+        write_title(figure, part, _title(chosen), "model", "solver", "steps")
+        said = _explanation(curves, kinds).splitlines()
+        letters = round(figure.get_figwidth() * LETTERS)
+        figure.supxlabel("\n".join(textwrap.fill(line, letters) for line in said), fontsize=8.0)
         figure.legend(handles=_legend(curves, bool(alphas)), loc="outside right center")
     return figure
 

@@ -1,15 +1,20 @@
 """What tells the tables of a folder apart, and the points of a table: named wherever either is shown."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from smoothbench.facts import Fact, differing_facts
 
 MOST = 4  # facts beside a label or of one kind in a heading; more are counted
 LETTERS = 10.5  # of a title in an inch, about
+LINES = 4  # below a picture's title; what they have no room for stands in the report's heading
+LINE = 0.18  # inches that a line of a title takes
+PATH = 40  # letters of a path in a picture; a longer one is cut in the middle
 ID = 8  # digits of an id that stands for what no record tells
 
 
@@ -40,8 +45,25 @@ def distinction(row: pd.Series, *known: str) -> str:
 def picture_title(frame: pd.DataFrame, title: str, width: float, *known: str) -> str:
     """A picture's title, and below it what tells its table from others, in lines that fit a width in inches."""
     letters = max(24, round(width * LETTERS))
-    lines = textwrap.wrap(distinction(frame.iloc[0], *known), letters, break_on_hyphens=False)
-    return "\n".join([title, *lines])
+    said = re.sub(r"\S*/\S*", _cut, distinction(frame.iloc[0], *known))
+    wrapped = textwrap.wrap(said, letters, break_on_hyphens=False, max_lines=LINES, placeholder=" ...")
+    return "\n".join([*textwrap.wrap(title, letters, break_on_hyphens=False), *wrapped])
+
+
+def write_title(figure: Figure, frame: pd.DataFrame, title: str, *known: str, beside: float = 0.0) -> None:
+    """Put a picture's title above it, and make the picture taller by every line after the first.
+
+    Args: beside, inches on its right that stay free.
+    """
+    text = picture_title(frame, title, figure.get_figwidth() - beside, *known)
+    figure.set_figheight(figure.get_figheight() + LINE * text.count("\n"))
+    figure.suptitle(text, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
+
+
+def _cut(path: re.Match[str]) -> str:
+    """A path, a long one without its middle."""
+    text, half = path[0], (PATH - 3) // 2
+    return text if len(text) <= PATH else f"{text[:half]}...{text[-half:]}"
 
 
 def _setting_facts(part: pd.DataFrame) -> list[Fact]:

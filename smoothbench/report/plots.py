@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from smoothbench.report.distinctions import picture_title
+from smoothbench.report.distinctions import write_title
 from smoothbench.report.frame import higher_is_better, is_reference, require_one_setting
 from smoothbench.report.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
 from smoothbench.report.legend import FADED, draw_legend, front_style, star_style
@@ -70,8 +70,7 @@ def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
             _draw(axes, panel, frame, min(costs), max(costs))
         for axes in all_axes[len(panels) :]:
             axes.set_axis_off()
-        title = picture_title(frame, _title(frame), figure.get_figwidth(), "model", "solver", "N", "seeds")
-        figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
+        write_title(figure, frame, _title(frame), "model", "solver", "N", "seeds")
         figure.supxlabel(textwrap.fill(label, columns * 44), fontsize=8.5)
         draw_legend(all_axes[len(panels)], frame)
         figure.draw_without_rendering()  # settles the layout: labels need final positions

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from smoothbench.report.distinctions import picture_title
+from smoothbench.report.distinctions import write_title
 from smoothbench.report.printed import values
 from smoothbench.report.style import INK, MUTED, new_figure, styled
 
@@ -19,6 +19,7 @@ PANEL = (2.75, 1.12)  # inches
 COLUMNS = 4
 LINE = 38  # letters above a panel
 LEGEND = 2.0  # inches beside the title
+LEAST = 6.1  # inches across that the title beside the legend needs, and the words below
 
 
 def schedules(frame: pd.DataFrame) -> Figure:
@@ -33,7 +34,7 @@ def schedules(frame: pd.DataFrame) -> Figure:
     columns = min(COLUMNS, len(panels))
     lines = math.ceil(len(panels) / columns)
     with styled():
-        figure = new_figure(PANEL[0] * columns + 0.6, PANEL[1] * lines + 0.75)
+        figure = new_figure(max(LEAST, PANEL[0] * columns + 0.6), PANEL[1] * lines + 0.75)
         figure.set_layout_engine("constrained", h_pad=0.05, w_pad=0.06)
         all_axes = figure.subplots(lines, columns, squeeze=False).ravel()
         for position, axes in enumerate(all_axes):
@@ -41,8 +42,7 @@ def schedules(frame: pd.DataFrame) -> Figure:
                 _draw(axes, panels[position], named=position % columns == 0)
             else:
                 axes.set_axis_off()
-        title = picture_title(frame, _title(frame), figure.get_figwidth() - LEGEND, "experiment")
-        figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
+        write_title(figure, frame, _title(frame), "experiment", beside=LEGEND)
         figure.supxlabel("evaluation of the denoiser, in order of execution: noisiest first", fontsize=8.5)
         patches = [Patch(color=COMPUTED, label="computed"), Patch(color=REUSED, label="reused")]
         figure.legend(handles=patches, loc="outside upper right", ncols=2)

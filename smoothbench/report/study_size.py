@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from smoothbench.report import losses
 from smoothbench.report.curves import meta_of
-from smoothbench.report.distinctions import distinction, picture_title
+from smoothbench.report.distinctions import distinction, write_title
 from smoothbench.report.style import COLOURS, MARKERS, MUTED, new_figure, styled
 from smoothbench.report.tables import fidelity
 from smoothbench.report.text import to_markdown
@@ -101,8 +101,7 @@ def picture(frame: pd.DataFrame) -> Figure:
             _scale(axes, sorted(set(study["size"])))
         first = frame.iloc[0]
         title = f"{first['model']}, {first['experiment']}: the same method calibrated on other samples"
-        title = picture_title(frame, title, figure.get_figwidth(), "model", "experiment")
-        figure.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold")
+        write_title(figure, frame, title, "model", "experiment")
         figure.supxlabel(
             "calibration samples (log scale); a marker a draw, lines through means", fontsize=8.5
         )
