@@ -1,7 +1,5 @@
 """An override that nobody reads is refused in one line, wherever it stands and however it is spelt."""
 
-import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +17,6 @@ from smoothbench.errors import UsageError
 from smoothbench.overrides import check_read
 from smoothbench.plan import settings
 from smoothbench.types import Settings
-from tests.test_readme import README
 
 
 def refusal(*overrides: str) -> str | None:
@@ -223,21 +220,6 @@ class Alternate:
 
     def decide(self, evaluation: Evaluation) -> Sequence[bool]:
         return [evaluation.index % 2 == 0] * 3
-
-
-def commands() -> list[list[str]]:
-    """The arguments of the README's runs."""
-    lines = re.findall(r"^python -m smoothbench (?!--help)([^#\n]+)", README, re.M)
-    return [shlex.split(line) for line in lines]
-
-
-@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
-def test_what_the_readme_shows_is_taken(arguments: list[str]) -> None:
-    overrides = [
-        re.sub("^(seed|cache.alpha)=([^,]+),.*", r"\1=\2", each) for each in arguments if each != "-m"
-    ]
-    assert "-m" in arguments or overrides == arguments
-    checked(*overrides)
 
 
 def test_a_solver_that_every_point_replaces_is_not_read() -> None:
