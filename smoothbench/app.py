@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Exit codes: 0 done, 1 points failed, 2 the request cannot be met, 128 + a signal's number: stopped by it.
 
-    Each mistake is one line on the error stream; in a multirun the jobs that compose all run, and the worst
-    code counts.
+    Each mistake is one line on the error stream. Hydra composes the jobs of a multirun before the first one runs:
+    where one does not compose none runs, else all do, and the worst code counts.
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own errors reach us
     jobs = Jobs()

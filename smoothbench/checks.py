@@ -88,12 +88,15 @@ def is_text(value: Any) -> bool:
 
 def check(cfg: DictConfig) -> None:
     if missing := [key for key in KNOWN if key not in cfg]:
-        raise UsageError(f"{missing[0]} is missing, and every run needs it: do not delete it (~{missing[0]})")
+        raise UsageError(_missing(missing[0]))
     for key in NODES:
         if not isinstance(cfg[key], DictConfig):
             raise UsageError(f"{key}={shown(cfg[key])}: must be a node, as its YAML has it")
     if cfg.stage not in STAGES:
         raise UsageError(f"stage={shown(cfg.stage)}: there are {', '.join(STAGES)}")
+    nested = [(key, *key.rpartition(".")) for key in (*WHOLE, *OTHERS) if "." in key]
+    if missing := [key for key, node, _, name in nested if name not in cfg[node].keys()]:  # noqa: SIM118  null is there
+        raise UsageError(_missing(missing[0]))
     for key in WHOLE:
         check_whole(key, OmegaConf.select(cfg, key))
     for key in ("calibration", "training", "latency"):
@@ -114,6 +117,10 @@ def check(cfg: DictConfig) -> None:
     if cfg.latency.device not in ("any", "cuda"):
         raise UsageError(f"latency.device={shown(cfg.latency.device)}: any or cuda")
     check_together(cfg)
+
+
+def _missing(key: str) -> str:
+    return f"{key} is missing, and every run needs it: do not delete it (~{key})"
 
 
 def _check_training(node: DictConfig) -> None:

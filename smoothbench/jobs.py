@@ -1,5 +1,7 @@
 """How the jobs of one command ended, also those that a launcher ran in other processes or on other machines."""
 
+import time
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from shutil import rmtree
@@ -13,22 +15,30 @@ from omegaconf import DictConfig
 from smoothbench.store import read_json, write_json
 
 DIED = 1  # exit code of a job that began and did not say how it ended
+KEPT = 30 * 24 * 3600  # seconds that the files of a command stay that was killed before it could remove them
 
 
 class Jobs(Callback):
     """Where a command reads the exit code of each of its jobs.
 
     A job of a multirun says so in a file when it begins, and its code in the same file when it ends, as a launcher
-    may run it anywhere: all that is shared is the sweep's folder. One whose file has no code has died.
+    may run it anywhere: all that is shared is the sweep's folder. One whose file has no code has died, and so has
+    one without a file that is not the last. Where jobs run in this process their codes count without a file: Hydra
+    makes a warning of one that cannot be written.
     """
 
     def __init__(self) -> None:
         self.folder: Path | None = None  # of a multirun's files
-        self._code = 0  # of a single run
+        self._code = 0  # of a single run, and the worst of those in this process
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Choose a folder of this command's own: jobs get this object with it."""
-        self.folder = Path(config.hydra.sweep.dir).absolute() / f".jobs-{uuid4().hex}"
+        parent = Path(config.hydra.sweep.dir).absolute()
+        self.folder = parent / f".jobs-{uuid4().hex}"
+        for old in parent.glob(".jobs-*"):
+            with suppress(OSError):  # gone by now
+                if time.time() - old.stat().st_mtime > KEPT:
+                    rmtree(old)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """In the job's process, before it."""
@@ -40,11 +50,15 @@ class Jobs(Callback):
         self._say(config, int(job_return.return_value) if done else DIED)
 
     def _say(self, config: DictConfig, code: int | None) -> None:
+        self._code = max(self._code, code or 0)
         if self.folder is None:
-            self._code = code or 0
             return
         job = {"asked": list(config.hydra.overrides.task), "code": code}
-        write_json(self.folder / f"{config.hydra.job.num:06d}.json", job)
+        write_json(self._file(config.hydra.job.num), job)
+
+    def _file(self, number: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{number:06d}.json"
 
     def failures(self) -> str | None:
         """Which jobs of a multirun failed, by what was asked of them alone, in one line; None where none did."""
@@ -62,8 +76,11 @@ class Jobs(Callback):
         return max([self._code, *(DIED if job["code"] is None else job["code"] for job in self._found())])
 
     def _found(self) -> list[dict[str, Any]]:
-        files = sorted(self.folder.glob("*.json")) if self.folder else []
-        return [read_json(file) or {"asked": [file.stem], "code": None} for file in files]
+        if self.folder is None:
+            return []
+        last = max((int(file.stem) for file in self.folder.glob("*.json")), default=-1)
+        files = [self._file(number) for number in range(last + 1)]
+        return [read_json(file) or {"asked": [f"job {i}"], "code": None} for i, file in enumerate(files)]
 
     def forget(self) -> None:
         """Remove the files."""

@@ -1,22 +1,27 @@
 """What nobody reads is refused: a slip of the pen must not run as if it were not there."""
 
 import copy
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.types import RunMode
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from smoothbench.build import arguments_of, check_arguments
-from smoothbench.checks import KNOWN, shown
+from smoothbench.checks import KNOWN, OTHERS, TO_FILE, WHOLE, shown
 from smoothbench.errors import UsageError
 from smoothbench.metric_nodes import check_metrics
 from smoothbench.plan import settings
 from smoothbench.types import Config, Settings, Spec
+
+log = logging.getLogger(__name__)
 
 UNREAD = "a value that nobody gives"
 
@@ -25,11 +30,16 @@ def check_read(cfg: DictConfig, hydra: Mapping[str, Any]) -> None:
     """Raise UsageError for a key that changes nothing in this run: of an override, or beside the known ones.
 
     A key is read where another value would give another plan, or none: whoever reads it, and by whatever
-    interpolation. `hydra` is Hydra's own configuration: what was overridden, and which options were chosen.
+    interpolation. What this stage has no use for is not read, however sound its value must be. `hydra` is Hydra's
+    own configuration: what was overridden, and which options were chosen. A job of a multirun shares its overrides
+    with others, which may read what it does not: there what exists is only warned of.
     """
     plan = _plan(cfg)
+    unused = [key for key in _unused(plan) if f"${{{key}}}" not in OmegaConf.to_yaml(cfg)]
 
     def is_read(key: str) -> bool:
+        if _within(key, unused):
+            return False
         changed = copy.deepcopy(cfg)
         try:
             OmegaConf.update(changed, key, UNREAD, merge=False, force_add=True)
@@ -40,7 +50,12 @@ def check_read(cfg: DictConfig, hydra: Mapping[str, Any]) -> None:
     for override in _parsed(hydra["overrides"]["hydra"]):
         _check_hydra(override)
     for override in _parsed(hydra["overrides"]["task"]):
-        _check(override, cfg, hydra["runtime"]["choices"], is_read)
+        try:
+            _check(override, cfg, hydra["runtime"]["choices"], is_read)
+        except UsageError as error:
+            if hydra["mode"] != RunMode.MULTIRUN or override.type != OverrideType.CHANGE:
+                raise
+            log.warning("%s", error)
     for key in (str(key) for key in cfg if key not in KNOWN):
         for leaf in _leaves(_node(cfg, key), key):
             if not is_read(leaf):
@@ -56,7 +71,10 @@ def _check(
     """An option's node must be read in part, and every value of any other override."""
     group, value = override.key_or_group, None if override.is_delete() else override.value()
     key = override.package or group.replace("/", ".")
-    if not isinstance(value, dict) and (override.package or group in choices) and not override.is_delete():
+    # Hydra lists no choice for several options at once; what is no option stands where its key says
+    elsewhere = isinstance(value, list) and OmegaConf.select(cfg, key, default=UNREAD) == UNREAD
+    chosen = override.package or group in choices or elsewhere
+    if not isinstance(value, dict) and chosen and not override.is_delete():
         node = _node(cfg, key)
         # None: an option that is put elsewhere, as experiments are
         unread = [] if node is None or any(map(is_read, _leaves(node, key))) else [key]
@@ -83,9 +101,61 @@ def _unread(cfg: DictConfig, key: str) -> str:
         return f"{cfg.experiment} has its own points, so cache=... does nothing: see only= and points.*"
     if first == "exp":
         return "an experiment's file must begin with: # @package _global_"
+    if _within(key, _unused(settings(cfg))):
+        return f"nothing in this run reads it: {_use(key, cfg.stage)}"
+    if first in ("points", "cache") and _is_reference(cfg, key):
+        return (
+            "nothing in this run reads it: the point equals the reference (reference.*), which stands for it"
+        )
     if first == "points":
         return "nothing in this run reads it: the point is left out by only=, or its sweep sets it"
     return "nothing in this run reads it (--cfg job shows what there is)"
+
+
+def _unused(plan: Settings) -> list[str]:
+    """The keys that this stage has no use for, but for those that its checks compare others with."""
+    unused = []
+    known = [*WHOLE, *OTHERS]
+    if plan.stage != "train":
+        unused += [key for key in known if key.startswith("training.") and key != "training.seed"]
+    if plan.stage in TO_FILE or not plan.latency["rounds"]:
+        unused += [key for key in known if key.startswith("latency.") and key != "latency.rounds"]
+    if plan.stage in TO_FILE or (plan.stage == "latency" and all(_is_static(spec) for spec in plan.specs)):
+        unused.append("batch_size")
+    return unused
+
+
+def _within(key: str, nodes: Sequence[str]) -> bool:
+    return any(f"{key}.".startswith(f"{node}.") for node in nodes)
+
+
+def _is_static(spec: Spec) -> bool:
+    """Whether a method surely decides before the run; one that decides in it is another in other batches."""
+    try:
+        target = get_object(spec.cache["_target_"])
+    except Exception:  # whoever builds it tells
+        return False
+    return isinstance(target, type) and not hasattr(target, "decide")
+
+
+def _use(key: str, stage: str) -> str:
+    """Where a key would be read that this stage has no use for."""
+    if key.startswith("training."):
+        return "only stage=train learns"
+    if key.startswith("latency."):
+        return f"no latency is measured ({f'stage={stage}' if stage in TO_FILE else 'latency.rounds=0'})"
+    return f"stage={stage} draws no samples" + ("; see latency.batch_size" if stage == "latency" else "")
+
+
+def _is_reference(cfg: DictConfig, key: str) -> bool:
+    """Whether the point that a key belongs to is the reference under another name."""
+    alone = copy.deepcopy(cfg)
+    if cfg.points:
+        name = key.split(".")[1]
+        if name not in cfg.points:
+            return False
+        alone.only = [name]
+    return len(settings(alone).specs) == 1
 
 
 def _plan(cfg: DictConfig) -> Settings:
@@ -133,8 +203,8 @@ def _check_hydra(override: Override) -> None:
     for leaf in _leaves(override.value(), key):
         node: Any = OmegaConf.structured(HydraConf)
         for name in leaf.split(".")[1:]:
-            if not OmegaConf.is_dict(node) or OmegaConf.get_type(node) is dict:
-                break  # a plug-in's own, or free
+            if not is_dataclass(OmegaConf.get_type(node)):
+                break  # a plug-in's own, or free, as loggers are
             if name not in list(node):
                 raise UsageError(f"{shown(override.input_line)}: Hydra has no {leaf}")
             node = node._get_node(name)

@@ -12,7 +12,7 @@ from smoothbench.caching.cost import Macs, site_costs
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.calibrations import Calibrations
-from smoothbench.errors import UsageError, one_line
+from smoothbench.errors import PointsFailed, UsageError, one_line
 from smoothbench.models.prompts import HELD
 from smoothbench.point_code import deciding_code, recorded_code
 from smoothbench.provenance import identity
@@ -121,6 +121,8 @@ class Planner:
                     found = {"digest": curves.digest(), "file": file, "spread": curves.spread()}
                     calibration = {**spec.calibration, **found}
                 policy = _planned(method, trajectory, curves)
+            except PointsFailed:  # a full disk is no fault of the method
+                raise
             except Exception as error:  # a method that cannot plan is a failed point: the others go on
                 log.debug("", exc_info=True)
                 failure = one_line(error)
@@ -152,7 +154,8 @@ class Planner:
 
     def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
         """Error curves for a point, and their file: from the store, or measured now on other seeds."""
-        return self._calibrations.curves(solver, spec)
+        with self.store.explained():
+            return self._calibrations.curves(solver, spec)
 
     def _ids(
         self,

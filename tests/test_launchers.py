@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,31 @@ def test_failures_of_jobs_in_other_processes_are_those_of_the_command(tmp_path: 
     )
     assert len(list(tmp_path.glob("results/runs/adhoc/records/*.json"))) == 2  # what did not fail is done
     assert not list(tmp_path.rglob(".jobs*"))
+
+
+def test_a_failed_job_counts_where_its_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "sweep").write_text("a file where the folder should be")
+    jobs = Jobs()
+    jobs.on_multirun_start(config(tmp_path / "sweep", 0))
+    with pytest.raises(OSError):  # of which Hydra makes a warning
+        jobs.on_job_end(config(tmp_path, 0), JobReturn(status=JobStatus.COMPLETED, _return_value=2))
+    assert jobs.code() == 2
+
+
+def test_a_job_without_a_file_before_others_has_died(tmp_path: Path) -> None:
+    jobs = Jobs()
+    jobs.on_multirun_start(config(tmp_path, 0))
+    jobs.on_job_end(config(tmp_path, 1), JobReturn(status=JobStatus.COMPLETED, _return_value=0))
+    assert jobs.code() == 1 and jobs.failures() == "1 of 2 jobs failed: job 0 (died)"
+
+
+def test_what_a_killed_command_left_is_swept_up_a_month_later(tmp_path: Path) -> None:
+    for name, days in (("old", 31), ("new", 29)):
+        (tmp_path / f".jobs-{name}").mkdir()
+        (tmp_path / f".jobs-{name}/000000.json").write_text("{}")
+        os.utime(tmp_path / f".jobs-{name}", (time.time() - days * 86400,) * 2)
+    Jobs().on_multirun_start(config(tmp_path, 0))
+    assert [path.name for path in tmp_path.iterdir()] == [".jobs-new"]
 
 
 def config(folder: Path, number: int) -> Any:

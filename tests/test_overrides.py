@@ -1,6 +1,7 @@
 """An override that nobody reads is refused in one line, wherever it stands and however it is spelt."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from omegaconf import open_dict
 
 from smoothbench.app import main
 from smoothbench.build import build_model, build_policy, build_solver
+from smoothbench.caching.policy import Evaluation
 from smoothbench.devices import device_of
 from smoothbench.errors import UsageError
 from smoothbench.overrides import check_read
@@ -27,17 +29,23 @@ def refusal(*overrides: str) -> str | None:
     return None
 
 
-def accepted(*overrides: str) -> Settings:
-    """The plan of a command, with what it would build."""
+def checked(*overrides: str) -> Settings:
+    """The plan of a command whose overrides are all read."""
     GlobalHydra.instance().clear()
-    asked = [] if any("metrics" in each for each in overrides) else ["metrics=[psnr]"]
     with initialize_config_module("conf", version_base="1.3"):
-        cfg = compose("config", [*asked, *overrides], return_hydra_config=True)
+        cfg = compose("config", list(overrides), return_hydra_config=True)
     hydra = cfg.hydra
     with open_dict(cfg):
         del cfg["hydra"]
     plan = settings(cfg)
     check_read(cfg, hydra)
+    return plan
+
+
+def accepted(*overrides: str) -> Settings:
+    """The plan of a command, with what it would build."""
+    asked = [] if any("metrics" in each for each in overrides) else ["metrics=[psnr]"]
+    plan = checked(*asked, *overrides)
     build_model(plan.model, device_of("cpu"))
     for spec in plan.specs:
         build_solver(spec.solver)
@@ -107,7 +115,17 @@ def test_what_an_experiment_does_not_read_is_refused(override: str) -> None:
     assert refusal("+exp=smoke", *override.split()) is not None, f"{override} was silently accepted"
 
 
-@pytest.mark.parametrize("key", ["cache", "solver", "latency", "points", "device", "num_samples"])
+NEEDED = ["cache", "solver", "latency", "points", "device", "num_samples"]
+NEEDED += [
+    "latency.also",
+    "latency.device",
+    "latency.rounds",
+    "training.dropout",
+    "calibration.unconditional",
+]
+
+
+@pytest.mark.parametrize("key", NEEDED)
 def test_what_every_run_needs_is_not_deleted(key: str) -> None:
     assert refusal(f"~{key}") == (f"{key} is missing, and every run needs it: do not delete it (~{key})")
 
@@ -130,10 +148,78 @@ def test_what_every_run_needs_is_not_deleted(key: str) -> None:
         "metrics=[image] ~metrics.psnr",
         "num_samples=256",  # as it is anyway
         "hydra.verbose=true",
+        "hydra.job_logging.root.level=WARNING",
+        "hydra.job_logging.handlers.console.formatter=plain",
+        "+hydra.job_logging.loggers.foo.level=DEBUG",
+        "hydra.hydra_logging.root=null",
+        "+exp=[smoke]",
+        "+exp=[smoke,calibration_size] sizes=[1]",
+        "cache=fora stage=cost batch_size=3",  # for one set of overrides with stage=all
+        "cache=fora latency.rounds=0 stage=calibrate out=curves.npz",
+        "cache=l2c stage=train out=router.safetensors training.trajectories=5",
+        "training.batch_size=3 latency.batch_size=${training.batch_size}",
+        "training.seed=997",  # which the other seed blocks must differ from
     ],
 )
 def test_what_somebody_reads_is_taken(overrides: str) -> None:
     assert refusal(*overrides.split()) is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        ("training.trajectories=5", "only stage=train learns"),
+        ("latency.rounds=0 latency.warmup=9", "no latency is measured (latency.rounds=0)"),
+        ("latency.rounds=0 latency.also.mode=[eager]", "no latency is measured (latency.rounds=0)"),
+        ("latency.rounds=0 latency.also={mode:[eager]}", "no latency is measured (latency.rounds=0)"),
+        (
+            "stage=calibrate out=curves.npz latency.batch_size=3",
+            "no latency is measured (stage=calibrate)",
+        ),
+        ("stage=calibrate out=curves.npz batch_size=3", "stage=calibrate draws no samples"),
+        ("stage=latency batch_size=3", "stage=latency draws no samples; see latency.batch_size"),
+    ],
+)
+def test_what_the_stage_has_no_use_for_is_refused(overrides: str, why: str) -> None:
+    said = refusal("cache=fora", *overrides.split())
+    assert said is not None and said.endswith(f"nothing in this run reads it: {why}")
+
+
+def test_a_batch_size_is_read_where_a_method_decides_at_run_time() -> None:
+    method = {"_target_": "tests.test_overrides.Alternate", "label": "a", "family": "a", "predictor": "reuse"}
+    given = [f"++cache.{key}={value}" for key, value in method.items()]
+    assert refusal("stage=latency", *given, "batch_size=3") is None
+
+
+def test_a_point_that_equals_the_reference_is_said_to() -> None:
+    for overrides in (["+exp=smoke", "points.none.cache.label=x"], ["cache.predictor=taylor1"]):
+        said = refusal(*overrides)
+        assert said is not None and "the point equals the reference" in said
+    left_out = refusal("+exp=smoke", "points.fewer.cache.label=x", "only=[fora]")
+    assert left_out is not None and "left out by only=" in left_out
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "cache=none cache.predictor=taylor1",
+        "+exp=smoke only=[fora] points.taylor.cache.predictor=taylor2",
+        "stage=cost training.trajectories=5",
+    ],
+)
+def test_a_multirun_warns_of_what_another_job_may_read(
+    overrides: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert refusal("hydra.mode=MULTIRUN", *overrides.split()) is None
+    assert "nothing in this run reads it" in caplog.text
+    assert refusal("hydra.mode=MULTIRUN", *overrides.split(), "+foo=1") is not None
+
+
+class Alternate:
+    """A method that decides at run time."""
+
+    def decide(self, evaluation: Evaluation) -> Sequence[bool]:
+        return [evaluation.index % 2 == 0] * 3
 
 
 def test_a_solver_that_every_point_replaces_is_not_read() -> None:

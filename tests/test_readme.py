@@ -1,16 +1,19 @@
 """What the README shows works as it stands there."""
 
 import re
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from smoothbench import caching
 from smoothbench.build import build_policy
 from smoothbench.caching import ErrorCurves
 from smoothbench.report import summary
+from tests.test_overrides import checked
 from tests.tiny_pipelines import tiny_dit_pipeline
 from tests.tiny_video_pipeline import tiny_ltx_pipeline, video_latents
 
@@ -53,3 +56,18 @@ def test_the_table_is_that_of_the_published_results() -> None:
 def test_pictures_and_pages_exist() -> None:
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (Path(__file__).parent.parent / link).exists(), link
+
+
+def commands() -> list[list[str]]:
+    """The arguments of the README's runs."""
+    lines = re.findall(r"^python -m smoothbench (?!--help)([^#\n]+)", README, re.M)
+    return [shlex.split(line) for line in lines]
+
+
+@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+def test_what_the_readme_shows_is_taken(arguments: list[str]) -> None:
+    overrides = [
+        re.sub("^(seed|cache.alpha)=([^,]+),.*", r"\1=\2", each) for each in arguments if each != "-m"
+    ]
+    assert "-m" in arguments or overrides == arguments
+    checked(*overrides)

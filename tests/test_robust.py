@@ -118,6 +118,16 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(
     assert files(tmp_path / "full") == files(tmp_path / "plain")
 
 
+def test_a_disk_that_is_full_while_methods_are_planned_is_no_failure_of_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        full_disk(patched, 0)
+        with pytest.raises(PointsFailed, match=r"no space left for .*: make room, and the same command"):
+            experiment(tmp_path, "metrics=[psnr]", "only=[smoothcache]", "solver.steps=4")
+    assert not list(tmp_path.rglob("records/*.json"))
+
+
 def test_a_disk_that_is_too_small_is_told_before_the_first_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
