@@ -53,7 +53,7 @@ class Calibrations:
         plan: Split | None = split(asked["num_samples"], outputs, lags, free, least)
         while plan is not None:
             log.info(
-                "calibrating: %d samples, %d evaluations; %d at a time in %d passes, keeping %.3g GB%s",
+                "calibrating: %d samples, %d evaluations; %d at a time, passes: %d, keeping %.3g GB%s",
                 *(asked["num_samples"], len(solver.coordinates), plan.samples, plan.passes, plan.bytes / 1e9),
                 "" if free is None else f" of {free / 1e9:.3g} GB free",
             )

@@ -152,9 +152,9 @@ def test_the_harness_calibrates_in_parts_where_memory_is_short(
     close(curves("parts", 5_000_000), expected)
     close(curves("passes", 700_000), expected)
     said = [r.getMessage() for r in caplog.records if "calibrating" in r.getMessage()]
-    assert "4 samples, 4 evaluations; 4 at a time in 1 passes" in said[0]
-    assert "2 at a time in 1 passes" in said[1] and "of 0.005 GB free" in said[1]
-    assert "1 at a time in 3 passes" in said[2]
+    assert "4 samples, 4 evaluations; 4 at a time, passes: 1" in said[0]
+    assert "2 at a time, passes: 1" in said[1] and "of 0.005 GB free" in said[1]
+    assert "1 at a time, passes: 3" in said[2]
 
 
 def test_what_does_not_fit_after_all_is_calibrated_in_smaller_parts(
