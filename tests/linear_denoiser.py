@@ -37,6 +37,17 @@ class Denoiser(nn.Module):
         return x
 
 
+class Adapter(nn.Module):
+    """Holds a model as a part of itself, as adapters do; a pipeline may go on calling the model."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model(*args, **kwargs)
+
+
 def falls(e: int) -> Tensor:
     return torch.tensor([10.0 - e])
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
 
 from smoothbench.caching import cached, calibrate
 from tests.conftest import TinyDiT, build_tiny, fora
+from tests.linear_denoiser import Adapter
 
 
 def compile_in_place(dit: TinyDiT) -> None:
@@ -94,17 +94,6 @@ def test_a_denoiser_that_never_ran_is_named_on_exit(tiny: TinyDiT) -> None:
 def test_an_exception_is_not_hidden_by_a_run_that_never_began(tiny: TinyDiT) -> None:
     with pytest.raises(KeyError, match="mine"), cached(tiny.denoiser, fora(tiny)):
         raise KeyError("mine")
-
-
-class Adapter(nn.Module):
-    """Wraps a model, as adapters do; the pipeline goes on calling the model itself."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *args: object, **kwargs: object) -> object:
-        return self.model(*args, **kwargs)
 
 
 def test_a_wrapper_that_the_pipeline_does_not_call(tiny: TinyDiT) -> None:

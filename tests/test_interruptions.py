@@ -13,7 +13,7 @@ from torch import nn
 from smoothbench.caching import Schedule, alpha_for, cached, calibrate, find_sites
 from smoothbench.caching.intercept import StandIn
 from tests.conftest import TinyDiT, build_tiny, fora
-from tests.linear_denoiser import EVALS, Denoiser, falls, sample
+from tests.linear_denoiser import EVALS, Adapter, Denoiser, falls, sample
 from tests.tiny_pipelines import call_arguments, tiny_dit_pipeline
 
 
@@ -128,17 +128,6 @@ def test_no_run_outlives_its_context(tiny: TinyDiT) -> None:
     with cached(tiny.denoiser, fora(tiny)):
         tiny.run()
     assert not isinstance(vars(branch).get("forward"), StandIn), "the last context cleared what was left"
-
-
-class Adapter(nn.Module):
-    """Holds a model as a part of itself."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.model(*args, **kwargs)
 
 
 def test_contexts_of_a_model_and_of_what_holds_it_do_not_nest(tiny: TinyDiT) -> None:
