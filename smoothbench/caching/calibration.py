@@ -117,15 +117,10 @@ class _Calibration:
 
         def end(failed: bool) -> None:
             self.costs.end()
-            try:
-                visits.end(failed)
-            except ValueError:
-                failed = True
-                raise
-            finally:
-                if failed:
-                    clock.broke()
-                    recorder.drop()
+            if failed:
+                clock.broke()
+                recorder.drop()
+            visits.end(failed)
 
         with ExitStack() as stack:
             stack.enter_context(intercepted(self.denoiser, wraps))

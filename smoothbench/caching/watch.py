@@ -16,9 +16,10 @@ End = Callable[[bool], None]
 def watched(denoiser: nn.Module, begin: Begin, end: End) -> Iterator[None]:
     """Within the context, `begin(args, kwargs)` runs before each forward of the denoiser, `end(failed)` after it.
 
-    An exception in `begin` keeps the forward from running; after one, and after an interrupted forward, `end(True)`
-    runs. Forwards are seen by torch's own module hooks: model offloading takes away and puts back `forward` at the
-    end of each pipeline call, and leaves hooks alone. A stand-in sees those that are called as `model.forward(...)`.
+    An exception in `begin` keeps the forward from running. `end(True)` runs after one, after an interrupted forward
+    and after an exception in `end(False)`. Forwards are seen by torch's own module hooks: model offloading takes away
+    and puts back `forward` at the end of each pipeline call, and leaves hooks alone. A stand-in sees those that are
+    called as `model.forward(...)`.
     """
     watch = _Watch(begin, end)
     with ExitStack() as stack:
@@ -53,7 +54,12 @@ class _Watch:
         """The forward under way ends, if there is one."""
         if self._open:
             self._open = False
-            self._end(failed)
+            try:
+                self._end(failed)
+            except BaseException:
+                if not failed:  # what is refused at its end has failed
+                    self._end(True)
+                raise
 
     def around(self, original: Forward) -> Forward:
         """A forward that was not seen by the hooks."""
