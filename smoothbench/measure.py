@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from metrics.score import Score
 from smoothbench.adm import ImageFile
-from smoothbench.build import build, describe, having
+from smoothbench.build import build, having
 from smoothbench.clip_checks import check_clips
 from smoothbench.errors import UsageError, one_line
+from smoothbench.identity import claim, describe
 from smoothbench.metric_nodes import check_metric
 from smoothbench.observations import Observations, Rows, gathered
 from smoothbench.provenance import canonical, identity
@@ -25,6 +26,7 @@ from smoothbench.types import Config, Model
 Inputs = Mapping[str, Tensor]
 Part = tuple[str, str | None, Sequence[int]]  # a set of samples, the uncached ones (None: these are), seeds
 T = TypeVar("T")
+CALLED = ("name", "class", "version", "source")
 BASELINE = "baseline."  # before an encoder's output: of the uncached sample of the same seed
 
 
@@ -51,6 +53,7 @@ class Gauge:
     encoder: Any
     encoder_key: str
     config_hash: str
+    called: Mapping[str, Any]  # by name and version, as scores keep it
     real: ImageFile | None = None
     fitted: bool = False
 
@@ -80,6 +83,7 @@ class Scorer:
         self._encoders: dict[str, Any] = {}
         self._refused: dict[tuple[str, str], str] = {}  # by samples and key: why there are no rows
         self._real = RealSamples(model)
+        self._names: dict[str, dict[str, type]] = {"metric": {}, "encoder": {}}
         # all at once, so that bad paths and missing extras show before the first sample
         self.gauges = {name: self._gauge(name, node) for name, node in nodes.items()}
 
@@ -210,7 +214,8 @@ class Scorer:
         check_metric(where, name, node)
         if "encoder" in node:
             encoder = self._encoder(node["encoder"])
-            encoder_key = identity(describe(node["encoder"], encoder))
+            claim(self._names["encoder"], encoder, f"{where}.encoder")
+            encoder_key = identity(describe(encoder, node["encoder"]))
         metric = having(build(node["metric"], where), where, "inputs", "higher_is_better", "score")
         check_clips(where, self.model, encoder, metric)
         if "real" in node:
@@ -221,8 +226,12 @@ class Scorer:
         for file in (real.path if real else None, getattr(metric, "reference_file", None)):
             if file is not None:
                 self._real.check_size(file, where)
-        config_hash = identity([describe(node["metric"], metric), encoder_key, real.digest if real else ""])
-        return Gauge(metric, encoder, encoder_key, config_hash, real)
+        claim(self._names["metric"], metric, where)
+        known = describe(metric, node["metric"])
+        digest = real.digest if real else ""
+        config_hash = identity({"metric": known, "encoder": encoder_key, "real": digest})
+        called = {key: value for key, value in known.items() if key in CALLED}
+        return Gauge(metric, encoder, encoder_key, config_hash, called, real)
 
     def _encoder(self, node: Config) -> Any:
         key = canonical(node)

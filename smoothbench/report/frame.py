@@ -16,7 +16,7 @@ from smoothbench.report.distinctions import with_distinctions
 from smoothbench.report.latency import add_latency
 from smoothbench.report.rows import row_of
 from smoothbench.report.vbench import add_vbench
-from smoothbench.schema import SCHEMA, check_latency, explain, require
+from smoothbench.schema import SCHEMA, check_latency, explain, refuse_by_place, require
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ def load(folder: str | Path) -> pd.DataFrame:
     `attrs["parts"]` counts those left out. ValueError if there is no record.
     """
     folder = Path(folder)
+    refuse_by_place(folder)
     found, ignored = _read(folder)
     if not found:
         why = f" ({len(ignored)} ignored; {ignored[0]})" if ignored else ""

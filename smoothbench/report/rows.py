@@ -36,7 +36,7 @@ COSTS = ("macs", "macs_linear", "share", "evals")
 
 
 def row_of(record: Any) -> dict[str, Any]:
-    """The columns of `frame.load` from a record of schema 2.
+    """The columns of `frame.load` from a record of schema 3.
 
     ValueError for another schema and for values of the wrong kind, KeyError for missing ones.
     """
