@@ -1,7 +1,6 @@
 """Score samples with whatever metrics the configuration names."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -15,7 +14,8 @@ from smoothbench.adm import ImageFile
 from smoothbench.build import build, having
 from smoothbench.clip_checks import check_clips
 from smoothbench.errors import UsageError, one_line
-from smoothbench.identity import claim, describe
+from smoothbench.gauges import BASELINE, Gauge, Inputs, gauge_of
+from smoothbench.identity import claim
 from smoothbench.metric_nodes import check_metric
 from smoothbench.observations import Observations, Rows, gathered
 from smoothbench.provenance import canonical, identity
@@ -23,11 +23,8 @@ from smoothbench.real import BATCH, RealSamples
 from smoothbench.samples import Samples
 from smoothbench.types import Config, Model
 
-Inputs = Mapping[str, Tensor]
 Part = tuple[str, str | None, Sequence[int]]  # a set of samples, the uncached ones (None: these are), seeds
 T = TypeVar("T")
-CALLED = ("name", "class", "version", "source")
-BASELINE = "baseline."  # before an encoder's output: of the uncached sample of the same seed
 
 
 class Metric(Protocol):
@@ -43,36 +40,6 @@ class Metric(Protocol):
     def score(self, rows: Rows) -> Score:
         """The score over all samples, [N, ...] in the order of their seeds."""
         ...
-
-
-@dataclass
-class Gauge:
-    """A metric with its encoder and the real samples that it is fitted to."""
-
-    metric: Any
-    encoder: Any
-    encoder_key: str
-    config_hash: str
-    called: Mapping[str, Any]  # by name and version, as scores keep it
-    real: ImageFile | None = None
-    fitted: bool = False
-
-    @property
-    def paired(self) -> bool:
-        """Needs the uncached samples."""
-        return any(name == "baseline" or name.startswith(BASELINE) for name in self.metric.inputs)
-
-    def key(self, baseline: str | None) -> str:
-        """Names its rows; metrics that keep the same input as it is share them."""
-        if hasattr(self.metric, "per_sample"):
-            return identity(["per sample", self.config_hash, baseline if self.paired else None])
-        return identity(["input", self.encoder_key, self.metric.inputs[0]])
-
-    def rows(self, inputs: Inputs) -> Tensor:
-        """What is kept of each sample of a batch."""
-        found = [inputs[name] for name in self.metric.inputs]
-        kept: Tensor = self.metric.per_sample(*found) if hasattr(self.metric, "per_sample") else found[0]
-        return kept
 
 
 class Scorer:
@@ -210,12 +177,11 @@ class Scorer:
         return rows
 
     def _gauge(self, name: str, node: Config) -> Gauge:
-        where, encoder, encoder_key, real = f"metrics.{name}", None, "", None
+        where, encoder, real = f"metrics.{name}", None, None
         check_metric(where, name, node)
         if "encoder" in node:
             encoder = self._encoder(node["encoder"])
             claim(self._names["encoder"], encoder, f"{where}.encoder")
-            encoder_key = identity(describe(encoder, node["encoder"]))
         metric = having(build(node["metric"], where), where, "inputs", "higher_is_better", "score")
         check_clips(where, self.model, encoder, metric)
         if "real" in node:
@@ -227,11 +193,7 @@ class Scorer:
             if file is not None:
                 self._real.check_size(file, where)
         claim(self._names["metric"], metric, where)
-        known = describe(metric, node["metric"])
-        digest = real.digest if real else ""
-        config_hash = identity({"metric": known, "encoder": encoder_key, "real": digest})
-        called = {key: value for key, value in known.items() if key in CALLED}
-        return Gauge(metric, encoder, encoder_key, config_hash, called, real)
+        return gauge_of(node, metric, encoder, real)
 
     def _encoder(self, node: Config) -> Any:
         key = canonical(node)

@@ -14,7 +14,9 @@ from hydra.utils import get_object
 from torch import nn
 
 import conf
+from smoothbench.caching import calibrate
 from smoothbench.caching.predictor import predictor_from
+from smoothbench.calibrations import Calibrations
 from smoothbench.identity import name_of
 from smoothbench.models.prompts import Prompts
 from smoothbench.source import fingerprint, version_of
@@ -74,10 +76,11 @@ def misnamed(parts: Mapping[str, type]) -> list[str]:
 
 
 def now() -> dict[str, dict[str, Any]]:
-    """Version and fingerprint of each plug-in as it is."""
-    return {
+    """Version and fingerprint of each plug-in, and of how error curves are measured, as they are."""
+    parts = {
         name: {"version": version_of(part), "source": fingerprint(part)} for name, part in plugins().items()
     }
+    return parts | {"error curves": {"version": Calibrations.version, "source": fingerprint(calibrate)}}
 
 
 def pinned() -> dict[str, dict[str, Any]]:
