@@ -32,6 +32,11 @@ def described(spec: Spec, model: Model, solver: Solver, predictor: Predictor, me
     }
 
 
+def recorded(parts: Config) -> Config:
+    """What a record holds of it: it has the model's identity already."""
+    return parts | {"model": {key: value for key, value in parts["model"].items() if key != "identity"}}
+
+
 def point_ids(
     parts: Config,
     rows: Sequence[str] | None,

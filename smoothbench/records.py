@@ -16,6 +16,7 @@ from smoothbench.errors import UsageError
 from smoothbench.facts import namesakes
 from smoothbench.measure import Scorer
 from smoothbench.numerics import matmul_precision, tf32_cudnn, tf32_matmul
+from smoothbench.point_code import recorded
 from smoothbench.points import Point, rows
 from smoothbench.samples import PREVIEWS
 from smoothbench.store import Store, write_arrays, write_atomic
@@ -61,7 +62,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "captions": _captions(model, spec.seeds[:PREVIEWS]),
         "cost": known and known | {"paper": paper_cost(point, model, settings.paper)},
         "scores": {},
-        "described": point.described,
+        "described": recorded(point.described),
         "code": point.code,
         "batch_size": settings.batch_size if point.dynamic else None,  # no other point's samples know of it
         "config": {"model": settings.model, "cache": spec.cache, "solver": spec.solver}

@@ -17,6 +17,7 @@ from smoothbench.calibrations import curves_file
 from smoothbench.errors import UsageError, one_line
 from smoothbench.old_ids import Proven, Record, Unproven, bits, new_ids, old_ids, prove
 from smoothbench.old_scores import Metrics
+from smoothbench.point_code import recorded
 from smoothbench.points import measured_sites, rows
 from smoothbench.provenance import canonical, identity
 from smoothbench.schema import SCHEMA
@@ -131,7 +132,7 @@ def _renamed(
         "cell_id": plan.cells[record["cell_id"]],
         "reference_id": plan.samples[record["reference_id"]],
         "parts": [plan.points[part] for part in record["parts"]],
-        "described": known.described,
+        "described": recorded(known.described),
         "calibration": calibration,
         "scores": scores,
     }

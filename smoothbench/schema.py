@@ -67,6 +67,9 @@ def check_record(record: Any) -> None:
     if record["model"].get("guidance") is not None:
         number(record["model"]["guidance"], "model.guidance")
     _check_seeds(record["seeds"], record["num_samples"])
+    said = record.get("captions") or {}
+    if not isinstance(said, dict) or not all(s.isdecimal() and isinstance(t, str) for s, t in said.items()):
+        raise ValueError("its captions are not texts by seed")
     if record["schedule"] is not None:
         _check_schedule(record["schedule"])
     if record["cost"] is not None or record["status"]["cost"] == "done":
