@@ -15,6 +15,7 @@ class CountedSchedule:
 
     full: int
     needs_curves = False
+    name = "counted"
     version = 1
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:

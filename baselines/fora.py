@@ -17,6 +17,7 @@ class FORA:
     interval: int
     orientation: str = "repository"
     needs_curves = False
+    name = "fora"
     version = 1
 
     def __post_init__(self) -> None:

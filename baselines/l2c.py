@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from baselines.files import found
+from baselines.files import found, sha256
 from baselines.router_files import routed
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
@@ -21,7 +21,9 @@ class L2C:
     router: str
     threshold: float = 0.1
     needs_curves = False
+    name = "l2c"
     version = 1
+    digested = ("router",)
 
     def __post_init__(self) -> None:
         if not isinstance(self.router, str):
@@ -30,6 +32,11 @@ class L2C:
             raise ValueError(
                 f"router {self.router}: no such file (cache.router=...); train one: stage=train cache=l2c out=FILE"
             )
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the router's file: what it holds counts, not where it lies."""
+        return sha256(found(self.router, "routers"))
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
         """ValueError, naming the file, for a router of another depth, step count or time grid."""

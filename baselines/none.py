@@ -10,6 +10,7 @@ class NoCache:
     """The reference; with fewer solver steps also the rival that every method has to beat."""
 
     needs_curves = False
+    name = "none"
     version = 1
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:

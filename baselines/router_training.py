@@ -36,6 +36,7 @@ class RouterTraining:
     steps: int = 250
     lr: float = 0.05
     seed: int = 0
+    name = "router"
     version = 1
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from baselines.files import found
+from baselines.files import found, sha256
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
 
@@ -16,7 +16,9 @@ class SavedSchedule:
 
     path: str
     needs_curves = False
+    name = "schedule"
     version = 1
+    digested = ("path",)
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str):
@@ -25,6 +27,11 @@ class SavedSchedule:
             found(self.path, "schedules")
         ):  # unlike pathlib's, no error for a name that is too long
             raise ValueError(f"schedule {self.path}: no such file (cache.path=...)")
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the schedule's file: what it holds counts, not where it lies."""
+        return sha256(found(self.path, "schedules"))
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
         """Read it for this model; ValueError where it is for another time grid."""

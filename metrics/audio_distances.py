@@ -49,6 +49,7 @@ class MultiResolutionSTFT(ClipDistance):
 
     audible = SILENCE
     shortest = max(fft for fft, _, _ in RESOLUTIONS)
+    name = "mrstft"
     version = 1
 
     def distance(self, clip: Tensor, other: Tensor) -> Tensor:
@@ -70,6 +71,7 @@ class LogMelL1(ClipDistance):
     are not whole numbers from 1, a floor not below 0, and bands narrower than the spectrum's lines.
     """
 
+    name = "mel_l1"
     version = 1
 
     def __init__(
@@ -107,6 +109,7 @@ class SISDR(ClipDistance):
     """
 
     higher_is_better = True
+    name = "si_sdr"
     version = 1
 
     def __init__(self, cap: float = 60.0) -> None:

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from metrics.prompted import checked_table, rows_of
+from metrics.prompted import checked_table, digest, rows_of
 from metrics.rows import checked
 from metrics.score import SampleMean
 
@@ -17,10 +17,15 @@ class ClapScore(SampleMean):
 
     inputs: tuple[str, ...] = ("embedding", "condition")
     higher_is_better = True
+    name = "clap"
     version = 1
+    digested = ("captions",)
 
     def __init__(self, captions: Tensor) -> None:
-        self._captions = checked_table(captions, "captions", ndim=2).double()
+        table = checked_table(captions, "captions", ndim=2)
+        self._captions = table.double()
+        # what a network made of captions is not the same on every machine to the last bit: its maker may say what it is
+        self.digest: str = getattr(captions, "digest", "") or digest(table)
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Cosines, float64 [B], for embeddings [B, D] and prompts int64 [B].

@@ -12,6 +12,7 @@ class ClassAgreement(SampleMean):
 
     inputs: tuple[str, ...] = ("logits", "condition")
     higher_is_better = True
+    name = "class_agreement"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:

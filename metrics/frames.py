@@ -52,6 +52,7 @@ class FrameEncoder(nn.Module):
     `digest` is the network's. Raises ValueError for other clips and a network without that output.
     """
 
+    name = "frames"
     version = 1
 
     def __init__(self, network: nn.Module | None = None, output: str = "features", coarse: int = 1) -> None:

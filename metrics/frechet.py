@@ -22,7 +22,9 @@ class FrechetDistance:
 
     inputs: tuple[str, ...] = ("features",)
     higher_is_better = False
+    name = "fd"
     version = 1
+    digested = ("reference",)
 
     def __init__(self, reference: str | None = None, suffix: str = "") -> None:
         self.reference_file = reference

@@ -23,6 +23,7 @@ class FrechetExtrapolated(FrechetDistance):
     by linearity; N < 20 d is flagged, where the law of 1 / N is only a guess.
     """
 
+    name = "fd_inf"
     version = 1
 
     def score(self, rows: Rows) -> Score:

@@ -14,6 +14,7 @@ class SpatialFrechetDistance(FrechetDistance):
     """
 
     inputs: tuple[str, ...] = ("spatial",)
+    name = "sfd"
     version = 1
 
     def __init__(self, reference: str | None = None, channels: int = 7, suffix: str = "") -> None:

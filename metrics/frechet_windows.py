@@ -14,6 +14,7 @@ class WindowedFrechetDistance(FrechetDistance):
     """
 
     inputs: tuple[str, ...] = ("windows",)
+    name = "fd_windows"
     version = 1
 
     def fit(self, rows: Rows) -> None:

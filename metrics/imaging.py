@@ -45,6 +45,7 @@ class Sharpness(OfFrames):
 
     higher_is_better = True
     smallest = 3
+    name = "sharpness"
     version = 1
 
     def of_frames(self, frames: Tensor) -> Tensor:
@@ -55,6 +56,7 @@ class NoiseSigma(OfFrames):
     """Standard deviation of the noise, in grey levels (Immerkaer 1996); fine texture counts as noise."""
 
     smallest = 3
+    name = "noise_sigma"
     version = 1
 
     def of_frames(self, frames: Tensor) -> Tensor:
@@ -67,6 +69,7 @@ class ExposedShare(OfFrames):
     Raises ValueError for a range that is none within 0 to 255.
     """
 
+    name = "exposed_share"
     version = 1
 
     def __init__(self, low: float, high: float) -> None:
@@ -88,6 +91,7 @@ class Blockiness(OfFrames):
     under 2.
     """
 
+    name = "blockiness"
     version = 1
 
     def __init__(self, block: int = 8) -> None:

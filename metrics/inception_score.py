@@ -17,6 +17,7 @@ class InceptionScore:
 
     inputs: tuple[str, ...] = ("logits",)
     higher_is_better = True
+    name = "is"
     version = 1
 
     def __init__(self, split: int | None = None) -> None:

@@ -16,6 +16,7 @@ class KernelDistance:
 
     inputs: tuple[str, ...] = ("features",)
     higher_is_better = False
+    name = "kid"
     version = 1
 
     def __init__(self) -> None:

@@ -19,6 +19,7 @@ class PSNR(SampleMean):
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = True
     is_distance = True
+    name = "psnr"
     version = 1
 
     def __init__(self, cap: float = 60.0) -> None:
@@ -43,6 +44,7 @@ class SSIM(SampleMean):
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = True
     is_distance = True
+    name = "ssim"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ class PerceptualDistance(SampleMean):
     inputs: tuple[str, ...] = ("stages", "baseline.stages")
     higher_is_better = False
     is_distance = True
+    name = "perceptual"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ class Precision(_Balls):
     """
 
     _radii: FloatArray
+    name = "precision"
     version = 1
 
     def fit(self, rows: Rows) -> None:
@@ -74,6 +75,7 @@ class Recall(_Balls):
     sample matters, as at a recall of 1, it comes out as 0.
     """
 
+    name = "recall"
     version = 1
 
     def _share(self, rows: Rows, real: Rows) -> Score:

@@ -13,7 +13,9 @@ class PromptAgreement(ClassAgreement):
     ValueError for other labels.
     """
 
+    name = "prompt_agreement"
     version = 1
+    digested = ("labels",)
 
     def __init__(self, labels: Tensor, output: str = "logits") -> None:
         self.inputs = (output, "condition")

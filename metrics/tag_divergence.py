@@ -22,7 +22,9 @@ class TagDivergence(SampleMean):
 
     inputs: tuple[str, ...] = ("logits", "condition")
     higher_is_better = False
+    name = "tag_divergence"
     version = 1
+    digested = ("reference",)
 
     def __init__(self, reference: Tensor, epsilon: float = 1e-6) -> None:
         if not (math.isfinite(epsilon) and epsilon > 0):

@@ -29,6 +29,7 @@ class TemporalFlicker(SampleMean):
 
     inputs: tuple[str, ...] = ("samples",)
     higher_is_better = True
+    name = "temporal_flicker"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
@@ -48,6 +49,7 @@ class MotionSmoothness(SampleMean):
 
     inputs: tuple[str, ...] = ("samples",)
     higher_is_better = True
+    name = "motion_smoothness"
     version = 1
 
     def __init__(self, compensated: bool = True) -> None:
@@ -85,6 +87,7 @@ class Motion(nn.Module):
     clips with fewer than 2 such frames.
     """
 
+    name = "motion"
     version = 1
 
     def __init__(self, fps: float) -> None:
@@ -120,6 +123,7 @@ class DynamicDegree(SampleMean):
 
     inputs: tuple[str, ...] = ("motion",)
     higher_is_better = True
+    name = "dynamic_degree"
     version = 1
 
     def __init__(self, threshold: float = 6.0) -> None:
@@ -139,6 +143,7 @@ class MotionMagnitude(SampleMean):
 
     inputs: tuple[str, ...] = ("motion",)
     higher_is_better = True
+    name = "motion_magnitude"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
@@ -159,6 +164,7 @@ class Consistency(SampleMean):
 
     inputs: tuple[str, ...] = ("frames",)
     higher_is_better = True
+    name = "consistency"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:

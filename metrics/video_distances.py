@@ -21,6 +21,7 @@ class FramesPSNR(PSNR):
     As video papers have it: identical frames lift the mean to the cap, so see `ClipPSNR` too.
     """
 
+    name = "psnr_frames"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
@@ -33,6 +34,7 @@ class FramesPSNR(PSNR):
 class ClipPSNR(PSNR):
     """PSNR in dB of whole clips, the error pooled over all frames; the mean over clips, at most `cap` each."""
 
+    name = "psnr_clip"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
@@ -51,6 +53,7 @@ class FramesSSIM(SampleMean):
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = True
     is_distance = True
+    name = "ssim_frames"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
@@ -92,6 +95,7 @@ class DifferencePSNR(PSNR):
     throughout: an error that is the same in every frame costs nothing.
     """
 
+    name = "psnr_motion"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from hydra.utils import get_object, instantiate
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.errors import UsageError, one_line
-from smoothbench.source import fingerprint
 from smoothbench.types import Config, Model, Solver
 
 log = logging.getLogger(__name__)
@@ -119,23 +118,6 @@ def _is(value: Any, kind: type) -> bool:
 
 def _is_node(value: Any) -> bool:
     return isinstance(value, Mapping) and "_target_" in value
-
-
-def describe(node: str | Config, built: Any) -> list[Any]:
-    """What decides an object's numbers: its configuration, the digest of its data if it has one, its code."""
-    return [node, getattr(built, "digest", None), source_of(node, built)]
-
-
-def source_of(node: str | Config, built: Any) -> str:
-    """Fingerprint of the code of everything that a node names, and of the class of what was built of it."""
-    return fingerprint(*_targets(node), type(built))
-
-
-def _targets(node: Any) -> list[Any]:
-    if not isinstance(node, Mapping):
-        return []
-    inner = [part for value in node.values() for part in _targets(value)]
-    return [get_object(node["_target_"]), *inner] if _is_node(node) else inner
 
 
 def build_model(node: Config, device: torch.device) -> Model:

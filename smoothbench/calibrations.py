@@ -9,11 +9,11 @@ from torch import nn
 from smoothbench.caching import ErrorCurves, Site, calibrate, grid
 from smoothbench.caching.announce import Announcer
 from smoothbench.errors import one_line
+from smoothbench.identity import describe, describe_model
 from smoothbench.memory import out_of_memory
 from smoothbench.output_memory import Split, free_bytes, output_bytes, split
 from smoothbench.provenance import identity
 from smoothbench.sampling import latents
-from smoothbench.source import fingerprint, version_or_source
 from smoothbench.store import Store, write_atomic
 from smoothbench.types import BLOCK, Config, Model, Solver, Spec
 
@@ -21,7 +21,12 @@ log = logging.getLogger(__name__)
 
 
 class Calibrations:
-    """Curves by what they were measured on: each is measured once, by one of several processes."""
+    """Curves by what they were measured on: each is measured once, by one of several processes.
+
+    `version` rises when the same calibration gives other curves than before.
+    """
+
+    version = 1
 
     def __init__(self, model: Model, sites: Sequence[Site], store: Store, force: bool) -> None:
         self.model, self.sites, self.store, self.force = model, sites, store, force
@@ -29,10 +34,7 @@ class Calibrations:
 
     def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
         """Error curves for a point, and their file."""
-        on = {key: value for key, value in spec.calibration.items() if key != "unconditional" or value}
-        code = [fingerprint(calibrate), version_or_source(self.model), version_or_source(solver)]
-        asked = {"model": self.model.identity, "solver": spec.solver, "calibration": on, "code": code}
-        file = f"curves/{identity(asked)}.npz"
+        file = curves_file(describe_model(self.model), describe(solver, spec.solver), spec.calibration)
         if file not in self._curves:
             with self.store.lock("calibration"):  # of several processes one measures
                 path = self.store.folder / file
@@ -88,6 +90,13 @@ class Calibrations:
             rows_per_sample=self.model.rows // self.model.forwards,
             passes=plan.passes,
         )
+
+
+def curves_file(model: Config, solver: Config, asked: Config, version: int = Calibrations.version) -> str:
+    """Where curves lie in a results folder, by the model and the solver described, and the calibration asked for."""
+    on = {key: value for key, value in asked.items() if key != "unconditional" or value}
+    known = {"model": model, "solver": solver, "calibration": on, "version": version}
+    return f"curves/{identity(known)}.npz"
 
 
 def _stored(path: Path, solver: Solver) -> ErrorCurves | None:

@@ -1,7 +1,6 @@
 """Score samples with whatever metrics the configuration names."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -12,9 +11,11 @@ from tqdm import tqdm
 
 from metrics.score import Score
 from smoothbench.adm import ImageFile
-from smoothbench.build import build, describe, having
+from smoothbench.build import build, having
 from smoothbench.clip_checks import check_clips
 from smoothbench.errors import UsageError, one_line
+from smoothbench.gauges import BASELINE, Gauge, Inputs, gauge_of
+from smoothbench.identity import claim
 from smoothbench.metric_nodes import check_metric
 from smoothbench.observations import Observations, Rows, gathered
 from smoothbench.points import Point
@@ -23,10 +24,8 @@ from smoothbench.real import BATCH, RealSamples
 from smoothbench.samples import Samples
 from smoothbench.types import Config, Model
 
-Inputs = Mapping[str, Tensor]
 Part = tuple[str, str | None, Sequence[int]]  # a set of samples, the uncached ones (None: these are), seeds
 T = TypeVar("T")
-BASELINE = "baseline."  # before an encoder's output: of the uncached sample of the same seed
 
 
 def part_of(point: Point, reference: Point) -> Part:
@@ -49,35 +48,6 @@ class Metric(Protocol):
         ...
 
 
-@dataclass
-class Gauge:
-    """A metric with its encoder and the real samples that it is fitted to."""
-
-    metric: Any
-    encoder: Any
-    encoder_key: str
-    config_hash: str
-    real: ImageFile | None = None
-    fitted: bool = False
-
-    @property
-    def paired(self) -> bool:
-        """Needs the uncached samples."""
-        return any(name == "baseline" or name.startswith(BASELINE) for name in self.metric.inputs)
-
-    def key(self, baseline: str | None) -> str:
-        """Names its rows; metrics that keep the same input as it is share them."""
-        if hasattr(self.metric, "per_sample"):
-            return identity(["per sample", self.config_hash, baseline if self.paired else None])
-        return identity(["input", self.encoder_key, self.metric.inputs[0]])
-
-    def rows(self, inputs: Inputs) -> Tensor:
-        """What is kept of each sample of a batch."""
-        found = [inputs[name] for name in self.metric.inputs]
-        kept: Tensor = self.metric.per_sample(*found) if hasattr(self.metric, "per_sample") else found[0]
-        return kept
-
-
 class Scorer:
     """The metrics of an experiment; every encoder is built once and runs once a batch."""
 
@@ -86,6 +56,7 @@ class Scorer:
         self._encoders: dict[str, Any] = {}
         self._refused: dict[tuple[str, str], str] = {}  # by samples and key: why there are no rows
         self._real = RealSamples(model)
+        self._names: dict[str, dict[str, type]] = {"metric": {}, "encoder": {}}
         # all at once, so that bad paths and missing extras show before the first sample
         self.gauges = {name: self._gauge(name, node) for name, node in nodes.items()}
 
@@ -212,11 +183,11 @@ class Scorer:
         return rows
 
     def _gauge(self, name: str, node: Config) -> Gauge:
-        where, encoder, encoder_key, real = f"metrics.{name}", None, "", None
+        where, encoder, real = f"metrics.{name}", None, None
         check_metric(where, name, node)
         if "encoder" in node:
             encoder = self._encoder(node["encoder"])
-            encoder_key = identity(describe(node["encoder"], encoder))
+            claim(self._names["encoder"], encoder, f"{where}.encoder")
         metric = having(build(node["metric"], where), where, "inputs", "higher_is_better", "score")
         check_clips(where, self.model, encoder, metric)
         if "real" in node:
@@ -227,8 +198,8 @@ class Scorer:
         for file in (real.path if real else None, getattr(metric, "reference_file", None)):
             if file is not None:
                 self._real.check_size(file, where)
-        config_hash = identity([describe(node["metric"], metric), encoder_key, real.digest if real else ""])
-        return Gauge(metric, encoder, encoder_key, config_hash, real)
+        claim(self._names["metric"], metric, where)
+        return gauge_of(node, metric, encoder, real)
 
     def _encoder(self, node: Config) -> Any:
         key = canonical(node)

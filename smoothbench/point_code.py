@@ -1,10 +1,13 @@
-"""The code that a point's samples come from, for its identities and for its record."""
+"""What a point is made of, described: its ids follow from that, and its record holds it."""
 
-from smoothbench.build import source_of
-from smoothbench.caching import Reuse, Schedule
+from collections.abc import Sequence
+from typing import Any
+
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
-from smoothbench.source import code_of, version_or_source
+from smoothbench.identity import describe, describe_model
+from smoothbench.provenance import identity
+from smoothbench.source import code_of
 from smoothbench.types import Config, Model, Solver, Spec
 
 Method = Policy | DynamicPolicy
@@ -16,24 +19,45 @@ def recorded_code(model: Model, solver: Solver, predictor: Predictor, method: Me
     return {name: code_of(part) for name, part in parts.items()}
 
 
-def deciding_code(
-    spec: Spec,
-    model: Model,
-    solver: Solver,
-    predictor: Predictor,
-    policy: Schedule | DynamicPolicy | None,
-) -> dict[str, str | int]:
-    """What of the code decides a point's samples beside its parameters, by part.
+def described(spec: Spec, model: Model, solver: Solver, predictor: Predictor, method: Method) -> Config:
+    """Model, solver, predictor and policy of a point, each by name, version and parameters.
 
-    Of a model and a solver their version, unless it is the first: a contract test holds versions to the code.
-    Of a method that decides at run time, and of a predictor that computes something, the source. A planned
-    schedule needs no code, its bits say all; and `Reuse` has no arithmetic but counts by its version as a solver
-    does, so that other edits of the predictors' file spare the samples of most points.
+    Of a policy that plans, and has no version, the source does not count: its schedule's bits say all.
     """
-    code = {"model": version_or_source(model), "solver": version_or_source(solver)}
-    if isinstance(policy, DynamicPolicy):
-        code["policy"] = source_of(spec.cache, policy)
-    if not isinstance(policy, Schedule) or policy.skipped_share:
-        reuses = type(predictor) is Reuse
-        code["predictor"] = version_or_source(predictor) if reuses else source_of(spec.predictor, predictor)
-    return {part: text for part, text in code.items() if text is not None}
+    return {
+        "model": describe_model(model),
+        "solver": describe(solver, spec.solver),
+        "predictor": describe(predictor, spec.predictor),
+        "policy": describe(method, spec.cache, by_source=isinstance(method, DynamicPolicy)),
+    }
+
+
+def recorded(parts: Config) -> Config:
+    """What a record holds of it: it has the model's identity already."""
+    return parts | {"model": {key: value for key, value in parts["model"].items() if key != "identity"}}
+
+
+def point_ids(
+    parts: Config,
+    rows: Sequence[str] | None,
+    batch_size: int | None,
+    seeds: Sequence[int],
+    planned_on: Any,
+    pair: str | None,
+) -> tuple[str, str, str]:
+    """The ids of a point's samples, of the point, and of the point without its seeds.
+
+    Args: parts, as `described` has them; rows, the bits of its schedule, None where it decides at run time or could
+    not be planned; batch_size, which counts at run time alone; planned_on, the digest of its curves, or how they
+    were asked for; pair, the samples that it is compared with.
+    """
+    seeds = list(seeds)
+    asked = {part: parts[part] for part in ("model", "solver")}
+    # only a reused output has anything to do with the predictor
+    reuses = rows is None or any("0" in row for row in rows)
+    decision = [parts["policy"], batch_size] if rows is None else list(rows)
+    cut = {**asked, "decision": decision, "predictor": parts["predictor"] if reuses else None}
+    method = {part: parts[part] for part in ("policy", "predictor")} | {"calibration": planned_on}
+    sample_id = identity({**cut, "seeds": seeds})
+    point_id = identity({**asked, **method, "seeds": seeds, "sample_id": sample_id, "pair": pair})
+    return sample_id, point_id, identity({**asked, "decision": decision, **method})

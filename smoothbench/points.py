@@ -13,9 +13,9 @@ from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.calibrations import Calibrations
 from smoothbench.errors import PointsFailed, UsageError, one_line
+from smoothbench.identity import claim
 from smoothbench.models.prompts import HELD
-from smoothbench.point_code import deciding_code, recorded_code
-from smoothbench.provenance import identity
+from smoothbench.point_code import described, point_ids, recorded_code
 from smoothbench.store import Store
 from smoothbench.types import BLOCK, Config, Model, Settings, Solver, Spec
 
@@ -29,7 +29,7 @@ class Point:
     What it is lacking are weights to calibrate on, without which a method has no schedule and so no cost.
     `cell_id` is the point without its seeds: what parts of one point and its seed blocks have in common.
     `calibration` says what it was planned on. `same_as` names the earlier point that has the same samples.
-    `code` holds version and fingerprint of each part's class.
+    `described` says what model, solver, predictor and policy are, `code` holds their versions and fingerprints.
     """
 
     spec: Spec
@@ -45,6 +45,7 @@ class Point:
     lacking: str | None = None
     same_as: str | None = None
     code: Config = field(default_factory=dict)
+    described: Config = field(default_factory=dict)
 
     @property
     def uncached(self) -> bool:
@@ -81,6 +82,7 @@ class Planner:
             _check_blocks(settings, model)
         skeleton, call = model.skeleton()
         self._sites, self._rest = measured_sites(skeleton, call)
+        self._names: dict[str, dict[str, type]] = {}  # of classes, by kind
         self._calibrations = Calibrations(model, self._sites, store, settings.force)
 
     def points(self) -> list[Point]:
@@ -104,7 +106,8 @@ class Planner:
         """
         where = f"points.{spec.name}"
         solver, trajectory = self.trajectory(spec)
-        method = self._method(spec, where)
+        asked = build_policy(spec.cache, where)
+        method = self._method(asked, spec, where)
         predictor = build_predictor(spec.predictor, where)
         calibration, failure, lacking = None, None, None
         policy: Schedule | DynamicPolicy | None = None
@@ -128,10 +131,16 @@ class Planner:
                 failure = one_line(error)
         # without a plan all that is known of the calibration is what was asked for
         planned_on = (calibration["digest"] if calibration else None) if policy else spec.calibration
-        code = deciding_code(spec, self.model, solver, predictor, policy)
-        ids = self._ids(spec, policy, planned_on, pair, code)
+        parts = described(spec, self.model, solver, predictor, asked)
+        for kind, part in {"solver": solver, "policy": asked, "predictor": predictor}.items():
+            claim(self._names.setdefault(kind, {}), part, where)
+        bits = rows(policy) if isinstance(policy, Schedule) else None
+        batch_size = self.settings.batch_size if isinstance(policy, DynamicPolicy) else None
+        seeds = (spec.seeds.start, spec.seeds.stop)
+        ids = point_ids(parts, bits, batch_size, seeds, planned_on, pair)
         point = Point(spec, solver, predictor, trajectory, policy, *ids, calibration, failure, lacking)
-        return replace(point, code=recorded_code(self.model, solver, predictor, method))
+        code = recorded_code(self.model, solver, predictor, method)
+        return replace(point, code=code, described=parts)
 
     def trajectory(self, spec: Spec) -> tuple[Solver, Trajectory]:
         """A point's solver, and what static methods plan on."""
@@ -143,9 +152,8 @@ class Planner:
             )
         return solver, Trajectory(self._sites, solver.coordinates, self._rest.total, self._rest.linear)
 
-    def _method(self, spec: Spec, where: str) -> Policy | DynamicPolicy:
+    def _method(self, method: Policy | DynamicPolicy, spec: Spec, where: str) -> Policy | DynamicPolicy:
         """The point's method; without weights to calibrate on, what was published of its schedule."""
-        method = build_policy(spec.cache, where)
         if isinstance(method, DynamicPolicy):
             return method
         if method.needs_curves and self.model.missing and spec.published:
@@ -156,29 +164,6 @@ class Planner:
         """Error curves for a point, and their file: from the store, or measured now on other seeds."""
         with self.store.explained():
             return self._calibrations.curves(solver, spec)
-
-    def _ids(
-        self,
-        spec: Spec,
-        policy: Schedule | DynamicPolicy | None,
-        planned_on: Any,
-        pair: str | None,
-        code: Config,
-    ) -> tuple[str, str, str]:
-        seeds = [spec.seeds.start, spec.seeds.stop]
-        asked: dict[str, Any] = {"model": dict(self.model.identity), "solver": spec.solver}
-        asked |= {"code": code} if code else {}
-        # only a reused output has anything to do with the predictor
-        if isinstance(policy, Schedule):
-            decision: Any = rows(policy)
-            predictor = spec.predictor if policy.skipped_share else None
-        else:
-            decision, predictor = [spec.cache, self.settings.batch_size], spec.predictor
-        cut = {**asked, "decision": decision, "predictor": predictor}
-        sample_id = identity({**cut, "seeds": seeds})
-        method = {"cache": spec.cache, "predictor": spec.predictor, "calibration": planned_on}
-        point_id = identity({**asked, "seeds": seeds, **method, "sample_id": sample_id, "pair": pair})
-        return sample_id, point_id, identity({**cut, **method})
 
 
 def _check_blocks(settings: Settings, model: Model) -> None:

@@ -16,6 +16,7 @@ from smoothbench.errors import UsageError
 from smoothbench.facts import namesakes
 from smoothbench.measure import Scorer
 from smoothbench.numerics import matmul_precision, tf32_cudnn, tf32_matmul
+from smoothbench.point_code import recorded
 from smoothbench.points import Point, rows
 from smoothbench.samples import PREVIEWS
 from smoothbench.store import Store, write_arrays, write_atomic
@@ -52,10 +53,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "degenerate": bool(schedule and not schedule.skipped_share and not point.uncached),
         "model": dict(model.identity),
         "numerics": _numerics(model),
-        "solver": {
-            "name": spec.solver["_target_"].rpartition(".")[2].lower(),
-            "steps": point.trajectory.evals,
-        },
+        "solver": {"name": type(point.solver).__name__.lower(), "steps": point.trajectory.evals},
         "predictor": spec.predictor,
         "calibration": point.calibration,
         "planned": _planned(point, schedule),
@@ -64,6 +62,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "captions": _captions(model, spec.seeds[:PREVIEWS]),
         "cost": known and known | {"paper": paper_cost(point, model, settings.paper)},
         "scores": {},
+        "described": recorded(point.described),
         "code": point.code,
         "batch_size": settings.batch_size if point.dynamic else None,  # no other point's samples know of it
         "config": {"model": settings.model, "cache": spec.cache, "solver": spec.solver}
@@ -180,6 +179,7 @@ def entry(scorer: Scorer, name: str, score: Score, reference: Score | None) -> d
         "n": len(score.influence),
         "higher_is_better": gauge.metric.higher_is_better,
         "flag": score.flag,
+        "metric": dict(gauge.called),
         "config_hash": gauge.config_hash,
         "quantiles": dict(score.quantiles) if score.quantiles else None,
         "blocks": None,

@@ -5,15 +5,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from smoothbench.build import build, build_model, describe, having, ready
+from smoothbench.build import build, build_model, build_solver, having, ready
 from smoothbench.caching import Schedule
 from smoothbench.devices import started
 from smoothbench.errors import UsageError
+from smoothbench.identity import describe, describe_model
 from smoothbench.lessons import lessons
 from smoothbench.points import Planner
 from smoothbench.provenance import identity
 from smoothbench.store import Store, write_atomic
-from smoothbench.types import Model, Settings
+from smoothbench.types import Config, Model, Settings, Spec
 
 
 def save_plan(settings: Settings) -> Path:
@@ -61,14 +62,19 @@ def _trained(settings: Settings, model: Model, store: Store) -> bytes:
         raise UsageError(f"stage=train: {spec.label} learns nothing; cache=l2c does")
     training = having(build(spec.training, "cache.training"), "cache.training", "fit")
     solver, trajectory = Planner(settings, model, store).trajectory(spec)
-    asked: list[Any] = [dict(model.identity), spec.solver, settings.training]
-    asked += describe(spec.training, training)  # what other code has learned so far is not gone on from
-    if (latents := settings.training["latents"]) is not None and Path(latents).is_file():
-        asked.append(sha256(latents))  # what the file holds, not where it lies, makes the lessons
-    checkpoint = store.folder / "training" / f"{identity(asked)}.pt"
+    name = checkpoint_id(model, spec, training, settings.training)
+    checkpoint = store.folder / "training" / f"{name}.pt"
     if settings.force:
         checkpoint.unlink(missing_ok=True)
     with store.lock(f"training-{checkpoint.stem}"):
-        taught = lessons(model, solver, trajectory, settings.training)
-        learned: bytes = training.fit(taught, str(checkpoint))
+        learned: bytes = training.fit(lessons(model, solver, trajectory, settings.training), str(checkpoint))
     return learned
+
+
+def checkpoint_id(model: Model, spec: Spec, training: Any, lessons: Config) -> str:
+    """Names what has been learned so far, by all that decides it: what other code has learned is not gone on from."""
+    asked = dict(lessons)
+    if (latents := asked["latents"]) is not None and Path(latents).is_file():
+        asked["latents"] = sha256(latents)  # what the file holds, not where it lies, makes the lessons
+    solver = describe(build_solver(spec.solver), spec.solver)
+    return identity([describe_model(model), solver, describe(training, spec.training), asked])

@@ -1,14 +1,18 @@
 """What a record must hold: checked once for the run that goes on from it and the report that shows it."""
 
+import json
 import math
 import re
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from smoothbench.errors import one_line
+from smoothbench.errors import UsageError, one_line
 
-SCHEMA = 2  # of records
+SCHEMA = 3  # of records
+BY_PLACE = 2  # of those whose ids hold import paths and the paths of files
 STATUSES = ("done", "failed", "skipped")
 NOTHING = type(None)
 FIELDS: Mapping[str, tuple[type, ...]] = MappingProxyType(  # of a record, and their types
@@ -30,6 +34,20 @@ CONDITIONS = ("device", "kind", "threads", "batch_size", "rounds")  # of a laten
 MEASURED = ("median", "mad", "decode_median", "peak_bytes", "cache_bytes")  # of each of its points
 
 
+def refuse_by_place(folder: Path) -> None:
+    """UsageError where a results folder holds records whose ids say where code and files lay."""
+    for path in sorted((folder / "records").glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):  # whoever reads it says so
+            continue
+        if isinstance(record, dict) and record.get("schema") == BY_PLACE:
+            raise UsageError(
+                f"{folder}: its results are of an earlier version, which named them by the places of code: "
+                f"python -m smoothbench.migrate {shlex.quote(str(folder))}, then the same command again"
+            )
+
+
 def check_record(record: Any) -> None:
     """Raise ValueError, or KeyError for what is missing, where data are no record of this schema.
 
@@ -49,6 +67,9 @@ def check_record(record: Any) -> None:
     if record["model"].get("guidance") is not None:
         number(record["model"]["guidance"], "model.guidance")
     _check_seeds(record["seeds"], record["num_samples"])
+    said = record.get("captions") or {}
+    if not isinstance(said, dict) or not all(s.isdecimal() and isinstance(t, str) for s, t in said.items()):
+        raise ValueError("its captions are not texts by seed")
     if record["schedule"] is not None:
         _check_schedule(record["schedule"])
     if record["cost"] is not None or record["status"]["cost"] == "done":

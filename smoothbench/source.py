@@ -45,19 +45,6 @@ def code_of(part: Any) -> dict[str, Any]:
     return {"version": version_of(part), "source": fingerprint(type(part))}
 
 
-def version_or_source(part: Any) -> str | int | None:
-    """What a class that answers for its own numbers adds to an identity.
-
-    Nothing at its first version, then the version; the fingerprint where it declares none. Its class itself may
-    say, by `numbers_since`, that with the object's parameters an earlier version gave the same numbers.
-    """
-    version = version_of(part)
-    if version is None:
-        return fingerprint(type(part))
-    since: int = part.numbers_since if "numbers_since" in vars(type(part)) else version
-    return None if since == 1 else since
-
-
 @dataclass(frozen=True)
 class _Module:
     """What a module defines and imports, by name, and what it imports all names of."""

@@ -18,7 +18,7 @@ from smoothbench.atomic import replacing
 from smoothbench.errors import PointsFailed, UsageError, is_full
 from smoothbench.locks import Presence, flock, locked, opened
 from smoothbench.reported import check_papers
-from smoothbench.schema import SCHEMA, check_record, explain, require
+from smoothbench.schema import SCHEMA, check_record, explain, refuse_by_place, require
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,7 @@ class Store:
         report, so that it goes by another lock, which a process keeps to its end.
         """
         self.check()
+        refuse_by_place(self.folder)
         present = self._present or opened(self.folder, "present")  # who is refused here is not at work
         working = Presence(self.folder, "working").enter()
         if self._present is None:
@@ -125,6 +126,7 @@ class Store:
 
     def records(self) -> list[dict[str, Any]]:
         """All records that this version can read; a warning names each of the others, once."""
+        refuse_by_place(self.folder)
         found = [self._readable(path) for path in sorted((self.folder / "records").glob("*.json"))]
         return [record for record in found if record is not None]
 

@@ -14,7 +14,10 @@ from hydra.utils import get_object
 from torch import nn
 
 import conf
+from smoothbench.caching import calibrate
 from smoothbench.caching.predictor import predictor_from
+from smoothbench.calibrations import Calibrations
+from smoothbench.identity import name_of
 from smoothbench.models.prompts import Prompts
 from smoothbench.source import fingerprint, version_of
 
@@ -25,6 +28,15 @@ RULE = (
     "scores are made anew); leave it if they give the same; then pin: python -m tests.pin"
 )
 Pins = Mapping[str, Mapping[str, Any]]
+KINDS = (  # what a plug-in of each kind has, the first that fits
+    ("model", ("skeleton",)),
+    ("solver", ("integrate",)),
+    ("policy", ("plan",)),
+    ("predictor", ("depth",)),
+    ("metric", ("score",)),
+    ("encoder", ("forward",)),
+    ("training", ("fit",)),
+)
 
 
 def plugins() -> dict[str, type]:
@@ -36,11 +48,39 @@ def plugins() -> dict[str, type]:
     return {f"{each.__module__}.{each.__name__}": each for each in sorted(found, key=str)}
 
 
+def kind_of(part: type) -> str:
+    """What a plug-in class is; ValueError for none of the kinds."""
+    for kind, members in KINDS:
+        if all(hasattr(part, member) for member in members):
+            return kind
+    raise ValueError(
+        f"{part.__module__}.{part.__name__} is a plug-in of no kind: it needs one in tests/pin.py"
+    )
+
+
+def misnamed(parts: Mapping[str, type]) -> list[str]:
+    """A line for each plug-in without a name of its own, and for each two of a kind with the same one."""
+    lines, taken = [], dict[tuple[str, str], str]()
+    for path, part in parts.items():
+        kind, name = kind_of(part), name_of(part)
+        attribute = "kind" if kind == "model" else "name"
+        if name is None:
+            lines.append(
+                f'{path} needs `{attribute} = "..."` in its own body, a short name that no other {kind} has'
+            )
+        elif first := taken.get((kind, name)):
+            lines.append(f"{path} and {first} are both the {kind} {name!r}: give one another `{attribute}`")
+        else:
+            taken[kind, name] = path
+    return lines
+
+
 def now() -> dict[str, dict[str, Any]]:
-    """Version and fingerprint of each plug-in as it is."""
-    return {
+    """Version and fingerprint of each plug-in, and of how error curves are measured, as they are."""
+    parts = {
         name: {"version": version_of(part), "source": fingerprint(part)} for name, part in plugins().items()
     }
+    return parts | {"error curves": {"version": Calibrations.version, "source": fingerprint(calibrate)}}
 
 
 def pinned() -> dict[str, dict[str, Any]]:

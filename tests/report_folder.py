@@ -56,7 +56,7 @@ def record(order: int, n: int, seeds: tuple[int, int]) -> dict[str, Any]:
     done = "done" if rows else "failed"
     scores = scored(order, n, loss, reference) if rows else {}
     return {
-        "schema": 2, "experiment": "dit_ddim", "name": label.lower().replace(" ", "-"), "order": order,
+        "schema": 3, "experiment": "dit_ddim", "name": label.lower().replace(" ", "-"), "order": order,
         "label": label, "family": family, "point_id": digest(label, n, seeds), "cell_id": digest(label),
         "sample_id": digest(rows, family == "TaylorSeer", seeds), "parts": [],
         "same_as": "no-cache,-50-steps" if twin else None,
@@ -203,7 +203,7 @@ def latency(records: list[dict[str, Any]]) -> dict[str, Any]:
             "mad": 0.008, "decode_median": 0.001, "peak_bytes": None, "cache_bytes": 40960,
         }  # fmt: skip
     return {
-        "schema": 2, "device": "AMD EPYC", "kind": "cpu", "threads": 2, "batch_size": 8, "rounds": 5,
+        "schema": 3, "device": "AMD EPYC", "kind": "cpu", "threads": 2, "batch_size": 8, "rounds": 5,
         "warmup": 1, "provenance": {}, "points": points,
     }  # fmt: skip
 

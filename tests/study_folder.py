@@ -1,4 +1,4 @@
-"""Records of schema 2 with error curves, composition and calibration, for the pictures and the studies."""
+"""Records of schema 3 with error curves, composition and calibration, for the pictures and the studies."""
 
 import hashlib
 import json
@@ -63,7 +63,7 @@ def scores_of(loss: float, reference: bool) -> dict[str, Any]:
 
 
 def add(folder: Path, name: str, schedule: dict[str, Any], loss: float = 0.0, **changes: Any) -> None:
-    """Write a record of schema 2; a point without loss is the reference."""
+    """Write a record of schema 3; a point without loss is the reference."""
     evals = len(schedule["rows"])
     counts = dict.fromkeys(KINDS, 0)
     for row in schedule["rows"]:
@@ -76,7 +76,7 @@ def add(folder: Path, name: str, schedule: dict[str, Any], loss: float = 0.0, **
     setting = hashlib.sha256(f"{model}{steps}".encode()).hexdigest()[:12]
     point = hashlib.sha256(f"{name}{setting}".encode()).hexdigest()[:12]
     record = {
-        "schema": 2, "experiment": folder.name, "name": f"{name}-{setting}", "order": 0, "label": name,
+        "schema": 3, "experiment": folder.name, "name": f"{name}-{setting}", "order": 0, "label": name,
         "family": "SmoothCache" if schedule["meta"] else "FORA" if loss else "no cache",
         "point_id": point, "cell_id": point, "sample_id": point, "same_as": None, "parts": [],
         "reference": loss == 0, "reference_id": setting, "num_samples": 64, "seeds": [[0, 64]],

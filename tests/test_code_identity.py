@@ -120,9 +120,8 @@ def test_a_solver_answers_for_its_code_by_its_version(
     assert planned(tmp_path, own).sample_id not in found  # without a version the source answers
 
 
-def test_a_planned_point_that_reuses_keeps_its_identity(tmp_path: Path) -> None:
+def test_another_predictor_makes_other_samples_and_its_version_is_known(tmp_path: Path) -> None:
     points = experiment(tmp_path, "only=[fora,taylor]", "stage=cost").points
-    assert [point.sample_id for point in points[:2]] == ["845b617cd312", "5f7f315b2be2"]
     assert points[2].sample_id != points[1].sample_id
     assert points[1].code["policy"]["version"] == 1
 

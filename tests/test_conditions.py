@@ -52,7 +52,7 @@ def test_each_condition_is_a_file_of_its_own(eager: Path) -> None:
     for batch, content in enumerate(found.values(), 1):
         check_latency(content)
         condition = {key: content[key] for key in ("dtype", "mode", "batch_size", "rounds", "schema")}
-        wanted = {"dtype": "float32", "mode": "eager", "batch_size": batch, "rounds": 2, "schema": 2}
+        wanted = {"dtype": "float32", "mode": "eager", "batch_size": batch, "rounds": 2, "schema": 3}
         assert condition == wanted
         points = by_name(content)
         assert set(points) == {"reference", "fora-interval=1", "fora-interval=2"}

@@ -169,7 +169,7 @@ def test_any_change_of_the_latency_is_refused_or_shown(timed: Path, data: st.Dat
 
 
 @pytest.mark.parametrize(
-    "text", ["5", "[]", "null", '{"schema": 2}', '{"schema": 2, "points": 3}', "[" * 10**5, '{"schema": 2,']
+    "text", ["5", "[]", "null", '{"schema": 3}', '{"schema": 3, "points": 3}', "[" * 10**5, '{"schema": 3,']
 )  # fmt: skip
 def test_what_is_no_latency_is_one_clear_line(timed: Path, tmp_path: Path, text: str) -> None:
     shutil.copytree(timed / "runs/smoke/records", tmp_path / "records")

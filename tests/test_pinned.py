@@ -21,6 +21,26 @@ def test_every_plugin_declares_its_own_version(name: str) -> None:
     assert type(version) is int and version >= 1, f"{name} needs `version = 1` in its own body"
 
 
+def test_every_plugin_has_a_name_of_its_own_among_its_kind() -> None:
+    lines = pin.misnamed(pin.plugins())
+    assert not lines, "\n".join(lines)
+
+
+def test_a_missing_name_and_a_taken_one_are_said() -> None:
+    class Nameless(Reuse):
+        version = 1
+
+    class Second(Reuse):
+        name = "reuse"
+        version = 1
+
+    lines = pin.misnamed({"a.Reuse": Reuse, "b.Nameless": Nameless, "c.Second": Second})
+    assert lines == [
+        'b.Nameless needs `name = "..."` in its own body, a short name that no other predictor has',
+        "c.Second and a.Reuse are both the predictor 'reuse': give one another `name`",
+    ]
+
+
 def test_every_kind_of_plugin_is_pinned() -> None:
     found = set(pin.plugins())
     assert {NAME, "smoothbench.caching.predictor.Taylor", "baselines.fora.FORA"} <= found

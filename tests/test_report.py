@@ -170,9 +170,9 @@ def test_sample_counts_seeds_and_devices_are_never_mixed(small: Path) -> None:
 def test_broken_and_foreign_records_are_named_and_left(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (folder / "records" / "torn.json").write_text('{"schema": 2, "na')
+    (folder / "records" / "torn.json").write_text('{"schema": 3, "na')
     (folder / "records" / "foreign.json").write_text('{"schema": 99}')
-    (folder / "records" / "poor.json").write_text('{"schema": 2}')
+    (folder / "records" / "poor.json").write_text('{"schema": 3}')
     with caplog.at_level(logging.WARNING):
         frame = load(folder)
     assert len(frame) == 22

@@ -207,7 +207,7 @@ def test_compare_refuses_what_does_not_pair(folder: Path) -> None:
 
 
 BROKEN: list[tuple[dict[str, Any], str]] = [
-    ({"schema": 1}, "its schema is 1, this version reads 2: run it again"),
+    ({"schema": 1}, "its schema is 1, this version reads 3: run it again"),
     ({"seeds": [[0, 100]]}, r"seeds \[\[0, 100\]\] are not 256 samples"),
     ({"seeds": [0, 256]}, "its seeds is '0', not of type list"),
     ({"status": {"quality": "good", "cost": "done"}}, "status of quality is 'good'"),
@@ -236,5 +236,5 @@ def test_records_of_the_wrong_kind_are_refused_by_name(
 def test_folder_of_schema_1_alone_says_so(tmp_path: Path) -> None:
     folder = build(tmp_path, (0,), ("fd_nano@256",))
     edit(folder, "no-cache,-50-steps", schema=1)
-    with pytest.raises(ValueError, match="its schema is 1, this version reads 2: run it again"):
+    with pytest.raises(ValueError, match="its schema is 1, this version reads 3: run it again"):
         load(folder)

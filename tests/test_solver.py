@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from smoothbench.identity import describe
 from smoothbench.solvers.ddim import DDIM
 from smoothbench.solvers.dpmpp import DPMSolverPlusPlus2M
 from smoothbench.solvers.euler import Euler
 from smoothbench.solvers.linear_betas import LinearBetas, nearest_distinct
-from smoothbench.source import version_or_source
 from smoothbench.types import Predict
 
 SOLVERS: list[Any] = [DDIM, DPMSolverPlusPlus2M, Euler]
@@ -51,7 +51,7 @@ def test_every_grid_of_ddim_is_summed_as_the_reference_sums_it() -> None:
             place += stride
         assert DDIM(steps).coordinates[::-1] == tuple(kept), steps
         changed = kept != [round(i * stride) for i in range(steps)]
-        assert version_or_source(DDIM(steps)) == (2 if changed else None), (
+        assert describe(DDIM(steps))["version"] == (2 if changed else 1), (
             "what stays the same keeps its identity"
         )
         products += changed
@@ -59,7 +59,7 @@ def test_every_grid_of_ddim_is_summed_as_the_reference_sums_it() -> None:
 
 
 def test_what_the_solver_yaml_does_not_say() -> None:
-    """Sample identities hash the YAML alone, so these defaults must stay as they are."""
+    """Identities hold a solver's parameters with their defaults, so these defaults must stay as they are."""
     betas = {"train_steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
     assert asdict(DDIM()) == {"steps": 50, **betas, "numerics": "reference"}
     assert asdict(DPMSolverPlusPlus2M()) == {"steps": 20, **betas}

@@ -9,7 +9,8 @@ from torch import nn
 from metrics.frechet import FrechetDistance
 from metrics.frechet_windows import WindowedFrechetDistance
 from smoothbench.caching import Reuse, SmoothCache, Taylor
-from smoothbench.source import fingerprint, version_of, version_or_source
+from smoothbench.identity import describe
+from smoothbench.source import fingerprint, version_of
 from tests.plugins import LOSS, METRIC, cell, write
 
 CELL = """
@@ -175,5 +176,5 @@ def test_a_version_is_declared_by_the_class_itself() -> None:
         version: Any = "2"
 
     assert [version_of(each) for each in (Reuse, Second, Second(), Heir, Text)] == [1, 2, 2, None, None]
-    assert version_or_source(Reuse()) is None and version_or_source(Second()) == 2
-    assert version_or_source(Heir()) == fingerprint(Heir) != version_or_source(Text())
+    assert describe(Reuse())["version"] == 1 and describe(Second())["version"] == 2
+    assert describe(Heir())["source"] == fingerprint(Heir) != describe(Text())["source"]

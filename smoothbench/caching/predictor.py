@@ -32,6 +32,7 @@ class Reuse:
 
     depth: int = 1
     coordinate: str = "index"
+    name = "reuse"
     version = 1
 
     def __call__(self, history: History, now: float) -> Tensor:
@@ -47,6 +48,7 @@ class Taylor:
 
     order: int = 1
     coordinate: str = "index"
+    name = "taylor"
     version = 1
 
     def __post_init__(self) -> None:

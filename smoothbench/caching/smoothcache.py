@@ -25,6 +25,7 @@ class SmoothCache:
     k_max: int = 3
     group: str = "kind"
     needs_curves = True
+    name = "smoothcache"
     version = 1
 
     def __post_init__(self) -> None:
@@ -94,6 +95,7 @@ class SmoothCacheAt:
     k_max: int = 3
     group: str = "kind"
     needs_curves = True
+    name = "smoothcache_at"
     version = 1
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:

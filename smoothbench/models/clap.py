@@ -1,5 +1,6 @@
 """CLAP's towers through transformers (Wu et al. 2023, arXiv 2211.06687), and captions through any towers."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -39,7 +40,9 @@ class Clap(nn.Module):
     other clips, and silent ones.
     """
 
+    name = "clap"
     version = 1
+    digested = ("source", "revision")
 
     def __init__(self, files: Files, rate: int) -> None:
         super().__init__()
@@ -103,7 +106,12 @@ def caption_embeddings(towers: Towers, prompts: Prompts) -> Tensor:
     """Of each prompt the towers' embedding [P, D]; ValueError where there is no prompt."""
     if not prompts.texts:
         raise ValueError("there are no prompts to embed: set model.prompts.file")
-    return towers.of_captions(prompts.texts).detach().cpu()
+    table = towers.of_captions(prompts.texts).detach().cpu()
+    # known by what it was made of: the last bits of the same table are another machine's own
+    if weights := getattr(towers, "digest", ""):
+        made_of = f"{weights} {prompts.digest()}"
+        setattr(table, "digest", hashlib.sha256(made_of.encode()).hexdigest())  # noqa: B010
+    return table
 
 
 def _pooled(output: Any) -> Tensor:

@@ -24,6 +24,7 @@ class PixelDiT(ClassConditional):
     or of another model.
     """
 
+    kind = "pixel_dit"
     version = 1
 
     def __init__(self, name: str, path: str, guidance: float, device: torch.device) -> None:

@@ -94,7 +94,9 @@ class EfficientNetLite0(nn.Module):
 
     num_features = 1280
     digest = ""
+    name = "effnet"
     version = 1
+    digested = ("weights",)
 
     def __init__(self, size: int = 64, classes: int = 1000) -> None:
         super().__init__()

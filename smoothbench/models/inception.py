@@ -45,7 +45,9 @@ class Inception(nn.Module):
     """
 
     num_features = 2048
+    name = "inception"
     version = 1
+    digested = ("weights",)
 
     def __init__(self, extractor: Any, digest: str) -> None:
         super().__init__()

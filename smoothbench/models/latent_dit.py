@@ -45,6 +45,7 @@ class LatentDiT(LatentModel):
     `denoiser` or `decoder`.
     """
 
+    kind = "latent_dit"
     version = 1
 
     def __init__(

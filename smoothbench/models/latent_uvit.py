@@ -31,6 +31,7 @@ class LatentUViT(LatentModel):
     use of `denoiser` or `decoder`.
     """
 
+    kind = "latent_uvit"
     version = 1
 
     def __init__(

@@ -34,6 +34,7 @@ class StableAudioNano(TextToAudio):
     least_batch = 2
 
     clip_shape = (1, SAMPLES)
+    kind = "stable_audio_nano"
     version = 1
 
     def __init__(

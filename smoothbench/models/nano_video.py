@@ -31,6 +31,7 @@ class OpenSoraNano(TextToVideo):
     grammar.
     """
 
+    kind = "opensora_nano"
     version = 1
 
     def __init__(

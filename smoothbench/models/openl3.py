@@ -32,6 +32,7 @@ class WindowEncoder(nn.Module):
     number of channels (`channels`), shorter than a second, or silent, and for what the network gives.
     """
 
+    name = "openl3_windows"
     version = 1
 
     def __init__(self, network: nn.Module, rate: int, channels: int = 2) -> None:
@@ -86,6 +87,7 @@ class PublishedOpenL3(nn.Module):
     do, where the package is not installed.
     """
 
+    name = "openl3"
     version = 1
 
     def __init__(self, content: str = "music") -> None:

@@ -35,6 +35,7 @@ class WindowTagger(nn.Module):
     than 2 channels, shorter than 1.5 s, or silent, and for what the network gives.
     """
 
+    name = "tagger_windows"
     version = 1
 
     def __init__(self, network: nn.Module, rate: int) -> None:
@@ -59,15 +60,33 @@ class WindowTagger(nn.Module):
         return {"logits": torch.stack([rows.float().mean(0) for rows in found])}
 
 
-def published_passt() -> nn.Module:
+class PublishedPaSST(nn.Module):
+    """A network of the package hear21passt: float32 [M, 320000] to logits [M, 527]."""
+
+    name = "passt"
+    version = 1
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self._network = network
+
+    def forward(self, clips: Tensor) -> Tensor:
+        logits: Tensor = self._network(clips)
+        return logits
+
+
+def published_passt() -> PublishedPaSST:
     """The published network with its 527 AudioSet logits; its package downloads the weights at first use.
 
     Raises ValueError, saying what to do, where the package is not installed.
     """
     if find_spec("hear21passt") is None:
         raise ValueError(INSTALL)
-    network: nn.Module = import_module("hear21passt.base").get_basic_model(mode="logits")
-    return network.eval().requires_grad_(False)
+    return (
+        PublishedPaSST(import_module("hear21passt.base").get_basic_model(mode="logits"))
+        .eval()
+        .requires_grad_(False)
+    )
 
 
 def reference_logits(file: str | None, prompts: Prompts) -> Tensor:

@@ -51,6 +51,7 @@ class StableAudioOpen(Lazy, TextToAudio):
     file shows at its first use.
     """
 
+    kind = "stable_audio"
     version = 1
 
     def __init__(

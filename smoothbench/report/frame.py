@@ -16,7 +16,7 @@ from smoothbench.report.distinctions import with_distinctions
 from smoothbench.report.latency import add_latency
 from smoothbench.report.rows import row_of
 from smoothbench.report.vbench import add_vbench
-from smoothbench.schema import SCHEMA, check_latency, explain, require
+from smoothbench.schema import SCHEMA, check_latency, explain, refuse_by_place, require
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ def load(folder: str | Path) -> pd.DataFrame:
     `attrs["parts"]` counts those left out. ValueError if there is no record.
     """
     folder = Path(folder)
+    refuse_by_place(folder)
     found, ignored = _read(folder)
     if not found:
         why = f" ({len(ignored)} ignored; {ignored[0]})" if ignored else ""
@@ -49,7 +50,8 @@ def load(folder: str | Path) -> pd.DataFrame:
     rows = _shown(found)
     if not rows:
         raise ValueError(f"the records in {folder}/records are all parts of each other: run it again")
-    rows.sort(key=lambda row: (row["experiment"], row["order"], row["name"], row["point_id"]))
+    # renamed results keep their place: the permutations of a study depend on it
+    rows.sort(key=lambda row: (row["experiment"], row["order"], row["name"], row.pop("formerly")))
     frame = _add_flags(with_distinctions(pd.DataFrame(rows), SETTING))
     frame = add_latency(frame, _read_latency(folder / "latency.json"))
     frame, unread = add_vbench(_add_holm(frame), folder)
@@ -136,10 +138,12 @@ def _read(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     ignored = []
     for path in sorted(folder.glob("records/*.json")):
         try:
-            row = row_of(json.loads(path.read_text(encoding="utf-8")))
+            record = json.loads(path.read_text(encoding="utf-8"))
+            row = row_of(record)
             if row["point_id"] in rows:
                 raise ValueError(f"another file holds the same point {row['point_id']}")
-            rows[row["point_id"]] = row | {"record": path.stem}
+            place = str(record.get("formerly") or row["point_id"])
+            rows[row["point_id"]] = row | {"record": path.stem, "formerly": place}
         except (OSError, ValueError, KeyError, RecursionError) as error:
             ignored.append(f"records/{path.name}: {explain(error)}")
             log.warning("ignored %s", ignored[-1])

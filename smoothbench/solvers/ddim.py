@@ -21,6 +21,7 @@ class DDIM(LinearBetas):
     """
 
     numerics: str = "reference"  # reference | diffusers
+    name = "ddim"
     version = 2  # 1 multiplied the stride: another grid at 278 of the step counts from 2 to 1000
 
     def __post_init__(self) -> None:

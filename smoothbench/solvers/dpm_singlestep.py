@@ -28,6 +28,7 @@ class DPMSolverSinglestep(LinearBetas):
 
     beta_start: float = 0.00085
     beta_end: float = 0.012
+    name = "dpm_singlestep"
     version = 1
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ class DPMSolverPlusPlus2M(LinearBetas):
     """
 
     steps: int = 20
+    name = "dpmpp"
     version = 1
 
     @property

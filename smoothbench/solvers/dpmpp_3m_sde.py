@@ -34,6 +34,7 @@ class DPMSolverPlusPlus3MSDE:
     rho: float = 1.0
     eta: float = 1.0
     sigma_data: float = 1.0
+    name = "dpmpp_3m_sde"
     version = 1
 
     def __post_init__(self) -> None:

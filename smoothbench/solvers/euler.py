@@ -24,6 +24,7 @@ class Euler(LinearBetas):
     ValueError for a number of steps outside 2 to `train_steps`.
     """
 
+    name = "euler"
     version = 1
 
     @property

@@ -24,6 +24,7 @@ class RectifiedFlow:
     prediction: ClassVar[str] = "velocity"
     steps: int = 30
     shift: float = 1.0
+    name = "rflow"
     version = 1
 
     def __post_init__(self) -> None:

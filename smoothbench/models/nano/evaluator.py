@@ -41,7 +41,9 @@ class Evaluator(nn.Module):
 
     num_features = 64
     digest = ""
+    name = "nano_images"
     version = 1
+    digested = ("weights",)
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()

@@ -51,6 +51,7 @@ class OpenSora(Lazy, TextToVideo):
     file shows at its first use.
     """
 
+    kind = "opensora"
     version = 2  # 1 cleaned prompts with a strip less
 
     def __init__(

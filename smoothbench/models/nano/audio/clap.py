@@ -22,7 +22,9 @@ class ContrastiveTowers(nn.Module):
 
     num_features = WIDTH
     digest = ""
+    name = "nano_clap"
     version = 1
+    digested = ("weights",)
 
     def __init__(self) -> None:
         super().__init__()

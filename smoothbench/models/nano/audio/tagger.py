@@ -62,7 +62,9 @@ class Tagger(nn.Module):
 
     num_features = FEATURES
     digest = ""
+    name = "nano_tagger"
     version = 1
+    digested = ("weights",)
 
     def __init__(self) -> None:
         super().__init__()

@@ -56,7 +56,9 @@ class Classifier(nn.Module):
 
     num_features = FEATURES
     digest = ""
+    name = "nano_clips"
     version = 1
+    digested = ("weights",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +102,9 @@ class FrameEncoder(nn.Module):
     """
 
     num_features = FEATURES
+    name = "nano_frames"
     version = 1
+    digested = ("weights",)
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
