@@ -176,8 +176,8 @@ def test_costs_without_weights(tmp_path: Path) -> None:
     """Learning-to-Cache's own count, of the linear layers of one row: 6.44 T at 50, 2.58 T at 20."""
     overrides = ["+exp=paper/uvit_dpm", "stage=cost", "device=cpu", f"results_dir={tmp_path}"]
     experiment = Experiment(settings(composed(*overrides)))
-    assert experiment.model.missing and "imagenet256_uvit_huge.pth" in experiment.model.missing
-    full = {point.spec.name: point for point in experiment.points}
+    assert experiment.bench.model.missing and "imagenet256_uvit_huge.pth" in experiment.bench.model.missing
+    full = {point.spec.name: point for point in experiment.bench.points}
     for name, printed in (("reference", 6.44), ("none20", 2.58)):
         plan = full[name].trajectory
         linear = plan.macs(full[name].planned_calls, linear=True)
@@ -196,7 +196,7 @@ def test_samples_with_weights(folder: Path, tmp_path: Path) -> None:
     where = ["device=cpu", f"results_dir={tmp_path}"]
     experiment = Experiment(settings(composed("+exp=paper/uvit_dpm", *model, *small, *where)))
     experiment.run()
-    records = [experiment.store.record(p.spec.name, p.point_id) for p in experiment.points]
+    records = [experiment.store.record(p.spec.name, p.point_id) for p in experiment.bench.points]
     assert [record["status"]["quality"] for record in records if record] == ["done"] * 3
     assert all(math.isfinite(record["scores"]["psnr@4"]["value"]) for record in records[1:] if record)
 

@@ -18,9 +18,8 @@ from smoothbench.caching import Schedule, cached
 from smoothbench.errors import UsageError
 from smoothbench.lessons import OwnTrajectories, TrainingLatents, lessons
 from smoothbench.plan import settings
-from smoothbench.points import Planner
+from smoothbench.points import measured_sites, trajectory_of
 from smoothbench.sampling import latents
-from smoothbench.store import Store
 from smoothbench.types import BLOCK, Model
 from tests.harness import composed
 
@@ -31,7 +30,7 @@ def taught(folder: Path, *overrides: str) -> Any:
     """Lessons of the embedded model, and the sites, for six evaluations."""
     plan = settings(composed("cache=l2c", "stage=train", "out=x.safetensors", *SMALL, *overrides))
     model = build_model(plan.model, torch.device("cpu"))
-    solver, trajectory = Planner(plan, model, Store(folder)).trajectory(plan.specs[-1])
+    solver, trajectory = trajectory_of(plan.specs[-1], model, measured_sites(*model.skeleton()))
     return lessons(model, solver, trajectory, plan.training)
 
 
