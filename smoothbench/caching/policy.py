@@ -54,18 +54,18 @@ class Policy(Protocol):
     def plan(self, trajectory: Trajectory, curves: "ErrorCurves | None" = None) -> Schedule: ...
 
 
-class Lessons(Protocol):
-    """What a method that learns is taught with: consecutive evaluations of an uncached denoiser.
+class Teacher(Protocol):
+    """What a method that learns is trained on: consecutive evaluations of an uncached denoiser.
 
-    `about` says where they come from, for what is learned.
+    `provenance` says where they come from; a trained file keeps it.
     """
 
     denoiser: nn.Module
     trajectory: Trajectory
-    about: Mapping[str, Any]
+    provenance: Mapping[str, Any]
 
     def window(self, start: int, length: int, generator: torch.Generator) -> Sequence[Callable[[], Tensor]]:
-        """Forwards at evaluations start, start + 1, ... of one batch, each to be called at will."""
+        """Forwards of one batch at evaluations start, start + 1, ...; each runs when it is called."""
         ...
 
 
