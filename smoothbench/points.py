@@ -121,7 +121,7 @@ class Planner:
                 curves = None
                 if method.needs_curves:
                     curves, file = self.curves(solver, spec)
-                    found = {"digest": curves.digest(), "file": file, "spread": curves.spread()}
+                    found = {"digest": curves.digest(), "file": file, "spread": curves.between_sample_cv()}
                     calibration = {**spec.calibration, **found}
                 policy = _planned(method, trajectory, curves)
             except PointsFailed:  # a full disk is no fault of the method
