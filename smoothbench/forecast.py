@@ -139,7 +139,7 @@ class Work:
         if not macs:
             return 0.0
         x, conditions = torch.zeros(batch, *model.sample_shape), model.conditions(range(batch))
-        run = partial(model.predict, x.to(model.device), 0.0, conditions, lambda branch: None)
+        run = partial(model.predict, x.to(model.device), 0.0, conditions, lambda forward_index: None)
         evaluation = _seconds(run, model.device) / batch
         return evaluation * reference.trajectory.evals / reference.planned_macs * macs
 

@@ -98,9 +98,9 @@ def cached_batch(point: Point, model: Model, seeds: Sequence[int], tick: Tick) -
             model.denoiser, point.policy, predictor=point.predictor, evals=point.trajectory.evals
         ) as run:
 
-            def announce(e: int, t: float, branch: int) -> None:
-                run.step(e, t, branch)
-                if branch == 0:
+            def announce(e: int, t: float, forward_index: int) -> None:
+                run.step(e, t, forward_index)
+                if forward_index == 0:
                     tick()
 
             x = latents(model, point.solver, seeds, announce)

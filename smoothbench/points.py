@@ -182,7 +182,7 @@ def _plan(
             if (known := find_curves(solver, spec)) is None:
                 return _Outcome(uncalibrated=True)
             curves, file = known
-            measured = {"digest": curves.digest(), "file": file, "spread": curves.spread()}
+            measured = {"digest": curves.digest(), "file": file, "spread": curves.between_sample_cv()}
             outcome = _Outcome(calibration={**spec.calibration, **measured})
         return replace(outcome, policy=_schedule(method, trajectory, curves))
     except PointsFailed:  # a full disk is no fault of the method

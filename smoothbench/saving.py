@@ -11,7 +11,7 @@ from smoothbench.calibrations import Curves
 from smoothbench.devices import started
 from smoothbench.errors import UsageError
 from smoothbench.identity import describe, describe_model
-from smoothbench.lessons import lessons
+from smoothbench.lessons import teacher_windows
 from smoothbench.points import check_seed_blocks, measured_sites, plan_point, trajectory_of
 from smoothbench.provenance import identity
 from smoothbench.store import Store, write_atomic
@@ -74,14 +74,16 @@ def _trained(settings: Settings, model: Model, store: Store) -> bytes:
     if settings.force:
         checkpoint.unlink(missing_ok=True)
     with store.lock(f"training-{checkpoint.stem}"):
-        learned: bytes = training.fit(lessons(model, solver, trajectory, settings.training), str(checkpoint))
+        learned: bytes = training.fit(
+            teacher_windows(model, solver, trajectory, settings.training), str(checkpoint)
+        )
     return learned
 
 
-def checkpoint_id(model: Model, spec: Spec, training: Any, lessons: Config) -> str:
+def checkpoint_id(model: Model, spec: Spec, training: Any, settings: Config) -> str:
     """Names what has been learned so far, by all that decides it: what other code has learned is not gone on from."""
-    asked = dict(lessons)
+    asked = dict(settings)
     if (latents := asked["latents"]) is not None and Path(latents).is_file():
-        asked["latents"] = sha256(latents)  # what the file holds, not where it lies, makes the lessons
+        asked["latents"] = sha256(latents)  # what the file holds, not where it lies, makes the training data
     solver = describe(build_solver(spec.solver), spec.solver)
     return identity([describe_model(model), solver, describe(training, spec.training), asked])

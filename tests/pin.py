@@ -30,7 +30,7 @@ RULE = (
 Pins = Mapping[str, Mapping[str, Any]]
 KINDS = (  # what a plug-in of each kind has, the first that fits
     ("model", ("skeleton",)),
-    ("solver", ("integrate",)),
+    ("solver", ("begin", "model_input", "step", "sample")),
     ("policy", ("plan",)),
     ("predictor", ("depth",)),
     ("metric", ("score",)),

@@ -15,7 +15,7 @@ import torch
 from smoothbench.complete import Stages
 from smoothbench.errors import PointsFailed, UsageError
 from smoothbench.experiment import Experiment
-from smoothbench.types import Branch
+from smoothbench.types import AnnounceForward
 from tests.harness import experiment
 from tests.kill import finish, kill_once, snapshot, start, undisturbed
 from tests.test_experiment import files, read, run
@@ -147,8 +147,10 @@ def test_samples_that_are_not_finite_fail_their_point_alone(
     predict = running.bench.model.predict
     taylor = next(point for point in running.bench.points if point.spec.name == "taylor")
 
-    def broken(x: torch.Tensor, t: float, conditions: torch.Tensor, branch: Branch) -> torch.Tensor:
-        out = predict(x, t, conditions, branch)
+    def broken(
+        x: torch.Tensor, t: float, conditions: torch.Tensor, announce: AnnounceForward
+    ) -> torch.Tensor:
+        out = predict(x, t, conditions, announce)
         return torch.where(conditions.view(-1, 1, 1, 1) == 3, torch.nan, out) if breaks else out
 
     running.bench.model.predict = broken  # type: ignore[method-assign]
