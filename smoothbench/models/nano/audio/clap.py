@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.nano.audio.conditioner import WIDTH, TextEncoder, tokenize
+from smoothbench.models.nano.audio.conditioner import VOCABULARY, WIDTH, empty_text_encoder
 from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.spectrogram import log_mel
 from smoothbench.models.nano.audio.tagger import FEATURES, Trunk, checked_clips
@@ -28,7 +28,7 @@ class ContrastiveTowers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.words, self.trunk = TextEncoder(), Trunk()
+        self.words, self.trunk = empty_text_encoder(), Trunk()
         self.from_words, self.from_audio = nn.Linear(WIDTH, WIDTH), nn.Linear(FEATURES, WIDTH)
         self.sharpness = nn.Parameter(torch.tensor(2.0))  # log of the inverse temperature
 
@@ -43,7 +43,7 @@ class ContrastiveTowers(nn.Module):
 
     def of_captions(self, captions: Sequence[str]) -> Tensor:
         """Unit vectors [N, 64]; ValueError for a caption outside the grammar."""
-        return self.of_words(tokenize(captions))
+        return self.of_words(VOCABULARY.tokenize(captions))
 
     def forward(self, clips: Tensor) -> dict[str, Tensor]:
         return {"embedding": self.of_mel(log_mel(checked_clips(clips)))}

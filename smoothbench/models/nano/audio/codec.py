@@ -7,30 +7,13 @@ from torch import Tensor, nn
 
 from smoothbench.models.media import pcm
 from smoothbench.models.nano.audio.spectrogram import BINS, MELS, expand, griffin_lim
+from smoothbench.models.nano.residual import Residual
 
 CHANNELS: Final = 32
 LENGTH: Final = 64  # latent frames of a clip: two spectral frames each
 WIDTH: Final = 128
 NOISE: Final = 0.2  # on latents while training, so that neighbours of a latent decode alike
 DECODED: Final = 192  # inner width of the decoder
-
-
-class Residual(nn.Module):
-    """Norm, SiLU and a convolution over time, twice, added to the input [N, C, T]."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv1d(width, width, 3, padding=1),
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv1d(width, width, 3, padding=1),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
 
 
 class Encoder(nn.Module):
@@ -43,9 +26,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv1d(MELS, WIDTH, 3, padding=1),
-            Residual(WIDTH),
+            Residual(nn.Conv1d, WIDTH),
             nn.Conv1d(WIDTH, WIDTH, 4, stride=2, padding=1),
-            Residual(WIDTH),
+            Residual(nn.Conv1d, WIDTH),
             nn.Conv1d(WIDTH, CHANNELS, 1),
         )
         self.norm = nn.BatchNorm1d(CHANNELS, affine=False)
@@ -61,9 +44,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv1d(CHANNELS, DECODED, 3, padding=1),
-            Residual(DECODED),
+            Residual(nn.Conv1d, DECODED),
             nn.ConvTranspose1d(DECODED, DECODED, 4, stride=2, padding=1),
-            Residual(DECODED),
+            Residual(nn.Conv1d, DECODED),
             nn.GroupNorm(8, DECODED),
             nn.SiLU(),
             nn.Conv1d(DECODED, BINS, 1),

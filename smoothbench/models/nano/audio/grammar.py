@@ -48,6 +48,11 @@ class Sound:
         return f"a {REGISTERS[self.register]} {instrument} plays {pattern}"
 
     @property
+    def labels(self) -> tuple[int, int, int]:
+        """Classes of instrument, register and pattern."""
+        return self.instrument, self.register, self.pattern
+
+    @property
     def held_out(self) -> bool:
         """True for one in seven of the pitched sounds, spread evenly over each attribute."""
         mixed = self.instrument + 2 * self.pattern + 3 * self.register

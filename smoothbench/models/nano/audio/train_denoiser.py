@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from smoothbench.models.nano.audio import corpus
 from smoothbench.models.nano.audio.codec import Encoder
-from smoothbench.models.nano.audio.conditioner import Conditioner, tokenize
+from smoothbench.models.nano.audio.conditioner import VOCABULARY, Conditioner
 from smoothbench.models.nano.audio.corpus import Corpus
 from smoothbench.models.nano.audio.denoiser import empty_denoiser, velocity
 from smoothbench.models.nano.audio.grammar import Sound
@@ -62,7 +62,7 @@ def squared_error(model: Any, batch: Batch, generator: torch.Generator) -> Tenso
 def encoded(clips: Corpus, encoder: nn.Module) -> Batch:
     """All clips as latents, words and seconds."""
     latents = torch.cat([encoder(log_mel(part)) for part in clips.audio.split(256)])
-    words = tokenize([Sound(*labels).caption for labels in clips.labels.tolist()])
+    words = VOCABULARY.tokenize([Sound(*labels).caption for labels in clips.labels.tolist()])
     return latents.clone(), words, clips.seconds.clone()
 
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from smoothbench.models.nano.audio import corpus
 from smoothbench.models.nano.audio.clap import ContrastiveTowers
-from smoothbench.models.nano.audio.conditioner import tokenize
+from smoothbench.models.nano.audio.conditioner import VOCABULARY
 from smoothbench.models.nano.audio.grammar import Sound
 from smoothbench.models.nano.audio.spectrogram import log_mel
 from smoothbench.models.nano.audio.tagger import ATTRIBUTES, Tagger
@@ -46,7 +46,7 @@ def load(folder: Path, split: str) -> Rows:
     """Rows of a rendered split."""
     clips = corpus.load(folder, split)
     parts = tqdm(clips.audio.split(100), desc=f"spectrograms: {split}")
-    words = tokenize([Sound(*labels).caption for labels in clips.labels.tolist()])
+    words = VOCABULARY.tokenize([Sound(*labels).caption for labels in clips.labels.tolist()])
     return Rows(torch.cat([log_mel(part).half() for part in parts]), clips.labels, words)
 
 
@@ -92,7 +92,7 @@ def tagging_accuracy(network: Any, rows: Rows) -> dict[str, float]:
 def retrieval(towers: Any, rows: Rows) -> dict[str, float]:
     """Share of clips whose own caption is the nearest of all, and the mean cosine to it and to the others."""
     labels, place = rows.labels.unique(dim=0, return_inverse=True)
-    words = towers.of_words(tokenize([Sound(*each).caption for each in labels.tolist()]))
+    words = towers.of_words(VOCABULARY.tokenize([Sound(*each).caption for each in labels.tolist()]))
     cosine = torch.cat([towers.of_mel(mel.float()) for mel in rows.mel.split(250)]) @ words.T
     own = cosine.gather(1, place[:, None])
     others = (cosine.sum() - own.sum()) / (cosine.numel() - own.numel())

@@ -6,22 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.models.media import levels
+from smoothbench.models.nano.residual import Residual
 
 CHANNELS: Final = 4  # as Open-Sora's
 LATENT: Final = 8  # rows and columns of a frame's latents
 NOISE: Final = 0.1  # on latents while training, so that neighbours of a latent decode alike
-
-
-class Residual(nn.Module):
-    """Norm, SiLU and a 3x3 convolution, twice, added to the input [N, C, H, W]."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        parts = ((nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1)) for _ in range(2))
-        self.body = nn.Sequential(*(layer for part in parts for layer in part))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
 
 
 class Encoder(nn.Module):
@@ -36,7 +25,7 @@ class Encoder(nn.Module):
             nn.Conv2d(3, 32, 4, stride=2, padding=1),
             nn.SiLU(),
             nn.Conv2d(32, 64, 4, stride=2, padding=1),
-            Residual(64),
+            Residual(nn.Conv2d, 64),
             nn.Conv2d(64, CHANNELS, 1),
         )
         self.norm = nn.BatchNorm2d(CHANNELS, affine=False)
@@ -52,11 +41,11 @@ class Decoder(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(CHANNELS, 64, 3, padding=1),
-            Residual(64),
-            Residual(64),
+            Residual(nn.Conv2d, 64),
+            Residual(nn.Conv2d, 64),
             nn.Conv2d(64, 4 * 32, 3, padding=1),
             nn.PixelShuffle(2),
-            Residual(32),
+            Residual(nn.Conv2d, 32),
             nn.Conv2d(32, 4 * 16, 3, padding=1),
             nn.PixelShuffle(2),
             nn.SiLU(),

@@ -25,7 +25,7 @@ from smoothbench.models.nano.training import Recipe, train
 from smoothbench.models.nano.video.autoencoder import Encoder, encoded
 from smoothbench.models.nano.video.corpus import Sprites, train_clips
 from smoothbench.models.nano.video.denoiser import CONFIG, empty_denoiser, velocity
-from smoothbench.models.nano.video.text import TextEncoder, tokenize
+from smoothbench.models.nano.video.text import VOCABULARY, empty_text_encoder
 from smoothbench.models.tensors import read_tensors
 
 BATCH: Final = 32
@@ -43,7 +43,7 @@ class Joint(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.denoiser, self.text = empty_denoiser(), TextEncoder()
+        self.denoiser, self.text = empty_denoiser(), empty_text_encoder()
 
 
 def times(count: int, generator: torch.Generator) -> Tensor:
@@ -73,7 +73,7 @@ def latents(autoencoder: Path, file: Path, count: int) -> Batch:
         sprites, clips = Sprites("train"), train_clips(0, count, backwards=False)
         parts = [clips[i : i + PART] for i in range(0, count, PART)]
         made = [encoded(encoder, sprites.draw(part)).half() for part in tqdm(parts, desc="latents")]
-        words = tokenize([clip.scene.caption for clip in clips])
+        words = VOCABULARY.tokenize([clip.scene.caption for clip in clips])
         file.parent.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(".tmp")
         save_file({"latents": torch.cat(made), "words": words}, scratch)
