@@ -12,7 +12,7 @@ from smoothbench.models.nano.video.autoencoder import CHANNELS, LATENT, Decoder,
 from smoothbench.models.nano.video.corpus import FRAMES, GROUND, SIZE, Clip, Sprites, path
 from smoothbench.models.nano.video.grammar import ATTRIBUTES, MOTIONS, SPEEDS, Scene, scenes
 from smoothbench.models.nano.video.text import VOCABULARY, empty_text_encoder
-from smoothbench.models.nano.video.train_autoencoder import Autoencoder, distance
+from smoothbench.models.nano.video.train_autoencoder import distance, empty_autoencoder
 from smoothbench.models.nano.video.train_classifier import agreement, augment, labels
 
 
@@ -152,7 +152,7 @@ def test_each_frame_is_encoded_by_itself() -> None:
 
 
 def test_a_frozen_autoencoder_keeps_its_encoder_and_sprites_weigh_more() -> None:
-    model = Autoencoder(frozen=True).train()
+    model = empty_autoencoder(frozen=True).train()
     frames = Squares().draw([Clip(scene("grows"), 0)])[0]
     before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
     distance(model(frames, torch.zeros(FRAMES, CHANNELS, LATENT, LATENT)), frames).backward()

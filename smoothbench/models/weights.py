@@ -12,6 +12,8 @@ from typing import Any, Final
 from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+from smoothbench.atomic import sha256_of
+
 log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
@@ -83,14 +85,14 @@ class Files:
 
     def sha256(self) -> str:
         """Of the weights: gigabytes take seconds. Of several files it is that of their hashes, a line each."""
-        hashes = [_sha256(path) for path in self.parts()]
+        hashes = [sha256_of(path) for path in self.parts()]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
     def digest(self, *names: str) -> str:
         """Of the weights and of those of these files that there are beside them, with their names."""
         assert self.folder is not None
         there = [name for name in names if (self.folder / name).is_file()]
-        hashes = [self.sha256(), *(f"{name} {_sha256(self.folder / name)}" for name in there)]
+        hashes = [self.sha256(), *(f"{name} {sha256_of(self.folder / name)}" for name in there)]
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
@@ -194,11 +196,6 @@ def _rounding(name: str) -> int:
     found = VARIANT.search(name)
     variant = (found[1] or found[2]) if found else None
     return VARIANTS.index(variant) if variant in VARIANTS else len(VARIANTS)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _under(part: str) -> str:

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from smoothbench.atomic import sha256_of
 from smoothbench.models.guided import Guided
 from smoothbench.models.nano.captions import Vocabulary
-from smoothbench.models.nano.files import digest
 from smoothbench.models.prompts import Prompts
 from smoothbench.models.tensors import fill, lasting, read_state
 from smoothbench.models.weights import Files, find
@@ -40,7 +40,7 @@ class CaptionedModel(Guided):
 
     def embedded_identity(self, denoiser: Files, parts: Mapping[str, Path]) -> dict[str, Any]:
         """What decides the samples: that of the denoiser, and the sha256 of each other part's file."""
-        hashes = {f"{name}_sha256": digest(path) for name, path in parts.items()}
+        hashes = {f"{name}_sha256": sha256_of(path) for name, path in parts.items()}
         return {**self._identity(denoiser.sha256()), **hashes}
 
     def embed_prompts(self) -> tuple[Tensor, Tensor]:

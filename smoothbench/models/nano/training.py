@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
+
+from smoothbench.atomic import replacing
 
 
 @dataclass(frozen=True)
@@ -107,14 +108,13 @@ class _State:
         self._save()
 
     def _save(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        scratch = self.file.with_suffix(".tmp")
         names = ("step", "seconds", "history", "best")
         parts = {n: getattr(self, n).state_dict() for n in ("model", "ema", "optimizer")}
-        torch.save(parts | {n: getattr(self, n) for n in names}, scratch)
-        os.replace(scratch, self.file)
+        with replacing(self.file) as file:
+            torch.save(parts | {n: getattr(self, n) for n in names}, file)
         log = {"steps": self.step, "seconds": round(self.seconds), "history": self.history}
-        (self.folder / "training.json").write_text(json.dumps(log, indent=1) + "\n")
+        with replacing(self.folder / "training.json") as file:
+            file.write((json.dumps(log, indent=1) + "\n").encode())
 
     def _load(self, saved: dict) -> None:
         for name in ("model", "ema", "optimizer"):

@@ -10,10 +10,10 @@ from smoothbench.models.nano.audio.conditioner import VOCABULARY, WIDTH, empty_t
 from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.spectrogram import log_mel
 from smoothbench.models.nano.audio.tagger import FEATURES, Trunk, checked_clips
-from smoothbench.models.nano.files import digest, restore
+from smoothbench.models.nano.files import MetricNetwork, restore_network
 
 
-class ContrastiveTowers(nn.Module):
+class ContrastiveTowers(MetricNetwork):
     """Captions and clips in one space of 64 dimensions, where a clip is near its caption.
 
     forward(int16 [N, 1, 32768]) gives a dict with `embedding` float [N, 64] of unit length. Raises
@@ -21,7 +21,6 @@ class ContrastiveTowers(nn.Module):
     """
 
     num_features = WIDTH
-    digest = ""
     name = "nano_clap"
     version = 1
     digested = ("weights",)
@@ -54,7 +53,4 @@ def load_clap(weights: str | Path) -> ContrastiveTowers:
 
     Their `digest` is the sha256 of the file. Raises ValueError, naming the file, for bad weights.
     """
-    path = embedded(weights)
-    towers = restore(ContrastiveTowers(), path)
-    towers.digest = digest(path)
-    return towers
+    return restore_network(ContrastiveTowers(), embedded(weights))

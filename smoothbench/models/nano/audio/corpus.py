@@ -8,6 +8,7 @@ same scores; the same fluidsynth renders them to the same samples. Goes on where
 
 import argparse
 import subprocess
+import sys
 import tempfile
 import wave
 from collections.abc import Sequence
@@ -19,9 +20,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from smoothbench.models.nano import training_command
 from smoothbench.models.nano.audio.grammar import Sound, sounds
 from smoothbench.models.nano.audio.midi import Clip, midi_file
 from smoothbench.models.nano.audio.spectrogram import RATE, SAMPLES
+from smoothbench.models.nano.files import write_arrays
 
 SOUNDFONT: Final = "/usr/share/sounds/sf2/FluidR3_GM.sf2"
 SLOT: Final = 2.2  # seconds between the starts of two clips
@@ -105,29 +108,28 @@ def load(folder: Path, split: str) -> Corpus:
 def write(clips: Sequence[Clip], file: Path, soundfont: str) -> None:
     """Render one part and write it as npz."""
     labels = [(c.sound.instrument, c.sound.register, c.sound.pattern) for c in clips]
-    scratch = file.with_suffix(".tmp.npz")
     seconds = np.array([clip.seconds for clip in clips], np.float32)
-    np.savez(scratch, audio=render(clips, soundfont), labels=np.array(labels), seconds=seconds)
-    scratch.replace(file)
+    audio = render(clips, soundfont)
+    write_arrays(file, {"audio": audio, "labels": np.array(labels), "seconds": seconds})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the clips")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Render the clips; the exit code."""
+    parser = training_command.parser("audio.corpus", __doc__, "folder of the clips")
     parser.add_argument("--clips", type=int, default=24_000, help="clips to train on")
     parser.add_argument("--soundfont", default=SOUNDFONT, help="FluidR3_GM.sf2")
-    args = parser.parse_args()
+    return training_command.main(parser, _run, arguments)
 
-    args.out.mkdir(parents=True, exist_ok=True)
-    splits = {"train": train_clips(args.clips), "test": test_clips(), "reference": reference_clips()}
+
+def _run(options: argparse.Namespace) -> None:
+    options.out.mkdir(parents=True, exist_ok=True)
+    splits = {"train": train_clips(options.clips), "test": test_clips(), "reference": reference_clips()}
     for split, clips in splits.items():
         for first in tqdm(range(0, len(clips), PART), desc=split):
-            file = args.out / f"{split}-{first:06d}.npz"
+            file = options.out / f"{split}-{first:06d}.npz"
             if not file.exists():
-                write(clips[first : first + PART], file, args.soundfont)
+                write(clips[first : first + PART], file, options.soundfont)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

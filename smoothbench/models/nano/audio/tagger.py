@@ -10,7 +10,7 @@ from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.grammar import INSTRUMENTS, PATTERNS, REGISTERS
 from smoothbench.models.nano.audio.spectrogram import MELS, SAMPLES, log_mel
 from smoothbench.models.nano.evaluator import Residual
-from smoothbench.models.nano.files import digest, restore
+from smoothbench.models.nano.files import MetricNetwork, restore_network
 
 WINDOW: Final = 64  # frames: 1.024 s
 STRIDE: Final = 32
@@ -51,7 +51,7 @@ class Trunk(nn.Module):
         return torch.relu(self.out(maps.mean(3).flatten(1))).view(*parts.shape[:2], FEATURES)
 
 
-class Tagger(nn.Module):
+class Tagger(MetricNetwork):
     """Classifier of instrument, register and pattern in windows of a clip.
 
     forward(int16 [N, 1, 32768]) gives a dict: `windows` float [N, 3, 64] (features of each window),
@@ -61,7 +61,6 @@ class Tagger(nn.Module):
     """
 
     num_features = FEATURES
-    digest = ""
     name = "nano_tagger"
     version = 1
     digested = ("weights",)
@@ -89,7 +88,4 @@ def load_tagger(weights: str | Path) -> Tagger:
 
     Its `digest` is the sha256 of the file. Raises ValueError, naming the file, for bad weights.
     """
-    path = embedded(weights)
-    network = restore(Tagger(), path)
-    network.digest = digest(path)
-    return network
+    return restore_network(Tagger(), embedded(weights))

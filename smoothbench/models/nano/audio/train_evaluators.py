@@ -10,7 +10,8 @@ choose the best weights.
 
 import argparse
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from smoothbench.models.nano import training_command
 from smoothbench.models.nano.audio import corpus
 from smoothbench.models.nano.audio.clap import ContrastiveTowers
 from smoothbench.models.nano.audio.conditioner import VOCABULARY
@@ -107,21 +109,23 @@ KINDS: Final[dict[str, tuple[Callable[[], nn.Module], Loss, Callable[[Any, Rows]
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train one of the networks; the exit code."""
+    parser = training_command.parser(
+        "audio.train_evaluators",
+        __doc__,
+        "folder of the finished network",
+        work="results/runs/audio/train_evaluators",
     )
     parser.add_argument("kind", choices=KINDS, help="which network")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the rendered clips")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the finished network")
-    parser.add_argument(
-        "--work", type=Path, default=Path("results/runs/audio/train_evaluators"), help="checkpoints"
-    )
     parser.add_argument("--steps", type=int, default=1000, help=f"optimiser steps of {BATCH} clips")
-    args = parser.parse_args()
+    return training_command.main(parser, _run, arguments)
 
-    network, measure, accuracy = KINDS[args.kind]
-    rows = load(args.corpus, "train")
+
+def _run(options: argparse.Namespace) -> None:
+    network, measure, accuracy = KINDS[options.kind]
+    rows = load(options.corpus, "train")
     held_out, rows = rows.at(slice(-HELD_OUT, None)), rows.at(slice(-HELD_OUT))
 
     def loss(model: nn.Module, generator: torch.Generator) -> Tensor:
@@ -133,11 +137,11 @@ def main() -> None:
         return measure(model, held_out, held_out.mel.float()).item()
 
     torch.manual_seed(2)
-    recipe = Recipe(steps=args.steps, lr=2e-3, weight_decay=0.02, warmup=100, ema=0.99, look_every=100)
+    recipe = Recipe(steps=options.steps, lr=2e-3, weight_decay=0.02, warmup=100, ema=0.99, look_every=100)
     faster: nn.Module = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trained = train(faster, loss, validate, recipe, args.work / args.kind)
-    save(trained, args.out / f"{args.kind}.safetensors")
-    test = load(args.corpus, "test")
+    trained = train(faster, loss, validate, recipe, options.work / options.kind)
+    save(trained, options.out / f"{options.kind}.safetensors")
+    test = load(options.corpus, "test")
     unseen = torch.tensor([Sound(*labels).held_out for labels in test.labels.tolist()])
     print(
         json.dumps(
@@ -147,4 +151,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.models.nano.evaluator import Residual
-from smoothbench.models.nano.files import digest, restore
+from smoothbench.models.nano.files import MetricNetwork, restore_network
 from smoothbench.models.nano.video.corpus import FRAMES, SIZE
 from smoothbench.models.nano.video.files import embedded
 from smoothbench.models.nano.video.grammar import ATTRIBUTES
@@ -45,7 +45,7 @@ class FrameTrunk(nn.Module):
         return maps
 
 
-class Classifier(nn.Module):
+class Classifier(MetricNetwork):
     """Classifier of item, colour, motion and speed of a clip.
 
     forward(uint8 [N, 12, 3, 32, 32]) gives a dict: `frames` float [N, 12, 64] (features of each frame by
@@ -55,7 +55,6 @@ class Classifier(nn.Module):
     """
 
     num_features = FEATURES
-    digest = ""
     name = "nano_clips"
     version = 1
     digested = ("weights",)
@@ -130,7 +129,4 @@ def load_classifier(weights: str | Path) -> Classifier:
 
     Its `digest` is the sha256 of the file. Raises ValueError, naming the file, for bad weights.
     """
-    path = embedded(weights)
-    network = restore(Classifier(), path)
-    network.digest = digest(path)
-    return network
+    return restore_network(Classifier(), embedded(weights))

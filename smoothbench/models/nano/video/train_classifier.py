@@ -8,13 +8,15 @@ Fashion-MNIST's test split; training clips from other seeds choose the best weig
 
 import argparse
 import json
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from smoothbench.models.nano import training_command
 from smoothbench.models.nano.files import save
 from smoothbench.models.nano.training import Recipe, train
 from smoothbench.models.nano.video.classifier import Classifier
@@ -73,17 +75,19 @@ def tested(network: Any) -> dict[str, dict[str, float]]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the finished network")
-    parser.add_argument(
-        "--work", type=Path, default=Path("results/runs/video/train_classifier"), help="checkpoints"
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train the classifier; the exit code."""
+    parser = training_command.parser(
+        "video.train_classifier",
+        __doc__,
+        "folder of the finished network",
+        work="results/runs/video/train_classifier",
     )
     parser.add_argument("--steps", type=int, default=2400, help=f"optimiser steps of {BATCH} clips")
-    args = parser.parse_args()
+    return training_command.main(parser, _run, arguments)
 
+
+def _run(options: argparse.Namespace) -> None:
     sprites = Sprites("train")
     kept = train_clips(HELD_OUT, 256)
     kept_clips, kept_labels = sprites.draw(kept).float() / 127.5 - 1, labels(kept)
@@ -97,12 +101,12 @@ def main() -> None:
         return entropy(model, kept_clips, kept_labels).item()
 
     torch.manual_seed(2)
-    recipe = Recipe(args.steps, lr=2e-3, weight_decay=0.02, warmup=100, ema=0.99, look_every=100)
+    recipe = Recipe(options.steps, lr=2e-3, weight_decay=0.02, warmup=100, ema=0.99, look_every=100)
     faster: nn.Module = Classifier().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trained = train(faster, loss, validate, recipe, args.work)
-    save(trained, args.out / "classifier.safetensors")
+    trained = train(faster, loss, validate, recipe, options.work)
+    save(trained, options.out / "classifier.safetensors")
     print(json.dumps(tested(trained)))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

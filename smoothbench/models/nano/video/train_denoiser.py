@@ -11,17 +11,19 @@ see all of it, the others as much of it as their caption has words, which is wha
 """
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from smoothbench.models.nano.files import restore, save, write_config
-from smoothbench.models.nano.training import Recipe, train
+from smoothbench.models.nano import training_command
+from smoothbench.models.nano.denoiser_training import Losses, add_options, losses, trained
+from smoothbench.models.nano.files import restore, save, write_config, write_tensors
+from smoothbench.models.nano.training import Recipe
 from smoothbench.models.nano.video.autoencoder import Encoder, encoded
 from smoothbench.models.nano.video.corpus import Sprites, train_clips
 from smoothbench.models.nano.video.denoiser import CONFIG, empty_denoiser, velocity
@@ -74,28 +76,9 @@ def latents(autoencoder: Path, file: Path, count: int) -> Batch:
         parts = [clips[i : i + PART] for i in range(0, count, PART)]
         made = [encoded(encoder, sprites.draw(part)).half() for part in tqdm(parts, desc="latents")]
         words = VOCABULARY.tokenize([clip.scene.caption for clip in clips])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_suffix(".tmp")
-        save_file({"latents": torch.cat(made), "words": words}, scratch)
-        scratch.replace(file)
+        write_tensors({"latents": torch.cat(made), "words": words}, file)
     found = read_tensors(file)
     return found["latents"], found["words"]
-
-
-def losses(data: Batch) -> tuple[Callable[..., Tensor], Callable[[nn.Module], float]]:
-    """Of a training step, and of the last clips, with the same noise each time."""
-    held_out = tuple(each[-HELD_OUT:] for each in data)
-    count = len(data[0]) - HELD_OUT
-
-    def loss(model: nn.Module, generator: torch.Generator) -> Tensor:
-        rows = torch.randint(count, (BATCH,), generator=generator)
-        return squared_error(model, (data[0][rows], data[1][rows]), generator)
-
-    @torch.inference_mode()
-    def validate(model: nn.Module) -> float:
-        return squared_error(model, (held_out[0], held_out[1]), torch.Generator().manual_seed(1)).item()
-
-    return loss, validate
 
 
 def write(model: Any, out: Path) -> None:
@@ -105,33 +88,30 @@ def write(model: Any, out: Path) -> None:
     save(model.text, out / "text.safetensors")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train the denoiser and the text encoder; the exit code."""
+    parser = training_command.parser(
+        "video.train_denoiser",
+        __doc__,
+        "folder of the finished model",
+        work="results/runs/video/train_denoiser",
     )
     parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the trained autoencoder")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
-    parser.add_argument(
-        "--work", type=Path, default=Path("results/runs/video/train_denoiser"), help="checkpoints, latents"
-    )
     parser.add_argument("--corpus", type=int, default=15_000, help="different clips")
-    parser.add_argument("--clips", type=int, default=179_200, help="training clips seen in all")
-    parser.add_argument("--export", action="store_true", help="write the moving average so far")
-    args = parser.parse_args()
+    add_options(parser, 179_200)
+    return training_command.main(parser, _train, arguments)
+
+
+def _train(options: argparse.Namespace) -> None:
+    def lesson() -> Losses:
+        data = latents(options.autoencoder, options.work / "latents.safetensors", options.corpus)
+        return losses(data, squared_error, BATCH, HELD_OUT)
 
     torch.manual_seed(0)
-    model = Joint()
-    if args.export:
-        model.load_state_dict(
-            torch.load(args.work / "checkpoint.pt", map_location="cpu", weights_only=True)["ema"]
-        )
-        write(model, args.out)
-        return
-    loss, validate = losses(latents(args.autoencoder, args.work / "latents.safetensors", args.corpus))
-    steps = args.clips // BATCH
+    steps = options.clips // BATCH
     recipe = Recipe(steps, lr=1.5e-3, weight_decay=0.01, warmup=200, ema=0.998, look_every=LOOK)
-    write(train(model, loss, validate, recipe, args.work), args.out)
+    write(trained(Joint(), lesson, recipe, options, exported="ema"), options.out)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
