@@ -12,7 +12,7 @@ from tqdm import tqdm
 from smoothbench.caching import Trajectory
 from smoothbench.errors import UsageError
 from smoothbench.sampling import SeededNoise
-from smoothbench.store import read_arrays
+from smoothbench.store import read_arrays, write_atomic
 from smoothbench.types import BLOCK, Config, Model, Solver
 
 Window = Sequence[Callable[[], Tensor]]
@@ -25,6 +25,10 @@ class Taught:
         self.model, self.solver, self.trajectory, self.asked = model, solver, trajectory, asked
         self.denoiser = model.denoiser
         self.about: Mapping[str, Any] = {"model": dict(model.identity), "lessons": asked}
+
+    def keep(self, checkpoint: str, state: bytes) -> None:
+        """Write the state of a training to the file of its checkpoint, whole or not at all."""
+        write_atomic(Path(checkpoint), state)
 
     def drawn(self, count: int, generator: torch.Generator) -> Tensor:
         """Which of so many the rows of a batch are."""

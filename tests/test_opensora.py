@@ -112,7 +112,7 @@ def test_prompts_are_assembled_then_cleaned() -> None:
 def test_the_guided_prediction(tiny: OpenSora) -> None:
     """Prompts through T5 by hand; the null caption is as long as the prompt; then guided."""
     assert tiny.text is not None
-    tokenizer, encoder = tiny.text._tokenizer, tiny.text._encoder
+    tokenizer, encoder = tiny.text._t5.tokenizer, tiny.text._t5.encoder
     x, t, number = noise(tiny, 1), 700.0, 1
     with torch.inference_mode():
         asked = tokenizer(TEXTS[number].lower(), return_tensors="pt")

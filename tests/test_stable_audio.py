@@ -93,7 +93,7 @@ def test_prompts_are_shared_and_encoded_once(pipe: tuple[Path, StableAudioPipeli
     assert model.unconditional(2).tolist() == [-1, -1]
     assert model.text is not None
     encoded: list[Any] = []
-    model.text._encoder.register_forward_hook(lambda *_: encoded.append(0))
+    model.text._t5.encoder.register_forward_hook(lambda *_: encoded.append(0))
     rows = model.context(torch.tensor([2, 0, 2, -1]))[0]
     model.context(torch.tensor([0, 2]))
     assert len(encoded) == 2 and torch.equal(rows[0], rows[2]) and not rows[3].any()

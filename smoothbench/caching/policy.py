@@ -68,6 +68,10 @@ class Lessons(Protocol):
         """Forwards at evaluations start, start + 1, ... of one batch, each to be called at will."""
         ...
 
+    def keep(self, checkpoint: str, state: bytes) -> None:
+        """Write the state of a training to the file of its checkpoint, whole or not at all."""
+        ...
+
 
 @dataclass(frozen=True)
 class Evaluation:

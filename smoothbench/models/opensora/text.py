@@ -10,14 +10,12 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from smoothbench.errors import one_line
-from smoothbench.models.published import load_published
-from smoothbench.models.tensors import cast, lasting
+from smoothbench.models.t5 import T5, TOKENIZER
+from smoothbench.models.tensors import lasting
 from smoothbench.models.weights import NAMES, Files, find
 
 log = logging.getLogger(__name__)
 
-TOKENIZER: Final = "tokenizer_config.json"
 NEEDED: Final = {"transformers": "transformers", "ftfy": "ftfy", "bs4": "beautifulsoup4"}  # modules, packages
 FOR_PIECES: Final = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}  # to read spiece.model
 READY_MADE: Final = "tokenizer.json"  # a tokenizer that needs neither
@@ -32,34 +30,21 @@ class TextEncoder:
     """
 
     def __init__(self, encoder: Files, tokenizer: Path, tokens: int, device: torch.device) -> None:
-        from transformers import AutoTokenizer, T5EncoderModel  # costs do without it
-
-        loaded: Any = load_published(T5EncoderModel, encoder)
-        self._encoder: Any = cast(loaded, torch.float32).requires_grad_(False).eval().to(device)
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
-        except Exception as error:  # whatever damaged files make of a parser
-            reason = one_line(error)[:200]
-            raise ValueError(f"{tokenizer}: no tokenizer ({reason}): download or save it again") from None
-        self._tokens, self._device = tokens, device
-        self._known: dict[str, Tensor] = {}
+        self._t5 = T5(encoder, tokenizer, tokens, device)
+        self._encoded: dict[str, Tensor] = {}
 
     @lasting
     def __call__(self, prompt: str) -> Tensor:
         """The tokens of a cleaned prompt, without padding [n, width]."""
-        if prompt not in self._known:
-            self._warn(prompt)
-            asked = self._tokenizer(
-                prompt, padding="max_length", max_length=self._tokens, truncation=True, return_tensors="pt"
-            ).to(self._device)
-            hidden = self._encoder(asked.input_ids, attention_mask=asked.attention_mask)[0][0]
-            self._known[prompt] = hidden[asked.attention_mask[0].bool()].cpu()
-        return self._known[prompt]
+        if prompt not in self._encoded:
+            self._warn_if_cut(prompt)
+            states, is_prompt = self._t5(prompt)
+            self._encoded[prompt] = states[0][is_prompt].cpu()
+        return self._encoded[prompt]
 
-    def _warn(self, prompt: str) -> None:
-        count = len(self._tokenizer(prompt, verbose=False).input_ids)
-        if count > self._tokens:
-            log.warning("prompt %r has %d tokens: cut to %d", _short(prompt), count, self._tokens)
+    def _warn_if_cut(self, prompt: str) -> None:
+        if (count := self._t5.count(prompt)) > self._t5.tokens:
+            log.warning("prompt %r has %d tokens: cut to %d", _short(prompt), count, self._t5.tokens)
 
 
 def assembled(prompt: str, aes: float | None, flow: float | None, camera: str | None) -> str:
