@@ -51,7 +51,7 @@ class Calibrations:
         skeleton, call = self.model.skeleton()
         outputs = output_bytes(skeleton, self.sites, call)
         _ = self.model.denoiser  # what is free is told with its weights in place
-        free, least, lags = free_bytes(self.model.device), self.model.least_batch, asked["k_max"]
+        free, least, lags = free_bytes(self.model.device), self.model.min_batch_size, asked["k_max"]
         plan: Split | None = split(asked["num_samples"], outputs, lags, free, least)
         while plan is not None:
             log.info(
@@ -74,7 +74,7 @@ class Calibrations:
         first = asked["seed"] * BLOCK + asked["draw"] * count
         conditions = self.model.unconditional(count) if asked["unconditional"] else None
         parts = [range(i, min(i + plan.samples, count)) for i in range(0, count, plan.samples)]
-        if len(parts) > 1 and len(parts[-1]) < self.model.least_batch:
+        if len(parts) > 1 and len(parts[-1]) < self.model.min_batch_size:
             parts[-2:] = [range(parts[-2].start, count)]
 
         def run(announcer: Announcer) -> None:

@@ -69,7 +69,7 @@ def _fitting(
 
 def _whole(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> tuple[Tensor, Run]:
     # the last seed again where a model wants no batch as small as this
-    seeds = [*batch, *[batch[-1]] * (model.least_batch - len(batch))]
+    seeds = [*batch, *[batch[-1]] * (model.min_batch_size - len(batch))]
     x, run = cached_batch(point, model, seeds, tick)
     realised_macs(point, model, run)
     return decoded(model, x[: len(batch)], batch), run

@@ -32,7 +32,7 @@ class Model(Protocol):
     guidance, numerics. `forwards` of the denoiser make one evaluation, in which `rows` rows in all
     belong to one sample. `missing` says in one line why it can draw no samples (weights that are not
     there, or random ones): its costs are known all the same, by `skeleton`. `prediction` is what it
-    predicts: noise, v or velocity. No samples are drawn in batches below `least_batch`.
+    predicts: noise, v or velocity. No samples are drawn in batches below `min_batch_size`.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Model(Protocol):
     rows: int
     missing: str | None
     prediction: str
-    least_batch: int
+    min_batch_size: int
 
     def conditions(self, seeds: Sequence[int]) -> Tensor:
         """What each sample is asked to be."""

@@ -23,7 +23,7 @@ class Guided:
 
     forwards = 1
     missing: str | None = None
-    least_batch = 1
+    min_batch_size = 1
 
     def __init__(
         self,

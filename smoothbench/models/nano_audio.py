@@ -28,7 +28,7 @@ class StableAudioNano(CaptionedModel, TextToAudio):
     """
 
     # The CPU's kernels round a batch of one otherwise, by 1e-5: finding phases makes another waveform of that.
-    least_batch = 2
+    min_batch_size = 2
 
     clip_shape = (1, SAMPLES)
     kind = "stable_audio_nano"
