@@ -113,8 +113,8 @@ class Planner:
         policy: Schedule | DynamicPolicy | None = None
         if isinstance(method, DynamicPolicy):
             policy = method
-        elif method.needs_curves and self.model.missing:
-            lacking = f"it is planned on error curves, and {self.model.missing}"
+        elif method.needs_curves and self.model.unavailable_reason:
+            lacking = f"it is planned on error curves, and {self.model.unavailable_reason}"
             log.warning("%s skipped: %s", spec.name, lacking)
         else:
             try:
@@ -156,7 +156,7 @@ class Planner:
         """The point's method; without weights to calibrate on, what was published of its schedule."""
         if isinstance(method, DynamicPolicy):
             return method
-        if method.needs_curves and self.model.missing and spec.published:
+        if method.needs_curves and self.model.unavailable_reason and spec.published:
             return build_policy(spec.published, f"{where}.published")
         return method
 

@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_layout_gives_the_same_denoiser(tmp_path: Path, layout: dict[str, bool]) -> None:
     pipe = save_tiny_dit(tmp_path, **layout)
     model = latent_dit(tmp_path, numerics="diffusers")
-    assert model.missing is None
+    assert model.unavailable_reason is None
     x = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     t, labels = torch.full((3,), 700), torch.tensor([1, 5, 1000])
     with torch.inference_mode():
@@ -127,7 +127,9 @@ def test_the_identity_holds_what_decides_the_samples(folder: Path, tmp_path: Pat
 
 def test_random_weights_stand_in_for_costs(folder: Path) -> None:
     model, again = latent_dit(None), latent_dit(folder, weights="random")
-    assert "published by nobody" in str(model.missing) and "stage=cost" in str(again.missing)
+    assert "published by nobody" in str(model.unavailable_reason) and "stage=cost" in str(
+        again.unavailable_reason
+    )
     assert torch.equal(forward(model), forward(again)) and forward(model).abs().max() > 0
     assert not torch.equal(forward(again), forward(latent_dit(folder)))
     assert all(p.abs().max() > 0 for p in model.denoiser.parameters())

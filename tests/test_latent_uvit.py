@@ -176,7 +176,10 @@ def test_costs_without_weights(tmp_path: Path) -> None:
     """Learning-to-Cache's own count, of the linear layers of one row: 6.44 T at 50, 2.58 T at 20."""
     overrides = ["+exp=paper/uvit_dpm", "stage=cost", "device=cpu", f"results_dir={tmp_path}"]
     experiment = Experiment(settings(composed(*overrides)))
-    assert experiment.model.missing and "imagenet256_uvit_huge.pth" in experiment.model.missing
+    assert (
+        experiment.model.unavailable_reason
+        and "imagenet256_uvit_huge.pth" in experiment.model.unavailable_reason
+    )
     full = {point.spec.name: point for point in experiment.points}
     for name, printed in (("reference", 6.44), ("none20", 2.58)):
         plan = full[name].trajectory
@@ -232,9 +235,11 @@ def test_settings_that_cannot_be_are_one_line(overrides: list[str], message: str
 
 def test_random_weights_are_for_costs(folder: Path) -> None:
     model = built(folder, weights="random")
-    assert model.missing and "stage=cost alone" in model.missing
+    assert model.unavailable_reason and "stage=cost alone" in model.unavailable_reason
     assert model.identity["weights_sha256"] == "random" != built(folder).identity["weights_sha256"]
-    assert built(folder).missing is None and "model.path" in str(built(folder, path=None).missing)
+    assert built(folder).unavailable_reason is None and "model.path" in str(
+        built(folder, path=None).unavailable_reason
+    )
     first, again = (built(folder, path=None).denoiser.state_dict() for _ in range(2))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert len(find_sites(model.denoiser)) == 10

@@ -58,7 +58,7 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert linear + sum(parts.values()) == pytest.approx(1612.10, abs=5e-3)
     assert model.pipeline["spatial_vae"].total / 51 / TERA == pytest.approx(1.96693, abs=1e-5)
     assert not {"denoiser", "decoder", "text"} & vars(model).keys(), "counting loads nothing"
-    line = str(model.missing)
+    line = str(model.unavailable_reason)
     assert "hf download hpcai-tech/OpenSora-STDiT-v3 (licence Apache-2.0)" in line and "\n" not in line
 
 

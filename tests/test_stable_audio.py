@@ -45,7 +45,7 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert (linear / 2e12, whole / 2e12) == pytest.approx((1.048747, 1.136032), abs=1e-6)
     assert linear * 100 / 1e12 == pytest.approx(209.749, abs=1e-3) and not rest.attention
     assert not {"denoiser", "decoder", "text"} & vars(model).keys(), "counting loads nothing"
-    line = str(model.missing)
+    line = str(model.unavailable_reason)
     assert "hf download stabilityai/stable-audio-open-1.0 (licence Stability AI Community, gated" in line
     assert "hf auth login" in line and "model.path=FOLDER" in line and "\n" not in line
 

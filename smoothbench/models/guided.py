@@ -1,5 +1,6 @@
 """What all models have in common: classifier-free guidance, and weights that are loaded when they are used."""
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ class Guided:
     """
 
     forwards = 1
-    missing: str | None = None
+    unavailable_reason: str | None = None
     min_batch_size = 1
 
     def __init__(
@@ -79,15 +80,15 @@ class Guided:
 class Lazy(Guided):
     """A model whose weights are loaded, and hashed, at their first use.
 
-    `files` are None where they are not here: `missing` says so, and random weights of the same
+    `files` are None where they are not here: `unavailable_reason` says so, and random weights of the same
     architecture stand in, for latencies. Raises ValueError for a dtype that there is not.
     """
 
-    def __init__(self, files: Files | None, missing: str | None, dtype: str, **more: Any) -> None:
+    def __init__(self, files: Files | None, unavailable_reason: str | None, dtype: str, **more: Any) -> None:
         if dtype not in DTYPES:
             raise ValueError(f"model.dtype must be one of {', '.join(DTYPES)}, not {dtype}")
         super().__init__(dtype=DTYPES[dtype], **more)
-        self.files, self.missing = files, missing
+        self.files, self.unavailable_reason = files, unavailable_reason
 
     def load(self, files: Files) -> nn.Module:
         """The denoiser with its weights, on the device."""
@@ -115,6 +116,13 @@ class Lazy(Guided):
         return denoiser.to_empty(device=self.device)
 
 
+def are_random(weights: str) -> bool:
+    """Whether `model.weights` asks for random weights; ValueError where it is neither random nor published."""
+    if weights not in ("published", "random"):
+        raise ValueError(f"model.weights must be published or random, not {weights}")
+    return weights == "random"
+
+
 def check_numerics(numerics: str, other: str) -> None:
     """ValueError for a name that is neither `reference` nor the model's other one."""
     if numerics not in (REFERENCE, other):
@@ -124,6 +132,17 @@ def check_numerics(numerics: str, other: str) -> None:
 def sha256(files: Files | None) -> str:
     """Of weights, `random` where there are none."""
     return files.sha256() if files else "random"
+
+
+def hashes_beside(parts: Mapping[str, Files | None], beside: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The sha256 of parts beside the denoiser, each over its weights and the files `beside` them, for an identity.
+
+    A part that is not here, so that its weights are random, has the hash `random`.
+    """
+    return {
+        f"{part}_sha256": files.digest(*names) if (files := parts[part]) else "random"
+        for part, names in beside.items()
+    }
 
 
 def _number(guidance: float) -> float:

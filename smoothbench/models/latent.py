@@ -24,11 +24,11 @@ class LatentModel(Lazy, ClassConditional):
         self,
         files: Files | None,
         decoder_files: Files | None,
-        missing: str | None,
+        unavailable_reason: str | None,
         dtype: str,
         **more: Any,
     ) -> None:
-        super().__init__(files=files, missing=missing, dtype=dtype, **more)
+        super().__init__(files=files, unavailable_reason=unavailable_reason, dtype=dtype, **more)
         self.decoder_files = decoder_files
         channels = self.sample_shape[0]
         self._scale = check_decoder(decoder_files, channels) if decoder_files else None

@@ -12,7 +12,7 @@ from smoothbench.models.decoder import REPOSITORY, find_decoder
 from smoothbench.models.dit import empty_dit, run_dit, shape_of
 from smoothbench.models.dit_numerics import DIFFUSERS, as_reference, guided, pixels
 from smoothbench.models.dit_original import is_original, to_diffusers
-from smoothbench.models.guided import RANDOM_FOR_COST, REFERENCE, check_numerics
+from smoothbench.models.guided import RANDOM_FOR_COST, REFERENCE, are_random, check_numerics
 from smoothbench.models.latent import LatentModel
 from smoothbench.models.published import architecture as of_published
 from smoothbench.models.published import place
@@ -40,7 +40,7 @@ class LatentDiT(LatentModel):
     repository; null: the one beside the transformer, for a checkpoint stabilityai/sd-vae-ft-ema.
     `numerics`: reference computes as the original implementation does, diffusers as diffusers. A
     folder's config.json comes before `architecture`. Nothing is loaded before it is used, and weights
-    that are not here are no error: `missing` says how to get them. Raises ValueError, naming file or
+    that are not here are no error: `unavailable_reason` says how to get them. Raises ValueError, naming file or
     setting, for what is here but does not fit; damage inside a file shows at the first use of
     `denoiser` or `decoder`.
     """
@@ -62,18 +62,17 @@ class LatentDiT(LatentModel):
         dtype: str = "float32",
     ) -> None:
         check_numerics(numerics, DIFFUSERS)
-        if weights not in ("published", "random"):
-            raise ValueError(f"model.weights must be published or random, not {weights}")
+        random = are_random(weights)
         self.numerics = numerics
         files = _transformer(path, revision)
         checkpoint = path is None or Path(path).is_file()
         decoder = find_decoder(vae, None if checkpoint else path, revision)
         config = _architecture(files, architecture)
-        missing = _missing(name, path, revision, vae, files, decoder)
+        reason = _unavailable_reason(name, path, revision, vae, files, decoder)
         super().__init__(
-            files=None if weights == "random" else files,
+            files=None if random else files,
             decoder_files=decoder,
-            missing=RANDOM_FOR_COST if weights == "random" else missing,
+            unavailable_reason=RANDOM_FOR_COST if random else reason,
             dtype=dtype,
             name=name,
             config=config,
@@ -136,7 +135,7 @@ def _transformer(path: str | None, revision: str | None) -> Files | None:
     )
 
 
-def _missing(
+def _unavailable_reason(
     name: str,
     path: str | None,
     revision: str | None,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from smoothbench.models.decoder import REPOSITORY, find_decoder
 from smoothbench.models.dit_numerics import DIFFUSERS, pixels
-from smoothbench.models.guided import RANDOM_FOR_COST
+from smoothbench.models.guided import RANDOM_FOR_COST, are_random
 from smoothbench.models.latent import LatentModel
 from smoothbench.models.tensors import cast, fill, read_state
 from smoothbench.models.uvit import UViT
@@ -26,7 +26,7 @@ class LatentUViT(LatentModel):
 
     So its guidance is 1 + `scale` in the terms of other models; a scale of 0 runs the conditional
     forward alone. Timesteps may be fractional. `path` is the reference's checkpoint, a file; null: it
-    is not here, which `missing` says. `vae`: folder or repository of the decoder. Raises ValueError,
+    is not here, which `unavailable_reason` says. `vae`: folder or repository of the decoder. Raises ValueError,
     naming file or setting, for what is here but does not fit; damage inside a file shows at the first
     use of `denoiser` or `decoder`.
     """
@@ -45,15 +45,14 @@ class LatentUViT(LatentModel):
         scale: float = 0.4,
         dtype: str = "float32",
     ) -> None:
-        if weights not in ("published", "random"):
-            raise ValueError(f"model.weights must be published or random, not {weights}")
+        random = are_random(weights)
         if type(scale) not in (int, float):
             raise ValueError(f"model.scale must be a number (0: no guidance), not {scale}")
         files, decoder, config = _checkpoint(path), find_decoder(vae, None, None), _architecture(architecture)
         super().__init__(
-            files=None if weights == "random" else files,
+            files=None if random else files,
             decoder_files=decoder,
-            missing=RANDOM_FOR_COST if weights == "random" else _missing(name, vae, files, decoder),
+            unavailable_reason=RANDOM_FOR_COST if random else _unavailable_reason(name, vae, files, decoder),
             dtype=dtype,
             name=name,
             config=config,
@@ -114,7 +113,7 @@ def _checkpoint(path: str | None) -> Files | None:
     return None if path is None else checkpoint(Path(path))
 
 
-def _missing(name: str, vae: str | None, files: Files | None, decoder: Files | None) -> str | None:
+def _unavailable_reason(name: str, vae: str | None, files: Files | None, decoder: Files | None) -> str | None:
     """One line on what is not here, and how to get it."""
     if files is None:
         return f"weights of {name} are not here: get {SOURCE}, then model.path=FILE"

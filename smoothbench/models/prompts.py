@@ -116,6 +116,14 @@ class Prompts:
         return self.count + seed % held
 
 
+def check_prompts(prompts: object) -> None:
+    """Raise ValueError where `model.prompts` was not built into a list of prompts."""
+    if not isinstance(prompts, Prompts):
+        raise ValueError(
+            f"model.prompts must be a node with a _target_, not {prompts!r:.60}: set prompts.file"
+        )
+
+
 def _rows(file: str | None, layout: str, id: str | None, caption: str | None) -> list[tuple[str, str]]:
     if file is None:
         return []

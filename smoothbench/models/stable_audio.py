@@ -9,10 +9,10 @@ from diffusers import StableAudioDiTModel
 from torch import Tensor, nn
 
 from smoothbench.errors import distinct
-from smoothbench.models.guided import RANDOM_FOR_COST, Lazy, sha256
+from smoothbench.models.guided import RANDOM_FOR_COST, Lazy, are_random, hashes_beside, sha256
 from smoothbench.models.media import Flac, pcm
 from smoothbench.models.oobleck import Oobleck, channels, rate_and_hop
-from smoothbench.models.prompts import Prompts
+from smoothbench.models.prompts import Prompts, check_prompts
 from smoothbench.models.published import architecture as of_published
 from smoothbench.models.stable_audio_text import TOKENIZER, TextEncoder, longest
 from smoothbench.models.tensors import fill, lasting, read_state
@@ -45,7 +45,7 @@ class StableAudioOpen(Lazy, TextToAudio):
 
     `path` is a repository in the Hugging Face cache (at `revision`) or a folder in diffusers' layout;
     a folder's config.json comes before `architecture`, its tokenizer before `text_tokens`. Nothing
-    is loaded before it is used, and weights or prompts that are not here are no error: `missing` says how
+    is loaded before it is used, and weights or prompts that are not here are no error: `unavailable_reason` says how
     to get them. Raises ValueError, naming file or setting, for what is here but does not fit, and
     for seconds that the model does not know, that hold no frame or that its canvas is too short for; damage inside a
     file shows at its first use.
@@ -69,14 +69,9 @@ class StableAudioOpen(Lazy, TextToAudio):
         seconds_end: float = 10.0,
         text_tokens: int = 128,
     ) -> None:
-        if weights not in ("published", "random"):
-            raise ValueError(f"model.weights must be published or random, not {weights}")
-        if not isinstance(prompts, Prompts):
-            raise ValueError(
-                f"model.prompts must be a node with a _target_, not {prompts!r:.60}: set prompts.file"
-            )
+        random = are_random(weights)
+        check_prompts(prompts)
         parts = {part: _find(path, revision, part) for part in PARTS}
-        random = weights == "random"
         _check_class(parts["transformer"])
         config = of_published(StableAudioDiTModel, parts["transformer"], architecture, COUNTS)
         _check_widths(config, parts["projection_model"], parts["text_encoder"])
@@ -85,7 +80,9 @@ class StableAudioOpen(Lazy, TextToAudio):
         self.text_tokens = longest(tokenizer.weights.parent, text_tokens) if tokenizer else text_tokens
         super().__init__(
             files=self.parts["transformer"],
-            missing=RANDOM_FOR_COST if random else _missing(name, path, revision, parts, prompts),
+            unavailable_reason=RANDOM_FOR_COST
+            if random
+            else _unavailable_reason(name, path, revision, parts, prompts),
             dtype=dtype,
             prompts=prompts,
             tokens=self.text_tokens + 2,  # those of the start and of the end
@@ -98,27 +95,16 @@ class StableAudioOpen(Lazy, TextToAudio):
         self.media = Flac(self.rate)
         self.seconds = seconds_start, seconds_end
         _check_seconds(*self.seconds, parts["projection_model"], config["sample_size"] * hop / self.rate)
-        start, end = self._frames
-        if end <= start:
-            raise ValueError(
-                f"model.seconds_start={seconds_start}, seconds_end={seconds_end}: not one frame of 1/{self.rate} s "
-                "lies between them: take them further apart"
-            )
-        self.clip_shape = channels(parts["vae"]), end - start
+        self.clip_shape = channels(parts["vae"]), self._clip_length()
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What decides the samples; hashing the weights takes seconds, once."""
-        found = {part: self.parts[part] for part in BESIDE}
-        hashes = {
-            f"{part}_sha256": files.digest(*BESIDE[part]) if files else "random"
-            for part, files in found.items()
-        }
-        said = {"seconds": list(self.seconds), "text_tokens": self.text_tokens}
+        conditioning = {"seconds": list(self.seconds), "text_tokens": self.text_tokens}
         return {
             **self._identity(sha256(self.files)),
-            **hashes,
-            **said,
+            **hashes_beside(self.parts, BESIDE),
+            **conditioning,
             "prompts_sha256": self.prompts.digest(),
         }
 
@@ -148,19 +134,29 @@ class StableAudioOpen(Lazy, TextToAudio):
         seen = torch.zeros(len(conditions), self.tokens, width)
         overall = torch.zeros(len(conditions), 1, self.config["global_states_input_dim"])
         if self.text is not None:
-            overall += self._told.flatten()
+            overall += self._seconds_embedding.flatten()
             for row, number in zip(seen, conditions.tolist(), strict=True):
                 if number >= 0:
                     prompt = self.text.prompt(self.prompts.texts[number])
-                    row[: len(prompt)], row[-2:] = prompt, self._told
+                    row[: len(prompt)], row[-2:] = prompt, self._seconds_embedding
         return seen.to(self.device), overall.to(self.device)
 
     @cached_property
     @lasting
-    def _told(self) -> Tensor:
+    def _seconds_embedding(self) -> Tensor:
         """The seconds, as the transformer sees them [2, width]."""
         assert self.text is not None
         return self.text.seconds(*self.seconds)
+
+    def _clip_length(self) -> int:
+        """Frames of a clip; ValueError where the seconds are so near to each other that there is none."""
+        start, end = self._frames
+        if end <= start:
+            raise ValueError(
+                f"model.seconds_start={self.seconds[0]}, seconds_end={self.seconds[1]}: not one frame of "
+                f"1/{self.rate} s lies between them: take them further apart"
+            )
+        return end - start
 
     @property
     def _frames(self) -> tuple[int, int]:
@@ -179,7 +175,7 @@ def _find(path: str, revision: str | None, part: str) -> Files | None:
     return find(path, revision, [part], "model.path")
 
 
-def _missing(
+def _unavailable_reason(
     name: str, path: str, revision: str | None, parts: dict[str, Files | None], prompts: Prompts
 ) -> str | None:
     """One line on what is not here, and how to get it."""

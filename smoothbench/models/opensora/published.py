@@ -8,24 +8,28 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.caching.cost import Macs
-from smoothbench.models.guided import DTYPES, RANDOM_FOR_COST, REFERENCE, Lazy, check_numerics, sha256
+from smoothbench.models.guided import (
+    DTYPES,
+    RANDOM_FOR_COST,
+    REFERENCE,
+    Lazy,
+    are_random,
+    check_numerics,
+    hashes_beside,
+    sha256,
+)
 from smoothbench.models.media import Webp
 from smoothbench.models.opensora import vae
-from smoothbench.models.opensora.architecture import architecture, check_names
+from smoothbench.models.opensora.architecture import check_names
 from smoothbench.models.opensora.costs import pipeline
+from smoothbench.models.opensora.parts import checked_config, find_parts, unavailable_reason
 from smoothbench.models.opensora.sizes import Size, size_of, timestep_shift
-from smoothbench.models.opensora.text import TextEncoder, assembled, find_text, lacking
-from smoothbench.models.prompts import Prompts
+from smoothbench.models.opensora.text import TextEncoder, assembled
+from smoothbench.models.prompts import Prompts, check_prompts
 from smoothbench.models.tensors import fill, lasting, read_state
 from smoothbench.models.text_to_video import TextToVideo
-from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
+from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files
 
-SOURCES = {
-    "transformer": "path",
-    "vae": "vae",
-    "text_encoder": "text",
-    "tokenizer": "text",
-}  # setting of each part
 EXACT: Final = "exact"
 BESIDE: Final = {  # what decides samples beside the weights; of the transformer it is the architecture
     "vae": (CONFIG,),
@@ -46,9 +50,9 @@ class OpenSora(Lazy, TextToVideo):
     positions, are rounded to `dtype`, as the original does, also in training: in bfloat16 it is told time 952 for
     950.9, which changes a tenth to a quarter of the output while noise is strong. With `exact` they are float32.
 
-    Nothing is loaded before it is used, and weights or prompts that are not here are no error: `missing` says how
-    to get them. Raises ValueError, naming file or setting, for what is here but does not fit; damage inside a
-    file shows at its first use.
+    Nothing is loaded before it is used, and weights or prompts that are not here are no error:
+    `unavailable_reason` says how to get them. Raises ValueError, naming file or setting, for what is here but does
+    not fit; damage inside a file shows at its first use.
     """
 
     kind = "opensora"
@@ -77,24 +81,18 @@ class OpenSora(Lazy, TextToVideo):
         camera: str | None = None,
         tokens: int = 67,
     ) -> None:
-        if weights not in ("published", "random"):
-            raise ValueError(f"model.weights must be published or random, not {weights}")
-        if not isinstance(prompts, Prompts):
-            raise ValueError(
-                f"model.prompts must be a node with a _target_, not {prompts!r:.60}: set prompts.file"
-            )
+        random = are_random(weights)
+        check_prompts(prompts)
         self.sources = {"path": path, "vae": vae, "text": text}
-        parts = _find(path, vae, text)
-        config = _config(parts, architecture, tokens)
-        self.size = size = size_of(resolution, aspect_ratio, length)
+        self.found = parts = find_parts(path, vae, text)
+        config = checked_config(parts, architecture, tokens)
         self._rounding = _rounding(numerics, dtype)
-        _check_shift(shift, size, self._rounding)
-        random = weights == "random"
-        self.found = parts
+        self.size = size = _size(resolution, aspect_ratio, length, shift, self._rounding)
         self.parts: dict[str, Files | None] = dict.fromkeys(parts) if random else parts
+        reason = RANDOM_FOR_COST if random else unavailable_reason(name, self.sources, parts, prompts)
         super().__init__(
             files=self.parts["transformer"],
-            missing=RANDOM_FOR_COST if random else _missing(name, self.sources, parts, prompts),
+            unavailable_reason=reason,
             dtype=dtype,
             prompts=prompts,
             tokens=tokens,
@@ -114,13 +112,13 @@ class OpenSora(Lazy, TextToVideo):
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What decides the samples; hashing the weights takes seconds, once."""
-        found = {part: self.parts[part] for part in BESIDE}
-        hashes = {
-            f"{part}_sha256": files.digest(*BESIDE[part]) if files else "random"
-            for part, files in found.items()
+        clip = {"frames": self.size.frames, "model_numerics": REFERENCE if self._rounding else EXACT}
+        return {
+            **self._identity(sha256(self.files)),
+            **hashes_beside(self.parts, BESIDE),
+            **self.appended,
+            **clip,
         }
-        said = {"frames": self.size.frames, "model_numerics": REFERENCE if self._rounding else EXACT}
-        return {**self._identity(sha256(self.files)), **hashes, **self.appended, **said}
 
     def told(self, number: float) -> float:
         """A time, frame rate, height or width as the denoiser is told it."""
@@ -180,54 +178,17 @@ class OpenSora(Lazy, TextToVideo):
         return self.decoder(x)
 
 
-def _find(path: str, vae_source: str, text: str) -> dict[str, Files | None]:
-    transformer, video = (
-        find(source, None, [""], key, names=("model.safetensors",))
-        for source, key in ((path, "model.path"), (vae_source, "model.vae"))
-    )
-    encoder, tokenizer = find_text(text, None)
-    return dict(zip(SOURCES, (transformer, video, encoder, tokenizer), strict=True))
-
-
-def _config(parts: dict[str, Files | None], asked: dict[str, Any], tokens: int) -> dict[str, Any]:
-    """The transformer's arguments; ValueError where a part does not take what the one before it gives."""
-    config = architecture(parts["transformer"], asked)
-    longest, width = config["model_max_length"], config["caption_channels"]
-    if type(tokens) is not int or not 1 <= tokens <= longest:
-        raise ValueError(f"model.tokens={tokens!r:.60}: prompts have 1 to {longest} tokens")
-    if parts["transformer"] is None:
-        return config
-    if (encoder := parts["text_encoder"]) and (found := encoder.config().get("d_model")) != width:
-        raise ValueError(
-            f"{encoder.folder}: text of width {found}, the transformer takes {width}: set model.text"
-        )
-    if (video := parts["vae"]) and (count := len(vae.check(video).scale[0])) != config["in_channels"]:
-        raise ValueError(
-            f"{video.folder}: {count} channels, the transformer has {config['in_channels']}: set model.vae"
-        )
-    return config
-
-
-def _missing(
-    name: str, sources: dict[str, str], parts: dict[str, Files | None], prompts: Prompts
-) -> str | None:
-    """One line on what is not here, and how to get it."""
-    if absent := [part for part, files in parts.items() if files is None]:
-        key = SOURCES[absent[0]]
-        return download(f"weights of {name} ({absent[0]}) are", sources[key], None, f"model.{key}")
-    if not prompts.texts:
-        return f"{name} has no prompts: model.prompts.file=FILE (conf/model/{name}.yaml lists the layouts)"
-    return lacking(parts["tokenizer"])
-
-
 def _rounding(numerics: str, dtype: str) -> torch.dtype | None:
     """What the numbers that the denoiser is told are rounded to; None where that is no coarser than they are."""
     check_numerics(numerics, EXACT)
     return DTYPES.get(dtype) if numerics == REFERENCE and dtype != "float32" else None
 
 
-def _check_shift(shift: float, size: Size, rounding: torch.dtype | None) -> None:
-    """ValueError for another shift than the clip's own, exact or as the original's bfloat16 has it."""
+def _size(
+    resolution: str, aspect_ratio: str, length: str, shift: float, rounding: torch.dtype | None
+) -> Size:
+    """The clip of these names, if `shift` is its own, exact or as the original's bfloat16 has it; else ValueError."""
+    size = size_of(resolution, aspect_ratio, length)
     # in float16 the original's is no number
     dtypes = [*([rounding] if rounding == torch.bfloat16 else []), torch.float64]
     wanted = [timestep_shift(size.height, size.width, size.frames, dtype) for dtype in dtypes]
@@ -237,6 +198,7 @@ def _check_shift(shift: float, size: Size, rounding: torch.dtype | None) -> None
             f"model.shift={shift}: a clip of this resolution and length takes model.shift={wanted[0]!r} "
             "(solver.shift=... tries another)"
         )
+    return size
 
 
 def _rate(fps: float) -> float:
