@@ -87,7 +87,7 @@ class Calibrations:
             self.model.denoiser,
             run,
             k_max=asked["k_max"],
-            rows_per_sample=self.model.rows // self.model.forwards,
+            rows_per_sample=self.model.guidance_rows // self.model.forwards,
             passes=plan.passes,
         )
 

@@ -74,7 +74,7 @@ def test_published_sizes(name: str, parameters: float, linear: float, whole: flo
     model = by_yaml(name)
     denoiser, call = model.skeleton()
     found, rest = measured_sites(denoiser, call)
-    assert len(found) == sites and model.rows == 2 and not rest.attention
+    assert len(found) == sites and model.guidance_rows == 2 and not rest.attention
     assert sum(p.numel() for p in denoiser.parameters()) / 1e6 == pytest.approx(parameters, abs=6e-3)
     macs_linear = sum(site.macs_linear for site in found) + rest.linear
     macs = sum(site.macs for site in found) + rest.total

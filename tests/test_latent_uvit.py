@@ -73,14 +73,14 @@ def test_two_forwards_of_which_each_is_announced_with_its_classes(folder: Path) 
     cond, uncond = (model.denoiser(x, torch.full((2,), 500.25), y) for y in (labels, torch.tensor([10, 10])))
     assert torch.equal(guided, cond + 0.4 * (cond - uncond)) and not torch.equal(cond, uncond)
     assert torch.equal(model.output(x, 500.25, labels), cond)
-    assert (model.forwards, model.rows, model.identity["guidance"]) == (2, 2, 1.4)
+    assert (model.forwards, model.guidance_rows, model.identity["guidance"]) == (2, 2, 1.4)
 
 
 def test_without_guidance_one_forward(folder: Path) -> None:
     model, told = built(folder, scale=0), list[int]()
     x, labels = noisy(), torch.tensor([3, 7])
     assert torch.equal(model.predict(x, 9.0, labels, told.append), model.output(x, 9.0, labels))
-    assert told == [0] and (model.forwards, model.rows, model.identity["guidance"]) == (1, 1, 1)
+    assert told == [0] and (model.forwards, model.guidance_rows, model.identity["guidance"]) == (1, 1, 1)
     guided, bare = (trajectory(built(folder, scale=scale)) for scale in (0.4, 0))
     assert [2 * site.macs for site in bare.sites] == [site.macs for site in guided.sites]
     assert guided.rest_macs == 2 * bare.rest_macs > 0

@@ -82,7 +82,7 @@ def test_a_clip_decodes_alike_in_any_batch(model: Any) -> None:
 def test_sites_costs_and_rows(model: Any) -> None:
     kinds = [site.kind for site in find_sites(model.denoiser)]
     assert sorted(set(kinds)) == ["cross_attn", "ff", "self_attn"] and len(kinds) == 18
-    assert (model.rows, model.forwards, model.sample_shape) == (2, 1, (CHANNELS, LENGTH))
+    assert (model.guidance_rows, model.forwards, model.sample_shape) == (2, 1, (CHANNELS, LENGTH))
     assert model.conditions([0, 1, 10**6]).tolist()[:2] == [0, 1] and model.unconditional(2).tolist() == [
         -1,
         -1,

@@ -83,7 +83,7 @@ def test_sites_costs_and_rows(model: Any) -> None:
         f"{part}_{kind}" for part in ("spatial", "temporal") for kind in ("self_attn", "cross_attn", "ff")
     }
     assert {site.kind for site in sites} == kinds and len(sites) == 6 * model.config["depth"]
-    assert (model.rows, model.forwards) == (2, 1)
+    assert (model.guidance_rows, model.forwards) == (2, 1)
     assert model.sample_shape == (CHANNELS, FRAMES, LATENT, LATENT)
     assert model.conditions([0, 1]).tolist() == [0, 1] and model.unconditional(2).tolist() == [-1, -1]
     calibration = set(model.conditions(range(999 * 10**6, 999 * 10**6 + 100)).tolist())

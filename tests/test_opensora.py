@@ -49,7 +49,7 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     linear = 30 * (sum(site.macs_linear for site in sites) + rest.linear) / TERA
     whole = 30 * (sum(site.macs for site in sites) + rest.total) / TERA
     assert len(sites) == 168 and len({site.kind for site in sites}) == 6
-    assert (model.rows, model.forwards, model.sample_shape) == (2, 1, (4, 15, 60, 106))
+    assert (model.guidance_rows, model.forwards, model.sample_shape) == (2, 1, (4, 15, 60, 106))
     parts = {name: macs.linear / TERA for name, macs in model.pipeline.items()}
     assert linear == pytest.approx(1489.67, abs=5e-3) and whole == pytest.approx(1650.21, abs=5e-3)
     assert parts == pytest.approx(
@@ -169,7 +169,7 @@ def test_half_precision_no_guidance_and_latency(folder: Path, tiny: OpenSora, ch
             x, 500.0, numbers, *([] if "guidance" in change else [lambda _: None])
         )
     assert found.dtype == torch.float32 and found.isfinite().all()
-    assert model.rows == (1 if "guidance" in change else 2)
+    assert model.guidance_rows == (1 if "guidance" in change else 2)
     if "weights" not in change:
         assert (found - wanted).norm() / wanted.norm() < (1e-5 if "guidance" in change else 0.1)
 

@@ -41,7 +41,7 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     whole = sum(site.macs for site in sites) + rest.total
     assert len(sites) == 72 and {site.kind for site in sites} == {"self_attn", "cross_attn", "ff"}
     assert sum(p.numel() for p in model.skeleton()[0].parameters()) == 1_056_939_136
-    assert (model.rows, model.forwards, model.sample_shape) == (2, 1, (64, 1024))
+    assert (model.guidance_rows, model.forwards, model.sample_shape) == (2, 1, (64, 1024))
     assert (linear / 2e12, whole / 2e12) == pytest.approx((1.048747, 1.136032), abs=1e-6)
     assert linear * 100 / 1e12 == pytest.approx(209.749, abs=1e-3) and not rest.attention
     assert not {"denoiser", "decoder", "text"} & vars(model).keys(), "counting loads nothing"
@@ -141,7 +141,7 @@ def test_half_precision_and_no_guidance(
             full.predict(x, 2.0, numbers, lambda _: None),
         )
         cond = full.output(x, 2.0, numbers)
-    assert ours.dtype == torch.float32 and model.rows == (1 if "guidance" in change else 2)
+    assert ours.dtype == torch.float32 and model.guidance_rows == (1 if "guidance" in change else 2)
     wanted = cond if "guidance" in change else theirs
     assert (ours - wanted).norm() / wanted.norm() < (1e-5 if "guidance" in change else 0.1)
     assert not torch.equal(ours, theirs)

@@ -64,7 +64,10 @@ class ClassConditional(Guided):
         """The same architecture without storage, and one sample's rows through it."""
         with torch.device("meta"):
             denoiser = cast(self.empty(), self.dtype)
-            x, labels = torch.empty(self.rows, *self.sample_shape), torch.empty(self.rows, dtype=torch.long)
+            x, labels = (
+                torch.empty(self.guidance_rows, *self.sample_shape),
+                torch.empty(self.guidance_rows, dtype=torch.long),
+            )
         return denoiser, partial(self._rows, denoiser, x, 0.0, labels)
 
     def _rows(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:

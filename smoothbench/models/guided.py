@@ -53,7 +53,7 @@ class Guided:
         return torch.lerp(uncond, cond, self.guidance)
 
     @property
-    def rows(self) -> int:
+    def guidance_rows(self) -> int:
         """Rows of an evaluation: with guidance the conditional and the unconditional one."""
         return 1 if self.guidance == 1 else 2
 

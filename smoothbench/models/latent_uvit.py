@@ -61,7 +61,7 @@ class LatentUViT(LatentModel):
             guidance=1 + scale,
             device=device,
         )
-        self.scale, self.forwards = scale, self.rows
+        self.scale, self.forwards = scale, self.guidance_rows
 
     @cached_property
     def identity(self) -> dict[str, Any]:

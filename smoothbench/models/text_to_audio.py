@@ -66,7 +66,7 @@ class TextToAudio(Guided):
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
         """The same architecture without storage, and one sample's rows through it."""
-        rows, config = self.rows, self.config
+        rows, config = self.guidance_rows, self.config
         with torch.device("meta"):
             denoiser = cast(self.empty(), self.dtype)
             x = torch.empty(rows, *self.sample_shape)

@@ -83,9 +83,9 @@ class TextToVideo(Guided):
         """The same architecture without storage, and one sample's rows through it."""
         with torch.device("meta"):
             denoiser = cast(self.empty(), self.dtype)
-            x = torch.empty(self.rows, *self.sample_shape)
+            x = torch.empty(self.guidance_rows, *self.sample_shape)
             null: Any = denoiser.get_submodule("y_embedder").y_embedding
-            captions = null.expand(self.rows, 1, -1, -1).contiguous()
+            captions = null.expand(self.guidance_rows, 1, -1, -1).contiguous()
             mask = torch.ones(1, self.tokens, dtype=torch.bool)
         return denoiser, lambda: self._run(denoiser, x, 0.0, captions, mask)
 
