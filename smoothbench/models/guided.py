@@ -94,7 +94,7 @@ class Lazy(Guided):
         """The denoiser with its weights, on the device."""
         raise NotImplementedError
 
-    def settle(self, denoiser: nn.Module) -> None:
+    def after_load(self, denoiser: nn.Module) -> None:
         """Set what no tensor holds; called once, when the denoiser is there."""
 
     @cached_property
@@ -106,7 +106,7 @@ class Lazy(Guided):
             randomise(denoiser)
         else:
             denoiser = self.load(self.files)
-        self.settle(denoiser)
+        self.after_load(denoiser)
         return denoiser
 
     def allocated(self) -> nn.Module:

@@ -102,7 +102,7 @@ class LatentDiT(LatentModel):
         fill(denoiser, state, files.weights)
         return denoiser
 
-    def settle(self, denoiser: nn.Module) -> None:
+    def after_load(self, denoiser: nn.Module) -> None:
         """The positions, which are in no checkpoint of diffusers and stay float32 there, and the numerics."""
         denoiser.pos_embed.pos_embed = self._positions().to(self.device)  # type: ignore[union-attr]
         if self.numerics == REFERENCE:

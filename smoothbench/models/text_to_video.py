@@ -89,7 +89,7 @@ class TextToVideo(Guided):
             mask = torch.ones(1, self.tokens, dtype=torch.bool)
         return denoiser, lambda: self._run(denoiser, x, 0.0, captions, mask)
 
-    def told(self, number: float) -> float:
+    def conditioning_value(self, number: float) -> float:
         """A time, frame rate, height or width as the denoiser is told it."""
         return float(number)
 
@@ -97,12 +97,12 @@ class TextToVideo(Guided):
         """One forward, in the dtype of the denoiser; masks are repeated over the guidance rows."""
         velocity: Tensor = denoiser(
             x.to(self.dtype),
-            torch.full((len(x),), self.told(t), device=x.device),
+            torch.full((len(x),), self.conditioning_value(t), device=x.device),
             captions.to(x.device, self.dtype),
             mask.to(x.device),
-            torch.full((len(x),), self.told(self.fps), device=x.device),
-            self.told(self.height),
-            self.told(self.width),
+            torch.full((len(x),), self.conditioning_value(self.fps), device=x.device),
+            self.conditioning_value(self.height),
+            self.conditioning_value(self.width),
         )
         return velocity[:, : self.sample_shape[0]]
 

@@ -120,7 +120,7 @@ class OpenSora(Lazy, TextToVideo):
             **clip,
         }
 
-    def told(self, number: float) -> float:
+    def conditioning_value(self, number: float) -> float:
         """A time, frame rate, height or width as the denoiser is told it."""
         return torch.tensor(number, dtype=self._rounding or torch.float64, device="cpu").item()
 
@@ -131,7 +131,7 @@ class OpenSora(Lazy, TextToVideo):
         fill(denoiser, state, files.weights)
         return denoiser
 
-    def settle(self, denoiser: nn.Module) -> None:
+    def after_load(self, denoiser: nn.Module) -> None:
         """The numerics; and a null caption where there are no weights: it is no parameter, so that nobody drew it."""
         denoiser.position_dtype = self._rounding or torch.float32  # type: ignore[assignment]
         if self.files is None:
