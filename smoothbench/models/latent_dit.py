@@ -84,15 +84,15 @@ class LatentDiT(LatentModel):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides the samples; hashing the weights takes seconds, once."""
+        """What decides the samples, for the ids of results; hashing the weights takes seconds, once."""
         return {**self._latent_identity(), "model_numerics": self.numerics}
 
     def empty(self) -> nn.Module:
-        """The denoiser's architecture."""
+        """Build the denoiser's architecture, whose weights are yet to be loaded."""
         return empty_dit(self.config)
 
     def load(self, files: Files) -> nn.Module:
-        """The denoiser with its weights, on the device."""
+        """Load the denoiser on the device, from diffusers' or the original's files."""
         state, denoiser = read_state(files), self.allocated()
         if is_original(state):
             try:
@@ -103,7 +103,7 @@ class LatentDiT(LatentModel):
         return denoiser
 
     def after_load(self, denoiser: nn.Module) -> None:
-        """The positions, which are in no checkpoint of diffusers and stay float32 there, and the numerics."""
+        """Set the fixed positions, which are in no checkpoint of diffusers and stay float32 there, and the numerics."""
         denoiser.pos_embed.pos_embed = self._positions().to(self.device)  # type: ignore[union-attr]
         if self.numerics == REFERENCE:
             as_reference(denoiser)
@@ -113,15 +113,15 @@ class LatentDiT(LatentModel):
         return empty_dit({**self.config, "num_layers": 0}).pos_embed.pos_embed  # type: ignore[return-value, union-attr]
 
     def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
-        """One forward of a DiT."""
+        """Run the DiT once; see `run_dit`."""
         return run_dit(denoiser, x, t, labels)
 
     def guide(self, cond: Tensor, uncond: Tensor) -> Tensor:
-        """uncond + guidance * (cond - uncond); by the reference on the first three channels alone."""
+        """Guide: uncond + guidance * (cond - uncond); the original does so on the first three channels alone."""
         return guided(cond, uncond, self.guidance, self.numerics)
 
     def decode(self, x: Tensor) -> Tensor:
-        """Pixels uint8 [B, 3, H, W]."""
+        """Decode latents to pixels uint8 [B, 3, H, W] on the CPU."""
         return pixels(self.decoder(x), self.numerics)
 
 

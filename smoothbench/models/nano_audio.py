@@ -19,7 +19,7 @@ SHORTEST: Final = 1.0  # seconds, of the training clips
 
 
 class StableAudioNano(CaptionedModel, TextToAudio):
-    """Captions of a closed grammar to clips of 2.048 s, 16 kHz, mono, that sound until `seconds`.
+    """Makes clips of 2.048 s, 16 kHz, mono, that sound until `seconds`, from captions of a closed grammar.
 
     `path` is a folder with `denoiser/` (diffusers' layout), `conditioner.safetensors` and
     `codec/decoder.safetensors`; a relative one is looked up beside the embedded weights. Raises
@@ -63,7 +63,7 @@ class StableAudioNano(CaptionedModel, TextToAudio):
         }
 
     def embed_prompts(self) -> tuple[Tensor, Tensor]:
-        """States of words and seconds [P + 1, 18, 64], zero for no prompt; the seconds alone [P + 1, 1, 128]."""
+        """Encode words and seconds [P + 1, 18, 64], zero for no prompt, and the seconds alone [P + 1, 1, 128]."""
         seconds = torch.tensor([self.seconds])
         parts = [self._conditioner(words[None], seconds) for words in self.words]
         _, overall = self._conditioner(VOCABULARY.tokenize(["a"]), seconds)
@@ -71,7 +71,7 @@ class StableAudioNano(CaptionedModel, TextToAudio):
         return seen, overall.expand(len(seen), -1, -1)
 
     def decode(self, x: Tensor) -> Tensor:
-        """Clips int16 [B, 1, 32768]."""
+        """Decode latents to clips int16 [B, 1, 32768], in samples of 16 kHz."""
         return self._decoder.audio(x.to("cpu"))
 
 

@@ -20,7 +20,7 @@ from smoothbench.models.text_to_video import TextToVideo
 
 
 class OpenSoraNano(CaptionedModel, TextToVideo):
-    """Captions of a closed grammar to clips of 12 frames of 32 x 32 pixels, 8 a second.
+    """Makes clips of 12 frames of 32 x 32 pixels, 8 a second, from captions of a closed grammar.
 
     `path` is a folder with `denoiser/` (config.json, model.safetensors), `text.safetensors` and
     `autoencoder/decoder.safetensors`; a relative one is looked up beside the embedded weights. `shift` is
@@ -58,18 +58,18 @@ class OpenSoraNano(CaptionedModel, TextToVideo):
         self.identity = self.embedded_identity(files, parts)
 
     def embed_prompts(self) -> tuple[Tensor, Tensor]:
-        """States of the words [P + 1, 1, 8, 64] and where there are words, bool [P + 1, 8]; last the null caption."""
+        """Encode words [P + 1, 1, 8, 64], and where there are words, bool [P + 1, 8]; the null caption comes last."""
         null: Any = self.denoiser.get_submodule("y_embedder").y_embedding
         states = torch.cat([self._text(words[None]) for words in self.words]).to(self.device)
         seen = torch.cat([self.words > 0, torch.ones(1, TOKENS, dtype=torch.bool)])
         return torch.cat([states, null[None].to(states)])[:, None], seen
 
     def _run(self, denoiser: nn.Module, x: Tensor, t: float, captions: Tensor, mask: Tensor) -> Tensor:
-        """One forward, in which each frame is told its place in the clip."""
+        """Run the denoiser once, with a channel more that holds each frame's place in the clip."""
         return super()._run(denoiser, placed(x), t, captions, mask)
 
     def decode(self, x: Tensor) -> Tensor:
-        """Clips uint8 [B, 12, 3, 32, 32]."""
+        """Decode latents to clips uint8 [B, 12, 3, 32, 32]."""
         return self._decoder.clips(x.to("cpu"))
 
 

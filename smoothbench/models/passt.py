@@ -26,7 +26,7 @@ INSTALL: Final = (
 
 
 class WindowTagger(nn.Module):
-    """The mean of a tagger's logits over windows of 10 s, every 5 s, of 32 kHz mono.
+    """Averages a tagger's logits over windows of 10 s, every 5 s, of 32 kHz mono.
 
     As stable-audio-metrics has it: channels averaged, resampled, brought to a peak of -1 dB; windows start
     while more than 5 s are left, the last one is padded: one for 10 s, 9 for 47.55 s.
@@ -61,7 +61,7 @@ class WindowTagger(nn.Module):
 
 
 class PublishedPaSST(nn.Module):
-    """A network of the package hear21passt: float32 [M, 320000] to logits [M, 527]."""
+    """A network of the package hear21passt, float32 [M, 320000] to logits [M, 527]."""
 
     name = "passt"
     version = 1
@@ -76,7 +76,7 @@ class PublishedPaSST(nn.Module):
 
 
 def published_passt() -> PublishedPaSST:
-    """The published network with its 527 AudioSet logits; its package downloads the weights at first use.
+    """Load the published network with its 527 AudioSet logits; its package downloads the weights at first use.
 
     Raises ValueError, saying what to do, where the package is not installed.
     """
@@ -90,9 +90,9 @@ def published_passt() -> PublishedPaSST:
 
 
 def reference_logits(file: str | None, prompts: Prompts) -> Tensor:
-    """Of each prompt the logarithm of a tagger's probabilities on its real clip, float32 [P, K].
+    """Read the log-probabilities of a tagger on the real clip of each prompt, float32 [P, K].
 
-    Of those that samples are asked for alone: no published file has the ones that calibrate.
+    Only prompts that samples are drawn for count: no published file has those that calibrate.
 
     `file`: one of stable-audio-metrics' load/passt_kld/*.pkl, a safetensors file, or a torch checkpoint:
     vectors [K] of probabilities by id. Raises ValueError, naming the file, where it is missing, damaged,

@@ -1,4 +1,4 @@
-"""Lists of prompts from files: one a line, or the CSV layouts that data sets are published in."""
+"""Reads lists of prompts from files: one a line, or the CSV layouts that data sets are published in."""
 
 import csv
 import hashlib
@@ -23,7 +23,7 @@ SHARE = 10  # one in so many prompts is kept for them where they have no list of
 
 @dataclass(frozen=True)
 class Layout:
-    """Columns of a CSV file: which there must be, and which of them hold a prompt and its id."""
+    """The columns that a CSV file must have, and which of them hold a prompt and its id."""
 
     columns: tuple[str, ...]
     id: str
@@ -39,7 +39,7 @@ LAYOUTS: Final = {
 
 
 class Prompts:
-    """Prompts in the order of a file, each with an id.
+    """A list of prompts in the order of a file, each with an id.
 
     `layout`: lines (text, a prompt a line; its number from 1 is its id), vbench (its VBench_full_info.json),
     csv (columns id and caption), or audiocaps, musiccaps, song_describer: CSV as these are published. `id` and
@@ -75,15 +75,15 @@ class Prompts:
         self.texts: tuple[str, ...] = tuple(text for _, text in rows)
 
     def numbers(self, seeds: Sequence[int]) -> Tensor:
-        """Which prompt each seed takes: its number modulo the prompts of its list, int64 [N]; -1: none."""
+        """Return the prompt number of each seed, the seed modulo the prompts of its list, int64 [N]; -1: none."""
         return torch.tensor([self._number(seed) for seed in seeds], dtype=torch.long)
 
     def captions(self, seeds: Sequence[int]) -> list[str]:
-        """The prompts of seeds."""
+        """Return the prompt of each seed."""
         return [self.texts[number] for number in self.numbers(seeds).tolist()]
 
     def digest(self) -> str:
-        """Hash of all prompts and ids, and of which are whose."""
+        """Return the sha256 of all prompts and ids, and of which of them are kept for calibration."""
         said = json.dumps([self.count, self.ids, self.texts])
         return hashlib.sha256(said.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Components in the layout that diffusers and transformers publish: their architecture and their weights."""
+"""Loads components in the layout that diffusers and transformers publish: architecture and weights."""
 
 import inspect
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def load_published(kind: Any, files: Files, **more: Any) -> nn.Module:
-    """A component by its class's own loading, which knows legacy names; nothing may be left open.
+    """Load a component by its class's own `from_pretrained`, which knows legacy names; every tensor must be filled.
 
     `more` goes to `from_pretrained`. Raises ValueError, naming the file, for weights that are
     damaged or of another model.
@@ -57,14 +57,14 @@ def _damaged(path: Path, reason: str) -> str:
 
 
 def place(files: Files | None) -> str:
-    """Where an architecture comes from, for messages: a folder's config.json, else the setting."""
+    """Name where an architecture comes from, for messages: a folder's config.json, else the setting."""
     return str(files.folder / "config.json") if files and files.folder else "model.architecture"
 
 
 def architecture(
     kind: Any, files: Files | None, asked: dict[str, Any], counts: Sequence[str], optional: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """All arguments of a diffusers model: the folder's own, else those asked for, else its defaults.
+    """Return all arguments of a diffusers model: the folder's own, else the configured ones, else its defaults.
 
     `counts` are whole numbers from 1, those of `optional` perhaps null. Raises ValueError, naming the
     place, where they are not, or no model can be made of them.

@@ -41,7 +41,7 @@ SECONDS: Final = (0, 512)  # what the published number embeddings know
 
 
 class StableAudioOpen(Lazy, TextToAudio):
-    """Text to stereo, as published: always the whole canvas, of which the asked seconds are kept.
+    """The published text-to-audio model: it always fills its whole canvas, of which the wanted seconds are kept.
 
     `path` is a repository in the Hugging Face cache (at `revision`) or a folder in diffusers' layout;
     a folder's config.json comes before `architecture`, its tokenizer before `text_tokens`. Nothing
@@ -99,7 +99,7 @@ class StableAudioOpen(Lazy, TextToAudio):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides the samples; hashing the weights takes seconds, once."""
+        """What decides the samples, for the ids of results; hashing the weights takes seconds, once."""
         conditioning = {"seconds": list(self.seconds), "text_tokens": self.text_tokens}
         return {
             **self._identity(sha256(self.files)),
@@ -109,27 +109,27 @@ class StableAudioOpen(Lazy, TextToAudio):
         }
 
     def load(self, files: Files) -> nn.Module:
-        """The denoiser with its weights, on the device."""
+        """Load the denoiser on the device."""
         denoiser = self.allocated()
         fill(denoiser, read_state(files), files.weights)
         return denoiser
 
     @cached_property
     def decoder(self) -> Oobleck:
-        """Latents to audio, on the device; with random weights where there are no others."""
+        """The audio decoder on the device, loaded at first use; without weights files it has random weights."""
         return Oobleck(self.parts["vae"], self.device)
 
     @cached_property
     @lasting
     def text(self) -> TextEncoder | None:
-        """What encodes prompts and seconds; None where its weights are not here."""
+        """The encoder of prompts and seconds, loaded at first use; None where its weights are not here."""
         encoder, projection, tokenizer = (self.parts[part] for part in PARTS[2:])
         if encoder is None or projection is None or tokenizer is None:
             return None
         return TextEncoder(encoder, projection, tokenizer.weights.parent, self.text_tokens, self.device)
 
     def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """Prompts, zeros up to `text_tokens`, then the seconds; the seconds once more as the global state."""
+        """Return prompts, padded with zeros to `text_tokens`, with the seconds after them; and the seconds alone."""
         width = self.config["cross_attention_input_dim"]
         seen = torch.zeros(len(conditions), self.tokens, width)
         overall = torch.zeros(len(conditions), 1, self.config["global_states_input_dim"])
@@ -144,7 +144,7 @@ class StableAudioOpen(Lazy, TextToAudio):
     @cached_property
     @lasting
     def _seconds_embedding(self) -> Tensor:
-        """The seconds, as the transformer sees them [2, width]."""
+        """Embeddings of the start and end seconds [2, width]."""
         assert self.text is not None
         return self.text.seconds(*self.seconds)
 
@@ -164,7 +164,7 @@ class StableAudioOpen(Lazy, TextToAudio):
         return start, end
 
     def decode(self, x: Tensor) -> Tensor:
-        """The asked seconds, int16 [B, 2, T]."""
+        """Decode latents to the wanted seconds, int16 [B, 2, T]."""
         start, end = self._frames
         return pcm(self.decoder(x)[:, :, start:end])
 

@@ -1,4 +1,4 @@
-"""What Stable Audio Open is told: prompts through T5, seconds through number embeddings."""
+"""The conditioning of Stable Audio Open: prompts through T5, seconds through number embeddings."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from smoothbench.models.weights import Files
 
 
 class TextEncoder:
-    """Prompts and seconds as the transformer sees them, in float32 on the CPU.
+    """Encodes prompts and seconds for the transformer, in float32 on the CPU.
 
     Prompts are encoded one by one, so that none depends on its batch, and each once. Raises ValueError,
     naming the file, for parts that are damaged or of another model.
@@ -31,7 +31,7 @@ class TextEncoder:
 
     @lasting
     def prompt(self, text: str) -> Tensor:
-        """The tokens of a prompt, without padding [n, width]; what is too long is cut."""
+        """Encode a prompt to states of its tokens, without padding [n, width]; what is too long is cut."""
         if text not in self._encoded:
             states, is_prompt = self._t5(text)
             projected = self._projection(text_hidden_states=states).text_hidden_states[0]
@@ -40,7 +40,7 @@ class TextEncoder:
 
     @lasting
     def seconds(self, start: float, end: float) -> Tensor:
-        """Start and end, a token each [2, width]."""
+        """Embed start and end in seconds, a token each [2, width]."""
         numbers = (torch.tensor([value], device=self._t5.device) for value in (start, end))
         projected = self._projection(None, *numbers)
         return torch.cat(
@@ -49,6 +49,6 @@ class TextEncoder:
 
 
 def longest(tokenizer: Path, otherwise: int) -> int:
-    """How many tokens a prompt is padded to, as a tokenizer's folder says."""
+    """Return how many tokens a prompt is padded to, as a tokenizer's folder says, else `otherwise`."""
     found = Files(tokenizer, tokenizer).config(TOKENIZER).get("model_max_length")
     return found if type(found) is int and 0 < found < 10**5 else otherwise

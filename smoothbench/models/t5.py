@@ -15,7 +15,7 @@ TOKENIZER: Final = "tokenizer_config.json"
 
 
 class T5:
-    """T5's encoder with its tokenizer, frozen, in float32 on the device.
+    """Encodes prompts by T5 (Raffel et al. 2020, arXiv 1910.10683), frozen, in float32 on the device.
 
     What is longer than `tokens` is cut. Raises ValueError, naming the file, for parts that are damaged or of
     another model.
@@ -33,11 +33,11 @@ class T5:
         self.tokens, self.device = tokens, device
 
     def count(self, prompt: str) -> int:
-        """How many tokens a prompt has before it is cut."""
+        """Count the tokens of a prompt before it is cut."""
         return len(self.tokenizer(prompt, verbose=False).input_ids)
 
     def __call__(self, prompt: str) -> tuple[Tensor, Tensor]:
-        """States of one prompt, padded [1, tokens, width], and where they are of the prompt, bool [tokens]."""
+        """Encode one prompt: padded states [1, tokens, width], and which of them are the prompt's, bool [tokens]."""
         padded = self.tokenizer(
             prompt, padding="max_length", max_length=self.tokens, truncation=True, return_tensors="pt"
         ).to(self.device)
@@ -46,5 +46,5 @@ class T5:
 
 
 def frozen(module: Any, device: torch.device) -> Any:
-    """A module for inference alone, in float32 on the device."""
+    """Prepare a module for inference alone: in float32, on the device, without gradients."""
     return cast(module, torch.float32).requires_grad_(False).eval().to(device)

@@ -1,4 +1,4 @@
-"""Tensors from files, and into modules; no code of a file is ever run."""
+"""Reads tensors from files and loads them into modules; no code of a file is ever run."""
 
 import argparse
 import pickle
@@ -24,12 +24,12 @@ STD = 0.02  # of random weights: outputs stay finite in half precision too
 
 
 def read_state(files: Files) -> dict[str, Tensor]:
-    """The state dict of a component, of all its shards; ValueError as of `read_tensors`."""
+    """Read the state dict of a component from all its shards; ValueError as of `read_tensors`."""
     return {name: tensor for path in files.parts() for name, tensor in read_tensors(path).items()}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The state dict of a *.safetensors file or a torch checkpoint, on the CPU, mapped where that works.
+    """Read the state dict of a *.safetensors file or a torch checkpoint, on the CPU, memory-mapped where that works.
 
     Of a training checkpoint it is the averaged weights (`ema`), else `model`; its arguments, a plain
     namespace, are allowed beside them. Raises ValueError, naming the file and what it is, where it is damaged,
@@ -94,7 +94,7 @@ def _differences(asked: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> It
 
 
 def randomise(module: nn.Module) -> None:
-    """Normal weights from a fixed seed, for costs alone."""
+    """Fill a module with normal weights from a fixed seed, for costs alone."""
     parameters = list(module.parameters())
     generator = torch.Generator(parameters[0].device).manual_seed(0)
     for parameter in parameters:
@@ -102,7 +102,7 @@ def randomise(module: nn.Module) -> None:
 
 
 def lasting(make: Callable[P, R]) -> Callable[P, R]:
-    """For what is made once and kept: it consists of ordinary tensors, even if inference is the first to ask for it.
+    """Make a cached value of ordinary tensors, even if it is first needed within inference mode.
 
     No gradient can be taken through a tensor that inference mode made, so that a model that has sampled could not
     teach a router.
@@ -117,7 +117,7 @@ def lasting(make: Callable[P, R]) -> Callable[P, R]:
 
 
 def cast(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """The module in another dtype; diffusers' own method warns of an empty list of exceptions."""
+    """Convert a module to another dtype; diffusers' own method warns of an empty list of exceptions."""
     return nn.Module.to(module, dtype)
 
 

@@ -1,4 +1,4 @@
-"""Where published weights lie: a folder, or the Hugging Face cache. The network is never asked."""
+"""Finds published weights in a folder or in the Hugging Face cache; nothing is ever downloaded."""
 
 import hashlib
 import json
@@ -50,18 +50,18 @@ LICENCES: Final = {
 
 @dataclass(frozen=True)
 class Files:
-    """A component's weights, and the folder of its configuration (None: the weights come without one)."""
+    """The weights file of a component and the folder of its configuration (None: the weights come without one)."""
 
     weights: Path
     folder: Path | None = None
 
     def config(self, name: str = CONFIG) -> dict[str, Any]:
-        """What config.json, or another file beside it, says; ValueError, naming it, where it is damaged."""
+        """Read config.json, or another JSON file beside it; ValueError, naming it, where it is damaged."""
         assert self.folder is not None
         return _object(self.folder / name)
 
     def parts(self) -> list[Path]:
-        """The files that hold the tensors: the weights themselves, or those that they are the index of."""
+        """Return the files that hold the tensors: the weights file, or the shards that it is the index of."""
         if not self.split:
             return [self.weights]
         said = _object(self.weights).get("weight_map")
@@ -76,20 +76,20 @@ class Files:
         return INDEX in self.weights.name and self.weights.suffix == ".json"
 
     def absent(self) -> list[Path]:
-        """Shards that the index names and that are not here; a link to what was not downloaded is no file."""
+        """Return the shards that the index names and that are not here; a link to nothing counts as absent."""
         return [path for path in self.parts() if not path.is_file()]
 
     def standard(self) -> str:
-        """The weights' name without their variant: what diffusers and transformers look for."""
+        """Return the name of the weights file without its variant: what diffusers and transformers look for."""
         return VARIANT.sub("", self.weights.name)
 
     def sha256(self) -> str:
-        """Of the weights: gigabytes take seconds. Of several files it is that of their hashes, a line each."""
+        """Return the sha256 of the weights, in seconds for gigabytes; of shards, that of their hashes, a line each."""
         hashes = [sha256_of(path) for path in self.parts()]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
     def digest(self, *names: str) -> str:
-        """Of the weights and of those of these files that there are beside them, with their names."""
+        """Return one sha256 of the weights and of those of the named files that lie beside them."""
         assert self.folder is not None
         there = [name for name in names if (self.folder / name).is_file()]
         hashes = [self.sha256(), *(f"{name} {sha256_of(self.folder / name)}" for name in there)]
@@ -107,7 +107,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def checkpoint(path: Path) -> Files:
-    """Weights that come without a configuration: a file, or an index of shards, of which none may be missing."""
+    """Return weights without a configuration, a file or an index of shards; ValueError where a shard is missing."""
     files = Files(path)
     if files.absent():
         raise ValueError(_lacking(files))
@@ -122,7 +122,7 @@ def find(
     config: str = CONFIG,
     names: Sequence[str] = NAMES,
 ) -> Files | None:
-    """The files of a component in diffusers' layout, or None where its repository is not here as a whole.
+    """Find the files of a component in diffusers' layout; None where its repository is not here, or not all of it.
 
     `source` is a folder or a repository OWNER/NAME, `parts` are the subfolders where the component may
     lie, `key` is the setting that says so; it has the file `config`, and one of `names`: where these are weights,
@@ -203,7 +203,7 @@ def _under(part: str) -> str:
 
 
 def download(what: str, repository: str, revision: str | None, key: str) -> str:
-    """One line that says how to get what is not here."""
+    """Say in one line how to get what is not here."""
     asked = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
     licence = LICENCES.get(repository)
     terms = f"licence {licence}" if licence else "if it is gated: accept its terms, then hf auth login"

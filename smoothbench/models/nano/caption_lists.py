@@ -21,7 +21,7 @@ def caption_list(name: str, folder: Path) -> Prompts:
 
 
 def caption_table(captions: Sequence[str]) -> str:
-    """Captions as the CSV text of a prompt list, shuffled by a fixed seed, so that any stretch of it is mixed."""
+    """Write captions as the CSV text of a prompt list, shuffled by a fixed seed, so that any stretch of it is mixed."""
     order = torch.randperm(len(captions), generator=torch.Generator().manual_seed(0)).tolist()
     lines = (f"{number},{captions[place]}" for number, place in enumerate(order, 1))
     return "\n".join(("id,caption", *lines)) + "\n"
@@ -30,7 +30,7 @@ def caption_table(captions: Sequence[str]) -> str:
 def class_numbers(
     classes: Sequence[Sequence[int]], attributes: Mapping[str, Sequence[str]], attribute: str
 ) -> Tensor:
-    """The class of one attribute for every caption, int64 [P], from its classes of all attributes [P][attributes].
+    """Pick the class of one attribute for every caption, int64 [P], of its classes of all attributes [P][attributes].
 
     For the attribute `all` it is the number of the combination, in which the last attribute counts fastest.
     Raises ValueError for an attribute that there is not.

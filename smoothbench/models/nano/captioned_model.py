@@ -1,4 +1,4 @@
-"""What the embedded text-to-audio and text-to-video models share: small weights, and captions of a grammar."""
+"""The base class of the embedded text-to-audio and text-to-video models: small weights, captions of a grammar."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -39,16 +39,16 @@ class CaptionedModel(Guided):
         self.denoiser.to(self.device)
 
     def embedded_identity(self, denoiser: Files, parts: Mapping[str, Path]) -> dict[str, Any]:
-        """What decides the samples: that of the denoiser, and the sha256 of each other part's file."""
+        """Return what decides the samples: the denoiser's identity, and the sha256 of each other part's file."""
         hashes = {f"{name}_sha256": sha256_of(path) for name, path in parts.items()}
         return {**self._identity(denoiser.sha256()), **hashes}
 
     def embed_prompts(self) -> tuple[Tensor, Tensor]:
-        """What the denoiser's two text inputs are for each prompt and, last, for no prompt, [P + 1, ...] each."""
+        """Compute the denoiser's two text inputs for each prompt and, last, for no prompt, [P + 1, ...] each."""
         raise NotImplementedError
 
     def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """The text inputs of the prompts with these numbers [B]; -1 is no prompt."""
+        """Return the text inputs of the prompts with these numbers [B]; -1 is no prompt."""
         first, second = self._prompt_embeddings
         numbers = conditions.to(self.device)
         return first[numbers], second[numbers]
@@ -62,7 +62,7 @@ class CaptionedModel(Guided):
 
 
 def denoiser_files(folder: Path) -> Files:
-    """The denoiser's files in a model's folder; ValueError, naming it, where there are none."""
+    """Find the denoiser's files in a folder; ValueError, naming it, where there are none."""
     if not folder.is_dir():
         raise ValueError(f"weights {folder}: no such folder; model.path must be one that holds denoiser/")
     files = find(str(folder), None, [""], "model.path")

@@ -1,4 +1,4 @@
-"""What the training of the embedded text-conditioned denoisers shares: losses on stored latents, and `--export`."""
+"""The shared training of the embedded text-conditioned denoisers: losses on stored latents, and `--export`."""
 
 import argparse
 from collections.abc import Callable
@@ -17,7 +17,7 @@ SquaredError = Callable[[Any, Any, torch.Generator], Tensor]  # of a model on a 
 
 
 def losses(data: Batch, squared_error: SquaredError, batch: int, held_out: int) -> Losses:
-    """The loss of a training step on so many random clips, and that on the last clips with the same noise each time."""
+    """Make the loss of a step on a random batch, and that on the held-out last clips with the same noise each time."""
     count = len(data[0]) - held_out
 
     def loss(model: nn.Module, generator: torch.Generator) -> Tensor:

@@ -38,7 +38,7 @@ def write_arrays(file: Path, arrays: Mapping[str, Any], compressed: bool = False
 
 
 def restore(network: M, file: Path) -> M:
-    """The network with the weights of a file, frozen, in float32.
+    """Load the weights of a file into a network and freeze it, in float32.
 
     Raises ValueError, naming the file, where it is missing, damaged or of another network.
     """

@@ -51,7 +51,7 @@ def noised(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, 
 
 
 def squared_error(model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-    """The simple loss: mean squared error of the predicted noise."""
+    """Return the mean squared error of the predicted noise (Ho et al. 2020, equation 14)."""
     x, t, noise = noised(images, generator)
     return nn.functional.mse_loss(model(x, timestep=t, class_labels=labels).sample, noise)
 

@@ -37,13 +37,13 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 @torch.inference_mode()
 def outputs(network: nn.Module, images: Tensor, *names: str) -> list[Tensor]:
-    """The named outputs of the network over many images, in batches of 1,000."""
+    """Collect the named outputs of the network over many images, in batches of 1,000."""
     parts = [[out[name] for name in names] for out in map(network, images.split(1000))]
     return [torch.cat(rows) for rows in zip(*parts, strict=True)]
 
 
 def write_reference(network: nn.Module, file: Path) -> float:
-    """Mean and covariance (N-1) of the test split's features, as npz; returns the accuracy there."""
+    """Write mean and covariance (N - 1) of the test split's features as npz; return the accuracy there."""
     images, labels = fashion_mnist.load("test")
     rows, logits = outputs(network, images, "features", "logits")
     features = rows.double().numpy()
@@ -53,7 +53,7 @@ def write_reference(network: nn.Module, file: Path) -> float:
 
 
 def write_real(file: Path) -> None:
-    """The first images of the test split, in ADM's layout: npz with `arr_0` uint8 NHWC."""
+    """Write the first images of the test split in ADM's layout: npz with `arr_0` uint8 [N, H, W, C]."""
     images, _ = fashion_mnist.load("test")
     pixels = images[:REAL].permute(0, 2, 3, 1).contiguous().numpy()
     write_arrays(file, {"arr_0": pixels}, compressed=True)

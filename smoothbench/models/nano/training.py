@@ -17,7 +17,7 @@ from smoothbench.atomic import replacing
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast: optimiser steps, peak learning rate, and how often to look."""
+    """The length and speed of a training: optimiser steps, peak learning rate, and how often to validate."""
 
     steps: int
     lr: float
@@ -28,14 +28,14 @@ class Recipe:
     seed: int = 0
 
     def lr_at(self, step: int) -> float:
-        """Linear warm-up, then a cosine to zero."""
+        """Return the learning rate of a step: a linear warm-up, then a cosine to zero."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.lr * 0.5 * (1 + math.cos(math.pi * done))
 
     def generator(self, step: int) -> torch.Generator:
-        """The randomness of one step: a function of its number, so a resumed run draws the same."""
+        """Return the generator of one step, a function of its number, so that a resumed run draws the same."""
         return torch.Generator().manual_seed(self.seed * 10**9 + step)
 
 

@@ -10,7 +10,7 @@ from smoothbench import command
 def parser(
     module: str, description: str | None, out: str, work: str | None = None
 ) -> argparse.ArgumentParser:
-    """The parser of a program with `--out`, whose help is `out`, and `--work`, the folder of its checkpoints.
+    """Make the parser of a program with `--out`, whose help is `out`, and `--work`, the folder of its checkpoints.
 
     `work` is the default of `--work`; None: the program has no checkpoints.
     """

@@ -1,4 +1,4 @@
-"""Which Open-Sora a folder holds: STDiT3 of version 1.2, or another one."""
+"""Recognises which Open-Sora a folder holds: STDiT3 of version 1.2, or another one."""
 
 import inspect
 import logging
@@ -34,7 +34,7 @@ UNKNOWN: Final = ("kernel_size", "use_spatial_rope", "skip_temporal", "skip_y_em
 
 
 def architecture(files: Files | None, asked: dict[str, Any]) -> dict[str, Any]:
-    """All arguments of STDiT3: the folder's own, else those asked for, else its defaults.
+    """Return all arguments of STDiT3: the folder's own, else the configured ones, else its defaults.
 
     Other keys are passed over, as those that say how it was trained or which kernels it used, but for `UNKNOWN`:
     set, these ask for another model. Raises ValueError, naming the place, for another version of Open-Sora and
@@ -63,7 +63,7 @@ def architecture(files: Files | None, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_arguments(config: Mapping[str, Any], where: str) -> None:
-    """ValueError, naming the place and the argument, where no STDiT3 can be made of these."""
+    """Raise ValueError, naming the place and the argument, where no STDiT3 can be made of these arguments."""
     for key, value in config.items():
         if not _is(key, value):
             asked = "true or false" if key in FLAGS else ASKED.get(key, "a whole number from 1")
@@ -91,7 +91,7 @@ def _counts(value: Any) -> bool:
 
 
 def check_names(state: Mapping[str, Tensor], path: Path) -> None:
-    """ValueError where a file lacks the tensors that mark version 1.2, or has those of another one."""
+    """Raise ValueError where a file lacks the tensors that mark version 1.2, or has those of another version."""
     if more := [name for name in state if name.startswith(OTHERS)]:
         raise ValueError(
             f"weights {path}: {more[0][:60]} is of another Open-Sora version than 1.2: model.path={PUBLISHED}"

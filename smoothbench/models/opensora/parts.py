@@ -30,7 +30,7 @@ def find_parts(path: str, vae_source: str, text: str) -> dict[str, Files | None]
 
 
 def checked_config(parts: dict[str, Files | None], asked: dict[str, Any], tokens: int) -> dict[str, Any]:
-    """The transformer's arguments; ValueError where a part does not take what the one before it gives.
+    """Return the transformer's arguments; ValueError where a part does not take what the one before it gives.
 
     `tokens`, those of the prompt that costs are counted at, must be no more than the transformer takes.
     """

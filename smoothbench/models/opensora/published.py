@@ -39,16 +39,16 @@ BESIDE: Final = {  # what decides samples beside the weights; of the transformer
 
 
 class OpenSora(Lazy, TextToVideo):
-    """Text to video, as published.
+    """The published text-to-video model.
 
     `path`, `vae` and `text` are repositories in the Hugging Face cache or folders in the published layouts;
     a folder's config.json comes before `architecture`. `resolution`, `aspect_ratio` and `length` are names in
     `sizes`, and `shift` is what follows from them. `aes`, `flow` and `camera` are appended to prompts that do
     not say them themselves; null: nothing. `tokens` are those of the prompt that costs are counted at.
 
-    `numerics`: with `reference` what the denoiser is told of time, frame rate and size, and the frequencies of its
-    positions, are rounded to `dtype`, as the original does, also in training: in bfloat16 it is told time 952 for
-    950.9, which changes a tenth to a quarter of the output while noise is strong. With `exact` they are float32.
+    `numerics`: with `reference` the denoiser's inputs of time, frame rate and size, and the frequencies of its
+    positions, are rounded to `dtype`, as the original does, also in training: in bfloat16 time 950.9 becomes
+    952, which changes a tenth to a quarter of the output while noise is strong. With `exact` they are float32.
 
     Nothing is loaded before it is used, and weights or prompts that are not here are no error:
     `unavailable_reason` says how to get them. Raises ValueError, naming file or setting, for what is here but does
@@ -111,7 +111,7 @@ class OpenSora(Lazy, TextToVideo):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides the samples; hashing the weights takes seconds, once."""
+        """What decides the samples, for the ids of results; hashing the weights takes seconds, once."""
         clip = {"frames": self.size.frames, "model_numerics": REFERENCE if self._rounding else EXACT}
         return {
             **self._identity(sha256(self.files)),
@@ -121,31 +121,31 @@ class OpenSora(Lazy, TextToVideo):
         }
 
     def conditioning_value(self, number: float) -> float:
-        """A time, frame rate, height or width as the denoiser is told it."""
+        """Convert a time, frame rate, height or width to the number that the denoiser gets."""
         return torch.tensor(number, dtype=self._rounding or torch.float64, device="cpu").item()
 
     def load(self, files: Files) -> nn.Module:
-        """The denoiser with its weights, on the device."""
+        """Load the denoiser on the device; ValueError, naming the file, for weights of another version."""
         denoiser, state = self.allocated(), read_state(files)
         check_names(state, files.weights)
         fill(denoiser, state, files.weights)
         return denoiser
 
     def after_load(self, denoiser: nn.Module) -> None:
-        """The numerics; and a null caption where there are no weights: it is no parameter, so that nobody drew it."""
+        """Set the numerics and, without weights, a null caption of zeros: no parameter, it has not been drawn."""
         denoiser.position_dtype = self._rounding or torch.float32  # type: ignore[assignment]
         if self.files is None:
             nn.init.zeros_(denoiser.get_buffer("y_embedder.y_embedding"))
 
     @cached_property
     def decoder(self) -> vae.VideoDecoder:
-        """Latents to clips, on the device; with random weights where there are no others."""
+        """The video decoder on the device, loaded at first use; without weights files it has random weights."""
         return vae.VideoDecoder(self.parts["vae"], self.size.frames, self.device)
 
     @cached_property
     @lasting
     def text(self) -> TextEncoder | None:
-        """What encodes prompts; None where its weights are not here."""
+        """The encoder of prompts, loaded at first use; None where its weights are not here."""
         encoder, tokenizer = self.parts["text_encoder"], self.parts["tokenizer"]
         if encoder is None or tokenizer is None:
             return None
@@ -153,12 +153,12 @@ class OpenSora(Lazy, TextToVideo):
 
     @cached_property
     def pipeline(self) -> Mapping[str, Macs]:
-        """What runs beside the denoiser, per sample: text encoder and decoders, counted without any weights."""
+        """MACs per sample of what runs beside the denoiser, text encoder and decoders, counted without any weights."""
         tokens = self.config["model_max_length"]
         return pipeline(self.found["vae"], self.found["text_encoder"], self.size, self.sample_shape, tokens)
 
     def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """Captions [B, 1, model_max_length, channels], zero past their words, and their masks."""
+        """Return captions [B, 1, model_max_length, channels], zero past their words, and their masks."""
         rows = [self._caption(number) for number in conditions.tolist()]
         captions = torch.zeros(len(rows), 1, self.config["model_max_length"], self.config["caption_channels"])
         mask = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.bool)
@@ -174,12 +174,12 @@ class OpenSora(Lazy, TextToVideo):
         return self.text(assembled(self.prompts.texts[number], **self.appended))
 
     def decode(self, x: Tensor) -> Tensor:
-        """Clips uint8 [B, T, 3, H, W], as high and wide as whole latents make them."""
+        """Decode latents to clips uint8 [B, T, 3, H, W], as high and wide as whole latents make them."""
         return self.decoder(x)
 
 
 def _rounding(numerics: str, dtype: str) -> torch.dtype | None:
-    """What the numbers that the denoiser is told are rounded to; None where that is no coarser than they are."""
+    """The dtype that the denoiser's inputs of time, frame rate and size are rounded to; None: they are not rounded."""
     check_numerics(numerics, EXACT)
     return DTYPES.get(dtype) if numerics == REFERENCE and dtype != "float32" else None
 

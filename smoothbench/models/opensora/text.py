@@ -1,4 +1,4 @@
-"""What Open-Sora 1.2 is told: prompts with scores appended, cleaned, through T5."""
+"""The text conditioning of Open-Sora 1.2: prompts with scores appended, cleaned, through T5."""
 
 import html
 import importlib.util
@@ -22,7 +22,7 @@ READY_MADE: Final = "tokenizer.json"  # a tokenizer that needs neither
 
 
 class TextEncoder:
-    """Prompts as the transformer sees them, in float32 on the CPU.
+    """Encodes prompts for the transformer, in float32 on the CPU.
 
     Prompts are encoded one by one, so that none depends on its batch, and each once. What is longer than
     `tokens` is cut, with a warning that names the prompt. Raises ValueError, naming the file, for parts that are
@@ -35,7 +35,7 @@ class TextEncoder:
 
     @lasting
     def __call__(self, prompt: str) -> Tensor:
-        """The tokens of a cleaned prompt, without padding [n, width]."""
+        """Encode a cleaned prompt to states of its tokens, without padding [n, width]."""
         if prompt not in self._encoded:
             self._warn_if_cut(prompt)
             states, is_prompt = self._t5(prompt)
@@ -48,7 +48,7 @@ class TextEncoder:
 
 
 def assembled(prompt: str, aes: float | None, flow: float | None, camera: str | None) -> str:
-    """A prompt with the scores that it does not name itself, in the words of Open-Sora 1.2's inference, cleaned.
+    """Append the scores that a prompt does not name itself, in the words of Open-Sora 1.2's inference, and clean it.
 
     Raises ValueError where the packages for cleaning are not here.
     """
@@ -62,7 +62,7 @@ def assembled(prompt: str, aes: float | None, flow: float | None, camera: str | 
 
 
 def cleaned(text: str) -> str:
-    """The text as the model was trained on it: two passes; ValueError where their packages are not here.
+    """Clean a text in two passes, as the training's was; ValueError where the packages for that are not here.
 
     A pass is PixArt-alpha's, as diffusers has it, but for one strip that diffusers leaves out: the original strips
     once HTML's entities are decoded, so that the rules for a text's start and end, which follow, see no blank there.
@@ -87,7 +87,7 @@ class _Entities:
 
 
 def lacking(tokenizer: Files | None = None) -> str | None:
-    """One line on the packages that prompts need, with this tokenizer, and that are not here."""
+    """Say in one line which package prompts need, with this tokenizer, and is not here; None: all are."""
     pieces = tokenizer is not None and tokenizer.weights.name != READY_MADE
     needed = {**NEEDED, **FOR_PIECES} if pieces else NEEDED
     absent = [package for module, package in needed.items() if not _importable(module)]
@@ -104,7 +104,7 @@ def _importable(module: str) -> bool:
 
 
 def find_text(source: str, revision: str | None) -> tuple[Files | None, Files | None]:
-    """The text encoder and its tokenizer, in diffusers' folders or both at the top; None where not here.
+    """Find the text encoder and its tokenizer, in diffusers' folders or both at the top; None for one that is not here.
 
     Raises ValueError for a folder or a repository without them, and for an encoder that is no T5.
     """

@@ -17,7 +17,7 @@ DECODED: Final = 192  # inner width of the decoder
 
 
 class Encoder(nn.Module):
-    """Log-mel spectrogram [N, 80, 128] to latents [N, 32, 64] of zero mean and unit variance.
+    """Encodes log-mel spectrograms [N, 80, 128] to latents [N, 32, 64] of zero mean and unit variance.
 
     The variance is that of each channel over the training clips (a batch norm without affine part).
     """
@@ -38,7 +38,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents [N, 32, 64] to a compressed magnitude spectrogram [N, 513, 128]."""
+    """Decodes latents [N, 32, 64] to compressed magnitude spectrograms [N, 513, 128]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Decoder(nn.Module):
 
     @torch.inference_mode()
     def audio(self, latents: Tensor) -> Tensor:
-        """Clips int16 [N, 1, samples] on the CPU; each by itself, so the batch plays no part."""
+        """Decode latents to clips int16 [N, 1, samples] on the CPU, each by itself, so that the batch plays no part."""
         return torch.stack([self._clip(each[None].float()) for each in latents])
 
     def _clip(self, latents: Tensor) -> Tensor:

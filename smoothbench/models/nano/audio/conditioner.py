@@ -18,7 +18,7 @@ VOCABULARY: Final = Vocabulary(
 
 
 def empty_text_encoder() -> CaptionEncoder:
-    """The text encoder, words [N, 16] to states [N, 16, 64]; its weights are drawn from the seed in force."""
+    """Build the text encoder, words [N, 16] to states [N, 16, 64], with weights drawn from torch's current seed."""
     return CaptionEncoder(VOCABULARY, WIDTH, feed_forward=4 * WIDTH, position_std=0.02)
 
 

@@ -37,7 +37,7 @@ EACH: Final = 8  # test and reference clips of each sound, held out or not
 
 
 class Corpus(NamedTuple):
-    """Clips int16 [N, samples], what they play [N, 3] (instrument, register, pattern), seconds [N]."""
+    """Rendered clips int16 [N, samples], their labels [N, 3] (instrument, register, pattern) and seconds [N]."""
 
     audio: Tensor
     labels: Tensor
@@ -45,18 +45,18 @@ class Corpus(NamedTuple):
 
 
 def train_clips(count: int) -> list[Clip]:
-    """Sounds that are not held out, in turn."""
+    """Return so many clips of the sounds that are not held out, in turn."""
     seen = [sound for sound in sounds() if not sound.held_out]
     return [_clip(seen[i % len(seen)], TRAIN_SEED + i) for i in range(count)]
 
 
 def test_clips() -> list[Clip]:
-    """Every sound eight times, held-out ones included."""
+    """Return eight clips of every sound, held-out ones included."""
     return [_clip(sound, TEST_SEED + i) for i, sound in enumerate(sounds() * EACH)]
 
 
 def reference_clips() -> list[Clip]:
-    """Every sound eight times, all as long as samples are by default."""
+    """Return eight clips of every sound, all as long as samples are by default."""
     return [Clip(sound, LONGEST, REFERENCE_SEED + i) for i, sound in enumerate(sounds() * EACH)]
 
 
@@ -67,7 +67,7 @@ def _clip(sound: Sound, seed: int) -> Clip:
 
 
 def render(clips: Sequence[Clip], soundfont: str) -> np.ndarray:
-    """The clips as int16 [N, samples], mono, silent after their seconds, all with the same peak."""
+    """Render clips as int16 [N, samples], mono, silent after their seconds, all with the same peak."""
     with tempfile.TemporaryDirectory() as folder:
         score, sound = Path(folder) / "score.mid", Path(folder) / "sound.wav"
         score.write_bytes(midi_file(clips, SLOT))
@@ -92,7 +92,7 @@ def _finished(audio: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def load(folder: Path, split: str) -> Corpus:
-    """The split `train`, `test` or `reference`, as far as it is rendered.
+    """Load the split `train`, `test` or `reference`, as far as it is rendered.
 
     Raises ValueError where nothing is.
     """

@@ -25,7 +25,7 @@ CONFIG: Final[dict[str, Any]] = {
 
 
 def velocity(denoiser: nn.Module, z: Tensor, t: Tensor, seen: Tensor, overall: Tensor) -> Tensor:
-    """The predicted v [N, C, T] of z = cos(pi t / 2) x0 + sin(pi t / 2) noise at times t [N].
+    """Predict v [N, C, T] of z = cos(pi t / 2) x0 + sin(pi t / 2) noise at times t [N].
 
     v = cos(pi t / 2) noise - sin(pi t / 2) x0 (Salimans and Ho 2022), so x0 = cos z - sin v. `seen`
     and `overall` are the states that a Conditioner gives.
@@ -38,7 +38,7 @@ def velocity(denoiser: nn.Module, z: Tensor, t: Tensor, seen: Tensor, overall: T
 
 
 def empty_denoiser(config: dict[str, Any] = CONFIG) -> nn.Module:
-    """A denoiser that predicts zero for everything; its time features are drawn from the seed in force."""
+    """Build a denoiser that predicts zero for everything; its time features are drawn from torch's current seed."""
     denoiser = StableAudioDiTModel.from_config(config)
     for layer in (denoiser.preprocess_conv, denoiser.postprocess_conv, denoiser.proj_out):
         nn.init.zeros_(layer.weight)

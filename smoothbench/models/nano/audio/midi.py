@@ -39,7 +39,7 @@ class Clip:
 
 
 def notes(clip: Clip) -> list[Note]:
-    """The notes of a clip; all end by its `seconds`."""
+    """Compose the notes of a clip; all end by its `seconds`."""
     generator = np.random.default_rng(clip.seed)
     velocity = int(generator.integers(80, 120))
     tempo = float(generator.uniform(0.9, 1.1))
@@ -84,7 +84,7 @@ def _groove(pattern: str, sixteenth: float, velocity: int, seconds: float) -> It
 
 
 def midi_file(clips: Iterable[Clip], slot: float) -> bytes:
-    """A Standard MIDI file, format 0, in which clip i starts at i * slot seconds."""
+    """Write a Standard MIDI file, format 0, in which clip i starts at i * slot seconds."""
     events = sorted(
         (event for i, clip in enumerate(clips) for event in _events(clip, i * slot)),
         key=lambda event: event[0],

@@ -30,7 +30,7 @@ TAGS = "evaluators/tags.npz"
 
 
 def reference_logits(prompts: Prompts, file: str = TAGS) -> Tensor:
-    """Of each prompt the tagger's logits on rendered clips of it, float32 [P, 324].
+    """Read the tagger's logits on rendered clips of each prompt, float32 [P, 324].
 
     Raises ValueError, naming the prompt, where no clip was rendered of it.
     """
@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def write_statistics(windows: Tensor, file: Path) -> None:
-    """Moments of clips' mean features, and of all windows [N, 3, 64]."""
+    """Write the moments of clips' mean features, and those of all windows [N, 3, 64]."""
     arrays: dict[str, np.ndarray] = {"n": np.array(len(windows))}
     for suffix, rows in (("", windows.mean(1).numpy()), ("_w", windows.flatten(0, 1).numpy())):
         arrays |= {f"mu{suffix}": rows.mean(0), f"sigma{suffix}": np.cov(rows, rowvar=False)}
@@ -72,7 +72,7 @@ def write_statistics(windows: Tensor, file: Path) -> None:
 
 
 def write_tags(captions: list[str], logits: Tensor, file: Path) -> None:
-    """Mean logits of the clips of each caption, in half precision."""
+    """Write the mean logits of the clips of each caption, in half precision."""
     names = sorted(set(captions))
     rows = [logits[[caption == name for caption in captions]].mean(0).numpy() for name in names]
     logits_of_names = np.stack(rows).astype(np.float16)

@@ -29,12 +29,12 @@ LOUD: Final = 4.0  # weight of the loud over the silent: the ear hears partials,
 
 
 def empty_codec(frozen: bool) -> Autoencoder:
-    """Both halves; their weights are drawn from the seed in force."""
+    """Build both halves, with weights drawn from torch's current seed."""
     return Autoencoder(Encoder(), Decoder(), frozen)
 
 
 def distance(predicted: Tensor, audio: Tensor) -> Tensor:
-    """L1 between compressed magnitudes, louder bins weighing more, and between their mel bands."""
+    """Return the L1 distance of compressed magnitudes, louder bins weighing more, plus that of their mel bands."""
     wanted = log_magnitude(audio)
     weight = 1 + LOUD * (wanted + 1) / 2
     linear = (weight * (predicted - wanted).abs()).mean()
@@ -43,7 +43,7 @@ def distance(predicted: Tensor, audio: Tensor) -> Tensor:
 
 
 def reconstruct(model: nn.Module, audio: Tensor, generator: torch.Generator) -> Tensor:
-    """The loss on these clips, with noise on their latents."""
+    """Return the loss on these clips int16 [N, samples], with noise on their latents."""
     noise = NOISE * torch.randn(len(audio), CHANNELS, LENGTH, generator=generator)
     return distance(model(log_mel(audio), noise), audio)
 

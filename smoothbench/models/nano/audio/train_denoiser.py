@@ -48,7 +48,7 @@ class Joint(nn.Module):
 
 
 def squared_error(model: Any, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Mean squared error of v; the times of a batch are spread evenly, so that its loss varies less."""
+    """Return the mean squared error of v; the times of a batch are spread evenly, so that its loss varies less."""
     clean, words, seconds = batch
     count = len(clean)
     even = (torch.arange(count) + torch.rand(count, generator=generator)) / count
@@ -63,14 +63,14 @@ def squared_error(model: Any, batch: Batch, generator: torch.Generator) -> Tenso
 
 @torch.inference_mode()
 def encoded(clips: Corpus, encoder: nn.Module) -> Batch:
-    """All clips as latents, words and seconds."""
+    """Encode all clips as latents, words and seconds."""
     latents = torch.cat([encoder(log_mel(part)) for part in clips.audio.split(256)])
     words = VOCABULARY.tokenize([Sound(*labels).caption for labels in clips.labels.tolist()])
     return latents.clone(), words, clips.seconds.clone()
 
 
 def write(model: Any, out: Path) -> None:
-    """The finished model: the denoiser in diffusers' layout, the conditioner, both in half precision."""
+    """Write the finished model in half precision: the denoiser in diffusers' layout, and the conditioner."""
     copy.deepcopy(model.denoiser).half().save_pretrained(out / "denoiser")
     save(model.conditioner, out / "conditioner.safetensors")
 

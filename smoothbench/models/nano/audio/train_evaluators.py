@@ -45,7 +45,7 @@ class Rows(NamedTuple):
 
 
 def load(folder: Path, split: str) -> Rows:
-    """Rows of a rendered split."""
+    """Load a rendered split and compute its spectrograms."""
     clips = corpus.load(folder, split)
     parts = tqdm(clips.audio.split(100), desc=f"spectrograms: {split}")
     words = VOCABULARY.tokenize([Sound(*labels).caption for labels in clips.labels.tolist()])
@@ -53,7 +53,7 @@ def load(folder: Path, split: str) -> Rows:
 
 
 def augment(mel: Tensor, generator: torch.Generator) -> Tensor:
-    """Louder or softer, tilted in frequency, over a floor of noise: what is asked for is none of these."""
+    """Make spectrograms louder or softer, tilted, and noisy: nothing that captions speak of."""
     mel = mel.float()
     gain, tilt, floor = torch.rand(3, len(mel), 1, 1, generator=generator)
     slope = torch.linspace(-1, 1, mel.shape[1])[:, None]
@@ -62,7 +62,7 @@ def augment(mel: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def tagging(network: Any, rows: Rows, mel: Tensor) -> Tensor:
-    """Cross-entropy of the three attributes."""
+    """Return the cross-entropy of the three attributes, summed."""
     tags, columns = network.tag(mel), rows.labels.unbind(1)
     entropies = (
         nn.functional.cross_entropy(tags[name], labels, label_smoothing=0.05)
@@ -72,7 +72,7 @@ def tagging(network: Any, rows: Rows, mel: Tensor) -> Tensor:
 
 
 def contrast(towers: Any, rows: Rows, mel: Tensor) -> Tensor:
-    """Symmetric cross-entropy over a batch, in which clips of one caption share it."""
+    """Return the symmetric cross-entropy over a batch, in which clips of one caption share it."""
     scores = towers.sharpness.exp() * towers.of_mel(mel) @ towers.of_words(rows.words).T
     same = (rows.labels[:, None] == rows.labels[None]).all(2).float()
     target = same / same.sum(1, keepdim=True)
@@ -82,7 +82,7 @@ def contrast(towers: Any, rows: Rows, mel: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def tagging_accuracy(network: Any, rows: Rows) -> dict[str, float]:
-    """Share of clips whose attribute is seen, of each and of all three."""
+    """Return the share of clips whose attribute is recognised, for each attribute and for all three."""
     parts = [network.tag(mel.float()) for mel in rows.mel.split(250)]
     seen = [torch.cat([part[name] for part in parts]).argmax(1) for name in ATTRIBUTES]
     right = torch.stack(seen, 1) == rows.labels
@@ -92,7 +92,7 @@ def tagging_accuracy(network: Any, rows: Rows) -> dict[str, float]:
 
 @torch.inference_mode()
 def retrieval(towers: Any, rows: Rows) -> dict[str, float]:
-    """Share of clips whose own caption is the nearest of all, and the mean cosine to it and to the others."""
+    """Return the share of clips whose own caption is nearest, and the mean cosine to it and to the others."""
     labels, place = rows.labels.unique(dim=0, return_inverse=True)
     words = towers.of_words(VOCABULARY.tokenize([Sound(*each).caption for each in labels.tolist()]))
     cosine = torch.cat([towers.of_mel(mel.float()) for mel in rows.mel.split(250)]) @ words.T

@@ -1,4 +1,4 @@
-"""The frame autoencoder of `opensora_nano`: each frame by itself to a map of latents and back."""
+"""The frame autoencoder of `opensora_nano`, which maps each frame by itself to latents and back."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ NOISE: Final = 0.1  # on latents while training, so that neighbours of a latent 
 
 
 class Encoder(nn.Module):
-    """Frames uint8 [N, 3, 32, 32] to latents [N, 4, 8, 8] of zero mean and unit variance.
+    """Encodes frames uint8 [N, 3, 32, 32] to latents [N, 4, 8, 8] of zero mean and unit variance.
 
     The variance is that of each channel over the training clips (a batch norm without affine part).
     """
@@ -35,7 +35,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents [N, 4, 8, 8] to frames [N, 3, 32, 32] in [-1, 1], or a little beyond."""
+    """Decodes latents [N, 4, 8, 8] to frames [N, 3, 32, 32] in [-1, 1], or a little beyond."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Decoder(nn.Module):
 
     @torch.inference_mode()
     def clips(self, latents: Tensor) -> Tensor:
-        """Clips uint8 [B, T, 3, 32, 32] on the CPU of latents [B, 4, T, 8, 8]; each clip by itself.
+        """Decode latents [B, 4, T, 8, 8] to clips uint8 [B, T, 3, 32, 32] on the CPU, each clip by itself.
 
         Raises FloatingPointError for frames that are not finite.
         """
@@ -69,6 +69,6 @@ class Decoder(nn.Module):
 
 @torch.inference_mode()
 def encoded(encoder: nn.Module, clips: Tensor) -> Tensor:
-    """Latents [N, 4, T, 8, 8] of clips uint8 [N, T, 3, 32, 32]."""
+    """Encode clips uint8 [N, T, 3, 32, 32] to latents [N, 4, T, 8, 8]."""
     latents: Tensor = encoder(clips.flatten(0, 1))
     return latents.unflatten(0, clips.shape[:2]).transpose(1, 2).contiguous()

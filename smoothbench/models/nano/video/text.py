@@ -13,5 +13,5 @@ VOCABULARY: Final = Vocabulary(
 
 
 def empty_text_encoder() -> CaptionEncoder:
-    """The text encoder, words [N, 8] to states [N, 8, 64]; its weights are drawn from the seed in force."""
+    """Build the text encoder, words [N, 8] to states [N, 8, 64], with weights drawn from torch's current seed."""
     return CaptionEncoder(VOCABULARY, WIDTH, feed_forward=2 * WIDTH, position_std=0.1)

@@ -27,12 +27,12 @@ SPRITE: Final = 8.0  # weight of what is not background
 
 
 def empty_autoencoder(frozen: bool) -> Autoencoder:
-    """Both halves; their weights are drawn from the seed in force."""
+    """Build both halves, with weights drawn from torch's current seed."""
     return Autoencoder(Encoder(), Decoder(), frozen)
 
 
 def distance(predicted: Tensor, frames: Tensor) -> Tensor:
-    """Squared and absolute error, the sprite's pixels weighing more than the background's."""
+    """Return the squared and absolute error, the sprite's pixels weighing more than the background's."""
     wanted = frames.float() / 127.5 - 1
     ground = wanted[..., :1, :1]
     weight = 1 + SPRITE * (wanted - ground).abs().amax(1, keepdim=True)
@@ -41,7 +41,7 @@ def distance(predicted: Tensor, frames: Tensor) -> Tensor:
 
 
 def reconstruct(model: nn.Module, frames: Tensor, generator: torch.Generator) -> Tensor:
-    """The loss on these frames [N, 3, 32, 32], with noise on their latents."""
+    """Return the loss on these frames [N, 3, 32, 32], with noise on their latents."""
     noise = NOISE * torch.randn(len(frames), CHANNELS, LATENT, LATENT, generator=generator)
     return distance(model(frames, noise), frames)
 

@@ -29,12 +29,12 @@ HELD_OUT: Final = 190_000_000
 
 
 def labels(clips: list[Clip]) -> Tensor:
-    """Classes of item, colour, motion and speed, int64 [N, 4]."""
+    """Return the classes of item, colour, motion and speed of clips, int64 [N, 4]."""
     return torch.tensor([clip.scene.labels for clip in clips])
 
 
 def augment(clips: Tensor, generator: torch.Generator) -> Tensor:
-    """Lighter or darker, a little noisy, half of them blurred: what is asked for is none of these."""
+    """Make clips lighter or darker, a little noisy, and half of them blurred: nothing that captions speak of."""
     x = clips.float() / 127.5 - 1
     size = (len(x), 1, 1, 1, 1)
     gain, strength, blurred = torch.rand(3, *size, generator=generator)
@@ -45,7 +45,7 @@ def augment(clips: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def entropy(network: Any, clips: Tensor, wanted: Tensor) -> Tensor:
-    """Cross-entropy of the four attributes for clips float [N, 12, 3, 32, 32]."""
+    """Return the cross-entropy of the four attributes, summed, for clips float [N, 12, 3, 32, 32]."""
     found = network.classify(clips)
     each = zip(ATTRIBUTES, wanted.unbind(1), strict=True)
     return torch.stack(
@@ -55,7 +55,7 @@ def entropy(network: Any, clips: Tensor, wanted: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def agreement(network: Any, clips: Tensor, wanted: Tensor) -> dict[str, float]:
-    """Share of clips uint8 [N, 12, 3, 32, 32] whose attribute is seen, of each and of all four."""
+    """Return the share of clips uint8 [N, 12, 3, 32, 32] whose attribute is recognised, for each and for all four."""
     outputs = [network(part) for part in clips.split(64)]
     seen = [torch.cat([output[name] for output in outputs]).argmax(1) for name in ATTRIBUTES]
     right = torch.stack(seen, 1) == wanted
@@ -64,7 +64,7 @@ def agreement(network: Any, clips: Tensor, wanted: Tensor) -> dict[str, float]:
 
 
 def tested(network: Any) -> dict[str, dict[str, float]]:
-    """Agreement on test clips of the seen scenes, and of the held-out ones."""
+    """Measure the agreement on test clips of the seen scenes, and of the held-out ones."""
     clips = test_clips()
     drawn = Sprites("test").draw(clips)
     unseen = torch.tensor([clip.scene.held_out for clip in clips])

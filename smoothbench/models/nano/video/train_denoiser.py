@@ -49,7 +49,7 @@ class Joint(nn.Module):
 
 
 def times(count: int, generator: torch.Generator) -> Tensor:
-    """Logit-normal times [N], spread evenly over their quantiles, so that a batch's loss varies less."""
+    """Draw logit-normal times [N], spread evenly over their quantiles, so that a batch's loss varies less."""
     even = (torch.arange(count) + torch.rand(count, generator=generator)) / count
     even = even[torch.randperm(count, generator=generator)].clamp(1e-4, 1 - 1e-4)
     mean, deviation = LOGIT
@@ -57,7 +57,7 @@ def times(count: int, generator: torch.Generator) -> Tensor:
 
 
 def squared_error(model: Any, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Mean squared error of v."""
+    """Return the mean squared error of v."""
     clean, words = batch[0].float(), batch[1]
     t = times(len(clean), generator)
     noise = torch.randn(clean.shape, generator=generator)
@@ -69,7 +69,7 @@ def squared_error(model: Any, batch: Batch, generator: torch.Generator) -> Tenso
 
 
 def latents(autoencoder: Path, file: Path, count: int) -> Batch:
-    """Training clips as latents (float16) and words: drawn and encoded once, then read from the file."""
+    """Return training clips as latents (float16) and words: drawn and encoded once, then read from the file."""
     if not file.exists():
         encoder = restore(Encoder(), autoencoder / "encoder.safetensors")
         sprites, clips = Sprites("train"), train_clips(0, count, backwards=False)
@@ -82,7 +82,7 @@ def latents(autoencoder: Path, file: Path, count: int) -> Batch:
 
 
 def write(model: Any, out: Path) -> None:
-    """The finished model: the denoiser in Open-Sora's layout, the text encoder, both in half precision."""
+    """Write the finished model in half precision: the denoiser in Open-Sora's layout, and the text encoder."""
     write_config(CONFIG, out / "denoiser" / "config.json")
     save(model.denoiser, out / "denoiser" / "model.safetensors")
     save(model.text, out / "text.safetensors")
