@@ -71,21 +71,23 @@ class Clap(nn.Module):
     @torch.inference_mode()
     def of_captions(self, captions: Sequence[str]) -> Tensor:
         """Embed captions as unit vectors float32 [P, D], on the CPU."""
-        found = []
+        embeddings = []
         for start in range(0, len(captions), BATCH):
             texts = list(captions[start : start + BATCH])
-            asked = self._tokenizer(
+            tokenized = self._tokenizer(
                 texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
             )
-            tokens = {name: asked[name].to(self._network.device) for name in ("input_ids", "attention_mask")}
-            found.append(_pooled(self._network.get_text_features(**tokens)).cpu())
-        return torch.cat(found).clone()
+            tokens = {
+                name: tokenized[name].to(self._network.device) for name in ("input_ids", "attention_mask")
+            }
+            embeddings.append(_pooled(self._network.get_text_features(**tokens)).cpu())
+        return torch.cat(embeddings).clone()
 
     def _heard(self, clip: Any, device: torch.device) -> Tensor:
         with _drawn_alike():
-            asked = self._ears(clip, sampling_rate=RATE, return_tensors="pt")
+            features_of_clip = self._ears(clip, sampling_rate=RATE, return_tensors="pt")
         longer = torch.tensor([[len(clip) > self._ears.nb_max_samples]], device=device)
-        features = asked["input_features"].float().to(device)
+        features = features_of_clip["input_features"].float().to(device)
         return _pooled(self._network.get_audio_features(input_features=features, is_longer=longer))
 
 

@@ -21,8 +21,10 @@ def as_floats(clips: Tensor, name: str, channels: tuple[int, ...], shortest: int
     if clips.dtype != torch.int16 or clips.ndim != 3 or 0 in clips.shape:
         raise ValueError(f"{name} takes clips int16 [N, C, T], not {clips.dtype} {list(clips.shape)}")
     if clips.shape[1] not in channels:
-        asked = " or ".join(map(str, channels))
-        raise ValueError(f"{name} takes clips of {asked} channels, not {clips.shape[1]}: set its `channels`")
+        wanted_channels = " or ".join(map(str, channels))
+        raise ValueError(
+            f"{name} takes clips of {wanted_channels} channels, not {clips.shape[1]}: set its `channels`"
+        )
     if clips.shape[2] < shortest:
         raise ValueError(
             f"{name} needs clips of at least {shortest} frames, not {clips.shape[2]}: leave it out"
@@ -68,9 +70,9 @@ def windows(audio: Tensor, length: int, hop: int, lead: int = 0) -> Tensor:
 
     W = 1 + ceil((T + lead - length) / hop), at least 1; beyond its ends is silence.
     """
-    whole = audio.shape[-1] + lead
-    count = 1 + max(0, -(-(whole - length) // hop))
-    padded = torch.nn.functional.pad(audio, (lead, (count - 1) * hop + length - whole))
+    length_with_lead = audio.shape[-1] + lead
+    count = 1 + max(0, -(-(length_with_lead - length) // hop))
+    padded = torch.nn.functional.pad(audio, (lead, (count - 1) * hop + length - length_with_lead))
     return padded.unfold(-1, length, hop)
 
 

@@ -60,9 +60,11 @@ def find_decoder(source: str | None, beside: str | None, revision: str | None) -
 def check_decoder(files: Files, channels: int) -> float:
     """Return the scaling factor of a decoder; ValueError, naming the file, for one that does not fit the model."""
     config, path = files.config(), files.folder
-    kind, found = config.get("_class_name"), config.get("latent_channels", 4)
+    kind, latent_channels = config.get("_class_name"), config.get("latent_channels", 4)
     if kind != AutoencoderKL.__name__:
         raise ValueError(f"{path}: a {kind}, not an {AutoencoderKL.__name__}: set model.vae")
-    if found != channels:
-        raise ValueError(f"{path}: decodes {found} channels, the model has {channels}: set model.vae")
+    if latent_channels != channels:
+        raise ValueError(
+            f"{path}: decodes {latent_channels} channels, the model has {channels}: set model.vae"
+        )
     return float(config.get("scaling_factor", 0.18215))

@@ -155,14 +155,14 @@ def _unavailable_reason(
     return None
 
 
-def _architecture(files: Files | None, asked: dict[str, Any]) -> dict[str, Any]:
+def _architecture(files: Files | None, configured: dict[str, Any]) -> dict[str, Any]:
     """All arguments of diffusers' DiT; ValueError, naming the place, for those of another model or of none."""
     if files is not None and files.folder is not None:
-        found = files.config()
-        kind, norm = found.get("_class_name"), found.get("norm_type", "ada_norm_zero")
+        published = files.config()
+        kind, norm = published.get("_class_name"), published.get("norm_type", "ada_norm_zero")
         if kind not in CLASSES or norm != "ada_norm_zero":
             raise ValueError(f"{place(files)}: a {kind} with {norm}, not a DiT: give another model.path")
-    config = of_published(DiTTransformer2DModel, files, asked, COUNTS, optional=["out_channels"])
+    config = of_published(DiTTransformer2DModel, files, configured, COUNTS, optional=["out_channels"])
     if config["sample_size"] % config["patch_size"]:
         raise ValueError(f"{place(files)}: sample_size must be a multiple of patch_size")
     return config

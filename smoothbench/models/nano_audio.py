@@ -47,8 +47,8 @@ class StableAudioNano(CaptionedModel, TextToAudio):
         self.seconds = _checked(seconds)
         folder = embedded(path)
         files = denoiser_files(folder / "denoiser")
-        more: dict[str, Any] = {"name": name, "guidance": guidance, "device": device}
-        super().__init__(prompts, TOKENS + 2, files.config(), **more)
+        shared: dict[str, Any] = {"name": name, "guidance": guidance, "device": device}
+        super().__init__(prompts, TOKENS + 2, files.config(), **shared)
         self.load_denoiser(files, VOCABULARY)
         parts = {
             "conditioner": folder / "conditioner.safetensors",
@@ -67,8 +67,8 @@ class StableAudioNano(CaptionedModel, TextToAudio):
         seconds = torch.tensor([self.seconds])
         parts = [self._conditioner(words[None], seconds) for words in self.words]
         _, overall = self._conditioner(VOCABULARY.tokenize(["a"]), seconds)
-        seen = torch.cat([*(part[0] for part in parts), torch.zeros_like(parts[0][0])])
-        return seen, overall.expand(len(seen), -1, -1)
+        states = torch.cat([*(part[0] for part in parts), torch.zeros_like(parts[0][0])])
+        return states, overall.expand(len(states), -1, -1)
 
     def decode(self, x: Tensor) -> Tensor:
         """Decode latents to clips int16 [B, 1, 32768], in samples of 16 kHz."""

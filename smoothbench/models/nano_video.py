@@ -45,9 +45,9 @@ class OpenSoraNano(CaptionedModel, TextToVideo):
         folder = embedded(path)
         files = denoiser_files(folder / "denoiser")
         config = _checked(files.config(), files.folder)
-        more: dict[str, Any] = {"name": name, "guidance": guidance, "device": device, "config": config}
+        shared: dict[str, Any] = {"name": name, "guidance": guidance, "device": device, "config": config}
         shape = (CHANNELS, FRAMES, LATENT, LATENT)
-        super().__init__(prompts, TOKENS, FPS, SIZE, SIZE, shift, shape=shape, **more)
+        super().__init__(prompts, TOKENS, FPS, SIZE, SIZE, shift, shape=shape, **shared)
         self.load_denoiser(files, VOCABULARY)
         parts = {
             "text": folder / "text.safetensors",
@@ -61,8 +61,8 @@ class OpenSoraNano(CaptionedModel, TextToVideo):
         """Encode words [P + 1, 1, 8, 64], and where there are words, bool [P + 1, 8]; the null caption comes last."""
         null: Any = self.denoiser.get_submodule("y_embedder").y_embedding
         states = torch.cat([self._text(words[None]) for words in self.words]).to(self.device)
-        seen = torch.cat([self.words > 0, torch.ones(1, TOKENS, dtype=torch.bool)])
-        return torch.cat([states, null[None].to(states)])[:, None], seen
+        mask = torch.cat([self.words > 0, torch.ones(1, TOKENS, dtype=torch.bool)])
+        return torch.cat([states, null[None].to(states)])[:, None], mask
 
     def _run(self, denoiser: nn.Module, x: Tensor, t: float, captions: Tensor, mask: Tensor) -> Tensor:
         """Run the denoiser once, with a channel more that holds each frame's place in the clip."""

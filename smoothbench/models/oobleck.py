@@ -49,11 +49,11 @@ def rate_and_hop(files: Files | None, channels: int) -> tuple[int, int]:
     """
     config = files.config() if files else {}
     kind = config.get("_class_name", AutoencoderOobleck.__name__)
-    found = config.get("decoder_input_channels", channels)
-    if files and (kind != AutoencoderOobleck.__name__ or found != channels):
+    latent_channels = config.get("decoder_input_channels", channels)
+    if files and (kind != AutoencoderOobleck.__name__ or latent_channels != channels):
         raise ValueError(
-            f"{files.folder}: a {kind} of {found} channels, where an {AutoencoderOobleck.__name__} of {channels} "
-            "is wanted: download or save it again"
+            f"{files.folder}: a {kind} of {latent_channels} channels, where an {AutoencoderOobleck.__name__} of "
+            f"{channels} is wanted: download or save it again"
         )
     hop = math.prod(config.get("downsampling_ratios", [2, 4, 4, 8, 8]))
     return int(config.get("sampling_rate", 44100)), hop

@@ -51,8 +51,8 @@ class WindowEncoder(nn.Module):
         audio = resampled(resampled(audio, self.rate, bandwidth), bandwidth, RATE)
         parts = windows(audio, WINDOW, HOP, lead=WINDOW // 2)
         rows = [self._seen(clip.flatten(0, 1), clips.device) for clip in parts]
-        found = torch.stack(rows).unflatten(1, parts.shape[1:3])
-        return {"windows": found.transpose(1, 2).flatten(2)}
+        features = torch.stack(rows).unflatten(1, parts.shape[1:3])
+        return {"windows": features.transpose(1, 2).flatten(2)}
 
     def _seen(self, frames: Tensor, device: torch.device) -> Tensor:
         rows: Tensor = self.network(frames.float().to(device))

@@ -131,15 +131,15 @@ class StableAudioOpen(Lazy, TextToAudio):
     def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Return prompts, padded with zeros to `text_tokens`, with the seconds after them; and the seconds alone."""
         width = self.config["cross_attention_input_dim"]
-        seen = torch.zeros(len(conditions), self.tokens, width)
+        states = torch.zeros(len(conditions), self.tokens, width)
         overall = torch.zeros(len(conditions), 1, self.config["global_states_input_dim"])
         if self.text is not None:
             overall += self._seconds_embedding.flatten()
-            for row, number in zip(seen, conditions.tolist(), strict=True):
+            for row, number in zip(states, conditions.tolist(), strict=True):
                 if number >= 0:
                     prompt = self.text.prompt(self.prompts.texts[number])
                     row[: len(prompt)], row[-2:] = prompt, self._seconds_embedding
-        return seen.to(self.device), overall.to(self.device)
+        return states.to(self.device), overall.to(self.device)
 
     @cached_property
     @lasting
@@ -200,12 +200,17 @@ def _check_widths(config: dict[str, Any], projection: Files | None, encoder: Fil
     if projection is None or encoder is None:
         return
     sizes, width = projection.config(), encoder.config().get("d_model")
-    told = sizes.get("conditioning_dim")
-    seen, overall = config["cross_attention_input_dim"], config["global_states_input_dim"]
-    if width != sizes.get("text_encoder_dim") or told != seen or type(told) is not int or 2 * told != overall:
+    conditioning = sizes.get("conditioning_dim")
+    cross_attention, overall = config["cross_attention_input_dim"], config["global_states_input_dim"]
+    if (
+        width != sizes.get("text_encoder_dim")
+        or conditioning != cross_attention
+        or type(conditioning) is not int
+        or 2 * conditioning != overall
+    ):
         raise ValueError(
-            f"{projection.folder}: text of width {width} to {told} does not fit a transformer of {seen} and "
-            f"{overall}: download or save it again"
+            f"{projection.folder}: text of width {width} to {conditioning} does not fit a transformer of "
+            f"{cross_attention} and {overall}: download or save it again"
         )
 
 

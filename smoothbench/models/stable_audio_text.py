@@ -50,5 +50,5 @@ class TextEncoder:
 
 def longest(tokenizer: Path, otherwise: int) -> int:
     """Return how many tokens a prompt is padded to, as a tokenizer's folder says, else `otherwise`."""
-    found = Files(tokenizer, tokenizer).config(TOKENIZER).get("model_max_length")
-    return found if type(found) is int and 0 < found < 10**5 else otherwise
+    tokens = Files(tokenizer, tokenizer).config(TOKENIZER).get("model_max_length")
+    return tokens if type(tokens) is int and 0 < tokens < 10**5 else otherwise

@@ -61,9 +61,9 @@ def _read(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:  # its own text advises to run the file's code
         code = re.search(r"GLOBAL (\S+)", str(error))
-        found = f"it asks for {code[1]}" if code else "it is damaged, or asks for code"
+        reason = f"it asks for {code[1]}" if code else "it is damaged, or asks for code"
         raise ValueError(
-            f"weights {path}: refused, only tensors are read and {found}: convert it to safetensors"
+            f"weights {path}: refused, only tensors are read and {reason}: convert it to safetensors"
         ) from None
     except Exception as error:  # whatever damaged bytes make of a parser
         raise ValueError(f"weights {path}: damaged or half-downloaded ({_short(error)}): {AGAIN}") from None
@@ -82,15 +82,15 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         raise ValueError(f"weights {path}: damaged or of another model ({_short(error)})") from None
 
 
-def _differences(asked: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterator[str]:
+def _differences(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterator[str]:
     """What a file's tensors lack, have too many, and have otherwise, each with the first name."""
-    if lacks := [name for name in asked if name not in state]:
-        yield f"it lacks {len(lacks)} of {len(asked)} tensors ({lacks[0]:.80})"
-    if more := [name for name in state if name not in asked]:
-        yield f"has {len(more)} that the model has not ({more[0]:.80})"
-    if odd := [name for name in asked if name in state and state[name].shape != asked[name].shape]:
-        found, wanted = (list(each[odd[0]].shape) for each in (state, asked))
-        yield f"{len(odd)} of another shape ({odd[0]:.80}: {found}, not {wanted})"
+    if absent := [name for name in wanted if name not in state]:
+        yield f"it lacks {len(absent)} of {len(wanted)} tensors ({absent[0]:.80})"
+    if left_over := [name for name in state if name not in wanted]:
+        yield f"has {len(left_over)} that the model has not ({left_over[0]:.80})"
+    if misshapen := [name for name in wanted if name in state and state[name].shape != wanted[name].shape]:
+        shape, expected = (list(each[misshapen[0]].shape) for each in (state, wanted))
+        yield f"{len(misshapen)} of another shape ({misshapen[0]:.80}: {shape}, not {expected})"
 
 
 def randomise(module: nn.Module) -> None:

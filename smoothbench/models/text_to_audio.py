@@ -57,10 +57,10 @@ class TextToAudio(Guided):
     def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
         """Return the guided v-prediction [B, C, T], in float32."""
         branch(0)
-        seen, overall = self.context(conditions)
+        states, overall = self.context(conditions)
         if self.guidance == 1:
-            return self._v(x, t, seen, overall)
-        rows = torch.cat([torch.zeros_like(seen), seen]), torch.cat([overall, overall])
+            return self._v(x, t, states, overall)
+        rows = torch.cat([torch.zeros_like(states), states]), torch.cat([overall, overall])
         uncond, cond = self._v(torch.cat([x, x]), t, *rows).chunk(2)
         return self.guide(cond, uncond)
 
@@ -70,22 +70,22 @@ class TextToAudio(Guided):
         with torch.device("meta"):
             denoiser = cast(self.empty(), self.dtype)
             x = torch.empty(rows, *self.sample_shape)
-            seen = torch.empty(rows, self.tokens, config["cross_attention_input_dim"])
+            states = torch.empty(rows, self.tokens, config["cross_attention_input_dim"])
             overall = torch.empty(rows, 1, config["global_states_input_dim"])
             rotary = self._positions()
         # torch multiplies what is transposed, as here, by bmm, which counters take for attention's
         denoiser.get_submodule("proj_in").register_forward_pre_hook(lambda _, args: (args[0].contiguous(),))
-        return denoiser, lambda: self._run(denoiser, x, 0.0, seen, overall, rotary)
+        return denoiser, lambda: self._run(denoiser, x, 0.0, states, overall, rotary)
 
-    def _v(self, x: Tensor, t: float, seen: Tensor, overall: Tensor) -> Tensor:
-        return self._run(self.denoiser, x, t, seen, overall, self._rotary).float()
+    def _v(self, x: Tensor, t: float, states: Tensor, overall: Tensor) -> Tensor:
+        return self._run(self.denoiser, x, t, states, overall, self._rotary).float()
 
     def _run(
         self,
         denoiser: nn.Module,
         x: Tensor,
         sigma: float,
-        seen: Tensor,
+        states: Tensor,
         overall: Tensor,
         rotary: tuple[Tensor, Tensor],
     ) -> Tensor:
@@ -94,7 +94,7 @@ class TextToAudio(Guided):
         v: Tensor = denoiser(
             x.to(self.dtype),
             time,
-            encoder_hidden_states=seen.to(x.device, self.dtype),
+            encoder_hidden_states=states.to(x.device, self.dtype),
             global_hidden_states=overall.to(x.device, self.dtype),
             rotary_embedding=rotary,
             return_dict=False,

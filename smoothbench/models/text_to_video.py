@@ -108,6 +108,6 @@ class TextToVideo(Guided):
 
     def _identity(self, weights_sha256: str) -> dict[str, Any]:
         """Return what decides the samples beside solver and schedule; subclasses add what encodes the prompts."""
-        asked = {"fps": self.fps, "height": self.height, "width": self.width}
+        inputs = {"fps": self.fps, "height": self.height, "width": self.width}
         shape = {"sample_shape": list(self.sample_shape), "prompts_sha256": self.prompts.digest()}
-        return {**super()._identity(weights_sha256), **asked, **shape}
+        return {**super()._identity(weights_sha256), **inputs, **shape}

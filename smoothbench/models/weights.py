@@ -64,8 +64,8 @@ class Files:
         """Return the files that hold the tensors: the weights file, or the shards that it is the index of."""
         if not self.split:
             return [self.weights]
-        said = _object(self.weights).get("weight_map")
-        names = sorted({str(name) for name in said.values()}) if isinstance(said, dict) else []
+        shards = _object(self.weights).get("weight_map")
+        names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
         if not names or any("/" in name for name in names):
             raise ValueError(f"{self.weights} is no index of weights: download or save it again")
         return [self.weights.parent / name for name in names]
@@ -98,12 +98,12 @@ class Files:
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}): download or save it again") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ValueError(f"{path} is no configuration: it must hold an object; download or save it again")
-    return found
+    return content
 
 
 def checkpoint(path: Path) -> Files:
@@ -129,25 +129,25 @@ def find(
     as a file, else in shards with an index, else as a variant (fp16), with a warning. Raises ValueError
     for a source that is neither, and for a folder or a repository without the component, or with a part of it.
     """
-    folder, wanted = Path(source), " or ".join(f"{_under(part)}{config}" for part in parts)
+    folder, expected = Path(source), " or ".join(f"{_under(part)}{config}" for part in parts)
     if folder.is_dir():
         places = [folder / part for part in parts if (folder / part / config).is_file()]
         if not places:
             raise ValueError(
-                f"{key}={folder}: this folder has no {wanted}: give a model in diffusers' layout"
+                f"{key}={folder}: this folder has no {expected}: give a model in diffusers' layout"
             )
         return _whole(places[0], names)
     try:
-        found = [
+        cached = [
             try_to_load_from_cache(source, f"{_under(part)}{config}", revision=revision) for part in parts
         ]
     except HFValidationError:
-        found = []
-    if folder.exists() or source.count("/") != 1 or not found:
+        cached = []
+    if folder.exists() or source.count("/") != 1 or not cached:
         raise ValueError(f"{key}={source}: no such folder, and no repository OWNER/NAME either")
-    configs = [Path(path).parent for path in found if isinstance(path, str)]
-    if not configs and all(path is not None for path in found):  # the hub has said that it is not there
-        raise ValueError(f"{key}={source}: this repository has no {wanted}: name another one")
+    configs = [Path(path).parent for path in cached if isinstance(path, str)]
+    if not configs and all(path is not None for path in cached):  # the hub has said that it is not there
+        raise ValueError(f"{key}={source}: this repository has no {expected}: name another one")
     return next((files for place in configs if (files := _complete(place, names))), None)
 
 
@@ -193,8 +193,8 @@ def _here(folder: Path, names: Sequence[str]) -> Iterator[Files]:
 
 def _rounding(name: str) -> int:
     """The place of a file's variant among the known ones."""
-    found = VARIANT.search(name)
-    variant = (found[1] or found[2]) if found else None
+    match = VARIANT.search(name)
+    variant = (match[1] or match[2]) if match else None
     return VARIANTS.index(variant) if variant in VARIANTS else len(VARIANTS)
 
 
@@ -204,10 +204,10 @@ def _under(part: str) -> str:
 
 def download(what: str, repository: str, revision: str | None, key: str) -> str:
     """Say in one line how to get what is not here."""
-    asked = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
+    command = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
     licence = LICENCES.get(repository)
     terms = f"licence {licence}" if licence else "if it is gated: accept its terms, then hf auth login"
-    return f"{what} not here{_shards_missing(repository, revision)}: {asked} ({terms}), or {key}=FOLDER"
+    return f"{what} not here{_shards_missing(repository, revision)}: {command} ({terms}), or {key}=FOLDER"
 
 
 def _shards_missing(repository: str, revision: str | None) -> str:
@@ -216,8 +216,8 @@ def _shards_missing(repository: str, revision: str | None) -> str:
         place = Path(snapshot_download(repository, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return ""
-    found = [path for form in FORMATS for path in sorted(place.rglob(f"*{form}{INDEX}*json"))]
-    indices = [Files(path, path.parent) for path in found]
+    paths = [path for form in FORMATS for path in sorted(place.rglob(f"*{form}{INDEX}*json"))]
+    indices = [Files(path, path.parent) for path in paths]
     absent = [path for files in indices for path in files.absent()]
     return f" ({absent[0].relative_to(place)} is missing{_more(absent)})" if absent else ""
 

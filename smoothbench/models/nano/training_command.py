@@ -14,11 +14,11 @@ def parser(
 
     `work` is the default of `--work`; None: the program has no checkpoints.
     """
-    made = command.parser(f"smoothbench.models.nano.{module}", description)
-    made.add_argument("--out", type=Path, required=True, help=out)
+    options = command.parser(f"smoothbench.models.nano.{module}", description)
+    options.add_argument("--out", type=Path, required=True, help=out)
     if work is not None:
-        made.add_argument("--work", type=Path, default=Path(work), help="folder of checkpoints")
-    return made
+        options.add_argument("--work", type=Path, default=Path(work), help="folder of checkpoints")
+    return options
 
 
 def main(

@@ -29,20 +29,20 @@ def find_parts(path: str, vae_source: str, text: str) -> dict[str, Files | None]
     return dict(zip(SOURCES, (transformer, video, encoder, tokenizer), strict=True))
 
 
-def checked_config(parts: dict[str, Files | None], asked: dict[str, Any], tokens: int) -> dict[str, Any]:
+def checked_config(parts: dict[str, Files | None], configured: dict[str, Any], tokens: int) -> dict[str, Any]:
     """Return the transformer's arguments; ValueError where a part does not take what the one before it gives.
 
     `tokens`, those of the prompt that costs are counted at, must be no more than the transformer takes.
     """
-    config = architecture(parts["transformer"], asked)
+    config = architecture(parts["transformer"], configured)
     longest, width = config["model_max_length"], config["caption_channels"]
     if type(tokens) is not int or not 1 <= tokens <= longest:
         raise ValueError(f"model.tokens={tokens!r:.60}: prompts have 1 to {longest} tokens")
     if parts["transformer"] is None:
         return config
-    if (encoder := parts["text_encoder"]) and (found := encoder.config().get("d_model")) != width:
+    if (encoder := parts["text_encoder"]) and (width_of_text := encoder.config().get("d_model")) != width:
         raise ValueError(
-            f"{encoder.folder}: text of width {found}, the transformer takes {width}: set model.text"
+            f"{encoder.folder}: text of width {width_of_text}, the transformer takes {width}: set model.text"
         )
     if (video := parts["vae"]) and (count := len(vae.check(video).scale[0])) != config["in_channels"]:
         raise ValueError(

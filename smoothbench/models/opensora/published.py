@@ -191,11 +191,11 @@ def _size(
     size = size_of(resolution, aspect_ratio, length)
     # in float16 the original's is no number
     dtypes = [*([rounding] if rounding == torch.bfloat16 else []), torch.float64]
-    wanted = [timestep_shift(size.height, size.width, size.frames, dtype) for dtype in dtypes]
+    shifts = [timestep_shift(size.height, size.width, size.frames, dtype) for dtype in dtypes]
     # NaN is near to nothing
-    if type(shift) not in (int, float) or not any(abs(shift - each) <= 1e-6 * each for each in wanted):
+    if type(shift) not in (int, float) or not any(abs(shift - each) <= 1e-6 * each for each in shifts):
         raise ValueError(
-            f"model.shift={shift}: a clip of this resolution and length takes model.shift={wanted[0]!r} "
+            f"model.shift={shift}: a clip of this resolution and length takes model.shift={shifts[0]!r} "
             "(solver.shift=... tries another)"
         )
     return size

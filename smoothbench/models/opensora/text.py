@@ -67,8 +67,8 @@ def cleaned(text: str) -> str:
     A pass is PixArt-alpha's, as diffusers has it, but for one strip that diffusers leaves out: the original strips
     once HTML's entities are decoded, so that the rules for a text's start and end, which follow, see no blank there.
     """
-    if lacks := lacking():
-        raise ValueError(lacks)
+    if reason := lacking():
+        raise ValueError(reason)
     from diffusers import PixArtAlphaPipeline
 
     routine: Any = PixArtAlphaPipeline._clean_caption

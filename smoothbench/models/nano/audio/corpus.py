@@ -46,8 +46,8 @@ class Corpus(NamedTuple):
 
 def train_clips(count: int) -> list[Clip]:
     """Return so many clips of the sounds that are not held out, in turn."""
-    seen = [sound for sound in sounds() if not sound.held_out]
-    return [_clip(seen[i % len(seen)], TRAIN_SEED + i) for i in range(count)]
+    trained_on = [sound for sound in sounds() if not sound.held_out]
+    return [_clip(trained_on[i % len(trained_on)], TRAIN_SEED + i) for i in range(count)]
 
 
 def test_clips() -> list[Clip]:

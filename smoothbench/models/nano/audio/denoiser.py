@@ -24,16 +24,16 @@ CONFIG: Final[dict[str, Any]] = {
 }
 
 
-def velocity(denoiser: nn.Module, z: Tensor, t: Tensor, seen: Tensor, overall: Tensor) -> Tensor:
+def velocity(denoiser: nn.Module, z: Tensor, t: Tensor, states: Tensor, overall: Tensor) -> Tensor:
     """Predict v [N, C, T] of z = cos(pi t / 2) x0 + sin(pi t / 2) noise at times t [N].
 
-    v = cos(pi t / 2) noise - sin(pi t / 2) x0 (Salimans and Ho 2022), so x0 = cos z - sin v. `seen`
+    v = cos(pi t / 2) noise - sin(pi t / 2) x0 (Salimans and Ho 2022), so x0 = cos z - sin v. `states`
     and `overall` are the states that a Conditioner gives.
     """
     length, half = z.shape[-1] + 1, CONFIG["attention_head_dim"] // 2
     rotary = get_1d_rotary_pos_embed(half, length, use_real=True, repeat_interleave_real=False)
     rotary = tuple(part.to(z) for part in rotary)
-    prediction: Tensor = denoiser(z, t, seen, overall, rotary, return_dict=False)[0]
+    prediction: Tensor = denoiser(z, t, states, overall, rotary, return_dict=False)[0]
     return prediction
 
 

@@ -57,11 +57,11 @@ def _melody(pattern: str, root: int, tempo: float, velocity: int, seconds: float
         yield 0.0, seconds, root + MAJOR[4], velocity
         return
     beat = tempo * {"repeated chords": 0.4, "a fast repeated note": 0.125}.get(pattern, 0.18)
-    held = 0.7 if "repeated" in pattern else 0.9
+    sounding_share = 0.7 if "repeated" in pattern else 0.9
     for i in range(int(seconds / beat) + 1):
         for step in _steps(pattern, i):
             last = "scale" in pattern and i == len(MAJOR) - 1
-            yield i * beat, seconds if last else (i + held) * beat, root + step, velocity
+            yield i * beat, seconds if last else (i + sounding_share) * beat, root + step, velocity
 
 
 def _steps(pattern: str, i: int) -> tuple[int, ...]:

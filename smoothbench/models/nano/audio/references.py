@@ -56,11 +56,13 @@ def _run(options: argparse.Namespace) -> None:
     clips = corpus.load(options.corpus, "reference")
     with torch.inference_mode():
         outputs = [tagger(part[:, None]) for part in tqdm(clips.audio.split(64), desc="reference")]
-    found = {name: torch.cat([output[name] for output in outputs]).double() for name in ("windows", "logits")}
+    outputs_of_clips = {
+        name: torch.cat([output[name] for output in outputs]).double() for name in ("windows", "logits")
+    }
     sounds = [Sound(*labels) for labels in clips.labels.tolist()]
-    seen = torch.tensor([not sound.held_out for sound in sounds])
-    write_statistics(found["windows"][seen], options.out / "reference.npz")
-    write_tags([sound.caption for sound in sounds], found["logits"], options.out / "tags.npz")
+    was_trained_on = torch.tensor([not sound.held_out for sound in sounds])
+    write_statistics(outputs_of_clips["windows"][was_trained_on], options.out / "reference.npz")
+    write_tags([sound.caption for sound in sounds], outputs_of_clips["logits"], options.out / "tags.npz")
 
 
 def write_statistics(windows: Tensor, file: Path) -> None:

@@ -35,10 +35,10 @@ def empty_codec(frozen: bool) -> Autoencoder:
 
 def distance(predicted: Tensor, audio: Tensor) -> Tensor:
     """Return the L1 distance of compressed magnitudes, louder bins weighing more, plus that of their mel bands."""
-    wanted = log_magnitude(audio)
-    weight = 1 + LOUD * (wanted + 1) / 2
-    linear = (weight * (predicted - wanted).abs()).mean()
-    bands = compress(to_mel(expand(predicted))) - compress(to_mel(expand(wanted)))
+    target = log_magnitude(audio)
+    weight = 1 + LOUD * (target + 1) / 2
+    linear = (weight * (predicted - target).abs()).mean()
+    bands = compress(to_mel(expand(predicted))) - compress(to_mel(expand(target)))
     return linear + bands.abs().mean()
 
 

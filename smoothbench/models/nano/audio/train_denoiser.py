@@ -54,10 +54,10 @@ def squared_error(model: Any, batch: Batch, generator: torch.Generator) -> Tenso
     even = (torch.arange(count) + torch.rand(count, generator=generator)) / count
     t = LEAST + (MOST - LEAST) * even[torch.randperm(count, generator=generator)]
     noise = torch.randn(clean.shape, generator=generator)
-    kept = (torch.rand(count, generator=generator) >= DROPOUT).float().view(-1, 1, 1)
+    has_caption = (torch.rand(count, generator=generator) >= DROPOUT).float().view(-1, 1, 1)
     cos, sin = (each(t * math.pi / 2).view(-1, 1, 1) for each in (torch.cos, torch.sin))
-    seen, overall = model.conditioner(words, seconds)
-    predicted = velocity(model.denoiser, cos * clean + sin * noise, t, kept * seen, overall)
+    states, overall = model.conditioner(words, seconds)
+    predicted = velocity(model.denoiser, cos * clean + sin * noise, t, has_caption * states, overall)
     return nn.functional.mse_loss(predicted, cos * noise - sin * clean)
 
 

@@ -84,10 +84,10 @@ def contrast(towers: Any, rows: Rows, mel: Tensor) -> Tensor:
 def tagging_accuracy(network: Any, rows: Rows) -> dict[str, float]:
     """Return the share of clips whose attribute is recognised, for each attribute and for all three."""
     parts = [network.tag(mel.float()) for mel in rows.mel.split(250)]
-    seen = [torch.cat([part[name] for part in parts]).argmax(1) for name in ATTRIBUTES]
-    right = torch.stack(seen, 1) == rows.labels
-    each = dict(zip(ATTRIBUTES, right.double().mean(0).tolist(), strict=True))
-    return each | {"all": right.all(1).double().mean().item()}
+    predicted = [torch.cat([part[name] for part in parts]).argmax(1) for name in ATTRIBUTES]
+    right = torch.stack(predicted, 1) == rows.labels
+    shares = dict(zip(ATTRIBUTES, right.double().mean(0).tolist(), strict=True))
+    return shares | {"all": right.all(1).double().mean().item()}
 
 
 @torch.inference_mode()
@@ -96,10 +96,10 @@ def retrieval(towers: Any, rows: Rows) -> dict[str, float]:
     labels, place = rows.labels.unique(dim=0, return_inverse=True)
     words = towers.of_words(VOCABULARY.tokenize([Sound(*each).caption for each in labels.tolist()]))
     cosine = torch.cat([towers.of_mel(mel.float()) for mel in rows.mel.split(250)]) @ words.T
-    own = cosine.gather(1, place[:, None])
-    others = (cosine.sum() - own.sum()) / (cosine.numel() - own.numel())
+    own_cosine = cosine.gather(1, place[:, None])
+    others = (cosine.sum() - own_cosine.sum()) / (cosine.numel() - own_cosine.numel())
     nearest = (cosine.argmax(1) == place).double().mean().item()
-    return {"nearest": nearest, "own": own.mean().item(), "others": others.item()}
+    return {"nearest": nearest, "own": own_cosine.mean().item(), "others": others.item()}
 
 
 Loss = Callable[[Any, Rows, Tensor], Tensor]

@@ -84,12 +84,12 @@ class Classifier(MetricNetwork):
         frames = maps.mean((2, 3)).unflatten(0, clips.shape[:2])
         places = self.place(maps.flatten(1)).unflatten(0, clips.shape[:2])
         features = self.out(torch.cat([self.motion(places.transpose(1, 2)).flatten(1), frames.mean(1)], 1))
-        found = {name: head(features) for name, head in self.heads.items()}
-        item, colour, motion, speed = found.values()
+        logits = {name: head(features) for name, head in self.heads.items()}
+        item, colour, motion, speed = logits.values()
         things = item[:, :, None] + colour[:, None, :]
         movements = motion[:, :, None] + speed[:, None, :]
         joint = things.flatten(1)[:, :, None] + movements.flatten(1)[:, None, :]
-        return {"frames": frames, "features": features, "logits": joint.flatten(1), **found}
+        return {"frames": frames, "features": features, "logits": joint.flatten(1), **logits}
 
 
 class FrameEncoder(nn.Module):

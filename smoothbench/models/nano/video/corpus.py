@@ -55,10 +55,10 @@ class Sprites:
 
     def draw(self, clips: Sequence[Clip]) -> Tensor:
         """Draw clips, uint8 [N, 12, 3, 32, 32]."""
-        made = [self._paths(clip) for clip in clips]
-        sprites = torch.stack([sprite for sprite, _ in made]).float() / 255
+        drawn = [self._paths(clip) for clip in clips]
+        sprites = torch.stack([sprite for sprite, _ in drawn]).float() / 255
         sprites = (sprites / sprites.amax((1, 2), keepdim=True)) ** 0.7
-        width, x, y = torch.from_numpy(np.stack([path for _, path in made])).float().unbind(1)
+        width, x, y = torch.from_numpy(np.stack([path for _, path in drawn])).float().unbind(1)
         cover = torch.einsum("ntia,nab,ntjb->ntij", _overlap(y, width), sprites, _overlap(x, width))
         tint = torch.tensor([RGB[clip.scene.colour] for clip in clips]).view(-1, 1, 3, 1, 1)
         frames = GROUND + cover[:, :, None].clamp(0, 1) * (tint - GROUND)
@@ -100,9 +100,11 @@ def _overlap(centre: Tensor, width: Tensor) -> Tensor:
 
 def train_clips(first: int, count: int, backwards: bool = True) -> list[Clip]:
     """Return clips of scenes that are not held out, all equally often; also of scenes that no prompt asks for."""
-    seen = [scene for scene in scenes() if not scene.held_out and (scene.asked or backwards)]
-    mixed = np.random.default_rng(first).permutation(max(count, len(seen)))[:count].tolist()
-    return [Clip(seen[place % len(seen)], TRAIN_SEED + first + i) for i, place in enumerate(mixed)]
+    trained_on = [scene for scene in scenes() if not scene.held_out and (scene.asked or backwards)]
+    mixed = np.random.default_rng(first).permutation(max(count, len(trained_on)))[:count].tolist()
+    return [
+        Clip(trained_on[place % len(trained_on)], TRAIN_SEED + first + i) for i, place in enumerate(mixed)
+    ]
 
 
 def test_clips() -> list[Clip]:

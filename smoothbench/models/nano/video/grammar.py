@@ -34,8 +34,8 @@ class Scene:
     @property
     def caption(self) -> str:
         """The caption as a sentence; what stands still has no speed."""
-        said = f"a {COLOURS[self.colour]} {ITEMS[self.item]} {MOTIONS[self.motion]}"
-        return said if self.motion == STILL else f"{said} {SPEEDS[self.speed]}"
+        sentence = f"a {COLOURS[self.colour]} {ITEMS[self.item]} {MOTIONS[self.motion]}"
+        return sentence if self.motion == STILL else f"{sentence} {SPEEDS[self.speed]}"
 
     @property
     def asked(self) -> bool:

@@ -25,12 +25,12 @@ def table(held_out: bool) -> str:
 
 def scenes_of(captions: Sequence[str]) -> list[Scene]:
     """The scenes that captions describe; ValueError, naming it, for a caption that is not of the grammar."""
-    known = {scene.caption: scene for scene in scenes()}
-    if unknown := [caption for caption in captions if caption not in known]:
+    by_caption = {scene.caption: scene for scene in scenes()}
+    if unknown := [caption for caption in captions if caption not in by_caption]:
         raise ValueError(
             f"caption {unknown[0]!r} is not of the grammar (smoothbench/models/nano/video/grammar.py)"
         )
-    return [known[caption] for caption in captions]
+    return [by_caption[caption] for caption in captions]
 
 
 def labels(prompts: Prompts, attribute: str) -> Tensor:

@@ -33,10 +33,10 @@ def empty_autoencoder(frozen: bool) -> Autoencoder:
 
 def distance(predicted: Tensor, frames: Tensor) -> Tensor:
     """Return the squared and absolute error, the sprite's pixels weighing more than the background's."""
-    wanted = frames.float() / 127.5 - 1
-    ground = wanted[..., :1, :1]
-    weight = 1 + SPRITE * (wanted - ground).abs().amax(1, keepdim=True)
-    error = predicted - wanted
+    target = frames.float() / 127.5 - 1
+    ground = target[..., :1, :1]
+    weight = 1 + SPRITE * (target - ground).abs().amax(1, keepdim=True)
+    error = predicted - target
     return (weight * (error.square() + 0.1 * error.abs())).mean()
 
 

@@ -44,23 +44,23 @@ def augment(clips: Tensor, generator: torch.Generator) -> Tensor:
     return ((x + 1) * (0.8 + 0.3 * gain) - 1 + noise).clamp(-1, 1)
 
 
-def entropy(network: Any, clips: Tensor, wanted: Tensor) -> Tensor:
+def entropy(network: Any, clips: Tensor, classes: Tensor) -> Tensor:
     """Return the cross-entropy of the four attributes, summed, for clips float [N, 12, 3, 32, 32]."""
-    found = network.classify(clips)
-    each = zip(ATTRIBUTES, wanted.unbind(1), strict=True)
+    outputs = network.classify(clips)
+    attributes = zip(ATTRIBUTES, classes.unbind(1), strict=True)
     return torch.stack(
-        [F.cross_entropy(found[name], column, label_smoothing=0.05) for name, column in each]
+        [F.cross_entropy(outputs[name], column, label_smoothing=0.05) for name, column in attributes]
     ).sum()
 
 
 @torch.inference_mode()
-def agreement(network: Any, clips: Tensor, wanted: Tensor) -> dict[str, float]:
+def agreement(network: Any, clips: Tensor, classes: Tensor) -> dict[str, float]:
     """Return the share of clips uint8 [N, 12, 3, 32, 32] whose attribute is recognised, for each and for all four."""
     outputs = [network(part) for part in clips.split(64)]
-    seen = [torch.cat([output[name] for output in outputs]).argmax(1) for name in ATTRIBUTES]
-    right = torch.stack(seen, 1) == wanted
-    each = dict(zip(ATTRIBUTES, right.double().mean(0).tolist(), strict=True))
-    return each | {"all": right.all(1).double().mean().item()}
+    predicted = [torch.cat([output[name] for output in outputs]).argmax(1) for name in ATTRIBUTES]
+    right = torch.stack(predicted, 1) == classes
+    shares = dict(zip(ATTRIBUTES, right.double().mean(0).tolist(), strict=True))
+    return shares | {"all": right.all(1).double().mean().item()}
 
 
 def tested(network: Any) -> dict[str, dict[str, float]]:
@@ -68,9 +68,9 @@ def tested(network: Any) -> dict[str, dict[str, float]]:
     clips = test_clips()
     drawn = Sprites("test").draw(clips)
     unseen = torch.tensor([clip.scene.held_out for clip in clips])
-    wanted = labels(clips)
+    classes = labels(clips)
     return {
-        name: agreement(network, drawn[rows], wanted[rows])
+        name: agreement(network, drawn[rows], classes[rows])
         for name, rows in (("seen", ~unseen), ("held out", unseen))
     }
 
@@ -89,8 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     sprites = Sprites("train")
-    kept = train_clips(HELD_OUT, 256)
-    kept_clips, kept_labels = sprites.draw(kept).float() / 127.5 - 1, labels(kept)
+    held_out = train_clips(HELD_OUT, 256)
+    held_out_clips, held_out_labels = sprites.draw(held_out).float() / 127.5 - 1, labels(held_out)
 
     def loss(model: nn.Module, generator: torch.Generator) -> Tensor:
         clips = train_clips(FIRST + int(torch.randint(FIRST, (), generator=generator)), BATCH)
@@ -98,7 +98,7 @@ def _run(options: argparse.Namespace) -> None:
 
     @torch.inference_mode()
     def validate(model: nn.Module) -> float:
-        return entropy(model, kept_clips, kept_labels).item()
+        return entropy(model, held_out_clips, held_out_labels).item()
 
     torch.manual_seed(2)
     recipe = Recipe(options.steps, lr=2e-3, weight_decay=0.02, warmup=100, ema=0.99, look_every=100)

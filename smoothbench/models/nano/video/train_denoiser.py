@@ -61,11 +61,13 @@ def squared_error(model: Any, batch: Batch, generator: torch.Generator) -> Tenso
     clean, words = batch[0].float(), batch[1]
     t = times(len(clean), generator)
     noise = torch.randn(clean.shape, generator=generator)
-    dropped, whole = torch.rand(2, len(clean), 1, generator=generator) < torch.tensor([[[DROPOUT]], [[0.5]]])
+    dropped, sees_all = torch.rand(2, len(clean), 1, generator=generator) < torch.tensor(
+        [[[DROPOUT]], [[0.5]]]
+    )
     states = torch.where(dropped[..., None], model.denoiser.y_embedder.y_embedding, model.text(words))
-    seen = (words > 0) | (dropped & whole)
+    mask = (words > 0) | (dropped & sees_all)
     mixed = torch.lerp(clean, noise, t.view(-1, 1, 1, 1, 1))
-    return nn.functional.mse_loss(velocity(model.denoiser, mixed, t, states, seen), clean - noise)
+    return nn.functional.mse_loss(velocity(model.denoiser, mixed, t, states, mask), clean - noise)
 
 
 def latents(autoencoder: Path, file: Path, count: int) -> Batch:
@@ -74,11 +76,11 @@ def latents(autoencoder: Path, file: Path, count: int) -> Batch:
         encoder = restore(Encoder(), autoencoder / "encoder.safetensors")
         sprites, clips = Sprites("train"), train_clips(0, count, backwards=False)
         parts = [clips[i : i + PART] for i in range(0, count, PART)]
-        made = [encoded(encoder, sprites.draw(part)).half() for part in tqdm(parts, desc="latents")]
+        batches = [encoded(encoder, sprites.draw(part)).half() for part in tqdm(parts, desc="latents")]
         words = VOCABULARY.tokenize([clip.scene.caption for clip in clips])
-        write_tensors({"latents": torch.cat(made), "words": words}, file)
-    found = read_tensors(file)
-    return found["latents"], found["words"]
+        write_tensors({"latents": torch.cat(batches), "words": words}, file)
+    stored = read_tensors(file)
+    return stored["latents"], stored["words"]
 
 
 def write(model: Any, out: Path) -> None:
