@@ -133,11 +133,11 @@ def ready(model: Model, stage: str) -> Model:
     Costs need no weights, so that for stage=cost nothing is loaded; latencies are those of random weights too,
     where there are no others.
     """
-    if model.missing and stage not in ("cost", "latency"):
-        raise UsageError(model.missing)
-    if model.missing:
-        log.info("costs and latency alone: %s", model.missing)
-    if model.missing or stage == "cost":
+    if model.unavailable_reason and stage not in ("cost", "latency"):
+        raise UsageError(model.unavailable_reason)
+    if model.unavailable_reason:
+        log.info("costs and latency alone: %s", model.unavailable_reason)
+    if model.unavailable_reason or stage == "cost":
         return model
     try:
         _ = model.denoiser

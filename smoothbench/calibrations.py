@@ -69,7 +69,7 @@ def measure_curves(model: Model, sites: Sequence[Site], solver: Solver, calibrat
     skeleton, call = model.skeleton()
     outputs = output_bytes(skeleton, sites, call)
     _ = model.denoiser  # what is free is known with its weights in place
-    free, least, lags = free_bytes(model.device), model.least_batch, calibration["k_max"]
+    free, least, lags = free_bytes(model.device), model.min_batch_size, calibration["k_max"]
     first = split(calibration["num_samples"], outputs, lags, free, least)
 
     def run(plan: Split) -> ErrorCurves:
@@ -101,7 +101,7 @@ def _in_parts(model: Model, solver: Solver, calibration: Config, plan: Split) ->
     first = calibration["seed"] * BLOCK + calibration["draw"] * count
     conditions = model.unconditional(count) if calibration["unconditional"] else None
     parts = [range(i, min(i + plan.samples, count)) for i in range(0, count, plan.samples)]
-    if len(parts) > 1 and len(parts[-1]) < model.least_batch:
+    if len(parts) > 1 and len(parts[-1]) < model.min_batch_size:
         parts[-2:] = [range(parts[-2].start, count)]
 
     def run(announcer: Announcer) -> None:
@@ -114,7 +114,7 @@ def _in_parts(model: Model, solver: Solver, calibration: Config, plan: Split) ->
         model.denoiser,
         run,
         k_max=calibration["k_max"],
-        rows_per_sample=model.rows // model.forwards,
+        rows_per_sample=model.guidance_rows // model.forwards,
         passes=plan.passes,
     )
 

@@ -8,7 +8,6 @@ import smoothbench.beside  # noqa: F401  before what imports metrics
 
 # isort: split
 import argparse
-import logging
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,20 +35,17 @@ Images = NDArray[np.uint8]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 it failed (a full disk), 2 the request cannot be met, 128 + a signal's number: stopped."""
-    parser = argparse.ArgumentParser(prog="python -m smoothbench.export", description=__doc__)
+    parser = command.parser("smoothbench.export", __doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="results folder, with records/ in it")
     parser.add_argument("point", metavar="POINT", help="a point's name or point_id")
     parser.add_argument("file", type=Path, metavar="FILE.npz", help="written anew where it exists")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    return command.run(lambda: _exported(options), f"{options.file} is as it was")
+    return command.main(lambda: _exported(options), f"{options.file} is as it was")
 
 
 def _exported(options: argparse.Namespace) -> int:
     try:
         shape = export(options.folder, options.point, options.file)
-    except ValueError as error:
-        return command.end(error, 2)
     except OSError as error:
         return command.end(f"{options.file}: {error.strerror or error}", 1)
     print(f"{options.file}: arr_0 {list(shape)}")

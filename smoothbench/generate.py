@@ -66,7 +66,7 @@ def _sample_in_parts(
 def _sample(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> tuple[Tensor, Run]:
     """Finished samples of a batch, and the engine's run, whose executed forwards are held against the schedule."""
     # the last seed again where a model wants no batch as small as this
-    seeds = [*batch, *[batch[-1]] * (model.least_batch - len(batch))]
+    seeds = [*batch, *[batch[-1]] * (model.min_batch_size - len(batch))]
     x, run = cached_batch(point, model, seeds, tick)
     realised_macs(point, model, run)
     return decoded(model, x[: len(batch)], batch), run

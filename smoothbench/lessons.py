@@ -13,7 +13,7 @@ from tqdm import tqdm
 from smoothbench.caching import Trajectory
 from smoothbench.errors import UsageError
 from smoothbench.sampling import sampling_states, silent
-from smoothbench.store import read_arrays
+from smoothbench.store import read_arrays, write_atomic
 from smoothbench.types import BLOCK, Config, Diffuses, Model, Solver
 
 Window = Sequence[Callable[[], Tensor]]  # the forwards of consecutive evaluations of one batch
@@ -33,6 +33,10 @@ class TeacherWindows:
         self.denoiser = model.denoiser
         # router files have this under the key `lessons`; another key would be another router to every identity
         self.provenance: Mapping[str, Any] = {"model": dict(model.identity), "lessons": settings}
+
+    def save_checkpoint(self, checkpoint: str, state: bytes) -> None:
+        """Write the state of a training to the file of its checkpoint, whole or not at all."""
+        write_atomic(Path(checkpoint), state)
 
     def sample_indices(self, count: int, generator: torch.Generator) -> Tensor:
         """Indices of a training batch, int64 [batch_size], uniform in [0, count)."""

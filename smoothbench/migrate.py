@@ -8,9 +8,7 @@ latencies get their new names. A folder with a record that cannot be proved is l
 import smoothbench.beside  # noqa: F401  before what imports metrics
 
 # isort: split
-import argparse
 import fcntl
-import logging
 import os
 import shutil
 import sys
@@ -31,13 +29,12 @@ from smoothbench.store import Store, read_arrays, read_json, write_arrays, write
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 it failed (a full disk), 2 a folder cannot be migrated, 128 + a signal: stopped."""
-    parser = argparse.ArgumentParser(prog="python -m smoothbench.migrate", description=__doc__)
+    parser = command.parser("smoothbench.migrate", __doc__)
     parser.add_argument(
         "folders", type=Path, nargs="+", metavar="DIR", help="results folder, with records/ in it"
     )
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    return command.run(lambda: _migrated(options.folders), "the same command goes on")
+    return command.main(lambda: _migrated(options.folders), "the same command goes on")
 
 
 def _migrated(folders: Sequence[Path]) -> int:

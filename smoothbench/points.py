@@ -174,8 +174,8 @@ def _plan(
     """Plan a method; a method that cannot plan is a failed point, and the others go on."""
     if isinstance(method, DynamicPolicy):
         return _Outcome(method)
-    if method.needs_curves and model.missing:
-        return _Outcome(missing_weights=f"it is planned on error curves, and {model.missing}")
+    if method.needs_curves and model.unavailable_reason:
+        return _Outcome(missing_weights=f"it is planned on error curves, and {model.unavailable_reason}")
     outcome, curves = _Outcome(), None
     try:
         if method.needs_curves:
@@ -203,7 +203,9 @@ def _substitute(
     method: Policy | DynamicPolicy, model: Model, spec: Spec, where: str
 ) -> Policy | DynamicPolicy:
     """The configured method; without weights to calibrate on, the schedule that was published of it, if any."""
-    if isinstance(method, DynamicPolicy) or not (method.needs_curves and model.missing and spec.published):
+    if isinstance(method, DynamicPolicy) or not (
+        method.needs_curves and model.unavailable_reason and spec.published
+    ):
         return method
     return build_policy(spec.published, f"{where}.published")
 

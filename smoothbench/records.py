@@ -139,7 +139,7 @@ def paper_cost(point: Point, model: Model, paper: Config | None) -> Config | Non
     linear = sum(site.macs_linear * calls[site.name] for site in trajectory.sites)
     if paper["scope"] != "branches":
         linear += trajectory.evals * trajectory.rest_macs_linear
-    batch = paper["rows"] / model.rows
+    batch = paper["rows"] / model.guidance_rows
     explained = linear * batch / TERA
     parts: dict[str, dict[str, float]] = {}
     if paper["scope"] == "pipeline":

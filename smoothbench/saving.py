@@ -1,10 +1,10 @@
 """stage=calibrate and stage=train: error curves, a schedule or a trained router to a file of the user's."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from smoothbench.atomic import sha256_of
 from smoothbench.build import build, build_model, build_solver, having, ready
 from smoothbench.caching import Schedule
 from smoothbench.calibrations import Curves
@@ -55,12 +55,6 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
     return (json.dumps(point.policy.to_json()) + "\n").encode()
 
 
-def sha256(path: str) -> str:
-    """Of a file's content."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _trained(settings: Settings, model: Model, store: Store) -> bytes:
     """What the policy's `training` learns; the same command goes on where it was stopped."""
     spec = settings.specs[-1]
@@ -84,6 +78,8 @@ def checkpoint_id(model: Model, spec: Spec, training: Any, settings: Config) -> 
     """Names what has been learned so far, by all that decides it: what other code has learned is not gone on from."""
     asked = dict(settings)
     if (latents := asked["latents"]) is not None and Path(latents).is_file():
-        asked["latents"] = sha256(latents)  # what the file holds, not where it lies, makes the training data
+        asked["latents"] = sha256_of(
+            latents
+        )  # what the file holds, not where it lies, makes the training data
     solver = describe(build_solver(spec.solver), spec.solver)
     return identity([describe_model(model), solver, describe(training, spec.training), asked])

@@ -32,10 +32,10 @@ class Model(Protocol):
     """A published model or its nano twin.
 
     `identity` holds what decides its samples beside solver and schedule: weights' sha256, dtype,
-    guidance, numerics. `forwards` of the denoiser make one evaluation, in which `rows` rows in all
-    belong to one sample. `missing` says in one line why it can draw no samples (weights that are not
+    guidance, numerics. `forwards` of the denoiser make one evaluation, in which `guidance_rows` rows in all
+    belong to one sample. `unavailable_reason` says in one line why it can draw no samples (weights that are not
     there, or random ones): its costs are known all the same, by `skeleton`. `prediction` is what it
-    predicts: noise, v or velocity. No samples are drawn in batches below `least_batch`.
+    predicts: noise, v or velocity. No samples are drawn in batches below `min_batch_size`.
     """
 
     name: str
@@ -45,10 +45,10 @@ class Model(Protocol):
     media: Media
     sample_shape: tuple[int, ...]
     forwards: int
-    rows: int
-    missing: str | None
+    guidance_rows: int
+    unavailable_reason: str | None
     prediction: str
-    least_batch: int
+    min_batch_size: int
 
     def conditions(self, seeds: Sequence[int]) -> Tensor:
         """What each sample is asked to be."""

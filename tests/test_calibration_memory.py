@@ -122,7 +122,7 @@ def test_the_papers_models_calibrate_in_the_memory_of_one_card(experiment: str, 
     asked = next(spec for spec in plan.specs if "alpha" in spec.cache).calibration
     lags, samples = asked["k_max"], asked["num_samples"]
     assert sum(outputs) * lags * samples + beside > limit  # all at once does not fit
-    cut = split(samples, outputs, lags, int(limit - beside), model.least_batch)
+    cut = split(samples, outputs, lags, int(limit - beside), model.min_batch_size)
     assert cut.bytes + beside < limit and cut.bytes <= SHARE * (limit - beside)
     assert cut.passes <= 3
 

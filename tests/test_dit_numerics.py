@@ -127,7 +127,7 @@ def test_the_guided_channels(tmp_path: Path, scale: float) -> None:
             expected[:, 3] = cond[:, 3]
             assert scale == 1 or not torch.allclose(expected, guided_all, atol=0.1)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-        assert told == [0] and model.rows == (1 if scale == 1 else 2)
+        assert told == [0] and model.guidance_rows == (1 if scale == 1 else 2)
 
 
 def test_the_rounding_to_pixels() -> None:

@@ -74,14 +74,14 @@ def test_two_forwards_of_which_each_is_announced_with_its_classes(folder: Path) 
     cond, uncond = (model.denoiser(x, torch.full((2,), 500.25), y) for y in (labels, torch.tensor([10, 10])))
     assert torch.equal(guided, cond + 0.4 * (cond - uncond)) and not torch.equal(cond, uncond)
     assert torch.equal(model.output(x, 500.25, labels), cond)
-    assert (model.forwards, model.rows, model.identity["guidance"]) == (2, 2, 1.4)
+    assert (model.forwards, model.guidance_rows, model.identity["guidance"]) == (2, 2, 1.4)
 
 
 def test_without_guidance_one_forward(folder: Path) -> None:
     model, told = built(folder, scale=0), list[int]()
     x, labels = noisy(), torch.tensor([3, 7])
     assert torch.equal(model.predict(x, 9.0, labels, told.append), model.output(x, 9.0, labels))
-    assert told == [0] and (model.forwards, model.rows, model.identity["guidance"]) == (1, 1, 1)
+    assert told == [0] and (model.forwards, model.guidance_rows, model.identity["guidance"]) == (1, 1, 1)
     guided, bare = (trajectory(built(folder, scale=scale)) for scale in (0.4, 0))
     assert [2 * site.macs for site in bare.sites] == [site.macs for site in guided.sites]
     assert guided.rest_macs == 2 * bare.rest_macs > 0
@@ -177,7 +177,8 @@ def test_costs_without_weights(tmp_path: Path) -> None:
     """Learning-to-Cache's own count, of the linear layers of one row: 6.44 T at 50, 2.58 T at 20."""
     overrides = ["+exp=paper/uvit_dpm", "stage=cost", "device=cpu", f"results_dir={tmp_path}"]
     experiment = Experiment(settings(composed(*overrides)))
-    assert experiment.bench.model.missing and "imagenet256_uvit_huge.pth" in experiment.bench.model.missing
+    reason = experiment.bench.model.unavailable_reason
+    assert reason and "imagenet256_uvit_huge.pth" in reason
     full = {point.spec.name: point for point in experiment.bench.points}
     for name, printed in (("reference", 6.44), ("none20", 2.58)):
         plan = full[name].trajectory
@@ -233,9 +234,11 @@ def test_settings_that_cannot_be_are_one_line(overrides: list[str], message: str
 
 def test_random_weights_are_for_costs(folder: Path) -> None:
     model = built(folder, weights="random")
-    assert model.missing and "stage=cost alone" in model.missing
+    assert model.unavailable_reason and "stage=cost alone" in model.unavailable_reason
     assert model.identity["weights_sha256"] == "random" != built(folder).identity["weights_sha256"]
-    assert built(folder).missing is None and "model.path" in str(built(folder, path=None).missing)
+    assert built(folder).unavailable_reason is None and "model.path" in str(
+        built(folder, path=None).unavailable_reason
+    )
     first, again = (built(folder, path=None).denoiser.state_dict() for _ in range(2))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert len(find_sites(model.denoiser)) == 10

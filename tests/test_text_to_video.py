@@ -82,7 +82,7 @@ def test_conditional_rows_come_first_and_in_one_forward(model: Tiny, x: Tensor) 
 def test_without_guidance_there_are_no_unconditional_rows(tmp_path: Path, x: Tensor) -> None:
     model = Tiny(tmp_path, guidance=1)
     conditions = torch.tensor([2, 0])
-    assert model.rows == 1
+    assert model.guidance_rows == 1
     one = model.predict(x, 700.0, conditions, lambda forward_index: None)
     assert torch.equal(one, model.output(x, 700.0, conditions)) and one.shape == x.shape
     nothing = model.output(x, 700.0, model.unconditional(2))
