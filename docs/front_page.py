@@ -24,8 +24,6 @@ RECORDS = ROOT / "results" / "dit_ddim"
 PICTURE = ROOT / "docs" / "front_page.png"
 QUALITY, FIDELITY = "fd_nano@2048", "psnr@2048"
 SIZE, DPI = (8.0, 3.35), 200  # inches: 800 pixels wide at the 100 dots an inch that its letters are made for
-
-
 Place = tuple[tuple[float, float], tuple[tuple[float, float], tuple[float, float]] | None]  # data coordinates
 
 
@@ -82,12 +80,12 @@ def points(folder: Path = RECORDS) -> Points:
 
 
 def _family(frame: pd.DataFrame, line: Line, columns: tuple[str, str, str]) -> list[list[float]]:
-    chosen = frame[frame["name"].str.startswith(line.names)]
-    table = chosen[["share", *columns]].to_numpy(dtype=float) * [100, 1, 1, 1]
+    family = frame[frame["name"].str.startswith(line.names)]
+    table = family[["share", *columns]].to_numpy(dtype=float) * [100, 1, 1, 1]
     return [[float(f"{x:.5g}") for x in row] for row in table]
 
 
-def draw(shown: Points) -> Figure:
+def draw(numbers: Points) -> Figure:
     """Both panels, each family with its name beside its points."""
     with styled():
         figure = new_figure(*SIZE)
@@ -95,7 +93,7 @@ def draw(shown: Points) -> Figure:
         figure.subplots_adjust(left=0.065, right=0.985, top=0.83, bottom=0.15, wspace=0.16)
         for i, (axes, score) in enumerate(zip((left, right), (QUALITY, FIDELITY), strict=True)):
             for line in LINES:
-                _draw_family(axes, line, shown[score][line.label], line.places[i])
+                _draw_family(axes, line, numbers[score][line.label], line.places[i])
             axes.set_xlim(15, 100)
             axes.tick_params(labelsize=9)
             axes.set_xlabel("multiply-accumulates, % of no cache (left: cheaper)", fontsize=9)
@@ -127,22 +125,21 @@ def _draw_family(axes: Axes, line: Line, rows: list[list[float]], place: Place) 
 
 
 def write(path: Path = PICTURE) -> Path:
-    """Draw the picture into a PNG of 256 colours, with its numbers as text beside the pixels."""
-    shown, drawn, kept = points(), io.BytesIO(), PngInfo()
+    """Draw the picture into a PNG of 64 colours, with its numbers as text beside the pixels."""
+    numbers, pixels, texts = points(), io.BytesIO(), PngInfo()
     with styled():
-        draw(shown).savefig(drawn, format="png", dpi=DPI)
-    kept.add_itxt("points", json.dumps(shown))
-    few = Image.open(drawn).convert("RGB").quantize(64, dither=Image.Dither.NONE)
-    few.save(path, "png", optimize=True, pnginfo=kept)
+        draw(numbers).savefig(pixels, format="png", dpi=DPI)
+    texts.add_itxt("points", json.dumps(numbers))
+    picture = Image.open(pixels).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    picture.save(path, "png", optimize=True, pnginfo=texts)
     return path
 
 
 def drawn_points(path: Path = PICTURE) -> Points:
     """The numbers that a picture was drawn from, as it holds them itself."""
     with Image.open(path) as picture:
-        text = picture.info.get("points", "{}")
-    held: Points = json.loads(text)
-    return held
+        numbers: Points = json.loads(picture.info.get("points", "{}"))
+    return numbers
 
 
 if __name__ == "__main__":

@@ -61,7 +61,10 @@ def _needs(text: str) -> str:
         return "training (`stage=train`)"
     if files:
         return f"a file (`cache.{files[0]}`)"
-    return "calibration" if get_class(node["_target_"]).needs_curves else "nothing"
+    needs_curves = getattr(
+        get_class(node["_target_"]), "needs_curves", False
+    )  # a dynamic policy may have none
+    return "calibration" if needs_curves else "nothing"
 
 
 def predictor_classes() -> list[type]:
@@ -73,11 +76,11 @@ def predictor_classes() -> list[type]:
 def _predictor(part: type) -> str:
     """The line of one predictor: its short names, and the first sentence of its docstring."""
     sentence = " ".join((part.__doc__ or "").split("\n\n")[0].split())
-    found = re.search(r"arXiv ([\d.]+\d)", sentence)
+    arxiv = re.search(r"arXiv ([\d.]+\d)", sentence)
     what = re.sub(r" \([^)]*\)", "", sentence).rstrip(".")
     names = short_names(part)
-    shown = f"`cache.predictor={names[0]}`" + (f" to `{names[-1]}`" if len(names) > 1 else "")
-    return f"| {shown} | **Predictor.** {what} | {_arxiv(found and found[1])} | nothing |"
+    choice = f"`cache.predictor={names[0]}`" + (f" to `{names[-1]}`" if len(names) > 1 else "")
+    return f"| {choice} | **Predictor.** {what} | {_arxiv(arxiv and arxiv[1])} | nothing |"
 
 
 def short_names(part: type) -> list[str]:
@@ -121,7 +124,7 @@ def schedule() -> str:
     """The schedule of one point, a line for each kind of layer: # computed, . reused."""
     frame = load(RECORDS).set_index("label")
     plan = frame.loc[DRAWN, "schedule"]
-    lines = [f"{'':14}noisiest{'sample':>{len(plan['rows']) - 8}}"]
+    lines = [f"{'SmoothCache':14}noisiest{'sample':>{len(plan['rows']) - 8}}"]
     for kind, name in KINDS.items():
         site = plan["kinds"].index(kind)  # the blocks of a kind decide together
         lines.append(f"{name:14}" + "".join("#" if row[site] == "1" else "." for row in plan["rows"]))

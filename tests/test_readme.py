@@ -120,14 +120,14 @@ def test_the_picture_is_drawn_from_the_records() -> None:
 
 
 def test_the_picture_shows_every_point_that_it_holds(tmp_path: Path) -> None:
-    shown = front_page.points()
-    left, right = front_page.draw(shown).axes
+    numbers_shown = front_page.points()
+    left, right = front_page.draw(numbers_shown).axes
     for axes, score in ((left, front_page.QUALITY), (right, front_page.FIDELITY)):
         low, high = axes.get_ylim()
-        for rows in shown[score].values():
+        for rows in numbers_shown[score].values():
             assert all(low <= value <= high for row in rows for value in row[1:])
         assert {text.get_text() for text in axes.texts} >= {line.label for line in front_page.LINES}
-    assert front_page.drawn_points(front_page.write(tmp_path / "picture.png")) == shown
+    assert front_page.drawn_points(front_page.write(tmp_path / "picture.png")) == numbers_shown
 
 
 def commands() -> list[list[str]]:
