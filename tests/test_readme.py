@@ -21,7 +21,11 @@ from tests.tiny_video_pipeline import tiny_ltx_pipeline, video_latents
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 LIBRARY = (ROOT / "docs/library.md").read_text()
-MOST_LINES, MOST_NUMBERS, FIRST_SCREENS = 150, 80, 60
+MOST_LINES, MOST_NUMBERS, FIRST_SCREENS = (
+    139,
+    80,
+    60,
+)  # lines without the methods list, which grows: 150 with today's
 WIDEST, LARGEST = 160, 60_000  # letters of a line outside tables; bytes of the picture
 ADDRESS = re.compile(r"\]\([^)]*\)")  # of a link
 NUMBER = re.compile(
@@ -44,7 +48,7 @@ def test_numbers_are_counted_as_a_reader_meets_them() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len(README.splitlines()) <= MOST_LINES
+    assert len(README.splitlines()) - len(readme_parts.methods().splitlines()) <= MOST_LINES
     assert len(numbers(README)) <= MOST_NUMBERS, numbers(README)
     long = [line for line in README.splitlines() if len(ADDRESS.sub("]", line)) > WIDEST and line[:1] != "|"]
     assert not long
