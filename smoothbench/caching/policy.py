@@ -68,7 +68,7 @@ class Teacher(Protocol):
         """Forwards of one batch at evaluations start, start + 1, ...; each runs when it is called."""
         ...
 
-    def keep(self, checkpoint: str, state: bytes) -> None:
+    def save_checkpoint(self, checkpoint: str, state: bytes) -> None:
         """Write the state of a training to the file of its checkpoint, whole or not at all."""
         ...
 
