@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from metrics.score import Score
 from smoothbench.build import build_model, ready
 from smoothbench.conditions import check_conditions
+from smoothbench.costs.cost_table import cost_csv
 from smoothbench.devices import started
 from smoothbench.errors import MetricsFailed, PointsFailed, is_full, one_line
 from smoothbench.finish import claim, finish, same_work
@@ -23,8 +25,19 @@ from smoothbench.memory import Room
 from smoothbench.observations import Observations
 from smoothbench.points import Planner, Point
 from smoothbench.provenance import provenance
-from smoothbench.records import as_reported, cost, cost_csv, entry, new_record, save_scores
+from smoothbench.records import (
+    as_reported,
+    entry,
+    is_of,
+    new_record,
+    resumed,
+    save_scores,
+    with_cost,
+    with_error,
+)
 from smoothbench.samples import Samples
+from smoothbench.storage.record import Record
+from smoothbench.storage.record_parts import Status
 from smoothbench.store import Store
 from smoothbench.types import Model, Settings
 
@@ -112,88 +125,81 @@ class Experiment:
         """Without the reference there is nothing to compare with, so that nothing is sampled either."""
         for point in points:
             record = new_record(self.settings, self.model, point, self.reference)
-            status = {**record["status"], "quality": "skipped"}
-            record |= {"status": status, "reason": f"{self.reference.spec.name} failed, its pair"}
-            self.store.write_record(record | {"provenance": provenance(self.device)})
+            reason = f"{self.reference.spec.name} failed, its pair"
+            self.store.write_record(replace(record, reason=reason, provenance=provenance(self.device)))
 
     def _done(self, point: Point) -> bool:
         """Whether the record has everything that is asked for now, against this very reference."""
         record = self._record(point)
-        if record is None or self.settings.force or record["status"]["cost"] != "done":
+        if record is None or self.settings.force or record.status.cost != "done":
             return False
         if not as_reported(record, point, self.settings, self.model):  # a paper's side may be asked anew
             return False
         if not self.settings.draws_samples:
             return True
         arrays = self.store.scores(point.spec.name, point.point_id)
-        whole = arrays is not None and arrays.keys() >= record["scores"].keys()
-        scored = record["status"]["quality"] == "done" and self.scorer.current(record)
-        return whole and scored and record["same_as"] == point.same_as and self._observed(point)
+        whole = arrays is not None and arrays.keys() >= record.scores.keys()
+        scored = record.status.quality == "done" and self.scorer.current(record)
+        return whole and scored and record.same_as == point.same_as and self._observed(point)
 
-    def _record(self, point: Point) -> dict[str, Any] | None:
+    def _record(self, point: Point) -> Record | None:
         """The stored record, unless it says that it is another point's."""
         record = self.store.record(point.spec.name, point.point_id)
-        if record is None:
-            return None
-        found = (record["reference_id"], record["sample_id"], record["cell_id"], record["seeds"])
-        seeds = [[point.spec.seeds.start, point.spec.seeds.stop]]
-        asked = (self.reference.sample_id, point.sample_id, point.cell_id, seeds)
-        return record if found == asked else None
+        return record if record and is_of(record, point, self.reference) else None
 
     def _attempt(self, point: Point, bar: Any) -> bool:
         """Run one point to its record; whatever it raises becomes the record's reason."""
         record = new_record(self.settings, self.model, point, self.reference)
         old, sampled = self._record(point), self.settings.draws_samples
-        if old and old["status"]["quality"] == "done" and not (sampled and self._forced(point)):
-            record |= {key: old[key] for key in ("scores", "status", "reason")}  # stays known
-            record["cost"] = {**(old["cost"] or {}), "paper": (record["cost"] or {}).get("paper")}
+        if old and old.status.quality == "done" and not (sampled and self._forced(point)):
+            record = resumed(record, old)
         bar.set_description(point.spec.name)
         try:
             if point.failure is not None:
                 raise ValueError(point.failure)
             if sampled:
-                self._sample_and_score(point, record, bar.update)
+                record = self._sampled(point, record, bar.update)
+                record, reasons = self._scored(point, record)
+                if reasons:
+                    raise MetricsFailed("; ".join(reasons))
+                record = replace(record, status=Status("done", "done"), reason=None)
+                if not self.settings.keep_samples and point.sample_id != self.reference.sample_id:
+                    self._samples(point).drop()
         except Exception as error:  # failing is a result: the other points go on, but not on a full disk
             if is_full(error):
                 raise
             log.error("%s failed: %s", point.spec.name, one_line(error))
             log.debug("", exc_info=True)
-            status = {"quality": "failed", "cost": "done" if record["cost"] else "failed"}
-            record |= {"status": status, "reason": one_line(error)}
-            if not isinstance(error, MetricsFailed):
-                record |= {"scores": {}}
-        self.store.write_record(record | {"provenance": provenance(self.device)})
+            record = with_error(record, error)
+        record = replace(record, provenance=provenance(self.device))
+        self.store.write_record(record)
         self.store.supersede(record)
-        return record["status"]["quality"] != "failed"
+        return record.status.quality != "failed"
 
     def _forced(self, point: Point) -> bool:
         """Whether its samples are made again; those that it shares with an earlier point just were."""
         return self.settings.force and point.same_as is None
 
-    def _sample_and_score(self, point: Point, record: dict[str, Any], tick: Callable[[], object]) -> None:
+    def _sampled(self, point: Point, record: Record, tick: Callable[[], object]) -> Record:
+        """The record with what its samples have cost; they are drawn where any are missing."""
         samples = self._samples(point)
         if self._forced(point):
             samples.forget()
             self.scorer.observations.forget(point.sample_id)
-        halved = (record["cost"] or {}).get("batches_halved", 0)
+        halved = (record.cost and record.cost.batches_halved) or 0
         if not (samples.counted() and self._observed(point, read=True)):
             halved = self._observe(point, samples, tick)
-        calls = samples.calls()
-        known = {"batches_halved": halved, "paper": (record["cost"] or {}).get("paper")}
-        record["cost"] = cost(point, self.reference, calls) | known
-        if point.dynamic:
-            record["degenerate"] = all(count == point.trajectory.evals for count in calls.values())
+        return with_cost(record, point, self.reference, samples.calls(), halved)
+
+    def _scored(self, point: Point, record: Record) -> tuple[Record, list[str]]:
+        """The record with its scores, and why others could not be made."""
         scores, reasons = self.scorer.scores([part_of(point, self.reference)])
         names = self.scorer.names(len(point.spec.seeds), point is self.reference)
-        for score, value in scores.items():
-            pair = None if point is self.reference else self._reference_scores.get(score)
-            record["scores"][score] = entry(self.scorer, names[score], value, pair)
+        pairs = {} if point is self.reference else self._reference_scores
+        new = {key: entry(self.scorer, names[key], each, pairs.get(key)) for key, each in scores.items()}
+        record = replace(record, scores={**record.scores, **new})
         save_scores(self.store, record, scores)
-        if reasons:
-            raise MetricsFailed("; ".join(reasons))
-        record |= {"status": {"quality": "done", "cost": "done"}, "reason": None}
-        if not self.settings.keep_samples and point.sample_id != self.reference.sample_id:
-            samples.drop()
+        return record, reasons
 
     def _observe(self, point: Point, samples: Samples, tick: Callable[[], object]) -> int:
         """Generate, and keep what the metrics need to see; how often a batch was halved for memory."""

@@ -16,6 +16,7 @@ from smoothbench.errors import PointsFailed, UsageError, one_line
 from smoothbench.identity import claim
 from smoothbench.models.prompts import HELD
 from smoothbench.point_code import described, point_ids, recorded_code
+from smoothbench.storage.record_parts import CalibrationRef
 from smoothbench.store import Store
 from smoothbench.types import BLOCK, Config, Model, Settings, Solver, Spec
 
@@ -40,7 +41,7 @@ class Point:
     sample_id: str
     point_id: str
     cell_id: str
-    calibration: Config | None = None
+    calibration: CalibrationRef | None = None
     failure: str | None = None
     lacking: str | None = None
     same_as: str | None = None
@@ -109,7 +110,8 @@ class Planner:
         asked = build_policy(spec.cache, where)
         method = self._method(asked, spec, where)
         predictor = build_predictor(spec.predictor, where)
-        calibration, failure, lacking = None, None, None
+        calibration: CalibrationRef | None = None
+        failure, lacking = None, None
         policy: Schedule | DynamicPolicy | None = None
         if isinstance(method, DynamicPolicy):
             policy = method
@@ -122,7 +124,7 @@ class Planner:
                 if method.needs_curves:
                     curves, file = self.curves(solver, spec)
                     found = {"digest": curves.digest(), "file": file, "spread": curves.spread()}
-                    calibration = {**spec.calibration, **found}
+                    calibration = CalibrationRef.from_json({**spec.calibration, **found}, "calibration")
                 policy = _planned(method, trajectory, curves)
             except PointsFailed:  # a full disk is no fault of the method
                 raise
@@ -130,7 +132,7 @@ class Planner:
                 log.debug("", exc_info=True)
                 failure = one_line(error)
         # without a plan all that is known of the calibration is what was asked for
-        planned_on = (calibration["digest"] if calibration else None) if policy else spec.calibration
+        planned_on = (calibration.digest if calibration else None) if policy else spec.calibration
         parts = described(spec, self.model, solver, predictor, asked)
         for kind, part in {"solver": solver, "policy": asked, "predictor": predictor}.items():
             claim(self._names.setdefault(kind, {}), part, where)

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from smoothbench.storage.paper_row import PaperRow
+
 Predict = Callable[[int, Tensor, float], Tensor]  # (evaluation, x, timestep) -> the model's guided prediction
 Branch = Callable[[int], None]  # told which forward of the evaluation the denoiser is about to run, from 0
 Noise = Callable[[], Tensor]  # fresh noise of the shape of x, from each sample's own generator
@@ -109,7 +111,7 @@ class Spec:
     reference: bool = False
     training: Config | None = None
     published: Config | None = None
-    reported: Config | None = None
+    reported: PaperRow | None = None
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from smoothbench.schema import explain, number, require
+from smoothbench.json_checks import explain, number, require
 
 
 class Dimension(NamedTuple):
