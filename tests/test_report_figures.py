@@ -168,7 +168,7 @@ def test_calibration_size_by_hand(sizes: Path) -> None:
     assert list(rows["alpha"]) == [0.12] * 3 + [0.2] * 3 and list(rows["size"]) == [1, 5, 50] * 2
     own = frame[frame["label"].str.contains("alpha=0.12 of")]
     plans = {
-        each: [tuple(s["rows"]) for s in own.loc[own["label"].str.contains(f"of {each},"), "schedule"]]
+        each: [s.rows for s in own.loc[own["label"].str.contains(f"of {each},"), "schedule"]]
         for each in (1, 50)
     }
     most = max(plans[50], key=plans[50].count)
