@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 Curves = tuple[ErrorCurves, str]  # error curves, and their file in the results folder
 FindCurves = Callable[[Solver, Spec], Curves | None]  # of a point; None where they are still to be measured
-SiteCosts = tuple[tuple[Site, ...], Macs]  # the sites with their costs, and the cost of the rest
+MeasuredSites = tuple[tuple[Site, ...], Macs]  # the sites with their costs, and the cost of the rest
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Point:
         return round(self.trajectory.macs(self.planned_calls))
 
 
-def plan_points(settings: Settings, model: Model, sites: SiteCosts, find_curves: FindCurves) -> list[Point]:
+def plan_points(settings: Settings, model: Model, sites: MeasuredSites, find_curves: FindCurves) -> list[Point]:
     """All points of an experiment in order, the reference first; a point that repeats another's samples says so.
 
     Raises UsageError where a configuration can be no method at all, and where two classes claim one name.
@@ -104,7 +104,7 @@ def plan_points(settings: Settings, model: Model, sites: SiteCosts, find_curves:
 def plan_point(
     spec: Spec,
     model: Model,
-    sites: SiteCosts,
+    sites: MeasuredSites,
     find_curves: FindCurves,
     batch_size: int,
     pair: str | None = None,
@@ -144,7 +144,7 @@ def plan_point(
     )
 
 
-def trajectory_of(spec: Spec, model: Model, sites: SiteCosts) -> tuple[Solver, Trajectory]:
+def trajectory_of(spec: Spec, model: Model, sites: MeasuredSites) -> tuple[Solver, Trajectory]:
     """A point's solver, and the trajectory that static methods plan on; UsageError where solver and model disagree."""
     solver = build_solver(spec.solver)
     if solver.prediction != model.prediction:
@@ -235,6 +235,6 @@ def rows(schedule: Schedule) -> list[str]:
     return ["".join("1" if bit else "0" for bit in row) for row in schedule.computed]
 
 
-def measured_sites(skeleton: nn.Module, call: Any) -> SiteCosts:
+def measured_sites(skeleton: nn.Module, call: Any) -> MeasuredSites:
     """The sites of a denoiser with their costs, and the cost of the rest, for one sample's evaluation."""
     return site_costs(skeleton, find_sites(skeleton), call, samples=1)
