@@ -36,7 +36,7 @@ class Latency(Stored):
 
     unwritten: ClassVar[tuple[str, ...]] = ("dtype", "mode")
 
-    schema: Annotated[int, Only(SCHEMA, "measure it again")]
+    schema: Annotated[int, Only(SCHEMA)]
     kind: str
     device: str
     threads: int

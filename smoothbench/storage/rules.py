@@ -20,11 +20,12 @@ class Only:
     """One value alone is allowed: the version of a file's layout."""
 
     value: int
-    way_out: str
+    way_out: str = ""
 
     def check(self, value: Any, name: str) -> None:
         if value != self.value:
-            raise ValueError(f"its {name} is {value}, this version reads {self.value}: {self.way_out}")
+            advice = f": {self.way_out}" if self.way_out else ""
+            raise ValueError(f"its {name} is {value}, this version reads {self.value}{advice}")
 
     def schema(self) -> dict[str, object]:
         return {"const": self.value}
