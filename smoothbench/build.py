@@ -178,7 +178,8 @@ def build_predictor(node: str | Config, where: str) -> Predictor:
 
 def build_solver(node: Config) -> Solver:
     """A sampler; UsageError where its time grid cannot be made, or does not fall from the noisiest on."""
-    solver: Solver = having(build(node, "solver"), "solver", "integrate", "prediction")
+    steps = ("prediction", "begin", "model_input", "step", "sample")
+    solver: Solver = having(build(node, "solver"), "solver", *steps)
     try:
         grid = solver.coordinates
     except Exception as error:  # whatever its arithmetic makes of its settings

@@ -49,7 +49,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         "per_block": spec.per_block,
         "seeds": [[spec.seeds.start, spec.seeds.stop]],
         "status": {"quality": "skipped", "cost": "done" if known else "skipped"},
-        "reason": f"{stage}: {point.lacking}" if point.lacking else stage,
+        "reason": f"{stage}: {point.missing_weights}" if point.missing_weights else stage,
         "degenerate": bool(schedule and not schedule.skipped_share and not point.uncached),
         "model": dict(model.identity),
         "numerics": _numerics(model),

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-Predict = Callable[[int, Tensor, float], Tensor]  # (evaluation, x, timestep) -> the model's guided prediction
-Branch = Callable[[int], None]  # told which forward of the evaluation the denoiser is about to run, from 0
-Noise = Callable[[], Tensor]  # fresh noise of the shape of x, from each sample's own generator
+Predict = Callable[
+    [int, Tensor, float], Tensor
+]  # (evaluation, model input, coordinate) -> the guided prediction
+AnnounceForward = Callable[[int], None]  # called before each forward of an evaluation with its index, from 0
+Noise = Callable[[], Tensor]  # draws fresh noise of the shape of x, from each sample's own generator
+State = Any  # what a solver keeps between evaluations, never changed in place; the loop hands it on unseen
 Config = dict[str, Any]  # a resolved configuration node
 
 BLOCK = 10**6  # seeds in a seed block
@@ -55,8 +58,8 @@ class Model(Protocol):
         """Conditions that ask for nothing."""
         ...
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
-        """The guided prediction at timestep t; `branch` is told before each forward of the denoiser."""
+    def predict(self, x: Tensor, t: float, conditions: Tensor, announce: AnnounceForward) -> Tensor:
+        """The guided prediction for x [B, ...] at timestep t; calls `announce` before each forward of the denoiser."""
         ...
 
     def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
@@ -73,9 +76,11 @@ class Model(Protocol):
 
 
 class Solver(Protocol):
-    """A sampler; `coordinates` are the timesteps of its evaluations, the noisiest first.
+    """A sampler as explicit steps, which the sampling loop takes one evaluation at a time.
 
-    `prediction` is what it takes: a model that predicts something else cannot be sampled with it.
+    The solver itself never changes: what it needs of earlier evaluations is in the state. `prediction` is what the
+    denoiser must predict: noise, v or velocity. `coordinates` are its timesteps or noise levels, one for each
+    evaluation, the noisiest first.
     """
 
     @property
@@ -84,7 +89,30 @@ class Solver(Protocol):
     @property
     def coordinates(self) -> tuple[float, ...]: ...
 
-    def integrate(self, x: Tensor, predict: Predict, noise: Noise) -> Tensor: ...
+    def begin(self, x: Tensor) -> State:
+        """The state before the first evaluation, from noise [B, ...] of variance 1."""
+        ...
+
+    def model_input(self, e: int, state: State) -> Tensor:
+        """What the denoiser gets at evaluation e, [B, ...]."""
+        ...
+
+    def step(self, e: int, state: State, output: Tensor, noise: Noise) -> State:
+        """The state after evaluation e, from the prediction `output` [B, ...]; draws `noise` only if it needs any."""
+        ...
+
+    def sample(self, state: State) -> Tensor:
+        """The finished sample [B, ...] of the state after the last evaluation."""
+        ...
+
+
+@runtime_checkable
+class Diffuses(Solver, Protocol):
+    """A solver that can also start at any evaluation from a clean sample, and step on from there."""
+
+    def diffuse(self, clean: Tensor, e: int, noise: Tensor) -> State:
+        """The state before evaluation e that the forward process makes of a clean sample and noise, both [B, ...]."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def calibration(folder: Path, curves: ErrorCurves, draw: int = 0) -> dict[str, A
     (folder / "curves").mkdir(parents=True, exist_ok=True)
     curves.save(folder / name)
     stated = {"seed": 999, "draw": draw, "num_samples": len(curves.l1), "k_max": 3}
-    return stated | {"digest": curves.digest(), "file": name, "spread": curves.spread()}
+    return stated | {"digest": curves.digest(), "file": name, "spread": curves.between_sample_cv()}
 
 
 def smoothcache(curves: ErrorCurves, alpha: float) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from smoothbench.points import measured_sites
 from smoothbench.sampling import latents, silent
 from smoothbench.solvers.dpm_singlestep import DPMSolverSinglestep
 from tests.harness import composed
+from tests.solve import solve
 from tests.tiny_pipelines import tiny_dit_pipeline
 
 CPU = torch.device("cpu")
@@ -67,7 +68,7 @@ def test_two_forwards_of_which_each_is_announced_with_its_classes(folder: Path) 
         lambda _, arguments: seen.append((arguments[1][0].item(), arguments[2].tolist()))
     )
     x, labels = noisy(), torch.tensor([3, 7])
-    guided = model.predict(x, 500.25, labels, lambda branch: told.append(len(seen) * 10 + branch))
+    guided = model.predict(x, 500.25, labels, lambda i: told.append(len(seen) * 10 + i))
     assert told == [0, 11] and seen == [(500.25, [3, 7]), (500.25, [10, 10])]
     hook.remove()
     cond, uncond = (model.denoiser(x, torch.full((2,), 500.25), y) for y in (labels, torch.tensor([10, 10])))
@@ -108,7 +109,7 @@ def by_hand(model: LatentUViT, schedule: Schedule) -> Tensor:
 
     x = torch.stack(noise)
     with torch.inference_mode(), cached(denoisers[0], schedule), cached(denoisers[1], schedule):
-        return SOLVER.integrate(x, predict, lambda: x)
+        return solve(SOLVER, x, predict)
 
 
 def test_the_histories_of_the_two_branches_never_mix(folder: Path) -> None:
@@ -118,7 +119,7 @@ def test_the_histories_of_the_two_branches_never_mix(folder: Path) -> None:
     torch.testing.assert_close(apart, by_hand(model, schedule), rtol=0, atol=0)
     twice = tuple(row for row in schedule.computed for _ in range(2))
     with cached(model.denoiser, Schedule(schedule.sites, schedule.kinds, twice)) as run:
-        mixed = latents(model, SOLVER, SEEDS, lambda e, t, branch: run.step(2 * e + branch, t))
+        mixed = latents(model, SOLVER, SEEDS, lambda e, t, i: run.step(2 * e + i, t))
     assert (mixed - apart).abs().max() > 1e-3, "with one history for both, cond reuses what is uncond's"
 
 
@@ -176,11 +177,8 @@ def test_costs_without_weights(tmp_path: Path) -> None:
     """Learning-to-Cache's own count, of the linear layers of one row: 6.44 T at 50, 2.58 T at 20."""
     overrides = ["+exp=paper/uvit_dpm", "stage=cost", "device=cpu", f"results_dir={tmp_path}"]
     experiment = Experiment(settings(composed(*overrides)))
-    assert (
-        experiment.model.unavailable_reason
-        and "imagenet256_uvit_huge.pth" in experiment.model.unavailable_reason
-    )
-    full = {point.spec.name: point for point in experiment.points}
+    assert "imagenet256_uvit_huge.pth" in str(experiment.bench.model.unavailable_reason)
+    full = {point.spec.name: point for point in experiment.bench.points}
     for name, printed in (("reference", 6.44), ("none20", 2.58)):
         plan = full[name].trajectory
         linear = plan.macs(full[name].planned_calls, linear=True)
@@ -199,7 +197,7 @@ def test_samples_with_weights(folder: Path, tmp_path: Path) -> None:
     where = ["device=cpu", f"results_dir={tmp_path}"]
     experiment = Experiment(settings(composed("+exp=paper/uvit_dpm", *model, *small, *where)))
     experiment.run()
-    records = [experiment.store.record(p.spec.name, p.point_id) for p in experiment.points]
+    records = [experiment.store.record(p.spec.name, p.point_id) for p in experiment.bench.points]
     assert [record["status"]["quality"] for record in records if record] == ["done"] * 3
     assert all(math.isfinite(record["scores"]["psnr@4"]["value"]) for record in records[1:] if record)
 

@@ -102,7 +102,7 @@ def test_guidance_mixes_the_two_rows(model: Any) -> None:
     x, asked = torch.randn(2, *model.sample_shape), torch.tensor([0, 7])
     with torch.inference_mode():
         cond, uncond = model.output(x, 1.0, asked), model.output(x, 1.0, model.unconditional(2))
-        guided = model.predict(x, 1.0, asked, lambda branch: None)
+        guided = model.predict(x, 1.0, asked, lambda forward_index: None)
     torch.testing.assert_close(guided, uncond + model.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(cond, uncond, atol=1e-2)
 

@@ -104,7 +104,7 @@ def test_guidance_mixes_caption_and_null_of_as_many_words(model: Any) -> None:
     with torch.inference_mode():
         cond = model.output(x, 500.0, asked)
         uncond = model._run(model.denoiser, x, 500.0, null, model.context(asked)[1])
-        guided = model.predict(x, 500.0, asked, lambda branch: None)
+        guided = model.predict(x, 500.0, asked, lambda forward_index: None)
     torch.testing.assert_close(guided, uncond + model.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(cond, uncond, atol=1e-2)
 

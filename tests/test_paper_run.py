@@ -46,7 +46,7 @@ def test_the_published_layout_runs_through(safetensors: bool, legacy: bool, tmp_
         assert record["reported"]["values"]["fid"]["value"] > 0
     calibrated = {name for name, record in found.items() if record["planned"] == "calibrated"}
     assert calibrated == {"s50_alpha18", "s70_alpha12"}, "with weights nothing stands in for a calibration"
-    assert experiment.model.identity["model_numerics"] == "reference"
+    assert experiment.bench.model.identity["model_numerics"] == "reference"
     assert found["reference"]["config"]["solver"]["numerics"] == "reference"
 
 

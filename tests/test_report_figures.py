@@ -198,9 +198,9 @@ def test_spread_by_hand() -> None:
     for sites in ([0, 2], [1, 3]):
         changes = (curves.l1_diff[..., 0] / curves.l1)[:, sites].mean(1)[:, 1:-1]
         by_kind.append((changes.std(0, correction=1) / changes.mean(0)).mean())
-    assert curves.spread() == pytest.approx(float(sum(by_kind)) / 2)
-    assert curves_of(4, noise=0.0).spread() == pytest.approx(0, abs=1e-12)
-    assert curves_of(1).spread() is None
+    assert curves.between_sample_cv() == pytest.approx(float(sum(by_kind)) / 2)
+    assert curves_of(4, noise=0.0).between_sample_cv() == pytest.approx(0, abs=1e-12)
+    assert curves_of(1).between_sample_cv() is None
     assert by_sample(curves, "ff", 2).shape == (4, 12)
 
 

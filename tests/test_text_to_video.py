@@ -59,7 +59,7 @@ def alone(model: Tiny, x: Tensor, captions: Tensor) -> Tensor:
 
 
 def test_guidance_goes_from_the_null_caption_of_the_prompts_length(model: Tiny, x: Tensor) -> None:
-    got = model.predict(x, 700.0, torch.tensor([0, 1]), lambda branch: None)
+    got = model.predict(x, 700.0, torch.tensor([0, 1]), lambda forward_index: None)
     null: Any = model.denoiser.get_submodule("y_embedder").y_embedding
     for row, words in enumerate(WORDS[:2]):
         cond = alone(model, x[row : row + 1], model.said[row : row + 1, :, :words])
@@ -83,7 +83,7 @@ def test_without_guidance_there_are_no_unconditional_rows(tmp_path: Path, x: Ten
     model = Tiny(tmp_path, guidance=1)
     conditions = torch.tensor([2, 0])
     assert model.guidance_rows == 1
-    one = model.predict(x, 700.0, conditions, lambda branch: None)
+    one = model.predict(x, 700.0, conditions, lambda forward_index: None)
     assert torch.equal(one, model.output(x, 700.0, conditions)) and one.shape == x.shape
     nothing = model.output(x, 700.0, model.unconditional(2))
     null: Any = model.denoiser.get_submodule("y_embedder").y_embedding

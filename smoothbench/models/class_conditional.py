@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from smoothbench.models.guided import Guided
 from smoothbench.models.media import Png
 from smoothbench.models.tensors import cast
-from smoothbench.types import Branch
+from smoothbench.types import AnnounceForward
 
 
 class ClassConditional(Guided):
@@ -52,9 +52,9 @@ class ClassConditional(Guided):
         """Return the predicted noise [B, C, H, W] alone; no solver here uses a learned variance."""
         return self.output(x, t, conditions)[:, : x.shape[1]]
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
+    def predict(self, x: Tensor, t: float, conditions: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided noise prediction [B, C, H, W], in float32."""
-        branch(0)
+        announce(0)
         if self.guidance == 1:
             return self.noise(x, t, conditions)
         labels = torch.cat([conditions, torch.full_like(conditions, self.classes)])

@@ -16,7 +16,7 @@ from smoothbench.models.latent import LatentModel
 from smoothbench.models.tensors import cast, fill, read_state
 from smoothbench.models.uvit import UViT
 from smoothbench.models.weights import Files, checkpoint, download
-from smoothbench.types import Branch
+from smoothbench.types import AnnounceForward
 
 SOURCE = "imagenet256_uvit_huge.pth, from Google Drive by the README of github.com/baofff/U-ViT"
 
@@ -86,13 +86,13 @@ class LatentUViT(LatentModel):
         """Guide: cond + scale * (cond - uncond)."""
         return cond + self.scale * (cond - uncond)
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
+    def predict(self, x: Tensor, t: float, conditions: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided noise prediction, in float32; forward 0 is the conditional one, forward 1 the other."""
-        branch(0)
+        announce(0)
         cond = self.noise(x, t, conditions)
         if self.forwards == 1:
             return cond
-        branch(1)
+        announce(1)
         return self.guide(cond, self.noise(x, t, self.unconditional(len(x))))
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from smoothbench.models.guided import Guided
 from smoothbench.models.prompts import Prompts
 from smoothbench.models.tensors import cast, lasting
-from smoothbench.types import Branch
+from smoothbench.types import AnnounceForward
 
 
 class TextToAudio(Guided):
@@ -54,9 +54,9 @@ class TextToAudio(Guided):
         """Return the v-prediction [B, C, T] for these prompt numbers, without guidance, in float32."""
         return self._v(x, t, *self.context(conditions))
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
+    def predict(self, x: Tensor, t: float, conditions: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided v-prediction [B, C, T], in float32."""
-        branch(0)
+        announce(0)
         states, overall = self.context(conditions)
         if self.guidance == 1:
             return self._v(x, t, states, overall)

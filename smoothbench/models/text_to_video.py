@@ -11,7 +11,7 @@ from smoothbench.models.guided import Guided
 from smoothbench.models.opensora.stdit3 import STDiT3
 from smoothbench.models.prompts import Prompts
 from smoothbench.models.tensors import cast
-from smoothbench.types import Branch
+from smoothbench.types import AnnounceForward
 
 
 class TextToVideo(Guided):
@@ -67,9 +67,9 @@ class TextToVideo(Guided):
         """Return the velocity [B, C, T, H, W] for these prompt numbers, without guidance, in float32."""
         return self._run(self.denoiser, x, t, *self.context(conditions))
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
+    def predict(self, x: Tensor, t: float, conditions: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided velocity [B, C, T, H, W], in float32."""
-        branch(0)
+        announce(0)
         captions, mask = self.context(conditions)
         if self.guidance == 1:
             return self._run(self.denoiser, x, t, captions, mask)
