@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 from metrics.score import Score
 from smoothbench.errors import MetricsFailed, is_full, one_line
 from smoothbench.generate import generate
 from smoothbench.points import Point
 from smoothbench.provenance import provenance
-from smoothbench.records import cost, entry, new_record, save_scores
+from smoothbench.records import entry, new_record, resumed, save_scores, with_cost, with_error
 from smoothbench.samples import Samples
+from smoothbench.storage.record import Record
+from smoothbench.storage.record_parts import Status
 from smoothbench.todo import has_features, stored_record
 from smoothbench.workbench import Workbench
 
@@ -36,65 +38,65 @@ class Stages:
             if point.planning_error is not None:
                 raise ValueError(point.planning_error)
             if bench.settings.draws_samples:
-                self._sample_and_score(point, record, tick)
+                record = self._sample(point, record, tick)
+                record, reasons = self._score(point, record)
+                if reasons:
+                    raise MetricsFailed("; ".join(reasons))
+                record = replace(record, status=Status("done", "done"), reason=None)
+                if not bench.settings.keep_samples and point.sample_id != bench.reference.sample_id:
+                    bench.samples(point).drop()
         except Exception as error:  # a failure is a result: the other points go on, but not on a full disk
             if is_full(error):
                 raise
             log.error("%s failed: %s", point.spec.name, one_line(error))
             log.debug("", exc_info=True)
-            status = {"quality": "failed", "cost": "done" if record["cost"] else "failed"}
-            record |= {"status": status, "reason": one_line(error)}
-            if not isinstance(error, MetricsFailed):
-                record |= {"scores": {}}
-        bench.store.write_record(record | {"provenance": provenance(bench.model.device)})
+            record = with_error(record, error)
+        record = replace(record, provenance=provenance(bench.model.device))
+        bench.store.write_record(record)
         bench.store.supersede(record)
-        return record["status"]["quality"] != "failed"
+        return record.status.quality != "failed"
 
     def skip(self, points: Iterable[Point]) -> None:
         """Write records of points that are not sampled, since their reference failed."""
         bench = self.bench
         for point in points:
             record = new_record(bench.settings, bench.model, point, bench.reference)
-            status = {**record["status"], "quality": "skipped"}
-            record |= {"status": status, "reason": f"{bench.reference.spec.name} failed, its pair"}
-            bench.store.write_record(record | {"provenance": provenance(bench.model.device)})
+            reason = f"{bench.reference.spec.name} failed, its pair"
+            bench.store.write_record(
+                replace(record, reason=reason, provenance=provenance(bench.model.device))
+            )
 
-    def _known(self, point: Point) -> dict[str, Any]:
+    def _known(self, point: Point) -> Record:
         """A record with all that is known before the first sample, earlier scores included."""
         bench = self.bench
         record = new_record(bench.settings, bench.model, point, bench.reference)
         old, sampled = stored_record(bench, point), bench.settings.draws_samples
-        if old and old["status"]["quality"] == "done" and not (sampled and bench.regenerates(point)):
-            record |= {key: old[key] for key in ("scores", "status", "reason")}
-            record["cost"] = {**(old["cost"] or {}), "paper": (record["cost"] or {}).get("paper")}
+        if old and old.status.quality == "done" and not (sampled and bench.regenerates(point)):
+            return resumed(record, old)
         return record
 
-    def _sample_and_score(self, point: Point, record: dict[str, Any], tick: Tick) -> None:
-        """Fill a record with cost and scores; MetricsFailed at the end where a metric could not be computed."""
+    def _sample(self, point: Point, record: Record, tick: Tick) -> Record:
+        """The record with the cost of the point's samples, which are drawn where any are missing."""
         bench = self.bench
         samples = bench.samples(point)
         if bench.regenerates(point):
             samples.forget()
             bench.scorer.observations.forget(point.sample_id)
-        cuts = (record["cost"] or {}).get("batches_halved", 0)
+        cuts = (record.cost and record.cost.batches_halved) or 0
         if not (samples.counted() and has_features(bench, point, read=True)):
             cuts = self._sample_and_extract(point, samples, tick)
-        calls = samples.calls()
-        known = {"batches_halved": cuts, "paper": (record["cost"] or {}).get("paper")}
-        record["cost"] = cost(point, bench.reference, calls) | known
-        if point.dynamic:
-            record["degenerate"] = all(count == point.trajectory.evals for count in calls.values())
+        return with_cost(record, point, bench.reference, samples.calls(), cuts)
+
+    def _score(self, point: Point, record: Record) -> tuple[Record, list[str]]:
+        """The record with its scores, and the reasons why others could not be computed."""
+        bench = self.bench
         scores, reasons = bench.scorer.scores([bench.part(point)])
         names = bench.scorer.names(len(point.spec.seeds), point is bench.reference)
-        for name, score in scores.items():
-            pair = None if point is bench.reference else self._reference_scores.get(name)
-            record["scores"][name] = entry(bench.scorer, names[name], score, pair)
+        pairs = {} if point is bench.reference else self._reference_scores
+        new = {key: entry(bench.scorer, names[key], each, pairs.get(key)) for key, each in scores.items()}
+        record = replace(record, scores={**record.scores, **new})
         save_scores(bench.store, record, scores)
-        if reasons:
-            raise MetricsFailed("; ".join(reasons))
-        record |= {"status": {"quality": "done", "cost": "done"}, "reason": None}
-        if not bench.settings.keep_samples and point.sample_id != bench.reference.sample_id:
-            samples.drop()
+        return record, reasons
 
     def _sample_and_extract(self, point: Point, samples: Samples, tick: Tick) -> int:
         """Generate missing samples and extract each metric's features; the number of times a batch was cut in two."""

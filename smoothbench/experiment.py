@@ -13,6 +13,7 @@ from smoothbench.calibrations import Curves
 from smoothbench.claims import claimed
 from smoothbench.complete import Stages
 from smoothbench.conditions import check_conditions
+from smoothbench.costs.cost_table import cost_csv
 from smoothbench.devices import started
 from smoothbench.errors import PointsFailed
 from smoothbench.finish import claim_folder, finish, same_work
@@ -20,7 +21,6 @@ from smoothbench.forecast import announce
 from smoothbench.measure import Scorer
 from smoothbench.observations import Observations
 from smoothbench.points import measured_sites, plan_points
-from smoothbench.records import cost_csv
 from smoothbench.store import Store
 from smoothbench.todo import is_done, missing_evaluations
 from smoothbench.types import Settings

@@ -16,6 +16,7 @@ from smoothbench.errors import PointsFailed, UsageError, one_line
 from smoothbench.identity import claim
 from smoothbench.models.prompts import HELD
 from smoothbench.point_code import described, point_ids, recorded_code
+from smoothbench.storage.record_parts import CalibrationRef
 from smoothbench.types import BLOCK, Config, Model, Settings, Solver, Spec
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Point:
     sample_id: str
     point_id: str
     cell_id: str
-    calibration: Config | None = None
+    calibration: CalibrationRef | None = None
     planning_error: str | None = None
     missing_weights: str | None = None
     uncalibrated: bool = False
@@ -123,7 +124,9 @@ def plan_point(
         claim({} if names is None else names[kind], part, where)
     outcome = _plan(method, spec, model, solver, trajectory, find_curves)
     # without a schedule all that is known of the calibration is how it was configured
-    planned_on = spec.calibration if outcome.policy is None else (outcome.calibration or {}).get("digest")
+    planned_on = (
+        spec.calibration if outcome.policy is None else outcome.calibration and outcome.calibration.digest
+    )
     parts = described(spec, model, solver, predictor, configured)
     bits = rows(outcome.policy) if isinstance(outcome.policy, Schedule) else None
     ids = point_ids(
@@ -157,7 +160,7 @@ class _Outcome:
     """What planning a method gave: the fields of `Point` that depend on it."""
 
     policy: Schedule | DynamicPolicy | None = None
-    calibration: Config | None = None
+    calibration: CalibrationRef | None = None
     planning_error: str | None = None
     missing_weights: str | None = None
     uncalibrated: bool = False
@@ -183,7 +186,9 @@ def _plan(
                 return _Outcome(uncalibrated=True)
             curves, file = known
             measured = {"digest": curves.digest(), "file": file, "spread": curves.between_sample_cv()}
-            outcome = _Outcome(calibration={**spec.calibration, **measured})
+            outcome = _Outcome(
+                calibration=CalibrationRef.from_json({**spec.calibration, **measured}, "calibration")
+            )
         return replace(outcome, policy=_schedule(method, trajectory, curves))
     except PointsFailed:  # a full disk is no fault of the method
         raise

@@ -1,36 +1,30 @@
 """What of an experiment is still to be done, by what lies in its results folder."""
 
-from typing import Any
-
 from smoothbench.points import Point
-from smoothbench.records import as_reported
+from smoothbench.records import as_reported, is_of
+from smoothbench.storage.record import Record
 from smoothbench.workbench import Workbench
 
 
-def stored_record(bench: Workbench, point: Point) -> dict[str, Any] | None:
+def stored_record(bench: Workbench, point: Point) -> Record | None:
     """A point's record, unless it says that it is another point's."""
     record = bench.store.record(point.spec.name, point.point_id)
-    if record is None:
-        return None
-    known = (record["reference_id"], record["sample_id"], record["cell_id"], record["seeds"])
-    seeds = [[point.spec.seeds.start, point.spec.seeds.stop]]
-    expected = (bench.reference.sample_id, point.sample_id, point.cell_id, seeds)
-    return record if known == expected else None
+    return record if record and is_of(record, point, bench.reference) else None
 
 
 def is_done(bench: Workbench, point: Point) -> bool:
     """Whether a point's record has all that the settings ask for, against this very reference."""
     record = stored_record(bench, point)
-    if record is None or bench.settings.force or record["status"]["cost"] != "done":
+    if record is None or bench.settings.force or record.status.cost != "done":
         return False
     if not as_reported(record, point, bench.settings, bench.model):  # a paper's side may be configured anew
         return False
     if not bench.settings.draws_samples:
         return True
     arrays = bench.store.scores(point.spec.name, point.point_id)
-    complete = arrays is not None and arrays.keys() >= record["scores"].keys()
-    scored = record["status"]["quality"] == "done" and bench.scorer.current(record)
-    return complete and scored and record["same_as"] == point.same_as and has_features(bench, point)
+    complete = arrays is not None and arrays.keys() >= record.scores.keys()
+    scored = record.status.quality == "done" and bench.scorer.current(record)
+    return complete and scored and record.same_as == point.same_as and has_features(bench, point)
 
 
 def has_features(bench: Workbench, point: Point, read: bool = False) -> bool:

@@ -7,6 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from smoothbench.storage.paper_row import PaperRow
+
 Predict = Callable[
     [int, Tensor, float], Tensor
 ]  # (evaluation, model input, coordinate) -> the guided prediction
@@ -137,7 +139,7 @@ class Spec:
     reference: bool = False
     training: Config | None = None
     published: Config | None = None
-    reported: Config | None = None
+    reported: PaperRow | None = None
 
 
 @dataclass

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from smoothbench.caching.json_objects import unique_keys
-from smoothbench.schema import explain, number, require
+from smoothbench.json_checks import explain, number, require
 
 
 class Dimension(NamedTuple):

@@ -13,11 +13,12 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from smoothbench.complete import Stages
+from smoothbench.costs.cost_table import cost_csv
 from smoothbench.experiment import Experiment
 from smoothbench.pooled import pool
-from smoothbench.records import cost_csv
 from smoothbench.report.frame import load
 from smoothbench.report.rows import row_of
+from smoothbench.storage.record import Record
 from smoothbench.store import write_json
 from smoothbench.todo import is_done
 from tests.harness import experiment
@@ -105,7 +106,7 @@ def judged(again: Experiment, path: Path, caplog: pytest.LogCaptureFixture) -> b
     store = again.store
     store._named.clear()
     caplog.clear()
-    read = [record["point_id"] for record in store.records()]
+    read = [record.point_id for record in store.records()]
     frame = load(store.folder)
     ignored = [line for line in frame.attrs["ignored"] if path.name in line]
     assert all("\n" not in line and len(line) < 400 for line in ignored)
@@ -141,7 +142,7 @@ def test_any_change_of_a_record_is_seen_by_run_and_report(
     target.write_text(json.dumps(mutated))
     try:
         if judged(again, target, caplog):
-            row_of(mutated)
+            row_of(Record.from_json(mutated))
             return
         repaired(again, target, original)
     finally:

@@ -201,8 +201,8 @@ def test_samples_with_weights(folder: Path, tmp_path: Path) -> None:
     experiment = Experiment(settings(composed("+exp=paper/uvit_dpm", *model, *small, *where)))
     experiment.run()
     records = [experiment.store.record(p.spec.name, p.point_id) for p in experiment.bench.points]
-    assert [record["status"]["quality"] for record in records if record] == ["done"] * 3
-    assert all(math.isfinite(record["scores"]["psnr@4"]["value"]) for record in records[1:] if record)
+    assert [record.status.quality for record in records if record] == ["done"] * 3
+    assert all(math.isfinite(record.scores["psnr@4"].value) for record in records[1:] if record)
 
 
 def test_damage_inside_a_checkpoint_is_one_line(folder: Path, tmp_path: Path) -> None:

@@ -151,8 +151,8 @@ def test_a_metric_that_refuses_does_not_fail_the_sampling(tmp_path: Path) -> Non
     running.bench = replace(bench, scorer=scorer)
     with pytest.raises(PointsFailed):
         running.run()
-    (record,) = (each for each in running.store.records() if each["status"]["quality"] == "failed")
-    assert record["reason"] == "odd: these are no good" and set(record["scores"]) == {"psnr@2"}
+    (record,) = (each for each in running.store.records() if each.status.quality == "failed")
+    assert record.reason == "odd: these are no good" and set(record.scores) == {"psnr@2"}
 
 
 # --- samples that are not finite

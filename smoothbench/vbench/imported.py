@@ -17,12 +17,12 @@ def keep(folder: Path, point: str, files: Sequence[Path]) -> tuple[Path, Totals]
     store = Store(folder)
     record = point_of(store.records(), folder, point)
     results = read_results(files)
-    path = folder / "vbench" / store.record_path(record["name"], record["point_id"]).name
+    path = folder / "vbench" / store.record_path(record.name, record.point_id).name
     write_json(
         path,
         {
             "schema": SCHEMA,
-            "point_id": record["point_id"],
+            "point_id": record.point_id,
             "dimensions": {each: result._asdict() for each, result in results.items()},
             "files": [{"name": file.name, "sha256": sha256_of(file)} for file in files],
         },
