@@ -61,7 +61,7 @@ class Model(Protocol):
         ...
 
     def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
-        """Return the guided prediction for x [B, ...] at timestep t; call `announce` before each forward of the denoiser."""
+        """Return the guided prediction for x [B, ...] at timestep t; call `announce` before each forward."""
         ...
 
     def output(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
