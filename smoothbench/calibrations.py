@@ -99,7 +99,7 @@ def _in_parts(model: Model, solver: Solver, calibration: Config, plan: Split) ->
     """Curves of all the calibration's samples, so many at a time as the plan says."""
     count = calibration["num_samples"]
     first = calibration["seed"] * BLOCK + calibration["draw"] * count
-    conditions = model.unconditional(count) if calibration["unconditional"] else None
+    labels_or_prompts = model.unconditional(count) if calibration["unconditional"] else None
     parts = [range(i, min(i + plan.samples, count)) for i in range(0, count, plan.samples)]
     if len(parts) > 1 and len(parts[-1]) < model.min_batch_size:
         parts[-2:] = [range(parts[-2].start, count)]
@@ -107,7 +107,7 @@ def _in_parts(model: Model, solver: Solver, calibration: Config, plan: Split) ->
     def run(announcer: Announcer) -> None:
         for part in parts:
             seeds = range(first + part.start, first + part.stop)
-            given = None if conditions is None else conditions[part.start : part.stop]
+            given = None if labels_or_prompts is None else labels_or_prompts[part.start : part.stop]
             latents(model, solver, seeds, announcer.step, given)
 
     return calibrate(

@@ -138,8 +138,8 @@ class Work:
             macs += sum(point.planned_macs for point in self.bench.points) * runs
         if not macs:
             return 0.0
-        x, conditions = torch.zeros(batch, *model.sample_shape), model.conditions(range(batch))
-        run = partial(model.predict, x.to(model.device), 0.0, conditions, lambda forward_index: None)
+        x, labels = torch.zeros(batch, *model.sample_shape), model.labels_or_prompts(range(batch))
+        run = partial(model.predict, x.to(model.device), 0.0, labels, lambda forward_index: None)
         evaluation = _seconds(run, model.device) / batch
         return evaluation * reference.trajectory.evals / reference.planned_macs * macs
 
@@ -156,7 +156,7 @@ class Work:
         model = self.model
         noise = torch.randn(1, *model.sample_shape, generator=torch.Generator().manual_seed(0))
         x, images = noise.to(model.device), model.decode(noise.to(model.device))
-        batch = {"samples": images, "baseline": images, "condition": model.conditions([0])}
+        batch = {"samples": images, "baseline": images, "condition": model.labels_or_prompts([0])}
         chosen = {gauge.key(""): gauge for gauge in scorer.gauges.values()}
         made = _seconds(lambda: model.media.encode(model.decode(x)[0]), model.device)
         return drawn * made + seen * _seconds(lambda: scorer.rows_of(batch, chosen, {}), model.device)

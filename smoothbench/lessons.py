@@ -42,16 +42,16 @@ class TeacherWindows:
         """Indices of a training batch, int64 [batch_size], uniform in [0, count)."""
         return torch.randint(count, (self.settings["batch_size"],), generator=generator)
 
-    def drop_labels(self, conditions: Tensor, generator: torch.Generator) -> Tensor:
+    def drop_labels(self, labels_or_prompts: Tensor, generator: torch.Generator) -> Tensor:
         """Labels or prompts [B, ...], each replaced by the null one with probability `dropout`."""
-        mask = torch.rand(len(conditions), generator=generator) < self.settings["dropout"]
-        null = self.model.unconditional(len(conditions))
-        return torch.where(mask.view(-1, *[1] * (conditions.ndim - 1)), null, conditions)
+        mask = torch.rand(len(labels_or_prompts), generator=generator) < self.settings["dropout"]
+        null = self.model.unconditional(len(labels_or_prompts))
+        return torch.where(mask.view(-1, *[1] * (labels_or_prompts.ndim - 1)), null, labels_or_prompts)
 
-    def forward(self, x: Tensor, e: int, conditions: Tensor) -> Callable[[], Tensor]:
+    def forward(self, x: Tensor, e: int, labels_or_prompts: Tensor) -> Callable[[], Tensor]:
         """The denoiser's forward on x [B, ...] at evaluation e, which runs when it is called."""
         t = self.trajectory.coordinates[e]
-        return lambda: self.model.output(x.to(self.model.device), t, conditions)
+        return lambda: self.model.output(x.to(self.model.device), t, labels_or_prompts)
 
 
 class OwnTrajectories(TeacherWindows):
@@ -70,13 +70,15 @@ class OwnTrajectories(TeacherWindows):
             bar.update(len(part))
         bar.close()
         self.inputs = torch.cat(batches, 1)  # [evaluation, sample, ...]
-        self._conditions = model.conditions(seeds)
+        self._labels_or_prompts = model.labels_or_prompts(seeds)
 
     def window(self, start: int, length: int, generator: torch.Generator) -> Window:
         """Forwards at evaluations start, start + 1, ... of randomly chosen trajectories."""
         rows = self.sample_indices(self.inputs.shape[1], generator)
-        conditions = self.drop_labels(self._conditions[rows], generator)
-        return [self.forward(self.inputs[e, rows], e, conditions) for e in range(start, start + length)]
+        labels_or_prompts = self.drop_labels(self._labels_or_prompts[rows], generator)
+        return [
+            self.forward(self.inputs[e, rows], e, labels_or_prompts) for e in range(start, start + length)
+        ]
 
     @torch.inference_mode()
     def _inputs(self, seeds: Sequence[int]) -> Tensor:
@@ -110,17 +112,17 @@ class TrainingLatents(TeacherWindows):
     def window(self, start: int, length: int, generator: torch.Generator) -> Window:
         """Forwards at randomly chosen latents, diffused to evaluation `start`, and at the steps from there."""
         rows = self.sample_indices(len(self._latents), generator)
-        conditions = self.drop_labels(self._labels[rows], generator)
+        labels_or_prompts = self.drop_labels(self._labels[rows], generator)
         clean = self._latents[rows]
         noise = partial(torch.randn, clean.shape, generator=generator)
         state = self.solver.diffuse(clean, start, noise())
-        forwards = [self.forward(self.solver.model_input(start, state), start, conditions)]
+        forwards = [self.forward(self.solver.model_input(start, state), start, labels_or_prompts)]
         for e in range(start, start + length - 1):
             with torch.no_grad():
                 # a learned variance comes after the prediction, in channels of its own
                 output = forwards[-1]().cpu()[:, : clean.shape[1]]
                 state = self.solver.step(e, state, output, noise)
-            forwards.append(self.forward(self.solver.model_input(e + 1, state), e + 1, conditions))
+            forwards.append(self.forward(self.solver.model_input(e + 1, state), e + 1, labels_or_prompts))
         return forwards
 
 

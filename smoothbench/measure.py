@@ -140,7 +140,7 @@ class Scorer:
     def _batches(self, samples: Samples, baseline: Samples | None) -> Iterator[dict[str, Tensor]]:
         others = baseline.read() if baseline else None
         for seeds, images in samples.read():
-            batch = {"samples": images, "condition": self.model.conditions(seeds)}
+            batch = {"samples": images, "condition": self.model.labels_or_prompts(seeds)}
             yield batch | ({"baseline": next(others)[1]} if others else {})
 
     def rows_of(

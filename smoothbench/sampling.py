@@ -50,15 +50,19 @@ def final_sample(solver: Solver, states: Iterable[tuple[int, State]]) -> Tensor:
 
 @torch.inference_mode()
 def sampling_states(
-    model: Model, solver: Solver, seeds: Sequence[int], announce: Announce, conditions: Tensor | None = None
+    model: Model,
+    solver: Solver,
+    seeds: Sequence[int],
+    announce: Announce,
+    labels_or_prompts: Tensor | None = None,
 ) -> Iterator[tuple[int, State]]:
     """The sampling loop with a model, on the noise of these seeds: yield (e, state) as `solver_states` does.
 
-    Args: announce, called before each forward of the denoiser; conditions, labels or prompts [B, ...] in place of
-    those that belong to the seeds.
+    Args: announce, called before each forward of the denoiser; labels_or_prompts, those [B, ...] that stand in for
+    the ones of the seeds.
     """
     noise = SeededNoise(seeds, model.sample_shape, model.device)
-    given = model.conditions(seeds) if conditions is None else conditions
+    given = model.labels_or_prompts(seeds) if labels_or_prompts is None else labels_or_prompts
 
     def predict(e: int, x: Tensor, coordinate: float) -> Tensor:
         return model.predict(
@@ -70,13 +74,17 @@ def sampling_states(
 
 @torch.inference_mode()
 def latents(
-    model: Model, solver: Solver, seeds: Sequence[int], announce: Announce, conditions: Tensor | None = None
+    model: Model,
+    solver: Solver,
+    seeds: Sequence[int],
+    announce: Announce,
+    labels_or_prompts: Tensor | None = None,
 ) -> Tensor:
     """Sample a batch and return it undecoded, [B, ...]; the arguments are those of `sampling_states`.
 
     Raises FloatingPointError, naming the seeds, where a sample is not finite.
     """
-    x = final_sample(solver, sampling_states(model, solver, seeds, announce, conditions))
+    x = final_sample(solver, sampling_states(model, solver, seeds, announce, labels_or_prompts))
     finite = x.flatten(1).isfinite().all(1).tolist()
     if not all(finite):
         bad = [seed for seed, ok in zip(seeds, finite, strict=True) if not ok]

@@ -21,7 +21,7 @@ BLOCK = 10**6  # seeds in a seed block
 
 
 class Media(Protocol):
-    """How one sample becomes a file, without loss."""
+    """Writes one sample as the bytes of a file, without loss, and reads it again."""
 
     suffix: str
 
@@ -52,28 +52,28 @@ class Model(Protocol):
     prediction: str
     min_batch_size: int
 
-    def conditions(self, seeds: Sequence[int]) -> Tensor:
-        """What each sample is asked to be."""
+    def labels_or_prompts(self, seeds: Sequence[int]) -> Tensor:
+        """Return the class label or the prompt number of each seed, int64 [N]."""
         ...
 
     def unconditional(self, count: int) -> Tensor:
-        """Conditions that ask for nothing."""
+        """Return the null label, or the number of no prompt, for so many samples, int64 [count]."""
         ...
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, announce: AnnounceForward) -> Tensor:
-        """The guided prediction for x [B, ...] at timestep t; calls `announce` before each forward of the denoiser."""
+    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
+        """Return the guided prediction for x [B, ...] at timestep t; call `announce` before each forward."""
         ...
 
-    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
-        """The denoiser's own output for these rows, without guidance, in one forward."""
+    def output(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
+        """Return the denoiser's own output for x [B, ...], without guidance, in one forward."""
         ...
 
     def decode(self, x: Tensor) -> Tensor:
-        """Finished samples on the CPU, as `media` writes them."""
+        """Decode x [B, ...] to finished samples on the CPU, as `media` writes them."""
         ...
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
-        """The denoiser on the meta device, and a call that evaluates it for one sample: for counting."""
+        """Return the denoiser on the meta device, and a call that evaluates it for one sample, for counting costs."""
         ...
 
 

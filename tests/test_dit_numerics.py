@@ -31,7 +31,7 @@ def test_a_guided_trajectory_against_the_equations(tmp_path: Path, numerics: str
     weights = random_weights(SHAPE)
     model = original(tmp_path, weights, SHAPE, numerics=numerics, guidance=SCALE)
     ours = torch.stack([x for _, x in sampling_states(model, DDIM(50), SEEDS, silent)][1:], 1)
-    x, labels = SeededNoise(SEEDS, model.sample_shape, CPU)(), model.conditions(SEEDS)
+    x, labels = SeededNoise(SEEDS, model.sample_shape, CPU)(), model.labels_or_prompts(SEEDS)
     steps = trajectory(x, 50, lambda z, t: guided(weights, SHAPE, z, t, labels, SCALE))
     worst = relative(ours, torch.stack(list(steps), 1)).max()
     assert (worst < 1e-4) if numerics == "reference" else (worst > 0.1)
@@ -149,7 +149,7 @@ def test_diffusers_numerics_are_its_pipelines(tmp_path: Path) -> None:
         x = latents(model, DDIM(steps, numerics=numerics), SEEDS, silent)
         images[numerics] = model.decode(x).permute(0, 2, 3, 1).int()
     theirs = pipe(
-        class_labels=model.conditions(SEEDS).tolist(),
+        class_labels=model.labels_or_prompts(SEEDS).tolist(),
         guidance_scale=4.0,
         generator=[torch.Generator().manual_seed(seed) for seed in SEEDS],
         num_inference_steps=steps,

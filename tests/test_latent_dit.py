@@ -85,8 +85,8 @@ def test_published_sizes(name: str, parameters: float, linear: float, whole: flo
 
 def test_classes_come_from_the_samples_own_generators(folder: Path) -> None:
     model, seeds = latent_dit(folder), range(200)
-    labels = model.conditions(seeds)
-    assert torch.equal(labels[7:9], model.conditions([7, 8]))
+    labels = model.labels_or_prompts(seeds)
+    assert torch.equal(labels[7:9], model.labels_or_prompts([7, 8]))
     generator = torch.Generator().manual_seed(8)
     assert torch.equal(
         torch.randn(4, 8, 8, generator=generator), SeededNoise([8], model.sample_shape, CPU)()[0]

@@ -98,7 +98,7 @@ def test_everything_computed_is_the_same_bits(folder: Path) -> None:
 def by_hand(model: LatentUViT, schedule: Schedule) -> Tensor:
     """Each branch on a denoiser and a cache of its own."""
     denoisers = copy.deepcopy(model.denoiser), copy.deepcopy(model.denoiser)
-    labels = model.conditions(SEEDS), model.unconditional(len(SEEDS))
+    labels = model.labels_or_prompts(SEEDS), model.unconditional(len(SEEDS))
     noise = [torch.randn(model.sample_shape, generator=torch.Generator().manual_seed(seed)) for seed in SEEDS]
 
     def predict(e: int, x: Tensor, t: float) -> Tensor:
@@ -149,7 +149,10 @@ def test_a_class_is_drawn_from_the_samples_own_generator(folder: Path) -> None:
     model, generator = built(folder), torch.Generator().manual_seed(1)
     torch.randn(4, 8, 8, generator=generator)
     label = int(torch.randint(10, (), generator=generator))
-    assert model.conditions([0, 1, 2])[1] == label and len(set(model.conditions(range(40)).tolist())) == 10
+    assert (
+        model.labels_or_prompts([0, 1, 2])[1] == label
+        and len(set(model.labels_or_prompts(range(40)).tolist())) == 10
+    )
     assert model.unconditional(2).tolist() == [10, 10]
 
 
@@ -177,8 +180,7 @@ def test_costs_without_weights(tmp_path: Path) -> None:
     """Learning-to-Cache's own count, of the linear layers of one row: 6.44 T at 50, 2.58 T at 20."""
     overrides = ["+exp=paper/uvit_dpm", "stage=cost", "device=cpu", f"results_dir={tmp_path}"]
     experiment = Experiment(settings(composed(*overrides)))
-    reason = experiment.bench.model.unavailable_reason
-    assert reason and "imagenet256_uvit_huge.pth" in reason
+    assert "imagenet256_uvit_huge.pth" in str(experiment.bench.model.unavailable_reason)
     full = {point.spec.name: point for point in experiment.bench.points}
     for name, printed in (("reference", 6.44), ("none20", 2.58)):
         plan = full[name].trajectory

@@ -83,7 +83,9 @@ def test_sites_costs_and_rows(model: Any) -> None:
     kinds = [site.kind for site in find_sites(model.denoiser)]
     assert sorted(set(kinds)) == ["cross_attn", "ff", "self_attn"] and len(kinds) == 18
     assert (model.guidance_rows, model.forwards, model.sample_shape) == (2, 1, (CHANNELS, LENGTH))
-    assert model.conditions([0, 1, 10**6]).tolist()[:2] == [0, 1] and model.unconditional(2).tolist() == [
+    assert model.labels_or_prompts([0, 1, 10**6]).tolist()[:2] == [0, 1] and model.unconditional(
+        2
+    ).tolist() == [
         -1,
         -1,
     ]
@@ -146,7 +148,7 @@ def test_the_tagger_hears_what_was_asked(model: Any) -> None:
     clips = model.decode(latents(model, SETTLED, seeds, silent))
     tags = load_tagger("evaluators/tagger.safetensors")(clips)
     for name in ATTRIBUTES:
-        asked = labels(model.prompts, name)[model.conditions(seeds)]
+        asked = labels(model.prompts, name)[model.labels_or_prompts(seeds)]
         assert (tags[name].argmax(1) == asked).float().mean() >= 0.7, name
 
 

@@ -85,9 +85,9 @@ def test_sites_costs_and_rows(model: Any) -> None:
     assert {site.kind for site in sites} == kinds and len(sites) == 6 * model.config["depth"]
     assert (model.guidance_rows, model.forwards) == (2, 1)
     assert model.sample_shape == (CHANNELS, FRAMES, LATENT, LATENT)
-    assert model.conditions([0, 1]).tolist() == [0, 1] and model.unconditional(2).tolist() == [-1, -1]
-    calibration = set(model.conditions(range(999 * 10**6, 999 * 10**6 + 100)).tolist())
-    assert not calibration & set(model.conditions(range(1000)).tolist())
+    assert model.labels_or_prompts([0, 1]).tolist() == [0, 1] and model.unconditional(2).tolist() == [-1, -1]
+    calibration = set(model.labels_or_prompts(range(999 * 10**6, 999 * 10**6 + 100)).tolist())
+    assert not calibration & set(model.labels_or_prompts(range(1000)).tolist())
 
 
 def test_no_prompt_is_the_null_caption(model: Any) -> None:
@@ -124,7 +124,7 @@ def test_the_classifier_sees_what_was_asked(model: Any) -> None:
     clips = model.decode(latents(model, RectifiedFlow(steps=12), seeds, silent))
     found = load_classifier("evaluators/classifier.safetensors")(clips)
     for name in ATTRIBUTES:
-        asked = labels(model.prompts, name)[model.conditions(seeds)]
+        asked = labels(model.prompts, name)[model.labels_or_prompts(seeds)]
         assert (found[name].argmax(1) == asked).float().mean() >= 0.7, name
 
 

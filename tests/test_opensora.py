@@ -145,8 +145,8 @@ def test_a_prompt_that_is_too_long_is_cut_and_named_once(
 
 def test_seeds_batches_and_caching(tiny: OpenSora) -> None:
     """Any batch gives the same clips; a schedule that skips does not, and runs what it says."""
-    assert tiny.conditions([0, 3, 4, BLOCK]).tolist() == [0, 3, 0, 0]
-    assert tiny.conditions([999 * BLOCK]).tolist() == [4], "kept for calibration"
+    assert tiny.labels_or_prompts([0, 3, 4, BLOCK]).tolist() == [0, 3, 0, 0]
+    assert tiny.labels_or_prompts([999 * BLOCK]).tolist() == [4], "kept for calibration"
     together = latents(tiny, SOLVER, [0, 1], silent)
     alone = torch.cat([latents(tiny, SOLVER, [seed], silent) for seed in (0, 1)])
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)

@@ -46,7 +46,7 @@ def test_noise_belongs_to_the_seed() -> None:
 
 
 def test_classes_go_round_in_every_block(model: Model) -> None:
-    assert model.conditions(range(BLOCK, BLOCK + 12)).tolist() == [*range(10), 0, 1]
+    assert model.labels_or_prompts(range(BLOCK, BLOCK + 12)).tolist() == [*range(10), 0, 1]
 
 
 def test_guidance_of_one_is_the_conditional_model(model: Model) -> None:

@@ -88,8 +88,8 @@ def test_the_guided_prediction_is_the_pipelines(pipe: tuple[Path, StableAudioPip
 
 def test_prompts_are_shared_and_encoded_once(pipe: tuple[Path, StableAudioPipeline]) -> None:
     model = stable_audio(pipe[0])
-    assert model.conditions([0, 1, 2, 3, BLOCK]).tolist() == [0, 1, 2, 0, BLOCK % 3]
-    assert model.conditions([999 * BLOCK + 5]).tolist() == [3], "kept for calibration"
+    assert model.labels_or_prompts([0, 1, 2, 3, BLOCK]).tolist() == [0, 1, 2, 0, BLOCK % 3]
+    assert model.labels_or_prompts([999 * BLOCK + 5]).tolist() == [3], "kept for calibration"
     assert model.unconditional(2).tolist() == [-1, -1]
     assert model.text is not None
     encoded: list[Any] = []

@@ -44,20 +44,20 @@ class ClassConditional(Guided):
         """Return the label of the null class for so many samples, int64 [count]."""
         return torch.full((count,), self.classes)
 
-    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+    def output(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
         """Return the denoiser's whole output for these class labels [B], without guidance, in float32."""
-        return self._rows(self.denoiser, x, t, conditions.to(x.device)).float()
+        return self._rows(self.denoiser, x, t, labels_or_prompts.to(x.device)).float()
 
-    def noise(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+    def noise(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
         """Return the predicted noise [B, C, H, W] alone; no solver here uses a learned variance."""
-        return self.output(x, t, conditions)[:, : x.shape[1]]
+        return self.output(x, t, labels_or_prompts)[:, : x.shape[1]]
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, announce: AnnounceForward) -> Tensor:
+    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided noise prediction [B, C, H, W], in float32."""
         announce(0)
         if self.guidance == 1:
-            return self.noise(x, t, conditions)
-        labels = torch.cat([conditions, torch.full_like(conditions, self.classes)])
+            return self.noise(x, t, labels_or_prompts)
+        labels = torch.cat([labels_or_prompts, torch.full_like(labels_or_prompts, self.classes)])
         return self.guide(*self.noise(torch.cat([x, x]), t, labels).chunk(2))
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:

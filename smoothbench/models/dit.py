@@ -44,7 +44,7 @@ class PixelDiT(ClassConditional):
         """Run the DiT once; see `run_dit`."""
         return run_dit(denoiser, x, t, labels)
 
-    def conditions(self, seeds: Sequence[int]) -> Tensor:
+    def labels_or_prompts(self, seeds: Sequence[int]) -> Tensor:
         """Return the class label of each seed, its number modulo the number of classes, int64 [N]."""
         return torch.tensor(seeds) % self.classes
 

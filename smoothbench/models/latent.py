@@ -38,7 +38,7 @@ class LatentModel(Lazy, ClassConditional):
         """The image decoder on the device, loaded at first use; without weights files it has random weights."""
         return Decoder(self.decoder_files, self.sample_shape[0], self.device)
 
-    def conditions(self, seeds: Sequence[int]) -> Tensor:
+    def labels_or_prompts(self, seeds: Sequence[int]) -> Tensor:
         """Draw each sample's class label from its own generator, after its initial noise, int64 [N]."""
         return torch.tensor([self._label(seed) for seed in seeds], dtype=torch.long)
 

@@ -86,10 +86,10 @@ class LatentUViT(LatentModel):
         """Guide: cond + scale * (cond - uncond)."""
         return cond + self.scale * (cond - uncond)
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, announce: AnnounceForward) -> Tensor:
+    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided noise prediction, in float32; forward 0 is the conditional one, forward 1 the other."""
         announce(0)
-        cond = self.noise(x, t, conditions)
+        cond = self.noise(x, t, labels_or_prompts)
         if self.forwards == 1:
             return cond
         announce(1)

@@ -128,14 +128,14 @@ class StableAudioOpen(Lazy, TextToAudio):
             return None
         return TextEncoder(encoder, projection, tokenizer.weights.parent, self.text_tokens, self.device)
 
-    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+    def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return prompts, padded with zeros to `text_tokens`, with the seconds after them; and the seconds alone."""
         width = self.config["cross_attention_input_dim"]
-        states = torch.zeros(len(conditions), self.tokens, width)
-        overall = torch.zeros(len(conditions), 1, self.config["global_states_input_dim"])
+        states = torch.zeros(len(numbers), self.tokens, width)
+        overall = torch.zeros(len(numbers), 1, self.config["global_states_input_dim"])
         if self.text is not None:
             overall += self._seconds_embedding.flatten()
-            for row, number in zip(states, conditions.tolist(), strict=True):
+            for row, number in zip(states, numbers.tolist(), strict=True):
                 if number >= 0:
                     prompt = self.text.prompt(self.prompts.texts[number])
                     row[: len(prompt)], row[-2:] = prompt, self._seconds_embedding

@@ -20,7 +20,7 @@ class TextToAudio(Guided):
     """A text-to-audio model on diffusers' Stable Audio transformer, guided in one forward.
 
     What it denoises is [channels, frames]; it gives v at the noise level t = sigma, see
-    `solvers.dpmpp_3m_sde`. Guidance rows are [uncond, cond]. Conditions are the numbers of prompts, and
+    `solvers.dpmpp_3m_sde`. Guidance rows are [uncond, cond]. Prompts go by their numbers, and
     -1 asks for nothing: then what cross-attention sees is zero, text and seconds alike, while the
     global states stay as they are with a prompt. `tokens` is what a row's cross-attention sees.
     `clip_shape` are channels and frames of what `decode` gives.
@@ -34,7 +34,7 @@ class TextToAudio(Guided):
         super().__init__(config=config, shape=shape, **more)
         self.prompts, self.tokens = prompts, tokens
 
-    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+    def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states for cross-attention [B, tokens, width] and the global states [B, 1, width]."""
         raise NotImplementedError
 
@@ -42,7 +42,7 @@ class TextToAudio(Guided):
         """Build the denoiser's architecture, whose weights are yet to be loaded."""
         return StableAudioDiTModel.from_config(self.config).eval().requires_grad_(False)
 
-    def conditions(self, seeds: Sequence[int]) -> Tensor:
+    def labels_or_prompts(self, seeds: Sequence[int]) -> Tensor:
         """Return the number of each seed's prompt, int64 [N]; see `Prompts.numbers`."""
         return self.prompts.numbers(seeds)
 
@@ -50,14 +50,14 @@ class TextToAudio(Guided):
         """Return the number of no prompt, -1, for so many samples, int64 [count]."""
         return torch.full((count,), -1)
 
-    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+    def output(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
         """Return the v-prediction [B, C, T] for these prompt numbers, without guidance, in float32."""
-        return self._v(x, t, *self.context(conditions))
+        return self._v(x, t, *self.context(labels_or_prompts))
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, announce: AnnounceForward) -> Tensor:
+    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided v-prediction [B, C, T], in float32."""
         announce(0)
-        states, overall = self.context(conditions)
+        states, overall = self.context(labels_or_prompts)
         if self.guidance == 1:
             return self._v(x, t, states, overall)
         rows = torch.cat([torch.zeros_like(states), states]), torch.cat([overall, overall])

@@ -19,8 +19,8 @@ class TextToVideo(Guided):
 
     What it denoises is [channels, frames, rows, columns], `shape`; it gives the velocity at 1000 t, see
     `solvers.rflow`, which takes the model's own `shift`. Guidance rows are [cond, uncond], and the
-    unconditional ones see as many rows of the null caption as the prompt has words. Conditions are
-    the numbers of prompts, and -1 asks for nothing. `config` holds STDiT3's arguments, all of them that
+    unconditional ones see as many rows of the null caption as the prompt has words. Prompts go
+    by their numbers, and -1 asks for nothing. `config` holds STDiT3's arguments, all of them that
     are not its defaults; `fps`, `height` and `width` (pixels) are inputs of it. `tokens` is what a row's
     cross-attention sees where costs are counted. Raises ValueError for a `shift` that is no finite number above 0.
     """
@@ -43,7 +43,7 @@ class TextToVideo(Guided):
         self.prompts, self.tokens = prompts, tokens
         self.fps, self.height, self.width, self.shift = fps, height, width, shift
 
-    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+    def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return captions [B, 1, L, channels] of prompt numbers, and their masks bool [B, l <= L], true for words.
 
         l may be the longest prompt's words alone: then nothing is computed on the padding of all. For
@@ -55,7 +55,7 @@ class TextToVideo(Guided):
         """Build the denoiser's architecture, whose weights are yet to be loaded."""
         return STDiT3(**self.config).eval().requires_grad_(False)
 
-    def conditions(self, seeds: Sequence[int]) -> Tensor:
+    def labels_or_prompts(self, seeds: Sequence[int]) -> Tensor:
         """Return the number of each seed's prompt, int64 [N]; see `Prompts.numbers`."""
         return self.prompts.numbers(seeds)
 
@@ -63,14 +63,14 @@ class TextToVideo(Guided):
         """Return the number of no prompt, -1, for so many samples, int64 [count]."""
         return torch.full((count,), -1)
 
-    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
+    def output(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
         """Return the velocity [B, C, T, H, W] for these prompt numbers, without guidance, in float32."""
-        return self._run(self.denoiser, x, t, *self.context(conditions))
+        return self._run(self.denoiser, x, t, *self.context(labels_or_prompts))
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, announce: AnnounceForward) -> Tensor:
+    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided velocity [B, C, T, H, W], in float32."""
         announce(0)
-        captions, mask = self.context(conditions)
+        captions, mask = self.context(labels_or_prompts)
         if self.guidance == 1:
             return self._run(self.denoiser, x, t, captions, mask)
         null: Any = self.denoiser.get_submodule("y_embedder").y_embedding

@@ -47,11 +47,11 @@ class CaptionedModel(Guided):
         """Compute the denoiser's two text inputs for each prompt and, last, for no prompt, [P + 1, ...] each."""
         raise NotImplementedError
 
-    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+    def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the text inputs of the prompts with these numbers [B]; -1 is no prompt."""
         first, second = self._prompt_embeddings
-        numbers = conditions.to(self.device)
-        return first[numbers], second[numbers]
+        places = numbers.to(self.device)
+        return first[places], second[places]
 
     @cached_property
     @lasting

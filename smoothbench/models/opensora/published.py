@@ -157,9 +157,9 @@ class OpenSora(Lazy, TextToVideo):
         tokens = self.config["model_max_length"]
         return pipeline(self.found["vae"], self.found["text_encoder"], self.size, self.sample_shape, tokens)
 
-    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+    def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return captions [B, 1, model_max_length, channels], zero past their words, and their masks."""
-        rows = [self._caption(number) for number in conditions.tolist()]
+        rows = [self._caption(number) for number in numbers.tolist()]
         captions = torch.zeros(len(rows), 1, self.config["model_max_length"], self.config["caption_channels"])
         mask = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.bool)
         for caption, words, row in zip(captions, mask, rows, strict=True):
