@@ -14,8 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from smoothbench import beside, command
 from smoothbench.errors import PointsFailed, UsageError, one_line, with_cause
-from smoothbench.jobs import CURRENT, Jobs
-from smoothbench.locks import locked
+from smoothbench.running.jobs import CURRENT, Jobs
+from smoothbench.storage.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -65,18 +65,18 @@ def job(cfg: DictConfig, asked: DictConfig | None = None) -> int:
     `asked` is Hydra's configuration, with the overrides: refused where nobody reads them.
     """
     try:
-        from smoothbench.overrides import check_read  # not at the top: --help need not wait for torch
-        from smoothbench.plan import settings
+        from smoothbench.config.expand import settings
+        from smoothbench.config.overrides import check_read  # not at the top: --help need not wait for torch
 
         plan = settings(cfg)
         if asked is not None:
             check_read(cfg, asked)
         if plan.out is not None:
-            from smoothbench.saving import save_plan
+            from smoothbench.running.calibrate_or_train import save_plan
 
             log.info("wrote %s", save_plan(plan))
             return 0
-        from smoothbench.experiment import Experiment
+        from smoothbench.running.experiment import Experiment
 
         experiment = Experiment(plan)
         try:

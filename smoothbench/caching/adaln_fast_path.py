@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from smoothbench.caching.intercept import Forward, Wrap
+from smoothbench.caching.hooks import Forward, Wrap
 
 if TYPE_CHECKING:
     from smoothbench.caching.run import Run

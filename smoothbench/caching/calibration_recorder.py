@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from smoothbench.caching.clock import Tick
+from smoothbench.caching.evaluation_clock import Tick
 from smoothbench.caching.grid import evaluation_numbers
+from smoothbench.caching.site_visits import check_tensor
 from smoothbench.caching.sites import Site
-from smoothbench.caching.visits import check_tensor
 
 SamplesOf = Callable[[int], int]  # the number of samples in a batch of so many rows
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from smoothbench.caching.policy import Trajectory
 from smoothbench.caching.sites import Site
+from smoothbench.caching.trajectory import Trajectory
 
 
 @dataclass(frozen=True)

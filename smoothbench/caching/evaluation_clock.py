@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from smoothbench.caching.intercept import Forward
+from smoothbench.caching.hooks import Forward
 from smoothbench.caching.timestep import Timestep, TimestepArgument, first_tensor
 
 

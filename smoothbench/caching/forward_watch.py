@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from smoothbench.caching.intercept import Forward, StandIn
+from smoothbench.caching.hooks import Forward, StandIn
 
 Begin = Callable[[Sequence[Any], Mapping[str, Any]], None]
 End = Callable[[bool], None]

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from smoothbench.caching.intercept import Forward, intercepted
-from smoothbench.caching.sites import Site
-from smoothbench.caching.watch import watched
+from smoothbench.caching.forward_watch import watched
+from smoothbench.caching.hooks import Forward, intercepted
+from smoothbench.caching.sites import Site, find_sites
 
 ATTENTION = ("bmm", "baddbmm", "attention")
 
@@ -137,3 +137,11 @@ def site_costs(
         stack.enter_context(torch.no_grad())
         call()
     return costs.result(samples)
+
+
+MeasuredSites = tuple[tuple[Site, ...], Macs]  # the sites with their costs, and the cost of the rest
+
+
+def measured_sites(skeleton: nn.Module, call: Any) -> MeasuredSites:
+    """The sites of a denoiser with their costs, and the cost of the rest, for one sample's evaluation."""
+    return site_costs(skeleton, find_sites(skeleton), call, samples=1)

@@ -8,8 +8,10 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from smoothbench import reported
-from smoothbench.checks import (
+from smoothbench import papers
+from smoothbench.config.moved import moved
+from smoothbench.config.spec import Settings, Spec
+from smoothbench.config.validate import (
     OF_REFERENCE,
     SHARED,
     WHOLE,
@@ -21,8 +23,8 @@ from smoothbench.checks import (
     shown,
 )
 from smoothbench.errors import UsageError, one_line
+from smoothbench.protocols import BLOCK, Config
 from smoothbench.storage.paper_row import PaperRow
-from smoothbench.types import BLOCK, Config, Settings, Spec
 
 
 def settings(cfg: DictConfig) -> Settings:
@@ -54,7 +56,7 @@ def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:
     resolved = OmegaConf.to_container(whole, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     check_sayable(resolved, "")
-    return {str(key): value for key, value in resolved.items()}
+    return {str(key): moved(value) for key, value in resolved.items()}
 
 
 def _seeds(cfg: DictConfig) -> range:
@@ -175,7 +177,7 @@ def _reported(name: str, row: Any) -> PaperRow | None:
     """What a paper reports of a point: UsageError where there is no such row."""
 
     try:
-        return None if row is None else reported.row(row)
+        return None if row is None else papers.row(row)
     except ValueError as error:
         raise UsageError(f"points.{name}.reported: {one_line(error)}") from None
 

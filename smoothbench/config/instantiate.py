@@ -14,8 +14,9 @@ from hydra.utils import get_object, instantiate
 
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
+from smoothbench.config.moved import moved
 from smoothbench.errors import UsageError, one_line
-from smoothbench.types import Config, Model, Solver
+from smoothbench.protocols import Config, Model, Solver
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def build(node: Mapping[str, Any], where: str, **more: Any) -> Any:
 
     Also where a value is not of the type that its parameter is annotated with (int, float, str, bool).
     """
+    node = moved(node)
     _check_keys(node, where)
     try:
         built = instantiate(dict(node), **more, _convert_="all")
@@ -61,6 +63,7 @@ def check_arguments(node: Mapping[str, Any], where: str) -> None:
 
     For nodes that this run does not build. What cannot be imported is told by a run that needs it.
     """
+    node = moved(node)
     _check_keys(node, where)
     try:
         signature = inspect.signature(get_object(node["_target_"]))

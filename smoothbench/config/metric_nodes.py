@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from smoothbench.build import check_arguments
+from smoothbench.config.instantiate import check_arguments
 from smoothbench.errors import UsageError
-from smoothbench.types import Config
+from smoothbench.protocols import Config
 
 
 def check_metrics(nodes: Config) -> None:

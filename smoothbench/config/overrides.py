@@ -14,12 +14,13 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from smoothbench.build import arguments_of, check_arguments
-from smoothbench.checks import KNOWN, OTHERS, TO_FILE, WHOLE, shown
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import arguments_of, check_arguments
+from smoothbench.config.metric_nodes import check_metrics
+from smoothbench.config.spec import Settings, Spec
+from smoothbench.config.validate import KNOWN, OTHERS, TO_FILE, WHOLE, shown
 from smoothbench.errors import UsageError
-from smoothbench.metric_nodes import check_metrics
-from smoothbench.plan import settings
-from smoothbench.types import Config, Settings, Spec
+from smoothbench.protocols import Config
 
 log = logging.getLogger(__name__)
 

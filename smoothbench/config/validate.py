@@ -8,8 +8,8 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from smoothbench.errors import UsageError
+from smoothbench.protocols import BLOCK
 from smoothbench.storage.record_cost import SCOPES
-from smoothbench.types import BLOCK
 
 STAGES = ("all", "cost", "latency", "calibrate", "train")
 TO_FILE = ("calibrate", "train")

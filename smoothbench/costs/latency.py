@@ -9,18 +9,19 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from metrics.latency import interleaved, median_mad, peak_resident_bytes
 from smoothbench.caching import Schedule
 from smoothbench.caching.compiled import Compiled
-from smoothbench.devices import wait_for
-from smoothbench.generate import bare_batch, cached_batch
-from smoothbench.points import Point
-from smoothbench.provenance import device_name, provenance
-from smoothbench.sampling import latents
+from smoothbench.costs.interleave import interleaved, median_mad, peak_resident_bytes
+from smoothbench.planning.point import Point
+from smoothbench.protocols import BLOCK, Config, Model
+from smoothbench.sampling.devices import wait_for
+from smoothbench.sampling.loop import latents
+from smoothbench.sampling.point_batches import bare_batch, cached_batch
+from smoothbench.storage.files import read_json, write_json
 from smoothbench.storage.latency_file import Latency, PointLatency
+from smoothbench.storage.provenance import device_name, provenance
 from smoothbench.storage.record import SCHEMA
-from smoothbench.store import Store, read_json, write_json
-from smoothbench.types import BLOCK, Config, Model
+from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
 

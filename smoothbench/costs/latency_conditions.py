@@ -4,16 +4,17 @@ import logging
 from collections.abc import Sequence
 from itertools import product
 
-from smoothbench.build import build_model
 from smoothbench.caching import Schedule
 from smoothbench.caching.compiled import Compiled
 from smoothbench.caching.predictor import Reuse
+from smoothbench.config.instantiate import build_model
+from smoothbench.config.spec import Settings
+from smoothbench.costs.latency import measure_latency
 from smoothbench.errors import PointsFailed, UsageError, is_full, one_line
-from smoothbench.memory import out_of_memory
-from smoothbench.points import Point
-from smoothbench.store import Store
-from smoothbench.timing import measure_latency
-from smoothbench.types import Model, Settings
+from smoothbench.planning.point import Point
+from smoothbench.protocols import Model
+from smoothbench.sampling.out_of_memory import out_of_memory
+from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
 

@@ -16,17 +16,17 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from metrics.latency import interleaved, ratio_interval
 from smoothbench import command
-from smoothbench.allocator import keep_freed_memory
-from smoothbench.build import build, build_model, build_solver
 from smoothbench.caching import Schedule, Trajectory, cached
-from smoothbench.devices import device_of, wait_for
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.config.instantiate import build, build_model, build_solver
+from smoothbench.costs.interleave import interleaved, ratio_interval
 from smoothbench.numerics import set_tf32
-from smoothbench.points import measured_sites
-from smoothbench.provenance import device_name
-from smoothbench.sampling import latents, silent
-from smoothbench.types import Model, Solver
+from smoothbench.protocols import Model, Solver
+from smoothbench.sampling.allocator import keep_freed_memory
+from smoothbench.sampling.devices import device_of, wait_for
+from smoothbench.sampling.loop import latents, silent
+from smoothbench.storage.provenance import device_name
 
 
 def main() -> int:
@@ -44,9 +44,9 @@ def _measured(args: argparse.Namespace) -> None:
     device = device_of("auto")
     set_tf32(False)
     nano = {
-        "_target_": "smoothbench.models.dit.PixelDiT",
+        "_target_": "smoothbench.models.nano.image.model.PixelDiT",
         "name": "dit_nano",
-        "path": "nano/dit",
+        "path": "dit",
         "guidance": 2.0,
     }
     model = build_model(nano, device)

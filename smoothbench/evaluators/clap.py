@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from smoothbench.errors import one_line
-from smoothbench.models.clips import as_floats, at_peak, mono, resampled
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.published import load_published
-from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
+from smoothbench.evaluators.audio_windows import as_floats, at_peak, mono, resampled
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.locate import CONFIG, TOKENIZER_FILES, Files, download, find
 
 RATE: Final = 48_000
 LONGEST: Final = 77  # tokens of a caption, as LAION's own code cuts it

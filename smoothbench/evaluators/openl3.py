@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.clips import as_floats, at_peak, resampled, windows
+from smoothbench.evaluators.audio_windows import as_floats, at_peak, resampled, windows
 
 RATE: Final = 48_000
 BANDWIDTH: Final = 44_100  # the rate to which the published scores bring all clips, before OpenL3's own

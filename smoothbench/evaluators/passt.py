@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.errors import one_line
-from smoothbench.models.clips import as_floats, at_peak, mono, resampled, windows
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import read_tensors
+from smoothbench.evaluators.audio_windows import as_floats, at_peak, mono, resampled, windows
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.models.weights.read import read_tensors
 
 RATE: Final = 32_000
 WINDOW: Final = 10 * RATE

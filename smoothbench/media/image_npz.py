@@ -16,8 +16,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smoothbench.atomic import replacing, sha256_of
-from smoothbench.npz import header
+from smoothbench.storage.files import replacing, sha256_of
+from smoothbench.storage.npz import header
 
 MEMBER = "arr_0.npy"
 Shape = tuple[int, int, int, int]  # N, H, W, C

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from smoothbench.atomic import written_beside
 from smoothbench.errors import UsageError, one_line
+from smoothbench.storage.files import written_beside
 
 CRF = 10  # of x264: no difference to be seen; 0 is lossless, 23 its default
 

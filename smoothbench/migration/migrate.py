@@ -20,12 +20,13 @@ import numpy as np
 
 from smoothbench import command
 from smoothbench.errors import UsageError
-from smoothbench.locks import flock, opened
-from smoothbench.old_ids import OldRecord
-from smoothbench.renaming import Renaming, renaming
-from smoothbench.schema import BY_PLACE
+from smoothbench.migration.old_ids import OldRecord
+from smoothbench.migration.renaming import Renaming, renaming
+from smoothbench.storage.files import read_arrays, read_json, write_arrays, write_json
+from smoothbench.storage.locks import flock, opened
 from smoothbench.storage.record import SCHEMA, Record
-from smoothbench.store import Store, read_arrays, read_json, write_arrays, write_json
+from smoothbench.storage.record_schema import BY_PLACE
+from smoothbench.storage.results_folder import Store
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,15 +11,15 @@ from typing import Any
 
 from hydra.utils import get_object
 
-from smoothbench.build import build_policy, build_predictor, build_solver
 from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.caching.predictor import Reuse
+from smoothbench.config.instantiate import build_policy, build_predictor, build_solver
+from smoothbench.config.moved import moved
 from smoothbench.errors import one_line
-from smoothbench.identity import describe, name_of, source_of
-from smoothbench.point_code import point_ids
-from smoothbench.provenance import identity
-from smoothbench.source import fingerprint, version_of
-from smoothbench.types import Config
+from smoothbench.planning.point_ids import point_ids
+from smoothbench.protocols import Config
+from smoothbench.storage.code_fingerprint import fingerprint, version_of
+from smoothbench.storage.identity import describe, identity, name_of, source_of
 
 OldRecord = Mapping[str, Any]  # of schema 2, as its file has it
 Ids = tuple[str, str, str]  # of samples, point, cell
@@ -89,7 +89,7 @@ class _Parts:
     """What a record's nodes name, built again."""
 
     def __init__(self, record: OldRecord) -> None:
-        config, self.record = record["config"], record
+        config, self.record = moved(record["config"]), record
         self.model: type = get_object(config["model"]["_target_"])
         self.solver = build_solver(config["solver"])
         self.policy = build_policy(config["cache"], "cache")

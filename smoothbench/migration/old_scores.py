@@ -8,13 +8,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from smoothbench.adm import ImageFile
-from smoothbench.build import build
+from smoothbench.config.instantiate import build
+from smoothbench.config.moved import moved
 from smoothbench.errors import one_line
-from smoothbench.gauges import Gauge, gauge_of
-from smoothbench.identity import source_of
-from smoothbench.provenance import canonical, identity
-from smoothbench.types import Config
+from smoothbench.media.image_npz import ImageFile
+from smoothbench.protocols import Config
+from smoothbench.scoring.metric import Gauge, gauge_of
+from smoothbench.storage.identity import canonical, identity, source_of
 
 # fingerprints of metrics and encoders at the last commits at which they were part of a hash
 SOURCES = Path(__file__).with_name("old_sources.json")
@@ -53,7 +53,7 @@ class Metrics:
         return None
 
     def _gauge(self, node: Config) -> Gauge:
-        key = canonical(node)
+        key, node = canonical(node), moved(node)
         if key not in self._built:
             encoder = self._part(node["encoder"]) if "encoder" in node else None
             real = node.get("real")
@@ -89,7 +89,7 @@ def _olds(node: Config, new: Gauge) -> Iterator[Gauge]:
 
 def _fingerprints(node: Config, part: Any) -> list[str]:
     """The fingerprints a part may have had: ours from the file, a user's class as its code is now."""
-    return _sources().get(" ".join(sorted(set(_targets(node)))), [source_of(node, part)])
+    return _sources().get(" ".join(sorted(set(_targets(node)))), [source_of(moved(node), part)])
 
 
 @cache

@@ -10,17 +10,18 @@ from typing import Any
 
 import torch
 
-from smoothbench.build import build_model, build_policy, build_solver
 from smoothbench.caching import ErrorCurves, Trajectory
+from smoothbench.caching.mac_counter import measured_sites
 from smoothbench.caching.policy import DynamicPolicy
-from smoothbench.calibrations import curves_file
+from smoothbench.config.instantiate import build_model, build_policy, build_solver
 from smoothbench.errors import UsageError, one_line
 from smoothbench.json_checks import explain
-from smoothbench.old_ids import OldRecord, Proven, Unproven, bits, new_ids, old_ids, prove
-from smoothbench.old_scores import Metrics
-from smoothbench.point_code import recorded
-from smoothbench.points import measured_sites, rows
-from smoothbench.provenance import canonical, identity
+from smoothbench.migration.old_ids import OldRecord, Proven, Unproven, bits, new_ids, old_ids, prove
+from smoothbench.migration.old_scores import Metrics
+from smoothbench.planning.point import rows
+from smoothbench.planning.point_ids import recorded
+from smoothbench.sampling.calibrate_point import curves_file
+from smoothbench.storage.identity import canonical, identity
 from smoothbench.storage.record import SCHEMA, Record
 
 FOUND = ("digest", "file", "spread")  # of curves, beside the calibration that was asked for

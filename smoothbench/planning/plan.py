@@ -2,85 +2,30 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
-from torch import nn
-
-from smoothbench.build import build_policy, build_predictor, build_solver
-from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, find_sites
-from smoothbench.caching.cost import Macs, site_costs
+from smoothbench.caching import ErrorCurves, Schedule, Trajectory
+from smoothbench.caching.mac_counter import MeasuredSites
 from smoothbench.caching.policy import DynamicPolicy, Policy
-from smoothbench.caching.predictor import Predictor
+from smoothbench.config.instantiate import build_policy, build_predictor, build_solver
+from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import PointsFailed, UsageError, one_line
-from smoothbench.identity import claim
-from smoothbench.models.prompts import HELD
-from smoothbench.point_code import described, point_ids, recorded_code
+from smoothbench.models.base.prompts import HELD
+from smoothbench.planning.point import Point, rows
+from smoothbench.planning.point_ids import described, point_ids, recorded_code
+from smoothbench.protocols import BLOCK, Model, Solver
+from smoothbench.storage.identity import claim
 from smoothbench.storage.record_parts import CalibrationRef
-from smoothbench.types import BLOCK, Config, Model, Settings, Solver, Spec
 
 log = logging.getLogger(__name__)
 
 Curves = tuple[ErrorCurves, str]  # error curves, and their file in the results folder
 FindCurves = Callable[[Solver, Spec], Curves | None]  # of a point; None where they are still to be measured
-MeasuredSites = tuple[tuple[Site, ...], Macs]  # the sites with their costs, and the cost of the rest
 
 
-@dataclass(frozen=True)
-class Point:
-    """One cell of an experiment: a spec with its solver, predictor and method built, and with its ids.
-
-    `policy` is the schedule, or the method that decides at run time. It is None for one of three reasons: the error
-    curves that the method plans on are `uncalibrated`, still to be measured; planning raised `planning_error`; or
-    `missing_weights` says why the model has no weights to calibrate on, so that there is no schedule and no cost.
-    `cell_id` is the point without its seeds: parts of one point and its seed blocks have it in common.
-    `calibration` says what the method was planned on. `same_as` names the earlier point that has the same samples.
-    `described` holds name, version and parameters of model, solver, predictor and policy, `code` their fingerprints.
-    """
-
-    spec: Spec
-    solver: Solver
-    predictor: Predictor
-    trajectory: Trajectory
-    policy: Schedule | DynamicPolicy | None
-    sample_id: str
-    point_id: str
-    cell_id: str
-    calibration: CalibrationRef | None = None
-    planning_error: str | None = None
-    missing_weights: str | None = None
-    uncalibrated: bool = False
-    same_as: str | None = None
-    code: Config = field(default_factory=dict)
-    described: Config = field(default_factory=dict)
-
-    @property
-    def uncached(self) -> bool:
-        """Whether the point computes everything on purpose."""
-        policy = self.policy
-        return (
-            isinstance(policy, Schedule) and policy.meta.get("method") == "none" and not policy.skipped_share
-        )
-
-    @property
-    def planned_calls(self) -> dict[str, int]:
-        """Evaluations at which each site is computed by the schedule: all of them where there is none."""
-        if isinstance(self.policy, Schedule):
-            return self.policy.calls()
-        return {site.name: self.trajectory.evals for site in self.trajectory.sites}
-
-    @property
-    def dynamic(self) -> bool:
-        """Whether the method decides at run time, so that only its run tells its cost."""
-        return isinstance(self.policy, DynamicPolicy)
-
-    @property
-    def planned_macs(self) -> int:
-        """Cost of one sample by the planned calls, in MACs, attention included."""
-        return round(self.trajectory.macs(self.planned_calls))
-
-
-def plan_points(settings: Settings, model: Model, sites: MeasuredSites, find_curves: FindCurves) -> list[Point]:
+def plan_points(
+    settings: Settings, model: Model, sites: MeasuredSites, find_curves: FindCurves
+) -> list[Point]:
     """All points of an experiment in order, the reference first; a point that repeats another's samples says so.
 
     Raises UsageError where a configuration can be no method at all, and where two classes claim one name.
@@ -228,13 +173,3 @@ def check_seed_blocks(settings: Settings, model: Model) -> None:
                 f"{key}={block}: {model.name} keeps prompts for calibration and training, those of seed blocks from "
                 f"{HELD} on: take a block {'from there on' if held else 'below'}"
             )
-
-
-def rows(schedule: Schedule) -> list[str]:
-    """A schedule's bits, a string for each evaluation, `1` = computed."""
-    return ["".join("1" if bit else "0" for bit in row) for row in schedule.computed]
-
-
-def measured_sites(skeleton: nn.Module, call: Any) -> MeasuredSites:
-    """The sites of a denoiser with their costs, and the cost of the rest, for one sample's evaluation."""
-    return site_costs(skeleton, find_sites(skeleton), call, samples=1)

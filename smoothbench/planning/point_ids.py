@@ -5,10 +5,10 @@ from typing import Any
 
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
-from smoothbench.identity import describe, describe_model
-from smoothbench.provenance import identity
-from smoothbench.source import code_of
-from smoothbench.types import Config, Model, Solver, Spec
+from smoothbench.config.spec import Spec
+from smoothbench.protocols import Config, Model, Solver
+from smoothbench.storage.code_fingerprint import code_of
+from smoothbench.storage.identity import describe, describe_model, identity
 
 Method = Policy | DynamicPolicy
 

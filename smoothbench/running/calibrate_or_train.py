@@ -4,18 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from smoothbench.atomic import sha256_of
-from smoothbench.build import build, build_model, build_solver, having, ready
 from smoothbench.caching import Schedule
-from smoothbench.calibrations import Curves
-from smoothbench.devices import started
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.config.instantiate import build, build_model, build_solver, having, ready
+from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError
-from smoothbench.identity import describe, describe_model
-from smoothbench.lessons import teacher_windows
-from smoothbench.points import check_seed_blocks, measured_sites, plan_point, trajectory_of
-from smoothbench.provenance import identity
-from smoothbench.store import Store, write_atomic
-from smoothbench.types import Config, Model, Settings, Spec
+from smoothbench.planning.plan import check_seed_blocks, plan_point, trajectory_of
+from smoothbench.protocols import Config, Model
+from smoothbench.sampling.calibrate_point import Curves
+from smoothbench.sampling.devices import started
+from smoothbench.storage.files import sha256_of, write_atomic
+from smoothbench.storage.identity import describe, describe_model, identity
+from smoothbench.storage.results_folder import Store
+from smoothbench.training.teacher_windows import teacher_windows
 
 
 def save_plan(settings: Settings) -> Path:

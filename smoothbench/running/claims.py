@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from smoothbench.points import Point
-from smoothbench.todo import is_done
-from smoothbench.workbench import Workbench
+from smoothbench.planning.point import Point
+from smoothbench.running.todo import is_done
+from smoothbench.running.workbench import Workbench
 
 
 def claimed(bench: Workbench, points: Sequence[Point]) -> Iterator[Point]:

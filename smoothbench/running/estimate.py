@@ -9,15 +9,15 @@ from functools import partial
 
 import torch
 
-from smoothbench.devices import wait_for
 from smoothbench.errors import UsageError, distinct, one_line
-from smoothbench.memory import out_of_memory
-from smoothbench.output_memory import output_bytes
-from smoothbench.points import Point
-from smoothbench.provenance import canonical
-from smoothbench.todo import is_done, missing_evaluations
-from smoothbench.types import Model
-from smoothbench.workbench import Workbench
+from smoothbench.planning.point import Point
+from smoothbench.protocols import Model
+from smoothbench.running.todo import is_done, missing_evaluations
+from smoothbench.running.workbench import Workbench
+from smoothbench.sampling.devices import wait_for
+from smoothbench.sampling.out_of_memory import out_of_memory
+from smoothbench.sampling.output_memory import output_bytes
+from smoothbench.storage.identity import canonical
 
 log = logging.getLogger(__name__)
 

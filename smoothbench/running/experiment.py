@@ -8,23 +8,24 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from smoothbench.build import build_model, ready
-from smoothbench.calibrations import Curves
-from smoothbench.claims import claimed
-from smoothbench.complete import Stages
-from smoothbench.conditions import check_conditions
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.config.instantiate import build_model, ready
+from smoothbench.config.spec import Settings
 from smoothbench.costs.cost_table import cost_csv
-from smoothbench.devices import started
+from smoothbench.costs.latency_conditions import check_conditions
 from smoothbench.errors import PointsFailed
-from smoothbench.finish import claim_folder, finish, same_work
-from smoothbench.forecast import announce
-from smoothbench.measure import Scorer
-from smoothbench.observations import Observations
-from smoothbench.points import measured_sites, plan_points
-from smoothbench.store import Store
-from smoothbench.todo import is_done, missing_evaluations
-from smoothbench.types import Settings
-from smoothbench.workbench import Workbench
+from smoothbench.planning.plan import plan_points
+from smoothbench.running.claims import claimed
+from smoothbench.running.estimate import announce
+from smoothbench.running.finish import claim_folder, finish, same_work
+from smoothbench.running.point_stages import Stages
+from smoothbench.running.todo import is_done, missing_evaluations
+from smoothbench.running.workbench import Workbench
+from smoothbench.sampling.calibrate_point import Curves
+from smoothbench.sampling.devices import started
+from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
 

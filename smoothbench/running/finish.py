@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Sequence
 
-from smoothbench.conditions import measure_conditions
+from smoothbench.costs.latency_conditions import measure_conditions
 from smoothbench.errors import UsageError
-from smoothbench.locks import Presence
-from smoothbench.points import Point
-from smoothbench.pooled import pool
-from smoothbench.provenance import identity
-from smoothbench.workbench import Workbench
+from smoothbench.planning.point import Point
+from smoothbench.running.pool_seed_blocks import pool
+from smoothbench.running.workbench import Workbench
+from smoothbench.storage.identity import identity
+from smoothbench.storage.locks import Presence
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from smoothbench.store import read_json, write_json
+from smoothbench.storage.files import read_json, write_json
 
 DIED = 1  # exit code of a job that began and did not say how it ended
 KEPT = 30 * 24 * 3600  # seconds that the files of a command stay that was killed before it could remove them

@@ -7,15 +7,16 @@ from functools import cached_property
 
 from metrics.score import Score
 from smoothbench.errors import MetricsFailed, is_full, one_line
-from smoothbench.generate import generate
-from smoothbench.points import Point
-from smoothbench.provenance import provenance
-from smoothbench.records import entry, new_record, resumed, save_scores, with_cost, with_error
-from smoothbench.samples import Samples
+from smoothbench.planning.point import Point
+from smoothbench.running.new_record import new_record, resumed, with_cost, with_error
+from smoothbench.running.todo import has_features, stored_record
+from smoothbench.running.workbench import Workbench
+from smoothbench.sampling.point_batches import generate
+from smoothbench.scoring.score_entry import entry, save_scores
+from smoothbench.storage.provenance import provenance
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_parts import Status
-from smoothbench.todo import has_features, stored_record
-from smoothbench.workbench import Workbench
+from smoothbench.storage.sample_files import Samples
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,16 @@ from tqdm import tqdm
 
 from metrics.score import Score
 from smoothbench.errors import MetricsFailed, one_line
-from smoothbench.measure import Part, Scorer
-from smoothbench.points import Point
-from smoothbench.provenance import identity, provenance
-from smoothbench.records import entry, save_scores
+from smoothbench.planning.point import Point
+from smoothbench.protocols import BLOCK
+from smoothbench.scoring.score_entry import entry, save_scores
+from smoothbench.scoring.scorer import Part, Scorer
+from smoothbench.storage.identity import identity
+from smoothbench.storage.provenance import provenance
 from smoothbench.storage.record import Record, SeedRange
 from smoothbench.storage.record_cost import Cost
+from smoothbench.storage.results_folder import Store
 from smoothbench.storage.score_entry import ScoreEntry
-from smoothbench.store import Store
-from smoothbench.types import BLOCK
 
 log = logging.getLogger(__name__)
 

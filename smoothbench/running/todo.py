@@ -1,9 +1,9 @@
 """What of an experiment is still to be done, by what lies in its results folder."""
 
-from smoothbench.points import Point
-from smoothbench.records import as_reported, is_of
+from smoothbench.planning.point import Point
+from smoothbench.running.new_record import as_reported, is_of
+from smoothbench.running.workbench import Workbench
 from smoothbench.storage.record import Record
-from smoothbench.workbench import Workbench
 
 
 def stored_record(bench: Workbench, point: Point) -> Record | None:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from smoothbench.measure import Part, Scorer, part_of
-from smoothbench.memory import LargestBatch
-from smoothbench.points import Point
-from smoothbench.samples import Samples
-from smoothbench.store import Store
-from smoothbench.types import Model, Settings
+from smoothbench.config.spec import Settings
+from smoothbench.planning.point import Point
+from smoothbench.protocols import Model
+from smoothbench.sampling.out_of_memory import LargestBatch
+from smoothbench.scoring.scorer import Part, Scorer, part_of
+from smoothbench.storage.results_folder import Store
+from smoothbench.storage.sample_files import Samples
 
 
 @dataclass(frozen=True)

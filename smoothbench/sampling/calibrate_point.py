@@ -8,13 +8,14 @@ from torch import nn
 
 from smoothbench.caching import ErrorCurves, Site, calibrate, grid
 from smoothbench.caching.announce import Announcer
-from smoothbench.identity import describe, describe_model
-from smoothbench.memory import first_that_fits
-from smoothbench.output_memory import Split, free_bytes, output_bytes, split
-from smoothbench.provenance import identity
-from smoothbench.sampling import latents
-from smoothbench.store import Store, write_atomic
-from smoothbench.types import BLOCK, Config, Model, Solver, Spec
+from smoothbench.config.spec import Spec
+from smoothbench.protocols import BLOCK, Config, Model, Solver
+from smoothbench.sampling.loop import latents
+from smoothbench.sampling.out_of_memory import first_that_fits
+from smoothbench.sampling.output_memory import Split, free_bytes, output_bytes, split
+from smoothbench.storage.files import write_atomic
+from smoothbench.storage.identity import describe, describe_model, identity
+from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
 

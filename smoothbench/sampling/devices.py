@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from smoothbench.allocator import keep_freed_memory
 from smoothbench.errors import UsageError
 from smoothbench.numerics import set_tf32
-from smoothbench.provenance import device_name
+from smoothbench.sampling.allocator import keep_freed_memory
+from smoothbench.storage.provenance import device_name
 
 log = logging.getLogger(__name__)
 

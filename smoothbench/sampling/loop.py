@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from smoothbench.types import Model, Noise, Predict, Solver, State
+from smoothbench.protocols import Model, Noise, Predict, Solver, State
 
 Announce = Callable[[int, float, int], None]  # (evaluation, coordinate, forward index) before each forward
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.caching import Site
-from smoothbench.caching.intercept import Forward, Wrap, intercepted
+from smoothbench.caching.hooks import Forward, Wrap, intercepted
 
 SHARE = 0.7  # of what is free: the rest is for what the denoiser computes with
 

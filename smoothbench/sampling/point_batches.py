@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from smoothbench.caching import Run, Schedule, cached
-from smoothbench.memory import LargestBatch, first_that_fits, half
-from smoothbench.points import Point
-from smoothbench.samples import Samples
-from smoothbench.sampling import latents, silent
-from smoothbench.types import Model
+from smoothbench.planning.point import Point
+from smoothbench.protocols import Model
+from smoothbench.sampling.loop import latents, silent
+from smoothbench.sampling.out_of_memory import LargestBatch, first_that_fits, half
+from smoothbench.storage.sample_files import Samples
 
 log = logging.getLogger(__name__)
 

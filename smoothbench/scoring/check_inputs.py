@@ -3,7 +3,7 @@
 from typing import Any
 
 from smoothbench.errors import UsageError
-from smoothbench.types import Model
+from smoothbench.protocols import Model
 
 
 def check_clips(where: str, model: Model, *parts: Any) -> None:

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
-from smoothbench.adm import ImageFile
-from smoothbench.identity import describe
-from smoothbench.provenance import identity
-from smoothbench.types import Config
+from metrics.score import Score
+from smoothbench.media.image_npz import ImageFile
+from smoothbench.protocols import Config
+from smoothbench.storage.feature_cache import Rows
+from smoothbench.storage.identity import describe, identity
 
 Inputs = Mapping[str, Tensor]
 CALLED = ("name", "class", "version", "source")
@@ -55,3 +56,18 @@ def gauge_of(node: Config, metric: Any, encoder: Any, real: ImageFile | None) ->
     return Gauge(
         metric, encoder, key, identity({"metric": known, "encoder": key, "real": digest}), called, real
     )
+
+
+class Metric(Protocol):
+    """Takes the inputs it names: `samples`, `baseline`, `condition`, or outputs of its encoder.
+
+    `per_sample(*inputs)`, where it has one, gives what is kept of each sample; otherwise that is its one
+    input. `fit(rows)`, where it has one, takes the rows of the real samples first.
+    """
+
+    inputs: tuple[str, ...]
+    higher_is_better: bool
+
+    def score(self, rows: Rows) -> Score:
+        """The score over all samples, [N, ...] in the order of their seeds."""
+        ...

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from smoothbench.adm import ImageFile, image_size
 from smoothbench.errors import UsageError
-from smoothbench.types import Model
+from smoothbench.media.image_npz import ImageFile, image_size
+from smoothbench.protocols import Model
 
 BATCH = 100
 

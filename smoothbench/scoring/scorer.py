@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -10,20 +10,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from metrics.score import Score
-from smoothbench.adm import ImageFile
-from smoothbench.build import build, having
-from smoothbench.clip_checks import check_clips
+from smoothbench.config.instantiate import build, having
+from smoothbench.config.metric_nodes import check_metric
 from smoothbench.errors import UsageError, one_line
-from smoothbench.gauges import BASELINE, Gauge, Inputs, gauge_of
-from smoothbench.identity import claim
-from smoothbench.metric_nodes import check_metric
-from smoothbench.observations import Observations, Rows, gathered
-from smoothbench.points import Point
-from smoothbench.provenance import canonical, identity
-from smoothbench.real import BATCH, RealSamples
-from smoothbench.samples import Samples
+from smoothbench.media.image_npz import ImageFile
+from smoothbench.planning.point import Point
+from smoothbench.protocols import Config, Model
+from smoothbench.scoring.check_inputs import check_clips
+from smoothbench.scoring.metric import BASELINE, Gauge, Inputs, Metric, gauge_of
+from smoothbench.scoring.real_images import BATCH, RealSamples
+from smoothbench.storage.feature_cache import Observations, Rows, gathered
+from smoothbench.storage.identity import canonical, claim, identity
 from smoothbench.storage.record import Record
-from smoothbench.types import Config, Model
+from smoothbench.storage.sample_files import Samples
 
 Part = tuple[str, str | None, Sequence[int]]  # a set of samples, the uncached ones (None: these are), seeds
 T = TypeVar("T")
@@ -32,21 +31,6 @@ T = TypeVar("T")
 def part_of(point: Point, reference: Point) -> Part:
     """A point's samples beside the reference's; of the reference itself beside none."""
     return point.sample_id, None if point is reference else reference.sample_id, point.spec.seeds
-
-
-class Metric(Protocol):
-    """Takes the inputs it names: `samples`, `baseline`, `condition`, or outputs of its encoder.
-
-    `per_sample(*inputs)`, where it has one, gives what is kept of each sample; otherwise that is its one
-    input. `fit(rows)`, where it has one, takes the rows of the real samples first.
-    """
-
-    inputs: tuple[str, ...]
-    higher_is_better: bool
-
-    def score(self, rows: Rows) -> Score:
-        """The score over all samples, [N, ...] in the order of their seeds."""
-        ...
 
 
 class Scorer:

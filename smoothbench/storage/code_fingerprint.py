@@ -17,9 +17,10 @@ from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
-from smoothbench.bytecode import bytecode_of
+from smoothbench.storage.bytecode import bytecode_of
 
 HARNESS = __name__.partition(".")[0]
+NETWORKS = ("models", "evaluators", "media")  # rooms whose code makes up one network
 Imported = tuple[str, str | None]  # a module and a name in it; None: all of it
 
 
@@ -28,7 +29,8 @@ def fingerprint(*parts: Any) -> str:
 
     The same from Python 3.11 to 3.13 where there is source. A class of a notebook, which has none, counts by its
     bytecode. Uses are followed within the top-level package of a class (in ours, within its room, as
-    `smoothbench.models`), and to base classes wherever they lie; not into installed packages.
+    `smoothbench.solvers`, or the rooms of networks), and to base classes wherever they lie; not into installed
+    packages.
     """
     texts = {text for part in parts for origin in _origins(part) for text in _code(origin)}
     return sha256("\n".join(sorted(texts)).encode()).hexdigest()[:12]
@@ -71,7 +73,7 @@ def _code(origin: Any) -> Iterator[str]:
     if parsed is None or name not in parsed.definitions:
         yield from map(json.dumps, bytecode_of(origin))
         return
-    room, waiting, seen = _room(module), [(module, name)], set()
+    rooms, waiting, seen = _room(module), [(module, name)], set()
     while waiting:
         place = waiting.pop()
         if place in seen:
@@ -80,7 +82,7 @@ def _code(origin: Any) -> Iterator[str]:
         definitions, imported = _definition(*place)
         yield from map(_text, definitions)
         uses = [*imported, *(use for each in definitions for use in _uses(place[0], each))]
-        waiting += [each for use in uses if _within(use[0], room) for each in _places(use)]
+        waiting += [each for use in uses if _within(use[0], rooms) for each in _places(use)]
 
 
 def _definition(module: str, name: str) -> tuple[tuple[ast.stmt, ...], list[Imported]]:
@@ -216,14 +218,18 @@ def _package(module: str) -> str:
     return module if file is not None and file.stem == "__init__" else module.rpartition(".")[0]
 
 
-def _room(module: str) -> str:
-    """How far uses are followed: the top-level package, a folder of the harness, or an installed module alone."""
-    parts = module.split(".")
-    return module if _installed(module) else ".".join(parts[: 2 if parts[0] == HARNESS else 1])
+def _room(module: str) -> tuple[str, ...]:
+    """How far uses are followed: the top-level package, rooms of the harness, or an installed module alone."""
+    if _installed(module):
+        return (module,)
+    top, *parts = module.split(".")
+    if top != HARNESS or not parts:
+        return (top,)
+    return tuple(f"{HARNESS}.{room}" for room in (NETWORKS if parts[0] in NETWORKS else parts[:1]))
 
 
-def _within(module: str, room: str) -> bool:
-    return module == room or module.startswith(f"{room}.")
+def _within(module: str, rooms: tuple[str, ...]) -> bool:
+    return any(module == room or module.startswith(f"{room}.") for room in rooms)
 
 
 def _installed(module: str) -> bool:

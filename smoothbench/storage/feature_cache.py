@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smoothbench.npz import described
-from smoothbench.store import read_arrays, write_arrays
+from smoothbench.storage.files import read_arrays, write_arrays
+from smoothbench.storage.npz import described
 
 Rows = NDArray[Any]  # [N, ...], a row for each sample
 

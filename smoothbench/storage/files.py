@@ -1,14 +1,18 @@
 """Files that appear whole or not at all, and what names their content."""
 
 import hashlib
+import io
+import json
 import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
 
 
 def scratch(path: Path, suffix: str = ".tmp") -> Path:
@@ -47,3 +51,50 @@ def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
         file.flush()
         if sync:
             os.fsync(file.fileno())
+
+
+def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
+    """The whole file or nothing."""
+    with replacing(path, sync) as file:
+        file.write(data)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Readable JSON, atomically; the same data gives the same bytes."""
+    write_atomic(path, (json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any | None:
+    """The data, or None where the file is missing, cannot be read or is no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """A compressed npz, atomically; the same arrays give the same bytes."""
+    buffer, ordered = io.BytesIO(), {name: arrays[name] for name in sorted(arrays)}
+    np.savez_compressed(buffer, allow_pickle=False, **ordered)
+    write_atomic(path, buffer.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an npz, or None where it is missing or damaged; nothing is ever unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return {name: np.asarray(data[name]) for name in data.files}
+    except Exception:  # what numpy and zipfile make of damaged bytes is no closed list
+        return None
+
+
+def replace(path: Path, fill: Callable[[BinaryIO], object]) -> Path:
+    """Let `fill` write to a temporary file beside `path`, then put it in the place of `path`."""
+    with replacing(path) as file:
+        fill(file)
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write UTF-8 with Unix line ends, whole or not at all."""
+    return replace(path, lambda file: file.write(text.encode("utf-8")))

@@ -6,6 +6,8 @@ the parameters that are files or tables, of which the object's `digest` counts. 
 own, one without a version by its source.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from inspect import signature
@@ -14,8 +16,8 @@ from typing import Any
 from hydra.utils import get_object
 
 from smoothbench.errors import UsageError
-from smoothbench.source import fingerprint, version_of
-from smoothbench.types import Config, Model
+from smoothbench.protocols import Config, Model
+from smoothbench.storage.code_fingerprint import fingerprint, version_of
 
 PLAIN = (str, int, float, bool, type(None))
 
@@ -138,3 +140,21 @@ def _targets(node: Any) -> list[Any]:
 
 def _is_node(value: Any) -> bool:
     return isinstance(value, Mapping) and "_target_" in value
+
+
+def canonical(data: Any) -> str:
+    """JSON with sorted keys: equal data, equal text; 2.0 is 2."""
+    return json.dumps(_plain(data), sort_keys=True, separators=(",", ":"))
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_plain(value) for value in data]
+    return int(data) if isinstance(data, float) and data.is_integer() else data
+
+
+def identity(data: Any) -> str:
+    """The first 12 hexadecimal digits of the sha256 of canonical data."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()[:12]

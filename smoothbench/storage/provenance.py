@@ -1,7 +1,5 @@
-"""Where a number comes from: hashes of configurations, and the machine and versions of a run."""
+"""Where a number comes from: the machine and the versions of a run."""
 
-import hashlib
-import json
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -14,24 +12,6 @@ import torch
 from smoothbench.numerics import tf32_matmul
 
 PACKAGES = ("torch", "diffusers", "hydra-core", "torchmetrics", "scipy", "numpy", "pillow")
-
-
-def canonical(data: Any) -> str:
-    """JSON with sorted keys: equal data, equal text; 2.0 is 2."""
-    return json.dumps(_plain(data), sort_keys=True, separators=(",", ":"))
-
-
-def _plain(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _plain(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_plain(value) for value in data]
-    return int(data) if isinstance(data, float) and data.is_integer() else data
-
-
-def identity(data: Any) -> str:
-    """The first 12 hexadecimal digits of the sha256 of canonical data."""
-    return hashlib.sha256(canonical(data).encode()).hexdigest()[:12]
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`python -m smoothbench.schema`: write record.schema.json, the JSON Schema of records.
+"""`python -m smoothbench.storage.record_schema`: write record.schema.json, the JSON Schema of records.
 
 A record that is to be published or handed in elsewhere can be checked with it by any validator of JSON Schema. What
 fields say about each other (seeds and sample counts, sites and bits) only `Record.from_json` checks.

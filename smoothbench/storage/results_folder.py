@@ -1,62 +1,25 @@
-"""The results folder of an experiment: atomic files, records by point, a lock."""
+"""The results folder of an experiment: records by point, scores, a lock."""
 
 import fcntl
-import io
-import json
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
-from smoothbench.atomic import replacing
 from smoothbench.errors import PointsFailed, UsageError, is_full
 from smoothbench.json_checks import explain
-from smoothbench.locks import Presence, flock, locked, opened
-from smoothbench.schema import refuse_by_place
+from smoothbench.storage.files import read_arrays, read_json, write_json
+from smoothbench.storage.locks import Presence, flock, locked, opened
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_schema import refuse_by_place
 
 log = logging.getLogger(__name__)
-
-
-def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
-    """The whole file or nothing."""
-    with replacing(path, sync) as file:
-        file.write(data)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Readable JSON, atomically; the same data gives the same bytes."""
-    write_atomic(path, (json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
-
-
-def read_json(path: Path) -> Any | None:
-    """The data, or None where the file is missing, cannot be read or is no JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-
-
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """A compressed npz, atomically; the same arrays give the same bytes."""
-    buffer, ordered = io.BytesIO(), {name: arrays[name] for name in sorted(arrays)}
-    np.savez_compressed(buffer, allow_pickle=False, **ordered)
-    write_atomic(path, buffer.getvalue())
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of an npz, or None where it is missing or damaged; nothing is ever unpickled."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return {name: np.asarray(data[name]) for name in data.files}
-    except Exception:  # what numpy and zipfile make of damaged bytes is no closed list
-        return None
 
 
 class Store:

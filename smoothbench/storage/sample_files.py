@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smoothbench.atomic import sha256_of
-from smoothbench.store import read_json, write_atomic, write_json
-from smoothbench.types import Media
+from smoothbench.protocols import Media
+from smoothbench.storage.files import read_json, sha256_of, write_atomic, write_json
 
 SCHEMA = 1  # of the manifest
 PREVIEWS = 8

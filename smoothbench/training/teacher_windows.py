@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from smoothbench.caching import Trajectory
 from smoothbench.errors import UsageError
-from smoothbench.sampling import sampling_states, silent
-from smoothbench.store import read_arrays, write_atomic
-from smoothbench.types import BLOCK, Config, Diffuses, Model, Solver
+from smoothbench.protocols import BLOCK, Config, Diffuses, Model, Solver
+from smoothbench.sampling.loop import sampling_states, silent
+from smoothbench.storage.files import read_arrays, write_atomic
 
 Window = Sequence[Callable[[], Tensor]]  # the forwards of consecutive evaluations of one batch
 

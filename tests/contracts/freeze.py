@@ -1,6 +1,7 @@
-"""`python -m tests.freeze`: freeze the ids of everything in conf/, and say which of them changed.
+"""`python -m tests.contracts.freeze`: freeze the ids of everything in conf/, and say which of them changed.
 
-tests/test_frozen.py fails where an id is another than the frozen one: whoever has results would make them anew.
+tests/contracts/test_frozen.py fails where an id is another than the frozen one: whoever has results would make
+them anew.
 """
 
 import json
@@ -13,24 +14,25 @@ from tempfile import TemporaryDirectory
 import torch
 
 import conf
-from smoothbench.build import build, build_model
-from smoothbench.calibrations import curves_file
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build, build_model
+from smoothbench.config.spec import Settings
 from smoothbench.errors import UsageError
-from smoothbench.measure import Scorer
-from smoothbench.observations import Observations
-from smoothbench.plan import settings
-from smoothbench.points import measured_sites, plan_points
-from smoothbench.saving import checkpoint_id
-from smoothbench.types import Settings
-from tests.harness import composed
+from smoothbench.planning.plan import plan_points
+from smoothbench.running.calibrate_or_train import checkpoint_id
+from smoothbench.sampling.calibrate_point import curves_file
+from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.feature_cache import Observations
+from tests.support.compose import composed
 
 FILE = Path(__file__).with_name("frozen.json")
 CONF = Path(conf.__file__).parent
 RULE = (
     "its id is another than the frozen one, so that results made before are not found again. Raise the `version` of a "
     "class if the same parameters give other numbers than before, never to get past this test. If a parameter or its "
-    "default, a name or a data file changed on purpose, or a version rose: python -m tests.freeze. If code was only "
-    "moved or written anew, the id must stay"
+    "default, a name or a data file changed on purpose, or a version rose: python -m tests.contracts.freeze. If code "
+    "was only moved or written anew, the id must stay"
 )
 METRICS = (
     ("dit_nano", "image"),
@@ -123,7 +125,7 @@ def now(name: str) -> dict[str, str]:
 def changes(old: Ids, new: Ids) -> list[str]:
     """A line for each id that is new or another, with what to do."""
     return [
-        f"{name}: {RULE}" if name in old else f"{name}: is new; freeze it: python -m tests.freeze"
+        f"{name}: {RULE}" if name in old else f"{name}: is new; freeze it: python -m tests.contracts.freeze"
         for name in new
         if old.get(name) != new[name]
     ]

@@ -1,6 +1,6 @@
-"""`python -m tests.pin`: pin the code of every plug-in that conf/ names, and say what changed.
+"""`python -m tests.contracts.pin`: pin the code of every plug-in that conf/ names, and say what changed.
 
-tests/test_pinned.py fails where code changed and its version did not.
+tests/contracts/test_pinned.py fails where code changed and its version did not.
 """
 
 import json
@@ -16,16 +16,16 @@ from torch import nn
 import conf
 from smoothbench.caching import calibrate
 from smoothbench.caching.predictor import predictor_from
-from smoothbench.calibrations import Curves
-from smoothbench.identity import name_of
-from smoothbench.models.prompts import Prompts
-from smoothbench.source import fingerprint, version_of
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.sampling.calibrate_point import Curves
+from smoothbench.storage.code_fingerprint import fingerprint, version_of
+from smoothbench.storage.identity import name_of
 
 FILE = Path(__file__).with_name("pinned.json")
 CONF = Path(conf.__file__).parent
 RULE = (
     "raise its `version` by one if the same parameters can give other numbers than before (then its old samples or "
-    "scores are made anew); leave it if they give the same; then pin: python -m tests.pin"
+    "scores are made anew); leave it if they give the same; then pin: python -m tests.contracts.pin"
 )
 Pins = Mapping[str, Mapping[str, Any]]
 KINDS = (  # what a plug-in of each kind has, the first that fits
@@ -54,7 +54,7 @@ def kind_of(part: type) -> str:
         if all(hasattr(part, member) for member in members):
             return kind
     raise ValueError(
-        f"{part.__module__}.{part.__name__} is a plug-in of no kind: it needs one in tests/pin.py"
+        f"{part.__module__}.{part.__name__} is a plug-in of no kind: it needs one in tests/contracts/pin.py"
     )
 
 
@@ -91,8 +91,8 @@ def pinned() -> dict[str, dict[str, Any]]:
 
 def changes(old: Pins, new: Pins) -> list[str]:
     """What differs, a line for each plug-in, with what to do."""
-    lines = [f"{name}: is new; pin it: python -m tests.pin" for name in new.keys() - old.keys()]
-    lines += [f"{name}: is gone; unpin it: python -m tests.pin" for name in old.keys() - new.keys()]
+    lines = [f"{name}: is new; pin it: python -m tests.contracts.pin" for name in new.keys() - old.keys()]
+    lines += [f"{name}: is gone; unpin it: python -m tests.contracts.pin" for name in old.keys() - new.keys()]
     lines += [
         _change(name, old[name], new[name]) for name in old.keys() & new.keys() if old[name] != new[name]
     ]
@@ -107,7 +107,7 @@ def _change(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         return (
             f"{name}: {versions}: a version never falls, results of version {new['version']} are other code's"
         )
-    return f"{name}: {versions}; pin it: python -m tests.pin"
+    return f"{name}: {versions}; pin it: python -m tests.contracts.pin"
 
 
 def _texts() -> list[str]:

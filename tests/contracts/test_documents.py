@@ -11,7 +11,7 @@ import yaml
 
 from smoothbench.report import load
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FOLDERS = ("docs", "results", "baselines", "smoothbench", "notebooks")
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import freeze
+from tests.contracts import freeze
 
 
 @pytest.mark.parametrize("name", freeze.configurations())
@@ -23,13 +23,13 @@ def test_nothing_is_frozen_that_is_gone() -> None:
         for key in freeze.frozen()
         if not key.startswith("metric ") and key.partition(": ")[0] not in names
     ]
-    assert not gone, f"{', '.join(gone)}: python -m tests.freeze"
+    assert not gone, f"{', '.join(gone)}: python -m tests.contracts.freeze"
 
 
 def test_what_to_do_is_said() -> None:
     lines = freeze.changes({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"})
-    assert len(lines) == 2 and lines[1] == "c: is new; freeze it: python -m tests.freeze"
+    assert len(lines) == 2 and lines[1] == "c: is new; freeze it: python -m tests.contracts.freeze"
     assert (
         lines[0].startswith("b: its id is another than the frozen one") and "Raise the `version`" in lines[0]
     )
-    assert "python -m tests.freeze" in lines[0]
+    assert "python -m tests.contracts.freeze" in lines[0]

@@ -13,8 +13,8 @@ from jupytext.cli import jupytext as command
 from nbformat import NotebookNode
 
 from notebooks.execute import FOLDER, executed, texts
-from smoothbench.build import build_policy
 from smoothbench.caching import ErrorCurves
+from smoothbench.config.instantiate import build_policy
 
 MOST_BYTES = 300_000
 # What 03 shows was sampled: it may differ in the last digit from one CPU to the next.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from smoothbench.caching import Reuse
-from tests import pin
+from tests.contracts import pin
 
 NAME = "smoothbench.caching.predictor.Reuse"
 
@@ -44,8 +44,8 @@ def test_a_missing_name_and_a_taken_one_are_said() -> None:
 def test_every_kind_of_plugin_is_pinned() -> None:
     found = set(pin.plugins())
     assert {NAME, "smoothbench.caching.predictor.Taylor", "baselines.fora.FORA"} <= found
-    assert {"metrics.paired.PSNR", "smoothbench.models.nano.evaluator.Evaluator"} <= found
-    assert {"smoothbench.solvers.ddim.DDIM", "smoothbench.models.dit.PixelDiT"} <= found
+    assert {"metrics.paired.PSNR", "smoothbench.models.nano.image.evaluator.Evaluator"} <= found
+    assert {"smoothbench.solvers.ddim.DDIM", "smoothbench.models.nano.image.model.PixelDiT"} <= found
 
 
 def test_what_to_do_is_said() -> None:
@@ -56,14 +56,14 @@ def test_what_to_do_is_said() -> None:
             "": old,
             "its code changed and its version did not (1): raise its `version` by one if the same parameters can "
             "give other numbers": {NAME: {"version": 1, "source": "b"}},
-            "version 1 -> 2; pin it: python -m tests.pin": {NAME: {"version": 2, "source": "b"}},
+            "version 1 -> 2; pin it: python -m tests.contracts.pin": {NAME: {"version": 2, "source": "b"}},
             "version 1 -> None: a version never falls": {NAME: {"version": None, "source": "b"}},
-            "is gone; unpin it: python -m tests.pin": {},
+            "is gone; unpin it: python -m tests.contracts.pin": {},
         }.items()
     }
     assert said.pop("") == []
     assert all(len(lines) == 1 and line in lines[0] for line, lines in said.items())
-    assert pin.changes({}, old) == [f"{NAME}: is new; pin it: python -m tests.pin"]
+    assert pin.changes({}, old) == [f"{NAME}: is new; pin it: python -m tests.contracts.pin"]
 
 
 def test_pinning_prints_what_changed(

@@ -11,14 +11,14 @@ import yaml
 
 from docs import front_page, readme_parts
 from smoothbench import caching
-from smoothbench.build import build_policy
 from smoothbench.caching import ErrorCurves
+from smoothbench.config.instantiate import build_policy
 from smoothbench.report import summary
-from tests.test_overrides import checked
-from tests.tiny_pipelines import tiny_dit_pipeline
-from tests.tiny_video_pipeline import tiny_ltx_pipeline, video_latents
+from tests.support.compose import checked
+from tests.support.tiny_pipelines import tiny_dit_pipeline
+from tests.support.tiny_video_pipeline import tiny_ltx_pipeline, video_latents
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 LIBRARY = (ROOT / "docs/library.md").read_text()
 MOST_LINES, MOST_NUMBERS, FIRST_SCREENS = (

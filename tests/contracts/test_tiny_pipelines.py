@@ -10,7 +10,7 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
-from tests.tiny_pipelines import (
+from tests.support.tiny_pipelines import (
     call_arguments,
     tiny_dit_pipeline,
     tiny_pixart_pipeline,

@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from smoothbench.build import build_model
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
 from smoothbench.errors import UsageError
-from smoothbench.measure import Scorer
-from smoothbench.observations import Observations
-from smoothbench.plan import settings
-from tests.test_fuzz_config import JUNK, SCALARS, SOME, base, changed, is_number, is_whole, planned
+from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.feature_cache import Observations
+from tests.support.any_config import JUNK, SCALARS, SOME, base, changed, is_number, is_whole, planned
 
 
 @given(

@@ -1,9 +1,8 @@
 """Damaged records: ignored, named and made again, never taken for done; a report reads what a run reads."""
 
-import copy
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,17 @@ from hypothesis import HealthCheck, assume, example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from smoothbench.complete import Stages
 from smoothbench.costs.cost_table import cost_csv
-from smoothbench.experiment import Experiment
-from smoothbench.pooled import pool
-from smoothbench.report.frame import load
-from smoothbench.report.rows import row_of
+from smoothbench.report.data.frame import load
+from smoothbench.report.data.record_row import row_of
+from smoothbench.running.experiment import Experiment
+from smoothbench.running.point_stages import Stages
+from smoothbench.running.pool_seed_blocks import pool
+from smoothbench.running.todo import is_done
+from smoothbench.storage.files import write_json
 from smoothbench.storage.record import Record
-from smoothbench.store import write_json
-from smoothbench.todo import is_done
-from tests.harness import experiment
+from tests.support.compose import experiment
+from tests.support.damaged_records import DROP, JUNK, Place, changed, places
 
 SOME = effort(
     deadline=None, derandomize=True, database=None, max_examples=30,
@@ -29,14 +29,6 @@ SOME = effort(
 )  # fmt: skip
 SMALL = ("num_samples=4", "only=[smoothcache]", "metrics=[psnr,fd_nano]", "solver.steps=4")
 SWEEP = {"smoothcache": {"cache.alpha": [0.5]}}
-JUNK: Any = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
-    | st.sampled_from(["done", "1", -1, 0, 2.0, 10**400, "../../x", "a\nb"]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
-    max_leaves=4,
-)  # fmt: skip
-DROP = object()
-Place = tuple[str | int, ...]
 
 
 @pytest.fixture(scope="module")
@@ -75,27 +67,6 @@ def untouched(folder: Path) -> Iterator[None]:
         path.write_bytes(data)
 
 
-def places(data: Any, at: Place = ()) -> list[Place]:
-    """The paths of everything in JSON data, the shorter ones first."""
-    inside: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(data, dict | list):
-        inside = data.items() if isinstance(data, dict) else list(enumerate(data))[:2]
-    return [at] * bool(at) + [place for key, value in inside for place in places(value, (*at, key))]
-
-
-def changed(record: Any, place: Place, value: Any) -> Any:
-    record = copy.deepcopy(record)
-    *before, last = place
-    node = record
-    for key in before:
-        node = node[key]
-    if value is DROP:
-        del node[last]
-    else:
-        node[last] = value
-    return record
-
-
 def comparable(path: Path) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(path.read_text())
     return {key: value for key, value in record.items() if key != "provenance"}
@@ -110,7 +81,7 @@ def judged(again: Experiment, path: Path, caplog: pytest.LogCaptureFixture) -> b
     frame = load(store.folder)
     ignored = [line for line in frame.attrs["ignored"] if path.name in line]
     assert all("\n" not in line and len(line) < 400 for line in ignored)
-    named = [r.getMessage() for r in caplog.records if r.name == "smoothbench.store"]
+    named = [r.getMessage() for r in caplog.records if r.name == "smoothbench.storage.results_folder"]
     readable = again.bench.points[1].point_id in read
     assert readable or (len(named) == 1 and str(path) in named[0]), "ignored, but not named"
     assert not (readable and ignored), f"the run takes it for done, the report ignores it: {ignored}"

@@ -15,16 +15,16 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from smoothbench.errors import one_line
-from smoothbench.experiment import Experiment
-from smoothbench.models.media import Png
-from smoothbench.report.frame import load
-from smoothbench.samples import Samples
-from smoothbench.store import write_arrays
-from smoothbench.todo import is_done
-from tests.harness import experiment
-from tests.test_experiment import files, read, run
-from tests.test_fuzz_arrays import SEEDS, SOME, broken
-from tests.test_fuzz_records import DROP, JUNK, changed, places
+from smoothbench.media.codecs import Png
+from smoothbench.report.data.frame import load
+from smoothbench.running.experiment import Experiment
+from smoothbench.running.todo import is_done
+from smoothbench.storage.files import write_arrays
+from smoothbench.storage.sample_files import Samples
+from tests.support.compose import experiment
+from tests.support.damaged_arrays import SEEDS, SOME, broken
+from tests.support.damaged_records import DROP, JUNK, changed, places
+from tests.support.runs import files, read, run
 
 SMALL = ("num_samples=4", "only=[fora]", "metrics=[psnr,fd_nano]", "solver.steps=4")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from baselines.saved import SavedSchedule
 from smoothbench.caching import Schedule, Site, Trajectory, cached, find_sites
-from tests.conftest import TinyDiT, build_tiny
+from tests.support.tiny_dit import TinyDiT, build_tiny
 
 SOME = effort(
     deadline=None, derandomize=True, database=None, max_examples=100,

@@ -12,12 +12,12 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from smoothbench.errors import UsageError
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.opensora.vae import VideoVae
-from smoothbench.models.prompts import Prompts
-from smoothbench.sampling import latents, silent
-from tests.latent_dits import by_yaml, changes, refusal
-from tests.opensora import SOLVER, opensora, published
-from tests.test_weights import in_cache
+from smoothbench.sampling.loop import latents, silent
+from tests.support.hub_cache import in_cache
+from tests.support.latent_dits import by_yaml, changes, refusal
+from tests.support.opensora import SOLVER, opensora, published
 
 SHARD = "text/text_encoder/model-00002-of-00003.safetensors"
 

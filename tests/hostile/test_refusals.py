@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-import smoothbench.models.nano as nano
+import smoothbench.models.nano.image as nano
+from smoothbench.config.expand import settings
 from smoothbench.errors import UsageError
-from smoothbench.experiment import Experiment
-from smoothbench.plan import settings
-from tests.harness import composed, experiment
-from tests.latent_dits import SAFE
-from tests.tiny_pipelines import save_tiny_dit
+from smoothbench.running.experiment import Experiment
+from tests.support.compose import composed, experiment
+from tests.support.latent_dits import SAFE
+from tests.support.tiny_pipelines import save_tiny_dit
 
 
 def test_calibration_seeds_and_devices_are_checked(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import torch
 from huggingface_hub import constants
 
 from smoothbench.errors import UsageError
-from smoothbench.models.prompts import Prompts
-from smoothbench.sampling import latents, silent
-from tests.latent_dits import SAFE, by_yaml, changes, refusal
-from tests.stable_audio import SOLVER, published, stable_audio
-from tests.test_weights import in_cache
-from tests.tiny_pipelines import save_tiny_dit
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.sampling.loop import latents, silent
+from tests.support.hub_cache import in_cache
+from tests.support.latent_dits import SAFE, by_yaml, changes, refusal
+from tests.support.stable_audio import SOLVER, published, stable_audio
+from tests.support.tiny_pipelines import save_tiny_dit
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from smoothbench.models.tensors import read_tensors
-from tests.dit_equations import Shape, positions, random_weights
-from tests.latent_dits import BIN, SAFE, architecture, changes, forward, latent_dit, load, original, refusal
-from tests.tiny_pipelines import save_tiny_dit
+from smoothbench.models.weights.read import read_tensors
+from tests.oracles.dit_equations import Shape, positions, random_weights
+from tests.support.latent_dits import (
+    BIN,
+    SAFE,
+    architecture,
+    changes,
+    forward,
+    latent_dit,
+    load,
+    original,
+    refusal,
+)
+from tests.support.tiny_pipelines import save_tiny_dit
 
 SHAPE = Shape(depth=2, width=32, heads=2)
 

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metrics.rows import FloatArray, Rows
-from smoothbench.build import build_model
-from smoothbench.measure import Scorer
-from smoothbench.models import inception
-from smoothbench.models.inception import Inception
-from smoothbench.observations import Observations
-from smoothbench.plan import settings
-from tests.harness import composed
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
+from smoothbench.evaluators import inception
+from smoothbench.evaluators.inception import Inception
+from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.feature_cache import Observations
+from tests.support.compose import composed
 
 
 def save_random_weights(path: Path, seed: int = 0) -> None:

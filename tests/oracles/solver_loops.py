@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smoothbench.types import Noise, Predict
+from smoothbench.protocols import Noise, Predict
 
 Loop = Callable[[Any, Tensor, Predict, Noise], Tensor]
 

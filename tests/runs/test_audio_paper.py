@@ -11,21 +11,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from smoothbench.build import build, build_model
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build, build_model
 from smoothbench.errors import UsageError
-from smoothbench.measure import Scorer
-from smoothbench.models import clap, openl3, passt
-from smoothbench.models.clap import load_clap
-from smoothbench.models.openl3 import WindowEncoder
-from smoothbench.models.passt import reference_logits
-from smoothbench.models.prompts import Prompts
-from smoothbench.observations import Observations
-from smoothbench.plan import settings
-from smoothbench.samples import Samples
-from tests.audio_nets import Pooled, save_tiny_clap, stereo
-from tests.harness import composed
-from tests.inception import frechet
-from tests.stable_audio import TEXTS, published
+from smoothbench.evaluators import clap, openl3, passt
+from smoothbench.evaluators.clap import load_clap
+from smoothbench.evaluators.openl3 import WindowEncoder
+from smoothbench.evaluators.passt import reference_logits
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.sample_files import Samples
+from tests.oracles.inception import frechet
+from tests.support.audio_nets import Pooled, save_tiny_clap, stereo
+from tests.support.compose import composed
+from tests.support.stable_audio import TEXTS, published
 
 needs_transformers = pytest.mark.skipif(find_spec("transformers") is None, reason="needs the extra audio")
 
@@ -139,9 +139,9 @@ def test_references_that_are_not_named() -> None:
 RATE = 64  # of the tiny pipeline's clips
 NETS = (
     "~metrics.fd_openl3.encoder.network",
-    "+metrics.fd_openl3.encoder.network={_target_: tests.audio_nets.Pooled, width: 6}",
+    "+metrics.fd_openl3.encoder.network={_target_: tests.support.audio_nets.Pooled, width: 6}",
     "~metrics.kl_passt.encoder.network",
-    "+metrics.kl_passt.encoder.network={_target_: tests.audio_nets.Pooled, width: 7}",
+    "+metrics.kl_passt.encoder.network={_target_: tests.support.audio_nets.Pooled, width: 7}",
     "metrics.mel_l1.metric={rate: 64, fft: 64, hop: 16, bands: 8}",
     "~metrics.mrstft",  # its windows are longer than these clips
 )

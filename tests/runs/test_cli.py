@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from smoothbench.app import main
+from smoothbench.cli import main
 
 FEW = ["num_samples=4", "solver.steps=4", "latency.rounds=0", "batch_size=4"]
 

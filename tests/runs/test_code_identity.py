@@ -5,13 +5,23 @@ from typing import Any
 
 import pytest
 
-from smoothbench.plan import settings
-from smoothbench.points import Point
-from smoothbench.report.frame import load
-from smoothbench.saving import save_plan
-from tests.harness import FEW, composed, experiment
-from tests.plugins import DYNAMIC, ENCODER, LOSS, METRIC, PREDICTOR, SOLVER, TRAINING, cell, write
-from tests.test_experiment import run
+from smoothbench.config.expand import settings
+from smoothbench.planning.point import Point
+from smoothbench.report.data.frame import load
+from smoothbench.running.calibrate_or_train import save_plan
+from tests.support.compose import FEW, composed, experiment
+from tests.support.runs import run
+from tests.support.user_plugins import (
+    DYNAMIC,
+    ENCODER,
+    LOSS,
+    METRIC,
+    PREDICTOR,
+    SOLVER,
+    TRAINING,
+    cell,
+    write,
+)
 
 MINE = "+metrics.mine={metric: {_target_: users.mine.Mine}}"
 PREDICTED = "points.fora.cache.predictor={_target_: users.mine.Last}"

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from smoothbench import command
-from smoothbench.build import build
 from smoothbench.command import Stopped, Stream, stoppable, streams
+from smoothbench.config.instantiate import build
 from smoothbench.errors import UsageError
-from smoothbench.store import write_atomic
-from tests.kill import start
+from smoothbench.storage.files import write_atomic
+from tests.stress.kill import start
 
 COST = ("stage=cost", "latency.rounds=0", "solver.steps=4", "device=cpu")
 
@@ -70,7 +70,7 @@ def test_signals_of_a_program_that_calls_the_command_from_a_thread_stay_its_own(
 
 
 def test_importing_the_command_line_installs_no_handler() -> None:
-    import smoothbench.app  # noqa: F401
+    import smoothbench.cli  # noqa: F401
 
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from smoothbench.devices import device_of, sign_of_nvidia, started, wait_for, why_no_cuda
+from smoothbench.config.expand import settings
 from smoothbench.errors import UsageError
 from smoothbench.numerics import exact_convolutions, matmul_precision, set_tf32, tf32_cudnn, tf32_matmul
-from smoothbench.plan import settings
-from smoothbench.provenance import provenance
-from smoothbench.saving import save_plan
-from tests.harness import composed, experiment
-from tests.test_experiment import read
+from smoothbench.running.calibrate_or_train import save_plan
+from smoothbench.sampling.devices import device_of, sign_of_nvidia, started, wait_for, why_no_cuda
+from smoothbench.storage.provenance import provenance
+from tests.support.compose import composed, experiment
+from tests.support.runs import read
 
 FEW = ("metrics=[psnr]", "only=[fora]", "solver.steps=4", "stage=cost")
 BACKENDS: Any = torch.backends

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from smoothbench.errors import UsageError
-from smoothbench.forecast import Work, clock_time
-from smoothbench.todo import missing_evaluations
-from tests.harness import experiment
+from smoothbench.running.estimate import Work, clock_time
+from smoothbench.running.todo import missing_evaluations
+from tests.support.compose import experiment
 
 FEW = ("metrics=[psnr]", "only=[fora]", "solver.steps=4", "num_samples=4")
 TIMED = ("latency.rounds=2", "latency.warmup=1", "latency.batch_size=8")
@@ -122,7 +122,7 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_calibrated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type("Usage", (), {"free": 100})()
-    monkeypatch.setattr("smoothbench.forecast.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("smoothbench.running.estimate.shutil.disk_usage", lambda path: usage)
     running = experiment(tmp_path, "metrics=[psnr]", "only=[smoothcache]", "solver.steps=4", "num_samples=2")
     with pytest.raises(UsageError, match="GB free, but the samples need"):
         running.run()

@@ -5,33 +5,13 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from smoothbench.errors import PointsFailed
-from smoothbench.report.compare import compare
-from tests.harness import experiment
-
-
-def run(folder: Path, *overrides: str, **sweeps: Any) -> dict[str, Any]:
-    """Run, and return all records by name, without what may differ between runs."""
-    try:
-        experiment(folder, *overrides, sweeps=sweeps).run()
-    finally:
-        records = read(folder)
-    return records
-
-
-def read(folder: Path) -> dict[str, Any]:
-    records = [json.loads(path.read_text()) for path in sorted(folder.glob("runs/smoke/records/*.json"))]
-    return {record["name"]: {k: v for k, v in record.items() if k != "provenance"} for record in records}
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.glob("runs/smoke/samples/**/*.*"))
-    }
+from smoothbench.report.tables.two_points import compare
+from tests.support.compose import experiment
+from tests.support.runs import files, read, run
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smoothbench.export import export, main
+from smoothbench.interop.adm import export, main
 from smoothbench.storage.record_parts import Status
-from smoothbench.store import Store
-from tests.harness import experiment
+from smoothbench.storage.results_folder import Store
+from tests.support.compose import experiment
 
 SMALL = ("solver.steps=2", "only=[none,fora]", "metrics=[psnr]")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import smoothbench.models.nano as nano
+import smoothbench.models.nano.image as nano
 from baselines.saved import SavedSchedule
 from smoothbench.errors import PointsFailed
-from smoothbench.models.nano.evaluator import embedded
-from smoothbench.provenance import identity
-from smoothbench.report.frame import load
-from tests.harness import experiment
-from tests.test_experiment import files, read, run
+from smoothbench.models.nano.image.evaluator import embedded
+from smoothbench.report.data.frame import load
+from smoothbench.storage.identity import identity
+from tests.support.compose import experiment
+from tests.support.runs import files, read, run
 
 
 def test_a_point_is_scored_again_when_its_reference_changes(tmp_path: Path) -> None:

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-import smoothbench.timing
-from smoothbench.app import job
-from smoothbench.atomic import replacing, scratch
+import smoothbench.costs.latency
+from smoothbench.cli import job
+from smoothbench.config.expand import settings
 from smoothbench.errors import UsageError
-from smoothbench.finish import same_work
-from smoothbench.locks import Presence, locked, opened
-from smoothbench.plan import settings
-from smoothbench.report.frame import load, states
-from smoothbench.saving import save_plan
-from smoothbench.store import Store
-from tests.harness import composed, experiment
-from tests.test_experiment import files, read, run
+from smoothbench.report.data.frame import load, states
+from smoothbench.running.calibrate_or_train import save_plan
+from smoothbench.running.finish import same_work
+from smoothbench.storage.files import replacing, scratch
+from smoothbench.storage.locks import Presence, locked, opened
+from smoothbench.storage.results_folder import Store
+from tests.support.compose import composed, experiment
+from tests.support.runs import files, read, run
 
 FEW = ("metrics=[psnr]", "only=[fora]", "solver.steps=4", "num_samples=2")
 TIMED = ("latency.rounds=1", "latency.warmup=0", "latency.batch_size=1")
@@ -123,7 +123,7 @@ def test_who_begins_while_latency_is_measured_waits(tmp_path: Path, monkeypatch:
     command = [sys.executable, "-m", "smoothbench", "+exp=smoke", *FEW, "device=cpu", "latency.rounds=0"]
     others: list[subprocess.Popen[str]] = []
     records: list[int] = []
-    measured = smoothbench.timing.interleaved
+    measured = smoothbench.costs.latency.interleaved
 
     def beside(*args: Any, **kwargs: Any) -> Any:
         if not others:
@@ -137,7 +137,7 @@ def test_who_begins_while_latency_is_measured_waits(tmp_path: Path, monkeypatch:
         records.append(len(list(tmp_path.rglob("records/*.json"))))
         return measured(*args, **kwargs)
 
-    monkeypatch.setattr("smoothbench.timing.interleaved", beside)
+    monkeypatch.setattr("smoothbench.costs.latency.interleaved", beside)
     experiment(tmp_path, *FEW, *TIMED, "stage=latency").run()
     assert set(records) == {2}
     assert others[0].wait(120) == 0 and len(list(tmp_path.rglob("records/*.json"))) == 4

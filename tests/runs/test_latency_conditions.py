@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from smoothbench.caching.compiled import Compiled
-from smoothbench.conditions import check_conditions
+from smoothbench.config.expand import settings
+from smoothbench.costs.latency_conditions import check_conditions
 from smoothbench.errors import PointsFailed, UsageError
-from smoothbench.plan import settings
 from smoothbench.storage.latency_file import Latency
-from tests.harness import composed, experiment
+from tests.support.compose import composed, experiment
 
 FEW = ("stage=cost", "only=[fora]", "solver.steps=4", "latency.rounds=2", "latency.batch_size=1")
 TWO = "latency.also={mode:[eager],batch_size:[1,2]}"
@@ -87,7 +87,7 @@ def test_what_was_measured_is_kept_and_what_is_damaged_measured_again(eager: Pat
 def test_compiled_points_are_static_and_compared_with_the_bare_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smoothbench.conditions.Compiled", partial(Compiled, backend="eager"))
+    monkeypatch.setattr("smoothbench.costs.latency_conditions.Compiled", partial(Compiled, backend="eager"))
     asked = ("only=[fora,taylor]", "latency.warmup=0", "latency.rounds=1")
     also = "latency.also={mode:[eager,compiled]}"
     run = experiment(tmp_path, *FEW[:1], *FEW[2:3], "latency.batch_size=1", *asked, also)
@@ -108,7 +108,9 @@ def test_a_condition_that_fails_is_named_and_the_others_go_on(
     def no_compiler(graph: Any, inputs: Any) -> Any:
         raise RuntimeError("no C++ compiler\nwas found")
 
-    monkeypatch.setattr("smoothbench.conditions.Compiled", partial(Compiled, backend=no_compiler))
+    monkeypatch.setattr(
+        "smoothbench.costs.latency_conditions.Compiled", partial(Compiled, backend=no_compiler)
+    )
     run = experiment(tmp_path, *FEW, "latency.also={mode:[compiled,eager]}")
     with pytest.raises(PointsFailed, match="under 1 conditions: float32-compiled-1"):
         run.run()

@@ -12,7 +12,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from smoothbench.jobs import Jobs
+from smoothbench.running.jobs import Jobs
 
 # hydra_plugins/forking.py: each job in a process of its own; it asks nobody how they ended, as the worst might not
 LAUNCHER = """
@@ -27,7 +27,7 @@ class Forking(Launcher):
         self.context, self.task, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides, initial_job_idx):
-        import smoothbench.experiment  # once for all
+        import smoothbench.running.experiment  # once for all
 
         setup_globals()
         children = [self.start(initial_job_idx + i, list(asked)) for i, asked in enumerate(job_overrides)]

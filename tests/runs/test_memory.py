@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from smoothbench.errors import PointsFailed
-from smoothbench.experiment import Experiment
-from smoothbench.memory import LargestBatch, out_of_memory
-from tests.harness import experiment
-from tests.test_experiment import files, read, run
+from smoothbench.running.experiment import Experiment
+from smoothbench.sampling.out_of_memory import LargestBatch, out_of_memory
+from tests.support.compose import experiment
+from tests.support.runs import files, read, run
 
 SMALL = ("metrics=[psnr,fd_nano]", "only=[fora,taylor]", "solver.steps=4")
 TEXTS = (

@@ -7,11 +7,11 @@ from zipfile import ZipFile
 
 import pytest
 
-from smoothbench import migrate
 from smoothbench.errors import UsageError
-from smoothbench.report.frame import load
-from smoothbench.store import Store
-from tests.test_experiment import run
+from smoothbench.migration import migrate
+from smoothbench.report.data.frame import load
+from smoothbench.storage.results_folder import Store
+from tests.support.runs import run
 
 OLD = Path(__file__).with_name("old_results.zip")  # as an earlier version wrote it, by the command below
 COMMAND = ("only=[none,fora,taylor,smoothcache]", "metrics=[psnr,fd_nano]", "num_samples=2", "batch_size=2")

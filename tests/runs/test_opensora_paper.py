@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from smoothbench.app import job
+from smoothbench.cli import job
+from smoothbench.config.expand import settings
 from smoothbench.errors import UsageError
-from smoothbench.experiment import Experiment
-from smoothbench.plan import settings
+from smoothbench.interop.vbench.__main__ import main as vbench
 from smoothbench.report import summary
-from smoothbench.vbench.__main__ import main as vbench
-from tests.harness import composed
-from tests.opensora import SHIFT, TEXTS, published, sources
-from tests.test_mp4 import read
+from smoothbench.running.experiment import Experiment
+from tests.support.compose import composed
+from tests.support.mp4 import read
+from tests.support.opensora import SHIFT, TEXTS, published, sources
 
 TINY = (
     "num_samples=2", "batch_size=2", "solver.steps=4", "device=cpu", "keep_samples=true", "calibration.num_samples=2",

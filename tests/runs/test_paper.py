@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from smoothbench.experiment import Experiment
-from smoothbench.plan import settings
+from smoothbench.config.expand import settings
 from smoothbench.report import summary, write
+from smoothbench.running.experiment import Experiment
 from smoothbench.storage.record import Record
-from tests.harness import composed
+from tests.support.compose import composed
 
 
 def costs(folder: Path, name: str, *overrides: str) -> Experiment:

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from smoothbench.config.expand import settings
 from smoothbench.errors import UsageError
-from smoothbench.experiment import Experiment
-from smoothbench.plan import settings
+from smoothbench.running.experiment import Experiment
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_parts import Status
-from tests.harness import composed
-from tests.tiny_pipelines import save_tiny_dit
+from tests.support.compose import composed
+from tests.support.tiny_pipelines import save_tiny_dit
 
 POINTS = ("s50_alpha18", "s50_fora3", "s30_none", "s70_alpha12")
 SMALL = (

@@ -1,24 +1,17 @@
 """Parts of a point on several workers, seed blocks, and scores without samples."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from smoothbench.config.expand import settings
 from smoothbench.errors import UsageError
-from smoothbench.plan import settings
-from tests.harness import composed
-from tests.test_experiment import run
+from tests.support.compose import composed
+from tests.support.runs import pooled, run
 
 PLAIN = ("only=[fora]", "batch_size=3")
-
-
-def pooled(folder: Path) -> dict[str, Any]:
-    """The records that merge others, by name."""
-    records = [json.loads(path.read_text()) for path in folder.glob("runs/smoke/records/*.json")]
-    return {record["name"]: record for record in records if record["parts"]}
 
 
 def values(records: dict[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-import smoothbench.calibrations
-from smoothbench.app import job
+import smoothbench.sampling.calibrate_point
+from smoothbench.cli import job
 from smoothbench.errors import PointsFailed
-from smoothbench.report.frame import load
-from smoothbench.store import Store
-from tests.harness import composed, experiment
-from tests.test_experiment import read, run
-from tests.test_parts import pooled
+from smoothbench.report.data.frame import load
+from smoothbench.storage.results_folder import Store
+from tests.support.compose import composed, experiment
+from tests.support.runs import pooled, read, run
 
 FEW = "metrics=[fd_nano,psnr]"
 
@@ -100,7 +99,7 @@ def test_points_that_cannot_be_calibrated_stay_apart_and_go_when_mended(
         raise RuntimeError("no calibration today")
 
     with monkeypatch.context() as patched:
-        patched.setattr(smoothbench.calibrations, "calibrate", broken)
+        patched.setattr(smoothbench.sampling.calibrate_point, "calibrate", broken)
         with pytest.raises(PointsFailed, match="4 of 5 points failed"):
             experiment(tmp_path, FEW, "only=[smoothcache]", sweeps={"smoothcache": sweep}).run()
     assert len(list(tmp_path.glob("runs/smoke/records/smoothcache*"))) == 4
@@ -115,7 +114,7 @@ def test_the_report_hides_no_error_of_the_run(tmp_path: Path, capsys: pytest.Cap
     (records / "old.json").write_text('{"schema": 1}')  # all that a report would find
     with pytest.MonkeyPatch.context() as patched:
         usage = type("Usage", (), {"free": 100})()
-        patched.setattr("smoothbench.forecast.shutil.disk_usage", lambda path: usage)
+        patched.setattr("smoothbench.running.estimate.shutil.disk_usage", lambda path: usage)
         small = ("num_samples=4", "latency.rounds=0", "only=[fora]", FEW, f"results_dir={tmp_path}")
         assert job(composed("+exp=smoke", *small)) == 2
     assert "GB free, but the samples need" in capsys.readouterr().err
@@ -158,7 +157,7 @@ def test_a_dynamic_policy_is_costed_by_what_it_ran(tmp_path: Path, monkeypatch: 
 
 
 def test_out_of_memory_fails_a_dynamic_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.test_robust import limited
+    from tests.support.runs import limited
 
     (tmp_path / "dynamic_third.py").write_text(DYNAMIC)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -15,25 +15,25 @@ from torch import Tensor
 
 from metrics.audio_distances import LogMelL1, MultiResolutionSTFT
 from metrics.score import SampleMean
-from smoothbench.build import build_model
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
 from smoothbench.errors import PointsFailed, UsageError
-from smoothbench.generate import decoded
-from smoothbench.measure import Scorer
-from smoothbench.models.clap import load_clap
-from smoothbench.models.clips import at_peak
-from smoothbench.models.media import pcm
-from smoothbench.models.openl3 import WindowEncoder
-from smoothbench.models.passt import WindowTagger
-from smoothbench.observations import Observations
-from smoothbench.plan import settings
-from smoothbench.points import check_seed_blocks
-from smoothbench.report.spectrograms import log_mel
-from smoothbench.samples import Samples
+from smoothbench.evaluators.audio_windows import at_peak
+from smoothbench.evaluators.clap import load_clap
+from smoothbench.evaluators.openl3 import WindowEncoder
+from smoothbench.evaluators.passt import WindowTagger
+from smoothbench.media.codecs import pcm
+from smoothbench.planning.plan import check_seed_blocks
+from smoothbench.report.figures.spectrograms import log_mel
+from smoothbench.sampling.point_batches import decoded
+from smoothbench.scoring.scorer import Scorer
 from smoothbench.solvers.dpmpp_3m_sde import DPMSolverPlusPlus3MSDE
-from tests.audio_nets import Pooled, save_tiny_clap, stereo
-from tests.harness import composed, experiment
-from tests.latent_dits import CPU, refusal
-from tests.stable_audio import published, stable_audio
+from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.sample_files import Samples
+from tests.support.audio_nets import Pooled, save_tiny_clap, stereo
+from tests.support.compose import composed, experiment
+from tests.support.latent_dits import CPU, refusal
+from tests.support.stable_audio import published, stable_audio
 
 NANO = ("model=stable_audio_nano", "metrics=[audio/mrstft,audio/mel_l1]")
 
@@ -73,7 +73,7 @@ def test_seed_blocks_that_take_the_others_prompts(
 
 def test_the_embedded_model_needs_prompts() -> None:
     node = settings(composed(*NANO)).model
-    node["prompts"] = {"_target_": "smoothbench.models.prompts.Prompts", "file": None}
+    node["prompts"] = {"_target_": "smoothbench.models.base.prompts.Prompts", "file": None}
     with pytest.raises(UsageError, match=r"model\.prompts is an empty list"):
         build_model(node, CPU)
 
@@ -226,6 +226,6 @@ def test_noise_levels_that_do_not_fall(wrong: dict[str, float], says: str) -> No
 
 
 def test_the_documented_command_of_the_paper() -> None:
-    path = Path(__file__).parent.parent / "conf/exp/paper/stable_audio_dpmpp3m.yaml"
+    path = Path(__file__).parents[2] / "conf/exp/paper/stable_audio_dpmpp3m.yaml"
     assert "model.evaluation.content=env" in path.read_text()
     assert OmegaConf.load(path).points.fewer.sweep["solver.steps"] == [82, 65]

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from smoothbench.app import job
-from smoothbench.build import build_model
-from smoothbench.experiment import Experiment
-from smoothbench.plan import settings
-from smoothbench.samples import Samples
-from tests.harness import composed, experiment
+from smoothbench.cli import job
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
+from smoothbench.running.experiment import Experiment
+from smoothbench.storage.sample_files import Samples
+from tests.support.compose import composed, experiment
 
 TRAIN = ("stage=train", "cache=l2c", "solver.steps=4", "cache.training.steps=2", "training.batch_size=2")
 

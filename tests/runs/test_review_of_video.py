@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from smoothbench.build import build_model, ready
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model, ready
 from smoothbench.errors import UsageError
 from smoothbench.models.nano.video.files import embedded
-from smoothbench.plan import settings
-from tests.harness import composed
-from tests.latent_dits import CPU, changes, refusal
-from tests.opensora import opensora, published
+from tests.support.compose import composed
+from tests.support.latent_dits import CPU, changes, refusal
+from tests.support.opensora import opensora, published
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_a_tokenizer_of_pieces_alone(whole: Path, folder: Path, monkeypatch: pyt
 
 
 def test_the_extra_names_protobuf() -> None:
-    text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert '"protobuf>=4"' in text.partition("\nvideo = [")[2].partition("]")[0]
 
 
@@ -194,6 +194,6 @@ def test_a_shift_that_is_none(shift: Any) -> None:
 
 def test_the_embedded_model_needs_prompts() -> None:
     node = nano_node()
-    node["prompts"] = {"_target_": "smoothbench.models.prompts.Prompts", "file": None}
+    node["prompts"] = {"_target_": "smoothbench.models.base.prompts.Prompts", "file": None}
     with pytest.raises(UsageError, match=r"model\.prompts is an empty list"):
         build_model(node, CPU)

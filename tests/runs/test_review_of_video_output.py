@@ -9,20 +9,20 @@ import pytest
 import torch
 
 from metrics.vbench_proxy import Motion, TemporalFlicker
-from smoothbench.build import build_model
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
 from smoothbench.errors import UsageError
-from smoothbench.experiment import Experiment
-from smoothbench.generate import decoded
+from smoothbench.interop.vbench.__main__ import main
+from smoothbench.interop.vbench.prompt_list import read_listing
+from smoothbench.interop.vbench.totals import kept, read_results
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.opensora.vae import pixels
-from smoothbench.models.prompts import Prompts
-from smoothbench.plan import settings
-from smoothbench.vbench.__main__ import main
-from smoothbench.vbench.listing import read_listing
-from smoothbench.vbench_scores import kept, read_results
-from tests.clips import clips
-from tests.harness import composed
-from tests.latent_dits import CPU, refusal
-from tests.opensora import SHIFT, opensora, published, sources
+from smoothbench.running.experiment import Experiment
+from smoothbench.sampling.point_batches import decoded
+from tests.support.clips import clips
+from tests.support.compose import composed
+from tests.support.latent_dits import CPU, refusal
+from tests.support.opensora import SHIFT, opensora, published, sources
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_help_names_the_filter(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_interval_of_motion() -> None:
-    here = Path(__file__).parent.parent / "conf/metrics/video"
+    here = Path(__file__).parents[2] / "conf/metrics/video"
     given = clips(1)[:, :8]
     for fps, apart in ((8, 1), (12, 2), (15, 2), (24, 3)):
         wanted = Motion(8)(given[:, ::apart])["motion"]

@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from smoothbench.complete import Stages
 from smoothbench.errors import PointsFailed, UsageError
-from smoothbench.experiment import Experiment
-from smoothbench.types import AnnounceForward
-from tests.harness import experiment
-from tests.kill import finish, kill_once, snapshot, start, undisturbed
-from tests.test_experiment import files, read, run
+from smoothbench.protocols import AnnounceForward
+from smoothbench.running.point_stages import Stages
+from tests.stress.kill import finish, kill_once, snapshot, start, undisturbed
+from tests.support.compose import experiment
+from tests.support.runs import files, limited, read, run
 
 SMALL = ("metrics=[psnr,fd_nano]", "only=[fora]")
 
@@ -59,19 +58,6 @@ def test_an_interruption_says_how_to_go_on(
     assert "Traceback" not in errors and not list(tmp_path.rglob("*.tmp"))
     finish(start(tmp_path))
     assert snapshot(tmp_path) == whole[0]
-
-
-def limited(running: Experiment, rows: int) -> Experiment:
-    """An experiment whose denoiser has memory for so many rows."""
-    forward = running.bench.model.denoiser.forward
-
-    def limited_forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        if len(x) > rows:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return forward(x, *args, **kwargs)
-
-    running.bench.model.denoiser.forward = limited_forward  # type: ignore[method-assign]
-    return running
 
 
 def test_out_of_memory_halves_a_batch_and_changes_no_sample(tmp_path: Path) -> None:
@@ -134,7 +120,7 @@ def test_a_disk_that_is_too_small_is_told_before_the_first_sample(
 ) -> None:
     running = experiment(tmp_path, *SMALL)
     usage = type("Usage", (), {"free": 100})()
-    monkeypatch.setattr("smoothbench.forecast.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("smoothbench.running.estimate.shutil.disk_usage", lambda path: usage)
     with pytest.raises(UsageError, match=r"has 0\.0+ GB free, but the samples need 0\.0*[1-9]$"):
         running.run()
     assert not list(tmp_path.rglob("*.png"))

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smoothbench import reported
-from smoothbench.models.media import Webp
-from smoothbench.models.prompts import Prompts
+from smoothbench import papers
+from smoothbench.interop.vbench.__main__ import main
+from smoothbench.interop.vbench.totals import DIMENSIONS, read_results, totals
+from smoothbench.media.codecs import Webp
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.report import load
 from smoothbench.report.publish import publish
-from smoothbench.report.vbench import tables
-from smoothbench.samples import Samples
-from smoothbench.vbench.__main__ import main
-from smoothbench.vbench_scores import DIMENSIONS, read_results, totals
-from tests.clips import clips
-from tests.report_folder import build, edit, record, save
+from smoothbench.report.tables.vbench_table import tables
+from smoothbench.storage.sample_files import Samples
+from tests.support.clips import clips
+from tests.support.report_folder import build, edit, record, save
 
 POINT, OTHER = "fora-n=2", "fora-n=3"
 PROMPTS = ("a  cat, in a still frame", "a bird and a cat", "a dog's walk")
@@ -37,7 +37,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with one point of eight clips, from three prompts in turn."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "prompts.txt").write_text("\n".join([*PROMPTS, "kept for calibration"]))
-    node = {"_target_": "smoothbench.models.prompts.Prompts", "file": str(folder / "prompts.txt")}
+    node = {"_target_": "smoothbench.models.base.prompts.Prompts", "file": str(folder / "prompts.txt")}
     made = record(6, 8, (0, 8)) | {"config": {"model": {"prompts": node}}, "per_block": 8}
     made["model"] |= {"prompts_sha256": Prompts(str(folder / "prompts.txt")).digest()}
     save(folder, made)
@@ -203,7 +203,7 @@ def folder(tmp_path: Path) -> Path:
     """A results folder of two points beside the reference, with what the paper says of Open-Sora."""
     built = build(tmp_path / "results", [0, 6, 7], names=("psnr@256",))
     for name, row in ((POINT, "rf30-nocache"), (OTHER, "rf30-alpha0.02")):
-        edit(built, name, per_block=256, reported=reported.row(f"smoothcache/2/{row}").to_json())
+        edit(built, name, per_block=256, reported=papers.row(f"smoothcache/2/{row}").to_json())
     return built
 
 

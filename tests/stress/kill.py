@@ -1,6 +1,6 @@
 """Kill a small experiment at random moments, run the same command again, and compare with an undisturbed run.
 
-    python -m tests.kill --times 50
+    python -m tests.stress.kill --times 50
 
 Prints a line a kill; exits 1 at the first difference.
 """

@@ -8,8 +8,10 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
 
-from smoothbench.experiment import Experiment
-from smoothbench.plan import settings
+from smoothbench.config.expand import settings
+from smoothbench.config.overrides import check_read
+from smoothbench.config.spec import Settings
+from smoothbench.running.experiment import Experiment
 
 FEW = "metrics=[fd_nano,is_nano,agreement_nano,psnr,ssim]"
 
@@ -31,3 +33,16 @@ def experiment(folder: Path, *overrides: str, sweeps: Mapping[str, Any] | None =
         for point, sweep in (sweeps or {}).items():
             cfg.points[point].sweep = sweep
     return Experiment(settings(cfg))
+
+
+def checked(*overrides: str) -> Settings:
+    """The plan of a command whose overrides are all read."""
+    GlobalHydra.instance().clear()
+    with initialize_config_module("conf", version_base="1.3"):
+        cfg = compose("config", list(overrides), return_hydra_config=True)
+    hydra = cfg.hydra
+    with open_dict(cfg):
+        del cfg["hydra"]
+    plan = settings(cfg)
+    check_read(cfg, hydra)
+    return plan

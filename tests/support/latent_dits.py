@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from smoothbench.build import build_model
-from smoothbench.models.latent_dit import LatentDiT
-from smoothbench.plan import settings
-from tests.dit_equations import Shape, Weights
-from tests.harness import composed
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
+from smoothbench.models.dit.latent import LatentDiT
+from tests.oracles.dit_equations import Shape, Weights
+from tests.support.compose import composed
 
 CPU = torch.device("cpu")
 SAFE, BIN = "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"

@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.opensora.published import OpenSora
 from smoothbench.models.opensora.sizes import timestep_shift
 from smoothbench.models.opensora.stdit3 import STDiT3
 from smoothbench.models.opensora.vae import VideoVae
-from smoothbench.models.prompts import Prompts
 from smoothbench.solvers.rflow import RectifiedFlow
-from tests.latent_dits import CPU
-from tests.tiny_pipelines import TEXT_TOKENS, TEXT_WIDTH, tiny_pixart_pipeline
+from tests.support.latent_dits import CPU
+from tests.support.tiny_pipelines import TEXT_TOKENS, TEXT_WIDTH, tiny_pixart_pipeline
 
 LONG = "two small dogs in a very long prompt that is cut"
 TEXTS = ["Rain", "a dog", LONG, "wind", "hail"]

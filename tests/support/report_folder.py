@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from smoothbench.caching import ErrorCurves, Site, Trajectory
-from tests.report_scores import digest, entry, scored
+from tests.support.report_scores import digest, entry, scored
 
 SCORES = tuple(
     f"{name}@256"

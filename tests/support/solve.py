@@ -4,8 +4,8 @@ from typing import Any, NoReturn
 
 from torch import Tensor
 
-from smoothbench.sampling import final_sample, solver_states
-from smoothbench.types import Noise, Predict
+from smoothbench.protocols import Noise, Predict
+from smoothbench.sampling.loop import final_sample, solver_states
 
 
 def no_noise() -> NoReturn:

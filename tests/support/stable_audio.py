@@ -5,11 +5,11 @@ from typing import Any
 
 from diffusers import StableAudioPipeline
 
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.stable_audio import StableAudioOpen
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.models.stable_audio.published import StableAudioOpen
 from smoothbench.solvers.dpmpp_3m_sde import DPMSolverPlusPlus3MSDE
-from tests.latent_dits import CPU
-from tests.tiny_pipelines import save_tiny_stable_audio
+from tests.support.latent_dits import CPU
+from tests.support.tiny_pipelines import save_tiny_stable_audio
 
 TEXTS = ["rain on a roof", "a dog", "two small dogs and a very long prompt that is cut", "wind"]
 SOLVER = DPMSolverPlusPlus3MSDE(8, sigma_max=20.0)

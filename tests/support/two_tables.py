@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.report_folder import digest, record, save, save_previews
+from tests.support.report_folder import digest, record, save, save_previews
 
 SHOWN = (0, 5, 7)  # the reference, FORA N=1 (its samples) and N=3
 PLAIN = {"_target_": "smoothbench.solvers.ddim.DDIM", "steps": 50}

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smoothbench import beside, command  # noqa: F401  beside: before what imports metrics
-from smoothbench.vbench.folder import BEFORE, EACH, FILTERED, Written, export
-from smoothbench.vbench.imported import keep
-from smoothbench.vbench.listing import read_listing
+from smoothbench.interop.vbench.export import BEFORE, EACH, FILTERED, Written, export
+from smoothbench.interop.vbench.import_results import keep
+from smoothbench.interop.vbench.prompt_list import read_listing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

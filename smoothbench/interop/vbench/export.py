@@ -12,15 +12,16 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 from tqdm import tqdm
 
-from smoothbench.build import build, having
+from smoothbench.config.instantiate import build, having
 from smoothbench.errors import UsageError
-from smoothbench.export import parts_of
-from smoothbench.models.media import Webp
-from smoothbench.mp4 import encoder, write_mp4
-from smoothbench.samples import Samples
+from smoothbench.interop.vbench.prompt_list import Entry, spelled
+from smoothbench.media.codecs import Webp
+from smoothbench.media.mp4 import encoder, write_mp4
+from smoothbench.storage.files import write_atomic
+from smoothbench.storage.find_point import parts_of
 from smoothbench.storage.record import Record
-from smoothbench.store import Store, write_atomic
-from smoothbench.vbench.listing import Entry, spelled
+from smoothbench.storage.results_folder import Store
+from smoothbench.storage.sample_files import Samples
 
 EACH = 5  # videos of a prompt that VBench reads
 FILTERED = "temporal_flickering"  # of its prompts that many are left of

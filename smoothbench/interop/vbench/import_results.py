@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from smoothbench.atomic import sha256_of
-from smoothbench.export import point_of
-from smoothbench.store import Store, write_json
-from smoothbench.vbench_scores import SCHEMA, Totals, read_results, totals
+from smoothbench.interop.vbench.totals import SCHEMA, Totals, read_results, totals
+from smoothbench.storage.files import sha256_of, write_json
+from smoothbench.storage.find_point import point_of
+from smoothbench.storage.results_folder import Store
 
 
 def keep(folder: Path, point: str, files: Sequence[Path]) -> tuple[Path, Totals]:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.guided import Guided
-from smoothbench.models.media import Png
-from smoothbench.models.tensors import cast
-from smoothbench.types import AnnounceForward
+from smoothbench.media.codecs import Png
+from smoothbench.models.base.guided import Guided
+from smoothbench.models.weights.read import cast
+from smoothbench.protocols import AnnounceForward
 
 
 class ClassConditional(Guided):

@@ -7,8 +7,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.tensors import cast, lasting, randomise
-from smoothbench.models.weights import Files
+from smoothbench.models.weights.locate import Files
+from smoothbench.models.weights.read import cast, lasting, randomise
 from smoothbench.numerics import matmul_precision, tf32_matmul
 
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

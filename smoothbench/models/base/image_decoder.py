@@ -6,9 +6,9 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from smoothbench.models.published import load_published
-from smoothbench.models.tensors import cast
-from smoothbench.models.weights import Files, find
+from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.locate import Files, find
+from smoothbench.models.weights.read import cast
 
 REPOSITORY = "stabilityai/sd-vae-ft-ema"
 PIXELS = 8 * 256**2  # decoded at once, so that memory does not grow with the batch

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smoothbench.models.class_conditional import ClassConditional
-from smoothbench.models.decoder import Decoder, check_decoder
-from smoothbench.models.guided import Lazy, sha256
-from smoothbench.models.weights import Files
+from smoothbench.models.base.class_conditional import ClassConditional
+from smoothbench.models.base.guided import Lazy, sha256
+from smoothbench.models.base.image_decoder import Decoder, check_decoder
+from smoothbench.models.weights.locate import Files
 
 
 class LatentModel(Lazy, ClassConditional):

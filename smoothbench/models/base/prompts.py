@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from smoothbench.types import BLOCK
+from smoothbench.protocols import BLOCK
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from smoothbench.errors import one_line
-from smoothbench.models.published import load_published
-from smoothbench.models.tensors import cast
-from smoothbench.models.weights import Files
+from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.locate import Files
+from smoothbench.models.weights.read import cast
 
 TOKENIZER: Final = "tokenizer_config.json"
 

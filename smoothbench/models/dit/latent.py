@@ -8,16 +8,16 @@ import torch
 from diffusers import DiTTransformer2DModel
 from torch import Tensor, nn
 
-from smoothbench.models.decoder import REPOSITORY, find_decoder
-from smoothbench.models.dit import empty_dit, run_dit, shape_of
-from smoothbench.models.dit_numerics import DIFFUSERS, as_reference, guided, pixels
-from smoothbench.models.dit_original import is_original, to_diffusers
-from smoothbench.models.guided import RANDOM_FOR_COST, REFERENCE, are_random, check_numerics
-from smoothbench.models.latent import LatentModel
-from smoothbench.models.published import architecture as of_published
-from smoothbench.models.published import place
-from smoothbench.models.tensors import fill, read_state
-from smoothbench.models.weights import Files, checkpoint, download, find
+from smoothbench.models.base.guided import RANDOM_FOR_COST, REFERENCE, are_random, check_numerics
+from smoothbench.models.base.image_decoder import REPOSITORY, find_decoder
+from smoothbench.models.base.latent import LatentModel
+from smoothbench.models.dit.architecture import empty_dit, run_dit, shape_of
+from smoothbench.models.dit.numerics import DIFFUSERS, as_reference, guided, pixels
+from smoothbench.models.dit.original_checkpoint import is_original, to_diffusers
+from smoothbench.models.weights.diffusers_layout import architecture as of_published
+from smoothbench.models.weights.diffusers_layout import place
+from smoothbench.models.weights.locate import Files, checkpoint, download, find
+from smoothbench.models.weights.read import fill, read_state
 
 CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")  # the second is what the first was called
 COUNTS: Final = (

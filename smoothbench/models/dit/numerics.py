@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.guided import REFERENCE
+from smoothbench.models.base.guided import REFERENCE
 
 DIFFUSERS: Final = "diffusers"
 GUIDED_CHANNELS = 3  # the original guides these alone, "for exact reproducibility"; the latents have 4

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.guided import Guided
+from smoothbench.models.base.guided import Guided
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.opensora.stdit3 import STDiT3
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import cast
-from smoothbench.types import AnnounceForward
+from smoothbench.models.weights.read import cast
+from smoothbench.protocols import AnnounceForward
 
 
 class TextToVideo(Guided):

@@ -10,10 +10,10 @@ from diffusers import StableAudioDiTModel
 from diffusers.models.embeddings import get_1d_rotary_pos_embed
 from torch import Tensor, nn
 
-from smoothbench.models.guided import Guided
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import cast, lasting
-from smoothbench.types import AnnounceForward
+from smoothbench.models.base.guided import Guided
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.models.weights.read import cast, lasting
+from smoothbench.protocols import AnnounceForward
 
 
 class TextToAudio(Guided):

@@ -8,9 +8,9 @@ import torch
 from diffusers import AutoencoderOobleck
 from torch import Tensor
 
-from smoothbench.models.published import load_published
-from smoothbench.models.tensors import cast
-from smoothbench.models.weights import Files
+from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.locate import Files
+from smoothbench.models.weights.read import cast
 
 
 class Oobleck:

@@ -9,15 +9,15 @@ from diffusers import StableAudioDiTModel
 from torch import Tensor, nn
 
 from smoothbench.errors import distinct
-from smoothbench.models.guided import RANDOM_FOR_COST, Lazy, are_random, hashes_beside, sha256
-from smoothbench.models.media import Flac, pcm
-from smoothbench.models.oobleck import Oobleck, channels, rate_and_hop
-from smoothbench.models.prompts import Prompts, check_prompts
-from smoothbench.models.published import architecture as of_published
-from smoothbench.models.stable_audio_text import TOKENIZER, TextEncoder, longest
-from smoothbench.models.tensors import fill, lasting, read_state
-from smoothbench.models.text_to_audio import TextToAudio
-from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
+from smoothbench.media.codecs import Flac, pcm
+from smoothbench.models.base.guided import RANDOM_FOR_COST, Lazy, are_random, hashes_beside, sha256
+from smoothbench.models.base.prompts import Prompts, check_prompts
+from smoothbench.models.stable_audio.base import TextToAudio
+from smoothbench.models.stable_audio.oobleck import Oobleck, channels, rate_and_hop
+from smoothbench.models.stable_audio.text import TOKENIZER, TextEncoder, longest
+from smoothbench.models.weights.diffusers_layout import architecture as of_published
+from smoothbench.models.weights.locate import CONFIG, TOKENIZER_FILES, Files, download, find
+from smoothbench.models.weights.read import fill, lasting, read_state
 
 COUNTS: Final = (
     "sample_size",

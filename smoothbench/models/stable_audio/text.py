@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smoothbench.models.published import load_published
-from smoothbench.models.t5 import T5, TOKENIZER, frozen
-from smoothbench.models.tensors import lasting
-from smoothbench.models.weights import Files
+from smoothbench.models.base.t5 import T5, TOKENIZER, frozen
+from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.locate import Files
+from smoothbench.models.weights.read import lasting
 
 
 class TextEncoder:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smoothbench.caching import Site
+from smoothbench.models.base.embeddings import sinusoid
 
 EXTRAS = 2  # tokens before the patches: the class, then the time
 
@@ -141,14 +142,6 @@ class UViT(nn.Module):
         for number, path in enumerate(paths):
             yield Site(f"blocks.{number}.self_attn", "self_attn", f"{path}.attn", f"{path}.norm1")
             yield Site(f"blocks.{number}.ff", "ff", f"{path}.mlp", f"{path}.norm2")
-
-
-def sinusoid(timestep: Tensor, width: int) -> Tensor:
-    """Embed times [B] as features float32 [B, width], cosines first (Vaswani et al. 2017, section 3.5)."""
-    half = width // 2
-    exponent = torch.arange(half, dtype=torch.float32, device=timestep.device) / half
-    angles = timestep[:, None].float() * torch.exp(-math.log(10_000) * exponent)
-    return torch.cat([angles.cos(), angles.sin()], -1)
 
 
 def _check(mlp_ratio: float, **sizes: int) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.decoder import REPOSITORY, find_decoder
-from smoothbench.models.dit_numerics import DIFFUSERS, pixels
-from smoothbench.models.guided import RANDOM_FOR_COST, are_random
-from smoothbench.models.latent import LatentModel
-from smoothbench.models.tensors import cast, fill, read_state
-from smoothbench.models.uvit import UViT
-from smoothbench.models.weights import Files, checkpoint, download
-from smoothbench.types import AnnounceForward
+from smoothbench.models.base.guided import RANDOM_FOR_COST, are_random
+from smoothbench.models.base.image_decoder import REPOSITORY, find_decoder
+from smoothbench.models.base.latent import LatentModel
+from smoothbench.models.dit.numerics import DIFFUSERS, pixels
+from smoothbench.models.uvit.architecture import UViT
+from smoothbench.models.weights.locate import Files, checkpoint, download
+from smoothbench.models.weights.read import cast, fill, read_state
+from smoothbench.protocols import AnnounceForward
 
 SOURCE = "imagenet256_uvit_huge.pth, from Google Drive by the README of github.com/baofff/U-ViT"
 

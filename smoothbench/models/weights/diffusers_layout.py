@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from smoothbench.errors import one_line
-from smoothbench.models.tensors import read_state
-from smoothbench.models.weights import CONFIG, Files
+from smoothbench.models.weights.locate import CONFIG, Files
+from smoothbench.models.weights.read import read_state
 
 log = logging.getLogger(__name__)
 

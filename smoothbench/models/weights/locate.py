@@ -12,7 +12,7 @@ from typing import Any, Final
 from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-from smoothbench.atomic import sha256_of
+from smoothbench.storage.files import sha256_of
 
 log = logging.getLogger(__name__)
 

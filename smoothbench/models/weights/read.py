@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from smoothbench.errors import one_line
-from smoothbench.models.stand_ins import AGAIN, stand_in
-from smoothbench.models.weights import Files
+from smoothbench.models.weights.locate import Files
+from smoothbench.models.weights.stand_ins import AGAIN, stand_in
 
 P = ParamSpec("P")
 R = TypeVar("R")

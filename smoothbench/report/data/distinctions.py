@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from smoothbench.facts import Fact, differing_facts
+from smoothbench.storage.record_differences import Fact, differing_facts
 
 MOST = 4  # facts beside a label or of one kind in a heading; more are counted
 LETTERS = 10.5  # of a title in an inch, about

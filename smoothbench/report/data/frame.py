@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from metrics.inference import holm
 from smoothbench.json_checks import explain
-from smoothbench.report.distinctions import with_distinctions
-from smoothbench.report.latency import add_latency
-from smoothbench.report.rows import row_of
-from smoothbench.report.vbench import add_vbench
-from smoothbench.schema import refuse_by_place
+from smoothbench.report.data.distinctions import with_distinctions
+from smoothbench.report.data.latency import add_latency
+from smoothbench.report.data.record_row import row_of
+from smoothbench.report.data.vbench import add_vbench
 from smoothbench.storage.latency_file import Latency
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_schema import refuse_by_place
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from smoothbench.facts import model_facts, numerics_facts, point_facts, solver_facts
-from smoothbench.report.papers import paper_columns
+from smoothbench.report.data.papers import paper_columns
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_differences import model_facts, numerics_facts, point_facts, solver_facts
 from smoothbench.storage.score_entry import Delta, ScoreEntry
 
 # What a row takes over as it stands.

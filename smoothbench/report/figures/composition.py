@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from smoothbench.report.distinctions import write_title
-from smoothbench.report.frame import require_one_setting
-from smoothbench.report.style import (
+from smoothbench.report.data.distinctions import write_title
+from smoothbench.report.data.frame import require_one_setting
+from smoothbench.report.figures.style import (
     BASELINE,
     FAINT,
     INK,

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from smoothbench.report.distinctions import picture_title
-from smoothbench.report.style import DPI, INK, MUTED, new_figure, styled
+from smoothbench.report.data.distinctions import picture_title
+from smoothbench.report.figures.style import DPI, INK, MUTED, new_figure, styled
 
 TILE = 104  # pixels aimed at: small images are enlarged by a whole factor, large ones reduced
 GAP = 5

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from smoothbench.caching import ErrorCurves
-from smoothbench.report.distinctions import write_title
-from smoothbench.report.style import COLOURS, MUTED, log_ticks, new_figure, styled
+from smoothbench.report.data.distinctions import write_title
+from smoothbench.report.figures.style import COLOURS, MUTED, log_ticks, new_figure, styled
 from smoothbench.storage.record_parts import CalibrationRef, RecordedSchedule
 
 PANEL = (4.6, 3.3)  # inches

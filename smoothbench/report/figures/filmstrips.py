@@ -17,8 +17,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metrics.video_distances import ClipPSNR
-from smoothbench.report.films import SUFFIX, Film, Found, is_reference, read_film, spaced, spread
-from smoothbench.report.sheets import (
+from smoothbench.report.figures.clip_frames import (
+    SUFFIX,
+    Film,
+    Found,
+    is_reference,
+    read_film,
+    spaced,
+    spread,
+)
+from smoothbench.report.figures.contact_sheet import (
     EDGE,
     Tile,
     captions,
@@ -29,8 +37,8 @@ from smoothbench.report.sheets import (
     page_title,
     with_previews,
 )
-from smoothbench.report.sheets import TITLE as LINE
-from smoothbench.report.style import DPI, INK, MUTED, new_figure, styled
+from smoothbench.report.figures.contact_sheet import TITLE as LINE
+from smoothbench.report.figures.style import DPI, INK, MUTED, new_figure, styled
 
 SEEDS = 3  # blocks, at most
 SIDE = 80  # pixels of a tile aimed at: frames come in twos, so smaller than images

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from smoothbench.report.style import BASELINE, INK, baseline_family, family_styles
+from smoothbench.report.figures.style import BASELINE, INK, baseline_family, family_styles
 
 FADED = 0.38  # opacity of points that another beats
 

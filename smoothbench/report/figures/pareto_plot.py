@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from smoothbench.report.distinctions import write_title
-from smoothbench.report.frame import higher_is_better, is_reference, require_one_setting
-from smoothbench.report.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
-from smoothbench.report.legend import FADED, draw_legend, front_style, star_style
-from smoothbench.report.pareto import front
-from smoothbench.report.style import (
+from smoothbench.report.data.distinctions import write_title
+from smoothbench.report.data.frame import higher_is_better, is_reference, require_one_setting
+from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
+from smoothbench.report.figures.legend import FADED, draw_legend, front_style, star_style
+from smoothbench.report.figures.pareto_front import front
+from smoothbench.report.figures.style import (
     FAINT,
     MUTED,
     baseline_family,
@@ -25,7 +25,7 @@ from smoothbench.report.style import (
     new_figure,
     styled,
 )
-from smoothbench.report.tables import against_real, fidelity
+from smoothbench.report.tables.point_tables import against_real, fidelity
 
 PANEL = (3.5, 2.75)  # inches
 MOST = 15  # panels; with the legend they fill a grid of four by four

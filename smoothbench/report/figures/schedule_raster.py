@@ -10,9 +10,9 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from smoothbench.report.distinctions import write_title
-from smoothbench.report.printed import values
-from smoothbench.report.style import INK, MUTED, new_figure, styled
+from smoothbench.report.data.distinctions import write_title
+from smoothbench.report.figures.style import INK, MUTED, new_figure, styled
+from smoothbench.report.tables.paper_cells import values
 
 COMPUTED, REUSED = "#1f4e79", "#e3e9f0"
 PANEL = (2.75, 1.12)  # inches

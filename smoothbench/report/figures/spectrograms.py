@@ -15,8 +15,8 @@ from PIL import Image
 from scipy.signal import get_window, spectrogram
 
 from metrics.spectra import mel_bands
-from smoothbench.report.sheets import EDGE, GAP, Tile, sheet, with_previews
-from smoothbench.report.style import INK, MUTED, styled
+from smoothbench.report.figures.contact_sheet import EDGE, GAP, Tile, sheet, with_previews
+from smoothbench.report.figures.style import INK, MUTED, styled
 
 SUFFIX = ".flac"
 SEEDS = 4  # columns

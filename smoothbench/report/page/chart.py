@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from smoothbench.report import embedded
-from smoothbench.report.columns import is_timed
-from smoothbench.report.frame import higher_is_better, scores
-from smoothbench.report.listening import clips_id
-from smoothbench.report.style import baseline_family, family_styles
-from smoothbench.report.tables import against_real, fidelity, measured
+from smoothbench.report.data.frame import higher_is_better, scores
+from smoothbench.report.figures.style import baseline_family, family_styles
+from smoothbench.report.page import data_uris
+from smoothbench.report.page.players import clips_id
+from smoothbench.report.tables.column import is_timed
+from smoothbench.report.tables.point_tables import against_real, fidelity, measured
 from smoothbench.storage.record_parts import RecordedSchedule
 
 
@@ -25,7 +25,7 @@ def has_chart(frame: pd.DataFrame) -> bool:
 def raster_id(number: int, schedule: RecordedSchedule) -> str:
     """Ids come from the content, so that the order of the points does not matter."""
     content = json.dumps([schedule.sites, schedule.rows]).encode()
-    return f"raster-{number}-{embedded.digest(content)}"
+    return f"raster-{number}-{data_uris.digest(content)}"
 
 
 def chart(number: int, frame: pd.DataFrame) -> dict[str, Any]:

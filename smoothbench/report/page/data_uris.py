@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor
 
-from smoothbench.report.films import read_film, spaced
-from smoothbench.report.rasters import COMPUTED, REUSED
-from smoothbench.report.spectrograms import palette
-from smoothbench.report.spectrograms import tile as spectrum
+from smoothbench.report.figures.clip_frames import read_film, spaced
+from smoothbench.report.figures.schedule_raster import COMPUTED, REUSED
+from smoothbench.report.figures.spectrograms import palette
+from smoothbench.report.figures.spectrograms import tile as spectrum
 from smoothbench.storage.record_parts import RecordedSchedule
 
 SEEDS = 8  # previews in a strip

@@ -12,16 +12,17 @@ from typing import Any
 
 import pandas as pd
 
-from smoothbench.report import beside, conditions, embedded, listening, vbench
-from smoothbench.report.chart import chart, has_chart, raster_id
-from smoothbench.report.columns import BETTER, DAGGER, WORSE, Column, is_timed
-from smoothbench.report.conditions import Conditions
+from smoothbench.report.data.frame import costs_alone, scores, states, unfinished
 from smoothbench.report.document import provenance, setting_title
-from smoothbench.report.frame import costs_alone, scores, states, unfinished
-from smoothbench.report.kinds import KINDS
-from smoothbench.report.sections import section
-from smoothbench.report.tables import against_real, fidelity, measured, table_columns
-from smoothbench.report.text import PLUS_MINUS
+from smoothbench.report.page import data_uris, players
+from smoothbench.report.page.chart import chart, has_chart, raster_id
+from smoothbench.report.page.html_tables import section
+from smoothbench.report.page.media_kinds import KINDS
+from smoothbench.report.tables import latency_conditions, paper_comparison, vbench_table
+from smoothbench.report.tables.column import BETTER, DAGGER, WORSE, Column, is_timed
+from smoothbench.report.tables.latency_conditions import Conditions
+from smoothbench.report.tables.point_tables import against_real, fidelity, measured, table_columns
+from smoothbench.report.tables.text import PLUS_MINUS
 
 DRAWN_HERE = ("schedules", *(kind.picture for kind in KINDS))  # the page has these in its own way
 CAPTIONS: Mapping[str, str] = {
@@ -101,20 +102,20 @@ def _study(name: str, folder: Path) -> str:
 def _setting(
     number: int, frame: pd.DataFrame, pictures: dict[str, str], folder: Path, others: Conditions
 ) -> str:
-    rows, strips = measured(frame), listening.strips(number, frame, folder)
+    rows, strips = measured(frame), players.strips(number, frame, folder)
     lines = [f'<section id="part-{number}">', f"<h2>{escape(setting_title(frame))}</h2>", _facts(frame)]
     if len(rows):
         columns = table_columns(frame, [*against_real(frame), *fidelity(frame)])
         lines += ["<h3>Table</h3>", _table(number, columns, frame)]
-        lines.append(section(beside.TITLE, beside.tables(frame)))
-        lines.append(section(vbench.TITLE, vbench.tables(frame)))
-        lines.append(section(conditions.TITLE, others.tables(frame), conditions.NOTES))
+        lines.append(section(paper_comparison.TITLE, paper_comparison.tables(frame)))
+        lines.append(section(vbench_table.TITLE, vbench_table.tables(frame)))
+        lines.append(section(latency_conditions.TITLE, others.tables(frame), latency_conditions.NOTES))
     if has_chart(frame):
         lines += [PLOT, f'<div class="plot" data-part="{number}" hidden></div>']
     lines += [
         _tiles("Schedules", "tiles", _rasters(number, frame), "raster", RASTERS),
-        listening.players(number, frame, folder),
-        _tiles("Samples", "tiles wide", strips, "strip", listening.note(frame, folder)),
+        players.players(number, frame, folder),
+        _tiles("Samples", "tiles wide", strips, "strip", players.note(frame, folder)),
         _figures(pictures, folder),
         _unfinished(frame),
         _provenance(frame),
@@ -179,7 +180,7 @@ def _rasters(number: int, frame: pd.DataFrame) -> dict[str, tuple[str, list[str]
     for _, row in frame[frame["schedule"].notna()].iterrows():
         share = "" if math.isnan(row["share"]) else f" ({100 * row['share']:.0f} %)"
         name = raster_id(number, row["schedule"])
-        found.setdefault(name, (embedded.raster(row["schedule"]), []))[1].append(f"{row['label']}{share}")
+        found.setdefault(name, (data_uris.raster(row["schedule"]), []))[1].append(f"{row['label']}{share}")
     return found
 
 
@@ -203,7 +204,7 @@ def _figures(pictures: dict[str, str], folder: Path) -> str:
 
 def _figure(name: str, path: Path) -> str:
     caption = escape(CAPTIONS.get(name, name.replace("_", " ").capitalize() + "."))
-    image = f'<img alt="{caption}" src="{embedded.picture(path)}">'
+    image = f'<img alt="{caption}" src="{data_uris.picture(path)}">'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from smoothbench.report.printed import Beside
+from smoothbench.report.tables.paper_cells import Beside
 
 
 def section(title: str, tables: Sequence[Beside], notes: Iterable[str] = ()) -> str:

@@ -8,11 +8,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from smoothbench.report import embedded, films
-from smoothbench.report.filmstrips import filmstrips
-from smoothbench.report.sheets import contact_sheet, with_previews
-from smoothbench.report.spectrograms import RANGE, SUFFIX, loudest, spectrograms
-from smoothbench.report.spectrograms import SEEDS as DRAWN
+from smoothbench.report.figures import clip_frames
+from smoothbench.report.figures.contact_sheet import contact_sheet, with_previews
+from smoothbench.report.figures.filmstrips import filmstrips
+from smoothbench.report.figures.spectrograms import RANGE, SUFFIX, loudest, spectrograms
+from smoothbench.report.figures.spectrograms import SEEDS as DRAWN
+from smoothbench.report.page import data_uris
 
 Strip = Callable[[Sequence[Path]], str]
 STRIP = 3  # clips in a strip
@@ -48,20 +49,20 @@ def kinds_in(frame: pd.DataFrame, previews: Path) -> list[Kind]:
 
 
 def _images(frame: pd.DataFrame, previews: Path) -> Strip:
-    return embedded.strip
+    return data_uris.strip
 
 
 def _spectra(frame: pd.DataFrame, previews: Path) -> Strip:
     top = loudest(frame, previews)
-    return lambda paths: embedded.spectra(paths[:STRIP], top)
+    return lambda paths: data_uris.spectra(paths[:STRIP], top)
 
 
 def _films(frame: pd.DataFrame, previews: Path) -> Strip:
-    return lambda paths: embedded.film(paths[:STRIP])
+    return lambda paths: data_uris.film(paths[:STRIP])
 
 
 def _sound(path: Path, about: str) -> str:
-    source = embedded.clip(path, "audio/flac")
+    source = data_uris.clip(path, "audio/flac")
     return f'<audio controls preload="none" aria-label="{about}" src="{source}"></audio>'
 
 
@@ -72,7 +73,7 @@ def _animation(path: Path, about: str) -> str:
     factor = max(1, ACROSS // max(width, height))
     style = "clip pixels" if factor > 1 else "clip"
     size = f'width="{factor * width}" height="{factor * height}"'
-    return f'<img class="{style}" {size} alt="{about}" src="{embedded.clip(path, "image/webp")}">'
+    return f'<img class="{style}" {size} alt="{about}" src="{data_uris.clip(path, "image/webp")}">'
 
 
 KINDS = (
@@ -82,7 +83,7 @@ KINDS = (
         contact_sheet,
         _images,
         "The same seeds from every policy; points with the same samples share a strip.",
-        published=embedded.SEEDS,
+        published=data_uris.SEEDS,
     ),
     Kind(
         SUFFIX,
@@ -97,7 +98,7 @@ KINDS = (
         few=True,
     ),
     Kind(
-        films.SUFFIX,
+        clip_frames.SUFFIX,
         "filmstrips",
         filmstrips,
         _films,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from smoothbench.report.kinds import KINDS, Kind, kinds_in
-from smoothbench.report.sheets import captions, with_previews
+from smoothbench.report.figures.contact_sheet import captions, with_previews
+from smoothbench.report.page.media_kinds import KINDS, Kind, kinds_in
 
 BUDGET = 12 * 2**20  # bytes of a setting's clips: the page has to open, and takes a third more
 PLAYED = "The first seeds of every policy, as generated; points with the same samples share a row."

@@ -12,12 +12,12 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from smoothbench.report import losses
-from smoothbench.report.curves import alpha_of
-from smoothbench.report.distinctions import distinction, write_title
-from smoothbench.report.style import COLOURS, MARKERS, MUTED, new_figure, styled
-from smoothbench.report.tables import fidelity
-from smoothbench.report.text import to_markdown
+from smoothbench.report.data.distinctions import distinction, write_title
+from smoothbench.report.figures.error_curves import alpha_of
+from smoothbench.report.figures.style import COLOURS, MARKERS, MUTED, new_figure, styled
+from smoothbench.report.studies import quality_loss
+from smoothbench.report.tables.point_tables import fidelity
+from smoothbench.report.tables.text import to_markdown
 from smoothbench.storage.record_parts import CalibrationRef
 
 EXPERIMENT = "calibration_size"
@@ -81,7 +81,7 @@ def section(frame: pd.DataFrame) -> list[str]:
 def picture(frame: pd.DataFrame) -> Figure:
     """Share of draws with the modal schedule, budget, and quality over draws, against calibration size."""
     study, results = points(frame), table(frame)
-    chosen = losses.of_families(frame, DRAWN)
+    chosen = quality_loss.of_families(frame, DRAWN)
     count = 2 + len(chosen)
     columns = min(COLUMNS, count)
     lines = -(-count // columns)
@@ -95,8 +95,8 @@ def picture(frame: pd.DataFrame) -> Figure:
         _draw_strips(grid[1], study, study["share"] * 100)
         grid[1].set_title("share of the reference's MACs (%)", pad=5)
         for axes, score in zip(grid[2:], chosen, strict=False):
-            losses.head(axes, frame, score)
-            _draw_strips(axes, study, study[losses.column(frame, score)])
+            quality_loss.head(axes, frame, score)
+            _draw_strips(axes, study, study[quality_loss.column(frame, score)])
         for axes in grid[:count]:
             _scale(axes, sorted(set(study["size"])))
         first = frame.iloc[0]
@@ -119,7 +119,7 @@ def _row(frame: pd.DataFrame, draws: pd.DataFrame, modal: Hashable) -> dict[str,
         "share.high": draws["share"].max(),
     }
     for score in _listed(frame):
-        name = losses.column(frame, score)
+        name = quality_loss.column(frame, score)
         lost = draws[name].dropna()
         row |= {f"{score}.mean": lost.mean(), f"{score}.sd": lost.std(ddof=1)}
         row[f"{score}.se"] = draws[f"{name}.se"].median()
@@ -127,7 +127,7 @@ def _row(frame: pd.DataFrame, draws: pd.DataFrame, modal: Hashable) -> dict[str,
 
 
 def _listed(frame: pd.DataFrame) -> list[str]:
-    return [*fidelity(frame), *losses.of_families(frame, LISTED)]
+    return [*fidelity(frame), *quality_loss.of_families(frame, LISTED)]
 
 
 def _mode(schedules: pd.Series) -> Hashable:
@@ -147,9 +147,9 @@ def _strings(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         ],
     }
     for score in _listed(frame):
-        signed = losses.column(frame, score) != score
-        found = losses.cells(list(rows[f"{score}.mean"]), list(rows[f"{score}.sd"]), signed)
-        strings[losses.title(frame, score)] = [
+        signed = quality_loss.column(frame, score) != score
+        found = quality_loss.cells(list(rows[f"{score}.mean"]), list(rows[f"{score}.sd"]), signed)
+        strings[quality_loss.title(frame, score)] = [
             f"{cell} ({se:.2g})" for cell, se in zip(found, rows[f"{score}.se"], strict=True)
         ]
     return pd.DataFrame(strings, dtype=object)
@@ -166,9 +166,9 @@ def _alphas(rows: pd.DataFrame) -> Iterator[tuple[float, pd.DataFrame, str, str,
 def _draw_modal(axes: Axes, results: pd.DataFrame) -> None:
     axes.set_title("draws with the modal schedule (%)", pad=5)
     for alpha, rows, colour, marker, aside in _alphas(results):
-        shares = 100 * losses.values(rows, "modal") / losses.values(rows, "draws")
+        shares = 100 * quality_loss.values(rows, "modal") / quality_loss.values(rows, "draws")
         axes.errorbar(
-            losses.values(rows, "size") * aside, shares, yerr=np.abs(_wilson(rows) - shares), color=colour,
+            quality_loss.values(rows, "size") * aside, shares, yerr=np.abs(_wilson(rows) - shares), color=colour,
             marker=marker, markersize=5, markeredgecolor="white", linewidth=1.2, elinewidth=0.8,
             label=f"alpha = {alpha:g}",
         )  # fmt: skip

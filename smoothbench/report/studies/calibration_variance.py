@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from smoothbench.report import losses
-from smoothbench.report.distinctions import distinction
-from smoothbench.report.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
-from smoothbench.report.style import COLOURS, MARKERS, MUTED, new_figure, styled
-from smoothbench.report.text import to_markdown
+from smoothbench.report.data.distinctions import distinction
+from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
+from smoothbench.report.figures.style import COLOURS, MARKERS, MUTED, new_figure, styled
+from smoothbench.report.studies import quality_loss
+from smoothbench.report.tables.text import to_markdown
 
 EXPERIMENT = "calibration_variance"
 DRAWN = ("psnr", "dist", "fd")  # families of scores
@@ -63,9 +63,9 @@ def section(frame: pd.DataFrame) -> list[str]:
             "",
             to_markdown(_strings(frame, rows.sort_values("spread", kind="stable"))),
         ]
-        for score in losses.of_families(frame, DRAWN):
-            name = losses.column(frame, score)
-            line = f"- {losses.title(frame, score)}: {correlation(rows['spread'], rows[name])}"
+        for score in quality_loss.of_families(frame, DRAWN):
+            name = quality_loss.column(frame, score)
+            line = f"- {quality_loss.title(frame, score)}: {correlation(rows['spread'], rows[name])}"
             if len(rivals):
                 paired = rows[rows["rival"] >= 0]
                 other = correlation(paired["spread"], frame.loc[paired["rival"], name])
@@ -79,7 +79,7 @@ def picture(frame: pd.DataFrame) -> Figure:
     """Spread of the curves against quality lost: a row of panels a budget, a column a score."""
     study = points(frame)
     budgets = list(study.groupby("label", sort=False))
-    chosen = losses.of_families(frame, DRAWN)
+    chosen = quality_loss.of_families(frame, DRAWN)
     looks = _looks(study)
     with styled():
         figure = new_figure(PANEL[0] * len(chosen) + 1.9, PANEL[1] * len(budgets) + 0.9)
@@ -99,7 +99,7 @@ def picture(frame: pd.DataFrame) -> Figure:
         figure.set_layout_engine("none")
         for line, (_, rows) in zip(grid, budgets, strict=True):
             for axes, score in zip(line, chosen, strict=True):
-                _name(axes, rows, losses.column(frame, score))
+                _name(axes, rows, quality_loss.column(frame, score))
     return figure
 
 
@@ -149,13 +149,13 @@ def _strings(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     rivals = [frame.loc[index] if index >= 0 else None for index in rows["rival"]]
     if any(rival is not None for rival in rivals):
         strings["rival"] = [_named(rival) for rival in rivals]
-    for score in losses.of_families(frame, DRAWN):
-        name, title = losses.column(frame, score), losses.title(frame, score)
+    for score in quality_loss.of_families(frame, DRAWN):
+        name, title = quality_loss.column(frame, score), quality_loss.title(frame, score)
         signed = name != score
-        strings[title] = losses.cells(list(rows[name]), _halves(rows, name), signed)
+        strings[title] = quality_loss.cells(list(rows[name]), _halves(rows, name), signed)
         if "rival" in strings:
             own = frame.reindex(rows["rival"])
-            strings[f"{title}, rival"] = losses.cells(list(own[name]), _halves(own, name), signed)
+            strings[f"{title}, rival"] = quality_loss.cells(list(own[name]), _halves(own, name), signed)
     return pd.DataFrame(strings, dtype=object)
 
 
@@ -177,8 +177,8 @@ def _looks(study: pd.DataFrame) -> dict[str, dict[Any, str]]:
 
 
 def _draw(axes: Axes, frame: pd.DataFrame, rows: pd.DataFrame, score: str, looks: dict[str, Any]) -> None:
-    losses.head(axes, frame, score)
-    name = losses.column(frame, score)
+    quality_loss.head(axes, frame, score)
+    name = quality_loss.column(frame, score)
     for _, row in rows.iterrows():
         colour = looks["solver"][row["solver"]]
         marker = looks["guidance"][0.0 if pd.isna(row["guidance"]) else row["guidance"]]
@@ -203,7 +203,7 @@ def _name(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     """The number of steps beside a marker, where there is room."""
     rows = rows[rows[name].notna()]
     boxes = marker_boxes(axes, zip(rows["spread"], rows[name], strict=True))
-    x, low, high = (losses.values(rows, each) for each in ("spread", f"{name}.low", f"{name}.high"))
+    x, low, high = (quality_loss.values(rows, each) for each in ("spread", f"{name}.low", f"{name}.high"))
     boxes += bar_boxes(axes, x, x, low, high)
     labels = [Label(row["spread"], row[name], str(row["steps"]), MUTED) for _, row in rows.iterrows()]
     draw_labels(axes, labels, boxes, line_points(axes))

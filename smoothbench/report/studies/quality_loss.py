@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from smoothbench.report.frame import higher_is_better, scores
-from smoothbench.report.style import MUTED
-from smoothbench.report.tables import fidelity
-from smoothbench.report.text import decimals_for, with_spread
+from smoothbench.report.data.frame import higher_is_better, scores
+from smoothbench.report.figures.style import MUTED
+from smoothbench.report.tables.point_tables import fidelity
+from smoothbench.report.tables.text import decimals_for, with_spread
 
 
 def family(score: str) -> str:

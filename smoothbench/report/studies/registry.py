@@ -6,10 +6,10 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from smoothbench.report import study_size, study_variance
-from smoothbench.report.frame import settings
+from smoothbench.report.data.frame import settings
+from smoothbench.report.studies import calibration_size, calibration_variance
 
-NAMES = (study_size.EXPERIMENT, study_variance.EXPERIMENT)
+NAMES = (calibration_size.EXPERIMENT, calibration_variance.EXPERIMENT)
 
 
 def drawings(frame: pd.DataFrame) -> list[tuple[str, Callable[[], Figure]]]:
@@ -19,15 +19,15 @@ def drawings(frame: pd.DataFrame) -> list[tuple[str, Callable[[], Figure]]]:
     """
     found: list[tuple[str, Callable[[], Figure]]] = []
     for suffix, part in settings(frame):
-        if not study_size.points(part).empty:
-            name = "-".join(filter(None, [study_size.EXPERIMENT, suffix]))
-            found.append((name, partial(study_size.picture, part)))
-    if not study_variance.points(frame).empty:
-        found.append((study_variance.EXPERIMENT, partial(study_variance.picture, frame)))
+        if not calibration_size.points(part).empty:
+            name = "-".join(filter(None, [calibration_size.EXPERIMENT, suffix]))
+            found.append((name, partial(calibration_size.picture, part)))
+    if not calibration_variance.points(frame).empty:
+        found.append((calibration_variance.EXPERIMENT, partial(calibration_variance.picture, frame)))
     return found
 
 
 def sections(frame: pd.DataFrame) -> list[str]:
     """The results of the studies in Markdown, line by line; empty unless the records are a study's."""
-    sizes = [line for _, part in settings(frame) for line in study_size.section(part)]
-    return [*sizes, *study_variance.section(frame)]
+    sizes = [line for _, part in settings(frame) for line in calibration_size.section(part)]
+    return [*sizes, *calibration_variance.section(frame)]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from smoothbench.report.frame import higher_is_better
-from smoothbench.report.text import NONE, decimals_for, with_spread
+from smoothbench.report.data.frame import higher_is_better
+from smoothbench.report.tables.text import NONE, decimals_for, with_spread
 
 BETTER, WORSE, DAGGER = "\u25b2", "\u25bc", "\u2020"
 UP, DOWN, TIMES = "\u2191", "\u2193", "\u00d7"

@@ -5,8 +5,8 @@ import itertools
 import pandas as pd
 from scipy.stats import kendalltau
 
-from smoothbench.report.frame import higher_is_better, is_reference, scores
-from smoothbench.report.text import grid
+from smoothbench.report.data.frame import higher_is_better, is_reference, scores
+from smoothbench.report.tables.text import grid
 
 
 def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:

@@ -5,10 +5,10 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from smoothbench.report.columns import Column
-from smoothbench.report.distinctions import distinction
-from smoothbench.report.tables import brief_columns, headline, measured
-from smoothbench.report.text import NONE, PLUS_MINUS
+from smoothbench.report.data.distinctions import distinction
+from smoothbench.report.tables.column import Column
+from smoothbench.report.tables.point_tables import brief_columns, headline, measured
+from smoothbench.report.tables.text import NONE, PLUS_MINUS
 
 MOST_SCORES = 3  # what a page is wide enough for
 MATHS = MappingProxyType(

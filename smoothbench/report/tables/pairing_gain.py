@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from smoothbench.report.frame import is_reference, scores
-from smoothbench.report.text import grid
+from smoothbench.report.data.frame import is_reference, scores
+from smoothbench.report.tables.text import grid
 
 
 def pairing_gain(frame: pd.DataFrame) -> pd.DataFrame:

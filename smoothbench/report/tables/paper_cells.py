@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from smoothbench.report.text import NONE, to_markdown, with_spread
+from smoothbench.report.tables.text import NONE, to_markdown, with_spread
 
 INFERRED = "\u2021"
 

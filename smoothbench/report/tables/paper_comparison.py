@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from smoothbench.report.columns import cost_column, score_column
-from smoothbench.report.frame import scores
-from smoothbench.report.papers import NO_SCORES, OTHER_N, PART, TOLERANCE
-from smoothbench.report.printed import (
+from smoothbench.report.data.frame import scores
+from smoothbench.report.data.papers import NO_SCORES, OTHER_N, PART, TOLERANCE
+from smoothbench.report.tables.column import cost_column, score_column
+from smoothbench.report.tables.paper_cells import (
     Beside,
     filled,
     finer,
@@ -21,9 +21,9 @@ from smoothbench.report.printed import (
     values,
     verdicts,
 )
-from smoothbench.report.realised import latency
-from smoothbench.report.tables import measured
-from smoothbench.report.text import NONE, to_text
+from smoothbench.report.tables.point_tables import measured
+from smoothbench.report.tables.realised_speedup import latency
+from smoothbench.report.tables.text import NONE, to_text
 
 GROUP = ("paper", "paper.table", "convention.scope", "convention.rows")  # no table mixes these
 TITLE = "Reported beside measured"

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from smoothbench.report.columns import (
+from smoothbench.report.data.frame import is_reference, require_one_setting, scores
+from smoothbench.report.tables.column import (
     Column,
     cost_column,
     fastest_column,
@@ -15,7 +16,6 @@ from smoothbench.report.columns import (
     speedup_column,
     tail_columns,
 )
-from smoothbench.report.frame import is_reference, require_one_setting, scores
 from smoothbench.storage.typed_json import Stored
 
 

@@ -4,9 +4,9 @@ import math
 
 import pandas as pd
 
-from smoothbench.report.columns import TIMES, cost_column, is_timed
-from smoothbench.report.printed import Beside, fixed, has, printed, title, values
-from smoothbench.report.text import NONE
+from smoothbench.report.tables.column import TIMES, cost_column, is_timed
+from smoothbench.report.tables.paper_cells import Beside, fixed, has, printed, title, values
+from smoothbench.report.tables.text import NONE
 
 
 def latency(rows: pd.DataFrame, frame: pd.DataFrame) -> Beside:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from metrics.inference import paired_difference
 from metrics.score import Score
-from smoothbench.report.distinctions import distinction
-from smoothbench.report.frame import load, scores
-from smoothbench.store import read_arrays
+from smoothbench.report.data.distinctions import distinction
+from smoothbench.report.data.frame import load, scores
+from smoothbench.storage.files import read_arrays
 
 
 def compare(folder: str | Path, first: str, second: str) -> str:

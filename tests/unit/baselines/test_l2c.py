@@ -14,11 +14,11 @@ from torch import Tensor
 from baselines.l2c import L2C
 from baselines.router_files import to_bytes
 from baselines.saved import SavedSchedule
-from smoothbench.build import build_model
 from smoothbench.caching import Site, Trajectory
-from smoothbench.plan import settings
-from smoothbench.points import measured_sites
-from tests.harness import composed
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
+from tests.support.compose import composed
 
 RELEASED = "SMOOTHBENCH_L2C_ROUTER"  # the path of the released DDIM50_router.pt, where a tester has it
 

@@ -10,7 +10,7 @@ import torch
 from baselines.fora import FORA
 from smoothbench.caching import ErrorCurves, SmoothCache, SmoothCacheAt, Trajectory, alpha_for, calibrate
 from smoothbench.caching.smoothcache import scan
-from tests.conftest import TinyDiT
+from tests.support.tiny_dit import TinyDiT
 
 
 def outputs_of(dit: TinyDiT, path: str) -> list[torch.Tensor]:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 
 from smoothbench.caching import Schedule, cached, find_sites
-from smoothbench.caching.clock import Clock
 from smoothbench.caching.compiled import Compiled
-from tests.conftest import TinyDiT, build_tiny, fora
+from smoothbench.caching.evaluation_clock import Clock
+from tests.support.tiny_dit import TinyDiT, build_tiny, fora
 
 FULL, NONE, ATTENTION, FEED_FORWARD = [1, 1], [0, 0], [1, 0], [0, 1]  # of each block
 MIXED = [FULL, NONE, ATTENTION, NONE, FEED_FORWARD, ATTENTION, *[FULL, NONE] * 3]

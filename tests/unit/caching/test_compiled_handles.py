@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from smoothbench.caching import cached, calibrate
-from tests.conftest import TinyDiT, build_tiny, fora
-from tests.linear_denoiser import Adapter
+from tests.support.linear_denoiser import Adapter
+from tests.support.tiny_dit import TinyDiT, build_tiny, fora
 
 
 def compile_in_place(dit: TinyDiT) -> None:

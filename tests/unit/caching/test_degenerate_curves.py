@@ -10,7 +10,7 @@ from torch import Tensor
 
 from baselines.saved import SavedSchedule
 from smoothbench.caching import ErrorCurves, Schedule, SmoothCache, Trajectory, cached, calibrate, find_sites
-from tests.conftest import TinyDiT
+from tests.support.tiny_dit import TinyDiT
 
 SITE = r"blocks\.1\.ff"
 

@@ -18,8 +18,8 @@ from smoothbench.caching import (
     cached,
     find_sites,
 )
-from smoothbench.caching.cost import site_costs
-from tests.conftest import TinyDiT, fora
+from smoothbench.caching.mac_counter import site_costs
+from tests.support.tiny_dit import TinyDiT, fora
 
 
 def test_none_policy_none_are_the_same_bits(tiny: TinyDiT) -> None:

@@ -5,7 +5,7 @@ import torch
 
 from baselines.fora import FORA
 from smoothbench.caching import Schedule, SmoothCache, Trajectory, cached, calibrate, find_sites
-from tests.conftest import TinyDiT, fora
+from tests.support.tiny_dit import TinyDiT, fora
 
 
 def test_a_run_cut_short_raises_at_the_next_start_and_on_exit(tiny: TinyDiT) -> None:

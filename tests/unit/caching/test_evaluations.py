@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from smoothbench.caching import Schedule, SmoothCache, cached, calibrate, find_sites
 from smoothbench.caching.announce import Announcer
-from tests.linear_denoiser import (
+from tests.support.linear_denoiser import (
     EVALS,
     Denoiser,
     Timestep,
@@ -19,7 +19,7 @@ from tests.linear_denoiser import (
     rises_per_token,
     sample,
 )
-from tests.tiny_video_pipeline import tiny_ltx_pipeline, video_latents
+from tests.support.tiny_video_pipeline import tiny_ltx_pipeline, video_latents
 
 
 @pytest.mark.parametrize("timestep", [falls, rises, falls_per_token, rises_per_token])

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.caching import Schedule, SmoothCache, Taylor, Trajectory, cached, calibrate, find_sites
-from tests.conftest import TinyDiT, fora
-from tests.linear_denoiser import EVALS, Denoiser, falls, sample
+from tests.support.linear_denoiser import EVALS, Denoiser, falls, sample
+from tests.support.tiny_dit import TinyDiT, fora
 
 
 def planned(curves: Any) -> Schedule:

@@ -11,10 +11,10 @@ from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_mod
 from torch import nn
 
 from smoothbench.caching import Schedule, alpha_for, cached, calibrate, find_sites
-from smoothbench.caching.intercept import StandIn
-from tests.conftest import TinyDiT, build_tiny, fora
-from tests.linear_denoiser import EVALS, Adapter, Denoiser, falls, sample
-from tests.tiny_pipelines import call_arguments, tiny_dit_pipeline
+from smoothbench.caching.hooks import StandIn
+from tests.support.linear_denoiser import EVALS, Adapter, Denoiser, falls, sample
+from tests.support.tiny_dit import TinyDiT, build_tiny, fora
+from tests.support.tiny_pipelines import call_arguments, tiny_dit_pipeline
 
 
 def interrupted_at(dit: TinyDiT, forward: int) -> Any:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from smoothbench.caching import Schedule, cached, calibrate, find_sites
 from smoothbench.caching.compiled import Compiled
-from smoothbench.caching.intercept import StandIn
-from tests.tiny_pipelines import call_arguments, tiny_dit_pipeline, tiny_pixart_pipeline
+from smoothbench.caching.hooks import StandIn
+from tests.support.tiny_pipelines import call_arguments, tiny_dit_pipeline, tiny_pixart_pipeline
 
 STEPS = 8
 

@@ -8,7 +8,7 @@ import pytest
 from baselines.fora import FORA
 from baselines.saved import SavedSchedule
 from smoothbench.caching import Schedule, Site, Trajectory, find_sites
-from tests.conftest import TinyDiT
+from tests.support.tiny_dit import TinyDiT
 
 SITES = tuple(Site(f"blocks.{b}.{k}", k, "") for b in range(3) for k in ("self_attn", "ff"))
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from baselines.fora import FORA
 from smoothbench.caching import Schedule, Site, cached, calibrate, find_sites
 from smoothbench.caching.compiled import Compiled
-from tests.stdit3_equations import Inputs, inputs, tiny
+from tests.oracles.stdit3_equations import Inputs, inputs, tiny
 
 KINDS = [f"{side}_{kind}" for side in ("spatial", "temporal") for kind in ("self_attn", "cross_attn", "ff")]
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from smoothbench.caching import Schedule, cached, find_sites
-from smoothbench.models.uvit import UViT
-from tests.tiny_pipelines import tiny_stable_audio_pipeline
+from smoothbench.models.uvit.architecture import UViT
+from tests.support.tiny_pipelines import tiny_stable_audio_pipeline
 
 EVALS = 6
 

@@ -15,8 +15,8 @@ from diffusers.hooks import apply_layerwise_casting
 from torch import nn
 
 from smoothbench.caching import Schedule, Site, cached, calibrate, find_sites
-from tests.conftest import TinyDiT, fora
-from tests.tiny_video_pipeline import tiny_ltx_pipeline
+from tests.support.tiny_dit import TinyDiT, fora
+from tests.support.tiny_video_pipeline import tiny_ltx_pipeline
 
 
 class LeftOut(nn.Module):

@@ -5,18 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import open_dict
 
-from smoothbench.app import main
-from smoothbench.build import build_model, build_policy, build_solver
 from smoothbench.caching.policy import Evaluation
-from smoothbench.devices import device_of
+from smoothbench.cli import main
+from smoothbench.config.instantiate import build_model, build_policy, build_solver
+from smoothbench.config.spec import Settings
 from smoothbench.errors import UsageError
-from smoothbench.overrides import check_read
-from smoothbench.plan import settings
-from smoothbench.types import Settings
+from smoothbench.sampling.devices import device_of
+from tests.support.compose import checked
 
 
 def refusal(*overrides: str) -> str | None:
@@ -27,19 +24,6 @@ def refusal(*overrides: str) -> str | None:
         assert "\n" not in str(error)
         return str(error)
     return None
-
-
-def checked(*overrides: str) -> Settings:
-    """The plan of a command whose overrides are all read."""
-    GlobalHydra.instance().clear()
-    with initialize_config_module("conf", version_base="1.3"):
-        cfg = compose("config", list(overrides), return_hydra_config=True)
-    hydra = cfg.hydra
-    with open_dict(cfg):
-        del cfg["hydra"]
-    plan = settings(cfg)
-    check_read(cfg, hydra)
-    return plan
 
 
 def accepted(*overrides: str) -> Settings:
@@ -182,7 +166,12 @@ def test_what_the_stage_has_no_use_for_is_refused(overrides: str, why: str) -> N
 
 
 def test_a_batch_size_is_read_where_a_method_decides_at_run_time() -> None:
-    method = {"_target_": "tests.test_overrides.Alternate", "label": "a", "family": "a", "predictor": "reuse"}
+    method = {
+        "_target_": "tests.unit.config.test_overrides.Alternate",
+        "label": "a",
+        "family": "a",
+        "predictor": "reuse",
+    }
     given = [f"++cache.{key}={value}" for key, value in method.items()]
     assert refusal("stage=latency", *given, "batch_size=3") is None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metrics.latency import interleaved, median_mad, peak_resident_bytes, ratio_interval
+from smoothbench.costs.interleave import interleaved, median_mad, peak_resident_bytes, ratio_interval
 
 NAMES = ("a", "b", "c", "d")
 

@@ -7,29 +7,21 @@ from typing import Any
 
 import pytest
 
-from smoothbench import reported
+from smoothbench import papers
 from smoothbench.storage.paper_row import PaperRow, PaperValue
-
-TABLE = "smoothcache/1"
-BLOCK = 256 * 1152**2  # MACs: tokens x width^2; attention has 4 of it in a block, the MLP 8
-REST = 0.00611  # TMACs of 64 rows and an evaluation, which nobody can explain
+from tests.support.paper_table import BLOCK, TABLE, tmacs
 
 
 def printed(name: str, key: str) -> PaperValue:
-    return reported.row(name).values[key]
+    return papers.row(name).values[key]
 
 
 def table_of(name: str) -> dict[str, Any]:
-    return dict(json.loads((reported.FOLDER / f"{name}.json").read_text(encoding="utf-8"))["tables"])
-
-
-def tmacs(attn: int, mlp: int, evals: int) -> float:
-    """The convention of SmoothCache's Table 1, from the numbers of computed branches."""
-    return 64 * BLOCK * (4 * attn + 8 * mlp) / 1e12 + REST * evals
+    return dict(json.loads((papers.FOLDER / f"{name}.json").read_text(encoding="utf-8"))["tables"])
 
 
 def test_values_are_those_of_the_papers() -> None:
-    found = reported.row("smoothcache/1/ddim50-alpha0.18")
+    found = papers.row("smoothcache/1/ddim50-alpha0.18")
     assert (found.paper, found.arxiv, found.table) == ("SmoothCache", "2411.10510", "1")
     assert (found.row, found.inferred, found.num_samples) == ("alpha=0.18, 50 steps", False, 50_000)
     expected = {"fid": (2.65, 0.04), "sfid": (4.65, 0.03), "is": (238.7, 1.1), "tmacs": (175.65, None)}
@@ -43,13 +35,13 @@ def test_values_are_those_of_the_papers() -> None:
 
 
 def test_every_row_can_stand_in_a_record() -> None:
-    names = reported.names()
+    names = papers.names()
     assert [sum(name.startswith(f"smoothcache/{i}/") for name in names) for i in (1, 2, 3)] == [15, 3, 3]
     assert len(set(names)) == len(names) and sum(name.startswith("learning") for name in names) == 19
     for name in names:
-        row = reported.row(name)
+        row = papers.row(name)
         assert PaperRow.from_json(json.loads(json.dumps(row.to_json()))) == row
-    inferred = [name.split("-")[1] for name in names if reported.row(name).inferred]
+    inferred = [name.split("-")[1] for name in names if papers.row(name).inferred]
     assert inferred == ["alpha0.22", "alpha0.12"]
 
 
@@ -87,7 +79,7 @@ def test_l2c_counts_one_row_without_guidance() -> None:
 )
 def test_unknown_rows_say_what_there_is(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        reported.row(name)
+        papers.row(name)
     assert "\n" not in str(caught.value)
 
 
@@ -104,7 +96,7 @@ def test_unknown_rows_say_what_there_is(name: str, message: str) -> None:
     ],
 )
 def test_damaged_files_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
-    shutil.copy(reported.FOLDER / "smoothcache.json", tmp_path)
+    shutil.copy(papers.FOLDER / "smoothcache.json", tmp_path)
     path = tmp_path / "smoothcache.json"
     text = path.read_text(encoding="utf-8")
     assert old in text
@@ -112,5 +104,5 @@ def test_damaged_files_are_named(tmp_path: Path, old: str, new: str, message: st
     with pytest.raises(
         ValueError, match=rf"smoothcache.json cannot be read \(.*({message}).*restore"
     ) as caught:
-        reported.row("smoothcache/1/ddim50-nocache", tmp_path)
+        papers.row("smoothcache/1/ddim50-nocache", tmp_path)
     assert "\n" not in str(caught.value)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from smoothbench.models.clap import caption_embeddings, load_clap
-from smoothbench.models.clips import PEAK, at_peak, resampled, windows
-from smoothbench.models.openl3 import WindowEncoder
-from smoothbench.models.passt import WindowTagger
-from smoothbench.models.prompts import Prompts
-from tests.audio_nets import Pooled, save_tiny_clap, stereo
-from tests.stable_audio import TEXTS
+from smoothbench.evaluators.audio_windows import PEAK, at_peak, resampled, windows
+from smoothbench.evaluators.clap import caption_embeddings, load_clap
+from smoothbench.evaluators.openl3 import WindowEncoder
+from smoothbench.evaluators.passt import WindowTagger
+from smoothbench.models.base.prompts import Prompts
+from tests.support.audio_nets import Pooled, save_tiny_clap, stereo
+from tests.support.stable_audio import TEXTS
 
 needs_transformers = pytest.mark.skipif(find_spec("transformers") is None, reason="needs the extra audio")
 

@@ -14,16 +14,16 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from smoothbench.build import build
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build
 from smoothbench.errors import UsageError
-from smoothbench.models import effnet
-from smoothbench.models.effnet import SHA256, EfficientNetLite0, SameConv2d, load_effnet
-from smoothbench.models.nano import fashion_mnist
-from smoothbench.models.nano.evaluator import Evaluator, embedded, load_evaluator
-from smoothbench.models.nano.train_evaluator import write_real
-from smoothbench.models.stages import stage_rows
-from smoothbench.plan import settings
-from tests.harness import composed
+from smoothbench.evaluators import effnet
+from smoothbench.evaluators.effnet import SHA256, EfficientNetLite0, SameConv2d, load_effnet
+from smoothbench.models.base.lpips_rows import stage_rows
+from smoothbench.models.nano.image import fashion_mnist
+from smoothbench.models.nano.image.evaluator import Evaluator, embedded, load_evaluator
+from smoothbench.models.nano.image.train_evaluator import write_real
+from tests.support.compose import composed
 
 MILITARY_UNIFORM = 652  # of ImageNet's 1,000 classes
 needs_weights = pytest.mark.skipif(

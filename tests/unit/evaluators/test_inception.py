@@ -13,11 +13,11 @@ from metrics.inception_score import InceptionScore
 from metrics.rows import Rows
 from metrics.score import Score
 from smoothbench.errors import UsageError
-from smoothbench.models import inception
-from smoothbench.models.inception import load_inception
-from smoothbench.models.media import Png
-from smoothbench.samples import Samples
-from tests.inception import (
+from smoothbench.evaluators import inception
+from smoothbench.evaluators.inception import load_inception
+from smoothbench.media.codecs import Png
+from smoothbench.storage.sample_files import Samples
+from tests.oracles.inception import (
     covered,
     encoded,
     frechet,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from smoothbench.models.media import Flac, Webp, pcm
-from tests.latent_dits import refusal
+from smoothbench.media.codecs import Flac, Webp, pcm
+from tests.support.latent_dits import refusal
 
 
 @pytest.mark.parametrize("channels", [1, 2])

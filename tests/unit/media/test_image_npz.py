@@ -13,9 +13,9 @@ from numpy.lib import format as npy
 
 from metrics.reference import Statistics
 from metrics.rows import Rows
-from smoothbench.adm import ImageFile, write_images
 from smoothbench.errors import UsageError
-from tests.inception import images, reference, scorer
+from smoothbench.media.image_npz import ImageFile, write_images
+from tests.oracles.inception import images, reference, scorer
 
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "no statistics": ({"mu": None, "sigma": None}, "fid", "lack mu, sigma: they need mu and sigma"),

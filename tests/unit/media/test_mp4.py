@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from smoothbench import mp4
 from smoothbench.errors import UsageError
-from smoothbench.mp4 import write_mp4
-from tests.latent_dits import refusal
-
-imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+from smoothbench.media import mp4
+from smoothbench.media.mp4 import write_mp4
+from tests.support.latent_dits import refusal
+from tests.support.mp4 import read
 
 
 def clip(frames: int = 12, channels: int = 3, height: int = 31, width: int = 33) -> Tensor:
@@ -23,15 +21,6 @@ def clip(frames: int = 12, channels: int = 3, height: int = 31, width: int = 33)
         .expand(-1, channels, -1, -1)
         .to(torch.uint8)
     )
-
-
-def read(path: Path) -> tuple[Tensor, float]:
-    """Frames uint8 [T, C, H, W], and their rate."""
-    reader = imageio_ffmpeg.read_frames(str(path))
-    said = next(reader)
-    width, height = said["size"]
-    frames = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2), said["fps"]
 
 
 @pytest.mark.parametrize(("channels", "fps"), [(3, 8), (1, 24000 / 1001)])

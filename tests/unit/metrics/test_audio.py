@@ -12,7 +12,7 @@ from metrics.prompt_agreement import PromptAgreement
 from metrics.rows import Rows
 from metrics.score import SampleMean
 from metrics.tag_divergence import TagDivergence
-from tests.inception import frechet
+from tests.oracles.inception import frechet
 
 RNG = np.random.default_rng
 # --- the Frechet distance of windows

@@ -23,7 +23,7 @@ from metrics.score import Score
 from metrics.tag_divergence import TagDivergence
 from smoothbench.models.nano.audio.clap import load_clap
 from smoothbench.models.nano.audio.tagger import load_tagger
-from tests.audio_nets import notes
+from tests.support.audio_nets import notes
 
 Found = dict[str, dict[str, Score]]  # by damage and metric
 

@@ -11,7 +11,7 @@ from torchmetrics.functional.audio import scale_invariant_signal_distortion_rati
 from metrics.audio_distances import SISDR, LogMelL1, MultiResolutionSTFT
 from metrics.rows import Rows
 from metrics.score import SampleMean
-from tests.audio_nets import notes
+from tests.support.audio_nets import notes
 
 DISTANCES: list[SampleMean] = [MultiResolutionSTFT(), LogMelL1(16_000), SISDR()]
 

@@ -26,7 +26,7 @@ from metrics.perceptual import PerceptualDistance
 from metrics.precision_recall import Precision, Recall
 from metrics.rows import Rows
 from metrics.score import Score
-from smoothbench.models.nano.evaluator import embedded, load_evaluator
+from smoothbench.models.nano.image.evaluator import embedded, load_evaluator
 
 Found = dict[str, dict[str, Score]]  # by damage and metric
 

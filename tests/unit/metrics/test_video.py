@@ -24,7 +24,7 @@ from metrics.vbench_proxy import (
     fastest,
 )
 from metrics.video_distances import ClipPSNR, DifferencePSNR, FramesPSNR, FramesSSIM
-from tests.clips import clips, moving, shifted, texture
+from tests.support.clips import clips, moving, shifted, texture
 
 ALONE: list[SampleMean] = [
     TemporalFlicker(),

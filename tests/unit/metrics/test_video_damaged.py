@@ -26,7 +26,7 @@ from metrics.vbench_proxy import (
     TemporalFlicker,
 )
 from metrics.video_distances import ClipPSNR, DifferencePSNR, FramesPSNR, FramesSSIM
-from tests.clips import clips
+from tests.support.clips import clips
 
 COUNT = 12
 METRICS: dict[str, Any] = {

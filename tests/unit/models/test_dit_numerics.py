@@ -8,13 +8,21 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
-from smoothbench.models.dit_numerics import pixels
-from smoothbench.sampling import SeededNoise, latents, sampling_states, silent
+from smoothbench.models.dit.numerics import pixels
+from smoothbench.sampling.loop import SeededNoise, latents, sampling_states, silent
 from smoothbench.solvers.ddim import DDIM
-from tests.dit_equations import Shape, denoise, grid, guided, random_weights, timestep_features, trajectory
-from tests.latent_dits import CPU, latent_dit, original
-from tests.solve import solve
-from tests.tiny_pipelines import save_tiny_dit
+from tests.oracles.dit_equations import (
+    Shape,
+    denoise,
+    grid,
+    guided,
+    random_weights,
+    timestep_features,
+    trajectory,
+)
+from tests.support.latent_dits import CPU, latent_dit, original
+from tests.support.solve import solve
+from tests.support.tiny_pipelines import save_tiny_dit
 
 SHAPE, SEEDS, SCALE = Shape(), [3, 4], 1.5
 BOTH = ("reference", "diffusers")

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from smoothbench.caching import Schedule, cached, find_sites
-from smoothbench.models.decoder import PIXELS
-from smoothbench.points import measured_sites
-from smoothbench.sampling import SeededNoise, latents, silent
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.models.base.image_decoder import PIXELS
+from smoothbench.sampling.loop import SeededNoise, latents, silent
 from smoothbench.solvers.ddim import DDIM
-from tests.dit_equations import Shape, random_weights
-from tests.latent_dits import CPU, SAFE, TINY, by_yaml, forward, latent_dit, original
-from tests.tiny_pipelines import save_tiny_dit
+from tests.oracles.dit_equations import Shape, random_weights
+from tests.support.latent_dits import CPU, SAFE, TINY, by_yaml, forward, latent_dit, original
+from tests.support.tiny_pipelines import save_tiny_dit
 
 LAYOUTS: list[dict[str, bool]] = [
     {"safetensors": True},
@@ -161,7 +161,7 @@ def test_decoding_in_parts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     x = torch.randn(5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     whole = model.decoder(x)
     assert PIXELS > 2 * 16 * 16
-    monkeypatch.setattr("smoothbench.models.decoder.PIXELS", 2 * 16 * 16)
+    monkeypatch.setattr("smoothbench.models.base.image_decoder.PIXELS", 2 * 16 * 16)
     sizes: list[int] = []
     model.decoder._vae.decoder.register_forward_hook(lambda module, args, out: sizes.append(len(out)))
     torch.testing.assert_close(model.decoder(x), whole, rtol=1e-4, atol=1e-5)

@@ -11,19 +11,19 @@ from torch import Tensor
 
 from baselines.fora import FORA
 from baselines.none import NoCache
-from smoothbench.build import build_model
 from smoothbench.caching import MacCounter, Schedule, Trajectory, cached, find_sites
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
 from smoothbench.errors import UsageError
-from smoothbench.experiment import Experiment
-from smoothbench.models.latent_uvit import LatentUViT
-from smoothbench.models.uvit import UViT
-from smoothbench.plan import settings
-from smoothbench.points import measured_sites
-from smoothbench.sampling import latents, silent
+from smoothbench.models.uvit.architecture import UViT
+from smoothbench.models.uvit.latent import LatentUViT
+from smoothbench.running.experiment import Experiment
+from smoothbench.sampling.loop import latents, silent
 from smoothbench.solvers.dpm_singlestep import DPMSolverSinglestep
-from tests.harness import composed
-from tests.solve import solve
-from tests.tiny_pipelines import tiny_dit_pipeline
+from tests.support.compose import composed
+from tests.support.solve import solve
+from tests.support.tiny_pipelines import tiny_dit_pipeline
 
 CPU = torch.device("cpu")
 SIZES = {"img_size": 8, "embed_dim": 32, "depth": 4, "num_heads": 2, "num_classes": 11}

@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from smoothbench.build import build, build_model
 from smoothbench.caching import Schedule, cached, find_sites
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build, build_model
 from smoothbench.errors import UsageError
-from smoothbench.experiment import Experiment
-from smoothbench.models.media import Flac
+from smoothbench.media.codecs import Flac
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.nano.audio.codec import CHANNELS, LENGTH
 from smoothbench.models.nano.audio.conditioner import VOCABULARY, Conditioner
 from smoothbench.models.nano.audio.files import embedded
@@ -25,11 +26,10 @@ from smoothbench.models.nano.audio.spectrogram import (
 from smoothbench.models.nano.audio.tagger import ATTRIBUTES, checked_clips, load_tagger
 from smoothbench.models.nano.audio.train_denoiser import Joint, squared_error
 from smoothbench.models.nano.caption_lists import LISTS
-from smoothbench.models.prompts import Prompts
-from smoothbench.plan import settings
-from smoothbench.sampling import latents, silent
+from smoothbench.running.experiment import Experiment
+from smoothbench.sampling.loop import latents, silent
 from smoothbench.solvers.dpmpp_3m_sde import DPMSolverPlusPlus3MSDE
-from tests.harness import composed
+from tests.support.compose import composed
 
 FEW = DPMSolverPlusPlus3MSDE(steps=4, sigma_min=0.05, sigma_max=80.0)
 

@@ -7,10 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from smoothbench.build import build, build_model
 from smoothbench.caching import Schedule, cached, find_sites
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build, build_model
 from smoothbench.errors import UsageError
-from smoothbench.models.media import Webp
+from smoothbench.media.codecs import Webp
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.nano.caption_lists import LISTS
 from smoothbench.models.nano.video.autoencoder import CHANNELS, LATENT
 from smoothbench.models.nano.video.classifier import checked_clips, load_classifier
@@ -21,11 +23,9 @@ from smoothbench.models.nano.video.grammar import ATTRIBUTES, scenes
 from smoothbench.models.nano.video.prompts import embedded_prompts, labels, scenes_of, table
 from smoothbench.models.nano.video.text import TOKENS, VOCABULARY
 from smoothbench.models.nano.video.train_denoiser import LOGIT, Joint, squared_error, times
-from smoothbench.models.prompts import Prompts
-from smoothbench.plan import settings
-from smoothbench.sampling import latents, silent
+from smoothbench.sampling.loop import latents, silent
 from smoothbench.solvers.rflow import RectifiedFlow
-from tests.harness import composed
+from tests.support.compose import composed
 
 FEW = RectifiedFlow(steps=4)
 FILES = (

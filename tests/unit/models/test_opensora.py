@@ -11,17 +11,16 @@ from huggingface_hub import constants
 from transformers import T5Config, T5EncoderModel
 
 from smoothbench.caching import Schedule, cached, find_sites
-from smoothbench.caching.cost import MacCounter
+from smoothbench.caching.mac_counter import MacCounter, measured_sites
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.opensora import text
 from smoothbench.models.opensora.published import OpenSora
 from smoothbench.models.opensora.sizes import LENGTHS, RESOLUTIONS, size_of
 from smoothbench.models.opensora.text import assembled
-from smoothbench.models.prompts import Prompts
-from smoothbench.points import measured_sites
-from smoothbench.sampling import latents, silent
-from smoothbench.types import BLOCK
-from tests.latent_dits import by_yaml
-from tests.opensora import LONG, SOLVER, TEXTS, opensora, published
+from smoothbench.protocols import BLOCK
+from smoothbench.sampling.loop import latents, silent
+from tests.support.latent_dits import by_yaml
+from tests.support.opensora import LONG, SOLVER, TEXTS, opensora, published
 
 TERA = 1e12
 
@@ -65,7 +64,7 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 @pytest.mark.parametrize("form", ["gated-gelu", "relu"])
 def test_the_text_encoder_is_counted_as_it_runs(form: str, folder: Path, tmp_path: Path) -> None:
     from smoothbench.models.opensora.costs import pipeline
-    from smoothbench.models.weights import Files
+    from smoothbench.models.weights.locate import Files
 
     sizes = {"d_model": 24, "d_kv": 5, "d_ff": 40, "num_layers": 3, "num_heads": 4, "feed_forward_proj": form}
     (tmp_path / "config.json").write_text(json.dumps(sizes))

@@ -11,8 +11,8 @@ from smoothbench.models.opensora.embeddings import positions
 from smoothbench.models.opensora.published import OpenSora
 from smoothbench.models.opensora.sizes import timestep_shift
 from smoothbench.solvers.rflow import RectifiedFlow
-from tests.latent_dits import CPU, refusal
-from tests.opensora import opensora, published
+from tests.support.latent_dits import CPU, refusal
+from tests.support.opensora import opensora, published
 
 TIME = 950.9  # 952 in bfloat16, whose neighbours are 4 apart there
 EARLY = [998.3, 992.9, TIME]

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from smoothbench.caching.cost import MacCounter
+from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.models.opensora.temporal_vae import CausalConv3d, TemporalVae
 from smoothbench.models.opensora.vae import VideoVae, pixels
-from tests.opensora import SPATIAL, TEMPORAL
+from tests.support.opensora import SPATIAL, TEMPORAL
 
 
 def elements(module: nn.Module) -> int:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from smoothbench.models.prompts import Prompts
-from smoothbench.types import BLOCK
-from tests.latent_dits import refusal
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.protocols import BLOCK
+from tests.support.latent_dits import refusal
 
 # headers as published, each with a row of our own making
 AUDIOCAPS = 'audiocap_id,youtube_id,start_time,caption\n7,abc,30,rain falls\n9,abc,30,"a dog, barking"\n'

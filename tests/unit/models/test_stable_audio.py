@@ -11,14 +11,14 @@ from huggingface_hub import constants
 from torch import Tensor
 
 from smoothbench.caching import Schedule, cached, find_sites
-from smoothbench.models.media import pcm
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.stable_audio import StableAudioOpen
-from smoothbench.points import measured_sites
-from smoothbench.sampling import latents, silent
-from smoothbench.types import BLOCK
-from tests.latent_dits import by_yaml
-from tests.stable_audio import SOLVER, TEXTS, published, stable_audio
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.media.codecs import pcm
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.models.stable_audio.published import StableAudioOpen
+from smoothbench.protocols import BLOCK
+from smoothbench.sampling.loop import latents, silent
+from tests.support.latent_dits import by_yaml
+from tests.support.stable_audio import SOLVER, TEXTS, published, stable_audio
 
 
 @pytest.fixture(scope="module")

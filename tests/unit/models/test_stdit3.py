@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from smoothbench.caching.mac_counter import measured_sites
 from smoothbench.models.opensora.stdit3 import STDiT3, initialise
-from smoothbench.points import measured_sites
-from tests.latent_dits import refusal
-from tests.stdit3_equations import TINY, equations, inputs, place, rows_of, tiny
+from tests.oracles.stdit3_equations import TINY, equations, inputs, place, rows_of, tiny
+from tests.support.latent_dits import refusal
 
 
 def published_shapes() -> dict[str, tuple[int, ...]]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from smoothbench.models.opensora.temporal_vae import ResBlock, TemporalVae
-from tests import temporal_vae_equations as written
+from tests.oracles import temporal_vae_equations as written
 
 
 @pytest.mark.parametrize(("ins", "outs"), [(4, 6), (4, 4)])

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from smoothbench.caching import calibrate, find_sites
-from smoothbench.models.media import Webp
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.text_to_video import TextToVideo
-from smoothbench.points import measured_sites
-from smoothbench.sampling import latents, silent
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.media.codecs import Webp
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.models.opensora.base import TextToVideo
+from smoothbench.sampling.loop import latents, silent
 from smoothbench.solvers.rflow import RectifiedFlow
-from tests.stdit3_equations import TINY, tiny
+from tests.oracles.stdit3_equations import TINY, tiny
 
 WORDS = (2, 5, 3)  # of each prompt
 

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from smoothbench.caching import Schedule, cached, find_sites
-from smoothbench.models.uvit import UViT, sinusoid
-from smoothbench.points import measured_sites
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.models.base.embeddings import sinusoid
+from smoothbench.models.uvit.architecture import UViT
 
 TINY = {"img_size": 8, "in_chans": 3, "embed_dim": 32, "depth": 4, "num_heads": 2, "num_classes": 11}
 

@@ -11,13 +11,23 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from smoothbench.models.latent_dit import LatentDiT
-from smoothbench.models.weights import find
-from tests.dit_equations import Shape, random_weights
-from tests.latent_dits import SAFE, TINY, by_yaml, changes, forward, latent_dit, load, original, refusal
-from tests.tiny_pipelines import save_tiny_dit, tiny_pixart_pipeline
+from smoothbench.models.dit.latent import LatentDiT
+from smoothbench.models.weights.locate import find
+from tests.oracles.dit_equations import Shape, random_weights
+from tests.support.hub_cache import REPOSITORY, REVISION, in_cache
+from tests.support.latent_dits import (
+    SAFE,
+    TINY,
+    by_yaml,
+    changes,
+    forward,
+    latent_dit,
+    load,
+    original,
+    refusal,
+)
+from tests.support.tiny_pipelines import save_tiny_dit, tiny_pixart_pipeline
 
-REPOSITORY, REVISION = "facebook/DiT-XL-2-256", "eab87f77abd5aef071a632f08807fbaab0b704d0"
 SHAPE = Shape(depth=2, width=32, heads=2)
 
 
@@ -42,20 +52,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def in_cache(home: Path, folder: Path, repository: str, revision: str) -> Path:
-    """A folder as its download leaves it: blobs, links to them, and a ref."""
-    place = home / "hub" / f"models--{repository.replace('/', '--')}"
-    snapshot = Path(shutil.copytree(folder, place / "snapshots" / revision))
-    (place / "blobs").mkdir()
-    for number, path in enumerate(sorted(snapshot.rglob("*.*"))):
-        blob = place / "blobs" / str(number)
-        path.rename(blob)
-        path.symlink_to(os.path.relpath(blob, path.parent))
-    (place / "refs").mkdir()
-    (place / "refs/main").write_text(revision)
-    return snapshot
-
-
 def test_nothing_is_here(home: Path) -> None:
     model = by_yaml("dit_xl_2_256")
     line = str(model.unavailable_reason)
@@ -78,9 +74,7 @@ def test_a_repository_in_the_cache(home: Path, saved: dict[bool, Path], revision
 
 def test_hf_home_is_honoured(home: Path, saved: dict[bool, Path]) -> None:
     snapshot = in_cache(home, saved[True], REPOSITORY, REVISION)
-    code = (
-        f"from smoothbench.models.weights import find; print(find('{REPOSITORY}', None, ['vae'], '').folder)"
-    )
+    code = f"from smoothbench.models.weights.locate import find; print(find('{REPOSITORY}', None, ['vae'], '').folder)"
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_", "XDG_"))}
     found = subprocess.run(
         [sys.executable, "-c", code], env=kept | {"HF_HOME": str(home)}, capture_output=True, text=True

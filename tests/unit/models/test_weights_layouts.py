@@ -13,12 +13,12 @@ from huggingface_hub import constants, save_torch_state_dict
 from safetensors.torch import load_file, save_file
 
 from smoothbench.errors import distinct
-from smoothbench.models.tensors import read_tensors
-from smoothbench.models.weights import find
-from tests import opensora, stable_audio
-from tests.latent_dits import BIN, SAFE, changes, forward, latent_dit, load, refusal
-from tests.test_weights import REPOSITORY, REVISION, in_cache
-from tests.tiny_pipelines import save_tiny_dit, tiny_dit_pipeline
+from smoothbench.models.weights.locate import find
+from smoothbench.models.weights.read import read_tensors
+from tests.support import opensora, stable_audio
+from tests.support.hub_cache import REPOSITORY, REVISION, in_cache
+from tests.support.latent_dits import BIN, SAFE, changes, forward, latent_dit, load, refusal
+from tests.support.tiny_pipelines import save_tiny_dit, tiny_dit_pipeline
 
 SHARDS: dict[str, Any] = {"max_shard_size": "50KB"}
 LAYOUTS: list[dict[str, Any]] = [

@@ -1,7 +1,6 @@
-"""Reports of audio: spectrograms and players from FLAC previews, and the paper's costs without weights."""
+"""Reports of audio: spectrograms and players from FLAC previews."""
 
 import base64
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,24 @@ import pytest
 import torch
 from matplotlib.image import AxesImage
 
-from smoothbench.experiment import Experiment
-from smoothbench.models.media import Flac, pcm
-from smoothbench.plan import settings as planned
-from smoothbench.report import listening, load, write
-from smoothbench.report.frame import settings
-from smoothbench.report.html import page
+from smoothbench.media.codecs import Flac, pcm
+from smoothbench.report import load, write
+from smoothbench.report.data.frame import settings
+from smoothbench.report.figures.spectrograms import (
+    LEVELS,
+    SIZE,
+    coloured,
+    log_mel,
+    loudest,
+    mel,
+    spectrograms,
+    tile,
+)
+from smoothbench.report.page import players as listening
+from smoothbench.report.page.html_page import page
 from smoothbench.report.publish import publish
-from smoothbench.report.spectrograms import LEVELS, SIZE, coloured, log_mel, loudest, mel, spectrograms, tile
-from smoothbench.storage.record_parts import Status
-from tests.document import data_of, parsed, run, text_of, walk
-from tests.harness import composed
-from tests.study_folder import add, calibration, curves_of, fixed, smoothcache
+from tests.support.html_document import data_of, parsed, run, text_of, walk
+from tests.support.study_folder import add, calibration, curves_of, fixed, smoothcache
 
 RATE, SEEDS = 16_000, 6
 MEDIA = Flac(RATE)
@@ -204,46 +209,3 @@ def test_report_and_its_publication_are_alike(folder: Path, tmp_path: Path) -> N
     assert kept == [f"{each}/{seed:09d}.flac" for each in "abc" for seed in range(4)]
     for name in ("report.html", "report.md", "spectrograms.png"):
         assert (folder / name).read_bytes() == (target / name).read_bytes()
-
-
-@pytest.fixture(scope="module")
-def paper(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
-    """The paper's experiment without weights: it ends without an error."""
-    where = [f"results_dir={tmp_path_factory.mktemp('paper')}", "model.path=nobody/nothing", "device=cpu"]
-    cfg = composed("+exp=paper/stable_audio_dpmpp3m", "stage=cost", "metrics=[psnr]", *where)
-    experiment = Experiment(planned(cfg))
-    experiment.run()
-    return experiment
-
-
-def test_smoothcache_s_table_3_without_weights(paper: Experiment) -> None:
-    records = {record.name: record for record in paper.store.records()}
-    reference = records["reference"]
-    assert reference.cost.paper.tmacs == pytest.approx(209.749, abs=1e-3)
-    printed = reference.reported.values["tmacs"].value
-    assert printed == 209.82 and reference.cost.paper.tmacs == pytest.approx(printed, rel=5e-4)
-    with (paper.store.folder / "cost.csv").open() as file:
-        rows = {row["name"]: row for row in csv.DictReader(file)}
-    first = rows["reference"]
-    assert (first["tmacs_reported"], first["paper_rows"], first["paper_scope"]) == ("209.82", "2", "denoiser")
-    assert float(first["tmacs_paper_convention"]) == pytest.approx(209.75, abs=0.005)
-    assert len(rows) == len(records) - 2 and not {"alpha15", "alpha30"} & rows.keys()
-
-
-def test_what_nobody_published_is_skipped_and_says_why(paper: Experiment) -> None:
-    records = {record.name: record for record in paper.store.records()}
-    for name, printed in (("alpha15", 170.75), ("alpha30", 136.16)):
-        record = records[name]
-        assert record.status == Status("skipped", "skipped") and record.cost is None
-        assert record.reason.startswith("stage=cost: it is planned on error curves, and weights of")
-        assert record.reported.values["tmacs"].value == printed
-    write(paper.store.folder)
-    text = (paper.store.folder / "report.md").read_text()
-    assert "7 costs alone, 2 skipped" in text and "N = 4875" not in text and "| 209.82 | 209.749 |" in text
-    assert "| SmoothCache alpha=0.15 | 100 | 170.75 | - | - | - | - | - |" in text
-    assert "SmoothCache alpha=0.15 (`alpha15`): quality skipped, cost skipped - stage=cost: it is" in text
-
-
-def test_costs_are_skipped_again_and_not_taken_for_done(paper: Experiment) -> None:
-    Experiment(paper.settings).run()
-    assert (load(paper.store.folder)["status.cost"] == "skipped").sum() == 2

@@ -10,18 +10,18 @@ import pytest
 from matplotlib.figure import Figure
 
 from smoothbench.report import summary
-from smoothbench.report.composition import composition
-from smoothbench.report.distinctions import LINES, distinction
+from smoothbench.report.data.distinctions import LINES, distinction
+from smoothbench.report.data.frame import load, settings
 from smoothbench.report.document import setting_title
-from smoothbench.report.frame import load, settings
-from smoothbench.report.latex import to_latex
-from smoothbench.report.plots import pareto
-from smoothbench.report.rasters import schedules
-from smoothbench.report.style import styled
-from smoothbench.report.tables import numbers
+from smoothbench.report.figures.composition import composition
+from smoothbench.report.figures.pareto_plot import pareto
+from smoothbench.report.figures.schedule_raster import schedules
+from smoothbench.report.figures.style import styled
+from smoothbench.report.tables.latex import to_latex
+from smoothbench.report.tables.point_tables import numbers
 from smoothbench.report.write import write
-from tests.report_folder import CALIBRATION, record, save_curves
-from tests.two_tables import PLAIN, SOLVER, add, weighted
+from tests.support.report_folder import CALIBRATION, record, save_curves
+from tests.support.two_tables import PLAIN, SOLVER, add, weighted
 
 
 @pytest.fixture

@@ -11,13 +11,14 @@ from matplotlib.container import ErrorbarContainer
 from scipy.stats import spearmanr
 
 from smoothbench.caching import ErrorCurves
-from smoothbench.report import load, studies, study_size, study_variance
-from smoothbench.report.composition import composition
-from smoothbench.report.curves import by_sample, calibrated, error_curves, thresholds
-from smoothbench.report.legend import front_style
-from smoothbench.report.plots import MOST, pareto
-from smoothbench.report.style import MUTED
-from tests.study_folder import add, calibration, curves_of, fixed, smoothcache
+from smoothbench.report import load
+from smoothbench.report.figures.composition import composition
+from smoothbench.report.figures.error_curves import by_sample, calibrated, error_curves, thresholds
+from smoothbench.report.figures.legend import front_style
+from smoothbench.report.figures.pareto_plot import MOST, pareto
+from smoothbench.report.figures.style import MUTED
+from smoothbench.report.studies import calibration_size, calibration_variance, registry
+from tests.support.study_folder import add, calibration, curves_of, fixed, smoothcache
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_many_scores_are_drawn_real_data_first_and_the_rest_named(folder: Path) 
 
 def test_calibration_size_by_hand(sizes: Path) -> None:
     frame = load(sizes)
-    rows = study_size.table(frame)
+    rows = calibration_size.table(frame)
     assert list(rows["alpha"]) == [0.12] * 3 + [0.2] * 3 and list(rows["size"]) == [1, 5, 50] * 2
     own = frame[frame["label"].str.contains("alpha=0.12 of")]
     plans = {
@@ -181,9 +182,9 @@ def test_calibration_size_by_hand(sizes: Path) -> None:
 
 def test_calibration_size_is_told_and_drawn(sizes: Path) -> None:
     frame = load(sizes)
-    text = "\n".join(studies.sections(frame))
+    text = "\n".join(registry.sections(frame))
     assert "### alpha = 0.12" in text and "fd_inf_nano@64 - no cache" in text and " of 6 |" in text
-    [(name, draw)] = studies.drawings(frame)
+    [(name, draw)] = registry.drawings(frame)
     figure = draw()
     assert name == "calibration_size"
     assert [axes.get_title("left") for axes in figure.axes][2:] == ["psnr@64", "fd_nano@64 - no cache"]
@@ -205,23 +206,23 @@ def test_spread_by_hand() -> None:
 def test_spearman_agrees_with_scipy() -> None:
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(2, 30))
-    rho, p_value = study_variance.spearman(x, y + 0.4 * x)
+    rho, p_value = calibration_variance.spearman(x, y + 0.4 * x)
     exact = spearmanr(x, y + 0.4 * x)
     assert rho == pytest.approx(exact.statistic) and p_value == pytest.approx(exact.pvalue, abs=0.02)
-    assert study_variance.spearman(np.arange(9.0), np.arange(9.0))[1] < 1e-3
-    assert np.isnan(study_variance.spearman(np.arange(3.0), np.ones(3))[0])
+    assert calibration_variance.spearman(np.arange(9.0), np.arange(9.0))[1] < 1e-3
+    assert np.isnan(calibration_variance.spearman(np.arange(3.0), np.ones(3))[0])
 
 
 def test_calibration_variance_is_told_and_drawn(settings: Path) -> None:
     frame = load(settings)
-    rows = study_variance.points(frame)
+    rows = calibration_variance.points(frame)
     assert len(rows) == 16 and rows["spread"].nunique() == 8
     rivals = frame.loc[rows.loc[rows["rival"] >= 0, "rival"]]
     assert len(rivals) and set(rivals["family"]) == {"FORA"}
-    text = "\n".join(studies.sections(frame))
+    text = "\n".join(registry.sections(frame))
     assert text.count("| setting |") == 2 and "dpmpp, 20 steps, guidance 4" in text
     assert text.count("- psnr@64: rho = -1.00, p = 5e-05 (n = 8)") == 2
-    [(name, draw)] = studies.drawings(frame)
+    [(name, draw)] = registry.drawings(frame)
     figure = draw()
     assert name == "calibration_variance" and len(figure.axes) == 2 * 3
     assert figure.axes[0].get_xlabel().startswith("rho = -")
@@ -229,4 +230,4 @@ def test_calibration_variance_is_told_and_drawn(settings: Path) -> None:
 
 def test_other_experiments_are_no_study(folder: Path) -> None:
     frame = load(folder)
-    assert studies.drawings(frame) == [] and studies.sections(frame) == []
+    assert registry.drawings(frame) == [] and registry.sections(frame) == []

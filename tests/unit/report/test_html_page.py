@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from smoothbench.report import load
-from smoothbench.report.frame import settings
-from smoothbench.report.html import page
-from smoothbench.report.pareto import front
-from smoothbench.report.style import family_styles
-from tests.document import data_of, parsed, run, text_of, walk
-from tests.study_folder import add, calibration, curves_of, fixed, smoothcache
+from smoothbench.report.data.frame import settings
+from smoothbench.report.figures.pareto_front import front
+from smoothbench.report.figures.style import family_styles
+from smoothbench.report.page.html_page import page
+from tests.support.html_document import data_of, parsed, run, text_of, walk
+from tests.support.study_folder import add, calibration, curves_of, fixed, smoothcache
 
 NASTY = "</script><b>\"&'<!--"
 FAILED = {"status": {"quality": "failed", "cost": "failed"}, "cost": None, "scores": {}}

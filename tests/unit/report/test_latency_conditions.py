@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from smoothbench.report import conditions, load, write
-from smoothbench.report.html import page
+from smoothbench.report import load, write
+from smoothbench.report.page.html_page import page
 from smoothbench.report.publish import publish
-from tests.document import parsed, text_of, walk
-from tests.report_folder import build, latency, save
-from tests.test_report_beside import ROWS, paper_record
+from smoothbench.report.tables import latency_conditions
+from tests.support.html_document import parsed, text_of, walk
+from tests.support.paper_table import ROWS, paper_record
+from tests.support.report_folder import build, latency, save
 
 UNSCORED: tuple[str, ...] = ()
 
@@ -81,7 +82,7 @@ def test_realised_is_measured_over_implied(folder: Path) -> None:
             point |= {"seconds": [2.4] * 5}
     (folder / "latency/float32-eager-8.json").write_text(json.dumps(content))
     frame = load(folder)
-    table = conditions.read(folder).tables(frame)[0]
+    table = latency_conditions.read(folder).tables(frame)[0]
     assert table.cells["realised"][1] == f"{4.0 / 2.4 * 24 / 50:.2f}" == "0.80"
     assert table.cells["realised in the paper"] == ["1.00", "0.83", "0.73", "0.82"]
     assert any(note.startswith("The paper: ") for note in table.notes)
@@ -123,7 +124,7 @@ def test_damaged_files_are_named_and_the_others_shown(folder: Path, damage: Any,
         (next(iter(content["points"].values())) if of_point else content).update(damage)
         damage = json.dumps(content)
     path.write_text(damage)
-    found = conditions.read(folder)
+    found = latency_conditions.read(folder)
     assert len(found.contents) == 3 and len(found.tables(load(folder))) == 3
     assert len(found.ignored) == 1 and found.ignored[0].startswith("latency/float32-eager-8.json: ")
     assert says in found.ignored[0] and "\n" not in found.ignored[0]
@@ -140,12 +141,16 @@ def test_a_damaged_file_is_listed_and_not_published(folder: Path, tmp_path: Path
 
 
 def test_the_page_has_the_same_tables(folder: Path) -> None:
-    frame, found = load(folder), conditions.read(folder)
+    frame, found = load(folder), latency_conditions.read(folder)
     nodes = list(walk(parsed(page([(frame, {})], folder, [], found))))
     captions = [text_of(node) for node in nodes if node[0] == "caption"]
     assert captions[-4:] == [table.title for table in found.tables(frame)]
     texts = [text_of(node) for node in nodes if node[0] in ("td", "th", "h3", "li")]
-    assert conditions.TITLE in texts and set(conditions.NOTES) <= set(texts) and "2.08\u00d7" in texts
+    assert (
+        latency_conditions.TITLE in texts
+        and set(latency_conditions.NOTES) <= set(texts)
+        and "2.08\u00d7" in texts
+    )
 
 
 def test_published_with_what_they_measured(folder: Path, tmp_path: Path) -> None:
@@ -165,7 +170,7 @@ def test_points_that_were_not_measured_are_named(folder: Path) -> None:
     content = json.loads(condition(folder, 8))
     content["points"] = {key: point for key, point in content["points"].items() if "nocache" in point["name"]}
     (folder / "latency/float32-eager-8.json").write_text(json.dumps(content))
-    table = conditions.read(folder).tables(load(folder))[0]
+    table = latency_conditions.read(folder).tables(load(folder))[0]
     assert len(table.cells["policy"]) == 1
     assert table.notes[-1].startswith("Not measured: alpha=0.18, 50 steps, ")
 
@@ -175,5 +180,5 @@ def test_folders_without_conditions_say_nothing_of_them(tmp_path: Path) -> None:
     paths = write(folder)
     assert not (folder / "latency.csv").exists() and folder / "report.md" in paths
     for name in ("report.md", "report.html"):
-        assert conditions.TITLE not in (folder / name).read_text(encoding="utf-8")
-    assert conditions.read(folder) == conditions.Conditions()
+        assert latency_conditions.TITLE not in (folder / name).read_text(encoding="utf-8")
+    assert latency_conditions.read(folder) == latency_conditions.Conditions()

@@ -10,14 +10,14 @@ import pytest
 
 from smoothbench.costs.cost_table import cost_csv
 from smoothbench.errors import UsageError
-from smoothbench.export import point_of
-from smoothbench.report.compare import compare
+from smoothbench.report.data.frame import load, settings
 from smoothbench.report.document import document
-from smoothbench.report.frame import load, settings
-from smoothbench.report.tables import report_table
-from smoothbench.store import Store
-from tests.report_folder import CALIBRATION, digest, record, save
-from tests.two_tables import SOLVER, add, weighted
+from smoothbench.report.tables.point_tables import report_table
+from smoothbench.report.tables.two_points import compare
+from smoothbench.storage.find_point import point_of
+from smoothbench.storage.results_folder import Store
+from tests.support.report_folder import CALIBRATION, digest, record, save
+from tests.support.two_tables import SOLVER, add, weighted
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from smoothbench.report import load, write
-from smoothbench.report.latex import escape, to_latex
 from smoothbench.report.publish import publish
-from tests.report_folder import CALIBRATION, build, build_pooled, edit, made
+from smoothbench.report.tables.latex import escape, to_latex
+from tests.support.report_folder import CALIBRATION, build, build_pooled, edit, made
 
 FEW = ("fd_nano@256", "psnr@256")
 UNSCORED: tuple[str, ...] = ()  # without scores there are no plots, which take long

@@ -6,51 +6,17 @@ from typing import Any
 
 import pytest
 
-from smoothbench import reported
 from smoothbench.report import load, summary, write
-from smoothbench.report.beside import tables
-from smoothbench.report.frame import settings
-from smoothbench.report.html import page
-from smoothbench.report.printed import INFERRED
+from smoothbench.report.data.frame import settings
+from smoothbench.report.page.html_page import page
 from smoothbench.report.summary import WIDTH
-from smoothbench.report.tables import numbers
+from smoothbench.report.tables.paper_cells import INFERRED
+from smoothbench.report.tables.paper_comparison import tables
+from smoothbench.report.tables.point_tables import numbers
 from smoothbench.storage.record import Record
-from tests.document import parsed, text_of, walk
-from tests.report_folder import build, digest, edit, latency, made, record, save
-from tests.test_reported import REST, TABLE, tmacs
-
-ROWS = {"ddim50-nocache": 50, "ddim50-alpha0.18": 24, "ddim50-alpha0.22": 18, "ddim70-alpha0.08": 34}
-
-
-def printed_row(name: str) -> dict[str, Any]:
-    """A row of the table as records hold it."""
-    return reported.row(f"{TABLE}/{name}").to_json()
-
-
-def paper_record(order: int, name: str, **changes: object) -> dict[str, Any]:
-    """A record of a printed row as `stage=cost` leaves it."""
-    found, full, evals = printed_row(name), ROWS[name], int(name[4:6])
-    cost = {
-        "macs": 237 * 10**9 * full,
-        "macs_linear": 2288 * 10**8 * full,
-        "share": full / 50,
-        "evals": evals,
-    }
-    computed = tmacs(28 * full, 28 * full, evals)
-    convention = {
-        "scope": "branches",
-        "rows": 64,
-        "tmacs": computed,
-        "tmacs_explained": computed - REST * evals,
-    }
-    return record(order, 256, (0, 256)) | {
-        "name": name, "label": found["row"], "point_id": digest(name), "cell_id": digest(name),
-        "sample_id": digest(name), "same_as": None, "reference": order == 0, "degenerate": False,
-        "status": {"quality": "skipped", "cost": "done"}, "reason": "stage=cost", "calibration": None,
-        "schedule": None, "scores": {}, "solver": {"name": "ddim", "steps": evals}, "reported": found,
-        "cost": cost | {"by_kind": None, "paper": convention | {"remainder_per_evaluation": REST}},
-        "planned": "published count" if found["inferred"] else "published mask",
-    } | changes  # fmt: skip
+from tests.support.html_document import parsed, text_of, walk
+from tests.support.paper_table import ROWS, paper_record, printed_row, tmacs
+from tests.support.report_folder import build, digest, edit, latency, made, save
 
 
 @pytest.fixture

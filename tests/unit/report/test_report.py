@@ -17,17 +17,17 @@ from PIL import Image
 import smoothbench.report
 from smoothbench.report import load, write
 from smoothbench.report.__main__ import main
-from smoothbench.report.columns import BETTER, DAGGER, WORSE
+from smoothbench.report.data.frame import scores, settings
 from smoothbench.report.document import document
-from smoothbench.report.frame import scores, settings
-from smoothbench.report.pareto import front
-from smoothbench.report.plots import pareto
+from smoothbench.report.figures.contact_sheet import contact_sheet
+from smoothbench.report.figures.pareto_front import front
+from smoothbench.report.figures.pareto_plot import pareto
+from smoothbench.report.figures.schedule_raster import schedules
 from smoothbench.report.publish import publish
-from smoothbench.report.rasters import schedules
-from smoothbench.report.sheets import contact_sheet
-from smoothbench.report.tables import numbers, ranks, report_table
-from smoothbench.report.text import to_markdown, to_text
-from tests.report_folder import build, edit, made, plans, record, save
+from smoothbench.report.tables.column import BETTER, DAGGER, WORSE
+from smoothbench.report.tables.point_tables import numbers, ranks, report_table
+from smoothbench.report.tables.text import to_markdown, to_text
+from tests.support.report_folder import build, edit, made, plans, record, save
 
 DRAWN = ("pareto_macs", "pareto_latency", "error_curves", "composition")
 RENDERED = {"report.md", "report.html", "table.csv", "table.tex", "schedules.png", "contact_sheet.png"}

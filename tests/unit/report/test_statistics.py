@@ -11,14 +11,20 @@ import pandas as pd
 import pytest
 
 from smoothbench.report import load, summary, write
-from smoothbench.report.agreement import rank_agreement
-from smoothbench.report.columns import WORSE
-from smoothbench.report.compare import compare
-from smoothbench.report.comparisons import block_spread, pairing_gain
+from smoothbench.report.data.frame import settings
 from smoothbench.report.document import document
-from smoothbench.report.frame import settings
-from smoothbench.report.tables import against_real, fidelity, fidelity_columns, report_table, strings
-from tests.report_folder import SCORES, build, build_pooled, edit, made, record, save
+from smoothbench.report.tables.column import WORSE
+from smoothbench.report.tables.encoder_agreement import rank_agreement
+from smoothbench.report.tables.pairing_gain import block_spread, pairing_gain
+from smoothbench.report.tables.point_tables import (
+    against_real,
+    fidelity,
+    fidelity_columns,
+    report_table,
+    strings,
+)
+from smoothbench.report.tables.two_points import compare
+from tests.support.report_folder import SCORES, build, build_pooled, edit, made, record, save
 
 
 @pytest.fixture(scope="module")

@@ -13,20 +13,20 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from smoothbench.models.media import Webp
-from smoothbench.plan import settings as planned
+from smoothbench.config.expand import settings as planned
+from smoothbench.media.codecs import Webp
 from smoothbench.report import load, write
-from smoothbench.report.composition import composition
-from smoothbench.report.films import FRAMES, POLICIES, read_film, spaced, spread
-from smoothbench.report.filmstrips import filmstrips
-from smoothbench.report.frame import settings
-from smoothbench.report.html import page
+from smoothbench.report.data.frame import settings
+from smoothbench.report.figures.clip_frames import FRAMES, POLICIES, read_film, spaced, spread
+from smoothbench.report.figures.composition import composition
+from smoothbench.report.figures.contact_sheet import with_previews
+from smoothbench.report.figures.filmstrips import filmstrips
+from smoothbench.report.figures.style import kind_colours
+from smoothbench.report.page.html_page import page
 from smoothbench.report.publish import publish
-from smoothbench.report.sheets import with_previews
-from smoothbench.report.style import kind_colours
-from tests.document import data_of, parsed, run, text_of, walk
-from tests.harness import composed
-from tests.study_folder import add, fixed
+from tests.support.compose import composed
+from tests.support.html_document import data_of, parsed, run, text_of, walk
+from tests.support.study_folder import add, fixed
 
 SIZE, STEP, SEEDS = 16, 5, 6  # pixels of a frame; grey levels from frame to frame; previews
 CAPTIONS = {"0": "a red boot grows quickly", "1": "a <b>white</b> bag stands still"}

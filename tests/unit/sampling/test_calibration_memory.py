@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 import torch
 
-from smoothbench import calibrations
-from smoothbench.build import build_model
 from smoothbench.caching import ErrorCurves, SmoothCache, calibrate, find_sites
-from smoothbench.output_memory import SHARE, free_bytes, output_bytes, split
-from smoothbench.plan import settings
-from smoothbench.points import measured_sites, trajectory_of
-from smoothbench.store import Store
-from smoothbench.types import Model, Settings
-from tests.conftest import TinyDiT
-from tests.harness import composed
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
+from smoothbench.config.spec import Settings
+from smoothbench.planning.plan import trajectory_of
+from smoothbench.protocols import Model
+from smoothbench.sampling import calibrate_point
+from smoothbench.sampling.output_memory import SHARE, free_bytes, output_bytes, split
+from smoothbench.storage.results_folder import Store
+from tests.support.compose import composed
+from tests.support.tiny_dit import TinyDiT
 
 CPU = torch.device("cpu")
 TEXT_ENCODER = {
@@ -133,7 +135,7 @@ def measured(plan: Settings, model: Model, folder: Path) -> ErrorCurves:
     store.check()
     sites, spec = measured_sites(*model.skeleton()), plan.specs[-1]
     solver, _ = trajectory_of(spec, model, sites)
-    return calibrations.Curves(model, sites[0], store, force=False).measured(solver, spec)[0]
+    return calibrate_point.Curves(model, sites[0], store, force=False).measured(solver, spec)[0]
 
 
 def test_the_harness_calibrates_in_parts_where_memory_is_short(
@@ -145,7 +147,7 @@ def test_the_harness_calibrates_in_parts_where_memory_is_short(
     model = build_model(plan.model, CPU)
 
     def curves(folder: str, free: int | None) -> ErrorCurves:
-        monkeypatch.setattr(calibrations, "free_bytes", lambda device: free)
+        monkeypatch.setattr(calibrate_point, "free_bytes", lambda device: free)
         return measured(plan, model, tmp_path / folder)
 
     caplog.set_level(logging.INFO)
@@ -165,7 +167,7 @@ def test_what_does_not_fit_after_all_is_calibrated_in_smaller_parts(
         composed("cache=smoothcache", "solver.steps=3", "calibration.num_samples=4", "metrics={}")
     )
     model = build_model(plan.model, CPU)
-    whole, sampled = calibrations.latents, list[int]()
+    whole, sampled = calibrate_point.latents, list[int]()
 
     def latents(model: Any, solver: Any, seeds: range, *more: Any) -> Any:
         sampled.append(len(seeds))
@@ -173,7 +175,7 @@ def test_what_does_not_fit_after_all_is_calibrated_in_smaller_parts(
             raise RuntimeError("CUDA error: out of memory")
         return whole(model, solver, seeds, *more)
 
-    monkeypatch.setattr(calibrations, "latents", latents)
+    monkeypatch.setattr(calibrate_point, "latents", latents)
     most = 4
     expected = measured(plan, model, tmp_path / "whole")
     most = 1

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from smoothbench.build import build_model
-from smoothbench.models.media import Png
-from smoothbench.plan import settings
-from smoothbench.sampling import SeededNoise, latents
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
+from smoothbench.media.codecs import Png
+from smoothbench.protocols import BLOCK, Model
+from smoothbench.sampling.loop import SeededNoise, latents
 from smoothbench.solvers.ddim import DDIM
-from smoothbench.types import BLOCK, Model
-from tests.harness import composed
+from tests.support.compose import composed
 
 
 @pytest.fixture(scope="module")

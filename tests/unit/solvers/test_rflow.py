@@ -8,15 +8,15 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from smoothbench.build import build_solver
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_solver
 from smoothbench.errors import UsageError
-from smoothbench.experiment import Experiment
 from smoothbench.models.opensora.sizes import timestep_shift
-from smoothbench.plan import settings
+from smoothbench.running.experiment import Experiment
 from smoothbench.solvers.rflow import RectifiedFlow
-from tests.harness import composed
-from tests.latent_dits import refusal
-from tests.solve import solve
+from tests.support.compose import composed
+from tests.support.latent_dits import refusal
+from tests.support.solve import solve
 
 PUBLISHED = timestep_shift(480, 854, 51)
 

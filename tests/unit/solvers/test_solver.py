@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from smoothbench.identity import describe
+from smoothbench.protocols import Predict
 from smoothbench.solvers.ddim import DDIM
 from smoothbench.solvers.dpmpp import DPMSolverPlusPlus2M
 from smoothbench.solvers.euler import Euler
 from smoothbench.solvers.linear_betas import LinearBetas, nearest_distinct
-from smoothbench.types import Predict
-from tests.solve import solve
+from smoothbench.storage.identity import describe
+from tests.support.solve import solve
 
 SOLVERS: list[Any] = [DDIM, DPMSolverPlusPlus2M, Euler]
 every_solver = pytest.mark.parametrize("solver", SOLVERS)

@@ -12,10 +12,10 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 from torch import Tensor
 
-from smoothbench.sampling import SeededNoise
+from smoothbench.protocols import Predict
+from smoothbench.sampling.loop import SeededNoise
 from smoothbench.solvers.dpmpp_3m_sde import DPMSolverPlusPlus3MSDE
-from smoothbench.types import Predict
-from tests.solve import solve
+from tests.support.solve import solve
 
 MEAN, STD = 0.3, 0.5
 RANGE = {"sigma_min": math.exp(-3), "sigma_max": math.exp(3)}

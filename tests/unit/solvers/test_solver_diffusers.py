@@ -10,7 +10,7 @@ from torch import Tensor
 from smoothbench.solvers.ddim import DDIM
 from smoothbench.solvers.dpmpp import DPMSolverPlusPlus2M
 from smoothbench.solvers.euler import Euler
-from tests.solve import solve
+from tests.support.solve import solve
 
 BETAS = (1000, 1e-4, 0.02, "linear")
 

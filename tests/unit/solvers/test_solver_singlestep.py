@@ -10,9 +10,9 @@ import torch
 from diffusers import DPMSolverSinglestepScheduler
 from torch import Tensor
 
+from smoothbench.protocols import Predict
 from smoothbench.solvers.dpm_singlestep import DPMSolverSinglestep
-from smoothbench.types import Predict
-from tests.solve import solve
+from tests.support.solve import solve
 
 MEAN, STD = 0.3, 0.5
 X = torch.tensor([-1.5, 0.2, 1.0, 2.0], dtype=torch.float64)

@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from smoothbench.build import build_solver
+from smoothbench.config.instantiate import build_solver
 from smoothbench.errors import UsageError
-from smoothbench.sampling import SeededNoise, final_sample, solver_states
+from smoothbench.protocols import Diffuses
+from smoothbench.sampling.loop import SeededNoise, final_sample, solver_states
 from smoothbench.solvers.ddim import DDIM
 from smoothbench.solvers.dpm_singlestep import DPMSolverSinglestep
 from smoothbench.solvers.dpmpp import DPMSolverPlusPlus2M
 from smoothbench.solvers.dpmpp_3m_sde import DPMSolverPlusPlus3MSDE
 from smoothbench.solvers.euler import Euler
 from smoothbench.solvers.rflow import RectifiedFlow
-from smoothbench.types import Diffuses
-from tests import solver_loops
-from tests.solver_loops import Loop, toy_prediction
+from tests.oracles import solver_loops
+from tests.oracles.solver_loops import Loop, toy_prediction
 
 LOOPS: list[tuple[Any, Loop]] = [
     (DDIM(2), solver_loops.ddim),

@@ -9,9 +9,9 @@ from torch import nn
 from metrics.frechet import FrechetDistance
 from metrics.frechet_windows import WindowedFrechetDistance
 from smoothbench.caching import Reuse, SmoothCache, Taylor
-from smoothbench.identity import describe
-from smoothbench.source import fingerprint, version_of
-from tests.plugins import LOSS, METRIC, cell, write
+from smoothbench.storage.code_fingerprint import fingerprint, version_of
+from smoothbench.storage.identity import describe
+from tests.support.user_plugins import LOSS, METRIC, cell, write
 
 CELL = """
 SHARE = 0.5

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from smoothbench.errors import MetricsFailed
-from smoothbench.npz import described
-from smoothbench.observations import Observations
-from smoothbench.todo import is_done
-from tests.harness import experiment
-from tests.test_experiment import read, run
+from smoothbench.running.todo import is_done
+from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.npz import described
+from tests.support.compose import experiment
+from tests.support.runs import read, run
 
 SMALL = ("metrics=[fd_nano]", "only=[fora]", "solver.steps=4", "num_samples=64", "batch_size=64")
 

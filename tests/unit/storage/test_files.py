@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from smoothbench.atomic import replacing, sha256_of, written_beside
 from smoothbench.models.nano.files import write_arrays, write_config, write_tensors
+from smoothbench.storage.files import replacing, sha256_of, written_beside
 
 
 def test_a_file_that_is_written_by_its_name_replaces_the_old_one_at_the_end(tmp_path: Path) -> None:

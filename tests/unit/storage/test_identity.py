@@ -14,11 +14,11 @@ from baselines.fora import FORA
 from baselines.l2c import L2C
 from baselines.saved import SavedSchedule
 from metrics.paired import PSNR
-from smoothbench.build import build, build_policy, build_predictor, build_solver
 from smoothbench.caching import Reuse
+from smoothbench.config.instantiate import build, build_policy, build_predictor, build_solver
 from smoothbench.errors import UsageError
-from smoothbench.identity import claim, describe
-from tests.plugins import PREDICTOR, SOLVER, cell, write
+from smoothbench.storage.identity import claim, describe
+from tests.support.user_plugins import PREDICTOR, SOLVER, cell, write
 
 DDIM = {"_target_": "smoothbench.solvers.ddim.DDIM", "steps": 10}
 AT = {

@@ -12,17 +12,18 @@ import torch
 from safetensors.torch import load
 
 from baselines.router_training import RouterTraining, distillation
-from smoothbench.app import job
-from smoothbench.build import build_model
 from smoothbench.caching import Schedule, cached
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.cli import job
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
 from smoothbench.errors import UsageError
-from smoothbench.lessons import OwnTrajectories, TrainingLatents, teacher_windows
-from smoothbench.plan import settings
-from smoothbench.points import measured_sites, trajectory_of
-from smoothbench.sampling import latents, silent
-from smoothbench.types import BLOCK, Model
-from tests.harness import composed
-from tests.solve import no_noise
+from smoothbench.planning.plan import trajectory_of
+from smoothbench.protocols import BLOCK, Model
+from smoothbench.sampling.loop import latents, silent
+from smoothbench.training.teacher_windows import OwnTrajectories, TrainingLatents, teacher_windows
+from tests.support.compose import composed
+from tests.support.solve import no_noise
 
 SMALL = ("training.trajectories=4", "training.batch_size=3", "solver.steps=6")
 

@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import load_file
 
 from baselines.router_training import distillation
-from smoothbench.app import job
 from smoothbench.caching import find_sites
-from smoothbench.models.latent_uvit import LatentUViT
-from smoothbench.types import Model
-from tests import opensora, stable_audio
-from tests.harness import composed
-from tests.latent_dits import CPU, by_yaml, latent_dit
-from tests.tiny_pipelines import save_tiny_dit
+from smoothbench.cli import job
+from smoothbench.models.uvit.latent import LatentUViT
+from smoothbench.protocols import Model
+from tests.support import opensora, stable_audio
+from tests.support.compose import composed
+from tests.support.latent_dits import CPU, by_yaml, latent_dit
+from tests.support.tiny_pipelines import save_tiny_dit
 
 UVIT = {"img_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "num_classes": 11}
 

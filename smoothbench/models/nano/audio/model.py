@@ -5,15 +5,15 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from smoothbench.models.media import Flac
+from smoothbench.media.codecs import Flac
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.nano.audio.codec import Decoder
 from smoothbench.models.nano.audio.conditioner import LONGEST, TOKENS, VOCABULARY, Conditioner
 from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.spectrogram import RATE, SAMPLES
 from smoothbench.models.nano.captioned_model import CaptionedModel, denoiser_files
 from smoothbench.models.nano.files import restore
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.text_to_audio import TextToAudio
+from smoothbench.models.stable_audio.base import TextToAudio
 
 SHORTEST: Final = 1.0  # seconds, of the training clips
 

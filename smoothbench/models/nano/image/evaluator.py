@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from smoothbench.models.stages import stage_rows
+from smoothbench.models.base.lpips_rows import stage_rows
 
 
 class Residual(nn.Module):

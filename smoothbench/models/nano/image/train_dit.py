@@ -1,6 +1,6 @@
 """Train `dit_nano`, the embedded class-conditional DiT on Fashion-MNIST.
 
-    python -m smoothbench.models.nano.train_dit --out smoothbench/models/nano/dit
+    python -m smoothbench.models.nano.image.train_dit --out smoothbench/models/nano/image/dit
 
 Goes on where it stopped. DDPM's linear betas and epsilon prediction (Ho et al. 2020), adaLN-zero
 and label dropout for guidance (Peebles and Xie 2023, sections 3.2 and 3.4).
@@ -15,7 +15,8 @@ import torch
 from diffusers import DiTTransformer2DModel
 from torch import Tensor, nn
 
-from smoothbench.models.nano import fashion_mnist, training_command
+from smoothbench.models.nano import training_command
+from smoothbench.models.nano.image import fashion_mnist
 from smoothbench.models.nano.training import Recipe, train
 
 CONFIG = {

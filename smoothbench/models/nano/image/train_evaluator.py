@@ -1,7 +1,7 @@
 """Train the Fashion-MNIST evaluation network, and write the real side of the metrics.
 
-    python -m smoothbench.models.nano.train_evaluator --out smoothbench/models/nano/evaluator \\
-        --real smoothbench/models/nano/real/images.npz
+    python -m smoothbench.models.nano.image.train_evaluator --out smoothbench/models/nano/image/evaluator \\
+        --real smoothbench/models/nano/image/real/images.npz
 
 Goes on where it stopped. The network sees the training split only (its last 5,000 images choose
 the best weights); the reference statistics and the real images are those of the untouched test split.
@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.nano import fashion_mnist, training_command
-from smoothbench.models.nano.evaluator import Evaluator
+from smoothbench.models.nano import training_command
 from smoothbench.models.nano.files import write_arrays, write_tensors
+from smoothbench.models.nano.image import fashion_mnist
+from smoothbench.models.nano.image.evaluator import Evaluator
 from smoothbench.models.nano.training import Recipe, train
 
 BATCH = 128

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.media import Webp
+from smoothbench.media.codecs import Webp
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.nano.captioned_model import CaptionedModel, denoiser_files
 from smoothbench.models.nano.files import restore
 from smoothbench.models.nano.video.autoencoder import CHANNELS, LATENT, Decoder
@@ -15,8 +16,7 @@ from smoothbench.models.nano.video.denoiser import CONFIG, placed
 from smoothbench.models.nano.video.files import embedded
 from smoothbench.models.nano.video.text import TOKENS, VOCABULARY, empty_text_encoder
 from smoothbench.models.opensora.architecture import check_arguments
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.text_to_video import TextToVideo
+from smoothbench.models.opensora.base import TextToVideo
 
 
 class OpenSoraNano(CaptionedModel, TextToVideo):

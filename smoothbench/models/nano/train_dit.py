@@ -1,0 +1,6 @@
+"""`python -m smoothbench.models.nano.train_dit`: see `smoothbench.models.nano.image.train_dit`."""
+
+from smoothbench.models.nano.image.train_dit import main
+
+if __name__ == "__main__":
+    main()
