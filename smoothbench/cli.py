@@ -50,7 +50,9 @@ def _jobs(jobs: Jobs) -> int:
     try:
         start(task)()
     except (HydraException, OmegaConfBaseException, OSError) as error:  # OSError: of a multirun's folder
-        code = command.end(with_cause(error), 2)
+        from smoothbench.config.cache_node import old_override
+
+        code = command.end(old_override(str(error)) or with_cause(error), 2)
     except Exception as error:  # of a launcher whose worker died
         log.debug("", exc_info=True)
         code = command.end(f"{type(error).__name__}: {one_line(error)} (hydra.verbose=true shows where)", 1)

@@ -151,14 +151,9 @@ def ready(model: Model, stage: str) -> Model:
     return model
 
 
-def arguments_of(node: Config) -> Config:
-    """A caching method's node without the names under which it runs."""
-    return {key: value for key, value in node.items() if key not in ("predictor", "family", "label")}
-
-
 def build_policy(node: Config, where: str) -> Policy | DynamicPolicy:
-    """A caching method, static or dynamic; what its node says to the harness is no argument."""
-    policy: Policy | DynamicPolicy = build(arguments_of(node), where)
+    """Build a caching method, static or dynamic; UsageError where the node makes something else."""
+    policy: Policy | DynamicPolicy = build(node, where)
     if isinstance(policy, DynamicPolicy):
         return policy
     return having(policy, where, "plan", "needs_curves")

@@ -62,7 +62,7 @@ def plan_point(
     """
     where = f"points.{spec.name}"
     solver, trajectory = trajectory_of(spec, model, sites)
-    configured = build_policy(spec.cache, where)
+    configured = build_policy(spec.policy, where)
     method = _substitute(configured, model, spec, where)
     predictor = build_predictor(spec.predictor, where)
     for kind, part in {"solver": solver, "policy": configured, "predictor": predictor}.items():

@@ -66,7 +66,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         batch_size=settings.batch_size if point.dynamic else None,  # no other point's samples know of it
         config={
             "model": settings.model,
-            "cache": spec.cache,
+            "cache": spec.policy,  # as in the records of every earlier version
             "solver": spec.solver,
             "metrics": settings.metrics,
         },
