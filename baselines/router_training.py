@@ -1,5 +1,6 @@
 """Training of Learning-to-Cache's routers (Ma et al. 2024, arXiv 2406.01733, section 3.3)."""
 
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from baselines.router_files import to_bytes
 from smoothbench.caching import Site
 from smoothbench.caching.intercept import Forward, Wrap, intercepted
-from smoothbench.caching.policy import Lessons
+from smoothbench.caching.policy import Teacher
 
 Kept = list[Tensor]  # of each site, the output that stands for the last computed one
 LARGEST = 5.0  # of a logit, as in the released code
@@ -46,9 +47,9 @@ class RouterTraining:
             )
 
     @torch.enable_grad()
-    def fit(self, lessons: Lessons, checkpoint: str, every: int = 100) -> bytes:
+    def fit(self, teacher: Teacher, checkpoint: str, every: int = 100) -> bytes:
         """The trained router as a file; goes on from `checkpoint`, which is written every so many steps."""
-        state = _State(self, lessons, checkpoint)
+        state = _State(self, teacher, checkpoint)
         total = self.steps * len(state.starts)
         bar = tqdm(total=total, initial=state.step, desc="training", unit="step", disable=None)
         while state.step < total:
@@ -58,19 +59,19 @@ class RouterTraining:
                 state.save()
                 bar.set_postfix(shown)
         bar.close()
-        return to_bytes(state.logits(), lessons.trajectory, {"training": asdict(self), **lessons.about})
+        return to_bytes(state.logits(), teacher.trajectory, {"training": asdict(self), **teacher.provenance})
 
 
 class _State:
-    """Logits, optimiser and step: all that a resumed training needs, as lessons depend on the step alone."""
+    """Logits, optimiser and step: all that a resumed training needs, as a batch depends on the step alone."""
 
-    def __init__(self, training: RouterTraining, lessons: Lessons, checkpoint: str) -> None:
-        self.training, self.lessons, self.checkpoint, self.step = training, lessons, checkpoint, 0
+    def __init__(self, training: RouterTraining, teacher: Teacher, checkpoint: str) -> None:
+        self.training, self.teacher, self.checkpoint, self.step = training, teacher, checkpoint, 0
         generator = torch.Generator().manual_seed(training.seed)
-        width, evals = len(lessons.trajectory.sites), lessons.trajectory.evals
+        width, evals = len(teacher.trajectory.sites), teacher.trajectory.evals
         # a tensor for each evaluation: Adam must not move those that a step does not see
         rows = [nn.Parameter(torch.randn(width, generator=generator)) for _ in range(evals)]
-        device = next(lessons.denoiser.parameters()).device
+        device = next(teacher.denoiser.parameters()).device
         self.rows = nn.ParameterList(rows).to(device)
         self.optimizer = torch.optim.AdamW(self.rows.parameters(), lr=training.lr, weight_decay=0.0)
         self.starts = [e for e in range(0, evals, training.interval) if e + 1 < evals]
@@ -97,9 +98,9 @@ class _State:
         generator = torch.Generator().manual_seed(self.training.seed * 10**9 + self.step + 1)
         start = self.starts[int(torch.randint(len(self.starts), (1,), generator=generator))]
         length = min(self.training.interval, len(self.rows) - start)
-        forwards = self.lessons.window(start, length, generator)
+        forwards = self.teacher.window(start, length, generator)
         scores = [torch.sigmoid(self.rows[start + j]) for j in range(1, length)]
-        error = distillation(self.lessons.denoiser, self.lessons.trajectory.sites, forwards, scores)
+        error = distillation(self.teacher.denoiser, self.teacher.trajectory.sites, forwards, scores)
         size = torch.stack(scores).sum()
         self.optimizer.zero_grad(set_to_none=True)
         (error + self.training.penalty * size).backward()
@@ -119,17 +120,11 @@ class _State:
         return logits
 
     def save(self) -> None:
-        """Atomically, so that a kill loses no more than the steps since the last time."""
+        """Write the checkpoint, so that a kill loses no more than the steps since the last time."""
         parts = {"rows": self.rows.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
-        os.makedirs(os.path.dirname(self.checkpoint) or ".", exist_ok=True)
-        folder, name = os.path.split(self.checkpoint)
-        scratch = os.path.join(folder, f".{name}.{os.getpid()}.tmp")  # so named, another run sweeps it up
-        try:
-            torch.save(parts, scratch)
-            os.replace(scratch, self.checkpoint)
-        finally:
-            if os.path.exists(scratch):
-                os.remove(scratch)
+        state = io.BytesIO()
+        torch.save(parts, state)
+        self.teacher.save_checkpoint(self.checkpoint, state.getvalue())
 
     def _share(self) -> float:
         """Mean score of what is routed."""

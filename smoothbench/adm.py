@@ -3,7 +3,6 @@
 Read and written piece by piece: 10,000 reference images of 256 x 256 pixels are 2 GB, 50,000 samples 9.8 GB.
 """
 
-import hashlib
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smoothbench.atomic import replacing
+from smoothbench.atomic import replacing, sha256_of
 from smoothbench.npz import header
 
 MEMBER = "arr_0.npy"
@@ -48,8 +47,7 @@ class ImageFile:
     @cached_property
     def digest(self) -> str:
         """The sha256 of the file."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(self.path)
 
     def batches(self, count: int) -> Iterator[Tensor]:
         """All images in order, uint8 [<=count, C, H, W]."""

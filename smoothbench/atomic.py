@@ -1,5 +1,6 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what names their content."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -20,17 +21,29 @@ def scratch(path: Path, suffix: str = ".tmp") -> Path:
     return path.with_name(f".{path.name[:40]}.{host}.{os.getpid()}.{secrets.token_hex(4)}{suffix}")
 
 
+def sha256_of(path: str | Path) -> str:
+    """Hex sha256 of a file, read piece by piece; OSError where it cannot be read."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextmanager
-def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
-    """A temporary file that takes the place of another once it is whole: written, synced, renamed."""
+def written_beside(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
+    """The path of a temporary file beside another, for code that opens it by name; it replaces that one at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = scratch(path)
+    temporary = scratch(path, suffix)
     try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
+    """A temporary file that takes the place of another once it is whole: written, synced, renamed."""
+    with written_beside(path) as temporary, temporary.open("wb") as file:
+        yield file
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())

@@ -133,11 +133,11 @@ def ready(model: Model, stage: str) -> Model:
     Costs need no weights, so that for stage=cost nothing is loaded; latencies are those of random weights too,
     where there are no others.
     """
-    if model.missing and stage not in ("cost", "latency"):
-        raise UsageError(model.missing)
-    if model.missing:
-        log.info("costs and latency alone: %s", model.missing)
-    if model.missing or stage == "cost":
+    if model.unavailable_reason and stage not in ("cost", "latency"):
+        raise UsageError(model.unavailable_reason)
+    if model.unavailable_reason:
+        log.info("costs and latency alone: %s", model.unavailable_reason)
+    if model.unavailable_reason or stage == "cost":
         return model
     try:
         _ = model.denoiser
@@ -178,7 +178,8 @@ def build_predictor(node: str | Config, where: str) -> Predictor:
 
 def build_solver(node: Config) -> Solver:
     """A sampler; UsageError where its time grid cannot be made, or does not fall from the noisiest on."""
-    solver: Solver = having(build(node, "solver"), "solver", "integrate", "prediction")
+    steps = ("prediction", "begin", "model_input", "step", "sample")
+    solver: Solver = having(build(node, "solver"), "solver", *steps)
     try:
         grid = solver.coordinates
     except Exception as error:  # whatever its arithmetic makes of its settings

@@ -8,9 +8,8 @@ from torch import nn
 
 from smoothbench.caching import ErrorCurves, Site, calibrate, grid
 from smoothbench.caching.announce import Announcer
-from smoothbench.errors import one_line
 from smoothbench.identity import describe, describe_model
-from smoothbench.memory import out_of_memory
+from smoothbench.memory import first_that_fits
 from smoothbench.output_memory import Split, free_bytes, output_bytes, split
 from smoothbench.provenance import identity
 from smoothbench.sampling import latents
@@ -20,10 +19,11 @@ from smoothbench.types import BLOCK, Config, Model, Solver, Spec
 log = logging.getLogger(__name__)
 
 
-class Calibrations:
-    """Curves by what they were measured on: each is measured once, by one of several processes.
+class Curves:
+    """Error curves by the model, solver and calibration that they were measured with: read, or measured now.
 
-    `version` rises when the same calibration gives other curves than before.
+    `version` rises when the same calibration gives other curves than before. With `force` nothing is read that this
+    process did not measure itself.
     """
 
     version = 1
@@ -32,67 +32,94 @@ class Calibrations:
         self.model, self.sites, self.store, self.force = model, sites, store, force
         self._curves: dict[str, ErrorCurves] = {}
 
-    def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
-        """Error curves for a point, and their file."""
-        file = curves_file(describe_model(self.model), describe(solver, spec.solver), spec.calibration)
+    def known(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str] | None:
+        """A point's error curves and their file where they were measured before; the model does not run."""
+        file = self._file(solver, spec)
         if file not in self._curves:
-            with self.store.lock("calibration"):  # of several processes one measures
-                path = self.store.folder / file
-                curves = None if self.force else _stored(path, solver)
-                if curves is None:
-                    curves = self._measured(solver, spec.calibration)
-                    write_atomic(path, curves.to_bytes())
-                self._curves[file] = curves
+            curves = None if self.force else _stored(self.store.folder / file, solver)
+            if curves is None:
+                return None
+            self._curves[file] = curves
         return self._curves[file], file
 
-    def _measured(self, solver: Solver, asked: Config) -> ErrorCurves:
-        """In as few parts as memory allows: said before it starts, and cut smaller where that was too hopeful."""
-        skeleton: nn.Module
-        skeleton, call = self.model.skeleton()
-        outputs = output_bytes(skeleton, self.sites, call)
-        _ = self.model.denoiser  # what is free is told with its weights in place
-        free, least, lags = free_bytes(self.model.device), self.model.least_batch, asked["k_max"]
-        plan: Split | None = split(asked["num_samples"], outputs, lags, free, least)
-        while plan is not None:
-            log.info(
-                "calibrating: %d samples, %d evaluations; %d at a time, passes: %d, keeping %.3g GB%s",
-                *(asked["num_samples"], len(solver.coordinates), plan.samples, plan.passes, plan.bytes / 1e9),
-                "" if free is None else f" of {free / 1e9:.3g} GB free",
-            )
-            try:
-                return self._in_parts(solver, asked, plan)
-            except Exception as error:
-                if not out_of_memory(error):
-                    raise
-                log.warning("out of memory (%s): calibrating in smaller parts", one_line(error)[:160])
-            plan = plan.smaller(outputs, lags, least)
-        raise MemoryError("not even a calibration of single samples and sites fits into memory")
+    def measured(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
+        """A point's error curves and their file; the first of several processes that needs them measures them."""
+        if (known := self.known(solver, spec)) is not None:
+            return known
+        with self.store.explained(), self.store.lock("calibration"):
+            if (known := self.known(solver, spec)) is not None:  # by now, by another process
+                return known
+            file = self._file(solver, spec)
+            curves = measure_curves(self.model, self.sites, solver, spec.calibration)
+            write_atomic(self.store.folder / file, curves.to_bytes())
+        self._curves[file] = curves
+        return curves, file
 
-    def _in_parts(self, solver: Solver, asked: Config, plan: Split) -> ErrorCurves:
-        """On seeds of their own."""
-        count = asked["num_samples"]
-        first = asked["seed"] * BLOCK + asked["draw"] * count
-        conditions = self.model.unconditional(count) if asked["unconditional"] else None
-        parts = [range(i, min(i + plan.samples, count)) for i in range(0, count, plan.samples)]
-        if len(parts) > 1 and len(parts[-1]) < self.model.least_batch:
-            parts[-2:] = [range(parts[-2].start, count)]
+    def _file(self, solver: Solver, spec: Spec) -> str:
+        return curves_file(describe_model(self.model), describe(solver, spec.solver), spec.calibration)
 
-        def run(announcer: Announcer) -> None:
-            for part in parts:
-                seeds = range(first + part.start, first + part.stop)
-                given = None if conditions is None else conditions[part.start : part.stop]
-                latents(self.model, solver, seeds, announcer.step, given)
 
-        return calibrate(
-            self.model.denoiser,
-            run,
-            k_max=asked["k_max"],
-            rows_per_sample=self.model.rows // self.model.forwards,
-            passes=plan.passes,
+def measure_curves(model: Model, sites: Sequence[Site], solver: Solver, calibration: Config) -> ErrorCurves:
+    """Run the uncached model on the calibration's own seeds, and measure how much each site's output changes.
+
+    The samples run in as few parts as the free memory allows, which is logged before the first one starts; where it
+    does not suffice after all, in smaller ones. Raises MemoryError where not even single samples and sites fit.
+    """
+    skeleton: nn.Module
+    skeleton, call = model.skeleton()
+    outputs = output_bytes(skeleton, sites, call)
+    _ = model.denoiser  # what is free is known with its weights in place
+    free, least, lags = free_bytes(model.device), model.min_batch_size, calibration["k_max"]
+    first = split(calibration["num_samples"], outputs, lags, free, least)
+
+    def run(plan: Split) -> ErrorCurves:
+        log.info(
+            "calibrating: %d samples, %d evaluations; %d at a time, passes: %d, keeping %.3g GB%s",
+            *(
+                calibration["num_samples"],
+                len(solver.coordinates),
+                plan.samples,
+                plan.passes,
+                plan.bytes / 1e9,
+            ),
+            "" if free is None else f" of {free / 1e9:.3g} GB free",
         )
+        return _in_parts(model, solver, calibration, plan)
+
+    return first_that_fits(
+        first,
+        run,
+        smaller=lambda plan: plan.smaller(outputs, lags, least),
+        refused=lambda plan, reason: log.warning("out of memory (%s): calibrating in smaller parts", reason),
+        nothing_fits="not even a calibration of single samples and sites fits into memory",
+    )
 
 
-def curves_file(model: Config, solver: Config, asked: Config, version: int = Calibrations.version) -> str:
+def _in_parts(model: Model, solver: Solver, calibration: Config, plan: Split) -> ErrorCurves:
+    """Curves of all the calibration's samples, so many at a time as the plan says."""
+    count = calibration["num_samples"]
+    first = calibration["seed"] * BLOCK + calibration["draw"] * count
+    labels_or_prompts = model.unconditional(count) if calibration["unconditional"] else None
+    parts = [range(i, min(i + plan.samples, count)) for i in range(0, count, plan.samples)]
+    if len(parts) > 1 and len(parts[-1]) < model.min_batch_size:
+        parts[-2:] = [range(parts[-2].start, count)]
+
+    def run(announcer: Announcer) -> None:
+        for part in parts:
+            seeds = range(first + part.start, first + part.stop)
+            given = None if labels_or_prompts is None else labels_or_prompts[part.start : part.stop]
+            latents(model, solver, seeds, announcer.step, given)
+
+    return calibrate(
+        model.denoiser,
+        run,
+        k_max=calibration["k_max"],
+        rows_per_sample=model.guidance_rows // model.forwards,
+        passes=plan.passes,
+    )
+
+
+def curves_file(model: Config, solver: Config, asked: Config, version: int = Curves.version) -> str:
     """Where curves lie in a results folder, by the model and the solver described, and the calibration asked for."""
     on = {key: value for key, value in asked.items() if key != "unconditional" or value}
     known = {"model": model, "solver": solver, "calibration": on, "version": version}

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from smoothbench.errors import UsageError
+from smoothbench.storage.record_cost import SCOPES
 from smoothbench.types import BLOCK
 
 STAGES = ("all", "cost", "latency", "calibrate", "train")
@@ -17,7 +18,6 @@ OF_POINT = ("cache", "solver", "calibration", "sweep", "published", "reported")
 OF_REFERENCE = tuple(key for key in OF_POINT if key not in ("sweep", "published"))
 PAPER = ("scope", "rows", "remainder_per_evaluation", "note")
 ALSO = {"dtype": ("float32", "bfloat16", "float16"), "mode": ("eager", "compiled"), "batch_size": ("1",)}
-SCOPES = ("branches", "denoiser", "pipeline")  # what a paper's MACs count: see records.paper_cost
 SHARED = (
     "experiment",
     "stage",

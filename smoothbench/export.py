@@ -8,7 +8,6 @@ import smoothbench.beside  # noqa: F401  before what imports metrics
 
 # isort: split
 import argparse
-import logging
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,30 +25,27 @@ from smoothbench.errors import UsageError, distinct
 from smoothbench.facts import differences
 from smoothbench.models.media import Png
 from smoothbench.samples import Samples
+from smoothbench.storage.record import Record
 from smoothbench.store import Store
 
 CHUNK, BATCH = 1000, 50  # images whose files are looked at, and that are written, at once
 
-Record = dict[str, Any]
 Images = NDArray[np.uint8]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 it failed (a full disk), 2 the request cannot be met, 128 + a signal's number: stopped."""
-    parser = argparse.ArgumentParser(prog="python -m smoothbench.export", description=__doc__)
+    parser = command.parser("smoothbench.export", __doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="results folder, with records/ in it")
     parser.add_argument("point", metavar="POINT", help="a point's name or point_id")
     parser.add_argument("file", type=Path, metavar="FILE.npz", help="written anew where it exists")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    return command.run(lambda: _exported(options), f"{options.file} is as it was")
+    return command.main(lambda: _exported(options), f"{options.file} is as it was")
 
 
 def _exported(options: argparse.Namespace) -> int:
     try:
         shape = export(options.folder, options.point, options.file)
-    except ValueError as error:
-        return command.end(error, 2)
     except OSError as error:
         return command.end(f"{options.file}: {error.strerror or error}", 1)
     print(f"{options.file}: arr_0 {list(shape)}")
@@ -63,7 +59,7 @@ def export(folder: Path, point: str, file: Path) -> Shape:
     damaged, and where the disk has not enough room.
     """
     parts = parts_of(Store(folder).records(), folder, point)
-    count = sum(part["num_samples"] for part in parts)
+    count = sum(part.num_samples for part in parts)
     with tqdm(total=count, desc=point, unit="image", disable=None) as bar:
         batches = _batches(folder, parts, bar)
         first = next(batches)
@@ -75,13 +71,13 @@ def export(folder: Path, point: str, file: Path) -> Shape:
 
 def point_of(records: Sequence[Record], folder: Path, point: str) -> Record:
     """The record of a point by its name or point_id, the pooled one where there is one; UsageError for none."""
-    named = [record for record in records if point in (record["name"], record["point_id"])]
-    pooled = {part for record in named for part in record["parts"]}
-    found = [record for record in named if record["point_id"] not in pooled]
+    named = [record for record in records if point in (record.name, record.point_id)]
+    pooled = {part for record in named for part in record.parts}
+    found = [record for record in named if record.point_id not in pooled]
     if len(found) != 1:
         pairs = zip(found, differences(found), strict=True)
-        ids = [f"{record['point_id']} ({facts})" if facts else record["point_id"] for record, facts in pairs]
-        names = {record["name"] for record in records} or {"no records"}
+        ids = [f"{record.point_id} ({facts})" if facts else record.point_id for record, facts in pairs]
+        names = {record.name for record in records} or {"no records"}
         choice = f"{'point_id' if found else 'name'} of {', '.join(sorted(ids or names))}"
         raise UsageError(f"{folder}: {len(found)} points are called {point}: choose by {choice}")
     return found[0]
@@ -93,13 +89,13 @@ def parts_of(records: Sequence[Record], folder: Path, point: str) -> list[Record
     Raises UsageError as `point_of` does, and where the point is not finished.
     """
     found = point_of(records, folder, point)
-    by_id = {record["point_id"]: record for record in records}
-    ids = found["parts"] or [found["point_id"]]
+    by_id = {record.point_id: record for record in records}
+    ids = found.parts or (found.point_id,)
     if lost := [part for part in ids if part not in by_id]:
         raise UsageError(f"{point} was pooled from {lost[0]}, whose record is gone: run it again")
     for part in (by_id[each] for each in ids):
-        if part["status"]["quality"] != "done":
-            reason = part["reason"] or part["status"]["quality"]
+        if part.status.quality != "done":
+            reason = part.reason or part.status.quality
             raise UsageError(f"{point} is not finished ({reason}): run it first")
     return [by_id[each] for each in ids]
 
@@ -107,13 +103,13 @@ def parts_of(records: Sequence[Record], folder: Path, point: str) -> list[Record
 def _batches(folder: Path, parts: Sequence[Record], bar: Any) -> Iterator[Images]:
     """Images [<=50, H, W, 3] in the order of the seeds; UsageError where files are gone or damaged."""
     for part in parts:
-        first, stop = part["seeds"][0]
+        first, stop = part.seeds[0]
         for start in range(first, stop, CHUNK):
             seeds = range(start, min(start + CHUNK, stop))
-            samples = Samples(folder / "samples", part["sample_id"], seeds, BATCH, Png())
+            samples = Samples(folder / "samples", part.sample_id, seeds, BATCH, Png())
             if missing := samples.missing():
                 raise UsageError(
-                    f"{part['name']}: of the samples {missing[0][0]} to {missing[0][-1]} some are deleted or damaged "
+                    f"{part.name}: of the samples {missing[0][0]} to {missing[0][-1]} some are deleted or damaged "
                     f"in {samples.folder}: run it again, with keep_samples=true"
                 )
             for batch, images in samples.read():

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from types import MappingProxyType
-from typing import Any
+
+from smoothbench.storage.record import Record
+from smoothbench.storage.record_parts import PartCode
 
 SHA256 = "_sha256"  # ends the name of a hash in a model's identity; before it stands the component's
 # Where a model's configuration says which files or prompts a component is; the first that is there.
@@ -38,11 +40,11 @@ class Fact:
         return f"{self.name} {self.text}"
 
 
-def model_facts(record: Mapping[str, Any]) -> list[Fact]:
+def model_facts(record: Record) -> list[Fact]:
     """A model's identity, component by component, a hash with the path that it was loaded from."""
-    model, paths = record["model"], dict(_flat(_node(record, "config", "model")))
-    kind, hashes, settings = f"model {model['name']}", [], []
-    for key, value in _flat(model):
+    paths = dict(_flat(_node(record.config, "model")))
+    kind, hashes, settings = f"model {record.model.name}", [], []
+    for key, value in _flat(record.model.to_json()):
         if key.endswith(SHA256):
             name = key.removesuffix(SHA256)
             source = next((paths[key] for key in SOURCES.get(name, ()) if paths.get(key, "-") != "-"), "")
@@ -52,61 +54,61 @@ def model_facts(record: Mapping[str, Any]) -> list[Fact]:
     return [Fact(kind), *sorted(hashes, key=lambda fact: fact.name != "weights"), *settings]
 
 
-def solver_facts(record: Mapping[str, Any]) -> list[Fact]:
+def solver_facts(record: Record) -> list[Fact]:
     """A solver's settings without its steps, which a heading has."""
-    node = _node(record, "config", "solver")
-    return _facts(f"solver {record['solver']['name']}", node, ("steps",))
+    return _facts(f"solver {record.solver.name}", _node(record.config, "solver"), ("steps",))
 
 
-def point_facts(record: Mapping[str, Any]) -> list[Fact]:
+def point_facts(record: Record) -> list[Fact]:
     """What a point is beside its model and seeds: its method, solver, predictor, calibration and code."""
-    predictor = record["predictor"]
+    predictor = record.predictor
     predictor = predictor if isinstance(predictor, str) else json.dumps(predictor, sort_keys=True)
     return [
-        *_facts("method", _node(record, "config", "cache")),
-        *_facts("solver", _node(record, "config", "solver")),
+        *_facts("method", _node(record.config, "cache")),
+        *_facts("solver", _node(record.config, "solver")),
         Fact("predictor", "predictor", predictor),
-        *_facts("calibration", _node(record, "calibration"), before="calibration."),
-        *_facts("batch", {"batch_size": record.get("batch_size")}),
+        *_facts(
+            "calibration", record.calibration.to_json() if record.calibration else {}, before="calibration."
+        ),
+        *_facts("batch", {"batch_size": record.batch_size}),
         *numerics_facts(record),
-        *_code_facts(_node(record, "code")),
+        *_code_facts(record.code or {}),
     ]
 
 
-def _code_facts(code: Mapping[str, Any]) -> list[Fact]:
+def _code_facts(code: Mapping[str, PartCode]) -> list[Fact]:
     """The code that decides a point; of a record from before code was recorded, that it is unknown."""
     if not code:
         return [Fact("code", "code", "unknown")]
-    sources = {part: str(code.get(part, {}).get("source"))[:8] for part in ("policy", "predictor")}
+    sources = {part: str(code.get(part, PartCode()).source)[:8] for part in ("policy", "predictor")}
     return [Fact("code", f"code of the {part}", source) for part, source in sources.items()]
 
 
-def numerics_facts(record: Mapping[str, Any]) -> list[Fact]:
+def numerics_facts(record: Record) -> list[Fact]:
     """What decides the rounding; on a CPU without the switches that have no effect there."""
-    provenance = _node(record, "provenance")
-    kind = provenance.get("kind") or provenance.get("device")
-    return _facts("numerics", record["numerics"], ON_A_GPU if kind == "cpu" else ())
+    kind = record.provenance.get("kind") or record.provenance.get("device")
+    return _facts("numerics", record.numerics.to_json(), ON_A_GPU if kind == "cpu" else ())
 
 
-def differences(records: Sequence[Mapping[str, Any]], *omitted: str) -> list[str]:
+def differences(records: Sequence[Record], *omitted: str) -> list[str]:
     """In what each of several records differs from the others, but for facts of some names; empty for one."""
     lists = differing_facts([_facts_of(record) for record in records])
     return [", ".join(str(fact) for fact in facts if fact.name not in omitted) for facts in lists]
 
 
-def namesakes(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+def namesakes(records: Iterable[Record]) -> dict[str, dict[str, str]]:
     """By cell, as a column `differs_in`, what tells a record from others of its name; only cells that have any."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[Record]] = {}
     for record in records:
-        groups.setdefault(record["name"], []).append(record)
+        groups.setdefault(record.name, []).append(record)
     texts = [differences(group, "seeds") for group in groups.values()]
     pairs = zip(chain(*groups.values()), chain(*texts), strict=True)
-    return {record["cell_id"]: {"differs_in": text} for record, text in pairs if text}
+    return {record.cell_id: {"differs_in": text} for record, text in pairs if text}
 
 
-def _facts_of(record: Mapping[str, Any]) -> list[Fact]:
-    model, seeds = record["model"], json.dumps(record["seeds"])
-    name, guidance = str(model["name"]), _short(model.get("guidance"))
+def _facts_of(record: Record) -> list[Fact]:
+    name, seeds = record.model.name, json.dumps(record.seeds)
+    guidance = _short(record.model.guidance)
     first = [Fact("", "model", name), Fact("", "guidance", guidance), Fact("", "seeds", seeds)]
     return [*first, *model_facts(record), *point_facts(record)]
 
@@ -123,22 +125,22 @@ def _text(facts: Sequence[Fact], key: tuple[str, str]) -> str | None:
     return next((fact.text for fact in facts if (fact.kind, fact.name) == key), None)
 
 
-def _facts(kind: str, node: Mapping[str, Any], omitted: Sequence[str] = (), before: str = "") -> list[Fact]:
+def _facts(
+    kind: str, node: Mapping[str, object], omitted: Sequence[str] = (), before: str = ""
+) -> list[Fact]:
     hidden = (*NOT_OF_POINT, *omitted)
     flat = _flat({key: value for key, value in node.items() if key not in hidden})
     settings = (Fact(kind, before + key, value) for key, value in flat if not key.endswith("_target_"))
     return [Fact(kind), *settings]
 
 
-def _node(record: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    """A dictionary inside a record, empty where there is none: no check says what a configuration holds."""
-    node: Any = record
-    for key in keys:
-        node = node.get(key) if isinstance(node, Mapping) else None
+def _node(config: Mapping[str, object], key: str) -> Mapping[str, object]:
+    """A node of a record's configuration, empty where there is none: no check says what a configuration holds."""
+    node = config.get(key)
     return node if isinstance(node, Mapping) else {}
 
 
-def _flat(node: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+def _flat(node: Mapping[str, object], before: str = "") -> Iterator[tuple[str, str]]:
     """Dotted keys and values as short text; `-` for nothing."""
     for key, value in node.items():
         if isinstance(value, Mapping):
@@ -147,7 +149,7 @@ def _flat(node: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]
             yield f"{before}{key}", _short(value)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):

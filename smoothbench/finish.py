@@ -6,40 +6,32 @@ from collections.abc import Sequence
 from smoothbench.conditions import measure_conditions
 from smoothbench.errors import UsageError
 from smoothbench.locks import Presence
-from smoothbench.measure import Scorer
 from smoothbench.points import Point
 from smoothbench.pooled import pool
 from smoothbench.provenance import identity
-from smoothbench.store import Store
-from smoothbench.types import Model, Settings
+from smoothbench.workbench import Workbench
 
 log = logging.getLogger(__name__)
 
 
-def same_work(settings: Settings, store: Store, points: Sequence[Point]) -> Presence:
+def same_work(bench: Workbench) -> Presence:
     """The processes in the folder that have these very points and metrics, on whatever seeds."""
-    return store.sharing(identity([sorted({point.cell_id for point in points}), settings.metrics]))
+    cells = sorted({point.cell_id for point in bench.points})
+    return bench.store.sharing(identity([cells, bench.settings.metrics]))
 
 
-def finish(
-    points: Sequence[Point],
-    settings: Settings,
-    model: Model,
-    store: Store,
-    scorer: Scorer,
-    working: Presence,
-    sharing: Presence,
-) -> None:
+def finish(points: Sequence[Point], bench: Workbench, working: Presence, sharing: Presence) -> None:
     """Pool the points, then measure latency; each only where no other process is still to do so.
 
     Pooling is for the last of those that share the points (`sharing`), since each of them would merge again what the
     others add; latency for the last of all at work in the folder (`working`), as it is time beside nobody else's.
     """
+    settings, model, store = bench.settings, bench.model, bench.store
     alone = sharing.last()
     sharing.leave()
     if settings.draws_samples:
         if alone:
-            pool(store, scorer, points, settings.force)
+            pool(store, bench.scorer, points, settings.force)
         else:
             log.info("pooling: left to another process, which is at work on the same points")
     if not settings.times_latency(model.device.type):
@@ -62,7 +54,7 @@ def finish(
         )
 
 
-def claim(working: Presence) -> None:
+def claim_folder(working: Presence) -> None:
     """Have the folder alone from the start, for stage=latency: UsageError where another process is at work there."""
     if not working.last():
         raise UsageError(

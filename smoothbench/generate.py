@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from smoothbench.caching import Run, Schedule, cached
-from smoothbench.errors import one_line
-from smoothbench.memory import Room, half, out_of_memory
+from smoothbench.memory import LargestBatch, first_that_fits, half
 from smoothbench.points import Point
 from smoothbench.samples import Samples
 from smoothbench.sampling import latents, silent
@@ -20,56 +19,54 @@ log = logging.getLogger(__name__)
 Tick = Callable[[], object]  # told after each evaluation has been announced
 
 
-def generate(point: Point, model: Model, samples: Samples, tick: Tick, room: Room) -> int:
-    """Generate what is missing, batch by batch, and return how often a batch was halved for memory.
+def generate(point: Point, model: Model, samples: Samples, tick: Tick, largest: LargestBatch) -> int:
+    """Generate the missing samples of a point, batch by batch; the number of times that a batch was cut in two.
 
-    `room` is what the run knows of it: what did not fit once, by this point or an earlier one, is not tried again.
-    Raises RuntimeError where the executed forwards cost something else than the schedule says, and
-    MemoryError where a batch does not fit and may not be halved.
+    A batch that memory does not suffice for is sampled in parts, which changes no sample: each depends on its seed
+    alone. `largest` remembers the size for the following batches and points. Raises RuntimeError where the executed
+    forwards cost something else than the schedule says, and MemoryError where not even one sample fits, or where a
+    dynamic policy's batch does not, which is never cut: its decisions are about the whole batch.
     """
-    halved = 0
+    cuts = 0
     for batch in samples.missing():
-        parts = _fitting(point, model, batch, tick, room)
-        halved += len(parts) - 1
+        parts = _sample_in_parts(point, model, batch, tick, largest)
+        cuts += len(parts) - 1
         run = parts[0][1]
         calls = None if isinstance(point.policy, Schedule) else evaluations(model, run)
-        samples.write(
-            batch, torch.cat([images for images, _ in parts]), realised_macs(point, model, run), calls
-        )
-    return halved
+        images = torch.cat([images for images, _ in parts])
+        samples.write(batch, images, realised_macs(point, model, run), calls)
+    return cuts
 
 
-def _fitting(
-    point: Point, model: Model, batch: Sequence[int], tick: Tick, room: Room
+def _sample_in_parts(
+    point: Point, model: Model, batch: Sequence[int], tick: Tick, largest: LargestBatch
 ) -> list[tuple[Tensor, Run]]:
-    """A batch in as many parts as memory asks for: a sample depends on its seed, not on its batch.
+    """The samples of a batch and the engine's run, in as few parts as memory allows."""
 
-    A dynamic policy decides on the whole batch, half of which would be another point: it is never split.
-    """
-    static = isinstance(point.policy, Schedule)
-    if room.fits(len(batch)) or not static:
-        try:
-            return [_whole(point, model, batch, tick)]
-        except Exception as error:
-            if not out_of_memory(error):
-                raise
-            reason = one_line(error)[:160]
-        if not static:
-            raise MemoryError(f"a batch of {len(batch)} does not fit: choose a smaller batch_size")
-        if len(batch) == 1:
-            raise MemoryError(f"not even a batch of 1 fits into memory ({reason})")
-        if model.device.type == "cuda":
-            torch.cuda.empty_cache()
-        room.refuse(len(batch))
-        log.warning("out of memory: batches are halved from here on, to %d (%s)", room.most, reason)
-    middle = half(len(batch))
-    halves = (batch[:middle], batch[middle:])
-    return [each for part in halves for each in _fitting(point, model, part, tick, room)]
+    def run(size: int) -> list[tuple[Tensor, Run]]:
+        parts = [batch[start : start + size] for start in range(0, len(batch), size)]
+        return [_sample(point, model, part, tick) for part in parts]
+
+    def refused(size: int, reason: str) -> None:
+        largest.size = half(size)
+        log.warning("out of memory: batches are halved from here on, to %d (%s)", largest.size, reason)
+
+    if not isinstance(point.policy, Schedule):
+        advice = f"a batch of {len(batch)} does not fit: choose a smaller batch_size"
+        return first_that_fits(len(batch), run, lambda size: None, refused, advice)
+    return first_that_fits(
+        largest.of(len(batch)),
+        run,
+        smaller=lambda size: half(size) if size > 1 else None,
+        refused=refused,
+        nothing_fits="not even a batch of 1 fits into memory",
+    )
 
 
-def _whole(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> tuple[Tensor, Run]:
+def _sample(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> tuple[Tensor, Run]:
+    """Finished samples of a batch, and the engine's run, whose executed forwards are held against the schedule."""
     # the last seed again where a model wants no batch as small as this
-    seeds = [*batch, *[batch[-1]] * (model.least_batch - len(batch))]
+    seeds = [*batch, *[batch[-1]] * (model.min_batch_size - len(batch))]
     x, run = cached_batch(point, model, seeds, tick)
     realised_macs(point, model, run)
     return decoded(model, x[: len(batch)], batch), run
@@ -101,9 +98,9 @@ def cached_batch(point: Point, model: Model, seeds: Sequence[int], tick: Tick) -
             model.denoiser, point.policy, predictor=point.predictor, evals=point.trajectory.evals
         ) as run:
 
-            def announce(e: int, t: float, branch: int) -> None:
-                run.step(e, t, branch)
-                if branch == 0:
+            def announce(e: int, t: float, forward_index: int) -> None:
+                run.step(e, t, forward_index)
+                if forward_index == 0:
                     tick()
 
             x = latents(model, point.solver, seeds, announce)

@@ -1,6 +1,7 @@
-"""What methods that learn are taught with: windows of uncached evaluations."""
+"""Training data of methods that learn: windows of consecutive uncached evaluations of the denoiser."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,109 +12,122 @@ from tqdm import tqdm
 
 from smoothbench.caching import Trajectory
 from smoothbench.errors import UsageError
-from smoothbench.sampling import SeededNoise
-from smoothbench.store import read_arrays
-from smoothbench.types import BLOCK, Config, Model, Solver
+from smoothbench.sampling import sampling_states, silent
+from smoothbench.store import read_arrays, write_atomic
+from smoothbench.types import BLOCK, Config, Diffuses, Model, Solver
 
-Window = Sequence[Callable[[], Tensor]]
+Window = Sequence[Callable[[], Tensor]]  # the forwards of consecutive evaluations of one batch
 
 
-class Taught:
-    """Rows of a batch at consecutive evaluations, some of them with the null condition, without guidance."""
+class TeacherWindows:
+    """Batches of consecutive uncached evaluations, without guidance: what a router is distilled from.
 
-    def __init__(self, model: Model, solver: Solver, trajectory: Trajectory, asked: Config) -> None:
-        self.model, self.solver, self.trajectory, self.asked = model, solver, trajectory, asked
+    Labels are replaced by the null label with probability `dropout`. The data of Learning-to-Cache's training
+    (Ma et al. 2024, arXiv 2406.01733, section 3.3).
+
+    Args: settings, the `training` node of the configuration.
+    """
+
+    def __init__(self, model: Model, solver: Solver, trajectory: Trajectory, settings: Config) -> None:
+        self.model, self.solver, self.trajectory, self.settings = model, solver, trajectory, settings
         self.denoiser = model.denoiser
-        self.about: Mapping[str, Any] = {"model": dict(model.identity), "lessons": asked}
+        # router files have this under the key `lessons`; another key would be another router to every identity
+        self.provenance: Mapping[str, Any] = {"model": dict(model.identity), "lessons": settings}
 
-    def drawn(self, count: int, generator: torch.Generator) -> Tensor:
-        """Which of so many the rows of a batch are."""
-        return torch.randint(count, (self.asked["batch_size"],), generator=generator)
+    def save_checkpoint(self, checkpoint: str, state: bytes) -> None:
+        """Write the state of a training to the file of its checkpoint, whole or not at all."""
+        write_atomic(Path(checkpoint), state)
 
-    def dropped(self, conditions: Tensor, generator: torch.Generator) -> Tensor:
-        """Conditions, a share of them replaced by the null one, as in training with label dropout."""
-        mask = torch.rand(len(conditions), generator=generator) < self.asked["dropout"]
-        null = self.model.unconditional(len(conditions))
-        return torch.where(mask.view(-1, *[1] * (conditions.ndim - 1)), null, conditions)
+    def sample_indices(self, count: int, generator: torch.Generator) -> Tensor:
+        """Indices of a training batch, int64 [batch_size], uniform in [0, count)."""
+        return torch.randint(count, (self.settings["batch_size"],), generator=generator)
 
-    def forward(self, x: Tensor, e: int, conditions: Tensor) -> Callable[[], Tensor]:
-        """The denoiser's forward at evaluation e, to be called at will."""
+    def drop_labels(self, labels_or_prompts: Tensor, generator: torch.Generator) -> Tensor:
+        """Labels or prompts [B, ...], each replaced by the null one with probability `dropout`."""
+        mask = torch.rand(len(labels_or_prompts), generator=generator) < self.settings["dropout"]
+        null = self.model.unconditional(len(labels_or_prompts))
+        return torch.where(mask.view(-1, *[1] * (labels_or_prompts.ndim - 1)), null, labels_or_prompts)
+
+    def forward(self, x: Tensor, e: int, labels_or_prompts: Tensor) -> Callable[[], Tensor]:
+        """The denoiser's forward on x [B, ...] at evaluation e, which runs when it is called."""
         t = self.trajectory.coordinates[e]
-        return lambda: self.model.output(x.to(self.model.device), t, conditions)
+        return lambda: self.model.output(x.to(self.model.device), t, labels_or_prompts)
 
 
-class OwnTrajectories(Taught):
-    """States of the model's own trajectories, with its guidance: no training data is needed."""
+class OwnTrajectories(TeacherWindows):
+    """Windows at states of the model's own guided trajectories: no training data is needed."""
 
-    def __init__(self, model: Model, solver: Solver, trajectory: Trajectory, asked: Config) -> None:
-        super().__init__(model, solver, trajectory, asked)
-        first = asked["seed"] * BLOCK
-        seeds = range(first, first + asked["trajectories"])
-        size = asked["batch_size"]
+    def __init__(self, model: Model, solver: Solver, trajectory: Trajectory, settings: Config) -> None:
+        super().__init__(model, solver, trajectory, settings)
+        first = settings["seed"] * BLOCK
+        seeds = range(first, first + settings["trajectories"])
+        size = settings["batch_size"]
         bar = tqdm(total=len(seeds), desc="trajectories", unit="sample", disable=None)
         batches = []
         for start in range(0, len(seeds), size):
             part = seeds[start : start + size]
-            batches.append(self._states(part))
+            batches.append(self._inputs(part))
             bar.update(len(part))
         bar.close()
-        self._x = torch.cat(batches, 1)  # [evaluation, sample, ...]
-        self._conditions = model.conditions(seeds)
+        self.inputs = torch.cat(batches, 1)  # [evaluation, sample, ...]
+        self._labels_or_prompts = model.labels_or_prompts(seeds)
 
     def window(self, start: int, length: int, generator: torch.Generator) -> Window:
-        """Forwards at the states of some of the trajectories."""
-        rows = self.drawn(self._x.shape[1], generator)
-        conditions = self.dropped(self._conditions[rows], generator)
-        return [self.forward(self._x[e, rows], e, conditions) for e in range(start, start + length)]
+        """Forwards at evaluations start, start + 1, ... of randomly chosen trajectories."""
+        rows = self.sample_indices(self.inputs.shape[1], generator)
+        labels_or_prompts = self.drop_labels(self._labels_or_prompts[rows], generator)
+        return [
+            self.forward(self.inputs[e, rows], e, labels_or_prompts) for e in range(start, start + length)
+        ]
 
     @torch.inference_mode()
-    def _states(self, seeds: Sequence[int]) -> Tensor:
-        states: list[Tensor] = []
-        noise = SeededNoise(seeds, self.model.sample_shape, self.model.device)
-        conditions = self.model.conditions(seeds)
-
-        def predict(e: int, x: Tensor, t: float) -> Tensor:
-            states.append(x.cpu().clone())
-            return self.model.predict(x, t, conditions, lambda branch: None)
-
-        self.solver.integrate(noise(), predict, noise)
-        return torch.stack(states)
+    def _inputs(self, seeds: Sequence[int]) -> Tensor:
+        """What the denoiser gets at every evaluation of these seeds, on the CPU, [evaluation, sample, ...]."""
+        evals = self.trajectory.evals
+        states = sampling_states(self.model, self.solver, seeds, silent)
+        return torch.stack(
+            [self.solver.model_input(e, state).cpu().clone() for e, state in states if e < evals]
+        )
 
 
-class TrainingLatents(Taught):
-    """Training latents from a file, diffused to an evaluation and brought on by the solver's own steps.
+class TrainingLatents(TeacherWindows):
+    """Windows that start at diffused training latents from a file, and go on by the solver's own steps.
 
-    The file is an npz of `latents` [N, ...], as the solver starts from, and `labels` [N]. Raises
-    UsageError for other files, and for a solver that cannot step by itself.
+    The file is an npz of clean `latents` [N, ...] and whole `labels` [N]. Raises UsageError for other files, and for
+    a solver that cannot diffuse a clean sample.
     """
 
-    def __init__(self, model: Model, solver: Solver, trajectory: Trajectory, asked: Config) -> None:
-        super().__init__(model, solver, trajectory, asked)
-        latents, labels = _latents(asked["latents"], tuple(model.sample_shape), model.unconditional(1).item())
-        if not (hasattr(solver, "noised") and hasattr(solver, "step")):
+    def __init__(self, model: Model, solver: Solver, trajectory: Trajectory, settings: Config) -> None:
+        super().__init__(model, solver, trajectory, settings)
+        null = model.unconditional(1).item()
+        latents, labels = _latents(settings["latents"], tuple(model.sample_shape), null)
+        if not isinstance(solver, Diffuses):
             raise UsageError(
-                f"training.latents: {type(solver).__name__} has no single step; leave it null to learn from the "
-                "model's own trajectories"
+                f"training.latents: {type(solver).__name__} cannot start from a diffused latent; leave it null to "
+                "learn from the model's own trajectories"
             )
+        self.solver: Diffuses = solver
         self._latents, self._labels = torch.from_numpy(latents).float(), torch.from_numpy(labels).long()
 
     def window(self, start: int, length: int, generator: torch.Generator) -> Window:
-        """Forwards at a diffused latent and at what steps without guidance make of it."""
-        rows = self.drawn(len(self._latents), generator)
-        conditions = self.dropped(self._labels[rows], generator)
+        """Forwards at randomly chosen latents, diffused to evaluation `start`, and at the steps from there."""
+        rows = self.sample_indices(len(self._latents), generator)
+        labels_or_prompts = self.drop_labels(self._labels[rows], generator)
         clean = self._latents[rows]
-        solver: Any = self.solver
-        x = solver.noised(clean, start, torch.randn(clean.shape, generator=generator))
-        forwards = [self.forward(x, start, conditions)]
+        noise = partial(torch.randn, clean.shape, generator=generator)
+        state = self.solver.diffuse(clean, start, noise())
+        forwards = [self.forward(self.solver.model_input(start, state), start, labels_or_prompts)]
         for e in range(start, start + length - 1):
             with torch.no_grad():
-                x = solver.step(e, x, forwards[-1]().cpu()[:, : x.shape[1]])
-            forwards.append(self.forward(x, e + 1, conditions))
+                # a learned variance comes after the prediction, in channels of its own
+                output = forwards[-1]().cpu()[:, : clean.shape[1]]
+                state = self.solver.step(e, state, output, noise)
+            forwards.append(self.forward(self.solver.model_input(e + 1, state), e + 1, labels_or_prompts))
         return forwards
 
 
 def _latents(path: str, shape: tuple[int, ...], null: float) -> tuple[np.ndarray, np.ndarray]:
-    """Latents and labels of a file; UsageError where they are not such, of these shapes and classes."""
+    """Read latents [N, *shape] and labels [N], at most `null`, from an npz; UsageError where it holds others."""
     if not Path(path).is_file():
         raise UsageError(f"training.latents={path}: no such file")
     arrays = read_arrays(Path(path)) or {}
@@ -128,7 +142,9 @@ def _latents(path: str, shape: tuple[int, ...], null: float) -> tuple[np.ndarray
     return latents, labels
 
 
-def lessons(model: Model, solver: Solver, trajectory: Trajectory, asked: Config) -> Taught:
-    """From training latents where a file of them is given, else from the model's own trajectories."""
-    kind = OwnTrajectories if asked["latents"] is None else TrainingLatents
-    return kind(model, solver, trajectory, asked)
+def teacher_windows(
+    model: Model, solver: Solver, trajectory: Trajectory, settings: Config
+) -> OwnTrajectories | TrainingLatents:
+    """Training windows from the file of latents that the settings name, else from the model's own trajectories."""
+    kind = OwnTrajectories if settings["latents"] is None else TrainingLatents
+    return kind(model, solver, trajectory, settings)

@@ -22,6 +22,7 @@ from smoothbench.points import Point
 from smoothbench.provenance import canonical, identity
 from smoothbench.real import BATCH, RealSamples
 from smoothbench.samples import Samples
+from smoothbench.storage.record import Record
 from smoothbench.types import Config, Model
 
 Part = tuple[str, str | None, Sequence[int]]  # a set of samples, the uncached ones (None: these are), seeds
@@ -64,11 +65,13 @@ class Scorer:
         """Of each score the name, with the sample count in it, and the metric it belongs to."""
         return {f"{n}@{count}": n for n, gauge in self.gauges.items() if not (reference and gauge.paired)}
 
-    def current(self, record: Mapping[str, Any]) -> bool:
+    def current(self, record: Record) -> bool:
         """Whether a record has every score that is asked for, by the metric as it is now."""
-        names = self.names(record["num_samples"], record["reference"])
-        hashes = {score: record["scores"].get(score, {}).get("config_hash") for score in names}
-        return hashes == {score: self.gauges[name].config_hash for score, name in names.items()}
+        names = self.names(record.num_samples, record.reference)
+        return all(
+            score in record.scores and record.scores[score].config_hash == self.gauges[name].config_hash
+            for score, name in names.items()
+        )
 
     def missing(self, part: Part, read: bool = False) -> list[str]:
         """The metrics whose rows of these samples are not on disk; `read`: or are damaged there."""
@@ -137,7 +140,7 @@ class Scorer:
     def _batches(self, samples: Samples, baseline: Samples | None) -> Iterator[dict[str, Tensor]]:
         others = baseline.read() if baseline else None
         for seeds, images in samples.read():
-            batch = {"samples": images, "condition": self.model.conditions(seeds)}
+            batch = {"samples": images, "condition": self.model.labels_or_prompts(seeds)}
             yield batch | ({"baseline": next(others)[1]} if others else {})
 
     def rows_of(

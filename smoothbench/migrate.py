@@ -8,36 +8,34 @@ latencies get their new names. A folder with a record that cannot be proved is l
 import smoothbench.beside  # noqa: F401  before what imports metrics
 
 # isort: split
-import argparse
 import fcntl
-import logging
 import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from smoothbench import command
 from smoothbench.errors import UsageError
 from smoothbench.locks import flock, opened
+from smoothbench.old_ids import OldRecord
 from smoothbench.renaming import Renaming, renaming
-from smoothbench.schema import BY_PLACE, SCHEMA
+from smoothbench.schema import BY_PLACE
+from smoothbench.storage.record import SCHEMA, Record
 from smoothbench.store import Store, read_arrays, read_json, write_arrays, write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 it failed (a full disk), 2 a folder cannot be migrated, 128 + a signal: stopped."""
-    parser = argparse.ArgumentParser(prog="python -m smoothbench.migrate", description=__doc__)
+    parser = command.parser("smoothbench.migrate", __doc__)
     parser.add_argument(
         "folders", type=Path, nargs="+", metavar="DIR", help="results folder, with records/ in it"
     )
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    return command.run(lambda: _migrated(options.folders), "the same command goes on")
+    return command.main(lambda: _migrated(options.folders), "the same command goes on")
 
 
 def _migrated(folders: Sequence[Path]) -> int:
@@ -83,7 +81,7 @@ def migrate(folder: Path) -> str:
     return f"{folder}: {len(old)} records have new names{kept}"
 
 
-def _old(folder: Path) -> dict[str, dict[str, Any]]:
+def _old(folder: Path) -> dict[str, OldRecord]:
     """The records of schema 2, by their files."""
     found = {path.name: read_json(path) for path in sorted(folder.glob("records/*.json"))}
     return {
@@ -145,16 +143,17 @@ def _rename_cells(path: Path, cells: Mapping[str, str]) -> None:
         write_json(path, content | {"schema": SCHEMA, "points": points})
 
 
-def _rename_files(store: Store, record: Mapping[str, Any], renamed: Mapping[str, Any]) -> None:
+def _rename_files(store: Store, record: OldRecord, renamed: Record) -> None:
     """Scores, schedules and imported results, which are named like the record."""
-    old, new = (store.record_path(each["name"], each["point_id"]) for each in (record, renamed))
+    old = store.record_path(record["name"], record["point_id"])
+    new = store.record_path(renamed.name, renamed.point_id)
     _move(store.folder / "scores" / f"{old.stem}.npz", store.folder / "scores" / f"{new.stem}.npz")
     vbench = store.folder / "vbench" / old.name
     if isinstance(content := read_json(vbench), dict):
-        write_json(vbench.with_name(new.name), content | {"point_id": renamed["point_id"]})
+        write_json(vbench.with_name(new.name), content | {"point_id": renamed.point_id})
         vbench.unlink()
     for path in store.folder.glob(f"schedules/{record['point_id']}.*"):
-        _move(path, path.with_name(renamed["point_id"] + path.suffix))
+        _move(path, path.with_name(renamed.point_id + path.suffix))
 
 
 def _move(old: Path, new: Path) -> None:

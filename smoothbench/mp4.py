@@ -1,7 +1,6 @@
 """Clips as mp4 files, for players and for VBench: an export, since H.264 in 4:2:0 is not without loss."""
 
 import importlib.util
-import os
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from smoothbench.atomic import scratch
+from smoothbench.atomic import written_beside
 from smoothbench.errors import UsageError, one_line
 
 CRF = 10  # of x264: no difference to be seen; 0 is lossless, 23 its default
@@ -24,13 +23,8 @@ def write_mp4(frames: Tensor, path: Path, fps: float) -> None:
     """
     _check(frames, fps)
     executable = encoder()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = scratch(path, ".tmp.mp4")
-    try:
+    with written_beside(path, ".tmp.mp4") as temporary:
         _encode(executable, _even(frames), temporary, fps, path)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def encoder() -> str:

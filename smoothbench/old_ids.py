@@ -21,7 +21,7 @@ from smoothbench.provenance import identity
 from smoothbench.source import fingerprint, version_of
 from smoothbench.types import Config
 
-Record = Mapping[str, Any]
+OldRecord = Mapping[str, Any]  # of schema 2, as its file has it
 Ids = tuple[str, str, str]  # of samples, point, cell
 Code = dict[str, str | int]  # what of the code was part of an id
 LARGEST = 4096  # batch that is looked for where no record says it
@@ -43,7 +43,7 @@ class Proven:
 
 
 def old_ids(
-    record: Record, code: Code, batch: int | None, on: Any, seeds: Sequence[int], pair: str | None
+    record: OldRecord, code: Code, batch: int | None, on: Any, seeds: Sequence[int], pair: str | None
 ) -> Ids:
     """The ids by the rule of schema 2."""
     config, rows = record["config"], bits(record)
@@ -57,13 +57,13 @@ def old_ids(
     return sample_id, point_id, identity({**cut, **method})
 
 
-def new_ids(record: Record, proven: Proven, seeds: Sequence[int], pair: str | None) -> Ids:
+def new_ids(record: OldRecord, proven: Proven, seeds: Sequence[int], pair: str | None) -> Ids:
     """The ids by the rule of now, for what the record was proven to be."""
     batch_size = proven.batch_size if proven.dynamic else None
     return point_ids(proven.described, bits(record), batch_size, seeds, proven.planned_on, pair)
 
 
-def prove(record: Record) -> Proven:
+def prove(record: OldRecord) -> Proven:
     """What makes a record's ids come out again; Unproven, with the reason, where nothing does."""
     try:
         parts = _Parts(record)
@@ -80,7 +80,7 @@ def prove(record: Record) -> Proven:
     raise Unproven("its ids do not come out again from its content and the code as it is")
 
 
-def bits(record: Record) -> list[str] | None:
+def bits(record: OldRecord) -> list[str] | None:
     """The rows of a record's schedule, None where it has none."""
     return list(record["schedule"]["rows"]) if record["schedule"] else None
 
@@ -88,7 +88,7 @@ def bits(record: Record) -> list[str] | None:
 class _Parts:
     """What a record's nodes name, built again."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: OldRecord) -> None:
         config, self.record = record["config"], record
         self.model: type = get_object(config["model"]["_target_"])
         self.solver = build_solver(config["solver"])
@@ -145,7 +145,7 @@ class _Parts:
         return {"model": model, "solver": solver, "predictor": predictor, "policy": policy}
 
 
-def _batches(record: Record, dynamic: bool) -> Iterator[int | None]:
+def _batches(record: OldRecord, dynamic: bool) -> Iterator[int | None]:
     """The batch sizes that a record may be of; only those without a schedule know of one."""
     if record["schedule"] or dynamic:
         yield record.get("batch_size")
@@ -153,7 +153,7 @@ def _batches(record: Record, dynamic: bool) -> Iterator[int | None]:
         yield from range(1, LARGEST + 1)
 
 
-def _calibrations(record: Record, dynamic: bool) -> Iterator[Any]:
+def _calibrations(record: OldRecord, dynamic: bool) -> Iterator[Any]:
     """What a record may have been planned on; of one that was not planned, the calibrations that one asks for."""
     if record["calibration"]:
         yield record["calibration"]["digest"]

@@ -16,9 +16,8 @@ from smoothbench.identity import source_of
 from smoothbench.provenance import canonical, identity
 from smoothbench.types import Config
 
-SOURCES = Path(__file__).with_name(
-    "old_sources.json"
-)  # of metrics and encoders, when they last were part of a hash
+# fingerprints of metrics and encoders at the last commits at which they were part of a hash
+SOURCES = Path(__file__).with_name("old_sources.json")
 
 
 @dataclass(frozen=True)
@@ -79,20 +78,23 @@ def _olds(node: Config, new: Gauge) -> Iterator[Gauge]:
     for metric_digest, encoder_digest in product({digest, None}, encoders):
         key = "" if new.encoder is None else identity([node["encoder"], encoder_digest])
         yield replace(new, encoder_key=key, config_hash=identity([node, encoder_digest, metric_digest, real]))
+        keys = [key]
         if new.encoder is not None:
-            key = identity([node["encoder"], encoder_digest, _source(node["encoder"], new.encoder)])
-        metric = [node["metric"], metric_digest, _source(node["metric"], new.metric)]
-        yield replace(new, encoder_key=key, config_hash=identity([metric, key, real]))
+            fingerprints = _fingerprints(node["encoder"], new.encoder)
+            keys = [identity([node["encoder"], encoder_digest, source]) for source in fingerprints]
+        for key, source in product(keys, _fingerprints(node["metric"], new.metric)):
+            metric = [node["metric"], metric_digest, source]
+            yield replace(new, encoder_key=key, config_hash=identity([metric, key, real]))
 
 
-def _source(node: Config, part: Any) -> str:
-    """The fingerprint of then: of ours as it was kept, of a user's class as it is now."""
-    return _sources().get(" ".join(sorted(set(_targets(node)))), source_of(node, part))
+def _fingerprints(node: Config, part: Any) -> list[str]:
+    """The fingerprints a part may have had: ours from the file, a user's class as its code is now."""
+    return _sources().get(" ".join(sorted(set(_targets(node)))), [source_of(node, part)])
 
 
 @cache
-def _sources() -> dict[str, str]:
-    content: dict[str, str] = json.loads(SOURCES.read_text())
+def _sources() -> dict[str, list[str]]:
+    content: dict[str, list[str]] = json.loads(SOURCES.read_text())
     return content
 
 

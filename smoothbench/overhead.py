@@ -31,17 +31,15 @@ from smoothbench.types import Model, Solver
 
 def main() -> int:
     """Measure and print; the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.parser("smoothbench.overhead", __doc__)
     parser.add_argument("--rounds", type=int, default=21, help="interleaved rounds (at least 6)")
     parser.add_argument("--steps", type=int, default=25, help="evaluations (25: the shares of 50)")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64])
     args = parser.parse_args()
-    return command.run(lambda: _measured(args), "nothing of it is kept")
+    return command.main(lambda: _measured(args), "nothing of it is kept")
 
 
-def _measured(args: argparse.Namespace) -> int:
+def _measured(args: argparse.Namespace) -> None:
     kept = keep_freed_memory()
     device = device_of("auto")
     set_tf32(False)
@@ -61,7 +59,6 @@ def _measured(args: argparse.Namespace) -> int:
     for batch in args.batches:
         for line in rows(model, solver, batch, args.rounds):
             print(line, flush=True)
-    return 0
 
 
 def schedules(trajectory: Trajectory) -> dict[str, Schedule]:

@@ -21,6 +21,7 @@ from smoothbench.checks import (
     shown,
 )
 from smoothbench.errors import UsageError, one_line
+from smoothbench.storage.paper_row import PaperRow
 from smoothbench.types import BLOCK, Config, Settings, Spec
 
 
@@ -170,7 +171,7 @@ def _container(value: Any, resolve: bool = False) -> Any:
     return OmegaConf.to_container(value, resolve=resolve, throw_on_missing=resolve)
 
 
-def _reported(name: str, row: Any) -> Config | None:
+def _reported(name: str, row: Any) -> PaperRow | None:
     """What a paper reports of a point: UsageError where there is no such row."""
 
     try:

@@ -1,7 +1,8 @@
-"""Points made ready to run: objects built, methods calibrated and planned, identities known."""
+"""Planning: the specs of an experiment become points. The model is built, but never run."""
 
 import logging
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from torch import nn
@@ -11,25 +12,30 @@ from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, find_si
 from smoothbench.caching.cost import Macs, site_costs
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
-from smoothbench.calibrations import Calibrations
 from smoothbench.errors import PointsFailed, UsageError, one_line
 from smoothbench.identity import claim
 from smoothbench.models.prompts import HELD
 from smoothbench.point_code import described, point_ids, recorded_code
-from smoothbench.store import Store
+from smoothbench.storage.record_parts import CalibrationRef
 from smoothbench.types import BLOCK, Config, Model, Settings, Solver, Spec
 
 log = logging.getLogger(__name__)
 
+Curves = tuple[ErrorCurves, str]  # error curves, and their file in the results folder
+FindCurves = Callable[[Solver, Spec], Curves | None]  # of a point; None where they are still to be measured
+MeasuredSites = tuple[tuple[Site, ...], Macs]  # the sites with their costs, and the cost of the rest
+
 
 @dataclass(frozen=True)
 class Point:
-    """A spec with its parts; `policy` is None where it could not be planned: `failure` or `lacking` says why.
+    """One cell of an experiment: a spec with its solver, predictor and method built, and with its ids.
 
-    What it is lacking are weights to calibrate on, without which a method has no schedule and so no cost.
-    `cell_id` is the point without its seeds: what parts of one point and its seed blocks have in common.
-    `calibration` says what it was planned on. `same_as` names the earlier point that has the same samples.
-    `described` says what model, solver, predictor and policy are, `code` holds their versions and fingerprints.
+    `policy` is the schedule, or the method that decides at run time. It is None for one of three reasons: the error
+    curves that the method plans on are `uncalibrated`, still to be measured; planning raised `planning_error`; or
+    `missing_weights` says why the model has no weights to calibrate on, so that there is no schedule and no cost.
+    `cell_id` is the point without its seeds: parts of one point and its seed blocks have it in common.
+    `calibration` says what the method was planned on. `same_as` names the earlier point that has the same samples.
+    `described` holds name, version and parameters of model, solver, predictor and policy, `code` their fingerprints.
     """
 
     spec: Spec
@@ -40,16 +46,17 @@ class Point:
     sample_id: str
     point_id: str
     cell_id: str
-    calibration: Config | None = None
-    failure: str | None = None
-    lacking: str | None = None
+    calibration: CalibrationRef | None = None
+    planning_error: str | None = None
+    missing_weights: str | None = None
+    uncalibrated: bool = False
     same_as: str | None = None
     code: Config = field(default_factory=dict)
     described: Config = field(default_factory=dict)
 
     @property
     def uncached(self) -> bool:
-        """Computes everything on purpose."""
+        """Whether the point computes everything on purpose."""
         policy = self.policy
         return (
             isinstance(policy, Schedule) and policy.meta.get("method") == "none" and not policy.skipped_share
@@ -57,117 +64,161 @@ class Point:
 
     @property
     def planned_calls(self) -> dict[str, int]:
-        """Of each site the computed evaluations; of a dynamic or failed point, as if all were."""
+        """Evaluations at which each site is computed by the schedule: all of them where there is none."""
         if isinstance(self.policy, Schedule):
             return self.policy.calls()
         return {site.name: self.trajectory.evals for site in self.trajectory.sites}
 
     @property
     def dynamic(self) -> bool:
-        """Decides at run time, so that only its run tells its cost."""
+        """Whether the method decides at run time, so that only its run tells its cost."""
         return isinstance(self.policy, DynamicPolicy)
 
     @property
     def planned_macs(self) -> int:
-        """Cost per sample by the planned calls."""
+        """Cost of one sample by the planned calls, in MACs, attention included."""
         return round(self.trajectory.macs(self.planned_calls))
 
 
-class Planner:
-    """Builds and plans the points of an experiment on one loaded model."""
+def plan_points(settings: Settings, model: Model, sites: MeasuredSites, find_curves: FindCurves) -> list[Point]:
+    """All points of an experiment in order, the reference first; a point that repeats another's samples says so.
 
-    def __init__(self, settings: Settings, model: Model, store: Store) -> None:
-        self.settings, self.model, self.store = settings, model, store
-        if hasattr(model, "prompts"):
-            _check_blocks(settings, model)
-        skeleton, call = model.skeleton()
-        self._sites, self._rest = measured_sites(skeleton, call)
-        self._names: dict[str, dict[str, type]] = {}  # of classes, by kind
-        self._calibrations = Calibrations(model, self._sites, store, settings.force)
+    Raises UsageError where a configuration can be no method at all, and where two classes claim one name.
+    """
+    check_seed_blocks(settings, model)
+    points: list[Point] = []
+    names: dict[str, dict[str, type]] = {"solver": {}, "policy": {}, "predictor": {}}
+    first: dict[str, str] = {}
+    for spec in settings.specs:
+        pair = points[0].sample_id if points else None
+        point = plan_point(spec, model, sites, find_curves, settings.batch_size, pair, names)
+        if point.point_id in {earlier.point_id for earlier in points}:
+            continue
+        if point.policy is not None:
+            name = first.setdefault(point.sample_id, point.spec.name)
+            point = replace(point, same_as=None if name == point.spec.name else name)
+        points.append(point)
+    return points
 
-    def points(self) -> list[Point]:
-        """All points in order; a point that repeats another's samples says so."""
-        points: list[Point] = []
-        first: dict[str, str] = {}
-        for spec in self.settings.specs:
-            point = self.point(spec, points[0].sample_id if points else None)
-            if point.point_id in {earlier.point_id for earlier in points}:
-                continue
-            if point.policy is not None:
-                name = first.setdefault(point.sample_id, point.spec.name)
-                point = replace(point, same_as=None if name == point.spec.name else name)
-            points.append(point)
-        return points
 
-    def point(self, spec: Spec, pair: str | None = None) -> Point:
-        """Build and plan one point; UsageError where its configuration can be no method at all.
+def plan_point(
+    spec: Spec,
+    model: Model,
+    sites: MeasuredSites,
+    find_curves: FindCurves,
+    batch_size: int,
+    pair: str | None = None,
+    names: dict[str, dict[str, type]] | None = None,
+) -> Point:
+    """Build and plan one point; UsageError where its configuration can be no method at all.
 
-        `pair`: the samples that it is compared with.
-        """
-        where = f"points.{spec.name}"
-        solver, trajectory = self.trajectory(spec)
-        asked = build_policy(spec.cache, where)
-        method = self._method(asked, spec, where)
-        predictor = build_predictor(spec.predictor, where)
-        calibration, failure, lacking = None, None, None
-        policy: Schedule | DynamicPolicy | None = None
-        if isinstance(method, DynamicPolicy):
-            policy = method
-        elif method.needs_curves and self.model.missing:
-            lacking = f"it is planned on error curves, and {self.model.missing}"
-            log.warning("%s skipped: %s", spec.name, lacking)
-        else:
-            try:
-                curves = None
-                if method.needs_curves:
-                    curves, file = self.curves(solver, spec)
-                    found = {"digest": curves.digest(), "file": file, "spread": curves.spread()}
-                    calibration = {**spec.calibration, **found}
-                policy = _planned(method, trajectory, curves)
-            except PointsFailed:  # a full disk is no fault of the method
-                raise
-            except Exception as error:  # a method that cannot plan is a failed point: the others go on
-                log.debug("", exc_info=True)
-                failure = one_line(error)
-        # without a plan all that is known of the calibration is what was asked for
-        planned_on = (calibration["digest"] if calibration else None) if policy else spec.calibration
-        parts = described(spec, self.model, solver, predictor, asked)
-        for kind, part in {"solver": solver, "policy": asked, "predictor": predictor}.items():
-            claim(self._names.setdefault(kind, {}), part, where)
-        bits = rows(policy) if isinstance(policy, Schedule) else None
-        batch_size = self.settings.batch_size if isinstance(policy, DynamicPolicy) else None
-        seeds = (spec.seeds.start, spec.seeds.stop)
-        ids = point_ids(parts, bits, batch_size, seeds, planned_on, pair)
-        point = Point(spec, solver, predictor, trajectory, policy, *ids, calibration, failure, lacking)
-        code = recorded_code(self.model, solver, predictor, method)
-        return replace(point, code=code, described=parts)
+    Args: batch_size, which is part of the ids of methods that decide at run time; pair, the id of the uncached
+    samples that it is compared with; names, the classes that have claimed a name so far, by kind.
+    """
+    where = f"points.{spec.name}"
+    solver, trajectory = trajectory_of(spec, model, sites)
+    configured = build_policy(spec.cache, where)
+    method = _substitute(configured, model, spec, where)
+    predictor = build_predictor(spec.predictor, where)
+    for kind, part in {"solver": solver, "policy": configured, "predictor": predictor}.items():
+        claim({} if names is None else names[kind], part, where)
+    outcome = _plan(method, spec, model, solver, trajectory, find_curves)
+    # without a schedule all that is known of the calibration is how it was configured
+    planned_on = (
+        spec.calibration if outcome.policy is None else outcome.calibration and outcome.calibration.digest
+    )
+    parts = described(spec, model, solver, predictor, configured)
+    bits = rows(outcome.policy) if isinstance(outcome.policy, Schedule) else None
+    ids = point_ids(
+        parts,
+        bits,
+        batch_size if isinstance(outcome.policy, DynamicPolicy) else None,
+        (spec.seeds.start, spec.seeds.stop),
+        planned_on,
+        pair,
+    )
+    code = recorded_code(model, solver, predictor, method)
+    known = {each.name: getattr(outcome, each.name) for each in fields(outcome) if each.name != "policy"}
+    return Point(
+        spec, solver, predictor, trajectory, outcome.policy, *ids, **known, code=code, described=parts
+    )
 
-    def trajectory(self, spec: Spec) -> tuple[Solver, Trajectory]:
-        """A point's solver, and what static methods plan on."""
-        solver = build_solver(spec.solver)
-        if solver.prediction != self.model.prediction:
-            raise UsageError(
-                f"solver: {spec.solver['_target_'].rpartition('.')[2]} takes {solver.prediction}, and "
-                f"{self.model.name} predicts {self.model.prediction}: leave solver=... out for the model's own"
+
+def trajectory_of(spec: Spec, model: Model, sites: MeasuredSites) -> tuple[Solver, Trajectory]:
+    """A point's solver, and the trajectory that static methods plan on; UsageError where solver and model disagree."""
+    solver = build_solver(spec.solver)
+    if solver.prediction != model.prediction:
+        raise UsageError(
+            f"solver: {spec.solver['_target_'].rpartition('.')[2]} takes {solver.prediction}, and "
+            f"{model.name} predicts {model.prediction}: leave solver=... out for the model's own"
+        )
+    return solver, Trajectory(sites[0], solver.coordinates, sites[1].total, sites[1].linear)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What planning a method gave: the fields of `Point` that depend on it."""
+
+    policy: Schedule | DynamicPolicy | None = None
+    calibration: CalibrationRef | None = None
+    planning_error: str | None = None
+    missing_weights: str | None = None
+    uncalibrated: bool = False
+
+
+def _plan(
+    method: Policy | DynamicPolicy,
+    spec: Spec,
+    model: Model,
+    solver: Solver,
+    trajectory: Trajectory,
+    find_curves: FindCurves,
+) -> _Outcome:
+    """Plan a method; a method that cannot plan is a failed point, and the others go on."""
+    if isinstance(method, DynamicPolicy):
+        return _Outcome(method)
+    if method.needs_curves and model.unavailable_reason:
+        return _Outcome(missing_weights=f"it is planned on error curves, and {model.unavailable_reason}")
+    outcome, curves = _Outcome(), None
+    try:
+        if method.needs_curves:
+            if (known := find_curves(solver, spec)) is None:
+                return _Outcome(uncalibrated=True)
+            curves, file = known
+            measured = {"digest": curves.digest(), "file": file, "spread": curves.between_sample_cv()}
+            outcome = _Outcome(
+                calibration=CalibrationRef.from_json({**spec.calibration, **measured}, "calibration")
             )
-        return solver, Trajectory(self._sites, solver.coordinates, self._rest.total, self._rest.linear)
+        return replace(outcome, policy=_schedule(method, trajectory, curves))
+    except PointsFailed:  # a full disk is no fault of the method
+        raise
+    except Exception as error:
+        log.debug("", exc_info=True)
+        return replace(outcome, planning_error=one_line(error))
 
-    def _method(self, method: Policy | DynamicPolicy, spec: Spec, where: str) -> Policy | DynamicPolicy:
-        """The point's method; without weights to calibrate on, what was published of its schedule."""
-        if isinstance(method, DynamicPolicy):
-            return method
-        if method.needs_curves and self.model.missing and spec.published:
-            return build_policy(spec.published, f"{where}.published")
+
+def _schedule(method: Policy, trajectory: Trajectory, curves: ErrorCurves | None) -> Schedule:
+    schedule = method.plan(trajectory, curves)
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"{type(method).__name__}.plan gives a {type(schedule).__name__}, not a Schedule")
+    return schedule
+
+
+def _substitute(
+    method: Policy | DynamicPolicy, model: Model, spec: Spec, where: str
+) -> Policy | DynamicPolicy:
+    """The configured method; without weights to calibrate on, the schedule that was published of it, if any."""
+    if isinstance(method, DynamicPolicy) or not (
+        method.needs_curves and model.unavailable_reason and spec.published
+    ):
         return method
-
-    def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
-        """Error curves for a point, and their file: from the store, or measured now on other seeds."""
-        with self.store.explained():
-            return self._calibrations.curves(solver, spec)
+    return build_policy(spec.published, f"{where}.published")
 
 
-def _check_blocks(settings: Settings, model: Model) -> None:
+def check_seed_blocks(settings: Settings, model: Model) -> None:
     """UsageError where samples would take the prompts that calibrate and train, or these those of samples."""
+    if not hasattr(model, "prompts"):
+        return
     asked = [("seed", spec.seeds.start // BLOCK, False) for spec in settings.specs]
     asked += [("calibration.seed", spec.calibration["seed"], True) for spec in settings.specs]
     asked.append(("training.seed", settings.training["seed"], True))
@@ -179,18 +230,11 @@ def _check_blocks(settings: Settings, model: Model) -> None:
             )
 
 
-def _planned(method: Policy, trajectory: Trajectory, curves: ErrorCurves | None) -> Schedule:
-    schedule = method.plan(trajectory, curves)
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"{type(method).__name__}.plan gives a {type(schedule).__name__}, not a Schedule")
-    return schedule
-
-
 def rows(schedule: Schedule) -> list[str]:
     """A schedule's bits, a string for each evaluation, `1` = computed."""
     return ["".join("1" if bit else "0" for bit in row) for row in schedule.computed]
 
 
-def measured_sites(skeleton: nn.Module, call: Any) -> tuple[tuple[Site, ...], Macs]:
+def measured_sites(skeleton: nn.Module, call: Any) -> MeasuredSites:
     """The sites of a denoiser with their costs, and the cost of the rest, for one sample's evaluation."""
     return site_costs(skeleton, find_sites(skeleton), call, samples=1)

@@ -33,7 +33,7 @@ class RealSamples:
 
     def check_size(self, path: str | Path, where: str) -> None:
         """UsageError where the images of a file, if it has any, have other numbers of pixels than samples."""
-        real = None if self.model.missing else image_size(path)
+        real = None if self.model.unavailable_reason else image_size(path)
         if real is not None and real != self._sample_size:
             ours, theirs = ("x".join(map(str, size)) for size in (self._sample_size, real))
             raise UsageError(

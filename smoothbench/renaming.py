@@ -15,12 +15,13 @@ from smoothbench.caching import ErrorCurves, Trajectory
 from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.calibrations import curves_file
 from smoothbench.errors import UsageError, one_line
-from smoothbench.old_ids import Proven, Record, Unproven, bits, new_ids, old_ids, prove
+from smoothbench.json_checks import explain
+from smoothbench.old_ids import OldRecord, Proven, Unproven, bits, new_ids, old_ids, prove
 from smoothbench.old_scores import Metrics
 from smoothbench.point_code import recorded
 from smoothbench.points import measured_sites, rows
 from smoothbench.provenance import canonical, identity
-from smoothbench.schema import SCHEMA
+from smoothbench.storage.record import SCHEMA, Record
 
 FOUND = ("digest", "file", "spread")  # of curves, beside the calibration that was asked for
 Seeds = tuple[int, int]
@@ -36,11 +37,11 @@ class Renaming:
     cells: dict[str, str] = field(default_factory=dict)
     curves: dict[str, str] = field(default_factory=dict)
     observed: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
-    records: list[tuple[Record, dict[str, Any]]] = field(default_factory=list)
+    records: list[tuple[OldRecord, Record]] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)  # by metric or file: why it keeps its old name
 
 
-def renaming(folder: Path, records: Mapping[str, Record]) -> Renaming:
+def renaming(folder: Path, records: Mapping[str, OldRecord]) -> Renaming:
     """The renaming of the records in some files; UsageError, naming each, where one cannot be proved what it is."""
     plan, proven, wrong = Renaming(), dict[str, Proven](), []
     known = _Files(folder)
@@ -58,19 +59,22 @@ def renaming(folder: Path, records: Mapping[str, Record]) -> Renaming:
             except Unproven as error:
                 wrong.append(f"records/{file}: {error}")
     wrong += _merged(plan.points)
+    metrics = Metrics()
+    for file, record in records.items() if not wrong else ():
+        try:
+            plan.records.append((record, _renamed(record, proven[file], plan, metrics, known)))
+        except (ValueError, KeyError) as error:
+            wrong.append(f"records/{file}: {explain(error)}")
     if wrong:
         raise UsageError(
             f"{folder} is left as it is; move away what cannot be proved, and it is made anew: {'; '.join(wrong)}"
         )
-    metrics = Metrics()
-    for file, record in records.items():
-        plan.records.append((record, _renamed(record, proven[file], plan, metrics, known)))
     plan.refused |= metrics.refused
     return plan
 
 
 def _pairs(
-    records: Mapping[str, Record], proven: Mapping[str, Proven], plan: Renaming
+    records: Mapping[str, OldRecord], proven: Mapping[str, Proven], plan: Renaming
 ) -> dict[tuple[str, Seeds], Ids]:
     """Of each reference's parts, by its first samples and the part's seeds, the old and the new id of the samples."""
     found: dict[tuple[str, Seeds], Ids] = {}
@@ -84,7 +88,7 @@ def _pairs(
 
 
 def _add_points(
-    record: Record, known: Proven, pairs: Mapping[tuple[str, Seeds], Ids], plan: Renaming
+    record: OldRecord, known: Proven, pairs: Mapping[tuple[str, Seeds], Ids], plan: Renaming
 ) -> None:
     """The ids of a record and of its parts; Unproven where they are others than it says, or its pair is not here."""
     olds, news = [], []
@@ -109,10 +113,8 @@ def _add_points(
         plan.points[record["point_id"]] = identity([new[1] for new in news])
 
 
-def _renamed(
-    record: Record, known: Proven, plan: Renaming, metrics: Metrics, files: "_Files"
-) -> dict[str, Any]:
-    """A record by its new names."""
+def _renamed(record: OldRecord, known: Proven, plan: Renaming, metrics: Metrics, files: "_Files") -> Record:
+    """A record by its new names; ValueError or KeyError, naming the field, where it is damaged otherwise."""
     calibration = record["calibration"] and dict(record["calibration"])
     if calibration and "file" in calibration:
         new = _curves(record, known)
@@ -121,7 +123,7 @@ def _renamed(
         elif plan.curves.setdefault(calibration["file"], new) == new:
             calibration["file"] = new
     scores = {score: _score(record, score, plan, metrics) for score in record["scores"]}
-    return {
+    renamed = {
         **record,
         "schema": SCHEMA,
         "formerly": record[
@@ -136,15 +138,16 @@ def _renamed(
         "calibration": calibration,
         "scores": scores,
     }
+    return Record.from_json(renamed)
 
 
-def _curves(record: Record, known: Proven) -> str:
+def _curves(record: OldRecord, known: Proven) -> str:
     """The new name of the file of curves that a record was planned on."""
     asked = {key: value for key, value in record["calibration"].items() if key not in FOUND}
     return curves_file(known.described["model"], known.described["solver"], asked)
 
 
-def _score(record: Record, score: str, plan: Renaming, metrics: Metrics) -> dict[str, Any]:
+def _score(record: OldRecord, score: str, plan: Renaming, metrics: Metrics) -> dict[str, Any]:
     """A score with its metric's new hash; what the metric saw of the samples goes by it, too."""
     entry, name = dict(record["scores"][score]), score.partition("@")[0]
     metric = metrics.renamed(name, record["config"]["metrics"].get(name), entry["config_hash"])
@@ -170,7 +173,7 @@ def _merged(names: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _ranges(record: Record) -> Sequence[Seeds]:
+def _ranges(record: OldRecord) -> Sequence[Seeds]:
     return [(start, stop) for start, stop in record["seeds"]]
 
 
@@ -182,7 +185,7 @@ class _Files:
         self._trajectories: dict[str, Trajectory] = {}
         self._digests: dict[str, str] = {}
 
-    def check(self, record: Record, known: Proven) -> None:
+    def check(self, record: OldRecord, known: Proven) -> None:
         """Unproven where a policy's file gives another schedule by now than the record's."""
         if not (record["schedule"] and _has_digest(known.described["policy"])):
             return
@@ -211,7 +214,7 @@ class _Files:
         found = self._digests[calibration["file"]]
         return None if found in ("", calibration["digest"]) else "the curves are others than the record's"
 
-    def _trajectory(self, record: Record) -> Trajectory:
+    def _trajectory(self, record: OldRecord) -> Trajectory:
         """What a static policy plans on; weights are not needed."""
         config = record["config"]
         key = canonical([config["model"], config["solver"]])

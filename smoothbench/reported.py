@@ -2,25 +2,23 @@
 
 import json
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from smoothbench.schema import explain, number, require
+from smoothbench.json_checks import explain, require
+from smoothbench.storage.paper_row import VALUE_NAME, PaperRow, PaperValue
 
 FOLDER = Path(__file__).parents[1] / "results" / "reported"
 PRINTED = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?: \+- ([0-9]+(?:\.[0-9]+)?))?")
-KEY = re.compile(r"[a-z][a-z0-9_]*")  # of a value; the report makes names of columns from it
-SCOPES = ("branches", "denoiser", "pipeline")  # of what a paper's MACs were computed over
 
 
-def row(name: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """A printed row in the form of a record's `reported`, by `file/table/row`.
+def row(name: str, folder: Path = FOLDER) -> PaperRow:
+    """Return a printed row by `file/table/row`.
 
-    Its `values` are `{"value", "interval", "decimals"}` by name: interval as `+-` printed it or None, decimals
-    those that were printed. Values printed in per cent come as shares. ValueError, naming what there is, for an
-    unknown file, table or row, and for a file that cannot be read.
+    A value's interval is as `+-` printed it or None, its decimals are those that were printed. Values printed in per
+    cent come as shares. ValueError, naming what there is, for an unknown file, table or row, and for a file that
+    cannot be read.
     """
     file, _, rest = str(name).partition("/")
     number_, _, row_id = rest.partition("/")
@@ -29,17 +27,17 @@ def row(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     table = tables[_known(number_, list(tables), f"table of {file}")]
     rows = {each["id"]: each for each in table["rows"]}
     found = rows[_known(row_id, list(rows), f"row of {file}/{number_}")]
-    return {
-        "paper": content["paper"],
-        "arxiv": content["arxiv"],
-        "table": number_,
-        "row": found["label"],
-        "inferred": found["inferred"],
-        "values": {key: _value(text, key in table["percent"]) for key, text in found["values"].items()},
-        "note": found.get("note"),
-        "num_samples": table["num_samples"],
-        "hardware": table["hardware"],
-    }
+    return PaperRow(
+        paper=content["paper"],
+        arxiv=content["arxiv"],
+        table=number_,
+        row=found["label"],
+        inferred=found["inferred"],
+        values={key: _value(text, key in table["percent"]) for key, text in found["values"].items()},
+        note=found.get("note"),
+        num_samples=table["num_samples"],
+        hardware=table["hardware"],
+    )
 
 
 def names(folder: Path = FOLDER) -> list[str]:
@@ -50,51 +48,6 @@ def names(folder: Path = FOLDER) -> list[str]:
         for table, content in _read(folder / f"{file}.json")["tables"].items()
         for each in content["rows"]
     ]
-
-
-def check_papers(record: Mapping[str, Any]) -> None:
-    """Raise ValueError, or KeyError for what is missing, where what a record says of a paper is damaged.
-
-    `reported`, `cost.paper` and `planned` may be null or absent. The record itself has passed `check_record`.
-    """
-    require(record.get("planned"), "planned", str, type(None))
-    if record.get("reported") is not None:
-        _check_reported(require(record["reported"], "reported", dict))
-    if (paper := (record["cost"] or {}).get("paper")) is not None:
-        _check_convention(require(paper, "cost.paper", dict))
-
-
-def _check_reported(reported: dict[str, Any]) -> None:
-    for key in ("paper", "arxiv", "table", "row"):
-        require(reported[key], f"reported.{key}", str)
-    require(reported["inferred"], "reported.inferred", bool)
-    require(reported.get("note"), "reported.note", str, type(None))
-    require(reported.get("hardware"), "reported.hardware", str, type(None))
-    require(reported.get("num_samples"), "reported.num_samples", int, type(None))
-    for key, value in require(reported["values"], "reported.values", dict).items():
-        if not KEY.fullmatch(key):
-            raise ValueError(f"its reported.values has a name {key[:40]!r}, not like fid")
-        require(value, f"reported.values.{key}", dict)
-        number(value["value"], f"reported.values.{key}.value")
-        if value.get("interval") is not None:
-            number(value["interval"], f"reported.values.{key}.interval")
-        require(value.get("decimals"), f"reported.values.{key}.decimals", int, type(None))
-
-
-def _check_convention(paper: dict[str, Any]) -> None:
-    if paper["scope"] not in SCOPES:
-        raise ValueError(
-            f"its cost.paper.scope is {str(paper['scope'])[:40]!r}, not one of {', '.join(SCOPES)}"
-        )
-    require(paper["rows"], "cost.paper.rows", int)
-    for key in ("tmacs", "tmacs_explained", "remainder_per_evaluation"):
-        number(paper[key], f"cost.paper.{key}")
-    require(paper.get("note"), "cost.paper.note", str, type(None))
-    for part, macs in (require(paper.get("parts"), "cost.paper.parts", dict, type(None)) or {}).items():
-        if not KEY.fullmatch(part):
-            raise ValueError(f"its cost.paper.parts has a name {part[:40]!r}, not like text_encoder")
-        for key in ("tmacs", "tmacs_with_attention"):
-            number(require(macs, f"cost.paper.parts.{part}", dict)[key], f"cost.paper.parts.{part}.{key}")
 
 
 def _files(folder: Path) -> list[str]:
@@ -136,21 +89,21 @@ def _check_row(found: dict[str, Any], columns: list[str]) -> None:
     require(found["inferred"], f"{found['id']}.inferred", bool)
     require(found.get("note"), f"{found['id']}.note", str, type(None))
     for key, text in require(found["values"], f"{found['id']}.values", dict).items():
-        if key not in columns or not KEY.fullmatch(key):
+        if key not in columns or not re.fullmatch(VALUE_NAME, key):
             raise ValueError(f"its {found['id']} has a value {key!r}, which is none of the table's columns")
         if not PRINTED.fullmatch(require(text, f"{found['id']}.{key}", str)):
             raise ValueError(f"its {found['id']}.{key} is {text[:40]!r}, not like '2.65 +- 0.04'")
 
 
-def _value(text: str, percent: bool) -> dict[str, Any]:
+def _value(text: str, percent: bool) -> PaperValue:
     """A printed value; decimal arithmetic keeps its digits where per cent become shares."""
     printed = PRINTED.fullmatch(text)
     assert printed is not None  # _check_row saw it
     factor = Decimal("0.01") if percent else Decimal(1)
     value, interval = (None if each is None else Decimal(each) * factor for each in printed.groups())
     assert value is not None
-    return {
-        "value": float(value),
-        "interval": None if interval is None else float(interval),
-        "decimals": len(printed[1].partition(".")[2]) + 2 * percent,
-    }
+    return PaperValue(
+        float(value),
+        None if interval is None else float(interval),
+        len(printed[1].partition(".")[2]) + 2 * percent,
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smoothbench.atomic import sha256_of
 from smoothbench.store import read_json, write_atomic, write_json
 from smoothbench.types import Media
 
@@ -122,7 +123,7 @@ class Samples:
 
     def _intact(self, file: Path) -> bool:
         expected = self.manifest["files"].get(file.name)
-        return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == expected
+        return file.is_file() and sha256_of(file) == expected
 
 
 def _counts(calls: Any) -> bool:

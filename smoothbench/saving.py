@@ -1,17 +1,18 @@
 """stage=calibrate and stage=train: error curves, a schedule or a trained router to a file of the user's."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from smoothbench.atomic import sha256_of
 from smoothbench.build import build, build_model, build_solver, having, ready
 from smoothbench.caching import Schedule
+from smoothbench.calibrations import Curves
 from smoothbench.devices import started
 from smoothbench.errors import UsageError
 from smoothbench.identity import describe, describe_model
-from smoothbench.lessons import lessons
-from smoothbench.points import Planner
+from smoothbench.lessons import teacher_windows
+from smoothbench.points import check_seed_blocks, measured_sites, plan_point, trajectory_of
 from smoothbench.provenance import identity
 from smoothbench.store import Store, write_atomic
 from smoothbench.types import Config, Model, Settings, Spec
@@ -30,7 +31,7 @@ def save_plan(settings: Settings) -> Path:
         if settings.stage == "train":
             data = _trained(settings, model, store)
         else:
-            data = _plan(settings, Planner(settings, model, store), target.suffix)
+            data = _plan(settings, model, store, target.suffix)
         try:
             write_atomic(target, data)
         except OSError as error:
@@ -38,21 +39,20 @@ def save_plan(settings: Settings) -> Path:
     return target
 
 
-def _plan(settings: Settings, planner: Planner, suffix: str) -> bytes:
-    point = planner.point(settings.specs[-1])
+def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
+    """Error curves, or the schedule that the last point's method plans on them."""
+    check_seed_blocks(settings, model)
+    spec, sites = settings.specs[-1], measured_sites(*model.skeleton())
+    curves = Curves(model, sites[0], store, settings.force)
     if suffix == ".npz":
-        return planner.curves(point.solver, point.spec)[0].to_bytes()
+        solver, _ = trajectory_of(spec, model, sites)
+        return curves.measured(solver, spec)[0].to_bytes()
+    point = plan_point(spec, model, sites, curves.measured, settings.batch_size)
     if not isinstance(point.policy, Schedule):
         raise UsageError(
-            point.failure or f"{point.spec.label} decides at run time: it has no schedule to save"
+            point.planning_error or f"{spec.label} decides at run time: it has no schedule to save"
         )
     return (json.dumps(point.policy.to_json()) + "\n").encode()
-
-
-def sha256(path: str) -> str:
-    """Of a file's content."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _trained(settings: Settings, model: Model, store: Store) -> bytes:
@@ -61,20 +61,25 @@ def _trained(settings: Settings, model: Model, store: Store) -> bytes:
     if spec.training is None:
         raise UsageError(f"stage=train: {spec.label} learns nothing; cache=l2c does")
     training = having(build(spec.training, "cache.training"), "cache.training", "fit")
-    solver, trajectory = Planner(settings, model, store).trajectory(spec)
+    check_seed_blocks(settings, model)
+    solver, trajectory = trajectory_of(spec, model, measured_sites(*model.skeleton()))
     name = checkpoint_id(model, spec, training, settings.training)
     checkpoint = store.folder / "training" / f"{name}.pt"
     if settings.force:
         checkpoint.unlink(missing_ok=True)
     with store.lock(f"training-{checkpoint.stem}"):
-        learned: bytes = training.fit(lessons(model, solver, trajectory, settings.training), str(checkpoint))
+        learned: bytes = training.fit(
+            teacher_windows(model, solver, trajectory, settings.training), str(checkpoint)
+        )
     return learned
 
 
-def checkpoint_id(model: Model, spec: Spec, training: Any, lessons: Config) -> str:
+def checkpoint_id(model: Model, spec: Spec, training: Any, settings: Config) -> str:
     """Names what has been learned so far, by all that decides it: what other code has learned is not gone on from."""
-    asked = dict(lessons)
+    asked = dict(settings)
     if (latents := asked["latents"]) is not None and Path(latents).is_file():
-        asked["latents"] = sha256(latents)  # what the file holds, not where it lies, makes the lessons
+        asked["latents"] = sha256_of(
+            latents
+        )  # what the file holds, not where it lies, makes the training data
     solver = describe(build_solver(spec.solver), spec.solver)
     return identity([describe_model(model), solver, describe(training, spec.training), asked])

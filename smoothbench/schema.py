@@ -1,41 +1,47 @@
-"""What a record must hold: checked once for the run that goes on from it and the report that shows it."""
+"""`python -m smoothbench.schema`: write record.schema.json, the JSON Schema of records.
+
+A record that is to be published or handed in elsewhere can be checked with it by any validator of JSON Schema. What
+fields say about each other (seeds and sample counts, sites and bits) only `Record.from_json` checks.
+"""
 
 import json
-import math
-import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from smoothbench.errors import UsageError, one_line
+import smoothbench.storage
+from smoothbench.errors import UsageError
+from smoothbench.storage.record import Record
+from smoothbench.storage.typed_json import Stored, members
 
-SCHEMA = 3  # of records
-BY_PLACE = 2  # of those whose ids hold import paths and the paths of files
-STATUSES = ("done", "failed", "skipped")
-NOTHING = type(None)
-FIELDS: Mapping[str, tuple[type, ...]] = MappingProxyType(  # of a record, and their types
-    dict.fromkeys(("point_id", "cell_id", "sample_id", "reference_id"), (str,))
-    | dict.fromkeys(("experiment", "name", "label", "family"), (str,))
-    | dict.fromkeys(("same_as", "reason"), (str, NOTHING))
-    | dict.fromkeys(("order", "num_samples"), (int,))
-    | dict.fromkeys(("reference", "degenerate"), (bool,))
-    | dict.fromkeys(("seeds", "parts"), (list,))
-    | dict.fromkeys(("status", "model", "numerics", "solver", "scores", "provenance"), (dict,))
-    | dict.fromkeys(("calibration", "schedule", "cost"), (dict, NOTHING))
-    | {"predictor": (str, dict)}
-)
-SCORE: Mapping[str, tuple[type, ...]] = MappingProxyType(  # of a score in a record, and their types
-    {"delta": (dict, NOTHING), "quantiles": (dict, NOTHING), "blocks": (list, NOTHING)}
-    | {"n": (int,), "higher_is_better": (bool,), "flag": (str, NOTHING), "config_hash": (str,)}
-)
-CONDITIONS = ("device", "kind", "threads", "batch_size", "rounds")  # of a latency.json
-MEASURED = ("median", "mad", "decode_median", "peak_bytes", "cache_bytes")  # of each of its points
+BY_PLACE = 2  # the schema of records whose ids hold import paths and the paths of files
+FILE = Path(str(smoothbench.storage.__file__)).with_name("record.schema.json")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NAMES: Mapping[type, str] = {
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    str: "string",
+    type(None): "null",
+}
+
+
+def record_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a record, draft 2020-12."""
+    definitions: dict[str, Any] = {}
+    root = _object(Record, definitions)
+    return {"$schema": DIALECT, "title": "A record of SmoothBench", **root, "$defs": definitions}
+
+
+def schema_text() -> str:
+    """Return the content of record.schema.json."""
+    return json.dumps(record_schema(), indent=1) + "\n"
 
 
 def refuse_by_place(folder: Path) -> None:
-    """UsageError where a results folder holds records whose ids say where code and files lay."""
+    """Raise UsageError where a results folder holds records whose ids say where code and files lay."""
     for path in sorted((folder / "records").glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
@@ -48,111 +54,51 @@ def refuse_by_place(folder: Path) -> None:
             )
 
 
-def check_record(record: Any) -> None:
-    """Raise ValueError, or KeyError for what is missing, where data are no record of this schema.
-
-    What passes has every field, of its type, so that neither a run nor a report stumbles over it.
-    """
-    require(record, "record", dict)
-    if require(record["schema"], "schema", int) != SCHEMA:
-        raise ValueError(f"its schema is {record['schema']}, this version reads {SCHEMA}: run it again")
-    for key, types in FIELDS.items():
-        require(record[key], key, *types)
-    for stage in ("quality", "cost"):
-        if (found := record["status"][stage]) not in STATUSES:
-            raise ValueError(f"its status of {stage} is {found!r}, not one of {', '.join(STATUSES)}")
-    _texts(record["parts"], "parts")
-    _texts([record["model"]["name"], record["solver"]["name"]], "name of the model or the solver")
-    require(record["solver"]["steps"], "solver.steps", int)
-    if record["model"].get("guidance") is not None:
-        number(record["model"]["guidance"], "model.guidance")
-    _check_seeds(record["seeds"], record["num_samples"])
-    said = record.get("captions") or {}
-    if not isinstance(said, dict) or not all(s.isdecimal() and isinstance(t, str) for s, t in said.items()):
-        raise ValueError("its captions are not texts by seed")
-    if record["schedule"] is not None:
-        _check_schedule(record["schedule"])
-    if record["cost"] is not None or record["status"]["cost"] == "done":
-        _check_cost(require(record["cost"], "cost", dict))
-    for name, score in record["scores"].items():
-        _check_score(name, score)
+def _object(cls: type[Stored], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a class; those of classes inside it go into the definitions."""
+    required = [member.key for member in members(cls) if not member.optional]
+    properties = {member.key: _schema(member.hint, definitions) for member in members(cls)}
+    summary = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+    return {"description": summary, "type": "object", "properties": properties, "required": required}
 
 
-def check_latency(latency: Mapping[str, Any]) -> None:
-    """Raise ValueError, or KeyError for what is missing, where a latency.json is not whole."""
-    for key in CONDITIONS:
-        require(latency[key], key, str, int)
-    for name, point in require(latency["points"], "points", dict).items():
-        require(point, name, dict)
-        for key in ("seconds", "reference_seconds"):
-            seconds = [number(value, f"{name}.{key}") for value in require(point[key], f"{name}.{key}", list)]
-            if not seconds or min(seconds) <= 0:
-                raise ValueError(f"its {name}.{key} are not times above 0")
-        for key in MEASURED:
-            if point.get(key) is not None:
-                number(point[key], f"{name}.{key}")
+def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is object:
+        return {}
+    if origin is Annotated:
+        rules = [rule.schema() for rule in arguments[1:]]
+        return {
+            **_schema(arguments[0], definitions),
+            **{key: each for rule in rules for key, each in rule.items()},
+        }
+    if origin in (Union, UnionType):
+        return {"anyOf": [_schema(each, definitions) for each in arguments]}
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin is tuple:
+        return _array(arguments, definitions)
+    if origin is Mapping:
+        names = _schema(arguments[0], definitions)
+        return {
+            "type": "object",
+            **({} if arguments[0] is str else {"propertyNames": names}),
+            "additionalProperties": _schema(arguments[1], definitions),
+        }
+    if isinstance(hint, type) and issubclass(hint, Stored):
+        if hint.__name__ not in definitions:
+            definitions[hint.__name__] = {}  # its place, before those of the classes inside it
+            definitions[hint.__name__] = _object(hint, definitions)
+        return {"$ref": f"#/$defs/{hint.__name__}"}
+    return {"type": NAMES[hint]}
 
 
-def number(value: Any, name: str) -> float:
-    """A finite number; ValueError, naming it, for anything else."""
-    try:
-        found = float(require(value, name, int, float))
-    except OverflowError:
-        found = math.inf
-    if not math.isfinite(found):
-        raise ValueError(f"its {name} is {str(value)[:40]}, not a finite number")
-    return found
+def _array(items: tuple[Any, ...], definitions: dict[str, Any]) -> dict[str, Any]:
+    if items[-1] is Ellipsis:
+        return {"type": "array", "items": _schema(items[0], definitions)}
+    fixed = [_schema(each, definitions) for each in items]
+    return {"type": "array", "prefixItems": fixed, "minItems": len(fixed), "maxItems": len(fixed)}
 
 
-def explain(error: Exception) -> str:
-    """What is wrong with a file, in one line."""
-    return f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
-
-
-def require(value: Any, name: str, *types: type) -> Any:
-    """The value, or a ValueError where it is of none of the types; a bool is no number."""
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise ValueError(f"its {name} is {str(value)[:40]!r}, not of type {types[0].__name__}")
-    return value
-
-
-def _texts(values: Any, name: str) -> list[str]:
-    return [require(value, name, str) for value in require(values, name, list)]
-
-
-def _check_seeds(ranges: Any, count: int) -> None:
-    pairs = [[require(end, "seeds", int) for end in require(each, "seeds", list)] for each in ranges]
-    ends = [end for pair in pairs for end in pair]
-    rising = all(len(pair) == 2 and 0 <= pair[0] < pair[1] for pair in pairs) and ends == sorted(ends)
-    if not pairs or not rising or sum(stop - first for first, stop in pairs) != count:
-        raise ValueError(f"its seeds {str(ranges)[:80]} are not {count} samples in rising half-open ranges")
-
-
-def _check_schedule(schedule: Mapping[str, Any]) -> None:
-    sites, kinds, rows = (_texts(schedule[key], f"schedule.{key}") for key in ("sites", "kinds", "rows"))
-    if len(kinds) != len(sites) or any(len(row) != len(sites) or row.strip("01") for row in rows):
-        raise ValueError(f"its schedule has {len(sites)} sites and kinds or rows of other lengths")
-
-
-def _check_cost(cost: Mapping[str, Any]) -> None:
-    for key in ("macs", "macs_linear", "share", "evals"):
-        if number(cost[key], f"cost.{key}") <= 0:
-            raise ValueError(f"its cost.{key} is {cost[key]}, not above 0")
-    for kind, macs in (require(cost.get("by_kind"), "cost.by_kind", dict, NOTHING) or {}).items():
-        number(macs, f"cost.by_kind.{kind}")
-
-
-def _check_score(name: str, score: Any) -> None:
-    if not re.fullmatch(r"[\w-]+@[0-9]+", name):  # the report makes names of columns from it
-        raise ValueError(f"it has a score {name[:40]!r}, not named like fd_nano@256")
-    require(score, name, dict)
-    for key, types in SCORE.items():
-        require(score[key], f"{name}.{key}", *types)
-    numbers = {"": score["value"]} | {f".{key}": score[key] for key in ("se", "low", "high")}
-    numbers |= {f".q{level}": value for level, value in (score["quantiles"] or {}).items()}
-    if score["delta"] is not None:
-        numbers |= {f".delta.{key}": score["delta"][key] for key in ("value", "se", "low", "high", "p")}
-    for key, value in [*numbers.items(), *((".blocks", value) for value in score["blocks"] or [])]:
-        number(value, f"{name}{key}")
-    if not 0 <= numbers.get(".delta.p", 0) <= 1:
-        raise ValueError(f"its {name}.delta.p is {numbers['.delta.p']}, no probability")
+if __name__ == "__main__":
+    FILE.write_text(schema_text(), encoding="utf-8")

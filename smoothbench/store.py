@@ -16,9 +16,10 @@ import numpy as np
 
 from smoothbench.atomic import replacing
 from smoothbench.errors import PointsFailed, UsageError, is_full
+from smoothbench.json_checks import explain
 from smoothbench.locks import Presence, flock, locked, opened
-from smoothbench.reported import check_papers
-from smoothbench.schema import SCHEMA, check_record, explain, refuse_by_place, require
+from smoothbench.schema import refuse_by_place
+from smoothbench.storage.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -120,50 +121,49 @@ class Store:
         """Where the record of a point lies."""
         return self.folder / "records" / f"{_slug(name)}-{point_id}.json"
 
-    def record(self, name: str, point_id: str) -> dict[str, Any] | None:
+    def record(self, name: str, point_id: str) -> Record | None:
         """The point's record, or None where there is none that this version can read."""
         return self._readable(self.record_path(name, point_id))
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Record]:
         """All records that this version can read; a warning names each of the others, once."""
         refuse_by_place(self.folder)
         found = [self._readable(path) for path in sorted((self.folder / "records").glob("*.json"))]
         return [record for record in found if record is not None]
 
-    def _readable(self, path: Path) -> dict[str, Any] | None:
+    def _readable(self, path: Path) -> Record | None:
         """The record in a file, or None where there is none, or none that is whole and in its place."""
         if not path.exists():
             return None
         try:
-            record: Any = read_json(path)
-            check_record(record)
-            check_papers(record)
-            require(record["per_block"], "per_block", int)
-            if self.record_path(record["name"], record["point_id"]) != path:
-                raise ValueError(f"it is the record of another point, {record['point_id'][:40]}")
+            record = Record.from_json(read_json(path))
+            if self.record_path(record.name, record.point_id) != path:
+                raise ValueError(f"it is the record of another point, {record.point_id[:40]}")
         except (ValueError, KeyError) as error:
             if path not in self._named:
                 log.warning("ignored %s: %s", path, explain(error))
             self._named.add(path)
             return None
-        return dict(record)
+        return record
 
-    def supersede(self, record: Mapping[str, Any]) -> None:
+    def supersede(self, record: Record) -> None:
         """Drop records of the same point and pair that could not even be planned, but for this one."""
-        for path in (self.folder / "records").glob(f"{_slug(record['name'])}-*.json"):
-            old: Any = self._readable(path)
-            same = old and all(old[key] == record[key] for key in ("name", "seeds", "reference_id"))
-            if same and old["status"]["cost"] == "failed" and old["point_id"] != record["point_id"]:
-                self.remove(old["name"], old["point_id"])
+        pair = (record.name, record.seeds, record.reference_id)
+        for path in (self.folder / "records").glob(f"{_slug(record.name)}-*.json"):
+            old = self._readable(path)
+            if old is None or (old.name, old.seeds, old.reference_id) != pair:
+                continue
+            if old.status.cost == "failed" and old.point_id != record.point_id:
+                self.remove(old.name, old.point_id)
 
     def remove(self, name: str, point_id: str) -> None:
         """Drop a record and its scores."""
         self.record_path(name, point_id).unlink(missing_ok=True)
         self.scores_path(name, point_id).unlink(missing_ok=True)
 
-    def write_record(self, record: Mapping[str, Any]) -> None:
+    def write_record(self, record: Record) -> None:
         """Replace a point's record."""
-        write_json(self.record_path(record["name"], record["point_id"]), {"schema": SCHEMA, **record})
+        write_json(self.record_path(record.name, record.point_id), record.to_json())
 
     def scores_path(self, name: str, point_id: str) -> Path:
         """Where the per-sample influence values of a point's scores lie: named like its record."""

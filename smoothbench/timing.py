@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +17,8 @@ from smoothbench.generate import bare_batch, cached_batch
 from smoothbench.points import Point
 from smoothbench.provenance import device_name, provenance
 from smoothbench.sampling import latents
-from smoothbench.schema import SCHEMA, check_latency, require
+from smoothbench.storage.latency_file import Latency, PointLatency
+from smoothbench.storage.record import SCHEMA
 from smoothbench.store import Store, read_json, write_json
 from smoothbench.types import BLOCK, Config, Model
 
@@ -38,43 +41,45 @@ def measure_latency(
     they were, each with the reference's seconds in its own rounds.
     """
     with store.lock("latency"):
-        head = {
-            "schema": SCHEMA,
-            "kind": model.device.type,
-            "device": device_name(model.device),
-            "threads": torch.get_num_threads(),
+        head = Latency(
+            schema=SCHEMA,
+            kind=model.device.type,
+            device=device_name(model.device),
+            threads=torch.get_num_threads(),
             **{key: asked[key] for key in ("rounds", "warmup", "batch_size")},
-        }
+            points={},
+        )
         if file != "latency.json":
-            head |= {"dtype": model.identity["dtype"], "mode": "compiled" if graphs else "eager"}
-        old: Any = read_json(store.folder / file)
-        kept = old["points"] if _same_head(old, head) else {}
+            mode = "compiled" if graphs else "eager"
+            head = replace(head, dtype=model.identity["dtype"], mode=mode)
+        old = _read(store.folder / file)
+        kept = old.points if old is not None and _conditions(old) == _conditions(head) else {}
         if not force and all(point.cell_id in kept for point in points):
             log.info("%s: measured before", file.removesuffix(".json"))
             return
         measured = _measure(points, model, asked, graphs)
-        pair = measured[points[0].sample_id]["seconds"]  # of the reference, in the same rounds
-        new = {
-            p.cell_id: {"name": p.spec.name, **measured[p.sample_id], "reference_seconds": pair}
-            for p in points
-        }
-        content = {**head, "points": kept | new, "provenance": provenance(model.device)}
-        write_json(store.folder / file, content)
+        new = {point.cell_id: replace(measured[point.sample_id], name=point.spec.name) for point in points}
+        content = replace(head, points={**kept, **new}, provenance=provenance(model.device))
+        write_json(store.folder / file, content.to_json())
 
 
-def _same_head(old: Any, head: Config) -> bool:
-    """Whether what was measured is whole, and by these settings on this device."""
+def _read(path: Path) -> Latency | None:
+    """What was measured before; None where there is nothing, or nothing that is whole."""
     try:
-        check_latency(require(old, "content", dict))
+        return Latency.from_json(read_json(path))
     except (ValueError, KeyError):
-        return False
-    return all(old.get(key) == value for key, value in head.items())
+        return None
+
+
+def _conditions(latency: Latency) -> Latency:
+    """The settings and the device of a measurement alone."""
+    return replace(latency, points={}, provenance=None, others={})
 
 
 def _measure(
     points: Sequence[Point], model: Model, asked: Config, graphs: Compiled | None
-) -> dict[str, Config]:
-    """Of each set of samples: seconds of a whole trajectory, of decoding, and memory."""
+) -> dict[str, PointLatency]:
+    """Measure each set of samples: seconds of a whole trajectory and of decoding, and memory."""
     seeds = range(BLOCK - asked["batch_size"], BLOCK)
     distinct: dict[str, Point] = {}
     for point in points:  # of those with the same samples the first: the reference is no cache, not its twin
@@ -90,15 +95,20 @@ def _measure(
     bar.close()
     latent = torch.zeros(len(seeds), *model.sample_shape, device=model.device)
     decode = interleaved({"decode": lambda: model.decode(latent)}, asked["rounds"], asked["warmup"], wait)
-    return {
-        sample_id: {
-            "seconds": values,
-            **dict(zip(("median", "mad"), median_mad(values), strict=True)),
-            "decode_median": median_mad(decode["decode"])[0],
-            **_memory(distinct[sample_id], model, seeds, graphs),
-        }
-        for sample_id, values in seconds.items()
-    }
+    found = {}
+    for sample_id, values in seconds.items():
+        median, mad = median_mad(values)
+        peak, held = _memory(distinct[sample_id], model, seeds, graphs)
+        found[sample_id] = PointLatency(
+            seconds=tuple(values),
+            reference_seconds=tuple(seconds[points[0].sample_id]),  # in the same rounds
+            median=median,
+            mad=mad,
+            decode_median=median_mad(decode["decode"])[0],
+            peak_bytes=peak,
+            cache_bytes=held,
+        )
+    return found
 
 
 def _trajectory(
@@ -132,14 +142,16 @@ def _ticking(run: Callable[[], object], bar: Any) -> Callable[[], object]:
     return ticking
 
 
-def _memory(point: Point, model: Model, seeds: Sequence[int], graphs: Compiled | None) -> Config:
+def _memory(
+    point: Point, model: Model, seeds: Sequence[int], graphs: Compiled | None
+) -> tuple[int | None, int]:
     """Peak memory of a run (the whole process on a CPU), and the bytes that the cache held."""
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
     with peak_resident_bytes() as resident:
         held = _trajectory(point, model, seeds, graphs)()
     on_device = torch.cuda.max_memory_allocated(model.device) if model.device.type == "cuda" else None
-    return {"peak_bytes": on_device or resident.bytes, "cache_bytes": held}
+    return on_device or resident.bytes, held
 
 
 def _nothing() -> None: ...

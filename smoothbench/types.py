@@ -2,21 +2,26 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-Predict = Callable[[int, Tensor, float], Tensor]  # (evaluation, x, timestep) -> the model's guided prediction
-Branch = Callable[[int], None]  # told which forward of the evaluation the denoiser is about to run, from 0
-Noise = Callable[[], Tensor]  # fresh noise of the shape of x, from each sample's own generator
+from smoothbench.storage.paper_row import PaperRow
+
+Predict = Callable[
+    [int, Tensor, float], Tensor
+]  # (evaluation, model input, coordinate) -> the guided prediction
+AnnounceForward = Callable[[int], None]  # called before each forward of an evaluation with its index, from 0
+Noise = Callable[[], Tensor]  # draws fresh noise of the shape of x, from each sample's own generator
+State = Any  # what a solver keeps between evaluations, never changed in place; the loop hands it on unseen
 Config = dict[str, Any]  # a resolved configuration node
 
 BLOCK = 10**6  # seeds in a seed block
 
 
 class Media(Protocol):
-    """How one sample becomes a file, without loss."""
+    """Writes one sample as the bytes of a file, without loss, and reads it again."""
 
     suffix: str
 
@@ -29,10 +34,10 @@ class Model(Protocol):
     """A published model or its nano twin.
 
     `identity` holds what decides its samples beside solver and schedule: weights' sha256, dtype,
-    guidance, numerics. `forwards` of the denoiser make one evaluation, in which `rows` rows in all
-    belong to one sample. `missing` says in one line why it can draw no samples (weights that are not
+    guidance, numerics. `forwards` of the denoiser make one evaluation, in which `guidance_rows` rows in all
+    belong to one sample. `unavailable_reason` says in one line why it can draw no samples (weights that are not
     there, or random ones): its costs are known all the same, by `skeleton`. `prediction` is what it
-    predicts: noise, v or velocity. No samples are drawn in batches below `least_batch`.
+    predicts: noise, v or velocity. No samples are drawn in batches below `min_batch_size`.
     """
 
     name: str
@@ -42,40 +47,42 @@ class Model(Protocol):
     media: Media
     sample_shape: tuple[int, ...]
     forwards: int
-    rows: int
-    missing: str | None
+    guidance_rows: int
+    unavailable_reason: str | None
     prediction: str
-    least_batch: int
+    min_batch_size: int
 
-    def conditions(self, seeds: Sequence[int]) -> Tensor:
-        """What each sample is asked to be."""
+    def labels_or_prompts(self, seeds: Sequence[int]) -> Tensor:
+        """Return the class label or the prompt number of each seed, int64 [N]."""
         ...
 
     def unconditional(self, count: int) -> Tensor:
-        """Conditions that ask for nothing."""
+        """Return the null label, or the number of no prompt, for so many samples, int64 [count]."""
         ...
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
-        """The guided prediction at timestep t; `branch` is told before each forward of the denoiser."""
+    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
+        """Return the guided prediction for x [B, ...] at timestep t; call `announce` before each forward."""
         ...
 
-    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
-        """The denoiser's own output for these rows, without guidance, in one forward."""
+    def output(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
+        """Return the denoiser's own output for x [B, ...], without guidance, in one forward."""
         ...
 
     def decode(self, x: Tensor) -> Tensor:
-        """Finished samples on the CPU, as `media` writes them."""
+        """Decode x [B, ...] to finished samples on the CPU, as `media` writes them."""
         ...
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
-        """The denoiser on the meta device, and a call that evaluates it for one sample: for counting."""
+        """Return the denoiser on the meta device, and a call that evaluates it for one sample, for counting costs."""
         ...
 
 
 class Solver(Protocol):
-    """A sampler; `coordinates` are the timesteps of its evaluations, the noisiest first.
+    """A sampler as explicit steps, which the sampling loop takes one evaluation at a time.
 
-    `prediction` is what it takes: a model that predicts something else cannot be sampled with it.
+    The solver itself never changes: what it needs of earlier evaluations is in the state. `prediction` is what the
+    denoiser must predict: noise, v or velocity. `coordinates` are its timesteps or noise levels, one for each
+    evaluation, the noisiest first.
     """
 
     @property
@@ -84,7 +91,30 @@ class Solver(Protocol):
     @property
     def coordinates(self) -> tuple[float, ...]: ...
 
-    def integrate(self, x: Tensor, predict: Predict, noise: Noise) -> Tensor: ...
+    def begin(self, x: Tensor) -> State:
+        """The state before the first evaluation, from noise [B, ...] of variance 1."""
+        ...
+
+    def model_input(self, e: int, state: State) -> Tensor:
+        """What the denoiser gets at evaluation e, [B, ...]."""
+        ...
+
+    def step(self, e: int, state: State, output: Tensor, noise: Noise) -> State:
+        """The state after evaluation e, from the prediction `output` [B, ...]; draws `noise` only if it needs any."""
+        ...
+
+    def sample(self, state: State) -> Tensor:
+        """The finished sample [B, ...] of the state after the last evaluation."""
+        ...
+
+
+@runtime_checkable
+class Diffuses(Solver, Protocol):
+    """A solver that can also start at any evaluation from a clean sample, and step on from there."""
+
+    def diffuse(self, clean: Tensor, e: int, noise: Tensor) -> State:
+        """The state before evaluation e that the forward process makes of a clean sample and noise, both [B, ...]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -109,7 +139,7 @@ class Spec:
     reference: bool = False
     training: Config | None = None
     published: Config | None = None
-    reported: Config | None = None
+    reported: PaperRow | None = None
 
 
 @dataclass

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from smoothbench.schema import explain, number, require
+from smoothbench.caching.json_objects import unique_keys
+from smoothbench.json_checks import explain, number, require
 
 
 class Dimension(NamedTuple):
@@ -116,7 +117,7 @@ def read_results(paths: Sequence[Path]) -> dict[str, Result]:
 
 def _read(path: Path) -> dict[str, Result]:
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
+        content: Any = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
         if not isinstance(content, dict) or not content:
             raise ValueError("it is no object of dimensions, as *_eval_results.json is")
         _check_version(content)
@@ -124,16 +125,6 @@ def _read(path: Path) -> dict[str, Result]:
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or explain(error)
         raise ValueError(f"{path}: no results of VBench 1 ({reason})") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of these keys and values; ValueError for a key that is there twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"it has {twice[:60]} twice")
-    return found
 
 
 def _check_version(names: Iterable[str]) -> None:

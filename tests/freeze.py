@@ -14,16 +14,14 @@ import torch
 
 import conf
 from smoothbench.build import build, build_model
-from smoothbench.caching import ErrorCurves
 from smoothbench.calibrations import curves_file
 from smoothbench.errors import UsageError
 from smoothbench.measure import Scorer
 from smoothbench.observations import Observations
 from smoothbench.plan import settings
-from smoothbench.points import Planner
+from smoothbench.points import measured_sites, plan_points
 from smoothbench.saving import checkpoint_id
-from smoothbench.store import Store
-from smoothbench.types import Settings, Solver, Spec
+from smoothbench.types import Settings
 from tests.harness import composed
 
 FILE = Path(__file__).with_name("frozen.json")
@@ -44,13 +42,6 @@ SMALL = ("stage=cost", "device=cpu", "num_samples=2")
 Ids = Mapping[str, str]
 
 
-class Uncalibrated(Planner):
-    """Measures nothing: points that need curves are known by the calibration that they ask for."""
-
-    def curves(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
-        raise ValueError("not measured here")
-
-
 def frozen() -> dict[str, str]:
     """The ids as they were frozen."""
     content: dict[str, str] = json.loads(FILE.read_text())
@@ -59,25 +50,24 @@ def frozen() -> dict[str, str]:
 
 def points(*overrides: str) -> dict[str, str]:
     """Of each point of a configuration its three ids, of a method that plans on curves or learns also their files'."""
-    with TemporaryDirectory() as folder:
-        asked = settings(composed(*SMALL, *overrides, f"results_dir={folder}"))
-        model = build_model(_weightless(asked), torch.device("cpu"))
-        planner = Uncalibrated(asked, model, Store(Path(folder)))
-        found = {}
-        for point in planner.points():
-            assert not (places := list(_places(point.described))), (
-                f"{point.spec.name}: {places} are places, not parts"
+    asked = settings(composed(*SMALL, *overrides))
+    model = build_model(_weightless(asked), torch.device("cpu"))
+    found = {}
+    # nothing is measured: points that need curves go by the calibration that they ask for
+    for point in plan_points(asked, model, measured_sites(*model.skeleton()), lambda solver, spec: None):
+        assert not (places := list(_places(point.described))), (
+            f"{point.spec.name}: {places} are places, not parts"
+        )
+        ids = [point.sample_id, point.point_id, point.cell_id]
+        if getattr(build(point.spec.cache, "cache"), "needs_curves", False):
+            ids.append(
+                curves_file(point.described["model"], point.described["solver"], point.spec.calibration)
             )
-            ids = [point.sample_id, point.point_id, point.cell_id]
-            if getattr(build(point.spec.cache, "cache"), "needs_curves", False):
-                ids.append(
-                    curves_file(point.described["model"], point.described["solver"], point.spec.calibration)
-                )
-            if "_target_" in (point.spec.training or {}):
-                training = build(point.spec.training, "cache.training")
-                ids.append(checkpoint_id(model, point.spec, training, asked.training))
-            found[point.spec.name] = " ".join(ids)
-        return found
+        if "_target_" in (point.spec.training or {}):
+            training = build(point.spec.training, "cache.training")
+            ids.append(checkpoint_id(model, point.spec, training, asked.training))
+        found[point.spec.name] = " ".join(ids)
+    return found
 
 
 def metrics(model: str, group: str) -> dict[str, str]:

@@ -74,8 +74,8 @@ def sample(
     outputs = []
     with torch.no_grad():
         for e in range(evals):
-            for branch in range(calls):
+            for forward_index in range(calls):
                 if announcer is not None:
-                    announcer.step(e, branch=branch)
-                outputs.append(model(torch.full((1, 8), e + 1.0 + branch), timestep=timestep(e)))
+                    announcer.step(e, forward_index=forward_index)
+                outputs.append(model(torch.full((1, 8), e + 1.0 + forward_index), timestep=timestep(e)))
     return torch.stack(outputs)

@@ -16,7 +16,7 @@ from torch import nn
 import conf
 from smoothbench.caching import calibrate
 from smoothbench.caching.predictor import predictor_from
-from smoothbench.calibrations import Calibrations
+from smoothbench.calibrations import Curves
 from smoothbench.identity import name_of
 from smoothbench.models.prompts import Prompts
 from smoothbench.source import fingerprint, version_of
@@ -30,7 +30,7 @@ RULE = (
 Pins = Mapping[str, Mapping[str, Any]]
 KINDS = (  # what a plug-in of each kind has, the first that fits
     ("model", ("skeleton",)),
-    ("solver", ("integrate",)),
+    ("solver", ("begin", "model_input", "step", "sample")),
     ("policy", ("plan",)),
     ("predictor", ("depth",)),
     ("metric", ("score",)),
@@ -80,7 +80,7 @@ def now() -> dict[str, dict[str, Any]]:
     parts = {
         name: {"version": version_of(part), "source": fingerprint(part)} for name, part in plugins().items()
     }
-    return parts | {"error curves": {"version": Calibrations.version, "source": fingerprint(calibrate)}}
+    return parts | {"error curves": {"version": Curves.version, "source": fingerprint(calibrate)}}
 
 
 def pinned() -> dict[str, dict[str, Any]]:

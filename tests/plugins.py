@@ -48,8 +48,8 @@ from smoothbench.solvers.ddim import DDIM
 
 @dataclass(frozen=True)
 class Own(DDIM):
-    def integrate(self, x, predict, noise):
-        return super().integrate(x, predict, noise) * 1.0
+    def step(self, e, state, output, noise):
+        return super().step(e, state, output, noise) * 1.0
 """
 
 
@@ -76,6 +76,6 @@ def cell(monkeypatch: pytest.MonkeyPatch, source: str) -> ModuleType:
 
 TRAINING = """
 class Trainer:
-    def fit(self, lessons, checkpoint):
+    def fit(self, teacher, checkpoint):
         return checkpoint.encode()
 """

@@ -61,7 +61,7 @@ def record(order: int, n: int, seeds: tuple[int, int]) -> dict[str, Any]:
         "sample_id": digest(rows, family == "TaylorSeer", seeds), "parts": [],
         "same_as": "no-cache,-50-steps" if twin else None,
         "reference": reference, "reference_id": digest(every(1), False, seeds),
-        "num_samples": n, "seeds": [list(seeds)],
+        "num_samples": n, "per_block": n, "seeds": [list(seeds)],
         "status": {"quality": done, "cost": done}, "degenerate": twin,
         "reason": None if rows else "router file has 20 steps, the schedule needs 50",
         "model": {"name": "dit_nano", "weights_sha256": "00" * 32, "dtype": "float32", "guidance": 2.0},

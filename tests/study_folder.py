@@ -32,7 +32,7 @@ def calibration(folder: Path, curves: ErrorCurves, draw: int = 0) -> dict[str, A
     (folder / "curves").mkdir(parents=True, exist_ok=True)
     curves.save(folder / name)
     stated = {"seed": 999, "draw": draw, "num_samples": len(curves.l1), "k_max": 3}
-    return stated | {"digest": curves.digest(), "file": name, "spread": curves.spread()}
+    return stated | {"digest": curves.digest(), "file": name, "spread": curves.between_sample_cv()}
 
 
 def smoothcache(curves: ErrorCurves, alpha: float) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def add(folder: Path, name: str, schedule: dict[str, Any], loss: float = 0.0, **
         "schema": 3, "experiment": folder.name, "name": f"{name}-{setting}", "order": 0, "label": name,
         "family": "SmoothCache" if schedule["meta"] else "FORA" if loss else "no cache",
         "point_id": point, "cell_id": point, "sample_id": point, "same_as": None, "parts": [],
-        "reference": loss == 0, "reference_id": setting, "num_samples": 64, "seeds": [[0, 64]],
+        "reference": loss == 0, "reference_id": setting, "num_samples": 64, "per_block": 64, "seeds": [[0, 64]],
         "status": {"quality": "done", "cost": "done"}, "reason": None, "degenerate": False, "model": model,
         "solver": steps, "predictor": "reuse", "schedule": schedule, "calibration": None, "numerics": {},
         "cost": {"macs": macs, "macs_linear": macs, "share": macs / full, "evals": evals, "by_kind": by_kind},

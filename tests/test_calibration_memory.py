@@ -12,7 +12,7 @@ from smoothbench.build import build_model
 from smoothbench.caching import ErrorCurves, SmoothCache, calibrate, find_sites
 from smoothbench.output_memory import SHARE, free_bytes, output_bytes, split
 from smoothbench.plan import settings
-from smoothbench.points import Planner
+from smoothbench.points import measured_sites, trajectory_of
 from smoothbench.store import Store
 from smoothbench.types import Model, Settings
 from tests.conftest import TinyDiT
@@ -122,7 +122,7 @@ def test_the_papers_models_calibrate_in_the_memory_of_one_card(experiment: str, 
     asked = next(spec for spec in plan.specs if "alpha" in spec.cache).calibration
     lags, samples = asked["k_max"], asked["num_samples"]
     assert sum(outputs) * lags * samples + beside > limit  # all at once does not fit
-    cut = split(samples, outputs, lags, int(limit - beside), model.least_batch)
+    cut = split(samples, outputs, lags, int(limit - beside), model.min_batch_size)
     assert cut.bytes + beside < limit and cut.bytes <= SHARE * (limit - beside)
     assert cut.passes <= 3
 
@@ -131,8 +131,9 @@ def measured(plan: Settings, model: Model, folder: Path) -> ErrorCurves:
     """The curves of the last point, by the harness, in a fresh results folder."""
     store = Store(folder)
     store.check()
-    planner = Planner(plan, model, store)
-    return planner.curves(planner.trajectory(plan.specs[-1])[0], plan.specs[-1])[0]
+    sites, spec = measured_sites(*model.skeleton()), plan.specs[-1]
+    solver, _ = trajectory_of(spec, model, sites)
+    return calibrations.Curves(model, sites[0], store, force=False).measured(solver, spec)[0]
 
 
 def test_the_harness_calibrates_in_parts_where_memory_is_short(

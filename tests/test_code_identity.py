@@ -23,7 +23,7 @@ def scored(folder: Path, *overrides: str, name: str = "mine@6") -> Any:
 
 
 def planned(folder: Path, *overrides: str) -> Point:
-    return experiment(folder, "only=[fora]", "stage=cost", *overrides).points[1]
+    return experiment(folder, "only=[fora]", "stage=cost", *overrides).bench.points[1]
 
 
 @pytest.mark.parametrize(

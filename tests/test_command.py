@@ -146,6 +146,27 @@ def test_a_finished_run_ends_well_without_arrows_a_reader_or_the_backend_of_a_no
     assert "BrokenPipe" not in done.stderr and "error" not in done.stderr
 
 
+# exit codes
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UsageError("no such\npoint"), 2), (OSError(28, "No space left on device", "file"), 1)],
+)
+def test_an_error_of_a_command_is_one_line_and_its_exit_code(
+    error: Exception, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> int:
+        raise error
+
+    assert command.main(work, "go on") == code
+    assert capsys.readouterr().err == f"error: {' '.join(str(error).split())}\n"
+
+
+def test_a_command_that_ends_well_has_the_code_of_its_work() -> None:
+    assert command.main(lambda: None, "go on") == 0 and command.main(lambda: 3, "go on") == 3
+
+
 # where it runs
 
 

@@ -13,7 +13,7 @@ from smoothbench.caching.compiled import Compiled
 from smoothbench.conditions import check_conditions
 from smoothbench.errors import PointsFailed, UsageError
 from smoothbench.plan import settings
-from smoothbench.schema import check_latency
+from smoothbench.storage.latency_file import Latency
 from tests.harness import composed, experiment
 
 FEW = ("stage=cost", "only=[fora]", "solver.steps=4", "latency.rounds=2", "latency.batch_size=1")
@@ -50,7 +50,7 @@ def test_each_condition_is_a_file_of_its_own(eager: Path) -> None:
     found = files(eager)
     assert list(found) == ["float32-eager-1.json", "float32-eager-2.json"]
     for batch, content in enumerate(found.values(), 1):
-        check_latency(content)
+        Latency.from_json(content)
         condition = {key: content[key] for key in ("dtype", "mode", "batch_size", "rounds", "schema")}
         wanted = {"dtype": "float32", "mode": "eager", "batch_size": batch, "rounds": 2, "schema": 3}
         assert condition == wanted
@@ -81,7 +81,7 @@ def test_what_was_measured_is_kept_and_what_is_damaged_measured_again(eager: Pat
         second.write_bytes(damage)
         again(TWO, sweeps={"fora": {"cache.interval": [1, 2]}}).run()
         assert first.read_bytes() == before[0] and second.read_bytes() != damage
-        check_latency(json.loads(second.read_bytes()))
+        Latency.from_json(json.loads(second.read_bytes()))
 
 
 def test_compiled_points_are_static_and_compared_with_the_bare_model(

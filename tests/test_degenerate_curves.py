@@ -38,7 +38,7 @@ def test_an_output_of_zero_leaves_its_kind_cached(tiny: TinyDiT) -> None:
     schedule = usual.plan(curves.trajectory, curves)
     assert schedule.calls()["blocks.0.ff"] < tiny.evals
     assert expected.calls()["blocks.0.ff"] < tiny.evals
-    assert curves.spread() is not None
+    assert curves.between_sample_cv() is not None
 
 
 def test_a_change_from_zero_is_named_and_computed(tiny: TinyDiT, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_change_from_zero_is_named_and_computed(tiny: TinyDiT, tmp_path: Path)
     assert curves.whole_batch()[3, tiny.evals - 3, 0] == torch.inf
     schedule = SmoothCache(10.0).plan(curves.trajectory, curves)
     assert schedule.calls()["blocks.0.ff"] > schedule.calls()["blocks.0.self_attn"]
-    assert curves.spread() is None
+    assert curves.between_sample_cv() is None
     curves.save(tmp_path / "curves.npz")  # what is saved can be loaded
     assert ErrorCurves.load(tmp_path / "curves.npz").digest() == curves.digest()
 

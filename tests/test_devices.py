@@ -79,14 +79,18 @@ def test_tf32_is_part_of_the_identity_where_it_is_on(tmp_path: Path) -> None:
     plain = experiment(tmp_path / "plain", *FEW)
     rounded = experiment(tmp_path / "rounded", *FEW, "tf32=true")
     rounded.run()
-    assert rounded.model.identity["numerics"] == {"device": "cpu", "matmul": "high", "tf32": True}
+    assert rounded.bench.model.identity["numerics"] == {"device": "cpu", "matmul": "high", "tf32": True}
     record = read(tmp_path / "rounded")["reference"]
     assert record["numerics"]["tf32_matmul"] and record["numerics"]["tf32_cudnn"]
     again = experiment(tmp_path / "again", *FEW)  # in a process where it was on
     again.run()
-    assert again.model.identity["numerics"] == {"device": "cpu", "matmul": "highest"}
+    assert again.bench.model.identity["numerics"] == {"device": "cpu", "matmul": "highest"}
     assert not read(tmp_path / "again")["reference"]["numerics"]["tf32_cudnn"]
-    assert plain.reference.sample_id == again.reference.sample_id != rounded.points[0].sample_id
+    assert (
+        plain.bench.reference.sample_id
+        == again.bench.reference.sample_id
+        != rounded.bench.points[0].sample_id
+    )
 
 
 def test_on_a_gpu_the_identity_says_also_where_it_is_off(tmp_path: Path) -> None:

@@ -9,29 +9,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from smoothbench.models.dit_numerics import pixels
-from smoothbench.sampling import SeededNoise, latents, silent
+from smoothbench.sampling import SeededNoise, latents, sampling_states, silent
 from smoothbench.solvers.ddim import DDIM
-from smoothbench.types import Predict
 from tests.dit_equations import Shape, denoise, grid, guided, random_weights, timestep_features, trajectory
 from tests.latent_dits import CPU, latent_dit, original
+from tests.solve import solve
 from tests.tiny_pipelines import save_tiny_dit
 
 SHAPE, SEEDS, SCALE = Shape(), [3, 4], 1.5
 BOTH = ("reference", "diffusers")
-
-
-class Recorded(DDIM):
-    """DDIM that keeps what each evaluation was given, and the sample."""
-
-    def integrate(self, x: Tensor, predict: Predict, noise: object) -> Tensor:
-        seen: list[Tensor] = []
-
-        def keep(e: int, z: Tensor, t: float) -> Tensor:
-            seen.append(z)
-            return predict(e, z, t)
-
-        seen.append(super().integrate(x, keep, lambda: x))
-        return torch.stack(seen[1:], 1)
 
 
 def relative(ours: Tensor, theirs: Tensor) -> Tensor:
@@ -44,8 +30,8 @@ def test_a_guided_trajectory_against_the_equations(tmp_path: Path, numerics: str
     """50 steps after each of which the sample agrees to 1e-4; by diffusers' numerics it does not at all."""
     weights = random_weights(SHAPE)
     model = original(tmp_path, weights, SHAPE, numerics=numerics, guidance=SCALE)
-    ours = latents(model, Recorded(50), SEEDS, silent)
-    x, labels = SeededNoise(SEEDS, model.sample_shape, CPU)(), model.conditions(SEEDS)
+    ours = torch.stack([x for _, x in sampling_states(model, DDIM(50), SEEDS, silent)][1:], 1)
+    x, labels = SeededNoise(SEEDS, model.sample_shape, CPU)(), model.labels_or_prompts(SEEDS)
     steps = trajectory(x, 50, lambda z, t: guided(weights, SHAPE, z, t, labels, SCALE))
     worst = relative(ours, torch.stack(list(steps), 1)).max()
     assert (worst < 1e-4) if numerics == "reference" else (worst > 0.1)
@@ -81,7 +67,7 @@ def test_diffusers_grid_and_previous_step_are_the_schedulers(steps: int) -> None
     x = y = torch.randn(64, generator=torch.Generator().manual_seed(0))
     for t in scheduler.timesteps:
         y = scheduler.step(0.3 * torch.sin(3 * y) + t / 2000, t, y).prev_sample
-    ours = solver.integrate(x, lambda e, z, t: 0.3 * torch.sin(3 * z) + t / 2000, lambda: x)
+    ours = solve(solver, x, lambda e, z, t: 0.3 * torch.sin(3 * z) + t / 2000)
     torch.testing.assert_close(ours, y, rtol=0, atol=2e-5 * y.abs().max().item())
 
 
@@ -92,7 +78,7 @@ def test_the_previous_step_on_the_references_grid() -> None:
     x, noise = torch.ones(1), torch.full((1,), 0.25)
     theirs = scheduler.step(noise, 979, x).prev_sample.item()
     seen: list[float] = []
-    DDIM(50).integrate(x, lambda e, z, t: seen.append(z.item()) or noise * (e == 1), lambda: x)
+    solve(DDIM(50), x, lambda e, z, t: seen.append(z.item()) or noise * (e == 1))
     bar = DDIM(50).alphas_bar()
 
     def stepped(earlier: int) -> float:
@@ -141,7 +127,7 @@ def test_the_guided_channels(tmp_path: Path, scale: float) -> None:
             expected[:, 3] = cond[:, 3]
             assert scale == 1 or not torch.allclose(expected, guided_all, atol=0.1)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-        assert told == [0] and model.rows == (1 if scale == 1 else 2)
+        assert told == [0] and model.guidance_rows == (1 if scale == 1 else 2)
 
 
 def test_the_rounding_to_pixels() -> None:
@@ -163,7 +149,7 @@ def test_diffusers_numerics_are_its_pipelines(tmp_path: Path) -> None:
         x = latents(model, DDIM(steps, numerics=numerics), SEEDS, silent)
         images[numerics] = model.decode(x).permute(0, 2, 3, 1).int()
     theirs = pipe(
-        class_labels=model.conditions(SEEDS).tolist(),
+        class_labels=model.labels_or_prompts(SEEDS).tolist(),
         guidance_scale=4.0,
         generator=[torch.Generator().manual_seed(seed) for seed in SEEDS],
         num_inference_steps=steps,

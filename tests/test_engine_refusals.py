@@ -90,11 +90,11 @@ def test_branches_that_return_more_than_a_tensor_are_refused(tiny: TinyDiT) -> N
         calibrate(tiny.denoiser, tiny.run)
 
 
-def test_branches_are_those_of_the_first_evaluation(tiny: TinyDiT) -> None:
+def test_forwards_are_those_of_the_first_evaluation(tiny: TinyDiT) -> None:
     x, y = torch.randn(1, 1, 8, 8), torch.tensor([1])
 
-    def forward(e: int, branch: str) -> None:
-        run.step(e, branch=branch)
+    def forward(e: int, name: str) -> None:
+        run.step(e, forward_index=name)
         tiny.denoiser(x, timestep=torch.tensor([900 - e]), class_labels=y)
 
     with (
@@ -104,7 +104,7 @@ def test_branches_are_those_of_the_first_evaluation(tiny: TinyDiT) -> None:
         forward(0, "cond")
         forward(1, "uncond")
     with (
-        pytest.raises(ValueError, match="evaluation 1 lacks a branch"),
+        pytest.raises(ValueError, match="evaluation 1 lacks a forward"),
         cached(tiny.denoiser, fora(tiny)) as run,
     ):
         forward(0, "cond")

@@ -131,7 +131,7 @@ def test_a_step_callback_sees_runs_that_do_not_fit() -> None:
     schedule = Schedule.steps(find_sites(model), [e % 2 == 0 for e in range(EVALS)])
     with pytest.raises(ValueError, match="the run ended in evaluation 7"), cached(model, schedule) as run:
         pipe(7, run.step_callback())
-    with pytest.raises(ValueError, match="evaluation 3 lacks a branch"), cached(model, schedule) as run:
+    with pytest.raises(ValueError, match="evaluation 3 lacks a forward"), cached(model, schedule) as run:
         pipe(EVALS, run.step_callback(), skip_at=3)
     said = "evaluation 1 has more forwards than the 1 of evaluation 0"
     with pytest.raises(ValueError, match=said), cached(model, schedule) as run:

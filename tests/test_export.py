@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from smoothbench.export import export, main
+from smoothbench.storage.record_parts import Status
 from smoothbench.store import Store
 from tests.harness import experiment
 
@@ -26,17 +28,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_point_in_the_order_of_its_seeds(folder: Path, tmp_path: Path) -> None:
-    records = {tuple(map(tuple, r["seeds"])): r for r in Store(folder).records() if r["name"] == "reference"}
+    records = {r.seeds: r for r in Store(folder).records() if r.name == "reference"}
     blocks = [((0, 6),), ((10**6, 10**6 + 6),)]
     assert set(records) == {*blocks, (blocks[0][0], blocks[1][0])}
     found = {}
     for seeds, record in records.items():
-        name = "reference" if record["parts"] else record["point_id"]
+        name = "reference" if record.parts else record.point_id
         assert export(folder, name, tmp_path / "out.npz") == (6 * len(seeds), 28, 28, 3)
         with np.load(tmp_path / "out.npz", allow_pickle=False) as data:
             found[seeds] = data["arr_0"]
     for seeds in blocks:
-        files = [folder / "samples" / records[seeds]["sample_id"] / f"{i:09d}.png" for i in range(*seeds[0])]
+        files = [folder / "samples" / records[seeds].sample_id / f"{i:09d}.png" for i in range(*seeds[0])]
         wanted = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
         assert np.array_equal(found[seeds], wanted) and wanted.std() > 0
     assert np.array_equal(found[blocks[0][0], blocks[1][0]], np.concatenate([found[b] for b in blocks]))
@@ -62,9 +64,9 @@ def test_what_cannot_be_exported_is_one_line(
     assert "0 points are called reference: choose by name of no records" in refused(of=tmp_path)
     (tmp_path / "file").touch()
     assert "error:" in refused(file=tmp_path / "file" / "out.npz", code=1)
-    records = [r for r in Store(folder).records() if r["name"] == "reference"]
-    part = next(r for r in records if not r["parts"])
-    samples = folder / "samples" / part["sample_id"]
+    records = [r for r in Store(folder).records() if r.name == "reference"]
+    part = next(r for r in records if not r.parts)
+    samples = folder / "samples" / part.sample_id
     first = sorted(samples.glob("*.png"))[3]
     whole = first.read_bytes()
     first.write_bytes(whole[:-1])
@@ -72,9 +74,9 @@ def test_what_cannot_be_exported_is_one_line(
     first.write_bytes(whole)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     assert "out.npz needs 0.00003 GB, 0.00000 GB are free: make room" in refused()
-    Store(folder).write_record(part | {"status": {"quality": "failed", "cost": "done"}, "reason": "no luck"})
-    assert f"{part['point_id']} is not finished (no luck): run it first" in refused(part["point_id"])
+    Store(folder).write_record(replace(part, status=Status("failed", "done"), reason="no luck"))
+    assert f"{part.point_id} is not finished (no luck): run it first" in refused(part.point_id)
     Store(folder).write_record(part)
-    Store(folder).remove("reference", part["point_id"])
-    assert f"reference was pooled from {part['point_id']}, whose record is gone: run it again" in refused()
+    Store(folder).remove("reference", part.point_id)
+    assert f"reference was pooled from {part.point_id}, whose record is gone: run it again" in refused()
     Store(folder).write_record(part)

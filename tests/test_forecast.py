@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from smoothbench.forecast import Work, told
+from smoothbench.errors import UsageError
+from smoothbench.forecast import Work, clock_time
+from smoothbench.todo import missing_evaluations
 from tests.harness import experiment
 
 FEW = ("metrics=[psnr]", "only=[fora]", "solver.steps=4", "num_samples=4")
@@ -20,21 +22,21 @@ TIMED = ("latency.rounds=2", "latency.warmup=1", "latency.batch_size=8")
 
 def test_another_day_has_its_date() -> None:
     now = datetime(2026, 12, 31, 23, 50)
-    assert told(now + timedelta(minutes=9), now) == "23:59"
-    assert told(now + timedelta(minutes=20), now) == "2027-01-01 00:10"
-    assert told(now + timedelta(days=3), now) == "2027-01-03 23:50"
+    assert clock_time(now + timedelta(minutes=9), now) == "23:59"
+    assert clock_time(now + timedelta(minutes=20), now) == "2027-01-01 00:10"
+    assert clock_time(now + timedelta(days=3), now) == "2027-01-03 23:50"
 
 
 def work(folder: Path, *more: str) -> tuple[Any, Work]:
     running = experiment(folder, *FEW, *more)
-    missing = {p.sample_id: (p, running._missing_evaluations(p)) for p in running.points}
-    return running, Work(running.settings, running.model, running.points, list(missing.values()))
+    missing = {p.sample_id: (p, missing_evaluations(running.bench, p)) for p in running.bench.points}
+    return running, Work(running.bench, list(missing.values()))
 
 
 def test_decoding_and_metrics_are_part_of_it(tmp_path: Path) -> None:
     running, todo = work(tmp_path)
-    (gauge,) = running.scorer.gauges.values()
-    decode, per_sample = running.model.decode, gauge.metric.per_sample
+    (gauge,) = running.bench.scorer.gauges.values()
+    decode, per_sample = running.bench.model.decode, gauge.metric.per_sample
 
     def slow_decode(x: torch.Tensor) -> torch.Tensor:
         time.sleep(0.05)
@@ -44,18 +46,18 @@ def test_decoding_and_metrics_are_part_of_it(tmp_path: Path) -> None:
         time.sleep(0.1)
         return per_sample(*inputs)  # type: ignore[no-any-return]
 
-    before = todo.finishing(running.scorer)
-    running.model.decode, gauge.metric.per_sample = slow_decode, slow_metric
-    after = todo.finishing(running.scorer)
+    before = todo.finishing()
+    running.bench.model.decode, gauge.metric.per_sample = slow_decode, slow_metric
+    after = todo.finishing()
     assert after - before == pytest.approx(8 * 0.05 + 8 * 0.1, rel=0.4)  # of two points of four samples
 
 
 def test_what_is_scored_alone_counts(tmp_path: Path) -> None:
     experiment(tmp_path, *FEW).run()
-    running, todo = work(tmp_path, "metrics=[psnr,ssim]")
-    assert todo.denoising() > 0 or todo.finishing(running.scorer) > 0
-    again, done = work(tmp_path)
-    assert done.denoising() == 0 == done.finishing(again.scorer)
+    _, todo = work(tmp_path, "metrics=[psnr,ssim]")
+    assert todo.denoising() > 0 or todo.finishing() > 0
+    _, done = work(tmp_path)
+    assert done.denoising() == 0 == done.finishing()
 
 
 def test_latency_alone_is_estimated_too(tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_the_line_says_what_it_leaves_out(tmp_path: Path, caplog: pytest.LogCapt
 
 def test_an_estimate_that_cannot_be_made_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     running = experiment(tmp_path, *FEW)
-    (gauge,) = running.scorer.gauges.values()
+    (gauge,) = running.bench.scorer.gauges.values()
 
     def refusing(*inputs: torch.Tensor) -> torch.Tensor:
         if len(inputs[0]) == 1:
@@ -95,3 +97,33 @@ def test_the_memory_of_caches_is_said_before(tmp_path: Path, caplog: pytest.LogC
     latency = json.loads((running.store.folder / "latency.json").read_text())
     kept = max(point["cache_bytes"] for point in latency["points"].values())  # at a batch of 8
     assert said is not None and float(said[1]) * 1e9 == pytest.approx(kept / 8 * 4, rel=0.01)
+
+
+def test_the_estimate_is_said_before_anything_is_calibrated(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    asked = ("metrics=[psnr]", "only=[smoothcache]", "solver.steps=4", "num_samples=2", "batch_size=2")
+    running = experiment(tmp_path, *asked, sweeps={"smoothcache": {"cache.alpha": [0.1, 0.3]}})
+    assert [point.uncalibrated for point in running.bench.points] == [False, True, True]
+    assert not list(tmp_path.rglob("curves/*"))  # planning runs no model
+    running.run()
+    lines = [line for record in caplog.records if (line := record.getMessage())]
+    (estimate,) = [i for i, line in enumerate(lines) if line.startswith("smoke: 3 points, 0 done, 3 to run")]
+    (calibrating,) = [i for i, line in enumerate(lines) if line.startswith("calibrating: ")]
+    assert estimate < calibrating
+    assert ", 1 to calibrate first, " in lines[estimate] and "expected end at the latest" in lines[estimate]
+    again = experiment(tmp_path, *asked, sweeps={"smoothcache": {"cache.alpha": [0.1, 0.3]}})
+    assert not any(point.uncalibrated for point in again.bench.points)
+    assert [p.point_id for p in again.bench.points] == [p.point_id for p in running.bench.points]
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_calibrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": 100})()
+    monkeypatch.setattr("smoothbench.forecast.shutil.disk_usage", lambda path: usage)
+    running = experiment(tmp_path, "metrics=[psnr]", "only=[smoothcache]", "solver.steps=4", "num_samples=2")
+    with pytest.raises(UsageError, match="GB free, but the samples need"):
+        running.run()
+    assert not list(tmp_path.rglob("curves/*"))

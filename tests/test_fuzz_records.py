@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, assume, example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from smoothbench.complete import Stages
+from smoothbench.costs.cost_table import cost_csv
 from smoothbench.experiment import Experiment
 from smoothbench.pooled import pool
-from smoothbench.records import cost_csv
 from smoothbench.report.frame import load
 from smoothbench.report.rows import row_of
+from smoothbench.storage.record import Record
 from smoothbench.store import write_json
+from smoothbench.todo import is_done
 from tests.harness import experiment
 
 SOME = effort(
@@ -56,7 +59,7 @@ def again(folder: Path) -> Experiment:
 @pytest.fixture(scope="module")
 def target(again: Experiment) -> Path:
     """The record of the cached point."""
-    point = again.points[1]
+    point = again.bench.points[1]
     return again.store.record_path(point.spec.name, point.point_id)
 
 
@@ -103,29 +106,25 @@ def judged(again: Experiment, path: Path, caplog: pytest.LogCaptureFixture) -> b
     store = again.store
     store._named.clear()
     caplog.clear()
-    read = [record["point_id"] for record in store.records()]
+    read = [record.point_id for record in store.records()]
     frame = load(store.folder)
     ignored = [line for line in frame.attrs["ignored"] if path.name in line]
     assert all("\n" not in line and len(line) < 400 for line in ignored)
     named = [r.getMessage() for r in caplog.records if r.name == "smoothbench.store"]
-    readable = again.points[1].point_id in read
+    readable = again.bench.points[1].point_id in read
     assert readable or (len(named) == 1 and str(path) in named[0]), "ignored, but not named"
     assert not (readable and ignored), f"the run takes it for done, the report ignores it: {ignored}"
-    for point in again.points:
-        again._done(point)
+    for point in again.bench.points:
+        is_done(again.bench, point)
     cost_csv(store)
-    pool(store, again.scorer, again.points)
+    pool(store, again.bench.scorer, again.bench.points)
     return readable
 
 
 def repaired(again: Experiment, path: Path, original: bytes) -> None:
     """The same command makes the record again."""
-    again._work([point for point in again.points if not again._done(point)], tick())
+    again._points(Stages(again.bench))
     assert comparable(path) == {k: v for k, v in json.loads(original).items() if k != "provenance"}
-
-
-def tick() -> Any:
-    return type("Bar", (), {"set_description": lambda self, text: None, "update": lambda self: None})()
 
 
 @given(data=st.data(), value=JUNK | st.just(DROP))
@@ -143,7 +142,7 @@ def test_any_change_of_a_record_is_seen_by_run_and_report(
     target.write_text(json.dumps(mutated))
     try:
         if judged(again, target, caplog):
-            row_of(mutated)
+            row_of(Record.from_json(mutated))
             return
         repaired(again, target, original)
     finally:
@@ -215,10 +214,13 @@ def test_any_text_in_place_of_a_record(
 def test_the_record_of_another_point_is_not_taken_for_this_one(
     again: Experiment, target: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    original, reference = target.read_bytes(), again.store.record_path("reference", again.reference.point_id)
+    original, reference = (
+        target.read_bytes(),
+        again.store.record_path("reference", again.bench.reference.point_id),
+    )
     again.store._named.clear()
     target.write_bytes(reference.read_bytes())
-    assert not again._done(again.points[1])
+    assert not is_done(again.bench, again.bench.points[1])
     assert "it is the record of another point" in caplog.text
     repaired(again, target, original)
 

@@ -20,6 +20,7 @@ from smoothbench.models.media import Png
 from smoothbench.report.frame import load
 from smoothbench.samples import Samples
 from smoothbench.store import write_arrays
+from smoothbench.todo import is_done
 from tests.harness import experiment
 from tests.test_experiment import files, read, run
 from tests.test_fuzz_arrays import SEEDS, SOME, broken
@@ -116,13 +117,13 @@ SCORES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("what", SCORES)
 def test_scores_of_something_else_are_made_again(finished: Path, again: Experiment, what: str) -> None:
-    point = again.points[1]
+    point = again.bench.points[1]
     path = again.store.scores_path(point.spec.name, point.point_id)
     original = path.read_bytes()
-    assert again._done(point)
+    assert is_done(again.bench, point)
     with np.load(path, allow_pickle=False) as data:
         write_arrays(path, SCORES[what](dict(data)))
-    assert not again._done(point)
+    assert not is_done(again.bench, point)
     again.run()
     assert path.read_bytes() == original
 

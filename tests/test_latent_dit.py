@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_layout_gives_the_same_denoiser(tmp_path: Path, layout: dict[str, bool]) -> None:
     pipe = save_tiny_dit(tmp_path, **layout)
     model = latent_dit(tmp_path, numerics="diffusers")
-    assert model.missing is None
+    assert model.unavailable_reason is None
     x = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     t, labels = torch.full((3,), 700), torch.tensor([1, 5, 1000])
     with torch.inference_mode():
@@ -74,7 +74,7 @@ def test_published_sizes(name: str, parameters: float, linear: float, whole: flo
     model = by_yaml(name)
     denoiser, call = model.skeleton()
     found, rest = measured_sites(denoiser, call)
-    assert len(found) == sites and model.rows == 2 and not rest.attention
+    assert len(found) == sites and model.guidance_rows == 2 and not rest.attention
     assert sum(p.numel() for p in denoiser.parameters()) / 1e6 == pytest.approx(parameters, abs=6e-3)
     macs_linear = sum(site.macs_linear for site in found) + rest.linear
     macs = sum(site.macs for site in found) + rest.total
@@ -85,8 +85,8 @@ def test_published_sizes(name: str, parameters: float, linear: float, whole: flo
 
 def test_classes_come_from_the_samples_own_generators(folder: Path) -> None:
     model, seeds = latent_dit(folder), range(200)
-    labels = model.conditions(seeds)
-    assert torch.equal(labels[7:9], model.conditions([7, 8]))
+    labels = model.labels_or_prompts(seeds)
+    assert torch.equal(labels[7:9], model.labels_or_prompts([7, 8]))
     generator = torch.Generator().manual_seed(8)
     assert torch.equal(
         torch.randn(4, 8, 8, generator=generator), SeededNoise([8], model.sample_shape, CPU)()[0]
@@ -127,7 +127,9 @@ def test_the_identity_holds_what_decides_the_samples(folder: Path, tmp_path: Pat
 
 def test_random_weights_stand_in_for_costs(folder: Path) -> None:
     model, again = latent_dit(None), latent_dit(folder, weights="random")
-    assert "published by nobody" in str(model.missing) and "stage=cost" in str(again.missing)
+    assert "published by nobody" in str(model.unavailable_reason) and "stage=cost" in str(
+        again.unavailable_reason
+    )
     assert torch.equal(forward(model), forward(again)) and forward(model).abs().max() > 0
     assert not torch.equal(forward(again), forward(latent_dit(folder)))
     assert all(p.abs().max() > 0 for p in model.denoiser.parameters())

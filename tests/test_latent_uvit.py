@@ -22,6 +22,7 @@ from smoothbench.points import measured_sites
 from smoothbench.sampling import latents, silent
 from smoothbench.solvers.dpm_singlestep import DPMSolverSinglestep
 from tests.harness import composed
+from tests.solve import solve
 from tests.tiny_pipelines import tiny_dit_pipeline
 
 CPU = torch.device("cpu")
@@ -67,20 +68,20 @@ def test_two_forwards_of_which_each_is_announced_with_its_classes(folder: Path) 
         lambda _, arguments: seen.append((arguments[1][0].item(), arguments[2].tolist()))
     )
     x, labels = noisy(), torch.tensor([3, 7])
-    guided = model.predict(x, 500.25, labels, lambda branch: told.append(len(seen) * 10 + branch))
+    guided = model.predict(x, 500.25, labels, lambda i: told.append(len(seen) * 10 + i))
     assert told == [0, 11] and seen == [(500.25, [3, 7]), (500.25, [10, 10])]
     hook.remove()
     cond, uncond = (model.denoiser(x, torch.full((2,), 500.25), y) for y in (labels, torch.tensor([10, 10])))
     assert torch.equal(guided, cond + 0.4 * (cond - uncond)) and not torch.equal(cond, uncond)
     assert torch.equal(model.output(x, 500.25, labels), cond)
-    assert (model.forwards, model.rows, model.identity["guidance"]) == (2, 2, 1.4)
+    assert (model.forwards, model.guidance_rows, model.identity["guidance"]) == (2, 2, 1.4)
 
 
 def test_without_guidance_one_forward(folder: Path) -> None:
     model, told = built(folder, scale=0), list[int]()
     x, labels = noisy(), torch.tensor([3, 7])
     assert torch.equal(model.predict(x, 9.0, labels, told.append), model.output(x, 9.0, labels))
-    assert told == [0] and (model.forwards, model.rows, model.identity["guidance"]) == (1, 1, 1)
+    assert told == [0] and (model.forwards, model.guidance_rows, model.identity["guidance"]) == (1, 1, 1)
     guided, bare = (trajectory(built(folder, scale=scale)) for scale in (0.4, 0))
     assert [2 * site.macs for site in bare.sites] == [site.macs for site in guided.sites]
     assert guided.rest_macs == 2 * bare.rest_macs > 0
@@ -97,7 +98,7 @@ def test_everything_computed_is_the_same_bits(folder: Path) -> None:
 def by_hand(model: LatentUViT, schedule: Schedule) -> Tensor:
     """Each branch on a denoiser and a cache of its own."""
     denoisers = copy.deepcopy(model.denoiser), copy.deepcopy(model.denoiser)
-    labels = model.conditions(SEEDS), model.unconditional(len(SEEDS))
+    labels = model.labels_or_prompts(SEEDS), model.unconditional(len(SEEDS))
     noise = [torch.randn(model.sample_shape, generator=torch.Generator().manual_seed(seed)) for seed in SEEDS]
 
     def predict(e: int, x: Tensor, t: float) -> Tensor:
@@ -108,7 +109,7 @@ def by_hand(model: LatentUViT, schedule: Schedule) -> Tensor:
 
     x = torch.stack(noise)
     with torch.inference_mode(), cached(denoisers[0], schedule), cached(denoisers[1], schedule):
-        return SOLVER.integrate(x, predict, lambda: x)
+        return solve(SOLVER, x, predict)
 
 
 def test_the_histories_of_the_two_branches_never_mix(folder: Path) -> None:
@@ -118,7 +119,7 @@ def test_the_histories_of_the_two_branches_never_mix(folder: Path) -> None:
     torch.testing.assert_close(apart, by_hand(model, schedule), rtol=0, atol=0)
     twice = tuple(row for row in schedule.computed for _ in range(2))
     with cached(model.denoiser, Schedule(schedule.sites, schedule.kinds, twice)) as run:
-        mixed = latents(model, SOLVER, SEEDS, lambda e, t, branch: run.step(2 * e + branch, t))
+        mixed = latents(model, SOLVER, SEEDS, lambda e, t, i: run.step(2 * e + i, t))
     assert (mixed - apart).abs().max() > 1e-3, "with one history for both, cond reuses what is uncond's"
 
 
@@ -148,7 +149,10 @@ def test_a_class_is_drawn_from_the_samples_own_generator(folder: Path) -> None:
     model, generator = built(folder), torch.Generator().manual_seed(1)
     torch.randn(4, 8, 8, generator=generator)
     label = int(torch.randint(10, (), generator=generator))
-    assert model.conditions([0, 1, 2])[1] == label and len(set(model.conditions(range(40)).tolist())) == 10
+    assert (
+        model.labels_or_prompts([0, 1, 2])[1] == label
+        and len(set(model.labels_or_prompts(range(40)).tolist())) == 10
+    )
     assert model.unconditional(2).tolist() == [10, 10]
 
 
@@ -176,8 +180,8 @@ def test_costs_without_weights(tmp_path: Path) -> None:
     """Learning-to-Cache's own count, of the linear layers of one row: 6.44 T at 50, 2.58 T at 20."""
     overrides = ["+exp=paper/uvit_dpm", "stage=cost", "device=cpu", f"results_dir={tmp_path}"]
     experiment = Experiment(settings(composed(*overrides)))
-    assert experiment.model.missing and "imagenet256_uvit_huge.pth" in experiment.model.missing
-    full = {point.spec.name: point for point in experiment.points}
+    assert "imagenet256_uvit_huge.pth" in str(experiment.bench.model.unavailable_reason)
+    full = {point.spec.name: point for point in experiment.bench.points}
     for name, printed in (("reference", 6.44), ("none20", 2.58)):
         plan = full[name].trajectory
         linear = plan.macs(full[name].planned_calls, linear=True)
@@ -196,9 +200,9 @@ def test_samples_with_weights(folder: Path, tmp_path: Path) -> None:
     where = ["device=cpu", f"results_dir={tmp_path}"]
     experiment = Experiment(settings(composed("+exp=paper/uvit_dpm", *model, *small, *where)))
     experiment.run()
-    records = [experiment.store.record(p.spec.name, p.point_id) for p in experiment.points]
-    assert [record["status"]["quality"] for record in records if record] == ["done"] * 3
-    assert all(math.isfinite(record["scores"]["psnr@4"]["value"]) for record in records[1:] if record)
+    records = [experiment.store.record(p.spec.name, p.point_id) for p in experiment.bench.points]
+    assert [record.status.quality for record in records if record] == ["done"] * 3
+    assert all(math.isfinite(record.scores["psnr@4"].value) for record in records[1:] if record)
 
 
 def test_damage_inside_a_checkpoint_is_one_line(folder: Path, tmp_path: Path) -> None:
@@ -232,9 +236,11 @@ def test_settings_that_cannot_be_are_one_line(overrides: list[str], message: str
 
 def test_random_weights_are_for_costs(folder: Path) -> None:
     model = built(folder, weights="random")
-    assert model.missing and "stage=cost alone" in model.missing
+    assert model.unavailable_reason and "stage=cost alone" in model.unavailable_reason
     assert model.identity["weights_sha256"] == "random" != built(folder).identity["weights_sha256"]
-    assert built(folder).missing is None and "model.path" in str(built(folder, path=None).missing)
+    assert built(folder).unavailable_reason is None and "model.path" in str(
+        built(folder, path=None).unavailable_reason
+    )
     first, again = (built(folder, path=None).denoiser.state_dict() for _ in range(2))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert len(find_sites(model.denoiser)) == 10

@@ -9,7 +9,7 @@ import torch
 
 from smoothbench.errors import PointsFailed
 from smoothbench.experiment import Experiment
-from smoothbench.memory import Room, out_of_memory
+from smoothbench.memory import LargestBatch, out_of_memory
 from tests.harness import experiment
 from tests.test_experiment import files, read, run
 
@@ -62,16 +62,14 @@ def test_the_cpus_allocator_is_recognised() -> None:
     assert out_of_memory(error.value)
 
 
-def test_room_shrinks_to_the_larger_half() -> None:
-    room = Room()
-    assert room.fits(10**6)
-    room.refuse(7)
-    assert (room.most, room.fits(4), room.fits(5)) == (4, True, False)
+def test_a_batch_is_halved_until_it_is_no_larger_than_the_largest() -> None:
+    assert LargestBatch().of(10**6) == 10**6
+    assert [LargestBatch(4).of(size) for size in (4, 5, 7, 9, 16, 17)] == [4, 3, 4, 3, 4, 3]
 
 
 def crowded(running: Experiment, rows: int, text: str) -> list[int]:
     """An experiment whose denoiser has memory for so many rows; the list gets the rows of all that it was asked."""
-    forward, asked = running.model.denoiser.forward, []
+    forward, asked = running.bench.model.denoiser.forward, []
 
     def crowded_forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         asked.append(len(x))
@@ -79,7 +77,7 @@ def crowded(running: Experiment, rows: int, text: str) -> list[int]:
             raise RuntimeError(text)
         return forward(x, *args, **kwargs)
 
-    running.model.denoiser.forward = crowded_forward  # type: ignore[method-assign]
+    running.bench.model.denoiser.forward = crowded_forward  # type: ignore[method-assign]
     return asked
 
 

@@ -48,9 +48,9 @@ def test_what_is_in_results_stays(old: Path) -> None:
     frame = load(old)
     assert len(list(old.rglob("*.*"))) == count and frame["latency"].notna().all()
     for record in Store(old).records():
-        same = before[record["name"]]
-        assert record["schedule"] == same["schedule"] and record["config"] == same["config"]
-        assert record["described"]["model"]["kind"] == "pixel_dit"
+        same = before[record.name]
+        assert record.to_json()["schedule"] == same["schedule"] and record.config == same["config"]
+        assert record.described.model.kind == "pixel_dit"
     assert "nothing to do" in migrate.migrate(old)
 
 
@@ -115,7 +115,7 @@ def test_a_score_of_other_code_keeps_its_hash_and_is_made_anew(old: Path) -> Non
     assert "psnr keeps its old hash: its hash does not come out again" in said
     for seed in (0, 1):
         run(old.parents[1], *COMMAND, f"seed={seed}")
-    hashes = {score["config_hash"] for record in Store(old).records() for score in record["scores"].values()}
+    hashes = {score.config_hash for record in Store(old).records() for score in record.scores.values()}
     assert len(hashes) == 2  # one a metric
 
 

@@ -14,16 +14,17 @@ from smoothbench.errors import UsageError
 from smoothbench.experiment import Experiment
 from smoothbench.models.media import Flac
 from smoothbench.models.nano.audio.codec import CHANNELS, LENGTH
-from smoothbench.models.nano.audio.conditioner import Conditioner, tokenize
+from smoothbench.models.nano.audio.conditioner import VOCABULARY, Conditioner
 from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.grammar import INSTRUMENTS, PATTERNS, REGISTERS, sounds
-from smoothbench.models.nano.audio.prompts import LISTS, embedded_prompts, labels, sound_of, table
+from smoothbench.models.nano.audio.prompts import embedded_prompts, labels, sound_of, table
 from smoothbench.models.nano.audio.spectrogram import (
     RATE,
     SAMPLES,
 )
 from smoothbench.models.nano.audio.tagger import ATTRIBUTES, checked_clips, load_tagger
 from smoothbench.models.nano.audio.train_denoiser import Joint, squared_error
+from smoothbench.models.nano.caption_lists import LISTS
 from smoothbench.models.prompts import Prompts
 from smoothbench.plan import settings
 from smoothbench.sampling import latents, silent
@@ -81,8 +82,10 @@ def test_a_clip_decodes_alike_in_any_batch(model: Any) -> None:
 def test_sites_costs_and_rows(model: Any) -> None:
     kinds = [site.kind for site in find_sites(model.denoiser)]
     assert sorted(set(kinds)) == ["cross_attn", "ff", "self_attn"] and len(kinds) == 18
-    assert (model.rows, model.forwards, model.sample_shape) == (2, 1, (CHANNELS, LENGTH))
-    assert model.conditions([0, 1, 10**6]).tolist()[:2] == [0, 1] and model.unconditional(2).tolist() == [
+    assert (model.guidance_rows, model.forwards, model.sample_shape) == (2, 1, (CHANNELS, LENGTH))
+    assert model.labels_or_prompts([0, 1, 10**6]).tolist()[:2] == [0, 1] and model.unconditional(
+        2
+    ).tolist() == [
         -1,
         -1,
     ]
@@ -92,7 +95,7 @@ def test_no_prompt_is_silence_for_the_cross_attention_alone(model: Any) -> None:
     seen, overall = model.context(torch.tensor([4, -1]))
     assert seen.shape == (2, 18, 64) and seen[0].abs().sum() > 0 and seen[1].abs().sum() == 0
     assert torch.equal(overall[0], overall[1]) and overall.abs().sum() > 0
-    words = tokenize([model.prompts.texts[4]])
+    words = VOCABULARY.tokenize([model.prompts.texts[4]])
     alone = model._conditioner(words, torch.tensor([2.0]))[0]
     assert torch.equal(seen[0], alone[0]) and (alone[0, (words[0] == 0).nonzero().min() : 16] == 0).all()
 
@@ -101,7 +104,7 @@ def test_guidance_mixes_the_two_rows(model: Any) -> None:
     x, asked = torch.randn(2, *model.sample_shape), torch.tensor([0, 7])
     with torch.inference_mode():
         cond, uncond = model.output(x, 1.0, asked), model.output(x, 1.0, model.unconditional(2))
-        guided = model.predict(x, 1.0, asked, lambda branch: None)
+        guided = model.predict(x, 1.0, asked, lambda forward_index: None)
     torch.testing.assert_close(guided, uncond + model.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(cond, uncond, atol=1e-2)
 
@@ -145,7 +148,7 @@ def test_the_tagger_hears_what_was_asked(model: Any) -> None:
     clips = model.decode(latents(model, SETTLED, seeds, silent))
     tags = load_tagger("evaluators/tagger.safetensors")(clips)
     for name in ATTRIBUTES:
-        asked = labels(model.prompts, name)[model.conditions(seeds)]
+        asked = labels(model.prompts, name)[model.labels_or_prompts(seeds)]
         assert (tags[name].argmax(1) == asked).float().mean() >= 0.7, name
 
 
@@ -169,7 +172,7 @@ def test_training_lowers_the_loss() -> None:
     torch.manual_seed(0)
     joint, generator = Joint(), torch.Generator().manual_seed(0)
     clean = torch.randn(1, CHANNELS, 1, generator=generator).expand(4, CHANNELS, LENGTH)
-    batch = clean, tokenize([sound.caption for sound in sounds()[:4]]), torch.full((4,), 1.5)
+    batch = clean, VOCABULARY.tokenize([sound.caption for sound in sounds()[:4]]), torch.full((4,), 1.5)
     optimizer = torch.optim.AdamW(joint.parameters(), 3e-3)
     losses = []
     for _ in range(20):
@@ -233,9 +236,9 @@ def test_words_and_clips_outside_what_is_known(model: Any, tmp_path: Path) -> No
     own = tmp_path / "prompts.txt"
     own.write_text("a low piano plays a rising scale\na low kazoo plays a rising scale\n")
     with pytest.raises(ValueError, match="'a low kazoo plays a rising scale': 'kazoo' is none of the words"):
-        tokenize(Prompts(str(own)).texts)
+        VOCABULARY.tokenize(Prompts(str(own)).texts)
     with pytest.raises(ValueError, match="must have 1 to 16 words, not 17"):
-        tokenize([" ".join(["a"] * 17)])
+        VOCABULARY.tokenize([" ".join(["a"] * 17)])
     with pytest.raises(ValueError, match="not of the grammar"):
         labels(Prompts(str(own)), "instrument")
     with pytest.raises(ValueError, match="attribute must be instrument"):
@@ -247,7 +250,7 @@ def test_words_and_clips_outside_what_is_known(model: Any, tmp_path: Path) -> No
 
 def test_a_conditioner_forgets_padding() -> None:
     conditioner = Conditioner().eval()
-    short, long = tokenize(["a piano"]), tokenize(["a piano plays"])
+    short, long = VOCABULARY.tokenize(["a piano"]), VOCABULARY.tokenize(["a piano plays"])
     with torch.inference_mode():
         first, _ = conditioner(short, torch.tensor([2.0]))
         both, _ = conditioner(torch.cat([short, long]), torch.tensor([2.0, 2.0]))

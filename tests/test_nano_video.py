@@ -11,14 +11,15 @@ from smoothbench.build import build, build_model
 from smoothbench.caching import Schedule, cached, find_sites
 from smoothbench.errors import UsageError
 from smoothbench.models.media import Webp
+from smoothbench.models.nano.caption_lists import LISTS
 from smoothbench.models.nano.video.autoencoder import CHANNELS, LATENT
 from smoothbench.models.nano.video.classifier import checked_clips, load_classifier
 from smoothbench.models.nano.video.corpus import FPS, FRAMES, SIZE
 from smoothbench.models.nano.video.denoiser import placed
 from smoothbench.models.nano.video.files import embedded
 from smoothbench.models.nano.video.grammar import ATTRIBUTES, scenes
-from smoothbench.models.nano.video.prompts import LISTS, embedded_prompts, labels, scenes_of, table
-from smoothbench.models.nano.video.text import TOKENS, tokenize
+from smoothbench.models.nano.video.prompts import embedded_prompts, labels, scenes_of, table
+from smoothbench.models.nano.video.text import TOKENS, VOCABULARY
 from smoothbench.models.nano.video.train_denoiser import LOGIT, Joint, squared_error, times
 from smoothbench.models.prompts import Prompts
 from smoothbench.plan import settings
@@ -82,18 +83,18 @@ def test_sites_costs_and_rows(model: Any) -> None:
         f"{part}_{kind}" for part in ("spatial", "temporal") for kind in ("self_attn", "cross_attn", "ff")
     }
     assert {site.kind for site in sites} == kinds and len(sites) == 6 * model.config["depth"]
-    assert (model.rows, model.forwards) == (2, 1)
+    assert (model.guidance_rows, model.forwards) == (2, 1)
     assert model.sample_shape == (CHANNELS, FRAMES, LATENT, LATENT)
-    assert model.conditions([0, 1]).tolist() == [0, 1] and model.unconditional(2).tolist() == [-1, -1]
-    calibration = set(model.conditions(range(999 * 10**6, 999 * 10**6 + 100)).tolist())
-    assert not calibration & set(model.conditions(range(1000)).tolist())
+    assert model.labels_or_prompts([0, 1]).tolist() == [0, 1] and model.unconditional(2).tolist() == [-1, -1]
+    calibration = set(model.labels_or_prompts(range(999 * 10**6, 999 * 10**6 + 100)).tolist())
+    assert not calibration & set(model.labels_or_prompts(range(1000)).tolist())
 
 
 def test_no_prompt_is_the_null_caption(model: Any) -> None:
     states, seen = model.context(torch.tensor([4, -1]))
     assert states.shape == (2, 1, TOKENS, 64) and seen.shape == (2, TOKENS)
     assert torch.equal(states[1, 0], model.denoiser.y_embedder.y_embedding) and seen[1].all()
-    words = tokenize([model.prompts.texts[4]])
+    words = VOCABULARY.tokenize([model.prompts.texts[4]])
     assert torch.equal(seen[0], words[0] > 0) and states[0, 0, ~seen[0]].abs().sum() == 0
 
 
@@ -103,7 +104,7 @@ def test_guidance_mixes_caption_and_null_of_as_many_words(model: Any) -> None:
     with torch.inference_mode():
         cond = model.output(x, 500.0, asked)
         uncond = model._run(model.denoiser, x, 500.0, null, model.context(asked)[1])
-        guided = model.predict(x, 500.0, asked, lambda branch: None)
+        guided = model.predict(x, 500.0, asked, lambda forward_index: None)
     torch.testing.assert_close(guided, uncond + model.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(cond, uncond, atol=1e-2)
 
@@ -123,7 +124,7 @@ def test_the_classifier_sees_what_was_asked(model: Any) -> None:
     clips = model.decode(latents(model, RectifiedFlow(steps=12), seeds, silent))
     found = load_classifier("evaluators/classifier.safetensors")(clips)
     for name in ATTRIBUTES:
-        asked = labels(model.prompts, name)[model.conditions(seeds)]
+        asked = labels(model.prompts, name)[model.labels_or_prompts(seeds)]
         assert (found[name].argmax(1) == asked).float().mean() >= 0.7, name
 
 
@@ -165,7 +166,7 @@ def test_training_lowers_the_loss() -> None:
     torch.manual_seed(0)
     joint, generator = Joint(), torch.Generator().manual_seed(0)
     clean = torch.randn(1, CHANNELS, 1, 1, 1, generator=generator).expand(4, CHANNELS, FRAMES, LATENT, LATENT)
-    batch = clean, tokenize([scene.caption for scene in scenes()[:4]])
+    batch = clean, VOCABULARY.tokenize([scene.caption for scene in scenes()[:4]])
     optimizer = torch.optim.AdamW(joint.parameters(), 3e-3)
     losses = []
     for _ in range(15):

@@ -11,8 +11,8 @@ from smoothbench.models.nano.video import corpus
 from smoothbench.models.nano.video.autoencoder import CHANNELS, LATENT, Decoder, Encoder, encoded
 from smoothbench.models.nano.video.corpus import FRAMES, GROUND, SIZE, Clip, Sprites, path
 from smoothbench.models.nano.video.grammar import ATTRIBUTES, MOTIONS, SPEEDS, Scene, scenes
-from smoothbench.models.nano.video.text import WORDS, TextEncoder, tokenize
-from smoothbench.models.nano.video.train_autoencoder import Autoencoder, distance
+from smoothbench.models.nano.video.text import VOCABULARY, empty_text_encoder
+from smoothbench.models.nano.video.train_autoencoder import distance, empty_autoencoder
 from smoothbench.models.nano.video.train_classifier import agreement, augment, labels
 
 
@@ -49,7 +49,7 @@ def test_captions_say_what_is_asked_and_nothing_else() -> None:
     assert Scene(1, 0, 0, 1).caption == "a red trouser moves left quickly"
     assert Scene(5, 3, 7, 2).caption == "a yellow boot stands still"
     assert all(each.speed == SPEEDS.index("none") for each in scenes() if each.caption.endswith("still"))
-    assert set(" ".join(each.caption for each in scenes()).split()) == set(WORDS)
+    assert set(" ".join(each.caption for each in scenes()).split()) == set(VOCABULARY.words)
 
 
 # --- clips
@@ -124,19 +124,19 @@ def _peaks(frames: Tensor) -> list[list[int]]:
 
 def test_an_encoder_of_words_forgets_padding_and_hears_order() -> None:
     torch.manual_seed(0)
-    encoder = TextEncoder().eval()
+    encoder = empty_text_encoder().eval()
     with torch.inference_mode():
-        short = encoder(tokenize(["a red bag"]))
-        long = encoder(tokenize(["a red bag grows slowly", "red a bag"]))
+        short = encoder(VOCABULARY.tokenize(["a red bag"]))
+        long = encoder(VOCABULARY.tokenize(["a red bag grows slowly", "red a bag"]))
     assert short[0, 3:].abs().sum() == 0 and long[0, 5:].abs().sum() == 0
     assert not torch.allclose(short[0, 0], long[1, 1], atol=1e-3)
 
 
 def test_words_outside_the_grammar_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="'a red kite grows': 'kite' is none of the words"):
-        tokenize(["a red kite grows"])
+        VOCABULARY.tokenize(["a red kite grows"])
     with pytest.raises(ValueError, match="must have 1 to 8 words, not 9"):
-        tokenize([" ".join(["a"] * 9)])
+        VOCABULARY.tokenize([" ".join(["a"] * 9)])
 
 
 def test_each_frame_is_encoded_by_itself() -> None:
@@ -152,7 +152,7 @@ def test_each_frame_is_encoded_by_itself() -> None:
 
 
 def test_a_frozen_autoencoder_keeps_its_encoder_and_sprites_weigh_more() -> None:
-    model = Autoencoder(frozen=True).train()
+    model = empty_autoencoder(frozen=True).train()
     frames = Squares().draw([Clip(scene("grows"), 0)])[0]
     before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
     distance(model(frames, torch.zeros(FRAMES, CHANNELS, LATENT, LATENT)), frames).backward()

@@ -49,7 +49,7 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     linear = 30 * (sum(site.macs_linear for site in sites) + rest.linear) / TERA
     whole = 30 * (sum(site.macs for site in sites) + rest.total) / TERA
     assert len(sites) == 168 and len({site.kind for site in sites}) == 6
-    assert (model.rows, model.forwards, model.sample_shape) == (2, 1, (4, 15, 60, 106))
+    assert (model.guidance_rows, model.forwards, model.sample_shape) == (2, 1, (4, 15, 60, 106))
     parts = {name: macs.linear / TERA for name, macs in model.pipeline.items()}
     assert linear == pytest.approx(1489.67, abs=5e-3) and whole == pytest.approx(1650.21, abs=5e-3)
     assert parts == pytest.approx(
@@ -58,7 +58,7 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert linear + sum(parts.values()) == pytest.approx(1612.10, abs=5e-3)
     assert model.pipeline["spatial_vae"].total / 51 / TERA == pytest.approx(1.96693, abs=1e-5)
     assert not {"denoiser", "decoder", "text"} & vars(model).keys(), "counting loads nothing"
-    line = str(model.missing)
+    line = str(model.unavailable_reason)
     assert "hf download hpcai-tech/OpenSora-STDiT-v3 (licence Apache-2.0)" in line and "\n" not in line
 
 
@@ -112,7 +112,7 @@ def test_prompts_are_assembled_then_cleaned() -> None:
 def test_the_guided_prediction(tiny: OpenSora) -> None:
     """Prompts through T5 by hand; the null caption is as long as the prompt; then guided."""
     assert tiny.text is not None
-    tokenizer, encoder = tiny.text._tokenizer, tiny.text._encoder
+    tokenizer, encoder = tiny.text._t5.tokenizer, tiny.text._t5.encoder
     x, t, number = noise(tiny, 1), 700.0, 1
     with torch.inference_mode():
         asked = tokenizer(TEXTS[number].lower(), return_tensors="pt")
@@ -145,8 +145,8 @@ def test_a_prompt_that_is_too_long_is_cut_and_named_once(
 
 def test_seeds_batches_and_caching(tiny: OpenSora) -> None:
     """Any batch gives the same clips; a schedule that skips does not, and runs what it says."""
-    assert tiny.conditions([0, 3, 4, BLOCK]).tolist() == [0, 3, 0, 0]
-    assert tiny.conditions([999 * BLOCK]).tolist() == [4], "kept for calibration"
+    assert tiny.labels_or_prompts([0, 3, 4, BLOCK]).tolist() == [0, 3, 0, 0]
+    assert tiny.labels_or_prompts([999 * BLOCK]).tolist() == [4], "kept for calibration"
     together = latents(tiny, SOLVER, [0, 1], silent)
     alone = torch.cat([latents(tiny, SOLVER, [seed], silent) for seed in (0, 1)])
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
@@ -169,7 +169,7 @@ def test_half_precision_no_guidance_and_latency(folder: Path, tiny: OpenSora, ch
             x, 500.0, numbers, *([] if "guidance" in change else [lambda _: None])
         )
     assert found.dtype == torch.float32 and found.isfinite().all()
-    assert model.rows == (1 if "guidance" in change else 2)
+    assert model.guidance_rows == (1 if "guidance" in change else 2)
     if "weights" not in change:
         assert (found - wanted).norm() / wanted.norm() < (1e-5 if "guidance" in change else 0.1)
 

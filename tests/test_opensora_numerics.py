@@ -91,7 +91,7 @@ def test_the_sampler_s_shift_in_the_original_s_arithmetic(folder: Path) -> None:
     for other in ({"dtype": "float32"}, {"dtype": "float16"}, {"dtype": "bfloat16", "numerics": "exact"}):
         refusal(lambda other=other: opensora(folder, **large, **other), "takes model.shift=4.8431199186")
     refusal(lambda: half(folder, resolution="480p", shift=4.9), "takes model.shift=4.84375")
-    assert half(folder, resolution="480p", shift=timestep_shift(480, 854, 51)).missing is None
+    assert half(folder, resolution="480p", shift=timestep_shift(480, 854, 51)).unavailable_reason is None
     times = [torch.tensor(t).bfloat16().item() for t in RectifiedFlow(30, shift).coordinates]
     assert times[:5] == [1000, 992, 984, 976, 968] and times[-3:] == [350, 258, 143]
 

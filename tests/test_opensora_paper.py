@@ -36,22 +36,22 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
 
 
 def test_the_printed_total_taken_apart(table: Experiment) -> None:
-    records = {record["name"]: record for record in table.store.records()}
-    paper = records["reference"]["cost"]["paper"]
-    parts = {name: each["tmacs"] for name, each in paper["parts"].items()}
+    records = {record.name: record for record in table.store.records()}
+    paper = records["reference"].cost.paper
+    parts = {name: each.tmacs for name, each in paper.parts.items()}
     assert parts == pytest.approx(
         {"denoiser": 1489.67, "text_encoder": 1.389, "spatial_vae": 98.201, "temporal_vae": 22.837}, abs=5e-3
     )
-    assert paper["tmacs"] == pytest.approx(sum(parts.values())) == pytest.approx(1612.1, abs=0.07)
-    for each in paper["parts"].values():
-        assert each["tmacs"] <= each["tmacs_with_attention"]
-    assert records["reference"]["reported"]["values"]["vbench"]["value"] == pytest.approx(0.7936)
-    half = records["fora-orientation=repository-interval=2"]["cost"]["paper"]
-    assert half["tmacs"] - half["parts"]["denoiser"]["tmacs"] == pytest.approx(122.43, abs=0.01)
-    lacking = {name for name, record in records.items() if record["status"]["cost"] == "skipped"}
+    assert paper.tmacs == pytest.approx(sum(parts.values())) == pytest.approx(1612.1, abs=0.07)
+    for each in paper.parts.values():
+        assert each.tmacs <= each.tmacs_with_attention
+    assert records["reference"].reported.values["vbench"].value == pytest.approx(0.7936)
+    half = records["fora-orientation=repository-interval=2"].cost.paper
+    assert half.tmacs - half.parts["denoiser"].tmacs == pytest.approx(122.43, abs=0.01)
+    lacking = {name for name, record in records.items() if record.status.cost == "skipped"}
     assert lacking == {"alpha02", "alpha03"} and len(records) == 9
-    assert all("planned on error curves" in records[name]["reason"] for name in lacking)
-    assert records["alpha02"]["config"]["cache"]["k_max"] == 5
+    assert all("planned on error curves" in records[name].reason for name in lacking)
+    assert records["alpha02"].config["cache"]["k_max"] == 5
 
 
 def test_cost_csv_and_the_report_say_so(table: Experiment) -> None:

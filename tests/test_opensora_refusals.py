@@ -44,17 +44,17 @@ def test_what_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("vae", "vae", "hpcai-tech/OpenSora-VAE-v1.2"),
         ("text", "text_encoder", "some/t5"),
     ):
-        line = str(opensora(folder, **{key: repository}).missing)
+        line = str(opensora(folder, **{key: repository}).unavailable_reason)
         assert f"weights of tiny ({part}) are not here: hf download {repository}" in line
         assert f"model.{key}=FOLDER" in line and "\n" not in line
-    assert "tiny has no prompts" in str(opensora(folder, prompts=Prompts(None)).missing)
-    assert "stage=cost" in str(opensora(folder, weights="random").missing)
+    assert "tiny has no prompts" in str(opensora(folder, prompts=Prompts(None)).unavailable_reason)
+    assert "stage=cost" in str(opensora(folder, weights="random").unavailable_reason)
     random = opensora(folder, weights="random", prompts=Prompts(None))
     assert latents(random, SOLVER, [0], silent).isfinite().all(), "as latencies do"
     find = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "ftfy" else find(name))
     model = opensora(folder)
-    assert model.missing == "Open-Sora's prompts need the package ftfy: pip install -e '.[video]'"
+    assert model.unavailable_reason == "Open-Sora's prompts need the package ftfy: pip install -e '.[video]'"
     refusal(lambda: model.context(torch.tensor([0])), "the package ftfy")
 
 
@@ -63,11 +63,13 @@ def test_repositories_in_the_cache(whole: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home/hub"))
     snapshot = in_cache(tmp_path / "home", whole / "text", "some/t5", "1" * 40)
     model, direct = opensora(whole, text="some/t5"), opensora(whole)
-    assert model.missing is None and model.identity == direct.identity
+    assert model.unavailable_reason is None and model.identity == direct.identity
     numbers = torch.tensor([1])
     assert torch.equal(model.context(numbers)[0], direct.context(numbers)[0])
     (snapshot / SHARD.removeprefix("text/")).resolve().unlink()
-    assert "weights of tiny (text_encoder) are not here" in str(opensora(whole, text="some/t5").missing)
+    assert "weights of tiny (text_encoder) are not here" in str(
+        opensora(whole, text="some/t5").unavailable_reason
+    )
 
 
 def test_a_transformer_of_another_version(folder: Path) -> None:

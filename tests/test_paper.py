@@ -2,13 +2,13 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from smoothbench.experiment import Experiment
 from smoothbench.plan import settings
 from smoothbench.report import summary, write
+from smoothbench.storage.record import Record
 from tests.harness import composed
 
 
@@ -25,37 +25,33 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     return costs(tmp_path_factory.mktemp("paper"), "dit_ddim")
 
 
-def by_name(experiment: Experiment) -> dict[str, dict[str, Any]]:
-    return {record["name"]: record for record in experiment.store.records()}
+def by_name(experiment: Experiment) -> dict[str, Record]:
+    return {record.name: record for record in experiment.store.records()}
 
 
 def test_all_15_rows_of_smoothcache_s_table_1(table: Experiment) -> None:
     records = by_name(table)
-    assert len(records) == 15 and {r["reported"]["row"] for r in records.values()} == {
-        r["reported"]["row"] for r in records.values() if r["status"]["cost"] == "done"
+    assert len(records) == 15 and {r.reported.row for r in records.values()} == {
+        r.reported.row for r in records.values() if r.status.cost == "done"
     }
     for record in records.values():
-        printed = record["reported"]["values"]["tmacs"]
-        tolerance = 0.02 + 0.5 * 10 ** -printed["decimals"]
-        assert record["cost"]["paper"]["tmacs"] == pytest.approx(printed["value"], abs=tolerance), record[
-            "name"
-        ]
-        remainder = record["cost"]["paper"]["tmacs"] - record["cost"]["paper"]["tmacs_explained"]
-        assert remainder == pytest.approx(record["solver"]["steps"] * 0.00611)
+        printed = record.reported.values["tmacs"]
+        tolerance = 0.02 + 0.5 * 10**-printed.decimals
+        assert record.cost.paper.tmacs == pytest.approx(printed.value, abs=tolerance), record.name
+        remainder = record.cost.paper.tmacs - record.cost.paper.tmacs_explained
+        assert remainder == pytest.approx(record.solver.steps * 0.00611)
 
 
 def test_what_each_row_rests_on(table: Experiment) -> None:
-    planned = {name: record["planned"] for name, record in by_name(table).items()}
+    planned = {name: record.planned for name, record in by_name(table).items()}
     masks = {"s50_l2c", "s50_alpha08", "s50_alpha18", "s30_alpha35", "s70_alpha08"}
     counts = {"s50_alpha22", "s70_alpha12"}
     assert {name for name, what in planned.items() if what == "published mask"} == masks
     assert {name for name, what in planned.items() if what == "published count"} == counts
-    inferred = {name for name, record in by_name(table).items() if record["reported"]["inferred"]}
+    inferred = {name for name, record in by_name(table).items() if record.reported.inferred}
     assert inferred == counts
     assert not [
-        record["same_as"]
-        for record in by_name(table).values()
-        if record["name"] in counts and record["same_as"]
+        record.same_as for record in by_name(table).values() if record.name in counts and record.same_as
     ]
 
 
@@ -73,7 +69,7 @@ def test_the_cost_table(table: Experiment) -> None:
 
 
 def test_no_weights_are_loaded_for_costs(table: Experiment) -> None:
-    assert table.model.missing and "denoiser" not in vars(table.model)
+    assert table.model.unavailable_reason and "denoiser" not in vars(table.model)
 
 
 def test_the_report_shows_both(table: Experiment) -> None:
@@ -84,6 +80,6 @@ def test_the_report_shows_both(table: Experiment) -> None:
 
 def test_uvit_has_two_forwards_an_evaluation(tmp_path: Path) -> None:
     records = by_name(costs(tmp_path, "uvit_dpm"))
-    reference = next(record for record in records.values() if record["reference"])
-    assert reference["cost"]["paper"]["tmacs"] == pytest.approx(6.44, abs=0.025)
-    assert reference["cost"]["macs"] == pytest.approx(100 * 133.197e9, rel=1e-5)
+    reference = next(record for record in records.values() if record.reference)
+    assert reference.cost.paper.tmacs == pytest.approx(6.44, abs=0.025)
+    assert reference.cost.macs == pytest.approx(100 * 133.197e9, rel=1e-5)

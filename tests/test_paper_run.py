@@ -1,7 +1,6 @@
 """The paper's image experiment, whole, on a tiny pipeline saved as the published one is."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -9,6 +8,8 @@ import torch
 from smoothbench.errors import UsageError
 from smoothbench.experiment import Experiment
 from smoothbench.plan import settings
+from smoothbench.storage.record import Record
+from smoothbench.storage.record_parts import Status
 from tests.harness import composed
 from tests.tiny_pipelines import save_tiny_dit
 
@@ -28,8 +29,8 @@ def paper(folder: Path, *overrides: str) -> Experiment:
     return Experiment(settings(composed("+exp=paper/dit_ddim", f"results_dir={folder}", *SMALL, *overrides)))
 
 
-def records(experiment: Experiment) -> dict[str, dict[str, Any]]:
-    return {record["name"]: record for record in experiment.store.records()}
+def records(experiment: Experiment) -> dict[str, Record]:
+    return {record.name: record for record in experiment.store.records()}
 
 
 @pytest.mark.parametrize(
@@ -42,12 +43,12 @@ def test_the_published_layout_runs_through(safetensors: bool, legacy: bool, tmp_
     found = records(experiment)
     assert found.keys() == {"reference", *POINTS}
     for record in found.values():
-        assert record["status"] == {"quality": "done", "cost": "done"}, record["reason"]
-        assert record["reported"]["values"]["fid"]["value"] > 0
-    calibrated = {name for name, record in found.items() if record["planned"] == "calibrated"}
+        assert record.status == Status("done", "done"), record.reason
+        assert record.reported.values["fid"].value > 0
+    calibrated = {name for name, record in found.items() if record.planned == "calibrated"}
     assert calibrated == {"s50_alpha18", "s70_alpha12"}, "with weights nothing stands in for a calibration"
-    assert experiment.model.identity["model_numerics"] == "reference"
-    assert found["reference"]["config"]["solver"]["numerics"] == "reference"
+    assert experiment.bench.model.identity["model_numerics"] == "reference"
+    assert found["reference"].config["solver"]["numerics"] == "reference"
 
 
 def test_costs_first_and_the_samples_later_in_the_same_folder(tmp_path: Path) -> None:
@@ -56,9 +57,9 @@ def test_costs_first_and_the_samples_later_in_the_same_folder(tmp_path: Path) ->
     save_tiny_dit(tmp_path / "tiny")
     experiment = paper(tmp_path, f"model.path={tmp_path / 'tiny'}")
     experiment.run()
-    done = [record for record in experiment.store.records() if record["status"]["quality"] == "done"]
-    assert {record["name"] for record in done} == {"reference", *POINTS}
-    assert {record["planned"] for record in done} == {None, "calibrated"}
+    done = [record for record in experiment.store.records() if record.status.quality == "done"]
+    assert {record.name for record in done} == {"reference", *POINTS}
+    assert {record.planned for record in done} == {None, "calibrated"}
 
 
 def test_diffusers_numerics_switch_model_and_solver_together(tmp_path: Path) -> None:

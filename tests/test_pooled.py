@@ -126,7 +126,7 @@ def test_uncached_samples_stay_while_another_process_may_need_them(tmp_path: Pat
     running = experiment(tmp_path, FEW, "only=[fora]", "keep_samples=false")
     other = Store(tmp_path / "runs/smoke").enter() if others else None
     running.run()
-    left = list((tmp_path / "runs/smoke/samples" / running.reference.sample_id).glob("*.png"))
+    left = list((tmp_path / "runs/smoke/samples" / running.bench.reference.sample_id).glob("*.png"))
     assert len(left) == (6 if others else 0)
     if other:
         other.leave()

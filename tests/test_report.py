@@ -195,7 +195,7 @@ def test_bad_latency_says_what_to_do(small: Path) -> None:
     latency = json.loads(path.read_text())
     latency["points"][record(6, 256, (0, 256))["cell_id"]]["seconds"].pop()
     bad = [(json.dumps(latency), "fora-n=2 has 4 rounds and the reference 5"), ("{", "cannot be read")]
-    for text, message in [*bad, ('{"schema": 1}', "schema 1")]:
+    for text, message in [*bad, ('{"schema": 1}', "its schema is 1")]:
         path.write_text(text)
         with pytest.raises(ValueError, match=f"{message}.*measure latency again"):
             load(small)

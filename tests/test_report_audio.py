@@ -19,6 +19,7 @@ from smoothbench.report.frame import settings
 from smoothbench.report.html import page
 from smoothbench.report.publish import publish
 from smoothbench.report.spectrograms import LEVELS, SIZE, coloured, log_mel, loudest, mel, spectrograms, tile
+from smoothbench.storage.record_parts import Status
 from tests.document import data_of, parsed, run, text_of, walk
 from tests.harness import composed
 from tests.study_folder import add, calibration, curves_of, fixed, smoothcache
@@ -216,11 +217,11 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
 
 
 def test_smoothcache_s_table_3_without_weights(paper: Experiment) -> None:
-    records = {record["name"]: record for record in paper.store.records()}
+    records = {record.name: record for record in paper.store.records()}
     reference = records["reference"]
-    assert reference["cost"]["paper"]["tmacs"] == pytest.approx(209.749, abs=1e-3)
-    printed = reference["reported"]["values"]["tmacs"]["value"]
-    assert printed == 209.82 and reference["cost"]["paper"]["tmacs"] == pytest.approx(printed, rel=5e-4)
+    assert reference.cost.paper.tmacs == pytest.approx(209.749, abs=1e-3)
+    printed = reference.reported.values["tmacs"].value
+    assert printed == 209.82 and reference.cost.paper.tmacs == pytest.approx(printed, rel=5e-4)
     with (paper.store.folder / "cost.csv").open() as file:
         rows = {row["name"]: row for row in csv.DictReader(file)}
     first = rows["reference"]
@@ -230,12 +231,12 @@ def test_smoothcache_s_table_3_without_weights(paper: Experiment) -> None:
 
 
 def test_what_nobody_published_is_skipped_and_says_why(paper: Experiment) -> None:
-    records = {record["name"]: record for record in paper.store.records()}
+    records = {record.name: record for record in paper.store.records()}
     for name, printed in (("alpha15", 170.75), ("alpha30", 136.16)):
         record = records[name]
-        assert record["status"] == {"quality": "skipped", "cost": "skipped"} and record["cost"] is None
-        assert record["reason"].startswith("stage=cost: it is planned on error curves, and weights of")
-        assert record["reported"]["values"]["tmacs"]["value"] == printed
+        assert record.status == Status("skipped", "skipped") and record.cost is None
+        assert record.reason.startswith("stage=cost: it is planned on error curves, and weights of")
+        assert record.reported.values["tmacs"].value == printed
     write(paper.store.folder)
     text = (paper.store.folder / "report.md").read_text()
     assert "7 costs alone, 2 skipped" in text and "N = 4875" not in text and "| 209.82 | 209.749 |" in text

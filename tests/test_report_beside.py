@@ -12,9 +12,9 @@ from smoothbench.report.beside import tables
 from smoothbench.report.frame import settings
 from smoothbench.report.html import page
 from smoothbench.report.printed import INFERRED
-from smoothbench.report.rows import row_of
 from smoothbench.report.summary import WIDTH
 from smoothbench.report.tables import numbers
+from smoothbench.storage.record import Record
 from tests.document import parsed, text_of, walk
 from tests.report_folder import build, digest, edit, latency, made, record, save
 from tests.test_reported import REST, TABLE, tmacs
@@ -22,9 +22,14 @@ from tests.test_reported import REST, TABLE, tmacs
 ROWS = {"ddim50-nocache": 50, "ddim50-alpha0.18": 24, "ddim50-alpha0.22": 18, "ddim70-alpha0.08": 34}
 
 
+def printed_row(name: str) -> dict[str, Any]:
+    """A row of the table as records hold it."""
+    return reported.row(f"{TABLE}/{name}").to_json()
+
+
 def paper_record(order: int, name: str, **changes: object) -> dict[str, Any]:
     """A record of a printed row as `stage=cost` leaves it."""
-    found, full, evals = reported.row(f"{TABLE}/{name}"), ROWS[name], int(name[4:6])
+    found, full, evals = printed_row(name), ROWS[name], int(name[4:6])
     cost = {
         "macs": 237 * 10**9 * full,
         "macs_linear": 2288 * 10**8 * full,
@@ -99,7 +104,7 @@ def test_scores_stand_beside_the_papers(tmp_path: Path) -> None:
     assert "'+0.040', '+0.420'" in text and "'2.65 \u00b1 0.04', '2.28 \u00b1 0.03'" in text
     assert "['other N', 'other N']" in text and "are of 50,000 samples, these of 256" in text
     for name in ("ddim50-alpha0.18", "ddim50-nocache"):
-        edit(tmp_path, name, reported=reported.row(f"{TABLE}/{name}") | {"num_samples": 256})
+        edit(tmp_path, name, reported=printed_row(name) | {"num_samples": 256})
     assert load(tmp_path)["reported.fid.within"].tolist() == ["yes", "no"]
     assert "fid reported and measured: SmoothCache" in summary(tmp_path)
 
@@ -141,11 +146,11 @@ def test_records_without_papers_keep_their_report(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"reported": 3}, "its reported is '3'"),
-        ({"reported": {"paper": "x"}}, "'arxiv'"),
+        ({"reported": {"paper": "x"}}, "reported.arxiv"),
         ({"planned": 1}, "its planned is '1'"),
-        ({"reported": reported.row(f"{TABLE}/ddim50-l2c") | {"values": {"f d": {"value": 1}}}}, "name 'f d'"),
+        ({"reported": printed_row("ddim50-l2c") | {"values": {"f d": {"value": 1}}}}, "name 'f d'"),
         (
-            {"reported": reported.row(f"{TABLE}/ddim50-l2c") | {"values": {"fid": {"value": "1"}}}},
+            {"reported": printed_row("ddim50-l2c") | {"values": {"fid": {"value": "1"}}}},
             "fid.value",
         ),
         ({"cost": {"paper": {"scope": "all"}}}, "cost.paper.scope is 'all', not one of branches, denoiser"),
@@ -155,4 +160,4 @@ def test_damaged_papers_of_a_record_are_refused(change: dict[str, Any], message:
     found = paper_record(0, "ddim50-nocache")
     change = {key: found["cost"] | value if key == "cost" else value for key, value in change.items()}
     with pytest.raises((ValueError, KeyError), match=message):
-        row_of(found | change)
+        Record.from_json(found | change)

@@ -106,7 +106,7 @@ def test_csv_has_a_line_for_each_condition_and_point_at_full_precision(folder: P
     [
         ("{", "Expecting property name"),
         ("[]", "its content is '[]', not of type dict"),
-        ({"schema": 1}, "its schema is '1', this version reads 3"),
+        ({"schema": 1}, "its schema is 1, this version reads 3"),
         ({"mode": 3}, "its mode is '3', not of type str"),
         ({"batch_size": "8"}, "its batch_size is '8', not of type int"),
         ({"dtype": "float16"}, "it holds float16-eager-8"),

@@ -80,9 +80,7 @@ def test_bands_are_t_intervals_of_the_samples(folder: Path) -> None:
     panels = [axes for axes in figure.axes if axes.get_title("left")]
     assert [axes.get_title("left") for axes in panels] == ["self attn", "ff"]
     line = panels[0].lines[1]  # lag 2
-    curves = ErrorCurves.load(
-        folder / next(c["file"] for c in frame["calibration"] if c and c["num_samples"] == 8)
-    )
+    curves = ErrorCurves.load(folder / next(c.file for c in frame["calibration"] if c and c.num_samples == 8))
     by_hand = (curves.l1_diff / curves.l1[..., None])[:, [0, 2], :, 1].mean(1).numpy()  # blocks 0 and 1
     assert np.array_equal(line.get_xdata(), np.arange(2, 12))
     np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), by_hand.mean(0)[2:], rtol=1e-12)
@@ -98,9 +96,9 @@ def test_the_references_steps_and_the_most_samples_are_drawn(folder: Path) -> No
     assert "12 steps: calibration on 8 samples of seed block 999" in figure.get_suptitle()
     thin = [line for line in figure.axes[0].lines if line.get_color() == MUTED]
     assert sorted(float(np.asarray(line.get_ydata())[0]) for line in thin) == [0.08, 0.2]
-    stated = next(c for c in frame["calibration"] if c and c["num_samples"] == 20)
+    stated = next(c for c in frame["calibration"] if c and c.num_samples == 20)
     assert thresholds(frame, stated) == [0.1]
-    (folder / stated["file"]).unlink()
+    (folder / stated.file).unlink()
     assert len(calibrated(frame, folder)) == 4
 
 
@@ -170,7 +168,7 @@ def test_calibration_size_by_hand(sizes: Path) -> None:
     assert list(rows["alpha"]) == [0.12] * 3 + [0.2] * 3 and list(rows["size"]) == [1, 5, 50] * 2
     own = frame[frame["label"].str.contains("alpha=0.12 of")]
     plans = {
-        each: [tuple(s["rows"]) for s in own.loc[own["label"].str.contains(f"of {each},"), "schedule"]]
+        each: [s.rows for s in own.loc[own["label"].str.contains(f"of {each},"), "schedule"]]
         for each in (1, 50)
     }
     most = max(plans[50], key=plans[50].count)
@@ -198,9 +196,9 @@ def test_spread_by_hand() -> None:
     for sites in ([0, 2], [1, 3]):
         changes = (curves.l1_diff[..., 0] / curves.l1)[:, sites].mean(1)[:, 1:-1]
         by_kind.append((changes.std(0, correction=1) / changes.mean(0)).mean())
-    assert curves.spread() == pytest.approx(float(sum(by_kind)) / 2)
-    assert curves_of(4, noise=0.0).spread() == pytest.approx(0, abs=1e-12)
-    assert curves_of(1).spread() is None
+    assert curves.between_sample_cv() == pytest.approx(float(sum(by_kind)) / 2)
+    assert curves_of(4, noise=0.0).between_sample_cv() == pytest.approx(0, abs=1e-12)
+    assert curves_of(1).between_sample_cv() is None
     assert by_sample(curves, "ff", 2).shape == (4, 12)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from smoothbench.costs.cost_table import cost_csv
 from smoothbench.errors import UsageError
 from smoothbench.export import point_of
-from smoothbench.records import cost_csv
 from smoothbench.report.compare import compare
 from smoothbench.report.document import document
 from smoothbench.report.frame import load, settings

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from smoothbench import reported
+from smoothbench.storage.paper_row import PaperRow, PaperValue
 
 TABLE = "smoothcache/1"
 BLOCK = 256 * 1152**2  # MACs: tokens x width^2; attention has 4 of it in a block, the MLP 8
 REST = 0.00611  # TMACs of 64 rows and an evaluation, which nobody can explain
 
 
-def printed(name: str, key: str) -> dict[str, Any]:
-    return dict(reported.row(name)["values"][key])
+def printed(name: str, key: str) -> PaperValue:
+    return reported.row(name).values[key]
 
 
 def table_of(name: str) -> dict[str, Any]:
@@ -29,20 +30,16 @@ def tmacs(attn: int, mlp: int, evals: int) -> float:
 
 def test_values_are_those_of_the_papers() -> None:
     found = reported.row("smoothcache/1/ddim50-alpha0.18")
-    assert (found["paper"], found["arxiv"], found["table"]) == ("SmoothCache", "2411.10510", "1")
-    assert (found["row"], found["inferred"], found["num_samples"]) == ("alpha=0.18, 50 steps", False, 50_000)
+    assert (found.paper, found.arxiv, found.table) == ("SmoothCache", "2411.10510", "1")
+    assert (found.row, found.inferred, found.num_samples) == ("alpha=0.18, 50 steps", False, 50_000)
     expected = {"fid": (2.65, 0.04), "sfid": (4.65, 0.03), "is": (238.7, 1.1), "tmacs": (175.65, None)}
     expected["latency"] = (4.85, None)
-    assert {key: (each["value"], each["interval"]) for key, each in found["values"].items()} == expected
-    assert printed("smoothcache/1/ddim50-nocache", "sfid") == {"value": 4.3, "interval": 0.02, "decimals": 2}
-    assert printed("smoothcache/2/rf30-alpha0.03", "vbench")["value"] == 0.781  # printed in per cent
-    assert printed("smoothcache/3/sde100-alpha0.30", "fd_openl3_songdescriber")["interval"] == 5.9
-    assert printed("learning_to_cache/1/ddim50-l2c", "precision")["value"] == 0.8094
-    assert printed("learning_to_cache/2/dpm50-l2c", "fid") == {
-        "value": 2.3625,
-        "interval": None,
-        "decimals": 4,
-    }
+    assert {key: (each.value, each.interval) for key, each in found.values.items()} == expected
+    assert printed("smoothcache/1/ddim50-nocache", "sfid") == PaperValue(4.3, 0.02, 2)
+    assert printed("smoothcache/2/rf30-alpha0.03", "vbench").value == 0.781  # printed in per cent
+    assert printed("smoothcache/3/sde100-alpha0.30", "fd_openl3_songdescriber").interval == 5.9
+    assert printed("learning_to_cache/1/ddim50-l2c", "precision").value == 0.8094
+    assert printed("learning_to_cache/2/dpm50-l2c", "fid") == PaperValue(2.3625, None, 4)
 
 
 def test_every_row_can_stand_in_a_record() -> None:
@@ -50,8 +47,9 @@ def test_every_row_can_stand_in_a_record() -> None:
     assert [sum(name.startswith(f"smoothcache/{i}/") for name in names) for i in (1, 2, 3)] == [15, 3, 3]
     assert len(set(names)) == len(names) and sum(name.startswith("learning") for name in names) == 19
     for name in names:
-        reported.check_papers({"reported": reported.row(name), "cost": None})
-    inferred = [name.split("-")[1] for name in names if reported.row(name)["inferred"]]
+        row = reported.row(name)
+        assert PaperRow.from_json(json.loads(json.dumps(row.to_json()))) == row
+    inferred = [name.split("-")[1] for name in names if reported.row(name).inferred]
     assert inferred == ["alpha0.22", "alpha0.12"]
 
 
@@ -61,9 +59,9 @@ def test_table_1_follows_from_its_schedules(row: dict[str, Any]) -> None:
     full = row["schedule"].get("full_evaluations")
     calls = row["schedule"].get("calls") or {"attn": 28 * full, "mlp": 28 * full}
     value = printed(f"{TABLE}/{row['id']}", "tmacs")
-    tolerance = 0.02 + 0.5 * 10.0 ** -value["decimals"]
-    assert abs(tmacs(calls["attn"], calls["mlp"], row["steps"]) - value["value"]) <= tolerance
-    assert abs(tmacs(calls["attn"], calls["mlp"] + 56, row["steps"]) - value["value"]) > tolerance
+    tolerance = 0.02 + 0.5 * 10.0**-value.decimals
+    assert abs(tmacs(calls["attn"], calls["mlp"], row["steps"]) - value.value) <= tolerance
+    assert abs(tmacs(calls["attn"], calls["mlp"] + 56, row["steps"]) - value.value) > tolerance
 
 
 def test_l2c_counts_one_row_without_guidance() -> None:

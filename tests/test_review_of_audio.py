@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,10 @@ from smoothbench.models.openl3 import WindowEncoder
 from smoothbench.models.passt import WindowTagger
 from smoothbench.observations import Observations
 from smoothbench.plan import settings
-from smoothbench.points import Planner
+from smoothbench.points import check_seed_blocks
 from smoothbench.report.spectrograms import log_mel
 from smoothbench.samples import Samples
 from smoothbench.solvers.dpmpp_3m_sde import DPMSolverPlusPlus3MSDE
-from smoothbench.store import Store
 from tests.audio_nets import Pooled, save_tiny_clap, stereo
 from tests.harness import composed, experiment
 from tests.latent_dits import CPU, refusal
@@ -66,9 +66,9 @@ def test_seed_blocks_that_take_the_others_prompts(
     nano: Any, tmp_path: Path, overrides: list[str], says: str
 ) -> None:
     with pytest.raises(UsageError, match=f"^{says}"):
-        Planner(settings(composed(*NANO, *overrides)), nano, Store(tmp_path))
+        check_seed_blocks(settings(composed(*NANO, *overrides)), nano)
     asked = settings(composed(*overrides))  # images have no prompts
-    Planner(asked, build_model(asked.model, CPU), Store(tmp_path))
+    check_seed_blocks(asked, build_model(asked.model, CPU))
 
 
 def test_the_embedded_model_needs_prompts() -> None:
@@ -145,12 +145,14 @@ def test_a_metric_that_refuses_does_not_fail_the_sampling(tmp_path: Path) -> Non
     cfg = settings(composed("metrics=[psnr]"))
     node = {"metric": {"_target_": f"{__name__}.Refuses"}}
     running = experiment(tmp_path, "only=[fora]", "metrics=[psnr]", "num_samples=2")
-    assert cfg.metrics.keys() == running.scorer.nodes.keys()
-    running.scorer = Scorer({**cfg.metrics, "odd": node}, running.model, running.scorer.observations)
+    assert cfg.metrics.keys() == running.bench.scorer.nodes.keys()
+    bench = running.bench
+    scorer = Scorer({**cfg.metrics, "odd": node}, bench.model, bench.scorer.observations)
+    running.bench = replace(bench, scorer=scorer)
     with pytest.raises(PointsFailed):
         running.run()
-    (record,) = (each for each in running.store.records() if each["status"]["quality"] == "failed")
-    assert record["reason"] == "odd: these are no good" and set(record["scores"]) == {"psnr@2"}
+    (record,) = (each for each in running.store.records() if each.status.quality == "failed")
+    assert record.reason == "odd: these are no good" and set(record.scores) == {"psnr@2"}
 
 
 # --- samples that are not finite

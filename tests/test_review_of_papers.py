@@ -85,7 +85,7 @@ def test_another_convention_of_a_paper_is_counted_anew(tmp_path: Path) -> None:
         asked = ["+exp=paper/uvit_dpm", "stage=cost", f"results_dir={tmp_path}", f"paper.rows={rows}"]
         running = Experiment(settings(composed(*asked)))
         running.run()
-        counts.append({r["name"]: r["cost"]["paper"]["tmacs"] for r in running.store.records()})
+        counts.append({r.name: r.cost.paper.tmacs for r in running.store.records()})
     assert counts[0].keys() == counts[1].keys()
     assert all(counts[0][name] == pytest.approx(2 * counts[1][name]) for name in counts[0])
 

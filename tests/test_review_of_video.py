@@ -55,7 +55,7 @@ def pieces_alone(folder: Path) -> None:
 def test_a_tokenizer_of_pieces_alone(whole: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pieces_alone(folder / "text/tokenizer")
     model = opensora(folder)
-    assert model.missing is None and model.text is not None
+    assert model.unavailable_reason is None and model.text is not None
     assert 2 < len(model.text("a dog")) < 7, "pieces, where bytes would be 6"
     find = importlib.util.find_spec
 
@@ -65,8 +65,8 @@ def test_a_tokenizer_of_pieces_alone(whole: Path, folder: Path, monkeypatch: pyt
     for module, package in (("sentencepiece", "sentencepiece"), ("google.protobuf", "protobuf")):
         without(module)
         line = f"Open-Sora's prompts need the package {package}: pip install -e '.[video]'"
-        assert opensora(folder).missing == line
-        assert opensora(whole).missing is None, "tokenizer.json needs neither"
+        assert opensora(folder).unavailable_reason == line
+        assert opensora(whole).unavailable_reason is None, "tokenizer.json needs neither"
 
     def nothing_of_google(name: str) -> Any:
         if name.startswith("google."):
@@ -74,7 +74,7 @@ def test_a_tokenizer_of_pieces_alone(whole: Path, folder: Path, monkeypatch: pyt
         return find(name)
 
     monkeypatch.setattr("importlib.util.find_spec", nothing_of_google)
-    assert "the package protobuf" in str(opensora(folder).missing)
+    assert "the package protobuf" in str(opensora(folder).unavailable_reason)
 
 
 def test_the_extra_names_protobuf() -> None:

@@ -63,13 +63,13 @@ def test_one_clip_is_decoded_whatever_the_rows_of_the_paper(whole: Path, tmp_pat
         asked = (f"paper.rows={rows}", f"results_dir={tmp_path / str(rows)}", *small, *told)
         experiment = Experiment(settings(composed("+exp=paper/opensora_rflow", *asked)))
         experiment.run()
-        reference = next(record for record in experiment.store.records() if record["reference"])
-        found[rows] = reference["cost"]["paper"]
-    two, four = found[2]["parts"], found[4]["parts"]
-    assert four["denoiser"]["tmacs"] == pytest.approx(2 * two["denoiser"]["tmacs"])
+        reference = next(record for record in experiment.store.records() if record.reference)
+        found[rows] = reference.cost.paper
+    two, four = found[2].parts, found[4].parts
+    assert four["denoiser"].tmacs == pytest.approx(2 * two["denoiser"].tmacs)
     for part in ("text_encoder", "spatial_vae", "temporal_vae"):
         assert four[part] == two[part]
-    assert found[4]["tmacs"] == pytest.approx(sum(each["tmacs"] for each in four.values()))
+    assert found[4].tmacs == pytest.approx(sum(each.tmacs for each in four.values()))
 
 
 # --- VBench

@@ -16,6 +16,7 @@ from smoothbench.plan import settings
 from smoothbench.solvers.rflow import RectifiedFlow
 from tests.harness import composed
 from tests.latent_dits import refusal
+from tests.solve import solve
 
 PUBLISHED = timestep_shift(480, 854, 51)
 
@@ -40,7 +41,7 @@ def test_flow_matching_of_the_same_shift_is_the_same(steps: int, shift: float) -
     solver = RectifiedFlow(steps, shift)
     theirs, timesteps = by_scheduler(steps, shift, z)
     assert solver.coordinates == pytest.approx(timesteps, rel=1e-6)
-    ours = solver.integrate(z, velocity, lambda: z)
+    ours = solve(solver, z, velocity)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6 * theirs.abs().max().item())
     other = by_scheduler(steps, shift + 1, z)[0]
     assert (ours - other).abs().max() > 1e-4
@@ -69,7 +70,7 @@ def test_its_error_falls_with_the_steps(shift: float) -> None:
     exact = start * torch.exp(torch.tensor(-2.0, dtype=torch.float64))
 
     def error(steps: int) -> float:
-        end = RectifiedFlow(steps, shift).integrate(start, lambda e, x, t: -2 * x, lambda: start)
+        end = solve(RectifiedFlow(steps, shift), start, lambda e, x, t: -2 * x)
         return (end - exact).abs().item()
 
     errors = [error(steps) for steps in (40, 80, 160, 320)]
@@ -80,7 +81,7 @@ def test_straight_paths_are_exact() -> None:
     """Where v is that of one point of data, one step as well as many end there."""
     x0, noise = torch.tensor([3.0, -1.0]), torch.tensor([0.5, 2.0])
     for steps in (2, 30):
-        end = RectifiedFlow(steps, PUBLISHED).integrate(noise, lambda e, x, t: x0 - noise, lambda: noise)
+        end = solve(RectifiedFlow(steps, PUBLISHED), noise, lambda e, x, t: x0 - noise)
         torch.testing.assert_close(end, x0)
 
 

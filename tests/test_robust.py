@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 
+from smoothbench.complete import Stages
 from smoothbench.errors import PointsFailed, UsageError
 from smoothbench.experiment import Experiment
-from smoothbench.types import Branch
+from smoothbench.types import AnnounceForward
 from tests.harness import experiment
 from tests.kill import finish, kill_once, snapshot, start, undisturbed
 from tests.test_experiment import files, read, run
@@ -62,14 +63,14 @@ def test_an_interruption_says_how_to_go_on(
 
 def limited(running: Experiment, rows: int) -> Experiment:
     """An experiment whose denoiser has memory for so many rows."""
-    forward = running.model.denoiser.forward
+    forward = running.bench.model.denoiser.forward
 
     def limited_forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         if len(x) > rows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return forward(x, *args, **kwargs)
 
-    running.model.denoiser.forward = limited_forward  # type: ignore[method-assign]
+    running.bench.model.denoiser.forward = limited_forward  # type: ignore[method-assign]
     return running
 
 
@@ -139,25 +140,29 @@ def test_a_disk_that_is_too_small_is_told_before_the_first_sample(
     assert not list(tmp_path.rglob("*.png"))
 
 
-def test_samples_that_are_not_finite_fail_their_point_alone(tmp_path: Path) -> None:
+def test_samples_that_are_not_finite_fail_their_point_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     running = experiment(tmp_path, "metrics=[psnr,fd_nano]", "only=[fora,taylor]")
-    predict = running.model.predict
-    taylor = next(point for point in running.points if point.spec.name == "taylor")
+    predict = running.bench.model.predict
+    taylor = next(point for point in running.bench.points if point.spec.name == "taylor")
 
-    def broken(x: torch.Tensor, t: float, conditions: torch.Tensor, branch: Branch) -> torch.Tensor:
-        out = predict(x, t, conditions, branch)
-        return torch.where(conditions.view(-1, 1, 1, 1) == 3, torch.nan, out) if breaks else out
+    def broken(
+        x: torch.Tensor, t: float, labels_or_prompts: torch.Tensor, announce: AnnounceForward
+    ) -> torch.Tensor:
+        out = predict(x, t, labels_or_prompts, announce)
+        return torch.where(labels_or_prompts.view(-1, 1, 1, 1) == 3, torch.nan, out) if breaks else out
 
-    running.model.predict = broken  # type: ignore[method-assign]
+    running.bench.model.predict = broken  # type: ignore[method-assign]
     breaks = False
-    attempt = running._attempt
+    complete = Stages.complete
 
-    def attempt_broken(point: Any, bar: Any) -> bool:
+    def complete_broken(stages: Stages, point: Any, tick: Any) -> bool:
         nonlocal breaks
         breaks = point is taylor
-        return attempt(point, bar)
+        return complete(stages, point, tick)
 
-    running._attempt = attempt_broken  # type: ignore[method-assign]
+    monkeypatch.setattr(Stages, "complete", complete_broken)
     with pytest.raises(PointsFailed, match="1 of 3 points failed: taylor"):
         running.run()
     records = read(tmp_path)

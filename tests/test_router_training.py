@@ -1,4 +1,4 @@
-"""Training a router: its objective, its lessons, and that a stopped training goes on."""
+"""Training a router: its objective, its training data, and that a stopped training goes on."""
 
 import struct
 import zipfile
@@ -16,28 +16,28 @@ from smoothbench.app import job
 from smoothbench.build import build_model
 from smoothbench.caching import Schedule, cached
 from smoothbench.errors import UsageError
-from smoothbench.lessons import OwnTrajectories, TrainingLatents, lessons
+from smoothbench.lessons import OwnTrajectories, TrainingLatents, teacher_windows
 from smoothbench.plan import settings
-from smoothbench.points import Planner
-from smoothbench.sampling import latents
-from smoothbench.store import Store
+from smoothbench.points import measured_sites, trajectory_of
+from smoothbench.sampling import latents, silent
 from smoothbench.types import BLOCK, Model
 from tests.harness import composed
+from tests.solve import no_noise
 
 SMALL = ("training.trajectories=4", "training.batch_size=3", "solver.steps=6")
 
 
-def taught(folder: Path, *overrides: str) -> Any:
-    """Lessons of the embedded model, and the sites, for six evaluations."""
+def windows(folder: Path, *overrides: str) -> Any:
+    """Training windows of the embedded model, for six evaluations."""
     plan = settings(composed("cache=l2c", "stage=train", "out=x.safetensors", *SMALL, *overrides))
     model = build_model(plan.model, torch.device("cpu"))
-    solver, trajectory = Planner(plan, model, Store(folder)).trajectory(plan.specs[-1])
-    return lessons(model, solver, trajectory, plan.training)
+    solver, trajectory = trajectory_of(plan.specs[-1], model, measured_sites(*model.skeleton()))
+    return teacher_windows(model, solver, trajectory, plan.training)
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> OwnTrajectories:
-    return taught(tmp_path_factory.mktemp("own"))  # type: ignore[no-any-return]
+    return windows(tmp_path_factory.mktemp("own"))  # type: ignore[no-any-return]
 
 
 def window(of: Any, start: int, length: int) -> Sequence[Any]:
@@ -72,20 +72,20 @@ def test_what_keeps_everything_has_the_error_of_reusing(own: OwnTrajectories, le
     assert errors(own, 0.0, 2, length) == pytest.approx(expected, rel=1e-4)
 
 
-def test_own_lessons_are_states_of_the_model_s_trajectories(own: OwnTrajectories) -> None:
+def test_own_windows_are_at_states_of_the_model_s_trajectories(own: OwnTrajectories) -> None:
     model: Model = own.model
     seen: list[torch.Tensor] = []
     original = model.predict
     model.predict = lambda x, *rest: (seen.append(x.clone()), original(x, *rest))[1]  # type: ignore[method-assign]
     seeds = range(998 * BLOCK, 998 * BLOCK + 4)
-    latents(model, own.solver, seeds, lambda e, t, branch: None)
+    latents(model, own.solver, seeds, silent)
     model.predict = original  # type: ignore[method-assign]
-    torch.testing.assert_close(own._x, torch.stack(seen), rtol=0, atol=1e-4)
+    torch.testing.assert_close(own.inputs, torch.stack(seen), rtol=0, atol=1e-4)
 
 
 def test_a_share_of_the_rows_has_the_null_condition(own: OwnTrajectories) -> None:
     classes = torch.zeros(2000, dtype=torch.long)
-    dropped = own.dropped(classes, torch.Generator().manual_seed(0))
+    dropped = own.drop_labels(classes, torch.Generator().manual_seed(0))
     assert set(dropped.tolist()) == {0, 10} and 0.07 < (dropped == 10).double().mean() < 0.13
 
 
@@ -93,16 +93,17 @@ def test_training_latents_follow_the_solver_without_guidance(tmp_path: Path) -> 
     rng = np.random.default_rng(0)
     content = {"latents": rng.normal(size=(5, 1, 28, 28)).astype(np.float32), "labels": np.arange(5)}
     np.savez(tmp_path / "data.npz", **content)
-    of = taught(tmp_path, f"training.latents={tmp_path / 'data.npz'}", "training.dropout=0")
+    of = windows(tmp_path, f"training.latents={tmp_path / 'data.npz'}", "training.dropout=0")
     assert isinstance(of, TrainingLatents)
     forwards = window(of, 2, 2)
     generator = torch.Generator().manual_seed(0)
     rows = torch.randint(5, (3,), generator=generator)
     torch.rand(3, generator=generator)
     clean, labels = torch.from_numpy(content["latents"])[rows], rows
-    start = of.solver.noised(clean, 2, torch.randn(clean.shape, generator=generator))
+    start = of.solver.diffuse(clean, 2, torch.randn(clean.shape, generator=generator))
     with torch.no_grad():
-        there = of.solver.step(2, start, of.model.output(start, of.trajectory.coordinates[2], labels))
+        output = of.model.output(start, of.trajectory.coordinates[2], labels)
+        there = of.solver.step(2, start, output, no_noise)
         expected = of.model.output(there, of.trajectory.coordinates[3], labels)
         torch.testing.assert_close(forwards[1](), expected, rtol=0, atol=1e-5)
 
@@ -115,9 +116,10 @@ def test_training_latents_that_do_not_fit(wrong: str, tmp_path: Path) -> None:
         np.savez(tmp_path / "data.npz", latents=values, labels=np.zeros(2 if wrong == "labels" else 3, int))
     more = ["solver=euler"] if wrong == "solver" else []
     with pytest.raises(
-        UsageError, match=r"Euler has no single step" if more else r"training.latents=.*data.npz"
+        UsageError,
+        match=r"Euler cannot start from a diffused latent" if more else r"training.latents=.*data.npz",
     ):
-        taught(tmp_path, f"training.latents={tmp_path / 'data.npz'}", *more)
+        windows(tmp_path, f"training.latents={tmp_path / 'data.npz'}", *more)
 
 
 def share(data: bytes) -> float:

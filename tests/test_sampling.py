@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from smoothbench.build import build_model
 from smoothbench.models.media import Png
@@ -45,30 +46,27 @@ def test_noise_belongs_to_the_seed() -> None:
 
 
 def test_classes_go_round_in_every_block(model: Model) -> None:
-    assert model.conditions(range(BLOCK, BLOCK + 12)).tolist() == [*range(10), 0, 1]
+    assert model.labels_or_prompts(range(BLOCK, BLOCK + 12)).tolist() == [*range(10), 0, 1]
 
 
 def test_guidance_of_one_is_the_conditional_model(model: Model) -> None:
     x, y = torch.randn(2, *model.sample_shape), torch.tensor([3, 4])
     with torch.inference_mode():
         expected = model.denoiser(x, timestep=torch.tensor([500, 500]), class_labels=y).sample
-        guided = model.predict(x, 500.0, y, lambda branch: None)
+        guided = model.predict(x, 500.0, y, lambda forward_index: None)
         model.guidance = 1
-        torch.testing.assert_close(model.predict(x, 500.0, y, lambda branch: None), expected)
+        torch.testing.assert_close(model.predict(x, 500.0, y, lambda forward_index: None), expected)
         model.guidance = 2.0
     assert not torch.allclose(guided, expected, atol=1e-3)
 
 
 def test_samples_that_are_not_finite_are_named(model: Model) -> None:
-    class Broken:
-        coordinates = (1.0,)
-
-        def integrate(self, x, predict, noise):
-            x[1] = torch.nan
-            return x
+    class Broken(DDIM):
+        def sample(self, state: Tensor) -> Tensor:
+            return torch.cat([state[:1], state[1:2] * torch.nan, state[2:]])
 
     with pytest.raises(FloatingPointError, match=r"1 of 3 samples are not finite \(seeds \[8\]\)"):
-        latents(model, Broken(), [7, 8, 9], nothing)
+        latents(model, Broken(2), [7, 8, 9], nothing)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -78,4 +76,4 @@ def test_png_is_lossless(channels: int) -> None:
     assert torch.equal(Png().decode(data), image) and Png().encode(image) == data
 
 
-def nothing(e: int, t: float, branch: int) -> None: ...
+def nothing(e: int, t: float, forward_index: int) -> None: ...

@@ -15,6 +15,7 @@ from smoothbench.solvers.dpmpp import DPMSolverPlusPlus2M
 from smoothbench.solvers.euler import Euler
 from smoothbench.solvers.linear_betas import LinearBetas, nearest_distinct
 from smoothbench.types import Predict
+from tests.solve import solve
 
 SOLVERS: list[Any] = [DDIM, DPMSolverPlusPlus2M, Euler]
 every_solver = pytest.mark.parametrize("solver", SOLVERS)
@@ -111,7 +112,7 @@ def test_steps_out_of_range(solver: Any, steps: Any) -> None:
 def test_a_point_mass_is_reached_exactly(solver: Any, steps: int) -> None:
     """If the data is one point, the exact noise prediction leads there from anywhere, down to sigma 0."""
     built, x = solver(steps), torch.randn(5, dtype=torch.float64)
-    reached = built.integrate(x, gaussian(built, 0.3, 0.0), lambda: x)
+    reached = solve(built, x, gaussian(built, 0.3, 0.0))
     torch.testing.assert_close(reached, torch.full_like(x, 0.3))
 
 
@@ -124,7 +125,7 @@ def test_order_of_convergence(solver: Any, order: int) -> None:
         built = solver(steps, **FINE)
         last = built.alphas_bar()[-1]
         exact = mean + std * (x - last.sqrt() * mean) / (last * std**2 + 1 - last).sqrt()
-        return (built.integrate(x, gaussian(built, mean, std), lambda: x) - exact).abs().max().item()
+        return (solve(built, x, gaussian(built, mean, std)) - exact).abs().max().item()
 
     errors = [error(steps) for steps in (50, 100, 200)]
     assert [math.log2(a / b) for a, b in pairwise(errors)] == pytest.approx([order, order], abs=0.1)
@@ -140,9 +141,9 @@ def test_a_sample_does_not_depend_on_its_batch(solver: Any) -> None:
         seen.append((e, t))
         return 0.4 * torch.sin(3 * z) + t / 2000
 
-    together, copy = built.integrate(x, predict, lambda: x), x.clone()
+    together, copy = solve(built, x, predict), x.clone()
     assert seen == list(enumerate(built.coordinates))
-    alone = torch.cat([built.integrate(row, predict, lambda: x) for row in x.split(1)])
+    alone = torch.cat([solve(built, row, predict) for row in x.split(1)])
     torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-6)
     assert torch.equal(x, copy) and together.dtype == x.dtype
 
@@ -153,6 +154,6 @@ def test_euler_on_ddims_grid_is_ddim() -> None:
 
     x = torch.randn(5, dtype=torch.float64)
     predict = gaussian(DDIM(12), 0.3, 0.5)
-    ddim = DDIM(12).integrate(x, predict, lambda: x)
-    torch.testing.assert_close(OnDDIMsGrid(12).integrate(x, predict, lambda: x), ddim)
-    assert (Euler(12).integrate(x, predict, lambda: x) - ddim).abs().max() > 1e-3
+    ddim = solve(DDIM(12), x, predict)
+    torch.testing.assert_close(solve(OnDDIMsGrid(12), x, predict), ddim)
+    assert (solve(Euler(12), x, predict) - ddim).abs().max() > 1e-3

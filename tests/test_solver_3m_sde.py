@@ -1,7 +1,7 @@
 """DPM-Solver++(3M) SDE: its update digit by digit, its order, its law, and why diffusers' cannot stand in."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 from smoothbench.sampling import SeededNoise
 from smoothbench.solvers.dpmpp_3m_sde import DPMSolverPlusPlus3MSDE
 from smoothbench.types import Predict
+from tests.solve import solve
 
 MEAN, STD = 0.3, 0.5
 RANGE = {"sigma_min": math.exp(-3), "sigma_max": math.exp(3)}
@@ -93,7 +94,7 @@ def test_the_update_digit_by_digit(steps: int, rho: float, eta: float, data: flo
         assert sigma == solver.coordinates[e]
         return vs[e]
 
-    seen.append(solver.integrate(x, predict, lambda: next(left)))
+    seen.append(solve(solver, x, predict, lambda: next(left)))
     for i in range(6):
         values = [[each[i].item() for each in rows] for rows in (vs, noises)]
         wanted = by_hand(list(solver.coordinates), eta, data, x[i].item(), *values)
@@ -105,19 +106,19 @@ def ode_error(solver: DPMSolverPlusPlus3MSDE) -> float:
     x = torch.tensor([-1.5, 0.2, 1.0, 2.0], dtype=torch.float64)
     first, last = solver.coordinates[0], solver.coordinates[-1]
     there = MEAN + (first * x - MEAN) * math.sqrt((STD**2 + last**2) / (STD**2 + first**2))
-    found = solver.integrate(x, v_of(gaussian), pytest.fail)
+    found = solve(solver, x, v_of(gaussian))
     return (found - gaussian(there, last)).abs().max().item()
 
 
 class Midpoint(DPMSolverPlusPlus3MSDE):
     """DPM-Solver++(2M), in the form of the scheduler that Stable Audio Open ships."""
 
-    def _step(self, e: int, x: Tensor, data: list[Tensor]) -> Tensor:
+    def _mean_at_next_level(self, e: int, x: Tensor, x0: Sequence[Tensor]) -> Tensor:
         if e == 0:
-            return super()._step(e, x, data)
-        h, decay = self._width(e), (1 + self.eta) * self._width(e)
-        slope = (data[0] - data[1]) * (h / self._width(e - 1))
-        return math.exp(-decay) * x - math.expm1(-decay) * (data[0] + slope / 2)
+            return super()._mean_at_next_level(e, x, x0)
+        h, decay = self._log_sigma_step(e), (1 + self.eta) * self._log_sigma_step(e)
+        slope = (x0[0] - x0[1]) * (h / self._log_sigma_step(e - 1))
+        return math.exp(-decay) * x - math.expm1(-decay) * (x0[0] + slope / 2)
 
 
 def path(point: float) -> float:
@@ -133,7 +134,7 @@ def drift_error(solver: DPMSolverPlusPlus3MSDE) -> float:
         seen.append(x.item())
         return torch.full_like(x, math.sin(-math.log(sigma)))
 
-    solver.integrate(torch.zeros(1, dtype=torch.float64), v_of(denoised), lambda: torch.zeros(1))
+    solve(solver, torch.zeros(1, dtype=torch.float64), v_of(denoised), lambda: torch.zeros(1))
     return abs(seen[-1] - path(3) + path(-3) * math.exp(-12))
 
 
@@ -159,7 +160,7 @@ def law(steps: int, eta: float) -> tuple[float, float]:
         drawn.append(0)
         return unit[len(drawn)]
 
-    found = solver.integrate(unit[0], v_of(gaussian), noise)
+    found = solve(solver, unit[0], v_of(gaussian), noise)
     assert len(drawn) == steps - 1
     return found[-1].item(), (found[:-1] - found[-1]).square().sum().item()
 
@@ -175,7 +176,7 @@ def test_with_noise_the_law_of_the_data_is_reached(eta: float) -> None:
 def test_eta_to_zero_is_the_ode() -> None:
     x = torch.randn(6, dtype=torch.float64)
     ode, near, far = (
-        DPMSolverPlusPlus3MSDE(30, eta=eta).integrate(x, v_of(gaussian), lambda: torch.ones_like(x))
+        solve(DPMSolverPlusPlus3MSDE(30, eta=eta), x, v_of(gaussian), lambda: torch.ones_like(x))
         for eta in (0.0, 1e-12, 1.0)
     )
     assert (near - ode).abs().max() < 1e-5 < 0.05 < (far - ode).abs().max()
@@ -189,7 +190,8 @@ def local_errors(h: float) -> tuple[float, float]:
 
     before, exact = torch.tensor([path(start)], dtype=torch.float64), path(start + h)
     data = [torch.full((1,), x0[sigma], dtype=torch.float64) for sigma in sigmas[:3]]
-    ours = DPMSolverPlusPlus3MSDE(4, sigma_max=sigmas[0], sigma_min=sigmas[3])._step(2, before, data[::-1])
+    solver = DPMSolverPlusPlus3MSDE(4, sigma_max=sigmas[0], sigma_min=sigmas[3])
+    ours = solver._mean_at_next_level(2, before, data[::-1])
     theirs: Any = DPMSolverMultistepScheduler(solver_order=3, algorithm_type="sde-dpmsolver++")
     theirs.sigmas, theirs._step_index = torch.tensor(sigmas, dtype=torch.float64), 2
     alpha = [(1 + sigma**2) ** -0.5 for sigma in sigmas]  # its x is scaled to the variance of 1
@@ -211,7 +213,7 @@ def test_the_third_order_of_diffusers_has_a_wrong_sign() -> None:
 def test_a_point_mass_is_reached_exactly() -> None:
     x = torch.randn(5, dtype=torch.float64)
     predict = v_of(lambda x, sigma: torch.full_like(x, MEAN))
-    reached = DPMSolverPlusPlus3MSDE(7).integrate(x, predict, lambda: torch.zeros_like(x))
+    reached = solve(DPMSolverPlusPlus3MSDE(7), x, predict, lambda: torch.zeros_like(x))
     torch.testing.assert_close(reached, torch.full_like(x, MEAN))
 
 
@@ -220,7 +222,7 @@ def test_a_sample_does_not_depend_on_its_batch() -> None:
 
     def sample(some: list[int]) -> Tensor:
         noise = SeededNoise(some, (2, 6), torch.device("cpu"))
-        return solver.integrate(noise(), lambda e, z, sigma: 0.4 * torch.sin(3 * z) + 1 / sigma, noise)
+        return solve(solver, noise(), lambda e, z, sigma: 0.4 * torch.sin(3 * z) + 1 / sigma, noise)
 
     together = sample(seeds)
     assert together.dtype == torch.float32

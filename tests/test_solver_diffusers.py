@@ -10,6 +10,7 @@ from torch import Tensor
 from smoothbench.solvers.ddim import DDIM
 from smoothbench.solvers.dpmpp import DPMSolverPlusPlus2M
 from smoothbench.solvers.euler import Euler
+from tests.solve import solve
 
 BETAS = (1000, 1e-4, 0.02, "linear")
 
@@ -47,7 +48,7 @@ def test_ddims_previous_step(x: Tensor) -> None:
     solver = DDIM(50)
     scheduler = prepared(DDIMScheduler, 50, timestep_spacing="linspace", clip_sample=False)
     assert scheduler.timesteps.tolist() == list(solver.coordinates)
-    ours, theirs = solver.integrate(x, noise_prediction, lambda: x), by_scheduler(scheduler, x)
+    ours, theirs = solve(solver, x, noise_prediction), by_scheduler(scheduler, x)
     assert 1e-4 < ((ours - theirs).abs() / ours.abs().max()).max() < 0.1
 
 
@@ -56,7 +57,7 @@ def test_dpmpp_on_the_same_grid_is_the_same(x: Tensor, steps: int) -> None:
     """Also below 15 steps, where diffusers' lower_order_final lowers the last step: ours always is."""
     solver = DPMSolverPlusPlus2M(steps)
     scheduler = prepared(DPMSolverMultistepScheduler, solver.coordinates)
-    ours = solver.integrate(x, noise_prediction, lambda: x)
+    ours = solve(solver, x, noise_prediction)
     torch.testing.assert_close(ours, by_scheduler(scheduler, x), rtol=0, atol=1e-5 * ours.abs().max().item())
 
 
@@ -65,7 +66,7 @@ def test_dpmpps_last_step_goes_from_the_last_evaluation_to_its_prediction(x: Ten
     solver = DPMSolverPlusPlus2M(20)
     scheduler = prepared(DPMSolverMultistepScheduler, solver.coordinates, final_sigmas_type="sigma_min")
     assert scheduler.sigmas[-1] == scheduler.sigmas[-2]
-    ours, theirs = solver.integrate(x, noise_prediction, lambda: x), by_scheduler(scheduler, x)
+    ours, theirs = solve(solver, x, noise_prediction), by_scheduler(scheduler, x)
     bar = solver.alphas_bar()[0].item()
     predicted = (theirs - (1 - bar) ** 0.5 * noise_prediction(19, theirs, 0.0)) / bar**0.5
     close = 1e-5 * ours.abs().max().item()
@@ -89,7 +90,7 @@ def test_dpmpps_log_snr_grid_is_rounded_in_half(x: Tensor, steps: int, distinct:
     assert (scheduler.sigmas[:-1] / at_its_timesteps).log().abs().max() > 0.1
     if distinct == steps:
         assert scheduler.timesteps.tolist() == list(solver.coordinates)
-    ours = solver.integrate(x, noise_prediction, lambda: x)
+    ours = solve(solver, x, noise_prediction)
     assert 1e-4 < (ours - by_scheduler(scheduler, x)).abs().max() / ours.abs().max() < 0.1
 
 
@@ -100,7 +101,7 @@ def test_euler_on_the_same_grid_is_the_same(x: Tensor, steps: int) -> None:
     scheduler = prepared(EulerDiscreteScheduler, solver.coordinates)
     first = scheduler.sigmas[0]
     assert scheduler.init_noise_sigma == first < (first**2 + 1).sqrt()
-    ours = solver.integrate(x, noise_prediction, lambda: x)
+    ours = solve(solver, x, noise_prediction)
     theirs = by_scheduler(scheduler, x * (first**2 + 1).sqrt())
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * ours.abs().max().item())
 
@@ -113,5 +114,5 @@ def test_eulers_timesteps_are_fractional(x: Tensor, karras: bool) -> None:
     assert (scheduler.timesteps % 1 > 0).sum() == 18
     nearest = [round(t) for t in scheduler.timesteps.tolist()]
     assert (nearest == list(solver.coordinates)) is karras
-    ours = solver.integrate(x, noise_prediction, lambda: x)
+    ours = solve(solver, x, noise_prediction)
     assert (ours - by_scheduler(scheduler, x * scheduler.init_noise_sigma)).abs().max() > 1e-4

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from smoothbench.solvers.dpm_singlestep import DPMSolverSinglestep
 from smoothbench.types import Predict
+from tests.solve import solve
 
 MEAN, STD = 0.3, 0.5
 X = torch.tensor([-1.5, 0.2, 1.0, 2.0], dtype=torch.float64)
@@ -45,7 +46,7 @@ def error(solver: DPMSolverSinglestep) -> float:
     """Along the ODE, a normal variable keeps its standardised value: the solution in closed form."""
     bar = solver.alphas_bar()
     (m0, s0), (m1, s1) = ((b.sqrt() * MEAN, (b * STD**2 + 1 - b).sqrt()) for b in (bar[-1], bar[0]))
-    reached = solver.integrate(X, gaussian(solver), lambda: X)
+    reached = solve(solver, X, gaussian(solver))
     return (reached - (m1 + s1 * (X - m0) / s0)).abs().max().item()
 
 
@@ -72,7 +73,7 @@ def test_each_evaluation_once_and_falling(steps: int) -> None:
         seen.append((e, t))
         return 0.1 * x
 
-    solver.integrate(X, predict, lambda: X)
+    solve(solver, X, predict)
     assert len(solver.coordinates) == steps and seen == list(enumerate(solver.coordinates))
     assert solver.coordinates[0] == 1000 and solver.coordinates[-1] > 1
     assert all(later < earlier for earlier, later in pairwise(solver.coordinates))
@@ -103,7 +104,7 @@ def test_exact_where_the_data_prediction_is_constant(steps: int) -> None:
     noise = (X - bar[-1].sqrt() * MEAN) / (1 - bar[-1]).sqrt()
     exact = bar[0].sqrt() * MEAN + (1 - bar[0]).sqrt() * noise
     assert solver.coordinates[-1] > 1 and (1 - bar[0]).sqrt().item() == pytest.approx(0.00085**0.5)
-    reached = solver.integrate(X, gaussian(solver, 0.0), lambda: X)
+    reached = solve(solver, X, gaussian(solver, 0.0))
     torch.testing.assert_close(reached, exact, rtol=1e-9, atol=1e-9)
 
 
@@ -143,7 +144,7 @@ def test_diffusers_makes_the_same_update_on_the_same_levels(steps: int) -> None:
     levels = [math.exp(-level) for level in lambdas(solver, (*solver.coordinates, 1.0))]
     assert scheduler.sigmas[-1].item() == pytest.approx(levels[-1], rel=1e-4), "both end at the first beta"
     scheduler.sigmas = torch.tensor(levels, dtype=torch.float64)
-    ours = solver.integrate(x, noise_prediction, lambda: x)
+    ours = solve(solver, x, noise_prediction)
     theirs = by_scheduler(scheduler, x, list(solver.coordinates))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9 * ours.abs().max().item())
 
@@ -157,6 +158,6 @@ def test_diffusers_own_grid_has_both_evaluations_even_in_time() -> None:
     )
     assert (own[1::2] - torch.tensor(solver.coordinates[1::2])).abs().max() > 10, "the points between do not"
     x = torch.randn(64, generator=torch.Generator().manual_seed(0))
-    ours = solver.integrate(x, noise_prediction, lambda: x)
+    ours = solve(solver, x, noise_prediction)
     difference = (ours - by_scheduler(scheduler, x, own.tolist())).abs().max() / ours.abs().max()
     assert 1e-4 < difference < 0.1

@@ -41,11 +41,11 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     whole = sum(site.macs for site in sites) + rest.total
     assert len(sites) == 72 and {site.kind for site in sites} == {"self_attn", "cross_attn", "ff"}
     assert sum(p.numel() for p in model.skeleton()[0].parameters()) == 1_056_939_136
-    assert (model.rows, model.forwards, model.sample_shape) == (2, 1, (64, 1024))
+    assert (model.guidance_rows, model.forwards, model.sample_shape) == (2, 1, (64, 1024))
     assert (linear / 2e12, whole / 2e12) == pytest.approx((1.048747, 1.136032), abs=1e-6)
     assert linear * 100 / 1e12 == pytest.approx(209.749, abs=1e-3) and not rest.attention
     assert not {"denoiser", "decoder", "text"} & vars(model).keys(), "counting loads nothing"
-    line = str(model.missing)
+    line = str(model.unavailable_reason)
     assert "hf download stabilityai/stable-audio-open-1.0 (licence Stability AI Community, gated" in line
     assert "hf auth login" in line and "model.path=FOLDER" in line and "\n" not in line
 
@@ -88,12 +88,12 @@ def test_the_guided_prediction_is_the_pipelines(pipe: tuple[Path, StableAudioPip
 
 def test_prompts_are_shared_and_encoded_once(pipe: tuple[Path, StableAudioPipeline]) -> None:
     model = stable_audio(pipe[0])
-    assert model.conditions([0, 1, 2, 3, BLOCK]).tolist() == [0, 1, 2, 0, BLOCK % 3]
-    assert model.conditions([999 * BLOCK + 5]).tolist() == [3], "kept for calibration"
+    assert model.labels_or_prompts([0, 1, 2, 3, BLOCK]).tolist() == [0, 1, 2, 0, BLOCK % 3]
+    assert model.labels_or_prompts([999 * BLOCK + 5]).tolist() == [3], "kept for calibration"
     assert model.unconditional(2).tolist() == [-1, -1]
     assert model.text is not None
     encoded: list[Any] = []
-    model.text._encoder.register_forward_hook(lambda *_: encoded.append(0))
+    model.text._t5.encoder.register_forward_hook(lambda *_: encoded.append(0))
     rows = model.context(torch.tensor([2, 0, 2, -1]))[0]
     model.context(torch.tensor([0, 2]))
     assert len(encoded) == 2 and torch.equal(rows[0], rows[2]) and not rows[3].any()
@@ -141,7 +141,7 @@ def test_half_precision_and_no_guidance(
             full.predict(x, 2.0, numbers, lambda _: None),
         )
         cond = full.output(x, 2.0, numbers)
-    assert ours.dtype == torch.float32 and model.rows == (1 if "guidance" in change else 2)
+    assert ours.dtype == torch.float32 and model.guidance_rows == (1 if "guidance" in change else 2)
     wanted = cond if "guidance" in change else theirs
     assert (ours - wanted).norm() / wanted.norm() < (1e-5 if "guidance" in change else 0.1)
     assert not torch.equal(ours, theirs)

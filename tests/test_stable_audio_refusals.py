@@ -32,14 +32,14 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 def test_what_is_missing(folder: Path) -> None:
     assert "tiny has no prompts: model.prompts.file=FILE" in str(
-        stable_audio(folder, prompts=Prompts(None)).missing
+        stable_audio(folder, prompts=Prompts(None)).unavailable_reason
     )
-    assert "stage=cost" in str(stable_audio(folder, weights="random").missing)
+    assert "stage=cost" in str(stable_audio(folder, weights="random").unavailable_reason)
     random = stable_audio(folder, weights="random", prompts=Prompts(None))
     x = latents(random, SOLVER, [0, 1], silent)  # as latencies do
     assert x.shape == (2, 8, 24) and x.isfinite().all()
     elsewhere = stable_audio("some/one", prompts=Prompts(None))
-    assert "(transformer) are not here: hf download some/one" in str(elsewhere.missing)
+    assert "(transformer) are not here: hf download some/one" in str(elsewhere.unavailable_reason)
 
 
 def test_a_repository_in_the_cache(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,11 +48,11 @@ def test_a_repository_in_the_cache(whole: Path, tmp_path: Path, monkeypatch: pyt
     snapshot = in_cache(tmp_path / "home", whole, "some/one", "1" * 40)
     prompts = Prompts(str(whole / "prompts.txt"))
     model, direct = stable_audio("some/one", prompts=prompts), stable_audio(whole)
-    assert model.missing is None and model.identity == direct.identity
+    assert model.unavailable_reason is None and model.identity == direct.identity
     assert torch.equal(latents(model, SOLVER, [0], silent), latents(direct, SOLVER, [0], silent))
     (snapshot / "text_encoder/model.safetensors").resolve().unlink()
     half = stable_audio("some/one", prompts=prompts)
-    assert "weights of tiny (text_encoder) are not here: hf download some/one" in str(half.missing)
+    assert "weights of tiny (text_encoder) are not here: hf download some/one" in str(half.unavailable_reason)
 
 
 @pytest.mark.parametrize("part", ["transformer", "vae", "text_encoder", "projection_model"])

@@ -35,11 +35,11 @@ class Tiny(TextToVideo):
         self.identity = self._identity("0" * 64)
         self.said = torch.randn(3, 1, 6, 8, generator=torch.Generator().manual_seed(0))
 
-    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+    def context(self, labels_or_prompts: Tensor) -> tuple[Tensor, Tensor]:
         null: Any = self.denoiser.get_submodule("y_embedder").y_embedding
-        lengths = torch.tensor([*WORDS, 6])[conditions]
+        lengths = torch.tensor([*WORDS, 6])[labels_or_prompts]
         mask = torch.arange(6) < lengths[:, None]
-        return torch.cat([self.said, null[None, None]])[conditions], mask[:, : int(lengths.max())]
+        return torch.cat([self.said, null[None, None]])[labels_or_prompts], mask[:, : int(lengths.max())]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def alone(model: Tiny, x: Tensor, captions: Tensor) -> Tensor:
 
 
 def test_guidance_goes_from_the_null_caption_of_the_prompts_length(model: Tiny, x: Tensor) -> None:
-    got = model.predict(x, 700.0, torch.tensor([0, 1]), lambda branch: None)
+    got = model.predict(x, 700.0, torch.tensor([0, 1]), lambda forward_index: None)
     null: Any = model.denoiser.get_submodule("y_embedder").y_embedding
     for row, words in enumerate(WORDS[:2]):
         cond = alone(model, x[row : row + 1], model.said[row : row + 1, :, :words])
@@ -81,10 +81,10 @@ def test_conditional_rows_come_first_and_in_one_forward(model: Tiny, x: Tensor) 
 
 def test_without_guidance_there_are_no_unconditional_rows(tmp_path: Path, x: Tensor) -> None:
     model = Tiny(tmp_path, guidance=1)
-    conditions = torch.tensor([2, 0])
-    assert model.rows == 1
-    one = model.predict(x, 700.0, conditions, lambda branch: None)
-    assert torch.equal(one, model.output(x, 700.0, conditions)) and one.shape == x.shape
+    labels_or_prompts = torch.tensor([2, 0])
+    assert model.guidance_rows == 1
+    one = model.predict(x, 700.0, labels_or_prompts, lambda forward_index: None)
+    assert torch.equal(one, model.output(x, 700.0, labels_or_prompts)) and one.shape == x.shape
     nothing = model.output(x, 700.0, model.unconditional(2))
     null: Any = model.denoiser.get_submodule("y_embedder").y_embedding
     torch.testing.assert_close(nothing[:1], alone(model, x[:1], null[None, None]), rtol=0, atol=1e-5)
@@ -119,5 +119,7 @@ def test_what_decides_a_sample_is_in_its_identity(tmp_path: Path, model: Tiny) -
     (other := tmp_path / "other").mkdir()
     changed = Tiny(other, guidance=2.0).identity
     assert [key for key in changed if changed[key] != model.identity[key]] == ["guidance"]
-    assert model.conditions([0, 1, 2, 3]).tolist() == [0, 1, 0, 1], "the last prompt is held for calibration"
+    assert model.labels_or_prompts([0, 1, 2, 3]).tolist() == [0, 1, 0, 1], (
+        "the last prompt is held for calibration"
+    )
     assert model.unconditional(2).tolist() == [-1, -1]

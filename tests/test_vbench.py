@@ -203,7 +203,7 @@ def folder(tmp_path: Path) -> Path:
     """A results folder of two points beside the reference, with what the paper says of Open-Sora."""
     built = build(tmp_path / "results", [0, 6, 7], names=("psnr@256",))
     for name, row in ((POINT, "rf30-nocache"), (OTHER, "rf30-alpha0.02")):
-        edit(built, name, per_block=256, reported=reported.row(f"smoothcache/2/{row}"))
+        edit(built, name, per_block=256, reported=reported.row(f"smoothcache/2/{row}").to_json())
     return built
 
 

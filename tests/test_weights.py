@@ -58,22 +58,22 @@ def in_cache(home: Path, folder: Path, repository: str, revision: str) -> Path:
 
 def test_nothing_is_here(home: Path) -> None:
     model = by_yaml("dit_xl_2_256")
-    line = str(model.missing)
+    line = str(model.unavailable_reason)
     assert f"hf download {REPOSITORY} --revision {REVISION} (licence cc-by-nc-4.0)" in line
     assert "model.path=FOLDER" in line and "\n" not in line
     assert model.identity["weights_sha256"] == model.identity["vae_sha256"] == "random"
-    assert "model.path=FOLDER or FILE.pt" in str(by_yaml("dit_l_2_256").missing)
-    assert "hf auth login" in str(latent_dit("someone/gated", revision=None).missing)
+    assert "model.path=FOLDER or FILE.pt" in str(by_yaml("dit_l_2_256").unavailable_reason)
+    assert "hf auth login" in str(latent_dit("someone/gated", revision=None).unavailable_reason)
 
 
 @pytest.mark.parametrize("revision", [REVISION, "main", None])
 def test_a_repository_in_the_cache(home: Path, saved: dict[bool, Path], revision: str | None) -> None:
     in_cache(home, saved[False], REPOSITORY, REVISION)
     model = latent_dit(REPOSITORY, revision=revision)
-    assert model.missing is None
+    assert model.unavailable_reason is None
     assert torch.equal(forward(model), forward(latent_dit(saved[True])))
     assert model.decode(torch.zeros(1, 4, 8, 8)).shape == (1, 3, 16, 16)
-    assert "hf download" in str(latent_dit(REPOSITORY, revision="0" * 40).missing)
+    assert "hf download" in str(latent_dit(REPOSITORY, revision="0" * 40).unavailable_reason)
 
 
 def test_hf_home_is_honoured(home: Path, saved: dict[bool, Path]) -> None:
@@ -93,21 +93,23 @@ def test_half_a_repository_is_missing(home: Path, saved: dict[bool, Path]) -> No
     snapshot = in_cache(home, saved[True], REPOSITORY, REVISION)
     blob = (snapshot / "vae" / SAFE).resolve()
     blob.rename(blob.with_suffix(".incomplete"))
-    assert "the decoder of tiny is not here: hf download" in str(latent_dit(REPOSITORY).missing)
+    assert "the decoder of tiny is not here: hf download" in str(latent_dit(REPOSITORY).unavailable_reason)
     (snapshot / "transformer" / SAFE).resolve().unlink()
-    assert "weights of tiny are not here: hf download" in str(latent_dit(REPOSITORY).missing)
+    assert "weights of tiny are not here: hf download" in str(latent_dit(REPOSITORY).unavailable_reason)
 
 
 def test_a_checkpoint_takes_the_published_decoder(
     home: Path, saved: dict[bool, Path], tmp_path: Path
 ) -> None:
     model = original(tmp_path, random_weights(SHAPE), SHAPE)
-    assert "hf download stabilityai/sd-vae-ft-ema (licence mit), or model.vae=FOLDER" in str(model.missing)
+    assert "hf download stabilityai/sd-vae-ft-ema (licence mit), or model.vae=FOLDER" in str(
+        model.unavailable_reason
+    )
     assert model.identity["weights_sha256"] != "random", "the denoiser's weights are here"
     in_cache(home, saved[True] / "vae", "stabilityai/sd-vae-ft-ema", "1" * 40)
-    assert original(tmp_path, random_weights(SHAPE), SHAPE).missing is None
+    assert original(tmp_path, random_weights(SHAPE), SHAPE).unavailable_reason is None
     for vae in (saved[False] / "vae", saved[False]):
-        assert original(tmp_path, random_weights(SHAPE), SHAPE, vae=str(vae)).missing is None
+        assert original(tmp_path, random_weights(SHAPE), SHAPE, vae=str(vae)).unavailable_reason is None
 
 
 @pytest.mark.parametrize("path", ["/nowhere/at/all", "nowhere", "a/b/c", "~/x", "-/-", ""])

@@ -62,7 +62,7 @@ def test_every_layout_gives_the_same_denoiser_and_decoder(
     whole = latent_dit(plain)
     for path in (folder, REPOSITORY):
         model = latent_dit(path)
-        assert model.missing is None and model.identity["weights_sha256"] != "random"
+        assert model.unavailable_reason is None and model.identity["weights_sha256"] != "random"
         assert torch.equal(forward(model), forward(whole))
         torch.testing.assert_close(model.decoder(x), whole.decoder(x))
 
@@ -159,10 +159,10 @@ def test_a_shard_that_is_not_here_is_named(home: Path, tmp_path: Path) -> None:
         f"{shards[1]}, which {INDEX} names",
         "half-downloaded",
     )
-    line = str(latent_dit(REPOSITORY).missing)
+    line = str(latent_dit(REPOSITORY).unavailable_reason)
     assert f"transformer/{shards[1]} is missing" in line and "hf download" in line and "\n" not in line
     (snapshot / "transformer" / shards[0]).unlink()
-    assert "and 1 more" in str(latent_dit(REPOSITORY).missing)
+    assert "and 1 more" in str(latent_dit(REPOSITORY).unavailable_reason)
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_a_file_that_was_cut_says_how_much_is_there(path: Path) -> None:
 def test_an_index_of_shards_is_a_checkpoint(plain: Path, tmp_path: Path) -> None:
     split = saved(tmp_path / "split", **SHARDS) / "transformer"
     model, whole = latent_dit(split / INDEX, vae=str(plain / "vae")), latent_dit(plain)
-    assert model.missing is None and torch.equal(forward(model), forward(whole))
+    assert model.unavailable_reason is None and torch.equal(forward(model), forward(whole))
     assert model.identity["weights_sha256"] == latent_dit(split.parent).identity["weights_sha256"]
     shard = sorted(split.glob("*-of-*.safetensors"))[0]
     shard.unlink()

@@ -1,6 +1,6 @@
-"""The mechanism: sites, schedules, the engine that runs them, calibration and SmoothCache.
+"""The caching mechanism: sites, schedules, the engine that runs them, calibration and SmoothCache.
 
-Needs torch alone. See `cached` for the engine and `SmoothCache` for the method.
+It needs nothing but torch. `cached` is the engine, `SmoothCache` the method.
 """
 
 from smoothbench.caching.calibration import calibrate

@@ -1,6 +1,6 @@
-"""Blocks with adaLN-zero of which everything is reused: the stream plus gates times kept outputs.
+"""A fast path for adaLN-zero blocks whose branches are all reused: the stream plus gates times kept outputs.
 
-Only speed: without it the engine gives the same up to rounding, in twice the passes over memory.
+Only for speed: without it the engine gives the same up to rounding, in twice the passes over memory.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from smoothbench.caching.run import Run
 
 
-def whole_block(denoiser: nn.Module, run: "Run") -> list[tuple[nn.Module, Wrap]]:
-    """Replacements for the adaLN-zero blocks of diffusers that have just self-attention and ff."""
+def reused_block_wraps(denoiser: nn.Module, run: "Run") -> list[tuple[nn.Module, Wrap]]:
+    """Wraps for those adaLN-zero blocks of diffusers whose only branches are self-attention and feed-forward."""
     pairs: dict[str, list[int]] = {}
     for i, site in enumerate(run.sites):
         pairs.setdefault(site.path.rpartition(".")[0], []).append(i)
@@ -24,8 +24,8 @@ def whole_block(denoiser: nn.Module, run: "Run") -> list[tuple[nn.Module, Wrap]]
 
 
 def _fits(block: nn.Module, run: "Run", pair: list[int]) -> bool:
-    alike = getattr(block, "norm_type", None) == "ada_norm_zero" and len(pair) == 2
-    return alike and all(run.may_skip[i] for i in pair)
+    is_pair = getattr(block, "norm_type", None) == "ada_norm_zero" and len(pair) == 2
+    return is_pair and all(run.may_skip[i] for i in pair)
 
 
 def _wrap(block: nn.Module, run: "Run", pair: list[int]) -> Wrap:

@@ -1,4 +1,4 @@
-"""How whoever samples can say which evaluation runs."""
+"""How a sampling loop announces which evaluation runs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,17 +9,17 @@ StepCallback = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 
 
 class Announcer:
-    """Tells a clock what the denoiser's own arguments do not show."""
+    """Announces evaluations to a clock, where the denoiser's own arguments do not show them."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
 
-    def step(self, e: int, coordinate: float | None = None, branch: int | str = 0) -> None:
-        """Announce the next forward: evaluation `e`, the step coordinate, and which of its forwards."""
-        self.clock.announce(e, coordinate, branch)
+    def step(self, e: int, coordinate: float | None = None, forward_index: int | str = 0) -> None:
+        """Announce the next forward: its evaluation, the step coordinate, its index or name within the evaluation."""
+        self.clock.announce(e, coordinate, forward_index)
 
     def step_callback(self) -> StepCallback:
-        """What a diffusers pipeline takes as `callback_on_step_end`: all forwards of a step are one evaluation.
+        """A callback for a diffusers pipeline's `callback_on_step_end`: all forwards of a step are one evaluation.
 
         For pipelines whose timestep does not show where evaluations begin, or whose steps take several forwards.
         """

@@ -1,4 +1,4 @@
-"""Calibration: measure error curves, and the sites' costs, on an uncached denoiser."""
+"""Calibration: measure error curves, and the costs of sites, on an uncached denoiser."""
 
 import inspect
 import warnings
@@ -21,7 +21,7 @@ from smoothbench.caching.recorder import Recorder, SamplesOf, Sums
 from smoothbench.caching.rivals import refuse_other_caches
 from smoothbench.caching.sites import find_sites
 from smoothbench.caching.timestep import first_tensor
-from smoothbench.caching.uncompiled import uncompiled, written
+from smoothbench.caching.uncompiled import original_module, uncompiled
 from smoothbench.caching.visits import Visits
 from smoothbench.caching.watch import watched
 
@@ -70,35 +70,35 @@ def calibrate(
 
 
 def _samples_of(samples: int | None, rows: int | None, batch: int) -> int:
-    """The samples in a batch of so many rows; ValueError where they do not divide it."""
+    """The number of samples in a batch of `batch` rows; ValueError where it does not divide them."""
     count = samples or (batch // rows if rows else batch // 2 if batch % 2 == 0 else batch)
     if not count or batch % count or (rows and batch % rows):
-        asked = f"rows_per_sample={rows}" if rows else f"samples={samples}"
-        raise ValueError(f"a batch of {batch} rows is no multiple of {asked}")
+        divisor = f"rows_per_sample={rows}" if rows else f"samples={samples}"
+        raise ValueError(f"a batch of {batch} rows is no multiple of {divisor}")
     return count
 
 
 def _takes_argument(run: Callable[..., Any]) -> bool:
-    """Whether it must be given an argument."""
+    """Whether a callable must be given a positional argument."""
     parameters = inspect.signature(run).parameters.values()
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return any(p.kind in positional and p.default is p.empty for p in parameters)
 
 
 class _Calibration:
-    """Passes over one denoiser; its costs are counted in the first evaluation of the first."""
+    """The passes of a calibration over one denoiser; costs are counted in the first evaluation of the first pass."""
 
     def __init__(self, denoiser: nn.Module, calls_per_eval: int) -> None:
-        self.handle, self.denoiser = denoiser, written(denoiser)
+        self.handle, self.denoiser = denoiser, original_module(denoiser)
         refuse_other_caches(self.denoiser)
         self.sites = find_sites(self.denoiser)
         self.costs = SiteCosts(self.sites)
-        self._counted = 0  # rows of the batch whose costs were counted
+        self._counted_rows = 0  # of the batch whose costs were counted
         self._calls_per_eval = calls_per_eval
 
     @contextmanager
     def recording(self, recorder: Recorder) -> Iterator[Announcer]:
-        """Within the context the denoiser's runs go to the recorder."""
+        """Record the denoiser's sampling runs within a context."""
         clock = Clock(self.denoiser.forward, None, self._calls_per_eval)
         visits = Visits(self.sites, type(self.denoiser).__name__)
         branches = [self.denoiser.get_submodule(site.path) for site in self.sites]
@@ -108,9 +108,9 @@ class _Calibration:
             tick, batch = clock.enter(args, kwargs), len(first_tensor(args, kwargs))
             recorder.begin(tick, batch)
             first = recorder.group.start == 0 and not recorder.finished
-            if first and tick.starts:
+            if first and tick.starts_run:
                 self.costs.forget()
-                self._counted = batch
+                self._counted_rows = batch
             if first and tick.e == 0:
                 self.costs.begin()
             visits.begin()
@@ -118,7 +118,7 @@ class _Calibration:
         def end(failed: bool) -> None:
             self.costs.end()
             if failed:
-                clock.broke()
+                clock.void()
                 recorder.drop()
             visits.end(failed)
 
@@ -130,7 +130,7 @@ class _Calibration:
         recorder.finish()
 
     def curves(self, recorders: Sequence[Recorder], samples_of: SamplesOf) -> ErrorCurves:
-        """What all passes measured, put together."""
+        """The error curves of all passes together; ValueError where the passes sampled differently."""
         parts = [_joined(recorder.finished, type(self.denoiser).__name__) for recorder in recorders]
         first = parts[0]
         if not all(
@@ -140,7 +140,7 @@ class _Calibration:
             raise ValueError(
                 "the passes of a calibration sampled differently: run() must do the same each time"
             )
-        sites, rest = self.costs.result(samples_of(self._counted))
+        sites, rest = self.costs.result(samples_of(self._counted_rows))
         trajectory = Trajectory(sites, parts[0].coordinates, rest.total, rest.linear)
         change, norm = torch.cat([part.change for part in parts], 1), torch.cat([p.norm for p in parts], 1)
         curves = ErrorCurves(trajectory, change, norm)
@@ -155,7 +155,7 @@ class _Calibration:
     def _branch(self, recorder: Recorder, visits: Visits, i: int, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
             visits.visit(i)
-            output = self.costs.branch(self.sites[i], original, *args, **kwargs)
+            output = self.costs.run_site(self.sites[i], original, *args, **kwargs)
             recorder.observe(i, output)
             return output
 
@@ -163,7 +163,7 @@ class _Calibration:
 
 
 def _joined(runs: Sequence[Sums], denoiser: str) -> Sums:
-    """The samples of all runs together; ValueError where they cannot be."""
+    """The sums of all runs, concatenated over samples; ValueError where the runs differ in their evaluations."""
     if not runs:
         raise ValueError(f"calibration saw no forward of this {denoiser}: does run() call this very module?")
     lengths = sorted({len(run.coordinates) for run in runs})
@@ -182,7 +182,7 @@ def _joined(runs: Sequence[Sums], denoiser: str) -> Sums:
     for run in runs:
         if not grid.same(runs[0].coordinates, run.coordinates):
             raise ValueError(
-                f"calibration runs had different timesteps: {grid.shown(runs[0].coordinates)}, and "
-                f"{grid.shown(run.coordinates)}"
+                f"calibration runs had different timesteps: {grid.describe(runs[0].coordinates)}, and "
+                f"{grid.describe(run.coordinates)}"
             )
     return Sums(torch.cat([r.change for r in runs]), torch.cat([r.norm for r in runs]), runs[-1].coordinates)

@@ -1,4 +1,4 @@
-"""Static schedules as compiled graphs: one for each distinct row, without Python in between."""
+"""Static schedules as compiled graphs: one graph for each distinct row, without Python in between."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,27 +13,27 @@ from smoothbench.caching.engine import aligned
 from smoothbench.caching.intercept import Forward, StandIn, Wrap, standing_in
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import find_sites
-from smoothbench.caching.visits import outside
+from smoothbench.caching.visits import outside_message
 
 MOST_GRAPHS = 1024  # torch gives up after 8 by default, and after 256 of all models of a class
 Outputs = list[Tensor | None]
 
 
 class Compiled:
-    """A denoiser compiled by torch, its graphs shared by all schedules that it follows.
+    """A denoiser compiled by torch, whose graphs are shared by all schedules that it follows.
 
-    What is computed is baked into a graph, and what was kept is an input of it: a schedule of full and
-    cached evaluations needs two graphs, one that differs between sites as many as it has distinct rows.
-    One that skips nothing has a graph that keeps nothing: the bare model's, to compare with.
-    Outputs are reused as they are (predictor `reuse`). `backend` as for torch.compile.
+    Which sites are computed is part of a graph, and kept outputs are its inputs: a schedule of full and cached
+    evaluations needs two graphs, and one that differs between sites needs as many as it has distinct rows. A
+    schedule that skips nothing has a graph that keeps nothing, as the bare model has. Outputs are reused as they are
+    (predictor `reuse`). `backend` is torch.compile's.
     """
 
     def __init__(self, denoiser: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
         self.denoiser, self.sites = denoiser, find_sites(denoiser)
-        self.cache_bytes = 0  # of the outputs kept in the last context
+        self.cache_bytes = 0  # size of the outputs kept in the last context
         self._row: tuple[bool, ...] = ()
         self._keeps = True
-        self._kept: Outputs = []  # read by a graph
+        self._old: Outputs = []  # read by a graph
         self._fresh: Outputs = []  # written by it: apart, so that it does not depend on what was there
         self._forward = denoiser.forward
         self._graphs = torch.compile(self._forward, backend=backend, dynamic=False, fullgraph=True)
@@ -44,7 +44,7 @@ class Compiled:
 
     @contextmanager
     def following(self, schedule: Schedule, calls_per_eval: int = 1) -> Iterator[Clock]:
-        """Within the context the denoiser follows the schedule; announce forwards to the clock, or none.
+        """Make the denoiser follow the schedule within a context; announce all forwards to the clock, or none.
 
         Raises ValueError for a schedule that does not fit the denoiser or the run, and RuntimeError
         where contexts nest.
@@ -56,18 +56,18 @@ class Compiled:
         def forward(*args: Any, **kwargs: Any) -> Any:
             try:
                 tick = clock.enter(args, kwargs)
-                if tick.starts:
+                if tick.starts_run:
                     self._forget(histories)
-                self._make_ready(rows[tick.e], tick, histories.pop(tick.branch, None))
+                self._make_ready(rows[tick.e], tick, histories.pop(tick.forward_index, None))
                 self._inside = True
                 output = self._graphs(*args, **kwargs)
             except BaseException:
-                clock.broke()
+                clock.void()
                 raise
             finally:
                 self._inside = False
-            pairs = zip(self._fresh, self._kept, strict=True)
-            histories[tick.branch] = [old if new is None else new for new, old in pairs]
+            pairs = zip(self._fresh, self._old, strict=True)
+            histories[tick.forward_index] = [old if new is None else new for new, old in pairs]
             return output
 
         limits = {"cache_size_limit": MOST_GRAPHS, "accumulated_cache_size_limit": MOST_GRAPHS}
@@ -80,37 +80,37 @@ class Compiled:
                 self._forget(histories)
         clock.finish()
 
-    def _make_ready(self, row: tuple[bool, ...], tick: Tick, kept: Outputs | None) -> None:
-        """For one forward; ValueError where it would reuse what a broken run no longer has."""
-        if kept is None and not all(row):
+    def _make_ready(self, row: tuple[bool, ...], tick: Tick, history: Outputs | None) -> None:
+        """Prepare for one forward; ValueError where it would reuse what a broken run no longer has."""
+        if history is None and not all(row):
             raise ValueError(f"evaluation {tick.e} reuses outputs of a run that broke: start a new one")
         # what is about to be computed is dropped before, or memory would hold it twice
-        old: Iterable[Tensor | None] = kept or [None] * len(row)
-        self._kept = [None if computed else each for computed, each in zip(row, old, strict=True)]
+        old: Iterable[Tensor | None] = history or [None] * len(row)
+        self._old = [None if computed else output for computed, output in zip(row, old, strict=True)]
         self._row, self._fresh = row, [None] * len(row)
 
     def _forget(self, histories: dict[int | str, Outputs]) -> None:
-        """Drop all kept outputs, noting how many bytes they were."""
+        """Drop all kept outputs, and note how many bytes they were."""
         self.cache_bytes = max(self.cache_bytes, sum(map(_bytes, histories.values())))
         histories.clear()
-        self._kept, self._fresh = [], []
+        self._old, self._fresh = [], []
 
     def _branch(self, i: int, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
             if not self._inside:  # the denoiser's forward was taken from under us
-                raise ValueError(outside(self.sites[i].name, type(self.denoiser).__name__))
+                raise ValueError(outside_message(self.sites[i].name, type(self.denoiser).__name__))
             if self._row[i]:
                 output = original(*args, **kwargs)
                 if self._keeps:
                     self._fresh[i] = output
                 return output
-            return self._kept[i]
+            return self._old[i]
 
         return forward
 
 
 def _bytes(outputs: Sequence[Tensor | None]) -> int:
-    return sum(each.nbytes for each in outputs if each is not None)
+    return sum(output.nbytes for output in outputs if output is not None)
 
 
 def _always(forward: Forward) -> Wrap:

@@ -1,4 +1,4 @@
-"""Multiply-accumulates, counted by torch's own counter: linear layers and attention apart."""
+"""Count multiply-accumulates (MACs) with torch's own counter, linear layers apart from attention."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -19,14 +19,14 @@ ATTENTION = ("bmm", "baddbmm", "attention")
 
 @dataclass(frozen=True)
 class Macs:
-    """`linear` layers and convolutions, and the `attention` products."""
+    """A number of MACs: `linear` of linear layers and convolutions, `attention` of the attention products."""
 
     linear: int
     attention: int
 
     @property
     def total(self) -> int:
-        """Both."""
+        """`linear + attention`."""
         return self.linear + self.attention
 
     def __add__(self, other: "Macs") -> "Macs":
@@ -37,10 +37,10 @@ class Macs:
 
 
 class MacCounter:
-    """Context that counts what runs in it; on the meta device nothing is computed.
+    """A context that counts the MACs of what runs in it; on the meta device nothing is computed.
 
     Matrix products, convolutions and attention count, elementwise work does not. torch counts
-    2 flops a MAC, and before 2.15 knows nothing of the CPU's fused attention: we tell it.
+    2 flops for a MAC, and before 2.15 cannot count the CPU's fused attention: that count is added here.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class MacCounter:
         self._mode.__exit__(*error)
 
     def macs(self) -> Macs:
-        """What was counted so far."""
+        """The MACs counted so far."""
         by_op: Mapping[Any, int] = self._mode.get_flop_counts().get("Global", {})
         attention = sum(n for op, n in by_op.items() if any(word in str(op) for word in ATTENTION))
         return Macs((sum(by_op.values()) - attention) // 2, attention // 2)
@@ -68,7 +68,10 @@ def _cpu_attention() -> dict[Any, Callable[..., int]]:
 
 
 class SiteCosts:
-    """Counts one evaluation, site by site: tell it of the denoiser's forwards and wrap the branches, then ask."""
+    """Counts the MACs of one evaluation, site by site.
+
+    Call `begin` and `end` around the denoiser's forwards and run the branches by `run_site`, then read `result`.
+    """
 
     def __init__(self, sites: tuple[Site, ...]) -> None:
         self.sites = sites
@@ -76,23 +79,23 @@ class SiteCosts:
         self.forget()
 
     def forget(self) -> None:
-        """Start from nothing."""
+        """Set all counts to 0."""
         self.by_site = dict.fromkeys((site.name for site in self.sites), Macs(0, 0))
-        self.whole = Macs(0, 0)
+        self.denoiser_macs = Macs(0, 0)
 
     def begin(self) -> None:
-        """A forward that is to be counted begins."""
+        """Start counting a forward of the denoiser."""
         self._counter = MacCounter().__enter__()
 
     def end(self) -> None:
-        """It has ended."""
+        """Stop counting, if a forward is being counted."""
         if self._counter is not None:
             self._counter.__exit__(None, None, None)
-            self.whole += self._counter.macs()
+            self.denoiser_macs += self._counter.macs()
             self._counter = None
 
-    def branch(self, site: Site, original: Forward, *args: Any, **kwargs: Any) -> Any:
-        """Run a branch's forward, and note what the counter gained."""
+    def run_site(self, site: Site, original: Forward, *args: Any, **kwargs: Any) -> Any:
+        """Run a branch's forward, and add what the counter gained to its site."""
         if self._counter is None:
             return original(*args, **kwargs)
         before = self._counter.macs()
@@ -101,7 +104,7 @@ class SiteCosts:
         return output
 
     def result(self, samples: int) -> tuple[tuple[Site, ...], Macs]:
-        """The sites with their costs, and the cost of the rest, per sample of the counted batch."""
+        """The sites with their MACs, and the MACs of the rest of the denoiser, per sample of the counted batch."""
         sites = tuple(
             replace(
                 s,
@@ -110,22 +113,22 @@ class SiteCosts:
             )
             for s in self.sites
         )
-        linear = self.whole.linear // samples - sum(s.macs_linear for s in sites)
-        total = self.whole.total // samples - sum(s.macs for s in sites)
+        linear = self.denoiser_macs.linear // samples - sum(s.macs_linear for s in sites)
+        total = self.denoiser_macs.total // samples - sum(s.macs for s in sites)
         return sites, Macs(linear, total - linear)
 
 
 def site_costs(
     denoiser: nn.Module, sites: tuple[Site, ...], call: Callable[[], Any], samples: int
 ) -> tuple[tuple[Site, ...], Macs]:
-    """Cost of each site, and of the rest of the denoiser, per sample and evaluation.
+    """Measure the MACs of every site, and of the rest of the denoiser, per sample and evaluation.
 
     `call` runs one evaluation, of one or several forwards, on `samples` samples (guidance rows are part of one).
     """
     costs = SiteCosts(sites)
 
     def around(site: Site, original: Forward) -> Forward:
-        return partial(costs.branch, site, original)
+        return partial(costs.run_site, site, original)
 
     wraps = [(denoiser.get_submodule(site.path), partial(around, site)) for site in sites]
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Error curves: how fast each site's output changes along an uncached trajectory, as sums."""
+"""Error curves: how fast the output of each site changes along an uncached trajectory, stored as sums."""
 
 import hashlib
 import io
@@ -43,8 +43,8 @@ class ErrorCurves:
         rows = [i for i, site in enumerate(self.trajectory.sites) if site.kind == kind]
         return self.whole_batch()[rows].mean(0)
 
-    def spread(self) -> float | None:
-        """How much the curves differ between samples, without a unit; None for fewer than 2 of them.
+    def between_sample_cv(self) -> float | None:
+        """Coefficient of variation of the lag-1 error between samples; None for fewer than 2 samples.
 
         The mean, over kinds and over evaluations from the second to the last but one, of the coefficient of
         variation over samples (standard deviation, ddof 1, by mean) of the per-sample lag-1 relative change,
@@ -54,13 +54,13 @@ class ErrorCurves:
         if len(self.l1) < 2 or self.trajectory.evals < 3:
             return None
         lag1 = self.per_sample()[:, :, 1:-1, 0]
-        rows = [[i for i, own in enumerate(kinds) if own == kind] for kind in dict.fromkeys(kinds)]
+        rows = [[i for i, other in enumerate(kinds) if other == kind] for kind in dict.fromkeys(kinds)]
         changes = torch.stack([lag1[:, of_kind].mean(1) for of_kind in rows])  # [kind, sample, evaluation]
         variation = torch.where(changes.std(1) == 0, 0.0, changes.std(1) / changes.mean(1))
         return float(variation.mean()) if variation.isfinite().all() else None
 
     def zero_outputs(self) -> list[str]:
-        """The sites whose output is 0 for all samples at some evaluation.
+        """The names of sites whose output is 0 for all samples at some evaluation.
 
         A change from there has no relative size: it counts as infinite, and its kind is computed.
         """
@@ -70,11 +70,11 @@ class ErrorCurves:
         ]
 
     def save(self, path: str | Path) -> None:
-        """Write an npz without pickled objects."""
+        """Write the curves to an npz file, without pickled objects."""
         Path(path).write_bytes(self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """The npz as bytes; the same curves give the same bytes. ValueError for what could not be loaded."""
+        """The npz file as bytes, the same for the same curves; ValueError for curves that could not be loaded again."""
         import numpy as np
 
         self._check()
@@ -93,7 +93,7 @@ class ErrorCurves:
 
     @classmethod
     def load(cls, path: str | Path) -> "ErrorCurves":
-        """Read what `save` wrote; ValueError, naming the file, where it is something else."""
+        """Read a file that `save` wrote; ValueError, naming the file, where it is something else."""
         import numpy as np
 
         try:

@@ -1,4 +1,4 @@
-"""The engine: runs any schedule or dynamic policy on any denoiser, and leaves no trace."""
+"""The engine: runs any schedule or dynamic policy on any denoiser, and restores the denoiser afterwards."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from smoothbench.caching.adaln import whole_block
+from smoothbench.caching.adaln import reused_block_wraps
 from smoothbench.caching.clock import Clock, Tick
 from smoothbench.caching.intercept import Forward, Wrap, intercepted
 from smoothbench.caching.policy import DynamicPolicy, Evaluation, Policy, Trajectory
@@ -18,7 +18,7 @@ from smoothbench.caching.rivals import refuse_other_caches
 from smoothbench.caching.run import Decide, Run
 from smoothbench.caching.schedule import Rows, Schedule
 from smoothbench.caching.sites import Site, find_sites
-from smoothbench.caching.uncompiled import uncompiled, written
+from smoothbench.caching.uncompiled import original_module, uncompiled
 from smoothbench.caching.visits import Visits
 from smoothbench.caching.watch import watched
 
@@ -32,7 +32,7 @@ def cached(
     evals: int | None = None,
     calls_per_eval: int = 1,
 ) -> Iterator[Run]:
-    """Within the context the denoiser follows a schedule or policy; after it, it is the original.
+    """Make a denoiser follow a schedule or policy within a context; afterwards it is the original again.
 
     `calls_per_eval` forwards make one evaluation (guidance in two calls, two-stage solvers), each
     with its own history. A static policy that needs no curves plans for `evals` evaluations; one that decides at run
@@ -41,7 +41,7 @@ def cached(
     cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
     where nothing was skipped though a policy was to, and that a compiled denoiser runs uncompiled.
     """
-    handle, denoiser = denoiser, written(denoiser)
+    handle, denoiser = denoiser, original_module(denoiser)
     refuse_other_caches(denoiser)
     sites, name = find_sites(denoiser), type(denoiser).__name__
     plan = _planned(sites, schedule_or_policy, evals)
@@ -64,7 +64,10 @@ def cached(
 
 @dataclass(frozen=True)
 class _Plan:
-    """How each evaluation is decided, and what is known of it before; `baseline`: nothing is to be skipped."""
+    """How each evaluation is decided, and what is known before the run.
+
+    `may_skip` says for each site whether it may ever be reused, `baseline` that the policy means to skip nothing.
+    """
 
     decide: Decide
     evals: int | None
@@ -95,9 +98,9 @@ def _planned(sites: tuple[Site, ...], policy: Schedule | Policy | DynamicPolicy,
 
 
 def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Rows:
-    """The schedule's rows in the order of the denoiser's sites; sites it does not name are computed."""
-    have = {site.name for site in sites}
-    if unknown := [name for name in schedule.sites if name not in have]:
+    """A schedule's rows in the order of the denoiser's sites; a site that it does not name is always computed."""
+    names = {site.name for site in sites}
+    if unknown := [name for name in schedule.sites if name not in names]:
         raise ValueError(
             f"the schedule names site {unknown[0]}, but the denoiser has {sites[0].name} to {sites[-1].name}"
         )
@@ -109,20 +112,21 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Rows:
 
 def _dynamic(sites: tuple[Site, ...], policy: DynamicPolicy, evals: int | None) -> Decide:
     def decide(tick: Tick, hidden_states: Tensor) -> Sequence[bool]:
-        asked = policy.decide(Evaluation(tick.e, evals, tick.coordinate, tick.branch, hidden_states, sites))
-        if len(asked) != len(sites):
-            raise ValueError(f"{type(policy).__name__} decided on {len(asked)} of {len(sites)} sites")
-        return [True] * len(sites) if tick.e == 0 else asked
+        evaluation = Evaluation(tick.e, evals, tick.coordinate, tick.forward_index, hidden_states, sites)
+        row = policy.decide(evaluation)
+        if len(row) != len(sites):
+            raise ValueError(f"{type(policy).__name__} decided on {len(row)} of {len(sites)} sites")
+        return [True] * len(sites) if tick.e == 0 else row
 
     return decide
 
 
 def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
-    """Blocks, norms and branches: all read the row that was set when the denoiser's forward began.
+    """Wraps for blocks, norms and branches; all read the row that was set when the denoiser's forward began.
 
-    Norms and blocks matter only where something may be skipped.
+    Norms and blocks are wrapped only where something may be skipped.
     """
-    wraps = whole_block(denoiser, run)
+    wraps = reused_block_wraps(denoiser, run)
     for i, site in enumerate(run.sites):
         wraps.append((denoiser.get_submodule(site.path), partial(_branch, run, i)))
         if site.norm is not None and run.may_skip[i]:
@@ -144,12 +148,15 @@ def _branch(run: Run, i: int, original: Forward) -> Forward:
 
 
 def _is_plain(norm: nn.Module) -> bool:
-    """Whether it gives the branch's input alone: others also give gates, which stay fresh."""
+    """Whether a norm returns the branch's input alone; others also return gates, which must be computed afresh."""
     return isinstance(norm, nn.LayerNorm | nn.RMSNorm) or type(norm).__name__ == "RMSNorm"
 
 
 def _norm(run: Run, i: int, plain: bool, original: Forward) -> Forward:
-    """Where the branch is reused nobody reads its input: a plain norm is left out, another sees one token."""
+    """Skip a plain norm when its branch is skipped; run an adaLN norm on one token only.
+
+    So its modulation, needed for the gate, is computed, and the normalisation of the other tokens is not.
+    """
 
     def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
         if run.row[i]:

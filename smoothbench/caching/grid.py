@@ -1,36 +1,34 @@
-"""Time grids: the timesteps of a run's evaluations, by which what was planned is held against what runs."""
+"""Time grids: the timesteps of a run's evaluations; a plan's are compared with those of the run."""
 
 from collections.abc import Sequence
 
-RELATIVE, ABSOLUTE = (
-    0.01,
-    0.001,
-)  # of a timestep, and of the grid's span: what rounding to bfloat16 may change
+# what rounding to bfloat16 may change, as a share of a timestep and of the grid's span
+RELATIVE, ABSOLUTE = 0.01, 0.001
 
 
-def numbers(evals: int) -> tuple[float, ...]:
-    """What stands for a grid where nobody knows the timesteps: the numbers of the evaluations."""
+def evaluation_numbers(evals: int) -> tuple[float, ...]:
+    """The grid of a run whose timesteps are not known: the numbers of its evaluations, 0, 1, ..."""
     return tuple(map(float, range(evals)))
 
 
-def known(grid: Sequence[float] | None) -> bool:
-    """Whether it holds timesteps."""
-    return grid is not None and tuple(grid) != numbers(len(grid))
+def has_timesteps(grid: Sequence[float] | None) -> bool:
+    """Whether a grid holds timesteps, not only the numbers of evaluations."""
+    return grid is not None and tuple(grid) != evaluation_numbers(len(grid))
 
 
-def shown(grid: Sequence[float]) -> str:
-    """A grid in a few words."""
+def describe(grid: Sequence[float]) -> str:
+    """A grid in a few words, for messages."""
     return f"{grid[0]:.6g} to {grid[-1]:.6g} in {len(grid)} evaluations"
 
 
-def close(planned: Sequence[float], e: int, coordinate: float) -> bool:
-    """Whether evaluation `e` of a grid is at this coordinate, but for rounding."""
+def is_close(planned: Sequence[float], e: int, coordinate: float) -> bool:
+    """Whether evaluation `e` of a grid is at this coordinate, up to rounding."""
     span = max(planned) - min(planned)
     return abs(planned[e] - coordinate) <= RELATIVE * abs(planned[e]) + ABSOLUTE * span
 
 
 def same(planned: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two grids are one, but for rounding; where one holds no timesteps, whether they are equally long."""
-    if len(planned) != len(other) or not (known(planned) and known(other)):
+    """Whether two grids are equal up to rounding; if one holds no timesteps, whether they are equally long."""
+    if len(planned) != len(other) or not (has_timesteps(planned) and has_timesteps(other)):
         return len(planned) == len(other)
-    return all(close(planned, e, coordinate) for e, coordinate in enumerate(other))
+    return all(is_close(planned, e, coordinate) for e, coordinate in enumerate(other))

@@ -1,4 +1,4 @@
-"""Replace forwards for a while: the one place where a model is touched, and restored."""
+"""Replace forwards of modules for a while: the one place where a model is changed, and restored."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ Wrap = Callable[[Forward], Forward]
 
 
 class StandIn:
-    """What a module has as `forward` within a context; after the context it calls the original forward.
+    """Takes the place of a module's `forward` within a context; afterwards it calls the original forward.
 
     Other libraries may keep it (a hook that was added inside the context calls it as the old forward), and
     a copy of the module gets the forward of its own class in its place.
@@ -51,9 +51,9 @@ class StandIn:
         object.__setattr__(self._module, "forward", self)
 
     def leave(self, forever: bool = False) -> None:
-        """Give the module its own forward back, unless another library has put one there meanwhile.
+        """Give the module back its forward, unless another library has put one there meanwhile.
 
-        `forever`: what ran inside is let go.
+        `forever` also lets go of the wrapped forward, as the stand-in is not used again.
         """
         self._forward, self.active = self.__wrapped__, False
         if forever:
@@ -74,7 +74,7 @@ def _without_former(forward: Forward) -> Forward:
 
 @contextmanager
 def intercepted(denoiser: nn.Module, wraps: Sequence[tuple[nn.Module, Wrap]]) -> Iterator[None]:
-    """Within the context, each module's forward is `wrap(its forward)`; after it, the original.
+    """Replace each module's forward by `wrap(its forward)` within a context; afterwards it is the original.
 
     Raises RuntimeError, naming the denoiser, where contexts nest.
     """
@@ -85,9 +85,9 @@ def intercepted(denoiser: nn.Module, wraps: Sequence[tuple[nn.Module, Wrap]]) ->
 
 @contextmanager
 def standing_in(denoiser: nn.Module, stand_ins: Sequence[StandIn], forever: bool = False) -> Iterator[None]:
-    """Within the context, stand-ins have the place of their modules' forwards; RuntimeError where contexts nest.
+    """Put stand-ins in the place of their modules' forwards within a context; RuntimeError where contexts nest.
 
-    `forever`: they do not come back.
+    `forever` says that they will not be used again.
     """
     entered: list[StandIn] = []
     try:

@@ -1,4 +1,4 @@
-"""What a caching method is: it plans a schedule, or decides at run time."""
+"""What a caching method is: it plans a schedule in advance, or decides at run time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What a static method plans on: the sites with their costs, and the step coordinates.
+    """What a static method plans on: the sites with their costs, and the step coordinates, the noisiest first.
 
-    `rest_macs` and `rest_macs_linear` are what an evaluation costs beside the sites, per sample.
+    `rest_macs` and `rest_macs_linear` are the MACs of an evaluation outside the sites, per sample.
     """
 
     sites: tuple[Site, ...]
@@ -32,40 +32,44 @@ class Trajectory:
         return len(self.coordinates)
 
     def macs(self, calls: Mapping[str, float], linear: bool = False) -> float:
-        """Cost per sample of a trajectory in which each site was computed at so many evaluations.
+        """MACs per sample of a trajectory, given at how many evaluations each site was computed.
 
-        A whole number where these are.
+        Args: calls, by name of the site, fractions allowed; linear, whether to leave out the attention products.
         """
         if linear:
             return self.evals * self.rest_macs_linear + sum(s.macs_linear * calls[s.name] for s in self.sites)
         return self.evals * self.rest_macs + sum(s.macs * calls[s.name] for s in self.sites)
 
     def share(self, schedule: Schedule) -> float:
-        """The schedule's cost over that of computing everything, attention products included."""
+        """The schedule's MACs as a share of computing everything, attention products included."""
         full = dict.fromkeys(schedule.sites, self.evals)
         return self.macs(schedule.calls()) / self.macs(full)
 
 
 class Policy(Protocol):
-    """A static caching method: `plan` gives its schedule, from error curves where it needs them."""
+    """A static caching method: it plans a schedule before sampling, from error curves if it needs them."""
 
     needs_curves: bool
 
     def plan(self, trajectory: Trajectory, curves: "ErrorCurves | None" = None) -> Schedule: ...
 
 
-class Lessons(Protocol):
-    """What a method that learns is taught with: consecutive evaluations of an uncached denoiser.
+class Teacher(Protocol):
+    """What a method that learns is trained on: consecutive evaluations of an uncached denoiser.
 
-    `about` says where they come from, for what is learned.
+    `provenance` says where they come from; a trained file keeps it.
     """
 
     denoiser: nn.Module
     trajectory: Trajectory
-    about: Mapping[str, Any]
+    provenance: Mapping[str, Any]
 
     def window(self, start: int, length: int, generator: torch.Generator) -> Sequence[Callable[[], Tensor]]:
-        """Forwards at evaluations start, start + 1, ... of one batch, each to be called at will."""
+        """Forwards of one batch at evaluations start, start + 1, ...; each runs when it is called."""
+        ...
+
+    def save_checkpoint(self, checkpoint: str, state: bytes) -> None:
+        """Write the state of a training to the file of its checkpoint, whole or not at all."""
         ...
 
 
@@ -73,24 +77,25 @@ class Lessons(Protocol):
 class Evaluation:
     """What a dynamic method may look at before an evaluation.
 
-    `hidden_states` is the denoiser's input (the whole batch); `branch` tells apart the forwards of
-    one evaluation; `evals` is None where nobody said how many there will be.
+    `e` is the evaluation's number and `coordinate` its timestep (None if unknown), of `evals` in all (None if
+    unknown); `forward_index` numbers or names the forwards of one evaluation; `hidden_states` is the denoiser's
+    input, [B, ...].
     """
 
     e: int
     evals: int | None
     coordinate: float | None
-    branch: int | str
+    forward_index: int | str
     hidden_states: Tensor
     sites: Sequence[Site]
 
 
 @runtime_checkable
 class DynamicPolicy(Protocol):
-    """A method that decides at run time, on the whole batch: one bit for each site.
+    """A caching method that decides at run time, for the whole batch: True for each site that is to be computed.
 
-    The engine computes every site at e = 0 whatever `decide` says; `decide` is called there too,
-    so that the policy can start its state afresh.
+    At e = 0 the engine computes every site whatever `decide` returns; it calls `decide` there too, so that the
+    policy can reset its state.
     """
 
     def decide(self, evaluation: Evaluation) -> Sequence[bool]: ...

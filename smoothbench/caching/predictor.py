@@ -1,4 +1,4 @@
-"""Predictors: what stands in for a skipped output, a linear combination of the last computed ones."""
+"""Predictors: linear combinations of the last computed outputs, used in place of a skipped one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ History = Sequence[tuple[float, Tensor]]  # (step coordinate, output), the newes
 
 
 class Predictor(Protocol):
-    """Predict the output at coordinate `now` from up to `depth` computed ones.
+    """Predicts the output at coordinate `now` from up to `depth` computed ones.
 
     `coordinate` is "index" (of the evaluation, as published) or "timestep".
     """
@@ -28,7 +28,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Reuse:
-    """The last computed output, unchanged (FORA, SmoothCache, Learning-to-Cache)."""
+    """Repeats the last computed output unchanged (FORA, SmoothCache, Learning-to-Cache)."""
 
     depth: int = 1
     coordinate: str = "index"
@@ -41,9 +41,9 @@ class Reuse:
 
 @dataclass(frozen=True)
 class Taylor:
-    """Taylor expansion with finite-difference derivatives, in fp32 (TaylorSeer, arXiv 2503.06923, eq. 6).
+    """Expands the last outputs in a Taylor series of finite differences, in fp32 (arXiv 2503.06923, eq. 6).
 
-    The order falls to what the history holds. Raises ValueError unless 1 <= order <= 4.
+    TaylorSeer's predictor. The order falls to what the history holds. Raises ValueError unless 1 <= order <= 4.
     """
 
     order: int = 1
@@ -59,7 +59,7 @@ class Taylor:
 
     @property
     def depth(self) -> int:
-        """One output more than the order."""
+        """The number of outputs to keep: one more than the order."""
         return self.order + 1
 
     def __call__(self, history: History, now: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""What calibration keeps of a run: outputs of the last evaluations, and sums over their changes."""
+"""What a calibration records of a run: outputs of the last evaluations, and sums over their changes."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from smoothbench.caching.clock import Tick
-from smoothbench.caching.grid import numbers
+from smoothbench.caching.grid import evaluation_numbers
 from smoothbench.caching.sites import Site
 from smoothbench.caching.visits import check_tensor
 
@@ -15,7 +15,10 @@ SamplesOf = Callable[[int], int]  # the number of samples in a batch of so many 
 
 
 class Sums(NamedTuple):
-    """Of one run: L1 norms of changes [sample, site, e, lag - 1] and of outputs [sample, site, e], float64."""
+    """The sums of one run, float64, and its timesteps.
+
+    `change` [sample, site, e, lag - 1] are L1 norms of changes, `norm` [sample, site, e] those of outputs.
+    """
 
     change: Tensor
     norm: Tensor
@@ -23,10 +26,10 @@ class Sums(NamedTuple):
 
 
 class Recorder:
-    """Sums of one run after another, over the sites of a group alone.
+    """Records the sums of one sampling run after another, over the sites of one group.
 
-    Outputs of up to `k_max` evaluations are kept, on the device `store` where one is given; a run that
-    was broken off leaves nothing.
+    It keeps outputs of up to `k_max` evaluations, on the device `store` if one is given. A run that was broken off
+    leaves nothing.
     """
 
     def __init__(
@@ -35,7 +38,7 @@ class Recorder:
         self.sites, self.group, self.k_max = sites, group, k_max
         self.finished: list[Sums] = []
         self._samples_of, self._store = samples_of, store
-        self._branch: int | str = 0
+        self._forward_index: int | str = 0
         self._batch = 0
         self.drop()
 
@@ -44,13 +47,13 @@ class Recorder:
         self._change: list[Tensor] = []  # [sample, site, lag - 1] for each evaluation
         self._norm: list[Tensor] = []
         self._coordinates: list[float] = []
-        self._kept: dict[tuple[int | str, int], list[Tensor]] = {}  # by forward and site, the newest first
+        self._outputs: dict[tuple[int | str, int], list[Tensor]] = {}  # by forward and site, the newest first
 
     def begin(self, tick: Tick, batch: int) -> None:
-        """A forward of so many rows begins."""
-        if tick.starts:
+        """Note that a forward of `batch` rows begins."""
+        if tick.starts_run:
             self.finish()
-        self._branch, self._batch = tick.branch, batch
+        self._forward_index, self._batch = tick.forward_index, batch
         if tick.e == len(self._change):
             shape = (self._samples_of(batch), len(self.group))
             self._change.append(torch.full((*shape, self.k_max), torch.nan, dtype=torch.float64))
@@ -58,17 +61,17 @@ class Recorder:
             self._coordinates.append(float(tick.e) if tick.coordinate is None else tick.coordinate)
 
     def observe(self, i: int, output: Tensor) -> None:
-        """Add a computed output of site `i` to the sums, and keep it; ValueError where it is no tensor."""
+        """Add a computed output of site `i` to the sums, and keep it; ValueError where it is no single tensor."""
         check_tensor(self.sites[i], output)
         if i not in self.group:
             return
         output, column = output.detach().to(self._store or output.device), i - self.group.start
-        earlier = self._kept.get((self._branch, i), [])
+        earlier = self._outputs.get((self._forward_index, i), [])
         self._norm[-1][:, column] += self._l1(output)
         for lag, older in enumerate(earlier):
             sums = self._change[-1][:, column, lag]
             sums.copy_(sums.nan_to_num(0.0) + self._l1(output.float() - older.float()))
-        self._kept[self._branch, i] = [output, *earlier[: self.k_max - 1]]
+        self._outputs[self._forward_index, i] = [output, *earlier[: self.k_max - 1]]
 
     def finish(self) -> None:
         """Close the run under way, if there is one; ValueError, naming the site, where an output was not finite."""
@@ -77,7 +80,7 @@ class Recorder:
             self._check_finite(norm)
             evals, coordinates = len(self._coordinates), tuple(self._coordinates)
             if evals > 1 and len(set(coordinates)) == 1:  # a timestep that never changes tells nothing
-                coordinates = numbers(evals)
+                coordinates = evaluation_numbers(evals)
             self.finished.append(Sums(change, norm, coordinates))
         self.drop()
 
@@ -93,6 +96,6 @@ class Recorder:
             )
 
     def _l1(self, output: Tensor) -> Tensor:
-        """L1 norm of each sample: rows of the batch come first, whatever else is folded into them."""
+        """The L1 norm of each sample, float64 [sample]; rows that an output has beside the batch's are folded in."""
         rows = output.float().reshape(self._batch, -1).abs().sum(1)
         return rows.view(-1, self._samples_of(self._batch)).sum(0).double().cpu()

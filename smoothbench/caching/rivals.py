@@ -1,9 +1,9 @@
-"""Caches of other libraries, which must not be active on the same denoiser."""
+"""Detect caches of other libraries, which must not be active on the same denoiser."""
 
 from torch import nn
 
 REGISTRY = "_diffusers_hook"  # where diffusers keeps the hooks of a module
-EXACT = "text_kv_cache"  # keeps what does not change over a run: nothing is approximated
+EXACT = "text_kv_cache"  # keeps only what does not change over a run, and approximates nothing
 # attributes by which libraries mark a denoiser: ParaAttention, cache-dit and xDiT; TeaCache, on the class
 MARKS = {"_is_cached": "cache-dit, ParaAttention or xDiT", "enable_teacache": "TeaCache"}
 
@@ -20,7 +20,7 @@ def refuse_other_caches(denoiser: nn.Module) -> None:
 
 
 def _hooked(module: nn.Module) -> str | None:
-    """The first of diffusers' hooks on a module that caches: told by the file that its class is from."""
+    """The first of diffusers' hooks on a module that caches, recognised by the file that its class is from."""
     registry = vars(module).get(REGISTRY)
     for name, hook in getattr(registry, "hooks", {}).items():
         source = type(hook).__module__.rpartition(".")[2]

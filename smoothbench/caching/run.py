@@ -1,4 +1,4 @@
-"""What happens inside `cached(...)`: the row of the forward under way, kept outputs, counts."""
+"""The state of a denoiser inside `cached(...)`: the row of the forward under way, kept outputs, counts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,15 +14,15 @@ from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.visits import Visits, check_tensor
 
 Decide = Callable[[Tick, Tensor], Sequence[bool]]
-# Of each site the kept outputs with their coordinates, the newest first: lists that are replaced, never changed
-# in place. torch's compiler forgets what code under it does to a full deque.
+# For each site its kept outputs with their coordinates, the newest first: lists that are replaced, never changed
+# in place, as torch's compiler forgets what code under it does to a full deque.
 Histories = list[list[tuple[float, Tensor]]]
 
 
 class Run(Announcer):
-    """Counts, and the state of the sampling run under way.
+    """What `cached(...)` returns: counts of what ran so far, and the state of the sampling run under way.
 
-    `coordinates`, where given, are the time grid that the schedule was planned for.
+    `coordinates` are the time grid that the schedule was planned for, None where it does not say.
     """
 
     def __init__(
@@ -38,80 +38,87 @@ class Run(Announcer):
         super().__init__(clock)
         self.sites, self.may_skip = sites, may_skip
         self._everything = [True] * len(sites)
-        self.row: Sequence[bool] = self._everything  # of the forward under way; outside one nothing is reused
-        self.realised: list[tuple[bool, ...]] = []  # rows of the last run, of its first branch
+        self.row: Sequence[bool] = self._everything  # the forward's under way; outside one nothing is reused
+        self.realised: list[
+            tuple[bool, ...]
+        ] = []  # rows of the last run, for the first forward of its evaluations
         self.forwards = 0
         self.counts = [0] * len(sites)
         self.cache_bytes = 0
         self.visits = visits
         self._decide, self._predictor = decide, predictor
-        self._planned = coordinates if grid.known(coordinates) else None
+        self._planned = coordinates if grid.has_timesteps(coordinates) else None
         self._now = 0.0
         self._histories: dict[int | str, Histories] = {}
         self._history: Histories = []
 
     @property
     def calls(self) -> dict[str, int]:
-        """Executed original forwards of each site."""
+        """How often the original forward of each site was executed, by the site's name."""
         return {site.name: n for site, n in zip(self.sites, self.counts, strict=True)}
 
     @property
     def skipped_share(self) -> float:
-        """The share of branch computations that were reused so far."""
+        """The share of branch computations that were reused so far, from 0 to 1."""
         return 1 - sum(self.counts) / (self.forwards * len(self.sites)) if self.forwards else 0.0
 
     @property
     def degenerate(self) -> bool:
-        """Something ran, and nothing was skipped."""
+        """Whether something ran and nothing was skipped."""
         return self.forwards > 0 and self.skipped_share == 0
 
     def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Make ready for one forward of the denoiser; ValueError before anything is computed."""
+        """Prepare for one forward of the denoiser; ValueError, before anything is computed, where it fits no run."""
         tick = self.clock.enter(args, kwargs)
         self._check_grid(tick)
-        if tick.starts:
+        if tick.starts_run:
             self.forget()
             self.realised = []
-        if tick.branch not in self._histories:
-            self._histories[tick.branch] = [[] for _ in self.sites]
-        self._history = self._histories[tick.branch]
+        if tick.forward_index not in self._histories:
+            self._histories[tick.forward_index] = [[] for _ in self.sites]
+        self._history = self._histories[tick.forward_index]
         self._now = self._coordinate(tick)
         self.row = self._decide(tick, first_tensor(args, kwargs))
-        if tick.branch == next(iter(self._histories)):
+        if tick.forward_index == next(iter(self._histories)):
             self.realised.append(tuple(map(bool, self.row)))
         self.forwards += 1
         self.visits.begin()
 
     def end(self, failed: bool) -> None:
-        """The forward is over; one that raised voids the run."""
+        """Note the end of the forward; one that raised voids the run."""
         self.row = self._everything
         if failed:
-            self.clock.broke()
+            self.clock.void()
         self.visits.end(failed)
 
     def keep(self, i: int, output: Tensor) -> None:
-        """Remember a computed output."""
+        """Keep a computed output of site `i`; ValueError where it is no single tensor."""
         check_tensor(self.sites[i], output)
         self.counts[i] += 1
         self._history[i] = [(self._now, output), *self._history[i][: self._predictor.depth - 1]]
 
     def predict(self, i: int) -> Tensor:
-        """What stands in for the output of site `i`."""
+        """Predict the output of site `i` from its kept outputs."""
         return self._predictor(self._history[i], self._now)
 
     def forget(self) -> None:
-        """Drop all kept outputs, noting how many bytes they were."""
+        """Drop all kept outputs, and note how many bytes they were."""
         outputs = [t for histories in self._histories.values() for history in histories for _, t in history]
         self.cache_bytes = max(self.cache_bytes, sum(t.numel() * t.element_size() for t in outputs))
         self._histories, self._history = {}, []
 
     def _check_grid(self, tick: Tick) -> None:
-        """ValueError where an evaluation begins at another timestep than the one that was planned for."""
+        """Raise ValueError where an evaluation starts at another timestep than the schedule was planned for."""
         planned, now = self._planned, tick.coordinate
-        if planned is None or now is None or not tick.begins or grid.close(planned, tick.e, now):
+        if (
+            planned is None
+            or now is None
+            or not tick.starts_evaluation
+            or grid.is_close(planned, tick.e, now)
+        ):
             return
         raise ValueError(
-            f"the schedule was planned for timesteps {grid.shown(planned)}, evaluation {tick.e} at "
+            f"the schedule was planned for timesteps {grid.describe(planned)}, evaluation {tick.e} at "
             f"{planned[tick.e]:.6g}, but the run is at {now:.6g}: calibrate and plan with the settings of this run"
         )
 

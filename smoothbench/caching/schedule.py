@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Real
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from smoothbench.caching import grid
+from smoothbench.caching.json_objects import unique_keys
 from smoothbench.caching.sites import Site
 
 Rows = tuple[tuple[bool, ...], ...]
 PUBLISHED = {"self_attn": "attn", "cross_attn": "attn2", "ff": "mlp"}
 CANONICAL = {published: kind for kind, published in PUBLISHED.items()} | {"attn1": "self_attn"}
-META_DEPTH = 8  # of nesting in "_meta"
+META_DEPTH = 8  # how deep "_meta" may be nested
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Schedule:
         cls, sites: Sequence[Site], rows: Sequence[Sequence[int]], meta: Mapping[str, Any] | None = None
     ) -> "Schedule":
         """A schedule over `sites` from its rows, one for each evaluation; ValueError for a bit not 0 or 1."""
-        if odd := [bit for row in rows for bit in row if bit not in (0, 1)]:
-            raise ValueError(f"a schedule's rows hold 0 and 1, not {odd[0]!r}")
+        if wrong := [bit for row in rows for bit in row if bit not in (0, 1)]:
+            raise ValueError(f"a schedule's rows hold 0 and 1, not {wrong[0]!r}")
         computed = tuple(tuple(bool(bit) for bit in row) for row in rows)
         return cls(tuple(s.name for s in sites), tuple(s.kind for s in sites), computed, meta or {})
 
@@ -56,7 +57,7 @@ class Schedule:
     def steps(
         cls, sites: Sequence[Site], full: Sequence[bool], meta: Mapping[str, Any] | None = None
     ) -> "Schedule":
-        """The same bit for all sites of an evaluation."""
+        """A schedule with the same bit for all sites of an evaluation, given which evaluations are computed in full."""
         return cls.of(sites, [[bit] * len(sites) for bit in full], meta)
 
     @property
@@ -66,27 +67,27 @@ class Schedule:
 
     @property
     def coordinates(self) -> tuple[float, ...] | None:
-        """The time grid that it was planned for, where its metadata say so."""
+        """The time grid that the schedule was planned for; None where its metadata do not say."""
         planned = self.meta.get("coordinates")
         return None if planned is None else tuple(planned)
 
     def check_fits(self, coordinates: Sequence[float]) -> None:
-        """Raise ValueError, naming both, where it was planned for other evaluations than a solver's."""
+        """Raise ValueError, naming both sides, where the schedule was planned for other evaluations than a solver's."""
         if self.evals != len(coordinates):
             raise ValueError(f"has {self.evals} evaluations, but the solver makes {len(coordinates)}")
         if self.coordinates is not None and not grid.same(self.coordinates, coordinates):
             raise ValueError(
-                f"was planned for timesteps {grid.shown(self.coordinates)}, but the solver's are "
-                f"{grid.shown(coordinates)}"
+                f"was planned for timesteps {grid.describe(self.coordinates)}, but the solver's are "
+                f"{grid.describe(coordinates)}"
             )
 
     @property
     def skipped_share(self) -> float:
-        """The share of branch computations that are reused."""
+        """The share of branch computations that are reused, from 0 to 1."""
         return 1 - sum(map(sum, self.computed)) / (self.evals * len(self.sites))
 
     def calls(self) -> dict[str, int]:
-        """How often each site is computed."""
+        """At how many evaluations each site is computed, by the site's name."""
         return {site: sum(row[i] for row in self.computed) for i, site in enumerate(self.sites)}
 
     def to_json(self, names: str = "published") -> dict[str, Any]:
@@ -109,7 +110,7 @@ class Schedule:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], sites: Sequence[Site]) -> "Schedule":
-        """Read either form for a model with `sites`; a block's key overrides its kind's.
+        """Read a schedule in either form, for a model with `sites`; a block's key overrides its kind's.
 
         Warns of kinds that are absent, which are always computed. Raises ValueError for a kind or a
         block that the model lacks, a list of anything but 0 and 1, lists of different lengths, or a
@@ -125,21 +126,21 @@ class Schedule:
             warnings.warn(f"the schedule says nothing of {sorted(absent)}: always computed", stacklevel=2)
         rows = [[columns[s.name][e] if s.name in columns else 1 for s in sites] for e in range(evals)]
         meta = data.get("_meta", {})
-        if not isinstance(meta, dict) or not _plain(meta, META_DEPTH):
+        if not isinstance(meta, dict) or not _is_plain_json(meta, META_DEPTH):
             raise ValueError(
                 f"'_meta' must be an object of text and finite numbers, nested at most {META_DEPTH} deep"
             )
         return cls.of(sites, rows, meta)
 
     def save(self, path: str | Path, names: str = "published") -> None:
-        """Write the JSON form."""
+        """Write the schedule to a JSON file, in the form that `to_json` gives."""
         Path(path).write_text(json.dumps(self.to_json(names)) + "\n")
 
     @classmethod
     def load(cls, path: str | Path, sites: Sequence[Site]) -> "Schedule":
-        """Read a schedule file; every error names the file."""
+        """Read a schedule file for a model with `sites`; ValueError, naming the file, where it is none."""
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_once)
+            data = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
             if not isinstance(data, dict):
                 raise ValueError("it is not a JSON object of lists")
             return cls.from_json(data, sites)
@@ -171,30 +172,22 @@ def _split(kind: str) -> tuple[str, str]:
     return dimension, kind.removeprefix(dimension)
 
 
-def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; ValueError for a key that stands there twice, of which JSON would drop the first."""
-    data: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in data:
-            raise ValueError(f"{key!r} stands there twice")
-        data[key] = value
-    return data
-
-
-def _plain(value: Any, depth: int) -> bool:
-    """Whether JSON can say it, without numbers that are not finite and nested no deeper than that."""
+def _is_plain_json(value: Any, depth: int) -> bool:
+    """Whether a value can be written as JSON, with finite numbers only and nested at most `depth` deep."""
     if isinstance(value, dict):
-        return depth > 0 and all(isinstance(k, str) and _plain(v, depth - 1) for k, v in value.items())
+        return depth > 0 and all(
+            isinstance(k, str) and _is_plain_json(v, depth - 1) for k, v in value.items()
+        )
     if isinstance(value, list):
-        return depth > 0 and all(_plain(each, depth - 1) for each in value)
+        return depth > 0 and all(_is_plain_json(each, depth - 1) for each in value)
     return value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
 
 
 def _columns(data: Mapping[str, Any], sites: Sequence[Site]) -> dict[str, list[int]]:
-    """The list of each site that the file speaks of: first kinds, then single blocks over them."""
+    """The list of bits of every site that the file names: first those of kinds, then of single blocks over them."""
     columns: dict[str, list[int]] = {}
-    if odd := [key for key in data if not isinstance(key, str)]:
-        raise ValueError(f"{odd[0]!r} is no kind of layer")
+    if wrong := [key for key in data if not isinstance(key, str)]:
+        raise ValueError(f"{wrong[0]!r} is no kind of layer")
     keys = sorted((key for key in data if key != "_meta"), key=_names_a_block)
     if not keys:
         raise ValueError("it names no kind of layer")

@@ -1,4 +1,4 @@
-"""Sites: the residual branches of a diffusion transformer whose outputs can be kept."""
+"""Sites: the residual branches of a diffusion transformer whose outputs can be reused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ class Site:
 
 
 def find_sites(denoiser: nn.Module) -> tuple[Site, ...]:
-    """The sites of a diffusers-style transformer, in order of execution, costs not yet measured.
+    """Find the sites of a diffusers-style transformer, in order of execution, with costs not yet measured.
 
-    A denoiser may declare its own by a method `cache_sites()`. Otherwise every submodule with the
+    A denoiser may declare its sites by a method `cache_sites()`. Otherwise every submodule with the
     branches `attn1` and `ff` (and perhaps `attn2`) is a block. Raises ValueError where there is none.
     """
     declare: Any = getattr(denoiser, "cache_sites", None)
@@ -53,7 +53,7 @@ def find_sites(denoiser: nn.Module) -> tuple[Site, ...]:
 
 
 def _numbered_blocks(denoiser: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
-    """Each block with its name (`temporal_blocks.3`) and its path."""
+    """Yield each block with its name (`temporal_blocks.3`) and its path."""
     blocks = list(_blocks(denoiser, ""))
     video = any("temporal" in path for path, _ in blocks)
     counts: dict[str, int] = {}
@@ -65,7 +65,7 @@ def _numbered_blocks(denoiser: nn.Module) -> Iterator[tuple[str, str, nn.Module]
 
 
 def _blocks(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-    """Blocks below a module, in order; what is inside a block is not searched."""
+    """Yield the blocks below a module, in order; the inside of a block is not searched."""
     for name, child in module.named_children():
         here = f"{path}.{name}" if path else name
         if _is_block(child):

@@ -15,7 +15,7 @@ from smoothbench.caching.schedule import Schedule
 
 @dataclass(frozen=True)
 class SmoothCache:
-    """Skip up to `k_max` evaluations where the error at that lag is at most `alpha`.
+    """Reuse a branch for up to `k_max` evaluations while its calibrated error at that lag is at most `alpha`.
 
     `group="kind"` decides for all blocks of a kind at once by their mean error, as published;
     `group="site"` decides for each site by itself. Raises ValueError for a negative alpha.
@@ -37,8 +37,8 @@ class SmoothCache:
             raise ValueError(f"group is 'kind' or 'site', not {self.group!r}")
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
-        """The greedy scan, section 2.2: longest lag first, first and last evaluation forced after it."""
-        curves = _fitting(curves, trajectory, self.k_max)
+        """Scan greedily, the longest lag first (section 2.2); the first and last evaluation are always computed."""
+        curves = _checked_curves(curves, trajectory, self.k_max)
         columns: dict[str, list[bool]] = {}
         for names, errors in _groups(curves, self.group):
             columns |= dict.fromkeys(names, scan(errors[:, : self.k_max].tolist(), self.alpha))
@@ -49,11 +49,11 @@ class SmoothCache:
         parameters = {"alpha": self.alpha, "k_max": self.k_max, "group": self.group}
         meta = {"method": "smoothcache", **parameters, "calibration": curves.digest()}
         coordinates = curves.trajectory.coordinates
-        return meta | ({"coordinates": [*map(float, coordinates)]} if grid.known(coordinates) else {})
+        return meta | ({"coordinates": [*map(float, coordinates)]} if grid.has_timesteps(coordinates) else {})
 
 
 def scan(errors: Sequence[Sequence[float]], alpha: float) -> list[bool]:
-    """Which evaluations are computed, from errors[e][lag - 1] at the later evaluation e."""
+    """Choose which evaluations are computed, given errors[e][lag - 1] at the later evaluation e."""
     evals, lags = len(errors), len(errors[0])
     computed = [False] * evals
     e = 0
@@ -71,7 +71,7 @@ def alpha_for(curves: ErrorCurves, budget: float, k_max: int = 3, group: str = "
     The schedule changes only where alpha passes a calibrated error, so it is found exactly among
     these. Raises ValueError where no alpha gets the cost down to the budget.
     """
-    _fitting(curves, curves.trajectory, k_max)
+    _checked_curves(curves, curves.trajectory, k_max)
     groups = [errors[:, :k_max].flatten() for _, errors in _groups(curves, group)]
     values = {0.0, *(x for errors in groups for x in errors.tolist() if isfinite(x))}
     cheapest = 1.0
@@ -100,13 +100,13 @@ class SmoothCacheAt:
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
         """The schedule of the smallest alpha that costs no more than `like`."""
-        curves = _fitting(curves, trajectory, self.k_max)
+        curves = _checked_curves(curves, trajectory, self.k_max)
         budget = curves.trajectory.share(self.like.plan(trajectory, curves))
         alpha = alpha_for(curves, budget, self.k_max, self.group)
         return SmoothCache(alpha, self.k_max, self.group).plan(trajectory, curves)
 
 
-def _fitting(curves: ErrorCurves | None, trajectory: Trajectory, k_max: int) -> ErrorCurves:
+def _checked_curves(curves: ErrorCurves | None, trajectory: Trajectory, k_max: int) -> ErrorCurves:
     if curves is None:
         raise ValueError("SmoothCache plans on error curves: calibrate(...) first")
     if curves.trajectory.evals != trajectory.evals:
@@ -118,8 +118,8 @@ def _fitting(curves: ErrorCurves | None, trajectory: Trajectory, k_max: int) -> 
         raise ValueError(f"the curves are of another model: {names[0][0]} ... against {names[1][0]} ...")
     if not grid.same(curves.trajectory.coordinates, trajectory.coordinates):
         raise ValueError(
-            f"the curves were calibrated at timesteps {grid.shown(curves.trajectory.coordinates)}, not "
-            f"{grid.shown(trajectory.coordinates)}: calibrate with the settings of this run"
+            f"the curves were calibrated at timesteps {grid.describe(curves.trajectory.coordinates)}, not "
+            f"{grid.describe(trajectory.coordinates)}: calibrate with the settings of this run"
         )
     if curves.k_max < k_max:
         raise ValueError(
@@ -129,7 +129,7 @@ def _fitting(curves: ErrorCurves | None, trajectory: Trajectory, k_max: int) -> 
 
 
 def _groups(curves: ErrorCurves, group: str) -> list[tuple[list[str], Tensor]]:
-    """Names of the sites that decide together, and their errors [e, lag - 1]."""
+    """The names of sites that are decided on together, with their errors [e, lag - 1]."""
     sites = curves.trajectory.sites
     if group == "site":
         return [([s.name], errors) for s, errors in zip(sites, curves.whole_batch(), strict=True)]

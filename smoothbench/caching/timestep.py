@@ -1,4 +1,4 @@
-"""The timestep of a forward, as its arguments show it."""
+"""Read the timestep of a forward from its arguments."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ TIMESTEP_NAMES = ("timestep", "timesteps", "t", "sigma")
 
 
 class Timestep(NamedTuple):
-    """Of one forward: `value`, the commonest where samples or tokens have their own, and `mean`, which moves with any.
+    """The timestep of one forward: the commonest `value` where samples or tokens differ, and the `mean` of all.
 
     Tokens that a pipeline conditions on (the first frame of image-to-video) stay at one value.
     """
@@ -30,7 +30,7 @@ class TimestepArgument:
         self._positions = {name: names.index(name) for name in TIMESTEP_NAMES if name in names}
 
     def read(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Timestep | None:
-        """The timestep, or None where there is none to be seen."""
+        """The timestep of a forward with these arguments; None where there is none."""
         for name in self._positions or TIMESTEP_NAMES:
             position = self._positions.get(name, len(args))
             value = kwargs.get(name, args[position] if position < len(args) else None)
@@ -47,5 +47,5 @@ def _read(argument: Any) -> Timestep:
 
 
 def first_tensor(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
-    """The denoiser's main input: by convention its first tensor argument."""
+    """The denoiser's main input, by convention its first tensor argument."""
     return next(value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))

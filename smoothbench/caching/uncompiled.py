@@ -1,4 +1,4 @@
-"""Compiled modules run as they were written while forwards are intercepted."""
+"""Run compiled modules uncompiled while forwards are intercepted."""
 
 import warnings
 from collections.abc import Iterable, Iterator
@@ -13,15 +13,15 @@ from smoothbench.caching.intercept import Forward, StandIn
 CALL, HANDLED = "_compiled_call_impl", "_orig_mod"  # torch's names: module.compile(), torch.compile(module)
 
 
-def written(denoiser: nn.Module) -> nn.Module:
-    """The module behind what `torch.compile(module)` gives, or the denoiser itself."""
+def original_module(denoiser: nn.Module) -> nn.Module:
+    """The module that `torch.compile(module)` wrapped, or the denoiser itself where it is not wrapped."""
     inner: nn.Module | None = denoiser._modules.get(HANDLED)
     return denoiser if inner is None else inner
 
 
 @contextmanager
 def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module], stacklevel: int = 6) -> Iterator[None]:
-    """Within the context, compiled modules around intercepted ones run uncompiled, with a warning.
+    """Run compiled modules around intercepted ones uncompiled within a context, with a warning.
 
     A graph holds what Python did when it was traced: which branch ran, which outputs were kept. `denoiser`
     may be what torch.compile gave; compiled modules inside a branch stay as they are. `stacklevel` is that of the
@@ -35,8 +35,8 @@ def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module], stacklevel
     stand_ins = [StandIn(handle, partial(_inner, handle)) for handle in handles]
     if calls or handles:
         warnings.warn(
-            f"{type(written(denoiser)).__name__} is compiled: here it runs uncompiled, for a graph would repeat "
-            "what was decided when it was traced; smoothbench.caching.compiled.Compiled compiles a static schedule",
+            f"{type(original_module(denoiser)).__name__} is compiled: here it runs uncompiled, for a graph would "
+            "repeat what was decided at tracing; smoothbench.caching.compiled.Compiled compiles a static schedule",
             stacklevel=stacklevel,
         )
     try:
@@ -53,7 +53,7 @@ def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module], stacklevel
 
 
 def _inner(handle: nn.Module, _: Forward) -> Forward:
-    return written(handle)
+    return original_module(handle)
 
 
 def _holds(module: Any, inside: set[int]) -> bool:

@@ -1,4 +1,4 @@
-"""Which sites ran in the forward under way: every one must, once."""
+"""Check that every site runs exactly once in each forward of the denoiser."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,27 +9,27 @@ from smoothbench.caching.sites import Site
 
 
 class Visits:
-    """Refuses what caching cannot follow: a site that runs outside a forward that was seen, twice, or not at all."""
+    """Refuses what caching cannot follow: a site that runs outside a known forward, twice in one, or not at all."""
 
     def __init__(self, sites: Sequence[Site], denoiser: str) -> None:
         self._sites, self._denoiser = sites, denoiser
         self._forwards, self._open = 0, False
-        self._ran = [True] * len(sites)  # outside a forward none may run
+        self._has_run = [True] * len(sites)  # outside a forward none may run
 
     def begin(self) -> None:
-        """A forward of the denoiser begins."""
+        """Note that a forward of the denoiser begins."""
         self._forwards, self._open = self._forwards + 1, True
-        self._ran = [False] * len(self._sites)
+        self._has_run = [False] * len(self._sites)
 
     def visit(self, i: int) -> None:
-        """Site `i` is about to run, or to be reused; ValueError, naming it, where it must not."""
-        if self._ran[i]:
+        """Note that site `i` is about to run or to be reused; ValueError, naming it, where it must not."""
+        if self._has_run[i]:
             raise ValueError(self._misplaced(self._sites[i].name))
-        self._ran[i] = True
+        self._has_run[i] = True
 
     def end(self, failed: bool = False) -> None:
-        """The forward has ended; ValueError, naming the first, where sites did not run in it."""
-        ran, self._ran, self._open = self._ran, [True] * len(self._sites), False
+        """Note that the forward has ended; ValueError, naming the first site that did not run in it."""
+        ran, self._has_run, self._open = self._has_run, [True] * len(self._sites), False
         if not failed and not all(ran):
             raise ValueError(
                 f"{self._sites[ran.index(False)].name} did not run in forward {self._forwards} of the "
@@ -43,7 +43,7 @@ class Visits:
                 f"{site} ran twice in forward {self._forwards} of the {self._denoiser}: only what runs once in a "
                 "forward can be cached"
             )
-        return outside(site, self._denoiser)
+        return outside_message(site, self._denoiser)
 
 
 def check_tensor(site: Site, output: Any) -> None:
@@ -52,8 +52,8 @@ def check_tensor(site: Site, output: Any) -> None:
         raise ValueError(f"{site.name} returns a {type(output).__name__}: only single tensors can be kept")
 
 
-def outside(site: str, denoiser: str) -> str:
-    """What is wrong where a site runs in no forward that the engine saw."""
+def outside_message(site: str, denoiser: str) -> str:
+    """The message for a site that runs in no forward that the engine saw."""
     return (
         f"{site} ran outside any forward of the {denoiser} that is cached or calibrated: pass the very module that "
         "the pipeline calls, not a wrapper or a part of it"

@@ -14,7 +14,7 @@ End = Callable[[bool], None]
 
 @contextmanager
 def watched(denoiser: nn.Module, begin: Begin, end: End) -> Iterator[None]:
-    """Within the context, `begin(args, kwargs)` runs before each forward of the denoiser, `end(failed)` after it.
+    """Call `begin(args, kwargs)` before each forward of the denoiser within a context, and `end(failed)` after it.
 
     An exception in `begin` keeps the forward from running. `end(True)` runs after one, after an interrupted forward
     and after an exception in `end(False)`. Forwards are seen by torch's own module hooks: model offloading takes away
@@ -35,13 +35,13 @@ def watched(denoiser: nn.Module, begin: Begin, end: End) -> Iterator[None]:
 
 
 class _Watch:
-    """Tells of each forward once, however it was seen."""
+    """Reports each forward once, however it was called."""
 
     def __init__(self, begin: Begin, end: End) -> None:
         self._begin, self._end, self._open = begin, end, False
 
     def open(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """A forward begins; one that was interrupted before has ended."""
+        """Report that a forward begins; an earlier one that was interrupted ends first."""
         self.close()
         self._open = True
         try:
@@ -51,7 +51,7 @@ class _Watch:
             raise
 
     def close(self, failed: bool = True) -> None:
-        """The forward under way ends, if there is one."""
+        """Report the end of the forward under way, if there is one."""
         if self._open:
             self._open = False
             try:
@@ -62,7 +62,7 @@ class _Watch:
                 raise
 
     def around(self, original: Forward) -> Forward:
-        """A forward that was not seen by the hooks."""
+        """Wrap a forward that is called as `model.forward(...)`, past the hooks."""
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             if self._open:

@@ -24,13 +24,13 @@ BESIDE: Final = (CONFIG, "preprocessor_config.json", *TOKENIZER_FILES)
 
 
 class Towers(Protocol):
-    """Puts captions where its clips are."""
+    """A network that embeds captions and clips in one space."""
 
     def of_captions(self, captions: Sequence[str]) -> Tensor: ...
 
 
 class Clap(nn.Module):
-    """The published towers as transformers has them, in float32.
+    """The published CLAP towers as transformers has them, in float32.
 
     Clips as stable-audio-metrics prepares them: channels averaged, 48 kHz, a peak of -1 dB, rounded
     to 16 bits. Of what is longer than the network's 10 s, the three crops are drawn from the same seed for each
@@ -70,27 +70,29 @@ class Clap(nn.Module):
 
     @torch.inference_mode()
     def of_captions(self, captions: Sequence[str]) -> Tensor:
-        """Unit vectors float32 [P, D] of captions, on the CPU."""
-        found = []
+        """Embed captions as unit vectors float32 [P, D], on the CPU."""
+        embeddings = []
         for start in range(0, len(captions), BATCH):
             texts = list(captions[start : start + BATCH])
-            asked = self._tokenizer(
+            tokenized = self._tokenizer(
                 texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
             )
-            tokens = {name: asked[name].to(self._network.device) for name in ("input_ids", "attention_mask")}
-            found.append(_pooled(self._network.get_text_features(**tokens)).cpu())
-        return torch.cat(found).clone()
+            tokens = {
+                name: tokenized[name].to(self._network.device) for name in ("input_ids", "attention_mask")
+            }
+            embeddings.append(_pooled(self._network.get_text_features(**tokens)).cpu())
+        return torch.cat(embeddings).clone()
 
     def _heard(self, clip: Any, device: torch.device) -> Tensor:
         with _drawn_alike():
-            asked = self._ears(clip, sampling_rate=RATE, return_tensors="pt")
+            features_of_clip = self._ears(clip, sampling_rate=RATE, return_tensors="pt")
         longer = torch.tensor([[len(clip) > self._ears.nb_max_samples]], device=device)
-        features = asked["input_features"].float().to(device)
+        features = features_of_clip["input_features"].float().to(device)
         return _pooled(self._network.get_audio_features(input_features=features, is_longer=longer))
 
 
 def load_clap(source: str, rate: int, revision: str | None = None) -> Clap:
-    """The towers of a folder, or of a repository in the Hugging Face cache, frozen.
+    """Load the towers of a folder, or of a repository in the Hugging Face cache, frozen.
 
     Raises ValueError, saying what to do, where transformers or the weights are not here, or are damaged.
     """
@@ -103,7 +105,7 @@ def load_clap(source: str, rate: int, revision: str | None = None) -> Clap:
 
 
 def caption_embeddings(towers: Towers, prompts: Prompts) -> Tensor:
-    """Of each prompt the towers' embedding [P, D]; ValueError where there is no prompt."""
+    """Return the towers' embedding of each prompt [P, D]; ValueError where there is no prompt."""
     if not prompts.texts:
         raise ValueError("there are no prompts to embed: set model.prompts.file")
     table = towers.of_captions(prompts.texts).detach().cpu()

@@ -1,4 +1,4 @@
-"""What class-conditional models have in common: the null class, guidance rows, the denoiser's costs."""
+"""The base class of class-conditional image models: the null class, guidance rows, the denoiser's costs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from smoothbench.models.guided import Guided
 from smoothbench.models.media import Png
 from smoothbench.models.tensors import cast
-from smoothbench.types import Branch
+from smoothbench.types import AnnounceForward
 
 
 class ClassConditional(Guided):
-    """A denoiser of images with a class, and classifier-free guidance in one forward.
+    """An image model with class labels and guidance in one forward (Ho and Salimans 2022, arXiv 2207.12598).
 
     Guidance rows are [cond, uncond]; the null class is the last one. A guidance of 1 runs the
     conditional rows alone. Raises ValueError for a guidance that is no number.
@@ -37,34 +37,37 @@ class ClassConditional(Guided):
         self.classes = classes
 
     def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
-        """One forward: all that the denoiser says of these rows, in its dtype, the noise first."""
+        """Run the denoiser once and return its whole output [B, C or 2 C, H, W], in its dtype, the noise first."""
         raise NotImplementedError
 
     def unconditional(self, count: int) -> Tensor:
-        """The null class."""
+        """Return the label of the null class for so many samples, int64 [count]."""
         return torch.full((count,), self.classes)
 
-    def output(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
-        """All that the denoiser says for these classes, null class included, in float32."""
-        return self._rows(self.denoiser, x, t, conditions.to(x.device)).float()
+    def output(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
+        """Return the denoiser's whole output for these class labels [B], without guidance, in float32."""
+        return self._rows(self.denoiser, x, t, labels_or_prompts.to(x.device)).float()
 
-    def noise(self, x: Tensor, t: float, conditions: Tensor) -> Tensor:
-        """The predicted noise alone; no solver here uses a learned variance."""
-        return self.output(x, t, conditions)[:, : x.shape[1]]
+    def noise(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
+        """Return the predicted noise [B, C, H, W] alone; no solver here uses a learned variance."""
+        return self.output(x, t, labels_or_prompts)[:, : x.shape[1]]
 
-    def predict(self, x: Tensor, t: float, conditions: Tensor, branch: Branch) -> Tensor:
-        """The guided prediction, in float32."""
-        branch(0)
+    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
+        """Return the guided noise prediction [B, C, H, W], in float32."""
+        announce(0)
         if self.guidance == 1:
-            return self.noise(x, t, conditions)
-        labels = torch.cat([conditions, torch.full_like(conditions, self.classes)])
+            return self.noise(x, t, labels_or_prompts)
+        labels = torch.cat([labels_or_prompts, torch.full_like(labels_or_prompts, self.classes)])
         return self.guide(*self.noise(torch.cat([x, x]), t, labels).chunk(2))
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
-        """The same architecture without storage, and one sample's rows through it."""
+        """Return the denoiser on the meta device, and a call that runs one sample's guidance rows through it."""
         with torch.device("meta"):
             denoiser = cast(self.empty(), self.dtype)
-            x, labels = torch.empty(self.rows, *self.sample_shape), torch.empty(self.rows, dtype=torch.long)
+            x, labels = (
+                torch.empty(self.guidance_rows, *self.sample_shape),
+                torch.empty(self.guidance_rows, dtype=torch.long),
+            )
         return denoiser, partial(self._rows, denoiser, x, 0.0, labels)
 
     def _rows(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Clips as published audio networks want them: floats, one loudness, one rate, in windows."""
+"""Prepares clips for published audio networks: floats, one loudness, one rate, in windows."""
 
 import math
 from typing import Final
@@ -13,7 +13,7 @@ HALF_TAPS: Final = 96  # of the resampling filter, each side, at the lower of th
 
 
 def as_floats(clips: Tensor, name: str, channels: tuple[int, ...], shortest: int) -> Tensor:
-    """Clips int16 [N, C, T] as float64 in -1 .. 1, on the CPU.
+    """Convert clips int16 [N, C, T] to float64 in -1 .. 1, on the CPU.
 
     Raises ValueError for another type or shape, a number of channels that is not in `channels`, fewer than
     `shortest` frames, and silent clips, which have no peak to bring to -1 dB; `name` is who needs them.
@@ -21,8 +21,10 @@ def as_floats(clips: Tensor, name: str, channels: tuple[int, ...], shortest: int
     if clips.dtype != torch.int16 or clips.ndim != 3 or 0 in clips.shape:
         raise ValueError(f"{name} takes clips int16 [N, C, T], not {clips.dtype} {list(clips.shape)}")
     if clips.shape[1] not in channels:
-        asked = " or ".join(map(str, channels))
-        raise ValueError(f"{name} takes clips of {asked} channels, not {clips.shape[1]}: set its `channels`")
+        wanted_channels = " or ".join(map(str, channels))
+        raise ValueError(
+            f"{name} takes clips of {wanted_channels} channels, not {clips.shape[1]}: set its `channels`"
+        )
     if clips.shape[2] < shortest:
         raise ValueError(
             f"{name} needs clips of at least {shortest} frames, not {clips.shape[2]}: leave it out"
@@ -33,7 +35,7 @@ def as_floats(clips: Tensor, name: str, channels: tuple[int, ...], shortest: int
 
 
 def at_peak(audio: Tensor, name: str) -> Tensor:
-    """Each clip [N, ...] scaled, all its channels alike, so that its largest sample is -1 dB of full scale.
+    """Scale each clip [N, ...], all its channels alike, so that its largest sample is -1 dB of full scale.
 
     Raises ValueError where that is 0, as the mean of opposite channels is; `name` is who needs it.
     """
@@ -47,7 +49,7 @@ def at_peak(audio: Tensor, name: str) -> Tensor:
 
 
 def resampled(audio: Tensor, rate: int, target: int) -> Tensor:
-    """Audio [..., T] at another rate, float64 [..., ceil(T target / rate)].
+    """Resample audio [..., T] to another rate, float64 [..., ceil(T target / rate)].
 
     A polyphase filter, Kaiser window, flat to 0.9 and 100 dB down from 1 of half the lower rate: what the
     published scores used (soxr; resampy 0.2, but not its later versions) agrees with it below that.
@@ -64,16 +66,16 @@ def resampled(audio: Tensor, rate: int, target: int) -> Tensor:
 
 
 def windows(audio: Tensor, length: int, hop: int, lead: int = 0) -> Tensor:
-    """Windows [..., W, length] of audio [..., T], every `hop` from `lead` frames before its start on.
+    """Cut audio [..., T] into windows [..., W, length], every `hop` frames from `lead` frames before its start on.
 
     W = 1 + ceil((T + lead - length) / hop), at least 1; beyond its ends is silence.
     """
-    whole = audio.shape[-1] + lead
-    count = 1 + max(0, -(-(whole - length) // hop))
-    padded = torch.nn.functional.pad(audio, (lead, (count - 1) * hop + length - whole))
+    length_with_lead = audio.shape[-1] + lead
+    count = 1 + max(0, -(-(length_with_lead - length) // hop))
+    padded = torch.nn.functional.pad(audio, (lead, (count - 1) * hop + length - length_with_lead))
     return padded.unfold(-1, length, hop)
 
 
 def mono(audio: Tensor) -> Tensor:
-    """The mean of the channels, [N, T] of [N, C, T]."""
+    """Average the channels, [N, C, T] to [N, T]."""
     return audio.mean(1)

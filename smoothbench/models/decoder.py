@@ -22,7 +22,7 @@ PUBLISHED: Final = {
 
 
 class Decoder:
-    """Latents to images in [-1, 1], in float32 and in small batches.
+    """Decodes latents to images in [-1, 1], in float32 and in small batches.
 
     Without files it is the published architecture with random weights, for latencies alone. Raises
     ValueError, naming the file, for weights that are damaged or of another model.
@@ -39,14 +39,14 @@ class Decoder:
 
     @torch.inference_mode()
     def __call__(self, latents: Tensor) -> Tensor:
-        """Images [B, 3, H, W] of latents [B, C, h, w]."""
+        """Decode latents [B, C, h, w] to images [B, 3, H, W]."""
         pixels = latents[0, 0].numel() * self._enlarged**2
         parts = latents.float().split(max(1, PIXELS // pixels))
         return torch.cat([self._vae.decode(part / self._scale, return_dict=False)[0] for part in parts])
 
 
 def find_decoder(source: str | None, beside: str | None, revision: str | None) -> Files | None:
-    """Files of `model.vae`, or of the one beside the transformer; the published one of its own repository.
+    """Find the decoder: that of `model.vae`, else the one beside the transformer, else the published one.
 
     None where they are not here. Raises ValueError for a folder that holds none.
     """
@@ -58,11 +58,13 @@ def find_decoder(source: str | None, beside: str | None, revision: str | None) -
 
 
 def check_decoder(files: Files, channels: int) -> float:
-    """The scaling factor of a decoder that fits; ValueError, naming the file, for one that does not."""
+    """Return the scaling factor of a decoder; ValueError, naming the file, for one that does not fit the model."""
     config, path = files.config(), files.folder
-    kind, found = config.get("_class_name"), config.get("latent_channels", 4)
+    kind, latent_channels = config.get("_class_name"), config.get("latent_channels", 4)
     if kind != AutoencoderKL.__name__:
         raise ValueError(f"{path}: a {kind}, not an {AutoencoderKL.__name__}: set model.vae")
-    if found != channels:
-        raise ValueError(f"{path}: decodes {found} channels, the model has {channels}: set model.vae")
+    if latent_channels != channels:
+        raise ValueError(
+            f"{path}: decodes {latent_channels} channels, the model has {channels}: set model.vae"
+        )
     return float(config.get("scaling_factor", 0.18215))

@@ -37,34 +37,34 @@ class PixelDiT(ClassConditional):
         self.identity = self._identity(files.sha256())
 
     def empty(self) -> nn.Module:
-        """The denoiser's architecture."""
+        """Build the denoiser's architecture, whose weights are yet to be loaded."""
         return empty_dit(self.config)
 
     def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
-        """One forward of a DiT."""
+        """Run the DiT once; see `run_dit`."""
         return run_dit(denoiser, x, t, labels)
 
-    def conditions(self, seeds: Sequence[int]) -> Tensor:
-        """Classes in turn: a seed's class is its number modulo the classes."""
+    def labels_or_prompts(self, seeds: Sequence[int]) -> Tensor:
+        """Return the class label of each seed, its number modulo the number of classes, int64 [N]."""
         return torch.tensor(seeds) % self.classes
 
     def decode(self, x: Tensor) -> Tensor:
-        """Pixels uint8 [B, C, H, W]."""
+        """Convert samples in [-1, 1] to pixels uint8 [B, C, H, W] on the CPU."""
         return ((x.clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8)
 
 
 def shape_of(config: dict[str, Any]) -> tuple[int, int, int]:
-    """Channels, height and width of what a DiT denoises."""
+    """Return channels, height and width of what a DiT with this configuration denoises."""
     return config["in_channels"], config["sample_size"], config["sample_size"]
 
 
 def empty_dit(config: dict[str, Any]) -> nn.Module:
-    """A DiT of this configuration, whose weights are yet to be filled in."""
+    """Build a DiT of this configuration, whose weights are yet to be loaded."""
     return DiTTransformer2DModel.from_config(config).eval().requires_grad_(False)
 
 
 def run_dit(denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
-    """The predicted noise [B, C, H, W], and a learned variance, where there is one, in C more channels."""
+    """Run a DiT once: the predicted noise [B, C, H, W], with a learned variance in C more channels if it has one."""
     if t != int(t) or not 0 <= t < TIMESTEPS:
         raise ValueError(
             f"a DiT knows the whole timesteps 0 to {TIMESTEPS - 1}, the solver asks for {t}: choose another solver"

@@ -1,4 +1,4 @@
-"""Where diffusers' DiT computes something else than the original (facebookresearch/DiT).
+"""The places where diffusers' DiT computes something else than the original (facebookresearch/DiT).
 
 On the same weights: the frequencies of the timestep, the eps of the norm before the feed-forward, the
 guided channels, the rounding to pixels. The samplers' differences are in `smoothbench.solvers.ddim`.
@@ -16,7 +16,7 @@ GUIDED_CHANNELS = 3  # the original guides these alone, "for exact reproducibili
 
 
 def as_reference(denoiser: nn.Module) -> None:
-    """Frequencies 10000^(-i/128), not ^(-i/127), in every block's embedder; eps 1e-6, not 1e-5."""
+    """Make a diffusers DiT compute as the original: frequencies 10000^(-i/128), not ^(-i/127); eps 1e-6, not 1e-5."""
     blocks: nn.ModuleList = denoiser.transformer_blocks  # type: ignore[assignment]
     for block in blocks:
         block.norm1.emb.time_proj.downscale_freq_shift = 0  # type: ignore[union-attr]
@@ -24,7 +24,7 @@ def as_reference(denoiser: nn.Module) -> None:
 
 
 def guided(cond: Tensor, uncond: Tensor, scale: float, numerics: str) -> Tensor:
-    """uncond + scale * (cond - uncond); by the reference the channels from the fourth on are cond's."""
+    """Guide: uncond + scale * (cond - uncond); the original keeps the channels of cond from the fourth on."""
     mixed = torch.lerp(uncond, cond, scale)
     if numerics == DIFFUSERS:
         return mixed
@@ -32,7 +32,7 @@ def guided(cond: Tensor, uncond: Tensor, scale: float, numerics: str) -> Tensor:
 
 
 def pixels(images: Tensor, numerics: str) -> Tensor:
-    """uint8 of images in [-1, 1], on the CPU.
+    """Convert images in [-1, 1] to uint8 on the CPU.
 
     The original adds 128, not 127.5, and truncates: a tie goes up, where diffusers rounds it to even.
     """

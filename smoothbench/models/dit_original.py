@@ -1,4 +1,4 @@
-"""Checkpoints of the original implementation (facebookresearch/DiT) in the names of diffusers."""
+"""Translates checkpoints of the original implementation (facebookresearch/DiT) to the names of diffusers."""
 
 import re
 from typing import Final
@@ -26,12 +26,12 @@ POSITIONS = "pos_embed"
 
 
 def is_original(state: dict[str, Tensor]) -> bool:
-    """Whether a state dict has the original's names."""
+    """Return whether a state dict has the original's names."""
     return "x_embedder.proj.weight" in state
 
 
 def to_diffusers(state: dict[str, Tensor], positions: Tensor) -> dict[str, Tensor]:
-    """The same tensors under diffusers' names: queries, keys and values apart, embedders in each block.
+    """Rename tensors to diffusers' names: queries, keys and values apart, a copy of the embedders in each block.
 
     `positions` [1, tokens, width] is the fixed table of the architecture: the one tensor that tells a
     checkpoint for 512 pixels from one for 256. Raises ValueError where it is another, and for names

@@ -36,7 +36,7 @@ LAST_OF_RESOLUTION = (0, 2, 4, 10, 15)  # the blocks before each halving, and th
 
 
 class SameConv2d(nn.Conv2d):
-    """Convolution with TensorFlow's SAME padding, whose odd pixel goes right and below; no bias."""
+    """A convolution without bias and with TensorFlow's SAME padding, whose odd pixel goes right and below."""
 
     def __init__(self, width_in: int, width: int, kernel: int, stride: int, groups: int = 1) -> None:
         super().__init__(width_in, width, kernel, stride, groups=groups, bias=False)
@@ -60,7 +60,7 @@ def _norm(width: int) -> nn.BatchNorm2d:
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel, project back without activation; a shortcut where shapes agree."""
+    """A block that expands, filters each channel and projects back, with a shortcut where shapes agree."""
 
     def __init__(self, width_in: int, width: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Encoder of images of any size, grey or RGB, whose inner layers serve as features.
+    """Encodes images of any size, grey or RGB; its inner layers serve as features.
 
     forward(uint8 [N, 1 or 3, H, W]) gives a dict: `features` float [N, 1280] (pooled last layer) and
     `stages` [N, 28160 at 64 pixels] (the maps of the last block of each of the five resolutions, see
@@ -135,7 +135,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def load_effnet(size: int = 64, weights: str | Path | None = None) -> EfficientNetLite0:
-    """The network with its ImageNet weights, frozen; `size` is the side, in pixels, that it sees.
+    """Load the network with its ImageNet weights, frozen; `size` is the side, in pixels, that images are resized to.
 
     `weights` may name the package's .pth file where the package itself cannot be installed; its sha256
     is the network's `digest`. Raises ValueError, saying what to do, where the weights are missing or

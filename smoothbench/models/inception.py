@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Inception(nn.Module):
-    """Encoder of images of any size, grey or RGB, which it resizes to 299 x 299 pixels itself.
+    """Encodes images of any size, grey or RGB, which it resizes to 299 x 299 pixels itself.
 
     forward(uint8 [N, 1 or 3, H, W]) gives a dict of float32: `features` [N, 2048] (pool_3), `spatial`
     [N, 192, 17, 17] (mixed_6/conv after its norm and ReLU; sFID takes its first 7 channels) and `logits`
@@ -70,7 +70,7 @@ class Inception(nn.Module):
 
 
 def load_inception(weights: str | None = None) -> Inception:
-    """The network with the weights of a file, frozen; None: the file in torch.hub's cache.
+    """Load the network with the weights of a file, frozen; None: the file in torch.hub's cache.
 
     Raises ValueError, saying what to do, where torch-fidelity or the file is missing, and for a file that is
     damaged, of another network, or needs code to be run to be read.
@@ -95,7 +95,7 @@ def load_inception(weights: str | None = None) -> Inception:
 
 
 def reference_batch(file: str | None) -> str:
-    """The path of ADM's reference batch, an npz; ValueError, saying what to do, where none is named."""
+    """Return the path of ADM's reference batch, an npz; ValueError, saying what to do, where none is named."""
     if file is None:
         raise ValueError(
             f"no reference batch: set model.evaluation.adm to the path of one, for ImageNet 256x256 {REFERENCE_URL}"

@@ -1,4 +1,4 @@
-"""What class-conditional models of Stable Diffusion's latents have in common."""
+"""The base class of class-conditional models that denoise Stable Diffusion's latents."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,7 +14,7 @@ from smoothbench.models.weights import Files
 
 
 class LatentModel(Lazy, ClassConditional):
-    """A denoiser of latents with a decoder.
+    """A class-conditional model of latents, with the decoder that makes images of them.
 
     `decoder_files` are None where they are not here, as `files`. Raises ValueError, naming the file or
     the setting, for a decoder that does not fit and a dtype that there is not.
@@ -24,22 +24,22 @@ class LatentModel(Lazy, ClassConditional):
         self,
         files: Files | None,
         decoder_files: Files | None,
-        missing: str | None,
+        unavailable_reason: str | None,
         dtype: str,
         **more: Any,
     ) -> None:
-        super().__init__(files=files, missing=missing, dtype=dtype, **more)
+        super().__init__(files=files, unavailable_reason=unavailable_reason, dtype=dtype, **more)
         self.decoder_files = decoder_files
         channels = self.sample_shape[0]
         self._scale = check_decoder(decoder_files, channels) if decoder_files else None
 
     @cached_property
     def decoder(self) -> Decoder:
-        """Latents to images, on the device; with random weights where there are no others."""
+        """The image decoder on the device, loaded at first use; without weights files it has random weights."""
         return Decoder(self.decoder_files, self.sample_shape[0], self.device)
 
-    def conditions(self, seeds: Sequence[int]) -> Tensor:
-        """Each sample's class, from its own generator after its initial noise."""
+    def labels_or_prompts(self, seeds: Sequence[int]) -> Tensor:
+        """Draw each sample's class label from its own generator, after its initial noise, int64 [N]."""
         return torch.tensor([self._label(seed) for seed in seeds], dtype=torch.long)
 
     def _label(self, seed: int) -> int:

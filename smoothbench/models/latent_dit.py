@@ -12,7 +12,7 @@ from smoothbench.models.decoder import REPOSITORY, find_decoder
 from smoothbench.models.dit import empty_dit, run_dit, shape_of
 from smoothbench.models.dit_numerics import DIFFUSERS, as_reference, guided, pixels
 from smoothbench.models.dit_original import is_original, to_diffusers
-from smoothbench.models.guided import RANDOM_FOR_COST, REFERENCE, check_numerics
+from smoothbench.models.guided import RANDOM_FOR_COST, REFERENCE, are_random, check_numerics
 from smoothbench.models.latent import LatentModel
 from smoothbench.models.published import architecture as of_published
 from smoothbench.models.published import place
@@ -40,7 +40,7 @@ class LatentDiT(LatentModel):
     repository; null: the one beside the transformer, for a checkpoint stabilityai/sd-vae-ft-ema.
     `numerics`: reference computes as the original implementation does, diffusers as diffusers. A
     folder's config.json comes before `architecture`. Nothing is loaded before it is used, and weights
-    that are not here are no error: `missing` says how to get them. Raises ValueError, naming file or
+    that are not here are no error: `unavailable_reason` says how to get them. Raises ValueError, naming file or
     setting, for what is here but does not fit; damage inside a file shows at the first use of
     `denoiser` or `decoder`.
     """
@@ -62,18 +62,17 @@ class LatentDiT(LatentModel):
         dtype: str = "float32",
     ) -> None:
         check_numerics(numerics, DIFFUSERS)
-        if weights not in ("published", "random"):
-            raise ValueError(f"model.weights must be published or random, not {weights}")
+        random = are_random(weights)
         self.numerics = numerics
         files = _transformer(path, revision)
         checkpoint = path is None or Path(path).is_file()
         decoder = find_decoder(vae, None if checkpoint else path, revision)
         config = _architecture(files, architecture)
-        missing = _missing(name, path, revision, vae, files, decoder)
+        reason = _unavailable_reason(name, path, revision, vae, files, decoder)
         super().__init__(
-            files=None if weights == "random" else files,
+            files=None if random else files,
             decoder_files=decoder,
-            missing=RANDOM_FOR_COST if weights == "random" else missing,
+            unavailable_reason=RANDOM_FOR_COST if random else reason,
             dtype=dtype,
             name=name,
             config=config,
@@ -85,15 +84,15 @@ class LatentDiT(LatentModel):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides the samples; hashing the weights takes seconds, once."""
+        """What decides the samples, for the ids of results; hashing the weights takes seconds, once."""
         return {**self._latent_identity(), "model_numerics": self.numerics}
 
     def empty(self) -> nn.Module:
-        """The denoiser's architecture."""
+        """Build the denoiser's architecture, whose weights are yet to be loaded."""
         return empty_dit(self.config)
 
     def load(self, files: Files) -> nn.Module:
-        """The denoiser with its weights, on the device."""
+        """Load the denoiser on the device, from diffusers' or the original's files."""
         state, denoiser = read_state(files), self.allocated()
         if is_original(state):
             try:
@@ -103,8 +102,8 @@ class LatentDiT(LatentModel):
         fill(denoiser, state, files.weights)
         return denoiser
 
-    def settle(self, denoiser: nn.Module) -> None:
-        """The positions, which are in no checkpoint of diffusers and stay float32 there, and the numerics."""
+    def after_load(self, denoiser: nn.Module) -> None:
+        """Set the fixed positions, which are in no checkpoint of diffusers and stay float32 there, and the numerics."""
         denoiser.pos_embed.pos_embed = self._positions().to(self.device)  # type: ignore[union-attr]
         if self.numerics == REFERENCE:
             as_reference(denoiser)
@@ -114,15 +113,15 @@ class LatentDiT(LatentModel):
         return empty_dit({**self.config, "num_layers": 0}).pos_embed.pos_embed  # type: ignore[return-value, union-attr]
 
     def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
-        """One forward of a DiT."""
+        """Run the DiT once; see `run_dit`."""
         return run_dit(denoiser, x, t, labels)
 
     def guide(self, cond: Tensor, uncond: Tensor) -> Tensor:
-        """uncond + guidance * (cond - uncond); by the reference on the first three channels alone."""
+        """Guide: uncond + guidance * (cond - uncond); the original does so on the first three channels alone."""
         return guided(cond, uncond, self.guidance, self.numerics)
 
     def decode(self, x: Tensor) -> Tensor:
-        """Pixels uint8 [B, 3, H, W]."""
+        """Decode latents to pixels uint8 [B, 3, H, W] on the CPU."""
         return pixels(self.decoder(x), self.numerics)
 
 
@@ -136,7 +135,7 @@ def _transformer(path: str | None, revision: str | None) -> Files | None:
     )
 
 
-def _missing(
+def _unavailable_reason(
     name: str,
     path: str | None,
     revision: str | None,
@@ -156,14 +155,14 @@ def _missing(
     return None
 
 
-def _architecture(files: Files | None, asked: dict[str, Any]) -> dict[str, Any]:
+def _architecture(files: Files | None, configured: dict[str, Any]) -> dict[str, Any]:
     """All arguments of diffusers' DiT; ValueError, naming the place, for those of another model or of none."""
     if files is not None and files.folder is not None:
-        found = files.config()
-        kind, norm = found.get("_class_name"), found.get("norm_type", "ada_norm_zero")
+        published = files.config()
+        kind, norm = published.get("_class_name"), published.get("norm_type", "ada_norm_zero")
         if kind not in CLASSES or norm != "ada_norm_zero":
             raise ValueError(f"{place(files)}: a {kind} with {norm}, not a DiT: give another model.path")
-    config = of_published(DiTTransformer2DModel, files, asked, COUNTS, optional=["out_channels"])
+    config = of_published(DiTTransformer2DModel, files, configured, COUNTS, optional=["out_channels"])
     if config["sample_size"] % config["patch_size"]:
         raise ValueError(f"{place(files)}: sample_size must be a multiple of patch_size")
     return config

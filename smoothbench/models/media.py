@@ -1,4 +1,4 @@
-"""Files of samples."""
+"""Codecs that write one sample as a file and read it again without loss: PNG, FLAC and WebP."""
 
 import io
 import struct
@@ -15,12 +15,12 @@ WEBP_ANIMATED, WEBP_OPAQUE = 0b10, 0b10  # bits of the container: of the file, a
 
 
 class Png:
-    """Images uint8 [C, H, W] with one or three channels as PNG."""
+    """Writes and reads images uint8 [C, H, W] with one or three channels as PNG."""
 
     suffix = ".png"
 
     def encode(self, sample: Tensor) -> bytes:
-        """The file's bytes; the same image gives the same bytes."""
+        """Encode an image; the same image gives the same bytes."""
         buffer = io.BytesIO()
         Image.fromarray(
             sample.squeeze(0).numpy() if len(sample) == 1 else sample.permute(1, 2, 0).numpy()
@@ -28,7 +28,7 @@ class Png:
         return buffer.getvalue()
 
     def decode(self, data: bytes) -> Tensor:
-        """The image of a file's bytes."""
+        """Decode the bytes of a file to its image."""
         pixels = np.asarray(Image.open(io.BytesIO(data)))
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         return torch.from_numpy(pixels.copy())
@@ -36,7 +36,7 @@ class Png:
 
 @dataclass(frozen=True)
 class Flac:
-    """Clips int16 [channels, frames] as FLAC of 16 bits at `rate` Hz.
+    """Writes and reads clips int16 [channels, frames] as FLAC of 16 bits at `rate` Hz.
 
     Raises ValueError for bytes that are no such file, or of another rate.
     """
@@ -45,13 +45,13 @@ class Flac:
     suffix = ".flac"
 
     def encode(self, sample: Tensor) -> bytes:
-        """The file's bytes; the same clip gives the same bytes."""
+        """Encode a clip; the same clip gives the same bytes."""
         buffer = io.BytesIO()
         soundfile.write(buffer, sample.T.numpy(), self.rate, subtype="PCM_16", format="FLAC")
         return buffer.getvalue()
 
     def decode(self, data: bytes) -> Tensor:
-        """The clip of a file's bytes."""
+        """Decode the bytes of a file to its clip."""
         try:
             frames, rate = soundfile.read(io.BytesIO(data), dtype="int16", always_2d=True)
         except soundfile.LibsndfileError as error:
@@ -65,7 +65,7 @@ class Flac:
 
 @dataclass(frozen=True)
 class Webp:
-    """Clips uint8 [T, 3, H, W] as animated WebP without loss, `fps` frames a second, each frame kept.
+    """Writes and reads clips uint8 [T, 3, H, W] as lossless animated WebP of `fps` frames a second, each frame kept.
 
     Pillow compresses the frames, but its animations merge equal neighbours, and one of equal frames alone
     becomes a still: so the container is written here (RFC 9649, section 2.7). Raises ValueError for bytes
@@ -76,7 +76,7 @@ class Webp:
     suffix = ".webp"
 
     def encode(self, sample: Tensor) -> bytes:
-        """The file's bytes; the same clip gives the same bytes."""
+        """Encode a clip; the same clip gives the same bytes."""
         size = _three(sample.shape[3] - 1) + _three(sample.shape[2] - 1)
         chunks = [_chunk(b"VP8X", bytes([WEBP_ANIMATED, 0, 0, 0]) + size), _chunk(b"ANIM", bytes(6))]
         for frame, duration in zip(sample, self._durations(len(sample)), strict=True):
@@ -85,7 +85,7 @@ class Webp:
         return _chunk(b"RIFF", b"WEBP" + b"".join(chunks))
 
     def decode(self, data: bytes) -> Tensor:
-        """The clip of a file's bytes."""
+        """Decode the bytes of a file to its clip."""
         frames, durations = [], []
         try:
             for frame in ImageSequence.Iterator(Image.open(io.BytesIO(data), formats=["webp"])):
@@ -120,7 +120,7 @@ def _three(value: int) -> bytes:
 
 
 def pcm(audio: Tensor) -> Tensor:
-    """Audio in [-1, 1], what is louder clipped, as 16-bit samples: int16 of the same shape, on the CPU.
+    """Convert audio in [-1, 1] to 16-bit samples, louder ones clipped: int16 of the same shape, on the CPU.
 
     Raises FloatingPointError for audio that is not finite: NaN would become silence.
     """
@@ -130,7 +130,7 @@ def pcm(audio: Tensor) -> Tensor:
 
 
 def levels(frames: Tensor) -> Tensor:
-    """Frames in [-1, 1], what is beyond clipped, as 8-bit levels: uint8 of the same shape, on the CPU.
+    """Convert frames in [-1, 1] to 8-bit levels, values beyond clipped: uint8 of the same shape, on the CPU.
 
     Raises FloatingPointError for frames that are not finite: NaN would become black.
     """

@@ -1,7 +1,5 @@
 """The embedded text-to-audio model: Stable Audio's transformer and conditioning at nano scale."""
 
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -9,20 +7,19 @@ from torch import Tensor
 
 from smoothbench.models.media import Flac
 from smoothbench.models.nano.audio.codec import Decoder
-from smoothbench.models.nano.audio.conditioner import LONGEST, TOKENS, Conditioner, tokenize
+from smoothbench.models.nano.audio.conditioner import LONGEST, TOKENS, VOCABULARY, Conditioner
 from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.spectrogram import RATE, SAMPLES
-from smoothbench.models.nano.files import digest, restore
+from smoothbench.models.nano.captioned_model import CaptionedModel, denoiser_files
+from smoothbench.models.nano.files import restore
 from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, lasting, read_state
 from smoothbench.models.text_to_audio import TextToAudio
-from smoothbench.models.weights import Files, find
 
 SHORTEST: Final = 1.0  # seconds, of the training clips
 
 
-class StableAudioNano(TextToAudio):
-    """Captions of a closed grammar to clips of 2.048 s, 16 kHz, mono, that sound until `seconds`.
+class StableAudioNano(CaptionedModel, TextToAudio):
+    """Makes clips of 2.048 s, 16 kHz, mono, that sound until `seconds`, from captions of a closed grammar.
 
     `path` is a folder with `denoiser/` (diffusers' layout), `conditioner.safetensors` and
     `codec/decoder.safetensors`; a relative one is looked up beside the embedded weights. Raises
@@ -31,7 +28,7 @@ class StableAudioNano(TextToAudio):
     """
 
     # The CPU's kernels round a batch of one otherwise, by 1e-5: finding phases makes another waveform of that.
-    least_batch = 2
+    min_batch_size = 2
 
     clip_shape = (1, SAMPLES)
     kind = "stable_audio_nano"
@@ -49,52 +46,33 @@ class StableAudioNano(TextToAudio):
         self.media = Flac(RATE)
         self.seconds = _checked(seconds)
         folder = embedded(path)
-        files = _files(folder / "denoiser")
-        more: dict[str, Any] = {"name": name, "guidance": guidance, "device": device}
-        super().__init__(prompts, TOKENS + 2, files.config(), **more)
-        if not prompts.texts:
-            raise ValueError("model.prompts is an empty list: set model.prompts.list, or its file")
-        self._words = tokenize(prompts.texts)
-        self.denoiser = self.empty()
-        fill(self.denoiser, read_state(files), files.weights)
-        self.denoiser.to(device)
-        parts = [folder / "conditioner.safetensors", folder / "codec" / "decoder.safetensors"]
-        self._conditioner, self._decoder = restore(Conditioner(), parts[0]), restore(Decoder(), parts[1])
+        files = denoiser_files(folder / "denoiser")
+        shared: dict[str, Any] = {"name": name, "guidance": guidance, "device": device}
+        super().__init__(prompts, TOKENS + 2, files.config(), **shared)
+        self.load_denoiser(files, VOCABULARY)
+        parts = {
+            "conditioner": folder / "conditioner.safetensors",
+            "decoder": folder / "codec" / "decoder.safetensors",
+        }
+        self._conditioner = restore(Conditioner(), parts["conditioner"])
+        self._decoder = restore(Decoder(), parts["decoder"])
         self.identity = {
-            **self._identity(files.sha256()),
-            "conditioner_sha256": digest(parts[0]),
-            "decoder_sha256": digest(parts[1]),
+            **self.embedded_identity(files, parts),
             "prompts_sha256": prompts.digest(),
             "seconds": self.seconds,
         }
 
-    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """Words and seconds, zero where nothing is asked for (-1); the seconds once more as the global state."""
-        seen, overall = self._told
-        rows = conditions.to(seen.device)
-        return seen[rows], overall[rows]
-
-    @cached_property
-    @lasting
-    def _told(self) -> tuple[Tensor, Tensor]:
-        """The states of each prompt, encoded by itself, and at the end, so at -1, those of none."""
+    def embed_prompts(self) -> tuple[Tensor, Tensor]:
+        """Encode words and seconds [P + 1, 18, 64], zero for no prompt, and the seconds alone [P + 1, 1, 128]."""
         seconds = torch.tensor([self.seconds])
-        parts = [self._conditioner(words[None], seconds) for words in self._words]
-        _, overall = self._conditioner(tokenize(["a"]), seconds)
-        seen = torch.cat([*(part[0] for part in parts), torch.zeros_like(parts[0][0])])
-        return seen.to(self.device), overall.expand(len(seen), -1, -1).to(self.device)
+        parts = [self._conditioner(words[None], seconds) for words in self.words]
+        _, overall = self._conditioner(VOCABULARY.tokenize(["a"]), seconds)
+        states = torch.cat([*(part[0] for part in parts), torch.zeros_like(parts[0][0])])
+        return states, overall.expand(len(states), -1, -1)
 
     def decode(self, x: Tensor) -> Tensor:
-        """Clips int16 [B, 1, 32768]."""
+        """Decode latents to clips int16 [B, 1, 32768], in samples of 16 kHz."""
         return self._decoder.audio(x.to("cpu"))
-
-
-def _files(folder: Path) -> Files:
-    if not folder.is_dir():
-        raise ValueError(f"weights {folder}: no such folder; model.path must be one that holds denoiser/")
-    files = find(str(folder), None, [""], "model.path")
-    assert files is not None
-    return files
 
 
 def _checked(seconds: float) -> float:

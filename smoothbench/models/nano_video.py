@@ -1,6 +1,5 @@
 """The embedded text-to-video model: Open-Sora's transformer and rectified flow at nano scale."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -8,21 +7,20 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.models.media import Webp
-from smoothbench.models.nano.files import digest, restore
+from smoothbench.models.nano.captioned_model import CaptionedModel, denoiser_files
+from smoothbench.models.nano.files import restore
 from smoothbench.models.nano.video.autoencoder import CHANNELS, LATENT, Decoder
 from smoothbench.models.nano.video.corpus import FPS, FRAMES, SIZE
 from smoothbench.models.nano.video.denoiser import CONFIG, placed
 from smoothbench.models.nano.video.files import embedded
-from smoothbench.models.nano.video.text import TOKENS, TextEncoder, tokenize
+from smoothbench.models.nano.video.text import TOKENS, VOCABULARY, empty_text_encoder
 from smoothbench.models.opensora.architecture import check_arguments
 from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, lasting, read_state
 from smoothbench.models.text_to_video import TextToVideo
-from smoothbench.models.weights import Files, find
 
 
-class OpenSoraNano(TextToVideo):
-    """Captions of a closed grammar to clips of 12 frames of 32 x 32 pixels, 8 a second.
+class OpenSoraNano(CaptionedModel, TextToVideo):
+    """Makes clips of 12 frames of 32 x 32 pixels, 8 a second, from captions of a closed grammar.
 
     `path` is a folder with `denoiser/` (config.json, model.safetensors), `text.safetensors` and
     `autoencoder/decoder.safetensors`; a relative one is looked up beside the embedded weights. `shift` is
@@ -45,55 +43,34 @@ class OpenSoraNano(TextToVideo):
     ) -> None:
         self.media = Webp(FPS)
         folder = embedded(path)
-        files = _files(folder / "denoiser")
+        files = denoiser_files(folder / "denoiser")
         config = _checked(files.config(), files.folder)
-        more: dict[str, Any] = {"name": name, "guidance": guidance, "device": device, "config": config}
+        shared: dict[str, Any] = {"name": name, "guidance": guidance, "device": device, "config": config}
         shape = (CHANNELS, FRAMES, LATENT, LATENT)
-        super().__init__(prompts, TOKENS, FPS, SIZE, SIZE, shift, shape=shape, **more)
-        if not prompts.texts:
-            raise ValueError("model.prompts is an empty list: set model.prompts.list, or its file")
-        self._words = tokenize(prompts.texts)
-        self.denoiser = self.empty()
-        fill(self.denoiser, read_state(files), files.weights)
-        self.denoiser.to(device)
-        parts = [folder / "text.safetensors", folder / "autoencoder" / "decoder.safetensors"]
-        self._text, self._decoder = restore(TextEncoder(), parts[0]), restore(Decoder(), parts[1])
-        self.identity = {
-            **self._identity(files.sha256()),
-            "text_sha256": digest(parts[0]),
-            "decoder_sha256": digest(parts[1]),
+        super().__init__(prompts, TOKENS, FPS, SIZE, SIZE, shift, shape=shape, **shared)
+        self.load_denoiser(files, VOCABULARY)
+        parts = {
+            "text": folder / "text.safetensors",
+            "decoder": folder / "autoencoder" / "decoder.safetensors",
         }
+        self._text = restore(empty_text_encoder(), parts["text"])
+        self._decoder = restore(Decoder(), parts["decoder"])
+        self.identity = self.embedded_identity(files, parts)
 
-    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """States of the words [B, 1, 8, 64] and which of them there are [B, 8]; at -1 the null caption."""
-        states, seen = self._told
-        rows = conditions.to(states.device)
-        return states[rows][:, None], seen[rows]
-
-    @cached_property
-    @lasting
-    def _told(self) -> tuple[Tensor, Tensor]:
-        """Of each prompt, encoded by itself, and at the end, so at -1, of none."""
+    def embed_prompts(self) -> tuple[Tensor, Tensor]:
+        """Encode words [P + 1, 1, 8, 64], and where there are words, bool [P + 1, 8]; the null caption comes last."""
         null: Any = self.denoiser.get_submodule("y_embedder").y_embedding
-        states = torch.cat([self._text(words[None]) for words in self._words]).to(self.device)
-        seen = torch.cat([self._words > 0, torch.ones(1, TOKENS, dtype=torch.bool)])
-        return torch.cat([states, null[None].to(states)]), seen.to(self.device)
+        states = torch.cat([self._text(words[None]) for words in self.words]).to(self.device)
+        mask = torch.cat([self.words > 0, torch.ones(1, TOKENS, dtype=torch.bool)])
+        return torch.cat([states, null[None].to(states)])[:, None], mask
 
     def _run(self, denoiser: nn.Module, x: Tensor, t: float, captions: Tensor, mask: Tensor) -> Tensor:
-        """One forward, in which each frame is told its place in the clip."""
+        """Run the denoiser once, with a channel more that holds each frame's place in the clip."""
         return super()._run(denoiser, placed(x), t, captions, mask)
 
     def decode(self, x: Tensor) -> Tensor:
-        """Clips uint8 [B, 12, 3, 32, 32]."""
+        """Decode latents to clips uint8 [B, 12, 3, 32, 32]."""
         return self._decoder.clips(x.to("cpu"))
-
-
-def _files(folder: Path) -> Files:
-    if not folder.is_dir():
-        raise ValueError(f"weights {folder}: no such folder; model.path must be one that holds denoiser/")
-    files = find(str(folder), None, [""], "model.path")
-    assert files is not None
-    return files
 
 
 def _checked(config: dict[str, Any], folder: Path | None) -> dict[str, Any]:

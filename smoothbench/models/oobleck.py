@@ -14,7 +14,7 @@ from smoothbench.models.weights import Files
 
 
 class Oobleck:
-    """Latents to audio in about [-1, 1], in float32, one clip at a time: each takes gigabytes.
+    """Decodes latents to audio in about [-1, 1], in float32, one clip at a time: each takes gigabytes.
 
     Without files it is the published architecture with random weights, for latencies alone. Raises
     ValueError, naming the file, for weights that are damaged or of another model.
@@ -33,27 +33,27 @@ class Oobleck:
 
     @torch.inference_mode()
     def __call__(self, latents: Tensor) -> Tensor:
-        """Audio [B, channels, frames * hop] of latents [B, C, frames]."""
+        """Decode latents [B, C, frames] to audio [B, channels, frames * hop]."""
         return torch.cat([self._vae.decode(each).sample for each in latents.float().split(1)])
 
 
 def channels(files: Files | None) -> int:
-    """Of the audio; the published ones where there are no files."""
+    """Return how many channels the audio has; without files, those of the published decoder."""
     return int((files.config() if files else {}).get("audio_channels", 2))
 
 
 def rate_and_hop(files: Files | None, channels: int) -> tuple[int, int]:
-    """Samples a second, and those that a latent frame becomes; the published ones where there are no files.
+    """Return the sample rate in Hz and the samples of one latent frame; without files, those of the published decoder.
 
     Raises ValueError, naming the file, for a decoder that does not fit the model.
     """
     config = files.config() if files else {}
     kind = config.get("_class_name", AutoencoderOobleck.__name__)
-    found = config.get("decoder_input_channels", channels)
-    if files and (kind != AutoencoderOobleck.__name__ or found != channels):
+    latent_channels = config.get("decoder_input_channels", channels)
+    if files and (kind != AutoencoderOobleck.__name__ or latent_channels != channels):
         raise ValueError(
-            f"{files.folder}: a {kind} of {found} channels, where an {AutoencoderOobleck.__name__} of {channels} "
-            "is wanted: download or save it again"
+            f"{files.folder}: a {kind} of {latent_channels} channels, where an {AutoencoderOobleck.__name__} of "
+            f"{channels} is wanted: download or save it again"
         )
     hop = math.prod(config.get("downsampling_ratios", [2, 4, 4, 8, 8]))
     return int(config.get("sampling_rate", 44100)), hop

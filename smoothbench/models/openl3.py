@@ -21,7 +21,7 @@ INSTALL: Final = (
 
 
 class WindowEncoder(nn.Module):
-    """Windows of one second, every half, through a network for 48 kHz mono; left and right side by side.
+    """Encodes windows of one second, every half second, by a network for 48 kHz mono, left and right side by side.
 
     As stable-audio-metrics has it: each clip is brought to a peak of -1 dB, resampled to 44.1 kHz, then by
     OpenL3 to 48 kHz; the first window is centred on the start, the last one padded: 20 for 10 s. The way to 48 kHz
@@ -51,8 +51,8 @@ class WindowEncoder(nn.Module):
         audio = resampled(resampled(audio, self.rate, bandwidth), bandwidth, RATE)
         parts = windows(audio, WINDOW, HOP, lead=WINDOW // 2)
         rows = [self._seen(clip.flatten(0, 1), clips.device) for clip in parts]
-        found = torch.stack(rows).unflatten(1, parts.shape[1:3])
-        return {"windows": found.transpose(1, 2).flatten(2)}
+        features = torch.stack(rows).unflatten(1, parts.shape[1:3])
+        return {"windows": features.transpose(1, 2).flatten(2)}
 
     def _seen(self, frames: Tensor, device: torch.device) -> Tensor:
         rows: Tensor = self.network(frames.float().to(device))
@@ -64,7 +64,7 @@ class WindowEncoder(nn.Module):
 
 
 def reference_statistics(file: str | None) -> str:
-    """The path of reference statistics, an npz; ValueError, saying what to do, where none is named.
+    """Return the path of reference statistics, an npz; ValueError, saying what to do, where none is named.
 
     Statistics of your own: by stable-audio-metrics with the versions that its requirements.txt pins, above all
     resampy 0.2.2, by which OpenL3 goes from 44.1 to 48 kHz. From 0.3 on resampy has another filter: at 0.9 of half
@@ -81,7 +81,7 @@ def reference_statistics(file: str | None) -> str:
 
 
 class PublishedOpenL3(nn.Module):
-    """The published network (mel256, 512 features) by its own package: float32 [M, 48000] to [M, 512].
+    """The published network (mel256, 512 features) from its own package, float32 [M, 48000] to [M, 512].
 
     `content`: music or env, what it was trained on. Raises ValueError for another one, and, saying what to
     do, where the package is not installed.

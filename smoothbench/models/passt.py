@@ -26,7 +26,7 @@ INSTALL: Final = (
 
 
 class WindowTagger(nn.Module):
-    """The mean of a tagger's logits over windows of 10 s, every 5 s, of 32 kHz mono.
+    """Averages a tagger's logits over windows of 10 s, every 5 s, of 32 kHz mono.
 
     As stable-audio-metrics has it: channels averaged, resampled, brought to a peak of -1 dB; windows start
     while more than 5 s are left, the last one is padded: one for 10 s, 9 for 47.55 s.
@@ -52,16 +52,16 @@ class WindowTagger(nn.Module):
         audio = as_floats(clips, "PaSST", (1, 2), self.shortest)
         audio = at_peak(resampled(mono(audio), self.rate, RATE), "PaSST")
         parts = windows(audio, WINDOW, HOP)
-        found = [self.network(clip.float().to(clips.device)) for clip in parts]
-        if any(rows.ndim != 2 or len(rows) != parts.shape[1] for rows in found):
+        logits = [self.network(clip.float().to(clips.device)) for clip in parts]
+        if any(rows.ndim != 2 or len(rows) != parts.shape[1] for rows in logits):
             raise ValueError(
-                f"encoder.network gives {list(found[0].shape)} for {parts.shape[1]} windows: not [M, K]"
+                f"encoder.network gives {list(logits[0].shape)} for {parts.shape[1]} windows: not [M, K]"
             )
-        return {"logits": torch.stack([rows.float().mean(0) for rows in found])}
+        return {"logits": torch.stack([rows.float().mean(0) for rows in logits])}
 
 
 class PublishedPaSST(nn.Module):
-    """A network of the package hear21passt: float32 [M, 320000] to logits [M, 527]."""
+    """A network of the package hear21passt, float32 [M, 320000] to logits [M, 527]."""
 
     name = "passt"
     version = 1
@@ -76,7 +76,7 @@ class PublishedPaSST(nn.Module):
 
 
 def published_passt() -> PublishedPaSST:
-    """The published network with its 527 AudioSet logits; its package downloads the weights at first use.
+    """Load the published network with its 527 AudioSet logits; its package downloads the weights at first use.
 
     Raises ValueError, saying what to do, where the package is not installed.
     """
@@ -90,9 +90,9 @@ def published_passt() -> PublishedPaSST:
 
 
 def reference_logits(file: str | None, prompts: Prompts) -> Tensor:
-    """Of each prompt the logarithm of a tagger's probabilities on its real clip, float32 [P, K].
+    """Read the log-probabilities of a tagger on the real clip of each prompt, float32 [P, K].
 
-    Of those that samples are asked for alone: no published file has the ones that calibrate.
+    Only prompts that samples are drawn for count: no published file has those that calibrate.
 
     `file`: one of stable-audio-metrics' load/passt_kld/*.pkl, a safetensors file, or a torch checkpoint:
     vectors [K] of probabilities by id. Raises ValueError, naming the file, where it is missing, damaged,
@@ -108,9 +108,9 @@ def reference_logits(file: str | None, prompts: Prompts) -> Tensor:
     ids = prompts.ids[: prompts.count]
     if not ids:
         raise ValueError(f"{path}: there are no prompts to look up in it: set model.prompts.file")
-    if lacks := [each for each in ids if each not in table]:
+    if absent := [each for each in ids if each not in table]:
         raise ValueError(
-            f"{path}: {len(lacks)} of {len(ids)} prompts are not in it, the first has the id {lacks[0]:.60}: "
+            f"{path}: {len(absent)} of {len(ids)} prompts are not in it, the first has the id {absent[0]:.60}: "
             "leave them out by prompts.subset"
         )
     rows = [table[each].float() for each in ids]
@@ -143,9 +143,9 @@ class _TensorsAlone(pickle.Unpickler):
 def _pickled(path: Path) -> dict[str, Tensor]:
     try:
         with path.open("rb") as file:
-            found = _TensorsAlone(file).load()
+            table = _TensorsAlone(file).load()
     except Exception as error:  # whatever damaged bytes make of a parser
         raise ValueError(f"{path}: refused or damaged ({one_line(error)[:200]}): get it again") from None
-    if not isinstance(found, dict) or not all(isinstance(each, Tensor) for each in found.values()):
+    if not isinstance(table, dict) or not all(isinstance(each, Tensor) for each in table.values()):
         raise ValueError(f"{path}: no dict of tensors is in it: get it again")
-    return {str(key): value for key, value in found.items()}
+    return {str(key): value for key, value in table.items()}

@@ -1,4 +1,4 @@
-"""Components in the layout that diffusers and transformers publish: their architecture and their weights."""
+"""Loads components in the layout that diffusers and transformers publish: architecture and weights."""
 
 import inspect
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def load_published(kind: Any, files: Files, **more: Any) -> nn.Module:
-    """A component by its class's own loading, which knows legacy names; nothing may be left open.
+    """Load a component by its class's own `from_pretrained`, which knows legacy names; every tensor must be filled.
 
     `more` goes to `from_pretrained`. Raises ValueError, naming the file, for weights that are
     damaged or of another model.
@@ -57,30 +57,34 @@ def _damaged(path: Path, reason: str) -> str:
 
 
 def place(files: Files | None) -> str:
-    """Where an architecture comes from, for messages: a folder's config.json, else the setting."""
+    """Name where an architecture comes from, for messages: a folder's config.json, else the setting."""
     return str(files.folder / "config.json") if files and files.folder else "model.architecture"
 
 
 def architecture(
-    kind: Any, files: Files | None, asked: dict[str, Any], counts: Sequence[str], optional: Sequence[str] = ()
+    kind: Any,
+    files: Files | None,
+    configured: dict[str, Any],
+    counts: Sequence[str],
+    optional: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """All arguments of a diffusers model: the folder's own, else those asked for, else its defaults.
+    """Return all arguments of a diffusers model: the folder's own, else the configured ones, else its defaults.
 
     `counts` are whole numbers from 1, those of `optional` perhaps null. Raises ValueError, naming the
     place, where they are not, or no model can be made of them.
     """
-    where, found = place(files), files.config() if files and files.folder else asked
+    where, given = place(files), files.config() if files and files.folder else configured
     signature = inspect.signature(kind.__init__).parameters.values()
-    known = {each.name: each.default for each in signature if each.name != "self"}
-    if found is asked and (strange := sorted(set(asked) - set(known))):
+    defaults = {each.name: each.default for each in signature if each.name != "self"}
+    if given is configured and (strange := sorted(set(configured) - set(defaults))):
         raise ValueError(f"{where}.{strange[0]}: no argument of diffusers' {kind.__name__}")
-    config = {key: found.get(key, default) for key, default in known.items()}
+    config = {key: given.get(key, default) for key, default in defaults.items()}
     for key in counts:
         config[key] = value = _whole(config[key])
         if (type(value) is not int or value < 1) and not (key in optional and value is None):
             raise ValueError(f"{where}: {key} must be a whole number from 1, not {value!r:.60}")
     _check_makes(kind, config, where)
-    if differs := [key for key in asked if config.get(key) != asked[key]]:
+    if differs := [key for key in configured if config.get(key) != configured[key]]:
         log.warning("%s: %s differs from model.architecture; the folder's counts", where, ", ".join(differs))
     return config
 

@@ -9,10 +9,10 @@ from diffusers import StableAudioDiTModel
 from torch import Tensor, nn
 
 from smoothbench.errors import distinct
-from smoothbench.models.guided import RANDOM_FOR_COST, Lazy, sha256
+from smoothbench.models.guided import RANDOM_FOR_COST, Lazy, are_random, hashes_beside, sha256
 from smoothbench.models.media import Flac, pcm
 from smoothbench.models.oobleck import Oobleck, channels, rate_and_hop
-from smoothbench.models.prompts import Prompts
+from smoothbench.models.prompts import Prompts, check_prompts
 from smoothbench.models.published import architecture as of_published
 from smoothbench.models.stable_audio_text import TOKENIZER, TextEncoder, longest
 from smoothbench.models.tensors import fill, lasting, read_state
@@ -41,11 +41,11 @@ SECONDS: Final = (0, 512)  # what the published number embeddings know
 
 
 class StableAudioOpen(Lazy, TextToAudio):
-    """Text to stereo, as published: always the whole canvas, of which the asked seconds are kept.
+    """The published text-to-audio model: it always fills its whole canvas, of which the wanted seconds are kept.
 
     `path` is a repository in the Hugging Face cache (at `revision`) or a folder in diffusers' layout;
     a folder's config.json comes before `architecture`, its tokenizer before `text_tokens`. Nothing
-    is loaded before it is used, and weights or prompts that are not here are no error: `missing` says how
+    is loaded before it is used, and weights or prompts that are not here are no error: `unavailable_reason` says how
     to get them. Raises ValueError, naming file or setting, for what is here but does not fit, and
     for seconds that the model does not know, that hold no frame or that its canvas is too short for; damage inside a
     file shows at its first use.
@@ -69,14 +69,9 @@ class StableAudioOpen(Lazy, TextToAudio):
         seconds_end: float = 10.0,
         text_tokens: int = 128,
     ) -> None:
-        if weights not in ("published", "random"):
-            raise ValueError(f"model.weights must be published or random, not {weights}")
-        if not isinstance(prompts, Prompts):
-            raise ValueError(
-                f"model.prompts must be a node with a _target_, not {prompts!r:.60}: set prompts.file"
-            )
+        random = are_random(weights)
+        check_prompts(prompts)
         parts = {part: _find(path, revision, part) for part in PARTS}
-        random = weights == "random"
         _check_class(parts["transformer"])
         config = of_published(StableAudioDiTModel, parts["transformer"], architecture, COUNTS)
         _check_widths(config, parts["projection_model"], parts["text_encoder"])
@@ -85,7 +80,9 @@ class StableAudioOpen(Lazy, TextToAudio):
         self.text_tokens = longest(tokenizer.weights.parent, text_tokens) if tokenizer else text_tokens
         super().__init__(
             files=self.parts["transformer"],
-            missing=RANDOM_FOR_COST if random else _missing(name, path, revision, parts, prompts),
+            unavailable_reason=RANDOM_FOR_COST
+            if random
+            else _unavailable_reason(name, path, revision, parts, prompts),
             dtype=dtype,
             prompts=prompts,
             tokens=self.text_tokens + 2,  # those of the start and of the end
@@ -98,69 +95,68 @@ class StableAudioOpen(Lazy, TextToAudio):
         self.media = Flac(self.rate)
         self.seconds = seconds_start, seconds_end
         _check_seconds(*self.seconds, parts["projection_model"], config["sample_size"] * hop / self.rate)
-        start, end = self._frames
-        if end <= start:
-            raise ValueError(
-                f"model.seconds_start={seconds_start}, seconds_end={seconds_end}: not one frame of 1/{self.rate} s "
-                "lies between them: take them further apart"
-            )
-        self.clip_shape = channels(parts["vae"]), end - start
+        self.clip_shape = channels(parts["vae"]), self._clip_length()
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides the samples; hashing the weights takes seconds, once."""
-        found = {part: self.parts[part] for part in BESIDE}
-        hashes = {
-            f"{part}_sha256": files.digest(*BESIDE[part]) if files else "random"
-            for part, files in found.items()
-        }
-        said = {"seconds": list(self.seconds), "text_tokens": self.text_tokens}
+        """What decides the samples, for the ids of results; hashing the weights takes seconds, once."""
+        conditioning = {"seconds": list(self.seconds), "text_tokens": self.text_tokens}
         return {
             **self._identity(sha256(self.files)),
-            **hashes,
-            **said,
+            **hashes_beside(self.parts, BESIDE),
+            **conditioning,
             "prompts_sha256": self.prompts.digest(),
         }
 
     def load(self, files: Files) -> nn.Module:
-        """The denoiser with its weights, on the device."""
+        """Load the denoiser on the device."""
         denoiser = self.allocated()
         fill(denoiser, read_state(files), files.weights)
         return denoiser
 
     @cached_property
     def decoder(self) -> Oobleck:
-        """Latents to audio, on the device; with random weights where there are no others."""
+        """The audio decoder on the device, loaded at first use; without weights files it has random weights."""
         return Oobleck(self.parts["vae"], self.device)
 
     @cached_property
     @lasting
     def text(self) -> TextEncoder | None:
-        """What encodes prompts and seconds; None where its weights are not here."""
+        """The encoder of prompts and seconds, loaded at first use; None where its weights are not here."""
         encoder, projection, tokenizer = (self.parts[part] for part in PARTS[2:])
         if encoder is None or projection is None or tokenizer is None:
             return None
         return TextEncoder(encoder, projection, tokenizer.weights.parent, self.text_tokens, self.device)
 
-    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """Prompts, zeros up to `text_tokens`, then the seconds; the seconds once more as the global state."""
+    def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return prompts, padded with zeros to `text_tokens`, with the seconds after them; and the seconds alone."""
         width = self.config["cross_attention_input_dim"]
-        seen = torch.zeros(len(conditions), self.tokens, width)
-        overall = torch.zeros(len(conditions), 1, self.config["global_states_input_dim"])
+        states = torch.zeros(len(numbers), self.tokens, width)
+        overall = torch.zeros(len(numbers), 1, self.config["global_states_input_dim"])
         if self.text is not None:
-            overall += self._told.flatten()
-            for row, number in zip(seen, conditions.tolist(), strict=True):
+            overall += self._seconds_embedding.flatten()
+            for row, number in zip(states, numbers.tolist(), strict=True):
                 if number >= 0:
                     prompt = self.text.prompt(self.prompts.texts[number])
-                    row[: len(prompt)], row[-2:] = prompt, self._told
-        return seen.to(self.device), overall.to(self.device)
+                    row[: len(prompt)], row[-2:] = prompt, self._seconds_embedding
+        return states.to(self.device), overall.to(self.device)
 
     @cached_property
     @lasting
-    def _told(self) -> Tensor:
-        """The seconds, as the transformer sees them [2, width]."""
+    def _seconds_embedding(self) -> Tensor:
+        """Embeddings of the start and end seconds [2, width]."""
         assert self.text is not None
         return self.text.seconds(*self.seconds)
+
+    def _clip_length(self) -> int:
+        """Frames of a clip; ValueError where the seconds are so near to each other that there is none."""
+        start, end = self._frames
+        if end <= start:
+            raise ValueError(
+                f"model.seconds_start={self.seconds[0]}, seconds_end={self.seconds[1]}: not one frame of "
+                f"1/{self.rate} s lies between them: take them further apart"
+            )
+        return end - start
 
     @property
     def _frames(self) -> tuple[int, int]:
@@ -168,7 +164,7 @@ class StableAudioOpen(Lazy, TextToAudio):
         return start, end
 
     def decode(self, x: Tensor) -> Tensor:
-        """The asked seconds, int16 [B, 2, T]."""
+        """Decode latents to the wanted seconds, int16 [B, 2, T]."""
         start, end = self._frames
         return pcm(self.decoder(x)[:, :, start:end])
 
@@ -179,7 +175,7 @@ def _find(path: str, revision: str | None, part: str) -> Files | None:
     return find(path, revision, [part], "model.path")
 
 
-def _missing(
+def _unavailable_reason(
     name: str, path: str, revision: str | None, parts: dict[str, Files | None], prompts: Prompts
 ) -> str | None:
     """One line on what is not here, and how to get it."""
@@ -204,12 +200,17 @@ def _check_widths(config: dict[str, Any], projection: Files | None, encoder: Fil
     if projection is None or encoder is None:
         return
     sizes, width = projection.config(), encoder.config().get("d_model")
-    told = sizes.get("conditioning_dim")
-    seen, overall = config["cross_attention_input_dim"], config["global_states_input_dim"]
-    if width != sizes.get("text_encoder_dim") or told != seen or type(told) is not int or 2 * told != overall:
+    conditioning = sizes.get("conditioning_dim")
+    cross_attention, overall = config["cross_attention_input_dim"], config["global_states_input_dim"]
+    if (
+        width != sizes.get("text_encoder_dim")
+        or conditioning != cross_attention
+        or type(conditioning) is not int
+        or 2 * conditioning != overall
+    ):
         raise ValueError(
-            f"{projection.folder}: text of width {width} to {told} does not fit a transformer of {seen} and "
-            f"{overall}: download or save it again"
+            f"{projection.folder}: text of width {width} to {conditioning} does not fit a transformer of "
+            f"{cross_attention} and {overall}: download or save it again"
         )
 
 

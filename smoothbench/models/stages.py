@@ -1,4 +1,4 @@
-"""The inner maps of a network as one row per image, for perceptual distances."""
+"""Flattens the inner feature maps of a network to one row per image, for perceptual distances."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ EPSILON = 1e-8  # inside the root, as torchmetrics' LPIPS; the authors' own code
 
 
 def stage_rows(maps: Sequence[Tensor]) -> Tensor:
-    """Rows whose squared distance is LPIPS' sum with all channel weights 1: float32 [N, D].
+    """Return rows whose squared distance is that of LPIPS with all channel weights 1, float32 [N, D].
 
     `maps` are [N, C, H, W], one for each stage. Each position is normalised to unit length over its
     channels and the map scaled by 1/sqrt(H*W), so that sum((a - b)**2) is the spatial mean of the

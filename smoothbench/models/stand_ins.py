@@ -1,4 +1,4 @@
-"""What lies in place of weights: a pointer to them, a part of them, or something else, by its first bytes."""
+"""Recognises files that are no weights by their first bytes: a pointer to them, a part of them, something else."""
 
 import json
 import re
@@ -16,7 +16,7 @@ PICKLED: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 
 
 def stand_in(path: Path) -> str | None:
-    """What a file is that cannot be the weights that its name promises, and the way out; None: it may be them."""
+    """Say what a file is if it cannot hold the weights that its name promises, and the way out; None: it may."""
     size, safe = path.stat().st_size, path.suffix == ".safetensors"
     with path.open("rb") as file:
         head = file.read(HEAD)

@@ -1,4 +1,4 @@
-"""Tensors from files, and into modules; no code of a file is ever run."""
+"""Reads tensors from files and loads them into modules; no code of a file is ever run."""
 
 import argparse
 import pickle
@@ -24,12 +24,12 @@ STD = 0.02  # of random weights: outputs stay finite in half precision too
 
 
 def read_state(files: Files) -> dict[str, Tensor]:
-    """The state dict of a component, of all its shards; ValueError as of `read_tensors`."""
+    """Read the state dict of a component from all its shards; ValueError as of `read_tensors`."""
     return {name: tensor for path in files.parts() for name, tensor in read_tensors(path).items()}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The state dict of a *.safetensors file or a torch checkpoint, on the CPU, mapped where that works.
+    """Read the state dict of a *.safetensors file or a torch checkpoint, on the CPU, memory-mapped where that works.
 
     Of a training checkpoint it is the averaged weights (`ema`), else `model`; its arguments, a plain
     namespace, are allowed beside them. Raises ValueError, naming the file and what it is, where it is damaged,
@@ -61,9 +61,9 @@ def _read(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:  # its own text advises to run the file's code
         code = re.search(r"GLOBAL (\S+)", str(error))
-        found = f"it asks for {code[1]}" if code else "it is damaged, or asks for code"
+        reason = f"it asks for {code[1]}" if code else "it is damaged, or asks for code"
         raise ValueError(
-            f"weights {path}: refused, only tensors are read and {found}: convert it to safetensors"
+            f"weights {path}: refused, only tensors are read and {reason}: convert it to safetensors"
         ) from None
     except Exception as error:  # whatever damaged bytes make of a parser
         raise ValueError(f"weights {path}: damaged or half-downloaded ({_short(error)}): {AGAIN}") from None
@@ -82,19 +82,19 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         raise ValueError(f"weights {path}: damaged or of another model ({_short(error)})") from None
 
 
-def _differences(asked: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterator[str]:
+def _differences(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterator[str]:
     """What a file's tensors lack, have too many, and have otherwise, each with the first name."""
-    if lacks := [name for name in asked if name not in state]:
-        yield f"it lacks {len(lacks)} of {len(asked)} tensors ({lacks[0]:.80})"
-    if more := [name for name in state if name not in asked]:
-        yield f"has {len(more)} that the model has not ({more[0]:.80})"
-    if odd := [name for name in asked if name in state and state[name].shape != asked[name].shape]:
-        found, wanted = (list(each[odd[0]].shape) for each in (state, asked))
-        yield f"{len(odd)} of another shape ({odd[0]:.80}: {found}, not {wanted})"
+    if absent := [name for name in wanted if name not in state]:
+        yield f"it lacks {len(absent)} of {len(wanted)} tensors ({absent[0]:.80})"
+    if left_over := [name for name in state if name not in wanted]:
+        yield f"has {len(left_over)} that the model has not ({left_over[0]:.80})"
+    if misshapen := [name for name in wanted if name in state and state[name].shape != wanted[name].shape]:
+        shape, expected = (list(each[misshapen[0]].shape) for each in (state, wanted))
+        yield f"{len(misshapen)} of another shape ({misshapen[0]:.80}: {shape}, not {expected})"
 
 
 def randomise(module: nn.Module) -> None:
-    """Normal weights from a fixed seed, for costs alone."""
+    """Fill a module with normal weights from a fixed seed, for costs alone."""
     parameters = list(module.parameters())
     generator = torch.Generator(parameters[0].device).manual_seed(0)
     for parameter in parameters:
@@ -102,7 +102,7 @@ def randomise(module: nn.Module) -> None:
 
 
 def lasting(make: Callable[P, R]) -> Callable[P, R]:
-    """For what is made once and kept: it consists of ordinary tensors, even if inference is the first to ask for it.
+    """Make a cached value of ordinary tensors, even if it is first needed within inference mode.
 
     No gradient can be taken through a tensor that inference mode made, so that a model that has sampled could not
     teach a router.
@@ -117,7 +117,7 @@ def lasting(make: Callable[P, R]) -> Callable[P, R]:
 
 
 def cast(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """The module in another dtype; diffusers' own method warns of an empty list of exceptions."""
+    """Convert a module to another dtype; diffusers' own method warns of an empty list of exceptions."""
     return nn.Module.to(module, dtype)
 
 

@@ -17,7 +17,7 @@ EXTRAS = 2  # tokens before the patches: the class, then the time
 
 
 class Attention(nn.Module):
-    """Self-attention; queries, keys and values without bias."""
+    """Self-attention whose queries, keys and values have no bias."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two layers with the exact GELU between them."""
+    """Two linear layers with the exact GELU between them."""
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Two residual branches; with `skip`, the stream is first joined with an earlier block's output."""
+    """A block of two residual branches; with `skip` the stream is first joined with an earlier block's output."""
 
     def __init__(self, width: int, heads: int, mlp_ratio: float, skip: bool = False) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Patches as tokens, row by row."""
+    """Turns the patches of a picture into tokens, row by row."""
 
     def __init__(self, patch: int, channels: int, width: int) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class PatchEmbed(nn.Module):
 
 
 class UViT(nn.Module):
-    """Predicts the noise in a picture [B, in_chans, img_size, img_size].
+    """U-ViT predicts the noise in a picture [B, in_chans, img_size, img_size].
 
     `num_classes` counts the null class, which is the last. `depth` is even and leaves out the middle
     block. Parameters are named as in the reference's configuration files. Raises ValueError for sizes
@@ -116,7 +116,7 @@ class UViT(nn.Module):
         self.decoder_pred = nn.Linear(embed_dim, patch_size**2 * in_chans)
 
     def forward(self, x: Tensor, timestep: Tensor, class_labels: Tensor) -> Tensor:
-        """Noise [B, C, H, W]; `timestep` [B] may be fractional, `class_labels` are whole numbers [B]."""
+        """Predict the noise [B, C, H, W]; `timestep` [B] may be fractional, `class_labels` are whole numbers [B]."""
         rows = x.shape[2] // self.patch_size
         patches = self.patch_embed(x)
         time = sinusoid(timestep, patches.shape[-1]).to(patches.dtype)
@@ -136,7 +136,7 @@ class UViT(nn.Module):
         return tokens.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
     def cache_sites(self) -> Iterator[Site]:
-        """Both branches of every block, in order of execution; the skips' layers are none."""
+        """Yield both branches of every block as sites, in order of execution; the layers of the skips are none."""
         paths = [name for name, module in self.named_modules() if isinstance(module, Block)]
         for number, path in enumerate(paths):
             yield Site(f"blocks.{number}.self_attn", "self_attn", f"{path}.attn", f"{path}.norm1")
@@ -144,7 +144,7 @@ class UViT(nn.Module):
 
 
 def sinusoid(timestep: Tensor, width: int) -> Tensor:
-    """Features float32 [B, width] of times [B], cosines first (Vaswani et al. 2017, section 3.5)."""
+    """Embed times [B] as features float32 [B, width], cosines first (Vaswani et al. 2017, section 3.5)."""
     half = width // 2
     exponent = torch.arange(half, dtype=torch.float32, device=timestep.device) / half
     angles = timestep[:, None].float() * torch.exp(-math.log(10_000) * exponent)

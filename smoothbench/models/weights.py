@@ -1,4 +1,4 @@
-"""Where published weights lie: a folder, or the Hugging Face cache. The network is never asked."""
+"""Finds published weights in a folder or in the Hugging Face cache; nothing is ever downloaded."""
 
 import hashlib
 import json
@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+from smoothbench.atomic import sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -48,22 +50,22 @@ LICENCES: Final = {
 
 @dataclass(frozen=True)
 class Files:
-    """A component's weights, and the folder of its configuration (None: the weights come without one)."""
+    """The weights file of a component and the folder of its configuration (None: the weights come without one)."""
 
     weights: Path
     folder: Path | None = None
 
     def config(self, name: str = CONFIG) -> dict[str, Any]:
-        """What config.json, or another file beside it, says; ValueError, naming it, where it is damaged."""
+        """Read config.json, or another JSON file beside it; ValueError, naming it, where it is damaged."""
         assert self.folder is not None
         return _object(self.folder / name)
 
     def parts(self) -> list[Path]:
-        """The files that hold the tensors: the weights themselves, or those that they are the index of."""
+        """Return the files that hold the tensors: the weights file, or the shards that it is the index of."""
         if not self.split:
             return [self.weights]
-        said = _object(self.weights).get("weight_map")
-        names = sorted({str(name) for name in said.values()}) if isinstance(said, dict) else []
+        shards = _object(self.weights).get("weight_map")
+        names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
         if not names or any("/" in name for name in names):
             raise ValueError(f"{self.weights} is no index of weights: download or save it again")
         return [self.weights.parent / name for name in names]
@@ -74,38 +76,38 @@ class Files:
         return INDEX in self.weights.name and self.weights.suffix == ".json"
 
     def absent(self) -> list[Path]:
-        """Shards that the index names and that are not here; a link to what was not downloaded is no file."""
+        """Return the shards that the index names and that are not here; a link to nothing counts as absent."""
         return [path for path in self.parts() if not path.is_file()]
 
     def standard(self) -> str:
-        """The weights' name without their variant: what diffusers and transformers look for."""
+        """Return the name of the weights file without its variant: what diffusers and transformers look for."""
         return VARIANT.sub("", self.weights.name)
 
     def sha256(self) -> str:
-        """Of the weights: gigabytes take seconds. Of several files it is that of their hashes, a line each."""
-        hashes = [_sha256(path) for path in self.parts()]
+        """Return the sha256 of the weights, in seconds for gigabytes; of shards, that of their hashes, a line each."""
+        hashes = [sha256_of(path) for path in self.parts()]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
     def digest(self, *names: str) -> str:
-        """Of the weights and of those of these files that there are beside them, with their names."""
+        """Return one sha256 of the weights and of those of the named files that lie beside them."""
         assert self.folder is not None
         there = [name for name in names if (self.folder / name).is_file()]
-        hashes = [self.sha256(), *(f"{name} {_sha256(self.folder / name)}" for name in there)]
+        hashes = [self.sha256(), *(f"{name} {sha256_of(self.folder / name)}" for name in there)]
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}): download or save it again") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ValueError(f"{path} is no configuration: it must hold an object; download or save it again")
-    return found
+    return content
 
 
 def checkpoint(path: Path) -> Files:
-    """Weights that come without a configuration: a file, or an index of shards, of which none may be missing."""
+    """Return weights without a configuration, a file or an index of shards; ValueError where a shard is missing."""
     files = Files(path)
     if files.absent():
         raise ValueError(_lacking(files))
@@ -120,32 +122,32 @@ def find(
     config: str = CONFIG,
     names: Sequence[str] = NAMES,
 ) -> Files | None:
-    """The files of a component in diffusers' layout, or None where its repository is not here as a whole.
+    """Find the files of a component in diffusers' layout; None where its repository is not here, or not all of it.
 
     `source` is a folder or a repository OWNER/NAME, `parts` are the subfolders where the component may
     lie, `key` is the setting that says so; it has the file `config`, and one of `names`: where these are weights,
     as a file, else in shards with an index, else as a variant (fp16), with a warning. Raises ValueError
     for a source that is neither, and for a folder or a repository without the component, or with a part of it.
     """
-    folder, wanted = Path(source), " or ".join(f"{_under(part)}{config}" for part in parts)
+    folder, expected = Path(source), " or ".join(f"{_under(part)}{config}" for part in parts)
     if folder.is_dir():
         places = [folder / part for part in parts if (folder / part / config).is_file()]
         if not places:
             raise ValueError(
-                f"{key}={folder}: this folder has no {wanted}: give a model in diffusers' layout"
+                f"{key}={folder}: this folder has no {expected}: give a model in diffusers' layout"
             )
         return _whole(places[0], names)
     try:
-        found = [
+        cached = [
             try_to_load_from_cache(source, f"{_under(part)}{config}", revision=revision) for part in parts
         ]
     except HFValidationError:
-        found = []
-    if folder.exists() or source.count("/") != 1 or not found:
+        cached = []
+    if folder.exists() or source.count("/") != 1 or not cached:
         raise ValueError(f"{key}={source}: no such folder, and no repository OWNER/NAME either")
-    configs = [Path(path).parent for path in found if isinstance(path, str)]
-    if not configs and all(path is not None for path in found):  # the hub has said that it is not there
-        raise ValueError(f"{key}={source}: this repository has no {wanted}: name another one")
+    configs = [Path(path).parent for path in cached if isinstance(path, str)]
+    if not configs and all(path is not None for path in cached):  # the hub has said that it is not there
+        raise ValueError(f"{key}={source}: this repository has no {expected}: name another one")
     return next((files for place in configs if (files := _complete(place, names))), None)
 
 
@@ -191,14 +193,9 @@ def _here(folder: Path, names: Sequence[str]) -> Iterator[Files]:
 
 def _rounding(name: str) -> int:
     """The place of a file's variant among the known ones."""
-    found = VARIANT.search(name)
-    variant = (found[1] or found[2]) if found else None
+    match = VARIANT.search(name)
+    variant = (match[1] or match[2]) if match else None
     return VARIANTS.index(variant) if variant in VARIANTS else len(VARIANTS)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _under(part: str) -> str:
@@ -206,11 +203,11 @@ def _under(part: str) -> str:
 
 
 def download(what: str, repository: str, revision: str | None, key: str) -> str:
-    """One line that says how to get what is not here."""
-    asked = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
+    """Say in one line how to get what is not here."""
+    command = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
     licence = LICENCES.get(repository)
     terms = f"licence {licence}" if licence else "if it is gated: accept its terms, then hf auth login"
-    return f"{what} not here{_shards_missing(repository, revision)}: {asked} ({terms}), or {key}=FOLDER"
+    return f"{what} not here{_shards_missing(repository, revision)}: {command} ({terms}), or {key}=FOLDER"
 
 
 def _shards_missing(repository: str, revision: str | None) -> str:
@@ -219,8 +216,8 @@ def _shards_missing(repository: str, revision: str | None) -> str:
         place = Path(snapshot_download(repository, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return ""
-    found = [path for form in FORMATS for path in sorted(place.rglob(f"*{form}{INDEX}*json"))]
-    indices = [Files(path, path.parent) for path in found]
+    paths = [path for form in FORMATS for path in sorted(place.rglob(f"*{form}{INDEX}*json"))]
+    indices = [Files(path, path.parent) for path in paths]
     absent = [path for files in indices for path in files.absent()]
     return f" ({absent[0].relative_to(place)} is missing{_more(absent)})" if absent else ""
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,7 @@ from smoothbench.report.frame import higher_is_better, scores
 from smoothbench.report.listening import clips_id
 from smoothbench.report.style import baseline_family, family_styles
 from smoothbench.report.tables import against_real, fidelity, measured
+from smoothbench.storage.record_parts import RecordedSchedule
 
 
 def has_chart(frame: pd.DataFrame) -> bool:
@@ -21,9 +22,9 @@ def has_chart(frame: pd.DataFrame) -> bool:
     return bool((rows[scores(frame)].notna().any(axis="columns") & rows["share"].notna()).any())
 
 
-def raster_id(number: int, schedule: Mapping[str, Any]) -> str:
+def raster_id(number: int, schedule: RecordedSchedule) -> str:
     """Ids come from the content, so that the order of the points does not matter."""
-    content = json.dumps([schedule["sites"], schedule["rows"]]).encode()
+    content = json.dumps([schedule.sites, schedule.rows]).encode()
     return f"raster-{number}-{embedded.digest(content)}"
 
 
@@ -49,7 +50,8 @@ def chart(number: int, frame: pd.DataFrame) -> dict[str, Any]:
         point = {"label": row["label"], "family": order[row["family"]], "reference": bool(row["reference"])}
         point |= {"row": f"row-{number}-{i}", "strip": f"strip-{number}-{row['sample_id']}"}
         point["clips"] = clips_id(number, row["sample_id"])
-        point["raster"] = raster_id(number, row["schedule"]) if isinstance(row["schedule"], dict) else None
+        planned = row["schedule"]
+        point["raster"] = raster_id(number, planned) if isinstance(planned, RecordedSchedule) else None
         point["x"] = [_numbers(row, (key, f"{key}.mad"), factor) for key, (_, factor) in costs.items()]
         point["y"] = [_numbers(row, (name, f"{name}.low", f"{name}.high")) for name in names]
         points.append(point)

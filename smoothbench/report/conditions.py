@@ -10,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+from smoothbench.json_checks import explain, require
 from smoothbench.report.columns import TIMES, cost_column, speedup_column
 from smoothbench.report.latency import add_latency
 from smoothbench.report.printed import Beside, fixed, has
 from smoothbench.report.realised import measured_share, reported_share, speedup
 from smoothbench.report.tables import measured, point_label
 from smoothbench.report.text import decimals_for
-from smoothbench.schema import SCHEMA, check_latency, explain, require
+from smoothbench.storage.latency_file import Latency
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ POINT = ("name", "label", "family", "solver", "steps", "reference", "cell_id", "
 class Conditions:
     """The files of `latency/` that can be read, the widest precision first, and a line for each other."""
 
-    contents: list[dict[str, Any]] = field(default_factory=list)
+    contents: list[Latency] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
     def tables(self, frame: pd.DataFrame) -> list[Beside]:
@@ -51,7 +52,7 @@ class Conditions:
         found = [_numbers(each, _rows(each, frame), frame) for each in self._of(frame)]
         return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
-    def _of(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
+    def _of(self, frame: pd.DataFrame) -> list[Latency]:
         return [each for each in self.contents if len(_rows(each, frame))]
 
 
@@ -60,40 +61,39 @@ def read(folder: Path) -> Conditions:
     contents, ignored = [], []
     for path in sorted(folder.glob("latency/*.json")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = Latency.from_json(json.loads(path.read_text(encoding="utf-8")))
             _check(content, path.stem)
             contents.append(content)
         except (OSError, ValueError, KeyError, RecursionError) as error:
             ignored.append(f"latency/{path.name}: {explain(error)}")
             log.warning("ignored %s", ignored[-1])
-    contents.sort(key=lambda each: each["batch_size"])
-    contents.sort(key=lambda each: (each["dtype"], each["mode"]), reverse=True)  # float32 first, then eager
+    contents.sort(key=lambda each: each.batch_size)
+    contents.sort(
+        key=lambda each: (each.dtype or "", each.mode or ""), reverse=True
+    )  # float32 first, then eager
     return Conditions(contents, ignored)
 
 
-def _check(content: Any, name: str) -> None:
-    """ValueError, or KeyError for what is missing, where it is no whole file of that name."""
-    schema = require(content, "content", dict)["schema"]
-    if schema != SCHEMA:
-        raise ValueError(f"its schema is {str(schema)[:40]!r}, this version reads {SCHEMA}")
-    check_latency(content)
-    batch = require(content["batch_size"], "batch_size", int)
-    condition = f"{require(content['dtype'], 'dtype', str)}-{require(content['mode'], 'mode', str)}-{batch}"
+def _check(content: Latency, name: str) -> None:
+    """ValueError where it is no file of conditions of that name."""
+    condition = (
+        f"{require(content.dtype, 'dtype', str)}-{require(content.mode, 'mode', str)}-{content.batch_size}"
+    )
     if condition != name:
         raise ValueError(f"it holds {condition[:60]}")
-    for point in content["points"].values():
-        if len(point["seconds"]) != len(point["reference_seconds"]):
+    for point in content.points.values():
+        if len(point.seconds) != len(point.reference_seconds):
             raise ValueError("its rounds do not pair with the reference's")
 
 
-def _rows(content: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
+def _rows(content: Latency, frame: pd.DataFrame) -> pd.DataFrame:
     """The points that were measured under a condition, with its latency in place of the usual one."""
     usual = [name for name in frame if str(name).startswith(("latency", "speedup_"))]
     rows = add_latency(measured(frame).drop(columns=usual), content)
     return rows[rows["latency"].notna()].reset_index(drop=True)
 
 
-def _table(content: dict[str, Any], rows: pd.DataFrame, frame: pd.DataFrame) -> Beside:
+def _table(content: Latency, rows: pd.DataFrame, frame: pd.DataFrame) -> Beside:
     nothing = pd.Series(False, index=rows.index)
     cells = {
         "policy": [point_label(frame, row) for _, row in rows.iterrows()],
@@ -105,7 +105,7 @@ def _table(content: dict[str, Any], rows: pd.DataFrame, frame: pd.DataFrame) -> 
         "cache (MB)": _bytes(rows["latency.cache_bytes"] / 1e6),
         "peak memory (GB)": _bytes(rows["latency.peak_bytes"] / 1e9),
     }
-    what = f"{content['dtype']}, {content['mode']}, batch of {content['batch_size']}"
+    what = f"{content.dtype}, {content.mode}, batch of {content.batch_size}"
     return Beside(what, cells, _notes(content, rows, frame))
 
 
@@ -113,9 +113,9 @@ def _bytes(column: pd.Series) -> list[str]:
     return fixed(column, decimals_for(float(column[column > 0].min()), 3))
 
 
-def _notes(content: dict[str, Any], rows: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
-    where = f"{content['device']} ({content['kind']}, threads: {content['threads']})"
-    notes = [f"Measured: {where}, {content['rounds']} interleaved rounds, decoding apart."]
+def _notes(content: Latency, rows: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
+    where = f"{content.device} ({content.kind}, threads: {content.threads})"
+    notes = [f"Measured: {where}, {content.rounds} interleaved rounds, decoding apart."]
     if has(rows, "paper.hardware"):
         notes.append(f"The paper: {rows['paper.hardware'].dropna().iloc[0]}.")
     others = measured(frame)
@@ -124,8 +124,8 @@ def _notes(content: dict[str, Any], rows: pd.DataFrame, frame: pd.DataFrame) -> 
     return notes
 
 
-def _numbers(content: dict[str, Any], rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    columns: dict[str, Any] = {key: content.get(key, math.nan) for key in CONDITION}
+def _numbers(content: Latency, rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    columns: dict[str, Any] = {key: _known(getattr(content, key)) for key in CONDITION}
     columns |= {key: rows[key] for key in POINT}
     timed: Sequence[str] = [str(name) for name in rows if str(name).startswith(("latency", "speedup_"))]
     columns |= {name: rows[name] for name in timed if name.removeprefix("latency.") not in CONDITION}
@@ -134,3 +134,7 @@ def _numbers(content: dict[str, Any], rows: pd.DataFrame, frame: pd.DataFrame) -
     columns |= {name: rows[name] for name in ("reported.latency", "reported.tmacs") if has(rows, name)}
     columns["reported.realised"] = reported_share(rows, frame)
     return pd.DataFrame(columns, index=rows.index)
+
+
+def _known(condition: str | int | None) -> str | float:
+    return math.nan if condition is None else condition

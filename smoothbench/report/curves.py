@@ -2,7 +2,6 @@
 
 import math
 import textwrap
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from scipy.stats import t as student
 from smoothbench.caching import ErrorCurves
 from smoothbench.report.distinctions import write_title
 from smoothbench.report.style import COLOURS, MUTED, log_ticks, new_figure, styled
+from smoothbench.storage.record_parts import CalibrationRef, RecordedSchedule
 
 PANEL = (4.6, 3.3)  # inches
 COLUMNS = 3
@@ -35,7 +35,7 @@ def error_curves(part: pd.DataFrame, folder: Path) -> Figure:
     steps with the most samples is drawn. ValueError if there is no file of any.
     """
     chosen = _chosen(part, folder)
-    calibration, curves = chosen["calibration"], ErrorCurves.load(folder / chosen["calibration"]["file"])
+    calibration, curves = chosen["calibration"], ErrorCurves.load(folder / chosen["calibration"].file)
     kinds = list(dict.fromkeys(site.kind for site in curves.trajectory.sites))
     columns = min(COLUMNS, len(kinds))
     lines = math.ceil(len(kinds) / columns)
@@ -63,8 +63,7 @@ def error_curves(part: pd.DataFrame, folder: Path) -> Figure:
 def calibrated(part: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """The rows that were planned on a calibration whose file is there."""
     there = [
-        isinstance(each, Mapping) and bool(each.get("file")) and (folder / each["file"]).is_file()
-        for each in part["calibration"]
+        isinstance(each, CalibrationRef) and (folder / each.file).is_file() for each in part["calibration"]
     ]
     return part[np.array(there, dtype=bool)]
 
@@ -75,18 +74,19 @@ def by_sample(curves: ErrorCurves, kind: str, lag: int = 1) -> NDArray[np.float6
     return np.asarray(curves.per_sample()[:, sites, :, lag - 1].mean(1).numpy(), dtype=np.float64)
 
 
-def thresholds(part: pd.DataFrame, calibration: Mapping[str, Any]) -> list[float]:
+def thresholds(part: pd.DataFrame, calibration: CalibrationRef) -> list[float]:
     """The distinct alphas of the points that were planned on this calibration, ascending."""
     own = [
-        isinstance(each, Mapping) and each["digest"] == calibration["digest"] for each in part["calibration"]
+        isinstance(each, CalibrationRef) and each.digest == calibration.digest for each in part["calibration"]
     ]
-    metas = [meta_of(schedule) for schedule in part["schedule"][np.array(own, dtype=bool)]]
-    return sorted({float(meta["alpha"]) for meta in metas if "alpha" in meta})
+    alphas = [alpha_of(schedule) for schedule in part["schedule"][np.array(own, dtype=bool)]]
+    return sorted({alpha for alpha in alphas if not math.isnan(alpha)})
 
 
-def meta_of(schedule: Any) -> Mapping[str, Any]:
-    """What a schedule says of its making; nothing where a point has no schedule."""
-    return (schedule.get("meta") or {}) if isinstance(schedule, Mapping) else {}
+def alpha_of(schedule: RecordedSchedule | None) -> float:
+    """The threshold that a schedule was planned with; NaN where its policy has none, or there is no schedule."""
+    alpha = schedule.meta.get("alpha") if schedule else None
+    return float(alpha) if isinstance(alpha, int | float) else math.nan
 
 
 def _chosen(part: pd.DataFrame, folder: Path) -> pd.Series:
@@ -100,7 +100,7 @@ def _chosen(part: pd.DataFrame, folder: Path) -> pd.Series:
         same = (rows["solver"] == reference["solver"].iloc[0]) & (rows["steps"] == reference["steps"].iloc[0])
         like = rows[same]
     rows = like if len(like) else rows
-    return max((row for _, row in rows.iterrows()), key=lambda row: int(row["calibration"]["num_samples"]))
+    return max((row for _, row in rows.iterrows()), key=lambda row: row["calibration"].num_samples)
 
 
 def _draw(axes: Axes, curves: ErrorCurves, kind: str) -> NDArray[np.float64]:
@@ -174,10 +174,10 @@ def _legend(curves: ErrorCurves, thresholds_drawn: bool) -> list[Line2D]:
 
 
 def _title(row: pd.Series) -> str:
-    calibration = row["calibration"]
-    draw = f", draw {calibration['draw']}" if calibration.get("draw") else ""
-    count = int(calibration["num_samples"])
-    which = f"{count} sample{'s' if count > 1 else ''} of seed block {calibration['seed']}{draw}"
+    calibration: CalibrationRef = row["calibration"]
+    draw = f", draw {calibration.draw}" if calibration.draw else ""
+    count = calibration.num_samples
+    which = f"{count} sample{'s' if count > 1 else ''} of seed block {calibration.seed}{draw}"
     return f"{row['model']}, {row['solver']}, {row['steps']} steps: calibration on {which}"
 
 

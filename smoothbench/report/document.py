@@ -1,6 +1,6 @@
 """The page that a reader of an experiment opens first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -79,7 +79,7 @@ def _setting(frame: pd.DataFrame, pictures: Sequence[str], conditions: Condition
         "",
         f"- Points: {len(frame)} ({states(frame)})",
         *_samples(frame),
-        f"- Numerics: {_stated(frame['numerics'])}",
+        f"- Numerics: {_stated(each.to_json() for each in frame['numerics'])}",
         *_latency(frame),
         f"- Provenance: {provenance(frame)}",
         "",
@@ -131,7 +131,7 @@ def _latency(frame: pd.DataFrame) -> list[str]:
     return [f"- Latency: {where}, {how}, decoding apart"]
 
 
-def _stated(records: pd.Series) -> str:
+def _stated(records: Iterable[Mapping[str, object]]) -> str:
     found: dict[str, set[str]] = {}
     for record in records:
         for key, value in _flat(record):
@@ -139,7 +139,7 @@ def _stated(records: pd.Series) -> str:
     return "; ".join(f"{key} {_several(key, sorted(values))}" for key, values in sorted(found.items()))
 
 
-def _flat(record: dict[str, object]) -> list[tuple[str, str]]:
+def _flat(record: Mapping[str, object]) -> list[tuple[str, str]]:
     """Pairs of a name and a one-line value; dictionaries (versions, for instance) are opened once."""
     pairs: list[tuple[str, object]] = []
     for key, value in record.items():

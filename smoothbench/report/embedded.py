@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from smoothbench.report.films import read_film, spaced
 from smoothbench.report.rasters import COMPUTED, REUSED
 from smoothbench.report.spectrograms import palette
 from smoothbench.report.spectrograms import tile as spectrum
+from smoothbench.storage.record_parts import RecordedSchedule
 
 SEEDS = 8  # previews in a strip
 LARGEST = 96  # pixels of a preview's longer side; larger images are reduced and compressed
@@ -22,14 +23,14 @@ QUALITY = 82
 COLOURS = 128  # of a picture: lines and letters on white need few
 
 
-def raster(schedule: Mapping[str, Any]) -> str:
+def raster(schedule: RecordedSchedule) -> str:
     """A schedule with a pixel a decision, sites grouped by kind with a white line between, as a PNG."""
-    kinds = list(dict.fromkeys(schedule["kinds"]))
+    kinds = list(dict.fromkeys(schedule.kinds))
     lines: list[list[int]] = []
     for kind in kinds:
-        sites = [i for i, each in enumerate(schedule["kinds"]) if each == kind]
-        lines += [[int(row[site] == "1") for row in schedule["rows"]] for site in sites]
-        lines.append([2] * len(schedule["rows"]))
+        sites = [i for i, each in enumerate(schedule.kinds) if each == kind]
+        lines += [[int(row[site] == "1") for row in schedule.rows] for site in sites]
+        lines.append([2] * len(schedule.rows))
     image = Image.fromarray(np.array(lines[:-1], dtype=np.uint8)).convert("P")
     image.putpalette(
         [channel for each in (REUSED, COMPUTED, "#ffffff") for channel in ImageColor.getrgb(each)]

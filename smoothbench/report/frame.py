@@ -12,11 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metrics.inference import holm
+from smoothbench.json_checks import explain
 from smoothbench.report.distinctions import with_distinctions
 from smoothbench.report.latency import add_latency
 from smoothbench.report.rows import row_of
 from smoothbench.report.vbench import add_vbench
-from smoothbench.schema import SCHEMA, check_latency, explain, refuse_by_place, require
+from smoothbench.schema import refuse_by_place
+from smoothbench.storage.latency_file import Latency
+from smoothbench.storage.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -138,11 +141,11 @@ def _read(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     ignored = []
     for path in sorted(folder.glob("records/*.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = Record.from_json(json.loads(path.read_text(encoding="utf-8")))
             row = row_of(record)
             if row["point_id"] in rows:
                 raise ValueError(f"another file holds the same point {row['point_id']}")
-            place = str(record.get("formerly") or row["point_id"])
+            place = record.formerly or record.point_id
             rows[row["point_id"]] = row | {"record": path.stem, "formerly": place}
         except (OSError, ValueError, KeyError, RecursionError) as error:
             ignored.append(f"records/{path.name}: {explain(error)}")
@@ -193,18 +196,10 @@ def _slug(key: Hashable) -> str:
     return "".join(each if each.isalnum() or each in "-_" else "_" for each in text)
 
 
-def _read_latency(path: Path) -> dict[str, Any] | None:
+def _read_latency(path: Path) -> Latency | None:
     if not path.exists():
         return None
     try:
-        latency = json.loads(path.read_text(encoding="utf-8"))
-        schema = require(latency, "content", dict)["schema"]
+        return Latency.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read ({explain(error)}): measure latency again") from error
-    if schema != SCHEMA:
-        raise ValueError(f"{path} has schema {schema!r}, this version reads {SCHEMA}: measure latency again")
-    try:
-        check_latency(latency)
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"{path} is damaged ({explain(error)}): measure latency again") from error
-    return dict(latency)

@@ -78,7 +78,7 @@ def _is_used(path: Path, frame: pd.DataFrame) -> bool:
     if kind == "latency":
         return path.match("latency/*.json")
     if kind == "curves":
-        return path.as_posix() in {each["file"] for each in frame["calibration"] if each}
+        return path.as_posix() in {each.file for each in frame["calibration"] if each}
     return True
 
 

@@ -57,15 +57,15 @@ def _title(frame: pd.DataFrame) -> str:
 def _distinct(frame: pd.DataFrame) -> list[pd.DataFrame]:
     """Rows of each distinct schedule, in the experiment's order."""
     planned = frame[frame["schedule"].notna()]
-    keys = [(*plan["sites"], "", *plan["rows"]) for plan in planned["schedule"]]
+    keys = [(*plan.sites, "", *plan.rows) for plan in planned["schedule"]]
     return [planned.iloc[[i for i, other in enumerate(keys) if other == key]] for key in dict.fromkeys(keys)]
 
 
 def _draw(axes: Axes, rows: pd.DataFrame, named: bool) -> None:
     schedule = rows["schedule"].iloc[0]
-    kinds = list(dict.fromkeys(schedule["kinds"]))
-    order = sorted(range(len(schedule["kinds"])), key=lambda site: kinds.index(schedule["kinds"][site]))
-    computed = np.array([[row[site] == "1" for row in schedule["rows"]] for site in order])
+    kinds = list(dict.fromkeys(schedule.kinds))
+    order = sorted(range(len(schedule.kinds)), key=lambda site: kinds.index(schedule.kinds[site]))
+    computed = np.array([[row[site] == "1" for row in schedule.rows] for site in order])
     sites, evals = computed.shape
     colours = ListedColormap([REUSED, COMPUTED])
     fine = evals <= 120 and sites <= 60
@@ -74,7 +74,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, named: bool) -> None:
     axes.tick_params(length=0, pad=2, labelsize=6)
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    counts = [schedule["kinds"].count(kind) for kind in kinds]
+    counts = [schedule.kinds.count(kind) for kind in kinds]
     ends = np.cumsum(counts)
     for end in ends[:-1]:
         axes.axhline(end, color="white", linewidth=1.8)

@@ -1,7 +1,7 @@
 """How many calibration samples a schedule needs: the study `calibration_size`."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from smoothbench.report import losses
-from smoothbench.report.curves import meta_of
+from smoothbench.report.curves import alpha_of
 from smoothbench.report.distinctions import distinction, write_title
 from smoothbench.report.style import COLOURS, MARKERS, MUTED, new_figure, styled
 from smoothbench.report.tables import fidelity
 from smoothbench.report.text import to_markdown
+from smoothbench.storage.record_parts import CalibrationRef
 
 EXPERIMENT = "calibration_size"
 DRAWN = ("psnr", "fd")  # families of scores in the picture
@@ -29,13 +30,12 @@ COLUMNS = 4
 def points(frame: pd.DataFrame) -> pd.DataFrame:
     """The study's rows, with columns `alpha`, `size`, `draw` and `bits` (what the schedule computes)."""
     rows = frame[(frame["experiment"] == EXPERIMENT) & frame["schedule"].notna()]
-    rows = rows[np.array([isinstance(each, Mapping) for each in rows["calibration"]], dtype=bool)]
-    metas = [meta_of(each) for each in rows["schedule"]]
+    rows = rows[np.array([isinstance(each, CalibrationRef) for each in rows["calibration"]], dtype=bool)]
     rows = rows.assign(
-        alpha=[float(meta.get("alpha", np.nan)) for meta in metas],
-        size=[int(each["num_samples"]) for each in rows["calibration"]],
-        draw=[int(each["draw"]) for each in rows["calibration"]],
-        bits=[tuple(each["rows"]) for each in rows["schedule"]],
+        alpha=[alpha_of(each) for each in rows["schedule"]],
+        size=[each.num_samples for each in rows["calibration"]],
+        draw=[each.draw for each in rows["calibration"]],
+        bits=[each.rows for each in rows["schedule"]],
     )
     return rows.sort_values(["alpha", "size", "draw"], kind="stable").dropna(subset="alpha")
 

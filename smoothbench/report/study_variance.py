@@ -31,11 +31,11 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
     next above the point's, or -1.
     """
     rows = frame[(frame["experiment"] == EXPERIMENT) & (frame["status.quality"] == "done")]
-    spreads = [(each or {}).get("spread") for each in rows["calibration"]]
+    spreads = [each.spread if each else None for each in rows["calibration"]]
     chosen = rows[np.array([spread is not None for spread in spreads], dtype=bool)]
     chosen = chosen.assign(
         setting=[_setting(row) for _, row in chosen.iterrows()],
-        spread=[float(each["spread"]) for each in chosen["calibration"]],
+        spread=[float(each.spread) for each in chosen["calibration"]],
         rival=[_rival(row, rows[~rows.index.isin(chosen.index)]) for _, row in chosen.iterrows()],
     )
     return chosen

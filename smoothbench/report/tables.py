@@ -16,6 +16,7 @@ from smoothbench.report.columns import (
     tail_columns,
 )
 from smoothbench.report.frame import is_reference, require_one_setting, scores
+from smoothbench.storage.typed_json import Stored
 
 
 def report_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +51,13 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame without what is long and no number: what table.csv holds, at full precision."""
     hidden = [name for name in frame if str(name).endswith(".config_hash") or str(name).startswith("facts")]
     kept = frame.drop(columns=["schedule", "provenance", "record", "captions", "distinction", *hidden])
-    return kept.map(lambda cell: json.dumps(cell) if isinstance(cell, dict | list | tuple) else cell)
+    return kept.map(_cell)
+
+
+def _cell(value: object) -> object:
+    """A number or a text; of what has parts its JSON."""
+    value = value.to_json() if isinstance(value, Stored) else value
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else value
 
 
 def measured(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from smoothbench.json_checks import explain
 from smoothbench.report.printed import Beside, fixed, has, labels, marked, printed, title, values
 from smoothbench.report.text import NONE
-from smoothbench.schema import explain
 from smoothbench.vbench_scores import DIMENSIONS, Result, kept, totals
 
 log = logging.getLogger(__name__)

@@ -1,1 +1,1 @@
-"""Samplers: each turns noise into a sample by calls of `predict(e, x, t)`."""
+"""Samplers as explicit steps, without a loop of their own: `smoothbench.types.Solver` says what each must have."""

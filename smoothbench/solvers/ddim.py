@@ -1,23 +1,25 @@
-"""DDIM with the reference implementation's time grid (Song et al. 2021; facebookresearch/DiT)."""
+"""DDIM with the reference implementation's time grid (Song et al. 2021, arXiv 2010.02502; facebookresearch/DiT)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, repeat
 
 from torch import Tensor
 
 from smoothbench.solvers.linear_betas import LinearBetas
-from smoothbench.types import Noise, Predict
+from smoothbench.solvers.plain_state import PlainState
+from smoothbench.types import Noise
 
 
 @dataclass(frozen=True)
-class DDIM(LinearBetas):
-    """Deterministic DDIM for noise prediction on `train_steps` linear betas.
+class DDIM(PlainState, LinearBetas):
+    """Deterministic DDIM for denoisers that predict noise, on `train_steps` linear betas.
 
-    By the reference the grid is spread evenly from 0 to the last timestep, by adding up its stride and
-    rounding, and each update goes to the previous timestep of the grid. diffusers' default grid has the
-    stride train_steps // steps from 0, and its update goes back by that stride: on this grid, too, to the
-    previous timestep, and from 0 to the sample itself (its `set_alpha_to_one`). Raises ValueError for a
-    number of steps outside 2 to `train_steps` and for other numerics than these two.
+    `numerics` chooses the time grid. The reference's grid is spread evenly from 0 to the last timestep: its stride
+    is added up, and each sum is rounded. diffusers' default grid has the stride train_steps // steps, from 0. On
+    both, an update goes from one timestep of the grid to the next less noisy one, and from the last one to the
+    finished sample (diffusers: `set_alpha_to_one`). Raises ValueError for a number of steps outside 2 to
+    `train_steps`, and for other numerics than these two.
     """
 
     numerics: str = "reference"  # reference | diffusers
@@ -44,33 +46,26 @@ class DDIM(LinearBetas):
         multiplied = tuple(float(round(i * self._stride)) for i in reversed(range(self.steps)))
         return 1 if self.numerics == "diffusers" or self.coordinates == multiplied else self.version
 
+    def step(self, e: int, state: Tensor, output: Tensor, noise: Noise) -> Tensor:
+        """Go from evaluation e to the next one along the noise predicted at e; draws no fresh noise.
+
+        Args: state and output, the noisy sample and the predicted noise, both [B, ...].
+        """
+        here, there = self._signal[e], self._signal[e + 1]
+        x0 = (state - (1 - here) ** 0.5 * output) / here**0.5
+        return there**0.5 * x0 + (1 - there) ** 0.5 * output
+
+    def diffuse(self, clean: Tensor, e: int, noise: Tensor) -> Tensor:
+        """The state at evaluation e that the forward process makes of a clean sample and noise, both [B, ...]."""
+        signal = self._signal[e]
+        return signal**0.5 * clean + (1 - signal) ** 0.5 * noise
+
     @property
     def _stride(self) -> float:
         return (self.train_steps - 1) / (self.steps - 1)
 
-    def integrate(self, x: Tensor, predict: Predict, noise: Noise) -> Tensor:
-        """From noise x [B, ...] to a sample; `noise` is not drawn from."""
-        signal = self._signal()
-        for e, t in enumerate(self.coordinates):
-            x = _step(x, predict(e, x, t), signal[e], signal[e + 1])
-        return x
-
-    def step(self, e: int, x: Tensor, epsilon: Tensor) -> Tensor:
-        """From the sample at evaluation e, and the noise predicted there, to that of the next evaluation."""
-        signal = self._signal()
-        return _step(x, epsilon, signal[e], signal[e + 1])
-
-    def noised(self, clean: Tensor, e: int, noise: Tensor) -> Tensor:
-        """A finished sample diffused to evaluation e."""
-        signal = self._signal()[e]
-        return signal**0.5 * clean + (1 - signal) ** 0.5 * noise
-
+    @cached_property
     def _signal(self) -> list[float]:
-        """Signal variance at each evaluation, and of the finished sample."""
+        """Signal variance alpha^2 at each evaluation, and at last that of the finished sample."""
         alphas_bar = self.alphas_bar().tolist()
         return [alphas_bar[int(t)] for t in self.coordinates] + [1.0]
-
-
-def _step(x: Tensor, epsilon: Tensor, here: float, there: float) -> Tensor:
-    x0 = (x - (1 - here) ** 0.5 * epsilon) / here**0.5
-    return there**0.5 * x0 + (1 - there) ** 0.5 * epsilon

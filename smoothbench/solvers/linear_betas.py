@@ -1,4 +1,4 @@
-"""The noise schedule that the solvers here share: variance preserving, linear betas (Ho et al. 2020)."""
+"""The noise schedule that solvers for noise prediction share: linear betas (Ho et al. 2020, arXiv 2006.11239)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LinearBetas:
-    """`train_steps` discrete noise levels, of which a solver visits `steps`.
+    """A variance-preserving noise schedule of `train_steps` discrete levels, `steps` of which a solver evaluates.
 
     A noisy sample is x_t = alpha_t * x_0 + sigma_t * noise with alpha_t^2 = alphas_bar[t] and
     sigma_t^2 = 1 - alpha_t^2. Raises ValueError for a number of steps outside 2 to `train_steps`.
@@ -28,7 +28,7 @@ class LinearBetas:
             )
 
     def alphas_bar(self) -> Tensor:
-        """Signal variance at every timestep, float64 [train_steps], falling."""
+        """Signal variance alpha^2 at every timestep, float64 [train_steps], falling."""
         betas = torch.linspace(self.beta_start, self.beta_end, self.train_steps, dtype=torch.float64)
         return torch.cumprod(1 - betas, 0)
 
@@ -39,12 +39,12 @@ class LinearBetas:
 
 
 def nearest_distinct(levels: Tensor, wanted: Tensor) -> tuple[float, ...]:
-    """Timesteps whose levels are nearest to those wanted, each once, the noisiest first.
+    """The whole timesteps whose noise levels are nearest to those wanted, none twice, the noisiest first.
 
-    `levels` [T] rises with the timestep, `wanted` [S <= T] rises as well. The model was trained at
-    whole timesteps only: both it and the solver's arithmetic use the noise level of the timestep
-    itself (Karras et al. 2022 round likewise for discrete models). Where several wanted levels
-    share a nearest timestep, the noisier ones move up to the next free one.
+    Args: levels [T], rising with the timestep; wanted [S <= T], rising. A denoiser that was trained at whole
+    timesteps only, and the solver's arithmetic, both use the noise level of the timestep itself (Karras et al. 2022
+    round likewise for discrete models). Where several wanted levels share a nearest timestep, the noisier ones move
+    up to the next free one.
     """
     rank = torch.arange(len(wanted))
     nearest = torch.searchsorted((levels[1:] + levels[:-1]) / 2, wanted)

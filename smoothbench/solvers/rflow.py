@@ -2,23 +2,24 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from torch import Tensor
 
-from smoothbench.types import Noise, Predict
+from smoothbench.solvers.plain_state import PlainState
+from smoothbench.types import Noise
 
-TRAIN_STEPS = 1000.0  # the model's clock: at t = 1, noise alone
+TRAIN_STEPS = 1000.0  # the denoiser's timestep at t = 1, where there is noise alone
 
 
 @dataclass(frozen=True)
-class RectifiedFlow:
-    """Euler steps along straight paths from noise to data, for velocity prediction.
+class RectifiedFlow(PlainState):
+    """Euler steps along straight paths from noise to data, for denoisers that predict velocity.
 
-    A noisy sample is z = (1 - t) x0 + t noise, and the model gives v = x0 - noise at 1000 t. The grid is
-    even in time, t = 1 - i / steps, and then moved towards the noise: t <- shift t / (1 + (shift - 1) t);
-    a `shift` of 1 leaves it. The last step goes to 0. Raises ValueError, naming the setting, for values out
-    of range.
+    A noisy sample is z = (1 - t) x0 + t noise, and the denoiser predicts v = x0 - noise at timestep 1000 t. The grid
+    is even in time, t = 1 - i / steps, and then moved towards the noise: t <- shift t / (1 + (shift - 1) t); a
+    `shift` of 1 leaves it. The last step goes to 0. Raises ValueError, naming the setting, for values out of range.
     """
 
     prediction: ClassVar[str] = "velocity"
@@ -36,16 +37,14 @@ class RectifiedFlow:
     @property
     def coordinates(self) -> tuple[float, ...]:
         """Timesteps in (0, 1000] in order of execution, the noisiest first."""
-        return tuple(TRAIN_STEPS * t for t in self._times()[:-1])
+        return tuple(TRAIN_STEPS * t for t in self._times[:-1])
 
-    def integrate(self, x: Tensor, predict: Predict, noise: Noise) -> Tensor:
-        """From noise x [B, ...] of variance 1 to a sample; `noise` is not drawn from."""
-        times = self._times()
-        for e, t in enumerate(self.coordinates):
-            x = x + (times[e] - times[e + 1]) * predict(e, x, t)
-        return x
+    def step(self, e: int, state: Tensor, output: Tensor, noise: Noise) -> Tensor:
+        """Go from evaluation e to the next one along the predicted velocity [B, ...]; draws no fresh noise."""
+        return state + (self._times[e] - self._times[e + 1]) * output
 
+    @cached_property
     def _times(self) -> list[float]:
-        """Of each evaluation, and of the finished sample."""
+        """Time t in [0, 1] of each evaluation, and at last that of the finished sample, 0."""
         even = [1 - i / self.steps for i in range(self.steps)]
         return [self.shift * t / (1 + (self.shift - 1) * t) for t in even] + [0.0]

@@ -10,7 +10,6 @@ all of a point's at once; python -m smoothbench.report DIR then shows them.
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,21 +23,14 @@ from smoothbench.vbench.listing import read_listing
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 it failed (a full disk), 2 the request cannot be met, 128 + a signal's number: stopped."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     again = (
         "remove the target before the next attempt" if options.what == "export" else "nothing was imported"
     )
-    return command.run(lambda: _done(options), again)
+    return command.main(lambda: _carry_out(options), again)
 
 
-def _done(options: argparse.Namespace) -> int:
-    try:
-        print(_exported(options) if options.what == "export" else _imported(options))
-    except ValueError as error:
-        return command.end(error, 2)
-    except OSError as error:
-        return command.end(error, 1)
-    return 0
+def _carry_out(options: argparse.Namespace) -> None:
+    print(_exported(options) if options.what == "export" else _imported(options))
 
 
 def _exported(options: argparse.Namespace) -> str:
@@ -79,17 +71,17 @@ def _imported(options: argparse.Namespace) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m smoothbench.vbench", description=__doc__)
+    parser = command.parser("smoothbench.vbench", __doc__)
     commands = parser.add_subparsers(dest="what", required=True)
     for what in ("export", "import"):
-        command = commands.add_parser(what)
-        command.add_argument("folder", type=Path, metavar="DIR", help="results folder, with records/ in it")
-        command.add_argument("point", metavar="POINT", help="a point's name or point_id")
+        subparser = commands.add_parser(what)
+        subparser.add_argument("folder", type=Path, metavar="DIR", help="results folder, with records/ in it")
+        subparser.add_argument("point", metavar="POINT", help="a point's name or point_id")
         if what == "export":
-            command.add_argument("target", type=Path, metavar="TARGET", help="a new folder")
-            command.add_argument("--prompts", type=Path, metavar="FILE", help="VBench_full_info.json")
+            subparser.add_argument("target", type=Path, metavar="TARGET", help="a new folder")
+            subparser.add_argument("--prompts", type=Path, metavar="FILE", help="VBench_full_info.json")
         else:
-            command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="*_eval_results.json")
+            subparser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="*_eval_results.json")
     return parser
 
 

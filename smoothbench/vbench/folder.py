@@ -18,6 +18,7 @@ from smoothbench.export import parts_of
 from smoothbench.models.media import Webp
 from smoothbench.mp4 import encoder, write_mp4
 from smoothbench.samples import Samples
+from smoothbench.storage.record import Record
 from smoothbench.store import Store, write_atomic
 from smoothbench.vbench.listing import Entry, spelled
 
@@ -25,8 +26,6 @@ EACH = 5  # videos of a prompt that VBench reads
 FILTERED = "temporal_flickering"  # of its prompts that many are left of
 BEFORE = 25  # by `vbench static_filter`, which drops those that move
 BATCH = 8  # clips read at once
-
-Record = Mapping[str, Any]
 
 
 @dataclass
@@ -61,7 +60,7 @@ def export(folder: Path, point: str, target: Path, listing: Mapping[str, Entry] 
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} is not empty: VBench would read what lies in it, give a new folder")
     written, said = Written(), dict[str, str]()
-    count = sum(part["num_samples"] for part in parts)
+    count = sum(part.num_samples for part in parts)
     with tqdm(total=count, desc=point, unit="clip", disable=None) as bar:
         for seed, caption, clip, fps in _clips(folder, parts):
             places = _places(seed, caption, listing, written)
@@ -100,12 +99,12 @@ def _clips(folder: Path, parts: Sequence[Record]) -> Iterator[tuple[int, str, Te
     """Seed, prompt, clip uint8 [T, C, H, W] and frames a second, in the order of the seeds."""
     for part in parts:
         prompts = _prompts(part)
-        for start, stop in part["seeds"]:
-            fps = _rate(folder / "samples" / part["sample_id"] / f"{start:09d}{Webp.suffix}")
-            samples = Samples(folder / "samples", part["sample_id"], range(start, stop), BATCH, Webp(fps))
+        for start, stop in part.seeds:
+            fps = _rate(folder / "samples" / part.sample_id / f"{start:09d}{Webp.suffix}")
+            samples = Samples(folder / "samples", part.sample_id, range(start, stop), BATCH, Webp(fps))
             if missing := samples.missing():
                 raise UsageError(
-                    f"{part['name']}: of the samples {missing[0][0]} to {missing[0][-1]} some are deleted or "
+                    f"{part.name}: of the samples {missing[0][0]} to {missing[0][-1]} some are deleted or "
                     f"damaged in {samples.folder}: run it again, with keep_samples=true"
                 )
             for batch, clips in samples.read():
@@ -116,14 +115,13 @@ def _clips(folder: Path, parts: Sequence[Record]) -> Iterator[tuple[int, str, Te
 
 def _prompts(part: Record) -> Any:
     """The list of prompts that the clips were made from; UsageError where it is another one by now."""
-    node = part["config"]["model"].get("prompts")
+    config = part.config.get("model")
+    node = config.get("prompts") if isinstance(config, dict) else None
     if not isinstance(node, dict):
-        raise UsageError(
-            f"{part['name']}: {part['model']['name']} takes no prompts, VBench is for those that do"
-        )
+        raise UsageError(f"{part.name}: {part.model.name} takes no prompts, VBench is for those that do")
     prompts = having(build(node, "model.prompts"), "model.prompts", "captions", "digest")
-    if prompts.digest() != part["model"].get("prompts_sha256"):
-        raise UsageError(f"{part['name']}: its list of prompts has changed since: put the old one back")
+    if prompts.digest() != part.model.prompts_sha256:
+        raise UsageError(f"{part.name}: its list of prompts has changed since: put the old one back")
     return prompts
 
 

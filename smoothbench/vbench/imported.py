@@ -1,9 +1,9 @@
 """VBench's results beside the records of a results folder."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from smoothbench.atomic import sha256_of
 from smoothbench.export import point_of
 from smoothbench.store import Store, write_json
 from smoothbench.vbench_scores import SCHEMA, Totals, read_results, totals
@@ -17,16 +17,14 @@ def keep(folder: Path, point: str, files: Sequence[Path]) -> tuple[Path, Totals]
     store = Store(folder)
     record = point_of(store.records(), folder, point)
     results = read_results(files)
-    path = folder / "vbench" / store.record_path(record["name"], record["point_id"]).name
+    path = folder / "vbench" / store.record_path(record.name, record.point_id).name
     write_json(
         path,
         {
             "schema": SCHEMA,
-            "point_id": record["point_id"],
+            "point_id": record.point_id,
             "dimensions": {each: result._asdict() for each, result in results.items()},
-            "files": [
-                {"name": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()} for file in files
-            ],
+            "files": [{"name": file.name, "sha256": sha256_of(file)} for file in files],
         },
     )
     return path, totals({each: result.value for each, result in results.items()})

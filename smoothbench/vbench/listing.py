@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from smoothbench.errors import UsageError
-from smoothbench.schema import explain, require
+from smoothbench.json_checks import explain, require
 from smoothbench.vbench_scores import DIMENSIONS
 
 FOLDERS: Final = MappingProxyType(  # of dimensions whose videos are another's; the others have their own

@@ -12,7 +12,7 @@ from smoothbench.models.stages import stage_rows
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions and a shortcut; a stride of 2 halves the map."""
+    """A block of two 3x3 convolutions and a shortcut; a stride of 2 halves the map."""
 
     def __init__(self, width_in: int, width: int, stride: int = 1) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Residual(nn.Module):
 
 
 class Evaluator(nn.Module):
-    """Classifier of 28x28 grey images whose inner layers serve as features.
+    """Classifies 28x28 grey images; its inner layers serve as features.
 
     forward(uint8 [N, 1, 28, 28]) gives a dict: `features` float [N, 64] (pooled last layer),
     `spatial` [N, 64, 7, 7] (the map before pooling), `logits` [N, 10], and `stages` [N, 18816]
@@ -69,12 +69,12 @@ class Evaluator(nn.Module):
 
 
 def embedded(file: str | Path) -> str:
-    """The path of a file of this folder; an absolute path stays as it is."""
+    """Return the path of a file of this folder; an absolute path stays as it is."""
     return str(Path(__file__).parent / file)
 
 
 def load_evaluator(weights: str | Path) -> Evaluator:
-    """The trained network, frozen, from a safetensors file of this folder or an absolute path.
+    """Load the trained network, frozen, from a safetensors file of this folder or an absolute path.
 
     Its `digest` is the sha256 of the file. Raises ValueError, naming the file, for bad weights.
     """

@@ -24,7 +24,7 @@ FILES = {"train": "train", "test": "t10k"}
 
 
 def load(split: str, folder: Path = FOLDER) -> tuple[Tensor, Tensor]:
-    """Images uint8 [N, 1, 28, 28] and labels int64 [N] of `train` (60,000) or `test` (10,000).
+    """Read the images uint8 [N, 1, 28, 28] and labels int64 [N] of `train` (60,000) or `test` (10,000).
 
     Raises FileNotFoundError, with what to install, where the files are not there.
     """

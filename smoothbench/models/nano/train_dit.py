@@ -7,14 +7,15 @@ and label dropout for guidance (Peebles and Xie 2023, sections 3.2 and 3.4).
 """
 
 import argparse
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from diffusers import DiTTransformer2DModel
 from torch import Tensor, nn
 
-from smoothbench.models.nano import fashion_mnist
+from smoothbench.models.nano import fashion_mnist, training_command
 from smoothbench.models.nano.training import Recipe, train
 
 CONFIG = {
@@ -50,20 +51,21 @@ def noised(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, 
 
 
 def squared_error(model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-    """The simple loss: mean squared error of the predicted noise."""
+    """Return the mean squared error of the predicted noise (Ho et al. 2020, equation 14)."""
     x, t, noise = noised(images, generator)
     return nn.functional.mse_loss(model(x, timestep=t, class_labels=labels).sample, noise)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train the denoiser; the exit code."""
+    parser = training_command.parser(
+        "train_dit", __doc__, "folder of the finished model", work="results/runs/train_dit"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
-    parser.add_argument("--work", type=Path, default=Path("results/runs/train_dit"), help="checkpoints")
     parser.add_argument("--images", type=int, default=1_400_000, help="training images seen in all")
-    args = parser.parse_args()
+    return training_command.main(parser, _run, arguments)
 
+
+def _run(options: argparse.Namespace) -> None:
     pixels, labels = fashion_mnist.load("train")
     images = fashion_mnist.to_unit(pixels)
     held_out, held_labels = images[-2000:], labels[-2000:]
@@ -85,10 +87,10 @@ def main() -> None:
     for block in model.transformer_blocks:
         # diffusers drops labels in each block on its own; we drop them once, for all blocks.
         block.norm1.emb.class_embedder.dropout_prob = 0.0
-    recipe = Recipe(steps=args.images // BATCH, lr=1e-3, weight_decay=0.01)
-    trained: Any = train(model, loss, validate, recipe, args.work)
-    trained.save_pretrained(args.out)
+    recipe = Recipe(steps=options.images // BATCH, lr=1e-3, weight_decay=0.01)
+    trained: Any = train(model, loss, validate, recipe, options.work)
+    trained.save_pretrained(options.out)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

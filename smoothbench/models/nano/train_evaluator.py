@@ -9,15 +9,17 @@ the best weights); the reference statistics and the real images are those of the
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from smoothbench.models.nano import fashion_mnist
+from smoothbench.models.nano import fashion_mnist, training_command
 from smoothbench.models.nano.evaluator import Evaluator
+from smoothbench.models.nano.files import write_arrays, write_tensors
 from smoothbench.models.nano.training import Recipe, train
 
 BATCH = 128
@@ -35,37 +37,39 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 @torch.inference_mode()
 def outputs(network: nn.Module, images: Tensor, *names: str) -> list[Tensor]:
-    """The named outputs of the network over many images, in batches of 1,000."""
+    """Collect the named outputs of the network over many images, in batches of 1,000."""
     parts = [[out[name] for name in names] for out in map(network, images.split(1000))]
     return [torch.cat(rows) for rows in zip(*parts, strict=True)]
 
 
 def write_reference(network: nn.Module, file: Path) -> float:
-    """Mean and covariance (N-1) of the test split's features, as npz; returns the accuracy there."""
+    """Write mean and covariance (N - 1) of the test split's features as npz; return the accuracy there."""
     images, labels = fashion_mnist.load("test")
     rows, logits = outputs(network, images, "features", "logits")
     features = rows.double().numpy()
-    np.savez(file, mu=features.mean(0), sigma=np.cov(features, rowvar=False), n=np.array(len(images)))
+    covariance = np.cov(features, rowvar=False)
+    write_arrays(file, {"mu": features.mean(0), "sigma": covariance, "n": np.array(len(images))})
     return (logits.argmax(1) == labels).double().mean().item()
 
 
 def write_real(file: Path) -> None:
-    """The first images of the test split, in ADM's layout: npz with `arr_0` uint8 NHWC."""
+    """Write the first images of the test split in ADM's layout: npz with `arr_0` uint8 [N, H, W, C]."""
     images, _ = fashion_mnist.load("test")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(file, images[:REAL].permute(0, 2, 3, 1).contiguous().numpy())
+    pixels = images[:REAL].permute(0, 2, 3, 1).contiguous().numpy()
+    write_arrays(file, {"arr_0": pixels}, compressed=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train the network; the exit code."""
+    parser = training_command.parser(
+        "train_evaluator", __doc__, "folder of the finished network", work="results/runs/train_evaluator"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the finished network")
     parser.add_argument("--real", type=Path, required=True, help="npz of the real images")
-    parser.add_argument("--work", type=Path, default=Path("results/runs/train_evaluator"), help="checkpoints")
     parser.add_argument("--steps", type=int, default=4000, help=f"optimiser steps of {BATCH} images")
-    args = parser.parse_args()
+    return training_command.main(parser, _run, arguments)
 
+
+def _run(options: argparse.Namespace) -> None:
     images, labels = fashion_mnist.load("train")
     held_out, held_labels = images[-HELD_OUT:], labels[-HELD_OUT:]
 
@@ -79,14 +83,13 @@ def main() -> None:
         return (logits.argmax(1) != held_labels).double().mean().item()
 
     torch.manual_seed(1)
-    recipe = Recipe(steps=args.steps, lr=2e-3, weight_decay=0.02, ema=0.998)
-    network = train(Evaluator(), loss, validate, recipe, args.work)
-    args.out.mkdir(parents=True, exist_ok=True)
-    save_file(network.state_dict(), args.out / "model.safetensors")
-    write_real(args.real)
-    accuracy = write_reference(network, args.out / "reference.npz")
+    recipe = Recipe(steps=options.steps, lr=2e-3, weight_decay=0.02, ema=0.998)
+    network = train(Evaluator(), loss, validate, recipe, options.work)
+    write_tensors(network.state_dict(), options.out / "model.safetensors")
+    write_real(options.real)
+    accuracy = write_reference(network, options.out / "reference.npz")
     print(json.dumps({"test_accuracy": accuracy}))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""What a clip costs beside the denoiser: text encoder and decoders, counted on the meta device."""
+"""Counts what a clip costs beside the denoiser, text encoder and decoders, on the meta device."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,7 +23,7 @@ T5_XXL: Final = {
 def pipeline(
     vae: Files | None, encoder: Files | None, size: Size, shape: tuple[int, ...], tokens: int
 ) -> dict[str, Macs]:
-    """MACs by part of one clip of these latents [C, t, h, w], whose prompt is padded to so many tokens.
+    """Count MACs by part for one clip of these latents [C, t, h, w], whose prompt is padded to so many tokens.
 
     The published sizes where files are not here.
     """
