@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from baselines.router_files import to_bytes
 from smoothbench.caching import Site
-from smoothbench.caching.intercept import Forward, Wrap, intercepted
+from smoothbench.caching.hooks import Forward, Wrap, intercepted
 from smoothbench.caching.policy import Teacher
 
 Kept = list[Tensor]  # of each site, the output that stands for the last computed one

@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from smoothbench.report import load
-from smoothbench.report.style import BASELINE, COLOURS, INK, MUTED, new_figure, styled
+from smoothbench.report.figures.style import BASELINE, COLOURS, INK, MUTED, new_figure, styled
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "results" / "dit_ddim"

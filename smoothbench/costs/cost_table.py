@@ -3,10 +3,11 @@
 import csv
 import io
 
-from smoothbench.facts import namesakes
+from smoothbench.storage.files import write_atomic
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_cost import Cost, PaperCost
-from smoothbench.store import Store, write_atomic
+from smoothbench.storage.record_differences import namesakes
+from smoothbench.storage.results_folder import Store
 
 PAPER_COLUMNS = ("tmacs_reported", "tmacs_paper_convention", "paper_scope", "paper_rows")
 COST_COLUMNS = ("name", "steps", *PAPER_COLUMNS, "macs_linear", "macs")

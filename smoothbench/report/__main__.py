@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smoothbench import command
-from smoothbench.report.compare import compare
 from smoothbench.report.publish import publish
 from smoothbench.report.summary import summary
+from smoothbench.report.tables.two_points import compare
 from smoothbench.report.write import write
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from smoothbench.report import agreement, beside, comparisons, vbench
-from smoothbench.report.columns import BETTER, DAGGER, LEVEL, WORSE, Column
-from smoothbench.report.conditions import Conditions
-from smoothbench.report.distinctions import distinction
-from smoothbench.report.frame import costs_alone, scores, states, unfinished
-from smoothbench.report.tables import (
+from smoothbench.report.data.distinctions import distinction
+from smoothbench.report.data.frame import costs_alone, scores, states, unfinished
+from smoothbench.report.tables import encoder_agreement, pairing_gain, paper_comparison, vbench_table
+from smoothbench.report.tables.column import BETTER, DAGGER, LEVEL, WORSE, Column
+from smoothbench.report.tables.latency_conditions import Conditions
+from smoothbench.report.tables.point_tables import (
     against_real,
     fidelity,
     fidelity_columns,
@@ -18,7 +18,7 @@ from smoothbench.report.tables import (
     strings,
     table_columns,
 )
-from smoothbench.report.text import PLUS_MINUS, to_markdown
+from smoothbench.report.tables.text import PLUS_MINUS, to_markdown
 
 MOST_SPELLED_OUT = 3  # more distinct values than this are only counted
 
@@ -85,9 +85,9 @@ def _setting(frame: pd.DataFrame, pictures: Sequence[str], conditions: Condition
         "",
         *_tables(frame),
     ]
-    lines += beside.section(frame) + vbench.section(frame) + conditions.section(frame)
+    lines += paper_comparison.section(frame) + vbench_table.section(frame) + conditions.section(frame)
     lines += [f"![{name}]({name})\n" for name in pictures]
-    lines += comparisons.section(frame) + agreement.section(frame)
+    lines += pairing_gain.section(frame) + encoder_agreement.section(frame)
     lines += _listing("Points that failed or were skipped", _unfinished(frame))
     return lines + _listing("Flags", _flags(frame))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from smoothbench.models.nano.files import save
 from smoothbench.models.nano.training import Recipe, train
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.weights.read import fill, read_tensors
 
 HALVES = ("encoder", "decoder")
 

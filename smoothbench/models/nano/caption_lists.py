@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from smoothbench.models.prompts import Prompts
+from smoothbench.models.base.prompts import Prompts
 
 LISTS: Final = {"seen": "prompts/seen.csv", "held_out": "prompts/held_out.csv"}
 

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from smoothbench.atomic import sha256_of
-from smoothbench.models.guided import Guided
+from smoothbench.models.base.guided import Guided
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.nano.captions import Vocabulary
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, lasting, read_state
-from smoothbench.models.weights import Files, find
+from smoothbench.models.weights.locate import Files, find
+from smoothbench.models.weights.read import fill, lasting, read_state
+from smoothbench.storage.files import sha256_of
 
 NO_PROMPTS: Final = "model.prompts is an empty list: set model.prompts.list, or its file"
 

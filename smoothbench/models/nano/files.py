@@ -9,8 +9,8 @@ import numpy as np
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from smoothbench.atomic import replacing, sha256_of
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.weights.read import fill, read_tensors
+from smoothbench.storage.files import replacing, sha256_of
 
 M = TypeVar("M", bound=nn.Module)
 N = TypeVar("N", bound="MetricNetwork")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from smoothbench.atomic import replacing
+from smoothbench.storage.files import replacing
 
 
 @dataclass(frozen=True)

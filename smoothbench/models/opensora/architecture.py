@@ -12,8 +12,8 @@ from torch import Tensor
 
 from smoothbench.errors import one_line
 from smoothbench.models.opensora.stdit3 import STDiT3
-from smoothbench.models.published import place
-from smoothbench.models.weights import Files
+from smoothbench.models.weights.diffusers_layout import place
+from smoothbench.models.weights.locate import Files
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import torch
 
-from smoothbench.caching.cost import MacCounter, Macs
+from smoothbench.caching.mac_counter import MacCounter, Macs
 from smoothbench.models.opensora.sizes import Size
 from smoothbench.models.opensora.vae import VideoVae, check
-from smoothbench.models.weights import Files
+from smoothbench.models.weights.locate import Files
 
 T5_XXL: Final = {
     "d_model": 4096,

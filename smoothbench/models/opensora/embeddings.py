@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from smoothbench.models.uvit import sinusoid
+from smoothbench.models.base.embeddings import sinusoid
 
 FREQUENCIES = 256  # features of a time or a frame rate
 THETA = 10_000.0  # the longest period of positions and rotary angles, over 2 pi

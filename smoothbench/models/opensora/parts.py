@@ -2,11 +2,11 @@
 
 from typing import Any, Final
 
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.opensora import vae
 from smoothbench.models.opensora.architecture import architecture
 from smoothbench.models.opensora.text import find_text, lacking
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.weights import Files, download, find
+from smoothbench.models.weights.locate import Files, download, find
 
 SOURCES: Final = {  # the setting of each part
     "transformer": "path",

@@ -7,8 +7,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.caching.cost import Macs
-from smoothbench.models.guided import (
+from smoothbench.caching.mac_counter import Macs
+from smoothbench.media.codecs import Webp
+from smoothbench.models.base.guided import (
     DTYPES,
     RANDOM_FOR_COST,
     REFERENCE,
@@ -18,17 +19,16 @@ from smoothbench.models.guided import (
     hashes_beside,
     sha256,
 )
-from smoothbench.models.media import Webp
+from smoothbench.models.base.prompts import Prompts, check_prompts
 from smoothbench.models.opensora import vae
 from smoothbench.models.opensora.architecture import check_names
+from smoothbench.models.opensora.base import TextToVideo
 from smoothbench.models.opensora.costs import pipeline
 from smoothbench.models.opensora.parts import checked_config, find_parts, unavailable_reason
 from smoothbench.models.opensora.sizes import Size, size_of, timestep_shift
 from smoothbench.models.opensora.text import TextEncoder, assembled
-from smoothbench.models.prompts import Prompts, check_prompts
-from smoothbench.models.tensors import fill, lasting, read_state
-from smoothbench.models.text_to_video import TextToVideo
-from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files
+from smoothbench.models.weights.locate import CONFIG, TOKENIZER_FILES, Files
+from smoothbench.models.weights.read import fill, lasting, read_state
 
 EXACT: Final = "exact"
 BESIDE: Final = {  # what decides samples beside the weights; of the transformer it is the architecture

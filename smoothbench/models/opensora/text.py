@@ -10,9 +10,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from smoothbench.models.t5 import T5, TOKENIZER
-from smoothbench.models.tensors import lasting
-from smoothbench.models.weights import NAMES, Files, find
+from smoothbench.models.base.t5 import T5, TOKENIZER
+from smoothbench.models.weights.locate import NAMES, Files, find
+from smoothbench.models.weights.read import lasting
 
 log = logging.getLogger(__name__)
 

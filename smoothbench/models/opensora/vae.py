@@ -7,11 +7,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from smoothbench.errors import one_line
-from smoothbench.models.media import levels
+from smoothbench.media.codecs import levels
 from smoothbench.models.opensora.sizes import CHUNK, LATENTS
 from smoothbench.models.opensora.temporal_vae import TemporalVae
-from smoothbench.models.tensors import cast, fill, read_state
-from smoothbench.models.weights import Files
+from smoothbench.models.weights.locate import Files
+from smoothbench.models.weights.read import cast, fill, read_state
 
 SPATIAL: Final = {  # Stable Diffusion XL's
     "block_out_channels": (128, 256, 512, 512),

@@ -10,14 +10,15 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import jsonschema
 import pytest
 
-from smoothbench.report.frame import load
-from smoothbench.reported import row
-from smoothbench.schema import FILE, record_schema, schema_text
+from smoothbench.papers import row
+from smoothbench.report.data.frame import load
+from smoothbench.storage.files import write_json
 from smoothbench.storage.latency_file import Latency
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_schema import FILE, record_schema, schema_text
+from smoothbench.storage.results_folder import Store
 from smoothbench.storage.typed_json import Stored, json_types, members
-from smoothbench.store import Store, write_json
-from tests.report_folder import CALIBRATION, record
+from tests.support.report_folder import CALIBRATION, record
 
 RESULTS = Path(__file__).parents[3] / "results"
 PUBLISHED = sorted(RESULTS.rglob("records/*.json"))
@@ -119,7 +120,9 @@ def test_a_value_of_a_wrong_type_is_one_line_that_names_file_and_field(
     path = Store(tmp_path).record_path(whole()["name"], whole()["point_id"])
     write_json(path, content)
     assert Store(tmp_path).records() == []
-    (line,) = [each.getMessage() for each in caplog.records if each.name == "smoothbench.store"]
+    (line,) = [
+        each.getMessage() for each in caplog.records if each.name == "smoothbench.storage.results_folder"
+    ]
     assert str(path) in line and f"its {named(place)} " in line and "\n" not in line
     with pytest.raises(ValueError) as error:
         load(tmp_path)
@@ -207,6 +210,6 @@ def test_published_latencies_are_read_and_written_without_a_change() -> None:
 
 
 def test_the_json_schema_is_that_of_the_types() -> None:
-    """After a change of the types: python -m smoothbench.schema."""
+    """After a change of the types: python -m smoothbench.storage.record_schema."""
     assert FILE.read_text(encoding="utf-8") == schema_text()
     jsonschema.Draft202012Validator.check_schema(record_schema())

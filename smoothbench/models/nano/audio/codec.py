@@ -5,7 +5,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.media import pcm
+from smoothbench.media.codecs import pcm
 from smoothbench.models.nano.audio.spectrogram import BINS, MELS, expand, griffin_lim
 from smoothbench.models.nano.residual import Residual
 

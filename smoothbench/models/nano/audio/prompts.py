@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.grammar import Sound, sounds
 from smoothbench.models.nano.audio.tagger import ATTRIBUTES
 from smoothbench.models.nano.caption_lists import caption_list, caption_table, class_numbers
-from smoothbench.models.prompts import Prompts
 
 
 def embedded_prompts(list: str = "seen") -> Prompts:

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.nano import training_command
 from smoothbench.models.nano.audio import corpus
 from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.grammar import Sound
 from smoothbench.models.nano.audio.tagger import load_tagger
 from smoothbench.models.nano.files import write_arrays
-from smoothbench.models.prompts import Prompts
 
 TAGS = "evaluators/tags.npz"
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.grammar import INSTRUMENTS, PATTERNS, REGISTERS
 from smoothbench.models.nano.audio.spectrogram import MELS, SAMPLES, log_mel
-from smoothbench.models.nano.evaluator import Residual
 from smoothbench.models.nano.files import MetricNetwork, restore_network
+from smoothbench.models.nano.image.evaluator import Residual
 
 WINDOW: Final = 64  # frames: 1.024 s
 STRIDE: Final = 32

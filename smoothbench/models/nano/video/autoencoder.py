@@ -5,7 +5,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.media import levels
+from smoothbench.media.codecs import levels
 from smoothbench.models.nano.residual import Residual
 
 CHANNELS: Final = 4  # as Open-Sora's

@@ -6,12 +6,12 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.nano.evaluator import Residual
+from smoothbench.models.base.lpips_rows import stage_rows
 from smoothbench.models.nano.files import MetricNetwork, restore_network
+from smoothbench.models.nano.image.evaluator import Residual
 from smoothbench.models.nano.video.corpus import FRAMES, SIZE
 from smoothbench.models.nano.video.files import embedded
 from smoothbench.models.nano.video.grammar import ATTRIBUTES
-from smoothbench.models.stages import stage_rows
 
 FEATURES: Final = 64
 

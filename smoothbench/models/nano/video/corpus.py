@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smoothbench.models.nano import fashion_mnist
+from smoothbench.models.nano.image import fashion_mnist
 from smoothbench.models.nano.video.grammar import ITEMS, MOTIONS, Scene, scenes
 
 FRAMES: Final = 12

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.nano.caption_lists import caption_list, caption_table, class_numbers
 from smoothbench.models.nano.video.files import embedded
 from smoothbench.models.nano.video.grammar import ATTRIBUTES, Scene, scenes
-from smoothbench.models.prompts import Prompts
 
 
 def embedded_prompts(list: str = "seen") -> Prompts:

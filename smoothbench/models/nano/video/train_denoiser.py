@@ -28,7 +28,7 @@ from smoothbench.models.nano.video.autoencoder import Encoder, encoded
 from smoothbench.models.nano.video.corpus import Sprites, train_clips
 from smoothbench.models.nano.video.denoiser import CONFIG, empty_denoiser, velocity
 from smoothbench.models.nano.video.text import VOCABULARY, empty_text_encoder
-from smoothbench.models.tensors import read_tensors
+from smoothbench.models.weights.read import read_tensors
 
 BATCH: Final = 32
 HELD_OUT: Final = 256
