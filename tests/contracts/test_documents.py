@@ -58,12 +58,8 @@ def test_findings_of_the_readme_stand_in_the_findings() -> None:
         assert number in " ".join(bullet.split()), f"{place}: {number}"
 
 
-PLACES = (
-    "",
-    "smoothbench",
-    "smoothbench/models",
-    "smoothbench/report",
-)  # that paths in documents are relative to
+# what paths in documents are relative to
+PLACES = ("", "smoothbench", "smoothbench/models", "smoothbench/report", "tests")
 TEMPLATES = ("NAME", "FAMILY", "ROOM")
 
 
