@@ -1,24 +1,23 @@
 """The node of a caching method: what builds it stands under `policy`, what the harness reads stands beside that.
 
-Until version 0.1 class and parameters stood at the top of the node. Whoever still spells a key so is told the new
-spelling: in an override, in a YAML, in a sweep and in an interpolation.
+Keys as an earlier version spelled them are refused with their new spelling.
 """
 
 import re
 from typing import Any
 
+from smoothbench.config.old_keys import KEYS_OF_CACHE, under_policy
 from smoothbench.config.validate import is_text, shown
 from smoothbench.errors import UsageError
 
-KEYS = ("policy", "predictor", "family", "label", "training")
 LONGEST_NAME = 400  # letters of a label or a family
 
 
 def check_keys_of_cache(node: Any, where: str) -> None:
     """Check the keys of a node that is not resolved yet; UsageError with the new spelling for an old key."""
-    if unknown := [key for key in node if key not in KEYS]:
+    if unknown := [key for key in node if key not in KEYS_OF_CACHE]:
         raise UsageError(
-            f"{where}.{shown(unknown[0])}: {_under_policy(f'{where}.policy.{shown(unknown[0])}')}"
+            f"{where}.{shown(unknown[0])}: {under_policy(f'{where}.policy.{shown(unknown[0])}')}"
         )
 
 
@@ -41,29 +40,10 @@ def check_cache(node: Any, where: str) -> None:
         raise UsageError(f"{where} must have a predictor (reuse, taylor1, ...)")
 
 
-def new_spelling(key: str) -> str | None:
-    """Say how a full key is spelled now, in a clause; None where it is no old spelling."""
-    parts = re.fullmatch(r"((?:points\.[^.]+\.|reference\.)?(?:cache|published))\.([^.]+)(.*)", key)
-    if parts is None or parts[2] in KEYS:
-        return None
-    return _under_policy(f"{parts[1]}.policy.{parts[2]}{parts[3]}")
-
-
-def old_override(message: str) -> str | None:
-    """Say how an override is spelled now that Hydra refuses by this message; None where it is no old spelling."""
-    refused = re.search(r"Could not (?:override|delete from config\. The value of) '([^']+)'", message)
-    spelling = refused and new_spelling(refused[1])
-    return f"{refused[1]}: {spelling}" if refused and spelling else None
-
-
 def new_interpolation(message: str, cache: Any) -> str:
     """Say how a parameter of a method is interpolated now, where the message of OmegaConf names one; or nothing."""
     name = re.search(r"Interpolation key '([^'.]+)[^']*' not found", message)
     policy = cache.get("policy") if isinstance(cache, dict) else None
     if name is None or not isinstance(policy, dict) or name[1] not in policy:
         return ""
-    return f"; {_under_policy(f'${{.policy.{name[1]}}}')}"
-
-
-def _under_policy(spelling: str) -> str:
-    return f"class and parameters of a method are under policy now: {spelling}"
+    return f"; {under_policy(f'${{.policy.{name[1]}}}')}"

@@ -14,9 +14,9 @@ from smoothbench.config.cache_node import (
     check_keys_of_cache,
     check_policy,
     new_interpolation,
-    new_spelling,
 )
 from smoothbench.config.moved import moved
+from smoothbench.config.old_keys import new_spelling
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.config.validate import (
     OF_POINT,

@@ -16,7 +16,7 @@ from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.config.moved import moved
 from smoothbench.errors import UsageError, one_line
-from smoothbench.protocols import Config, Model, Solver
+from smoothbench.protocols import Config, LoadsDecoder, LoadsText, Model, Solver
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +144,8 @@ def ready(model: Model, stage: str) -> Model:
         return model
     try:
         _ = model.denoiser
-        for part in ("decoder", "text"):  # published models have theirs apart
-            getattr(model, part, None)
+        _ = model.decoder if isinstance(model, LoadsDecoder) else None
+        _ = model.text if isinstance(model, LoadsText) else None
     except (ValueError, OSError) as error:
         raise UsageError(_short(error)) from error
     return model

@@ -1,11 +1,9 @@
 """MACs of a point as a paper counts them."""
 
-from collections.abc import Mapping
-
 from smoothbench.caching.mac_counter import Macs
 from smoothbench.errors import UsageError
 from smoothbench.planning.point import Point
-from smoothbench.protocols import Config, Model
+from smoothbench.protocols import Config, CountsPipeline, Model
 from smoothbench.storage.record_cost import ComponentCost, PaperCost
 
 TERA = 1e12
@@ -46,10 +44,9 @@ def paper_cost(point: Point, model: Model, paper: Config | None) -> PaperCost | 
 
 def pipeline_of(model: Model) -> dict[str, Macs]:
     """What runs beside a model's denoiser, per sample; UsageError where it does not say."""
-    found: Mapping[str, Macs] | None = getattr(model, "pipeline", None)
-    if found is None:
+    if not isinstance(model, CountsPipeline):
         raise UsageError(f"paper.scope=pipeline: {model.name} does not count its other parts: use denoiser")
-    return dict(found)
+    return dict(model.pipeline)
 
 
 def _tera(macs: Macs, batch: float) -> ComponentCost:

@@ -51,7 +51,9 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
     point = plan_point(spec, model, sites, curves.measured, settings.batch_size)
     if not isinstance(point.policy, Schedule):
         raise UsageError(
-            point.planning_error or f"{spec.label} decides at run time: it has no schedule to save"
+            point.unsupported
+            or point.planning_error
+            or f"{spec.label} decides at run time: it has no schedule to save"
         )
     return (json.dumps(point.policy.to_json()) + "\n").encode()
 
