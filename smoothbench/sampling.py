@@ -58,11 +58,11 @@ def sampling_states(
     those that belong to the seeds.
     """
     noise = SeededNoise(seeds, model.sample_shape, model.device)
-    given = model.conditions(seeds) if conditions is None else conditions
+    labels_or_prompts = model.conditions(seeds) if conditions is None else conditions
 
     def predict(e: int, x: Tensor, coordinate: float) -> Tensor:
         return model.predict(
-            x, coordinate, given, lambda forward_index: announce(e, coordinate, forward_index)
+            x, coordinate, labels_or_prompts, lambda forward_index: announce(e, coordinate, forward_index)
         )
 
     yield from solver_states(solver, noise(), predict, noise)
