@@ -1,5 +1,6 @@
 """Training of Learning-to-Cache's routers (Ma et al. 2024, arXiv 2406.01733, section 3.3)."""
 
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from baselines.router_files import to_bytes
 from smoothbench.caching import Site
-from smoothbench.caching.intercept import Forward, Wrap, intercepted
+from smoothbench.caching.hooks import Forward, Wrap, intercepted
 from smoothbench.caching.policy import Teacher
 
 Kept = list[Tensor]  # of each site, the output that stands for the last computed one
@@ -119,17 +120,11 @@ class _State:
         return logits
 
     def save(self) -> None:
-        """Atomically, so that a kill loses no more than the steps since the last time."""
+        """Write the checkpoint, so that a kill loses no more than the steps since the last time."""
         parts = {"rows": self.rows.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
-        os.makedirs(os.path.dirname(self.checkpoint) or ".", exist_ok=True)
-        folder, name = os.path.split(self.checkpoint)
-        scratch = os.path.join(folder, f".{name}.{os.getpid()}.tmp")  # so named, another run sweeps it up
-        try:
-            torch.save(parts, scratch)
-            os.replace(scratch, self.checkpoint)
-        finally:
-            if os.path.exists(scratch):
-                os.remove(scratch)
+        state = io.BytesIO()
+        torch.save(parts, state)
+        self.teacher.save_checkpoint(self.checkpoint, state.getvalue())
 
     def _share(self) -> float:
         """Mean score of what is routed."""

@@ -32,16 +32,16 @@ from pathlib import Path
 import torch
 from IPython.display import Markdown
 
-from smoothbench.build import build, build_model, build_solver
 from smoothbench.caching import ErrorCurves, cached
-from smoothbench.points import rows
+from smoothbench.config.instantiate import build, build_model, build_solver
+from smoothbench.planning.point import rows
 from smoothbench.report import load
+from smoothbench.report.data.frame import scores, settings
 from smoothbench.report.document import setting_title
-from smoothbench.report.frame import scores, settings
-from smoothbench.report.latex import to_latex
-from smoothbench.report.tables import brief_columns, headline, numbers, ranking, strings
-from smoothbench.report.text import to_markdown
-from smoothbench.sampling import latents
+from smoothbench.report.tables.latex import to_latex
+from smoothbench.report.tables.point_tables import brief_columns, headline, numbers, ranking, strings
+from smoothbench.report.tables.text import to_markdown
+from smoothbench.sampling.loop import latents
 
 ROOT = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "results").is_dir())
 RESULTS = ROOT / "results" / "dit_ddim"  # or results/runs/dit_ddim: what you ran yourself

@@ -32,15 +32,15 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from smoothbench.report import load
-from smoothbench.report.compare import compare
-from smoothbench.report.comparisons import block_spread, pairing_gain
-from smoothbench.report.frame import higher_is_better, scores, settings
-from smoothbench.report.pareto import front
-from smoothbench.report.plots import pareto
-from smoothbench.report.rasters import schedules
-from smoothbench.report.sheets import contact_sheet
-from smoothbench.report.tables import fidelity_columns, headline, ranking, strings
-from smoothbench.report.text import to_markdown
+from smoothbench.report.data.frame import higher_is_better, scores, settings
+from smoothbench.report.figures.contact_sheet import contact_sheet
+from smoothbench.report.figures.pareto_front import front
+from smoothbench.report.figures.pareto_plot import pareto
+from smoothbench.report.figures.schedule_raster import schedules
+from smoothbench.report.tables.pairing_gain import block_spread, pairing_gain
+from smoothbench.report.tables.point_tables import fidelity_columns, headline, ranking, strings
+from smoothbench.report.tables.text import to_markdown
+from smoothbench.report.tables.two_points import compare
 
 ROOT = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "results").is_dir())
 RESULTS = ROOT / "results" / "dit_ddim"  # or results/runs/dit_ddim: what you ran yourself

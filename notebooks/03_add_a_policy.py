@@ -38,11 +38,12 @@ from baselines.fora import FORA
 from baselines.none import NoCache
 from metrics.paired import PSNR
 from smoothbench.caching import Schedule, Trajectory, cached
-from smoothbench.models.dit import PixelDiT
-from smoothbench.points import measured_sites, rows
-from smoothbench.report.rasters import schedules
-from smoothbench.report.sheets import contact_sheet
-from smoothbench.sampling import latents
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.models.nano.image.model import PixelDiT
+from smoothbench.planning.point import rows
+from smoothbench.report.figures.contact_sheet import contact_sheet
+from smoothbench.report.figures.schedule_raster import schedules
+from smoothbench.sampling.loop import latents
 from smoothbench.solvers.ddim import DDIM
 
 SEEDS = range(8)
@@ -55,7 +56,7 @@ SEEDS = range(8)
 # evaluation 0 is the noisiest.
 
 # %%
-model = PixelDiT("dit_nano", "nano/dit", guidance=2.0, device=torch.device("cpu"))
+model = PixelDiT("dit_nano", "dit", guidance=2.0, device=torch.device("cpu"))
 solver = DDIM(steps=50)
 sites, rest = measured_sites(*model.skeleton())
 trajectory = Trajectory(sites, solver.coordinates, rest.total, rest.linear)
@@ -210,8 +211,8 @@ with tempfile.TemporaryDirectory() as folder:
 # label: by kind ${.self_attn}, ${.ff}
 # ```
 #
-# Nothing else changes. `pytest tests/test_conf.py` finds the new YAML and holds it to the contract, and the policy
-# runs with all that the benchmark does for the others:
+# Nothing else changes. `pytest tests/contracts/test_conf.py` finds the new YAML and holds it to the contract, and
+# the policy runs with all that the benchmark does for the others:
 #
 # ```
 # python -m smoothbench cache=by_kind                            # 256 samples, against no cache on the same seeds

@@ -1,6 +1,6 @@
 """`python -m smoothbench`."""
 
-from smoothbench.app import main
+from smoothbench.cli import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,8 @@
 """What all commands have in common: signals, output streams, and their last line where something went wrong."""
 
+import argparse
 import errno
+import logging
 import os
 import signal
 import sys
@@ -9,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any, TextIO, cast
+
+log = logging.getLogger(__name__)
 
 STOPPING = ("SIGTERM", "SIGHUP")  # how clusters and lost terminals stop a job; SIGINT is Python's own
 PLAIN = str.maketrans(
@@ -124,6 +128,34 @@ def run(work: Callable[[], int], interrupted: str) -> int:
             number = error.number if isinstance(error, Stopped) else signal.SIGINT
             how = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
             return end(f"{how}: {interrupted}", 128 + number)
+
+
+def parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """The parser of `python -m <module>`, whose help shows the description as it is written."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def main(work: Callable[[], int | None], interrupted: str) -> int:
+    """Carry out a command other than the benchmark's own, whose log shows warnings alone; its exit code.
+
+    0: done, or what `work` returns. 1: it failed for a reason of the machine's, such as a full disk (OSError).
+    2: the request cannot be met (ValueError). 128 + a signal's number: stopped, and then the last line ends with
+    `interrupted`. Each error is one line on the error stream; a log of debug level has its traceback too.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    return run(lambda: _attempt(work), interrupted)
+
+
+def _attempt(work: Callable[[], int | None]) -> int:
+    try:
+        return work() or 0
+    except (ValueError, OSError) as error:
+        log.debug("", exc_info=True)
+        return end(error, 2 if isinstance(error, ValueError) else 1)
 
 
 def end(error: object, code: int) -> int:

@@ -4,15 +4,16 @@ It needs nothing but torch. `cached` is the engine, `SmoothCache` the method.
 """
 
 from smoothbench.caching.calibration import calibrate
-from smoothbench.caching.cost import MacCounter
-from smoothbench.caching.curves import ErrorCurves
 from smoothbench.caching.engine import cached
-from smoothbench.caching.policy import Evaluation, Policy, Trajectory
+from smoothbench.caching.error_curves import ErrorCurves
+from smoothbench.caching.mac_counter import MacCounter
+from smoothbench.caching.policy import Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, Reuse, Taylor
 from smoothbench.caching.run import Run
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site, find_sites
 from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAt, alpha_for
+from smoothbench.caching.trajectory import Trajectory
 
 __all__ = [
     "ErrorCurves",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from smoothbench.caching.clock import Clock
+from smoothbench.caching.evaluation_clock import Clock
 
 StepCallback = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 

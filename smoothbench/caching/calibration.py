@@ -12,18 +12,18 @@ from torch import nn
 
 from smoothbench.caching import grid
 from smoothbench.caching.announce import Announcer
-from smoothbench.caching.clock import Clock
-from smoothbench.caching.cost import SiteCosts
-from smoothbench.caching.curves import ErrorCurves
-from smoothbench.caching.intercept import Forward, intercepted
-from smoothbench.caching.policy import Trajectory
-from smoothbench.caching.recorder import Recorder, SamplesOf, Sums
-from smoothbench.caching.rivals import refuse_other_caches
+from smoothbench.caching.calibration_recorder import Recorder, SamplesOf, Sums
+from smoothbench.caching.error_curves import ErrorCurves
+from smoothbench.caching.evaluation_clock import Clock
+from smoothbench.caching.foreign_caches import refuse_other_caches
+from smoothbench.caching.forward_watch import watched
+from smoothbench.caching.hooks import Forward, intercepted
+from smoothbench.caching.mac_counter import SiteCosts
+from smoothbench.caching.site_visits import Visits
 from smoothbench.caching.sites import find_sites
 from smoothbench.caching.timestep import first_tensor
+from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
-from smoothbench.caching.visits import Visits
-from smoothbench.caching.watch import watched
 
 
 def calibrate(

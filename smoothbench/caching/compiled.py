@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smoothbench.caching.clock import Clock, Tick
 from smoothbench.caching.engine import aligned
-from smoothbench.caching.intercept import Forward, StandIn, Wrap, standing_in
+from smoothbench.caching.evaluation_clock import Clock, Tick
+from smoothbench.caching.hooks import Forward, StandIn, Wrap, standing_in
 from smoothbench.caching.schedule import Schedule
+from smoothbench.caching.site_visits import outside_message
 from smoothbench.caching.sites import find_sites
-from smoothbench.caching.visits import outside_message
 
 MOST_GRAPHS = 1024  # torch gives up after 8 by default, and after 256 of all models of a class
 Outputs = list[Tensor | None]

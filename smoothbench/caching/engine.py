@@ -9,18 +9,19 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from smoothbench.caching.adaln import reused_block_wraps
-from smoothbench.caching.clock import Clock, Tick
-from smoothbench.caching.intercept import Forward, Wrap, intercepted
-from smoothbench.caching.policy import DynamicPolicy, Evaluation, Policy, Trajectory
+from smoothbench.caching.adaln_fast_path import reused_block_wraps
+from smoothbench.caching.evaluation_clock import Clock, Tick
+from smoothbench.caching.foreign_caches import refuse_other_caches
+from smoothbench.caching.forward_watch import watched
+from smoothbench.caching.hooks import Forward, Wrap, intercepted
+from smoothbench.caching.policy import DynamicPolicy, Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
-from smoothbench.caching.rivals import refuse_other_caches
 from smoothbench.caching.run import Decide, Run
 from smoothbench.caching.schedule import Rows, Schedule
+from smoothbench.caching.site_visits import Visits
 from smoothbench.caching.sites import Site, find_sites
+from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
-from smoothbench.caching.visits import Visits
-from smoothbench.caching.watch import watched
 
 
 @contextmanager

@@ -9,41 +9,10 @@ from torch import Tensor, nn
 
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site
+from smoothbench.caching.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from smoothbench.caching.curves import ErrorCurves
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """What a static method plans on: the sites with their costs, and the step coordinates, the noisiest first.
-
-    `rest_macs` and `rest_macs_linear` are the MACs of an evaluation outside the sites, per sample.
-    """
-
-    sites: tuple[Site, ...]
-    coordinates: tuple[float, ...]
-    rest_macs: int = 0
-    rest_macs_linear: int = 0
-
-    @property
-    def evals(self) -> int:
-        """The number of model evaluations."""
-        return len(self.coordinates)
-
-    def macs(self, calls: Mapping[str, float], linear: bool = False) -> float:
-        """MACs per sample of a trajectory, given at how many evaluations each site was computed.
-
-        Args: calls, by name of the site, fractions allowed; linear, whether to leave out the attention products.
-        """
-        if linear:
-            return self.evals * self.rest_macs_linear + sum(s.macs_linear * calls[s.name] for s in self.sites)
-        return self.evals * self.rest_macs + sum(s.macs * calls[s.name] for s in self.sites)
-
-    def share(self, schedule: Schedule) -> float:
-        """The schedule's MACs as a share of computing everything, attention products included."""
-        full = dict.fromkeys(schedule.sites, self.evals)
-        return self.macs(schedule.calls()) / self.macs(full)
+    from smoothbench.caching.error_curves import ErrorCurves
 
 
 class Policy(Protocol):
@@ -66,6 +35,10 @@ class Teacher(Protocol):
 
     def window(self, start: int, length: int, generator: torch.Generator) -> Sequence[Callable[[], Tensor]]:
         """Forwards of one batch at evaluations start, start + 1, ...; each runs when it is called."""
+        ...
+
+    def save_checkpoint(self, checkpoint: str, state: bytes) -> None:
+        """Write the state of a training to the file of its checkpoint, whole or not at all."""
         ...
 
 

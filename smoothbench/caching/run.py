@@ -7,11 +7,11 @@ from torch import Tensor
 
 from smoothbench.caching import grid
 from smoothbench.caching.announce import Announcer
-from smoothbench.caching.clock import Clock, Tick
+from smoothbench.caching.evaluation_clock import Clock, Tick
 from smoothbench.caching.predictor import Predictor
+from smoothbench.caching.site_visits import Visits, check_tensor
 from smoothbench.caching.sites import Site
 from smoothbench.caching.timestep import first_tensor
-from smoothbench.caching.visits import Visits, check_tensor
 
 Decide = Callable[[Tick, Tensor], Sequence[bool]]
 # For each site its kept outputs with their coordinates, the newest first: lists that are replaced, never changed

@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Real
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from smoothbench.caching import grid
+from smoothbench.caching.json_objects import unique_keys
 from smoothbench.caching.sites import Site
 
 Rows = tuple[tuple[bool, ...], ...]
@@ -139,7 +140,7 @@ class Schedule:
     def load(cls, path: str | Path, sites: Sequence[Site]) -> "Schedule":
         """Read a schedule file for a model with `sites`; ValueError, naming the file, where it is none."""
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates)
+            data = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
             if not isinstance(data, dict):
                 raise ValueError("it is not a JSON object of lists")
             return cls.from_json(data, sites)
@@ -169,16 +170,6 @@ def _canonical(kind: str) -> str:
 def _split(kind: str) -> tuple[str, str]:
     dimension = next((prefix for prefix in ("spatial_", "temporal_") if kind.startswith(prefix)), "")
     return dimension, kind.removeprefix(dimension)
-
-
-def _without_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; ValueError for a key that occurs twice, of which JSON would silently drop the first."""
-    data: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in data:
-            raise ValueError(f"{key!r} stands there twice")
-        data[key] = value
-    return data
 
 
 def _is_plain_json(value: Any, depth: int) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from smoothbench.caching import grid
-from smoothbench.caching.curves import ErrorCurves
-from smoothbench.caching.policy import Policy, Trajectory
+from smoothbench.caching.error_curves import ErrorCurves
+from smoothbench.caching.policy import Policy
 from smoothbench.caching.schedule import Schedule
+from smoothbench.caching.trajectory import Trajectory
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from smoothbench.caching.intercept import Forward
+from smoothbench.caching.hooks import Forward
 
 TIMESTEP_NAMES = ("timestep", "timesteps", "t", "sigma")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from smoothbench.caching.intercept import Forward, StandIn
+from smoothbench.caching.hooks import Forward, StandIn
 
 CALL, HANDLED = "_compiled_call_impl", "_orig_mod"  # torch's names: module.compile(), torch.compile(module)
 

@@ -1,8 +1,8 @@
 """Tables and pictures of an experiment: functions from a DataFrame of records to a Figure or a table."""
 
 import smoothbench.beside
-import smoothbench.report.backend  # noqa: F401  both before what they guard
-from smoothbench.report.frame import load
+import smoothbench.report.figures.backend  # noqa: F401  both before what they guard
+from smoothbench.report.data.frame import load
 from smoothbench.report.summary import summary
 from smoothbench.report.write import write
 

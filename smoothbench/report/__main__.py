@@ -1,45 +1,39 @@
 """`python -m smoothbench.report DIR [--publish DIR] [--compare NAME NAME]`: tables and pictures, offline."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from smoothbench import command
-from smoothbench.report.compare import compare
 from smoothbench.report.publish import publish
 from smoothbench.report.summary import summary
+from smoothbench.report.tables.two_points import compare
 from smoothbench.report.write import write
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the report of a results folder and print its tables; 2 and one line if it cannot be done."""
-    parser = argparse.ArgumentParser(prog="python -m smoothbench.report", description=__doc__)
+    """Write the report of a results folder and print its tables; exit codes as of `command.main`."""
+    parser = command.parser("smoothbench.report", __doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="results folder, with records/ in it")
     parser.add_argument("--publish", type=Path, metavar="DIR", help="also keep a copy without samples there")
     parser.add_argument(
         "--compare", nargs=2, metavar="NAME", help="only print two points' paired differences"
     )
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    return command.run(lambda: _report(options), "the same command writes it whole")
+    return command.main(lambda: _report(options), "the same command writes it whole")
 
 
-def _report(options: argparse.Namespace) -> int:
-    try:
-        if options.compare:
-            print(compare(options.folder, *options.compare))
-            return 0
-        paths: list[object] = [*write(options.folder)]
-        if options.publish:
-            copied = publish(options.folder, options.publish)
-            size = sum(path.stat().st_size for path in set(copied)) / 2**20
-            paths.append(f"{options.publish} ({len(set(copied))} files, {size:.1f} MiB)")
-        print(summary(options.folder), *paths, sep="\n")
-    except (OSError, ValueError) as error:
-        return command.end(error, 2)
-    return 0
+def _report(options: argparse.Namespace) -> None:
+    if options.compare:
+        print(compare(options.folder, *options.compare))
+        return
+    paths: list[object] = [*write(options.folder)]
+    if options.publish:
+        copied = publish(options.folder, options.publish)
+        size = sum(path.stat().st_size for path in set(copied)) / 2**20
+        paths.append(f"{options.publish} ({len(set(copied))} files, {size:.1f} MiB)")
+    print(summary(options.folder), *paths, sep="\n")
 
 
 if __name__ == "__main__":

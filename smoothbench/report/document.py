@@ -1,15 +1,15 @@
 """The page that a reader of an experiment opens first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from smoothbench.report import agreement, beside, comparisons, vbench
-from smoothbench.report.columns import BETTER, DAGGER, LEVEL, WORSE, Column
-from smoothbench.report.conditions import Conditions
-from smoothbench.report.distinctions import distinction
-from smoothbench.report.frame import costs_alone, scores, states, unfinished
-from smoothbench.report.tables import (
+from smoothbench.report.data.distinctions import distinction
+from smoothbench.report.data.frame import costs_alone, scores, states, unfinished
+from smoothbench.report.tables import encoder_agreement, pairing_gain, paper_comparison, vbench_table
+from smoothbench.report.tables.column import BETTER, DAGGER, LEVEL, WORSE, Column
+from smoothbench.report.tables.latency_conditions import Conditions
+from smoothbench.report.tables.point_tables import (
     against_real,
     fidelity,
     fidelity_columns,
@@ -18,7 +18,7 @@ from smoothbench.report.tables import (
     strings,
     table_columns,
 )
-from smoothbench.report.text import PLUS_MINUS, to_markdown
+from smoothbench.report.tables.text import PLUS_MINUS, to_markdown
 
 MOST_SPELLED_OUT = 3  # more distinct values than this are only counted
 
@@ -79,15 +79,15 @@ def _setting(frame: pd.DataFrame, pictures: Sequence[str], conditions: Condition
         "",
         f"- Points: {len(frame)} ({states(frame)})",
         *_samples(frame),
-        f"- Numerics: {_stated(frame['numerics'])}",
+        f"- Numerics: {_stated(each.to_json() for each in frame['numerics'])}",
         *_latency(frame),
         f"- Provenance: {provenance(frame)}",
         "",
         *_tables(frame),
     ]
-    lines += beside.section(frame) + vbench.section(frame) + conditions.section(frame)
+    lines += paper_comparison.section(frame) + vbench_table.section(frame) + conditions.section(frame)
     lines += [f"![{name}]({name})\n" for name in pictures]
-    lines += comparisons.section(frame) + agreement.section(frame)
+    lines += pairing_gain.section(frame) + encoder_agreement.section(frame)
     lines += _listing("Points that failed or were skipped", _unfinished(frame))
     return lines + _listing("Flags", _flags(frame))
 
@@ -131,7 +131,7 @@ def _latency(frame: pd.DataFrame) -> list[str]:
     return [f"- Latency: {where}, {how}, decoding apart"]
 
 
-def _stated(records: pd.Series) -> str:
+def _stated(records: Iterable[Mapping[str, object]]) -> str:
     found: dict[str, set[str]] = {}
     for record in records:
         for key, value in _flat(record):
@@ -139,7 +139,7 @@ def _stated(records: pd.Series) -> str:
     return "; ".join(f"{key} {_several(key, sorted(values))}" for key, values in sorted(found.items()))
 
 
-def _flat(record: dict[str, object]) -> list[tuple[str, str]]:
+def _flat(record: Mapping[str, object]) -> list[tuple[str, str]]:
     """Pairs of a name and a one-line value; dictionaries (versions, for instance) are opened once."""
     pairs: list[tuple[str, object]] = []
     for key, value in record.items():

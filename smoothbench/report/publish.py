@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from smoothbench.report import conditions, studies
-from smoothbench.report.files import replace
-from smoothbench.report.frame import load
-from smoothbench.report.kinds import KINDS
+from smoothbench.report.data.frame import load
+from smoothbench.report.page.media_kinds import KINDS
+from smoothbench.report.studies import registry
+from smoothbench.report.tables import latency_conditions
 from smoothbench.report.write import write
+from smoothbench.storage.files import replace
 
 FOLDERS = ("records", "scores", "previews", "schedules", "curves", "latency", "vbench")
 FILES = ("latency.json", "cost.csv")
@@ -28,7 +29,7 @@ def publish(folder: str | Path, target: str | Path) -> list[Path]:
     if folder == target or folder in target.parents or target in folder.parents:
         raise ValueError(f"cannot publish {folder} to {target}: one lies in the other, choose another target")
     frame = load(folder)
-    unread = {"records": frame.attrs["ignored"], "latencies": conditions.read(folder).ignored}
+    unread = {"records": frame.attrs["ignored"], "latencies": latency_conditions.read(folder).ignored}
     for what, ignored in unread.items():
         if ignored:
             raise ValueError(
@@ -66,7 +67,7 @@ def _is_used(path: Path, frame: pd.DataFrame) -> bool:
 
     A study has many points, and its report needs no curves, per-sample scores or previews: they stay behind.
     """
-    kind, study = path.parts[0], set(frame["experiment"]) & set(studies.NAMES)
+    kind, study = path.parts[0], set(frame["experiment"]) & set(registry.NAMES)
     if study and kind in ("curves", "scores", "previews"):
         return False
     if kind in ("records", "scores", "vbench"):
@@ -78,7 +79,7 @@ def _is_used(path: Path, frame: pd.DataFrame) -> bool:
     if kind == "latency":
         return path.match("latency/*.json")
     if kind == "curves":
-        return path.as_posix() in {each["file"] for each in frame["calibration"] if each}
+        return path.as_posix() in {each.file for each in frame["calibration"] if each}
     return True
 
 

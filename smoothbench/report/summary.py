@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from smoothbench.report import beside
-from smoothbench.report.columns import BETTER, LEVEL, WORSE
+from smoothbench.report.data.frame import costs_alone, load, settings, unfinished
 from smoothbench.report.document import setting_title
-from smoothbench.report.frame import costs_alone, load, settings, unfinished
-from smoothbench.report.tables import brief_columns, headline, strings
-from smoothbench.report.text import to_text
+from smoothbench.report.tables import paper_comparison
+from smoothbench.report.tables.column import BETTER, LEVEL, WORSE
+from smoothbench.report.tables.point_tables import brief_columns, headline, strings
+from smoothbench.report.tables.text import to_text
 
 WIDTH = 120  # of a terminal
 MOST_SCORES = 4
@@ -21,7 +21,7 @@ def summary(folder: Path) -> str:
     for _, part in settings(load(folder)):
         first = part.iloc[0]
         seeds = "" if costs_alone(part).all() else f", seeds {first['seeds']}"
-        papers = beside.text(part, WIDTH)
+        papers = paper_comparison.text(part, WIDTH)
         text += f"{first['experiment']}: {setting_title(part, 'experiment', 'seeds')}{seeds}\n\n"
         text += f"{_table(part)}\n" if seeds or not papers else ""  # costs alone stand in the papers' tables
         text += f"{papers}\n" if papers else ""

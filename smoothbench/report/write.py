@@ -10,20 +10,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from smoothbench.report import conditions, studies
-from smoothbench.report.composition import composition
-from smoothbench.report.conditions import Conditions
-from smoothbench.report.curves import calibrated, error_curves
+from smoothbench.report.data.frame import load, scores, settings
 from smoothbench.report.document import document
-from smoothbench.report.files import replace, write_text
-from smoothbench.report.frame import load, scores, settings
-from smoothbench.report.html import page
-from smoothbench.report.kinds import kinds_in
-from smoothbench.report.latex import to_latex
-from smoothbench.report.plots import pareto
-from smoothbench.report.rasters import schedules
-from smoothbench.report.style import DPI, styled
-from smoothbench.report.tables import measured, numbers
+from smoothbench.report.figures.composition import composition
+from smoothbench.report.figures.error_curves import calibrated, error_curves
+from smoothbench.report.figures.pareto_plot import pareto
+from smoothbench.report.figures.schedule_raster import schedules
+from smoothbench.report.figures.style import DPI, styled
+from smoothbench.report.page.html_page import page
+from smoothbench.report.page.media_kinds import kinds_in
+from smoothbench.report.studies import registry
+from smoothbench.report.tables import latency_conditions
+from smoothbench.report.tables.latency_conditions import Conditions
+from smoothbench.report.tables.latex import to_latex
+from smoothbench.report.tables.point_tables import measured, numbers
+from smoothbench.storage.files import replace, write_text
 
 FEW = "png8"  # a PNG of 256 colours: a third of the bytes; samples keep all of theirs
 BOTH = (FEW, "svg")
@@ -38,8 +39,8 @@ def write(folder: str | Path) -> list[Path]:
     folder has no record.
     """
     folder = Path(folder)
-    frame, others = load(folder), conditions.read(folder)
-    study: list[Drawing] = [(name, BOTH, draw) for name, draw in studies.drawings(frame)]
+    frame, others = load(folder), latency_conditions.read(folder)
+    study: list[Drawing] = [(name, BOTH, draw) for name, draw in registry.drawings(frame)]
     paths = _draw(study, folder, "")
     parts: list[tuple[pd.DataFrame, dict[str, str]]] = []
     for suffix, part in settings(frame):
@@ -49,7 +50,7 @@ def write(folder: str | Path) -> list[Path]:
         paths += _draw(drawings, folder, end)
         parts.append((part, {name: f"{name}{end}.png" for name, _, _ in drawings}))
     ignored = frame.attrs["ignored"]
-    lines = [*studies.sections(frame), *(f"![{name}]({name}.png)\n" for name, _, _ in study)]
+    lines = [*registry.sections(frame), *(f"![{name}]({name}.png)\n" for name, _, _ in study)]
     text = document([(part, list(pictures.values())) for part, pictures in parts], ignored, lines, others)
     pages = [write_text(folder / "report.md", text)]
     drawn = [name for name, _, _ in study]

@@ -6,9 +6,9 @@ from itertools import accumulate, repeat
 
 from torch import Tensor
 
+from smoothbench.protocols import Noise
 from smoothbench.solvers.linear_betas import LinearBetas
 from smoothbench.solvers.plain_state import PlainState
-from smoothbench.types import Noise
 
 
 @dataclass(frozen=True)

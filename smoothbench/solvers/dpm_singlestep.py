@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from smoothbench.protocols import Noise
 from smoothbench.solvers.linear_betas import LinearBetas
-from smoothbench.types import Noise
 
 
 class SinglestepState(NamedTuple):

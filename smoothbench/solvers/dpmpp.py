@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from smoothbench.protocols import Noise
 from smoothbench.solvers.linear_betas import LinearBetas, nearest_distinct
-from smoothbench.types import Noise
 
 
 class MultistepState(NamedTuple):

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
-from smoothbench.types import Noise
+from smoothbench.protocols import Noise
 
 
 class SDEState(NamedTuple):

@@ -6,9 +6,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from smoothbench.protocols import Noise
 from smoothbench.solvers.linear_betas import LinearBetas, nearest_distinct
 from smoothbench.solvers.plain_state import PlainState
-from smoothbench.types import Noise
 
 RHO = 7.0  # Karras et al. 2022, equation 5
 

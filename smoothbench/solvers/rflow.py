@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from smoothbench.protocols import Noise
 from smoothbench.solvers.plain_state import PlainState
-from smoothbench.types import Noise
 
 TRAIN_STEPS = 1000.0  # the denoiser's timestep at t = 1, where there is noise alone
 

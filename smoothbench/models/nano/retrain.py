@@ -1,10 +1,11 @@
 """Train an embedded model again: every part of it, in order, each by its own command."""
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from smoothbench import command
 
 Step = Sequence[str]  # a module of the package, and its arguments
 
@@ -16,13 +17,19 @@ def retrain(package: str, description: str | None, steps: Callable[[str, str], S
     fails ends it, with its exit status.
     """
     home, name = Path(__file__).parent / package.rpartition(".")[2], package.rpartition(".")[2]
-    parser = argparse.ArgumentParser(prog=f"python -m {package}", description=description)
+    parser = command.parser(package, description)
     parser.add_argument("--work", type=Path, default=Path("results/runs") / name, help="data, checkpoints")
     parser.add_argument("--out", type=Path, default=home, help="weights; default: those that come with us")
     args = parser.parse_args()
-    for module, *arguments in steps(str(args.work), str(args.out)):
-        command = ["-m", f"{package}.{module}", *arguments]
-        print("python", *command, flush=True)
-        done = subprocess.run([sys.executable, *command])
+    commands = [[f"{package}.{module}", *rest] for module, *rest in steps(str(args.work), str(args.out))]
+    sys.exit(command.main(lambda: _all_done(commands), "the same command goes on where it stopped"))
+
+
+def _all_done(commands: Sequence[Sequence[str]]) -> int:
+    """Run commands until one fails; its exit code, or 0."""
+    for arguments in commands:
+        print("python -m", *arguments, flush=True)
+        done = subprocess.run([sys.executable, "-m", *arguments])
         if done.returncode:
-            sys.exit(done.returncode)
+            return done.returncode
+    return 0

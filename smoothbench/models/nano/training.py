@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from smoothbench.storage.files import replacing
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast: optimiser steps, peak learning rate, and how often to look."""
+    """The length and speed of a training: optimiser steps, peak learning rate, and how often to validate."""
 
     steps: int
     lr: float
@@ -27,14 +28,14 @@ class Recipe:
     seed: int = 0
 
     def lr_at(self, step: int) -> float:
-        """Linear warm-up, then a cosine to zero."""
+        """Return the learning rate of a step: a linear warm-up, then a cosine to zero."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.lr * 0.5 * (1 + math.cos(math.pi * done))
 
     def generator(self, step: int) -> torch.Generator:
-        """The randomness of one step: a function of its number, so a resumed run draws the same."""
+        """Return the generator of one step, a function of its number, so that a resumed run draws the same."""
         return torch.Generator().manual_seed(self.seed * 10**9 + step)
 
 
@@ -107,14 +108,13 @@ class _State:
         self._save()
 
     def _save(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        scratch = self.file.with_suffix(".tmp")
         names = ("step", "seconds", "history", "best")
         parts = {n: getattr(self, n).state_dict() for n in ("model", "ema", "optimizer")}
-        torch.save(parts | {n: getattr(self, n) for n in names}, scratch)
-        os.replace(scratch, self.file)
+        with replacing(self.file) as file:
+            torch.save(parts | {n: getattr(self, n) for n in names}, file)
         log = {"steps": self.step, "seconds": round(self.seconds), "history": self.history}
-        (self.folder / "training.json").write_text(json.dumps(log, indent=1) + "\n")
+        with replacing(self.folder / "training.json") as file:
+            file.write((json.dumps(log, indent=1) + "\n").encode())
 
     def _load(self, saved: dict) -> None:
         for name in ("model", "ema", "optimizer"):

@@ -1,4 +1,4 @@
-"""Which Open-Sora a folder holds: STDiT3 of version 1.2, or another one."""
+"""Recognises which Open-Sora a folder holds: STDiT3 of version 1.2, or another one."""
 
 import inspect
 import logging
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from smoothbench.errors import one_line
 from smoothbench.models.opensora.stdit3 import STDiT3
-from smoothbench.models.published import place
-from smoothbench.models.weights import Files
+from smoothbench.models.weights.diffusers_layout import place
+from smoothbench.models.weights.locate import Files
 
 log = logging.getLogger(__name__)
 
@@ -33,37 +33,37 @@ ASKED: Final = {"patch_size": "three whole numbers from 1", "mlp_ratio": "a fini
 UNKNOWN: Final = ("kernel_size", "use_spatial_rope", "skip_temporal", "skip_y_embedder", "qk_norm_legacy")
 
 
-def architecture(files: Files | None, asked: dict[str, Any]) -> dict[str, Any]:
-    """All arguments of STDiT3: the folder's own, else those asked for, else its defaults.
+def architecture(files: Files | None, configured: dict[str, Any]) -> dict[str, Any]:
+    """Return all arguments of STDiT3: the folder's own, else the configured ones, else its defaults.
 
     Other keys are passed over, as those that say how it was trained or which kernels it used, but for `UNKNOWN`:
     set, these ask for another model. Raises ValueError, naming the place, for another version of Open-Sora and
     where no model can be made of them.
     """
-    where, found = place(files), files.config() if files else asked
-    if files and (kind := found.get("model_type", "STDiT3")) != "STDiT3":
+    where, given = place(files), files.config() if files else configured
+    if files and (kind := given.get("model_type", "STDiT3")) != "STDiT3":
         raise ValueError(
             f"{where}: a {kind!r:.40} is of another Open-Sora version than 1.2, whose transformer is an STDiT3: "
             f"model.path={PUBLISHED}"
         )
-    if found is not asked and (odd := [key for key in UNKNOWN if found.get(key)]):
+    if given is not configured and (foreign := [key for key in UNKNOWN if given.get(key)]):
         raise ValueError(
-            f"{where}: {odd[0]}={found[odd[0]]!r:.40} is of another Open-Sora version than 1.2: "
+            f"{where}: {foreign[0]}={given[foreign[0]]!r:.40} is of another Open-Sora version than 1.2: "
             f"model.path={PUBLISHED}"
         )
-    known = {key: each.default for key, each in inspect.signature(STDiT3).parameters.items()}
-    if found is asked and (strange := sorted(set(asked) - set(known))):
+    defaults = {key: each.default for key, each in inspect.signature(STDiT3).parameters.items()}
+    if given is configured and (strange := sorted(set(configured) - set(defaults))):
         raise ValueError(f"{where}.{strange[0]}: no argument of STDiT3")
-    config = {key: found.get(key, default) for key, default in known.items()}
+    config = {key: given.get(key, default) for key, default in defaults.items()}
     check_arguments(config, where)
     config["patch_size"] = list(config["patch_size"])
-    if differs := [key for key in asked if config[key] != asked[key]]:
+    if differs := [key for key in configured if config[key] != configured[key]]:
         log.warning("%s: %s differs from model.architecture; the folder's counts", where, ", ".join(differs))
     return config
 
 
 def check_arguments(config: Mapping[str, Any], where: str) -> None:
-    """ValueError, naming the place and the argument, where no STDiT3 can be made of these."""
+    """Raise ValueError, naming the place and the argument, where no STDiT3 can be made of these arguments."""
     for key, value in config.items():
         if not _is(key, value):
             asked = "true or false" if key in FLAGS else ASKED.get(key, "a whole number from 1")
@@ -91,13 +91,13 @@ def _counts(value: Any) -> bool:
 
 
 def check_names(state: Mapping[str, Tensor], path: Path) -> None:
-    """ValueError where a file lacks the tensors that mark version 1.2, or has those of another one."""
-    if more := [name for name in state if name.startswith(OTHERS)]:
+    """Raise ValueError where a file lacks the tensors that mark version 1.2, or has those of another version."""
+    if foreign := [name for name in state if name.startswith(OTHERS)]:
         raise ValueError(
-            f"weights {path}: {more[0][:60]} is of another Open-Sora version than 1.2: model.path={PUBLISHED}"
+            f"weights {path}: {foreign[0][:60]} is of another Open-Sora version than 1.2: model.path={PUBLISHED}"
         )
-    if lacks := [mark for mark in MARKS if not any(name.startswith(mark) for name in state)]:
+    if absent := [mark for mark in MARKS if not any(name.startswith(mark) for name in state)]:
         raise ValueError(
-            f"weights {path}: {len(state)} tensors, none named {lacks[0]}*: of another Open-Sora version than 1.2, or "
+            f"weights {path}: {len(state)} tensors, none named {absent[0]}*: of another Open-Sora version than 1.2, or "
             f"another model: model.path={PUBLISHED}"
         )

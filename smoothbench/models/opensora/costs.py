@@ -1,14 +1,14 @@
-"""What a clip costs beside the denoiser: text encoder and decoders, counted on the meta device."""
+"""Counts what a clip costs beside the denoiser, text encoder and decoders, on the meta device."""
 
 from collections.abc import Callable
 from typing import Any, Final
 
 import torch
 
-from smoothbench.caching.cost import MacCounter, Macs
+from smoothbench.caching.mac_counter import MacCounter, Macs
 from smoothbench.models.opensora.sizes import Size
 from smoothbench.models.opensora.vae import VideoVae, check
-from smoothbench.models.weights import Files
+from smoothbench.models.weights.locate import Files
 
 T5_XXL: Final = {
     "d_model": 4096,
@@ -23,7 +23,7 @@ T5_XXL: Final = {
 def pipeline(
     vae: Files | None, encoder: Files | None, size: Size, shape: tuple[int, ...], tokens: int
 ) -> dict[str, Macs]:
-    """MACs by part of one clip of these latents [C, t, h, w], whose prompt is padded to so many tokens.
+    """Count MACs by part for one clip of these latents [C, t, h, w], whose prompt is padded to so many tokens.
 
     The published sizes where files are not here.
     """

@@ -1,4 +1,4 @@
-"""What enters STDiT3: patches and their positions, times and frame rates, captions; and the rotary angles."""
+"""The input embeddings of STDiT3: patches, positions, times and frame rates, captions, and rotary angles."""
 
 import math
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from smoothbench.models.uvit import sinusoid
+from smoothbench.models.base.embeddings import sinusoid
 
 FREQUENCIES = 256  # features of a time or a frame rate
 THETA = 10_000.0  # the longest period of positions and rotary angles, over 2 pi
 
 
 class Mlp(nn.Module):
-    """Two layers with GELU's tanh form between them."""
+    """Two linear layers with GELU's tanh form between them."""
 
     def __init__(self, width: int, inner: int, out: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Mlp(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Patches of clips [B, C, T, H, W] as tokens [B, N, width], in the order T, H, W."""
+    """Turns patches of clips [B, C, T, H, W] into tokens [B, N, width], in the order T, H, W."""
 
     def __init__(self, patch: tuple[int, int, int], channels: int, width: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class PatchEmbed(nn.Module):
 
 
 class ScalarEmbed(nn.Module):
-    """A number for each row [B] as features [B, width]."""
+    """Embeds one number for each row [B] as features [B, width]."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class ScalarEmbed(nn.Module):
 
 
 class CaptionEmbed(nn.Module):
-    """Captions [B, L, channels] as [B, L, width]; `y_embedding` [length, channels] is the null caption."""
+    """Projects captions [B, L, channels] to [B, L, width]; `y_embedding` [length, channels] is the null caption."""
 
     y_embedding: Tensor
 
@@ -62,7 +62,7 @@ class CaptionEmbed(nn.Module):
 
 
 class Rotary(nn.Module):
-    """Cosines and sines float32 [T, head / 2] of each frame's angles (Su et al. 2021, arXiv 2104.09864)."""
+    """Computes the rotary cosines and sines float32 [T, head / 2] of each frame (Su et al. 2021, arXiv 2104.09864)."""
 
     def __init__(self, head: int) -> None:
         super().__init__()
@@ -76,8 +76,8 @@ class Rotary(nn.Module):
 def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     """Turn the pairs of neighbouring channels of x [..., T, head] by the angles of each frame."""
     cos, sin = rotation
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack([even * cos - odd * sin, odd * cos + even * sin], -1).flatten(-2).type_as(x)
+    first, second = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([first * cos - second * sin, second * cos + first * sin], -1).flatten(-2).type_as(x)
 
 
 def positions(
@@ -88,7 +88,7 @@ def positions(
     device: torch.device,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Sines and cosines float32 [rows * columns, width] of the column, then of the row, of each token.
+    """Return sines and cosines of the column, then of the row, of each token, float32 [rows * columns, width].
 
     Coordinates are stretched to a square of the same area and divided by `scale`, the resolution over
     that of training, so that resolutions share them. Their frequencies are rounded to `dtype`.

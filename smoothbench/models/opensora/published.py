@@ -7,25 +7,29 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.caching.cost import Macs
-from smoothbench.models.guided import DTYPES, RANDOM_FOR_COST, REFERENCE, Lazy, check_numerics, sha256
-from smoothbench.models.media import Webp
+from smoothbench.caching.mac_counter import Macs
+from smoothbench.media.codecs import Webp
+from smoothbench.models.base.guided import (
+    DTYPES,
+    RANDOM_FOR_COST,
+    REFERENCE,
+    Lazy,
+    are_random,
+    check_numerics,
+    hashes_beside,
+    sha256,
+)
+from smoothbench.models.base.prompts import Prompts, check_prompts
 from smoothbench.models.opensora import vae
-from smoothbench.models.opensora.architecture import architecture, check_names
+from smoothbench.models.opensora.architecture import check_names
+from smoothbench.models.opensora.base import TextToVideo
 from smoothbench.models.opensora.costs import pipeline
+from smoothbench.models.opensora.parts import checked_config, find_parts, unavailable_reason
 from smoothbench.models.opensora.sizes import Size, size_of, timestep_shift
-from smoothbench.models.opensora.text import TextEncoder, assembled, find_text, lacking
-from smoothbench.models.prompts import Prompts
-from smoothbench.models.tensors import fill, lasting, read_state
-from smoothbench.models.text_to_video import TextToVideo
-from smoothbench.models.weights import CONFIG, TOKENIZER_FILES, Files, download, find
+from smoothbench.models.opensora.text import TextEncoder, assembled
+from smoothbench.models.weights.locate import CONFIG, TOKENIZER_FILES, Files
+from smoothbench.models.weights.read import fill, lasting, read_state
 
-SOURCES = {
-    "transformer": "path",
-    "vae": "vae",
-    "text_encoder": "text",
-    "tokenizer": "text",
-}  # setting of each part
 EXACT: Final = "exact"
 BESIDE: Final = {  # what decides samples beside the weights; of the transformer it is the architecture
     "vae": (CONFIG,),
@@ -35,20 +39,20 @@ BESIDE: Final = {  # what decides samples beside the weights; of the transformer
 
 
 class OpenSora(Lazy, TextToVideo):
-    """Text to video, as published.
+    """The published text-to-video model.
 
     `path`, `vae` and `text` are repositories in the Hugging Face cache or folders in the published layouts;
     a folder's config.json comes before `architecture`. `resolution`, `aspect_ratio` and `length` are names in
     `sizes`, and `shift` is what follows from them. `aes`, `flow` and `camera` are appended to prompts that do
     not say them themselves; null: nothing. `tokens` are those of the prompt that costs are counted at.
 
-    `numerics`: with `reference` what the denoiser is told of time, frame rate and size, and the frequencies of its
-    positions, are rounded to `dtype`, as the original does, also in training: in bfloat16 it is told time 952 for
-    950.9, which changes a tenth to a quarter of the output while noise is strong. With `exact` they are float32.
+    `numerics`: with `reference` the denoiser's inputs of time, frame rate and size, and the frequencies of its
+    positions, are rounded to `dtype`, as the original does, also in training: in bfloat16 time 950.9 becomes
+    952, which changes a tenth to a quarter of the output while noise is strong. With `exact` they are float32.
 
-    Nothing is loaded before it is used, and weights or prompts that are not here are no error: `missing` says how
-    to get them. Raises ValueError, naming file or setting, for what is here but does not fit; damage inside a
-    file shows at its first use.
+    Nothing is loaded before it is used, and weights or prompts that are not here are no error:
+    `unavailable_reason` says how to get them. Raises ValueError, naming file or setting, for what is here but does
+    not fit; damage inside a file shows at its first use.
     """
 
     kind = "opensora"
@@ -77,24 +81,18 @@ class OpenSora(Lazy, TextToVideo):
         camera: str | None = None,
         tokens: int = 67,
     ) -> None:
-        if weights not in ("published", "random"):
-            raise ValueError(f"model.weights must be published or random, not {weights}")
-        if not isinstance(prompts, Prompts):
-            raise ValueError(
-                f"model.prompts must be a node with a _target_, not {prompts!r:.60}: set prompts.file"
-            )
+        random = are_random(weights)
+        check_prompts(prompts)
         self.sources = {"path": path, "vae": vae, "text": text}
-        parts = _find(path, vae, text)
-        config = _config(parts, architecture, tokens)
-        self.size = size = size_of(resolution, aspect_ratio, length)
+        self.found = parts = find_parts(path, vae, text)
+        config = checked_config(parts, architecture, tokens)
         self._rounding = _rounding(numerics, dtype)
-        _check_shift(shift, size, self._rounding)
-        random = weights == "random"
-        self.found = parts
+        self.size = size = _size(resolution, aspect_ratio, length, shift, self._rounding)
         self.parts: dict[str, Files | None] = dict.fromkeys(parts) if random else parts
+        reason = RANDOM_FOR_COST if random else unavailable_reason(name, self.sources, parts, prompts)
         super().__init__(
             files=self.parts["transformer"],
-            missing=RANDOM_FOR_COST if random else _missing(name, self.sources, parts, prompts),
+            unavailable_reason=reason,
             dtype=dtype,
             prompts=prompts,
             tokens=tokens,
@@ -113,41 +111,41 @@ class OpenSora(Lazy, TextToVideo):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides the samples; hashing the weights takes seconds, once."""
-        found = {part: self.parts[part] for part in BESIDE}
-        hashes = {
-            f"{part}_sha256": files.digest(*BESIDE[part]) if files else "random"
-            for part, files in found.items()
+        """What decides the samples, for the ids of results; hashing the weights takes seconds, once."""
+        clip = {"frames": self.size.frames, "model_numerics": REFERENCE if self._rounding else EXACT}
+        return {
+            **self._identity(sha256(self.files)),
+            **hashes_beside(self.parts, BESIDE),
+            **self.appended,
+            **clip,
         }
-        said = {"frames": self.size.frames, "model_numerics": REFERENCE if self._rounding else EXACT}
-        return {**self._identity(sha256(self.files)), **hashes, **self.appended, **said}
 
-    def told(self, number: float) -> float:
-        """A time, frame rate, height or width as the denoiser is told it."""
+    def conditioning_value(self, number: float) -> float:
+        """Convert a time, frame rate, height or width to the number that the denoiser gets."""
         return torch.tensor(number, dtype=self._rounding or torch.float64, device="cpu").item()
 
     def load(self, files: Files) -> nn.Module:
-        """The denoiser with its weights, on the device."""
+        """Load the denoiser on the device; ValueError, naming the file, for weights of another version."""
         denoiser, state = self.allocated(), read_state(files)
         check_names(state, files.weights)
         fill(denoiser, state, files.weights)
         return denoiser
 
-    def settle(self, denoiser: nn.Module) -> None:
-        """The numerics; and a null caption where there are no weights: it is no parameter, so that nobody drew it."""
+    def after_load(self, denoiser: nn.Module) -> None:
+        """Set the numerics and, without weights, a null caption of zeros: no parameter, it has not been drawn."""
         denoiser.position_dtype = self._rounding or torch.float32  # type: ignore[assignment]
         if self.files is None:
             nn.init.zeros_(denoiser.get_buffer("y_embedder.y_embedding"))
 
     @cached_property
     def decoder(self) -> vae.VideoDecoder:
-        """Latents to clips, on the device; with random weights where there are no others."""
+        """The video decoder on the device, loaded at first use; without weights files it has random weights."""
         return vae.VideoDecoder(self.parts["vae"], self.size.frames, self.device)
 
     @cached_property
     @lasting
     def text(self) -> TextEncoder | None:
-        """What encodes prompts; None where its weights are not here."""
+        """The encoder of prompts, loaded at first use; None where its weights are not here."""
         encoder, tokenizer = self.parts["text_encoder"], self.parts["tokenizer"]
         if encoder is None or tokenizer is None:
             return None
@@ -155,13 +153,13 @@ class OpenSora(Lazy, TextToVideo):
 
     @cached_property
     def pipeline(self) -> Mapping[str, Macs]:
-        """What runs beside the denoiser, per sample: text encoder and decoders, counted without any weights."""
+        """MACs per sample of what runs beside the denoiser, text encoder and decoders, counted without any weights."""
         tokens = self.config["model_max_length"]
         return pipeline(self.found["vae"], self.found["text_encoder"], self.size, self.sample_shape, tokens)
 
-    def context(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """Captions [B, 1, model_max_length, channels], zero past their words, and their masks."""
-        rows = [self._caption(number) for number in conditions.tolist()]
+    def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return captions [B, 1, model_max_length, channels], zero past their words, and their masks."""
+        rows = [self._caption(number) for number in numbers.tolist()]
         captions = torch.zeros(len(rows), 1, self.config["model_max_length"], self.config["caption_channels"])
         mask = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.bool)
         for caption, words, row in zip(captions, mask, rows, strict=True):
@@ -176,67 +174,31 @@ class OpenSora(Lazy, TextToVideo):
         return self.text(assembled(self.prompts.texts[number], **self.appended))
 
     def decode(self, x: Tensor) -> Tensor:
-        """Clips uint8 [B, T, 3, H, W], as high and wide as whole latents make them."""
+        """Decode latents to clips uint8 [B, T, 3, H, W], as high and wide as whole latents make them."""
         return self.decoder(x)
 
 
-def _find(path: str, vae_source: str, text: str) -> dict[str, Files | None]:
-    transformer, video = (
-        find(source, None, [""], key, names=("model.safetensors",))
-        for source, key in ((path, "model.path"), (vae_source, "model.vae"))
-    )
-    encoder, tokenizer = find_text(text, None)
-    return dict(zip(SOURCES, (transformer, video, encoder, tokenizer), strict=True))
-
-
-def _config(parts: dict[str, Files | None], asked: dict[str, Any], tokens: int) -> dict[str, Any]:
-    """The transformer's arguments; ValueError where a part does not take what the one before it gives."""
-    config = architecture(parts["transformer"], asked)
-    longest, width = config["model_max_length"], config["caption_channels"]
-    if type(tokens) is not int or not 1 <= tokens <= longest:
-        raise ValueError(f"model.tokens={tokens!r:.60}: prompts have 1 to {longest} tokens")
-    if parts["transformer"] is None:
-        return config
-    if (encoder := parts["text_encoder"]) and (found := encoder.config().get("d_model")) != width:
-        raise ValueError(
-            f"{encoder.folder}: text of width {found}, the transformer takes {width}: set model.text"
-        )
-    if (video := parts["vae"]) and (count := len(vae.check(video).scale[0])) != config["in_channels"]:
-        raise ValueError(
-            f"{video.folder}: {count} channels, the transformer has {config['in_channels']}: set model.vae"
-        )
-    return config
-
-
-def _missing(
-    name: str, sources: dict[str, str], parts: dict[str, Files | None], prompts: Prompts
-) -> str | None:
-    """One line on what is not here, and how to get it."""
-    if absent := [part for part, files in parts.items() if files is None]:
-        key = SOURCES[absent[0]]
-        return download(f"weights of {name} ({absent[0]}) are", sources[key], None, f"model.{key}")
-    if not prompts.texts:
-        return f"{name} has no prompts: model.prompts.file=FILE (conf/model/{name}.yaml lists the layouts)"
-    return lacking(parts["tokenizer"])
-
-
 def _rounding(numerics: str, dtype: str) -> torch.dtype | None:
-    """What the numbers that the denoiser is told are rounded to; None where that is no coarser than they are."""
+    """The dtype that the denoiser's inputs of time, frame rate and size are rounded to; None: they are not rounded."""
     check_numerics(numerics, EXACT)
     return DTYPES.get(dtype) if numerics == REFERENCE and dtype != "float32" else None
 
 
-def _check_shift(shift: float, size: Size, rounding: torch.dtype | None) -> None:
-    """ValueError for another shift than the clip's own, exact or as the original's bfloat16 has it."""
+def _size(
+    resolution: str, aspect_ratio: str, length: str, shift: float, rounding: torch.dtype | None
+) -> Size:
+    """The clip of these names, if `shift` is its own, exact or as the original's bfloat16 has it; else ValueError."""
+    size = size_of(resolution, aspect_ratio, length)
     # in float16 the original's is no number
     dtypes = [*([rounding] if rounding == torch.bfloat16 else []), torch.float64]
-    wanted = [timestep_shift(size.height, size.width, size.frames, dtype) for dtype in dtypes]
+    shifts = [timestep_shift(size.height, size.width, size.frames, dtype) for dtype in dtypes]
     # NaN is near to nothing
-    if type(shift) not in (int, float) or not any(abs(shift - each) <= 1e-6 * each for each in wanted):
+    if type(shift) not in (int, float) or not any(abs(shift - each) <= 1e-6 * each for each in shifts):
         raise ValueError(
-            f"model.shift={shift}: a clip of this resolution and length takes model.shift={wanted[0]!r} "
+            f"model.shift={shift}: a clip of this resolution and length takes model.shift={shifts[0]!r} "
             "(solver.shift=... tries another)"
         )
+    return size
 
 
 def _rate(fps: float) -> float:

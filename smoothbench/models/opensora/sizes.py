@@ -21,7 +21,7 @@ SQUARE: Final = 512**2  # pixels of a frame at which the sampler's grid is not m
 
 @dataclass(frozen=True)
 class Size:
-    """Height and width in pixels as the model is told, and frames of a clip."""
+    """The height and width in pixels, as inputs of the model, and the frames of a clip."""
 
     height: int
     width: int
@@ -29,19 +29,19 @@ class Size:
 
     @property
     def latent(self) -> tuple[int, int, int]:
-        """Frames, height and width of the latents: what does not fill one is cut off."""
+        """Frames, height and width of the latents; what does not fill a whole one is cut off."""
         return self.frames // CHUNK * LATENTS, self.height // SHRINK, self.width // SHRINK
 
 
 def size_of(resolution: str, aspect_ratio: str, length: str) -> Size:
-    """The clip of these names; ValueError, with those that there are, for another."""
+    """Return the size of a clip by its names; ValueError, listing the known names, for another one."""
     shapes = RESOLUTIONS[_known("resolution", resolution, RESOLUTIONS)]
     height, width = shapes[_known("aspect_ratio", aspect_ratio, shapes)]
     return Size(height, width, LENGTHS[_known("length", length, LENGTHS)])
 
 
 def timestep_shift(height: int, width: int, frames: int, dtype: torch.dtype = torch.float64) -> float:
-    """How far `solvers.rflow`'s grid moves towards the noise for a clip of so many pixels and frames.
+    """Return how far `solvers.rflow`'s grid moves towards the noise for a clip of so many pixels and frames.
 
     Computed in `dtype`: in bfloat16, as the original does there, 480p's 4.84312 is 4.84375. ValueError for 2 to 16
     frames, of which there are no latents; 1 is a picture.

@@ -22,7 +22,7 @@ NOTHING = re.compile(
 
 
 class STDiT3(nn.Module):
-    """Predicts a clip's velocity from noise, time, caption, frame rate and size.
+    """STDiT3 predicts the velocity of a noisy clip, given time, caption, frame rate and size.
 
     Parameters are those of the published config.json; with `pred_sigma` it gives twice the channels,
     of which the sampler uses the first half. Raises ValueError for sizes that do not divide.
@@ -74,7 +74,7 @@ class STDiT3(nn.Module):
         height: float,
         width: float,
     ) -> Tensor:
-        """The prediction float32 [B, out_channels, T, H, W] for a clip x [B, in_channels, T, H, W].
+        """Predict the velocity float32 [B, out_channels, T, H, W] of a clip x [B, in_channels, T, H, W].
 
         `timestep` [B] in (0, 1000], captions `y` [B, 1, L, caption_channels], `fps` [B], `height` and
         `width` in pixels. `mask` [b, l], true for words, is repeated over the guidance rows; captions are
@@ -111,7 +111,7 @@ class STDiT3(nn.Module):
         return parts.flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
     def cache_sites(self) -> Iterator[Site]:
-        """The three branches of every block, in order of execution: spatial, then temporal."""
+        """Yield the three branches of every block as sites, in order of execution: spatial, then temporal."""
         for i in range(len(self.spatial_blocks)):
             for dimension in ("spatial", "temporal"):
                 block = f"{dimension}_blocks.{i}"
@@ -122,7 +122,7 @@ class STDiT3(nn.Module):
 
 @torch.no_grad()
 def initialise(denoiser: STDiT3) -> None:
-    """Weights to train from, as the original's: the temporal branches, frame rate and output start as nothing.
+    """Draw weights to train from as the original does: temporal branches, frame rate and output start at zero.
 
     Draws from torch's own generator.
     """

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 
 class CausalConv3d(nn.Module):
-    """A convolution over [B, C, T, H, W] that sees no later frame: in time all padding stands in front."""
+    """A convolution over [B, C, T, H, W] that sees no later frame: all padding in time stands in front."""
 
     def __init__(self, ins: int, outs: int, kernel: int, stride: int = 1, bias: bool = True) -> None:
         super().__init__()
@@ -15,7 +15,7 @@ class CausalConv3d(nn.Module):
         self.conv = nn.Conv3d(ins, outs, kernel, stride=(stride, 1, 1), bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of T frames ceil(T / stride) are left."""
+        """Convolve; ceil(T / stride) of T frames are left."""
         return self.conv(functional.pad(x, self._padding))
 
 
@@ -32,14 +32,14 @@ class ResBlock(nn.Module):
             self.conv3 = CausalConv3d(ins, outs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, ins, T, H, W] to [B, outs, T, H, W]."""
+        """Map [B, ins, T, H, W] to [B, outs, T, H, W]."""
         h = self.conv1(functional.silu(self.norm1(x)))
         h = self.conv2(functional.silu(self.norm2(h)))
         return h + (self.conv3(x) if hasattr(self, "conv3") else x)
 
 
 class Stages(nn.Module):
-    """What encoder and decoder have in common: residual blocks by stage, and those of the widest one.
+    """The base class of encoder and decoder: residual blocks by stage, and those of the widest one.
 
     `widths` are the stages' channels, the full frame rate first; after stages whose `halved` is set there are
     half as many frames. In a decoder the stages run backwards.
@@ -59,7 +59,7 @@ class Stages(nn.Module):
 
 
 class Encoder(Stages):
-    """Frames to the moments of their latents."""
+    """Encodes frames to the moments of their latents."""
 
     def __init__(
         self, ins: int, outs: int, widths: Sequence[int], halved: Sequence[bool], depth: int, groups: int
@@ -73,7 +73,7 @@ class Encoder(Stages):
         self.conv2 = CausalConv3d(widths[-1], outs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, ins, T, H, W] to [B, outs, T / 4, H, W]."""
+        """Map [B, ins, T, H, W] to [B, outs, T / 4, H, W]."""
         x = self.conv_in(x)
         for number, blocks in enumerate(self.block_res_blocks):
             x = _through(blocks, x)
@@ -84,7 +84,7 @@ class Encoder(Stages):
 
 
 class Decoder(Stages):
-    """Latents to frames."""
+    """Decodes latents to frames."""
 
     def __init__(
         self, ins: int, outs: int, widths: Sequence[int], halved: Sequence[bool], depth: int, groups: int
@@ -98,7 +98,7 @@ class Decoder(Stages):
         self.conv_out = CausalConv3d(widths[0], outs, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, ins, T, H, W] to [B, outs, 4 T, H, W]."""
+        """Map [B, ins, T, H, W] to [B, outs, 4 T, H, W]."""
         x = _through(self.res_blocks, self.conv1(x))
         for number in reversed(range(len(self.block_res_blocks))):
             x = _through(self.block_res_blocks[number], x)
@@ -136,12 +136,12 @@ class TemporalVae(nn.Module):
         self.decoder = Decoder(latent_embed_dim, in_out_channels, *shape)
 
     def encode(self, x: Tensor) -> Tensor:
-        """The means of the latents [B, C, ceil(T / 4), H, W] of frames [B, C, T, H, W]."""
+        """Encode frames [B, C, T, H, W] to the means of their latents [B, C, ceil(T / 4), H, W]."""
         x = functional.pad(x, (0, 0, 0, 0, -x.shape[2] % self.factor, 0))
         return self.quant_conv(self.encoder(x)).chunk(2, 1)[0]
 
     def decode(self, z: Tensor, frames: int) -> Tensor:
-        """So many frames [B, C, frames, H, W] of latents [B, C, ceil(frames / 4), H, W]."""
+        """Decode latents [B, C, ceil(frames / 4), H, W] to so many frames [B, C, frames, H, W]."""
         return self.decoder(self.post_quant_conv(z))[:, :, -frames % self.factor :]
 
 

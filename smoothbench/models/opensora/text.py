@@ -1,4 +1,4 @@
-"""What Open-Sora 1.2 is told: prompts with scores appended, cleaned, through T5."""
+"""The text conditioning of Open-Sora 1.2: prompts with scores appended, cleaned, through T5."""
 
 import html
 import importlib.util
@@ -10,21 +10,19 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from smoothbench.errors import one_line
-from smoothbench.models.published import load_published
-from smoothbench.models.tensors import cast, lasting
-from smoothbench.models.weights import NAMES, Files, find
+from smoothbench.models.base.t5 import T5, TOKENIZER
+from smoothbench.models.weights.locate import NAMES, Files, find
+from smoothbench.models.weights.read import lasting
 
 log = logging.getLogger(__name__)
 
-TOKENIZER: Final = "tokenizer_config.json"
 NEEDED: Final = {"transformers": "transformers", "ftfy": "ftfy", "bs4": "beautifulsoup4"}  # modules, packages
 FOR_PIECES: Final = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}  # to read spiece.model
 READY_MADE: Final = "tokenizer.json"  # a tokenizer that needs neither
 
 
 class TextEncoder:
-    """Prompts as the transformer sees them, in float32 on the CPU.
+    """Encodes prompts for the transformer, in float32 on the CPU.
 
     Prompts are encoded one by one, so that none depends on its batch, and each once. What is longer than
     `tokens` is cut, with a warning that names the prompt. Raises ValueError, naming the file, for parts that are
@@ -32,38 +30,25 @@ class TextEncoder:
     """
 
     def __init__(self, encoder: Files, tokenizer: Path, tokens: int, device: torch.device) -> None:
-        from transformers import AutoTokenizer, T5EncoderModel  # costs do without it
-
-        loaded: Any = load_published(T5EncoderModel, encoder)
-        self._encoder: Any = cast(loaded, torch.float32).requires_grad_(False).eval().to(device)
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
-        except Exception as error:  # whatever damaged files make of a parser
-            reason = one_line(error)[:200]
-            raise ValueError(f"{tokenizer}: no tokenizer ({reason}): download or save it again") from None
-        self._tokens, self._device = tokens, device
-        self._known: dict[str, Tensor] = {}
+        self._t5 = T5(encoder, tokenizer, tokens, device)
+        self._encoded: dict[str, Tensor] = {}
 
     @lasting
     def __call__(self, prompt: str) -> Tensor:
-        """The tokens of a cleaned prompt, without padding [n, width]."""
-        if prompt not in self._known:
-            self._warn(prompt)
-            asked = self._tokenizer(
-                prompt, padding="max_length", max_length=self._tokens, truncation=True, return_tensors="pt"
-            ).to(self._device)
-            hidden = self._encoder(asked.input_ids, attention_mask=asked.attention_mask)[0][0]
-            self._known[prompt] = hidden[asked.attention_mask[0].bool()].cpu()
-        return self._known[prompt]
+        """Encode a cleaned prompt to states of its tokens, without padding [n, width]."""
+        if prompt not in self._encoded:
+            self._warn_if_cut(prompt)
+            states, is_prompt = self._t5(prompt)
+            self._encoded[prompt] = states[0][is_prompt].cpu()
+        return self._encoded[prompt]
 
-    def _warn(self, prompt: str) -> None:
-        count = len(self._tokenizer(prompt, verbose=False).input_ids)
-        if count > self._tokens:
-            log.warning("prompt %r has %d tokens: cut to %d", _short(prompt), count, self._tokens)
+    def _warn_if_cut(self, prompt: str) -> None:
+        if (count := self._t5.count(prompt)) > self._t5.tokens:
+            log.warning("prompt %r has %d tokens: cut to %d", _short(prompt), count, self._t5.tokens)
 
 
 def assembled(prompt: str, aes: float | None, flow: float | None, camera: str | None) -> str:
-    """A prompt with the scores that it does not name itself, in the words of Open-Sora 1.2's inference, cleaned.
+    """Append the scores that a prompt does not name itself, in the words of Open-Sora 1.2's inference, and clean it.
 
     Raises ValueError where the packages for cleaning are not here.
     """
@@ -77,13 +62,13 @@ def assembled(prompt: str, aes: float | None, flow: float | None, camera: str | 
 
 
 def cleaned(text: str) -> str:
-    """The text as the model was trained on it: two passes; ValueError where their packages are not here.
+    """Clean a text in two passes, as the training's was; ValueError where the packages for that are not here.
 
     A pass is PixArt-alpha's, as diffusers has it, but for one strip that diffusers leaves out: the original strips
     once HTML's entities are decoded, so that the rules for a text's start and end, which follow, see no blank there.
     """
-    if lacks := lacking():
-        raise ValueError(lacks)
+    if reason := lacking():
+        raise ValueError(reason)
     from diffusers import PixArtAlphaPipeline
 
     routine: Any = PixArtAlphaPipeline._clean_caption
@@ -102,7 +87,7 @@ class _Entities:
 
 
 def lacking(tokenizer: Files | None = None) -> str | None:
-    """One line on the packages that prompts need, with this tokenizer, and that are not here."""
+    """Say in one line which package prompts need, with this tokenizer, and is not here; None: all are."""
     pieces = tokenizer is not None and tokenizer.weights.name != READY_MADE
     needed = {**NEEDED, **FOR_PIECES} if pieces else NEEDED
     absent = [package for module, package in needed.items() if not _importable(module)]
@@ -119,7 +104,7 @@ def _importable(module: str) -> bool:
 
 
 def find_text(source: str, revision: str | None) -> tuple[Files | None, Files | None]:
-    """The text encoder and its tokenizer, in diffusers' folders or both at the top; None where not here.
+    """Find the text encoder and its tokenizer, in diffusers' folders or both at the top; None for one that is not here.
 
     Raises ValueError for a folder or a repository without them, and for an encoder that is no T5.
     """

@@ -7,11 +7,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from smoothbench.errors import one_line
-from smoothbench.models.media import levels
+from smoothbench.media.codecs import levels
 from smoothbench.models.opensora.sizes import CHUNK, LATENTS
 from smoothbench.models.opensora.temporal_vae import TemporalVae
-from smoothbench.models.tensors import cast, fill, read_state
-from smoothbench.models.weights import Files
+from smoothbench.models.weights.locate import Files
+from smoothbench.models.weights.read import cast, fill, read_state
 
 SPATIAL: Final = {  # Stable Diffusion XL's
     "block_out_channels": (128, 256, 512, 512),
@@ -39,7 +39,7 @@ PUBLISHED: Final = "hpcai-tech/OpenSora-VAE-v1.2"
 
 
 class VideoVae(nn.Module):
-    """Clips in [-1, 1] and their latents; the names of its tensors are those of the published file.
+    """The video autoencoder, between clips in [-1, 1] and latents; its tensors are named as in the published file.
 
     17 frames become 5 latents, each chunk apart, an eighth as high and wide. `spatial` and `temporal` are arguments
     of the two autoencoders where they differ from the published ones.
@@ -61,7 +61,7 @@ class VideoVae(nn.Module):
         return self.spatial_vae["module"]
 
     def encode(self, frames: Tensor) -> Tensor:
-        """The means of the latents [B, 4, t, H / 8, W / 8] of frames [B, 3, T, H, W] in [-1, 1]."""
+        """Encode frames [B, 3, T, H, W] in [-1, 1] to the means of their latents [B, 4, t, H / 8, W / 8]."""
         flat = frames.transpose(1, 2).flatten(0, 1).split(FRAMES)
         means = torch.cat([self._image.encode(each).latent_dist.mean for each in flat])
         images = (means * SCALING).unflatten(0, (len(frames), -1)).transpose(1, 2)
@@ -69,26 +69,26 @@ class VideoVae(nn.Module):
         return (latents - self.shift) / self.scale
 
     def decode(self, latents: Tensor, frames: int) -> Tensor:
-        """So many frames [B, 3, frames, 8 h, 8 w], in about [-1, 1], of latents [B, 4, t, h, w]."""
+        """Decode latents [B, 4, t, h, w] to so many frames [B, 3, frames, 8 h, 8 w] in about [-1, 1]."""
         images = self.image_latents(latents, frames)
         flat = images.transpose(1, 2).flatten(0, 1).split(FRAMES)
         decoded = torch.cat([self.frames(each) for each in flat])
         return decoded.unflatten(0, (len(latents), -1)).transpose(1, 2)
 
     def image_latents(self, latents: Tensor, frames: int) -> Tensor:
-        """Latents of so many frames [B, 4, frames, h, w] of those of a clip [B, 4, t, h, w]."""
+        """Decode latents of a clip [B, 4, t, h, w] to those of so many single frames [B, 4, frames, h, w]."""
         chunks = (latents * self.scale + self.shift).split(LATENTS, 2)
         lengths = [min(CHUNK, frames - start) for start in range(0, frames, CHUNK)]
         return torch.cat([self.temporal_vae.decode(*each) for each in zip(chunks, lengths, strict=True)], 2)
 
     def frames(self, latents: Tensor) -> Tensor:
-        """Frames [N, 3, 8 h, 8 w] of their latents [N, 4, h, w]."""
+        """Decode latents of frames [N, 4, h, w] to frames [N, 3, 8 h, 8 w]."""
         decoded: Tensor = self._image.decode(latents / SCALING, return_dict=False)[0]
         return decoded
 
 
 class VideoDecoder:
-    """Latents to clips, in float32, one clip at a time: each takes gigabytes.
+    """Decodes latents to clips, in float32, one clip at a time: each takes gigabytes.
 
     Without files it is the published architecture with random weights, for latencies alone. Raises
     ValueError, naming the file, for weights that are damaged or of another model.
@@ -101,12 +101,12 @@ class VideoDecoder:
 
     @torch.inference_mode()
     def __call__(self, latents: Tensor) -> Tensor:
-        """Clips uint8 [B, T, 3, H, W] on the CPU of latents [B, 4, t, h, w]."""
+        """Decode latents [B, 4, t, h, w] to clips uint8 [B, T, 3, H, W] on the CPU."""
         return torch.cat([pixels(self._vae.decode(each, self._frames)) for each in latents.float().split(1)])
 
 
 def check(files: Files) -> VideoVae:
-    """The autoencoder of a published folder, without storage; ValueError, naming it, for another one."""
+    """Build the autoencoder of a published folder on the meta device; ValueError, naming it, for another one."""
     config, where = files.config(), files.folder
     if (kind := config.get("model_type", KIND)) != KIND:
         raise ValueError(f"{where}: a {kind!r:.60} is not Open-Sora 1.2's {KIND}: model.vae={PUBLISHED}")
@@ -146,7 +146,7 @@ def _loaded(files: Files) -> VideoVae:
 
 
 def pixels(clip: Tensor) -> Tensor:
-    """Frames uint8 [B, T, C, H, W], on the CPU, of a clip [B, C, T, H, W] in [-1, 1]; what is beyond is clipped.
+    """Convert clips [B, C, T, H, W] in [-1, 1] to uint8 [B, T, C, H, W] on the CPU; values beyond are clipped.
 
     Raises FloatingPointError for a clip that is not finite.
     """

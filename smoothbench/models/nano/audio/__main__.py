@@ -4,7 +4,7 @@ from smoothbench.models.nano.retrain import Step, retrain
 
 
 def steps(work: str, out: str) -> list[Step]:
-    """The commands in order; the denoiser's latents are those of the encoder, which stays as it is then."""
+    """Return the commands in order; the encoder stays as it is once the denoiser learns on its latents."""
     clips = ["--corpus", f"{work}/corpus"]
     further = ["--start", f"{work}/codec", "--steps", "5000"]
     codec, evaluators = f"{out}/codec", f"{out}/evaluators"

@@ -5,8 +5,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.media import pcm
+from smoothbench.media.codecs import pcm
 from smoothbench.models.nano.audio.spectrogram import BINS, MELS, expand, griffin_lim
+from smoothbench.models.nano.residual import Residual
 
 CHANNELS: Final = 32
 LENGTH: Final = 64  # latent frames of a clip: two spectral frames each
@@ -15,26 +16,8 @@ NOISE: Final = 0.2  # on latents while training, so that neighbours of a latent 
 DECODED: Final = 192  # inner width of the decoder
 
 
-class Residual(nn.Module):
-    """Norm, SiLU and a convolution over time, twice, added to the input [N, C, T]."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv1d(width, width, 3, padding=1),
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv1d(width, width, 3, padding=1),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
-
-
 class Encoder(nn.Module):
-    """Log-mel spectrogram [N, 80, 128] to latents [N, 32, 64] of zero mean and unit variance.
+    """Encodes log-mel spectrograms [N, 80, 128] to latents [N, 32, 64] of zero mean and unit variance.
 
     The variance is that of each channel over the training clips (a batch norm without affine part).
     """
@@ -43,9 +26,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv1d(MELS, WIDTH, 3, padding=1),
-            Residual(WIDTH),
+            Residual(nn.Conv1d, WIDTH),
             nn.Conv1d(WIDTH, WIDTH, 4, stride=2, padding=1),
-            Residual(WIDTH),
+            Residual(nn.Conv1d, WIDTH),
             nn.Conv1d(WIDTH, CHANNELS, 1),
         )
         self.norm = nn.BatchNorm1d(CHANNELS, affine=False)
@@ -55,15 +38,15 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents [N, 32, 64] to a compressed magnitude spectrogram [N, 513, 128]."""
+    """Decodes latents [N, 32, 64] to compressed magnitude spectrograms [N, 513, 128]."""
 
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv1d(CHANNELS, DECODED, 3, padding=1),
-            Residual(DECODED),
+            Residual(nn.Conv1d, DECODED),
             nn.ConvTranspose1d(DECODED, DECODED, 4, stride=2, padding=1),
-            Residual(DECODED),
+            Residual(nn.Conv1d, DECODED),
             nn.GroupNorm(8, DECODED),
             nn.SiLU(),
             nn.Conv1d(DECODED, BINS, 1),
@@ -74,7 +57,7 @@ class Decoder(nn.Module):
 
     @torch.inference_mode()
     def audio(self, latents: Tensor) -> Tensor:
-        """Clips int16 [N, 1, samples] on the CPU; each by itself, so the batch plays no part."""
+        """Decode latents to clips int16 [N, 1, samples] on the CPU, each by itself, so that the batch plays no part."""
         return torch.stack([self._clip(each[None].float()) for each in latents])
 
     def _clip(self, latents: Tensor) -> Tensor:

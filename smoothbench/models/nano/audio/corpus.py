@@ -8,6 +8,7 @@ same scores; the same fluidsynth renders them to the same samples. Goes on where
 
 import argparse
 import subprocess
+import sys
 import tempfile
 import wave
 from collections.abc import Sequence
@@ -19,9 +20,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from smoothbench.models.nano import training_command
 from smoothbench.models.nano.audio.grammar import Sound, sounds
 from smoothbench.models.nano.audio.midi import Clip, midi_file
 from smoothbench.models.nano.audio.spectrogram import RATE, SAMPLES
+from smoothbench.models.nano.files import write_arrays
 
 SOUNDFONT: Final = "/usr/share/sounds/sf2/FluidR3_GM.sf2"
 SLOT: Final = 2.2  # seconds between the starts of two clips
@@ -34,7 +37,7 @@ EACH: Final = 8  # test and reference clips of each sound, held out or not
 
 
 class Corpus(NamedTuple):
-    """Clips int16 [N, samples], what they play [N, 3] (instrument, register, pattern), seconds [N]."""
+    """Rendered clips int16 [N, samples], their labels [N, 3] (instrument, register, pattern) and seconds [N]."""
 
     audio: Tensor
     labels: Tensor
@@ -42,18 +45,18 @@ class Corpus(NamedTuple):
 
 
 def train_clips(count: int) -> list[Clip]:
-    """Sounds that are not held out, in turn."""
-    seen = [sound for sound in sounds() if not sound.held_out]
-    return [_clip(seen[i % len(seen)], TRAIN_SEED + i) for i in range(count)]
+    """Return so many clips of the sounds that are not held out, in turn."""
+    trained_on = [sound for sound in sounds() if not sound.held_out]
+    return [_clip(trained_on[i % len(trained_on)], TRAIN_SEED + i) for i in range(count)]
 
 
 def test_clips() -> list[Clip]:
-    """Every sound eight times, held-out ones included."""
+    """Return eight clips of every sound, held-out ones included."""
     return [_clip(sound, TEST_SEED + i) for i, sound in enumerate(sounds() * EACH)]
 
 
 def reference_clips() -> list[Clip]:
-    """Every sound eight times, all as long as samples are by default."""
+    """Return eight clips of every sound, all as long as samples are by default."""
     return [Clip(sound, LONGEST, REFERENCE_SEED + i) for i, sound in enumerate(sounds() * EACH)]
 
 
@@ -64,7 +67,7 @@ def _clip(sound: Sound, seed: int) -> Clip:
 
 
 def render(clips: Sequence[Clip], soundfont: str) -> np.ndarray:
-    """The clips as int16 [N, samples], mono, silent after their seconds, all with the same peak."""
+    """Render clips as int16 [N, samples], mono, silent after their seconds, all with the same peak."""
     with tempfile.TemporaryDirectory() as folder:
         score, sound = Path(folder) / "score.mid", Path(folder) / "sound.wav"
         score.write_bytes(midi_file(clips, SLOT))
@@ -89,7 +92,7 @@ def _finished(audio: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def load(folder: Path, split: str) -> Corpus:
-    """The split `train`, `test` or `reference`, as far as it is rendered.
+    """Load the split `train`, `test` or `reference`, as far as it is rendered.
 
     Raises ValueError where nothing is.
     """
@@ -105,29 +108,28 @@ def load(folder: Path, split: str) -> Corpus:
 def write(clips: Sequence[Clip], file: Path, soundfont: str) -> None:
     """Render one part and write it as npz."""
     labels = [(c.sound.instrument, c.sound.register, c.sound.pattern) for c in clips]
-    scratch = file.with_suffix(".tmp.npz")
     seconds = np.array([clip.seconds for clip in clips], np.float32)
-    np.savez(scratch, audio=render(clips, soundfont), labels=np.array(labels), seconds=seconds)
-    scratch.replace(file)
+    audio = render(clips, soundfont)
+    write_arrays(file, {"audio": audio, "labels": np.array(labels), "seconds": seconds})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the clips")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Render the clips; the exit code."""
+    parser = training_command.parser("audio.corpus", __doc__, "folder of the clips")
     parser.add_argument("--clips", type=int, default=24_000, help="clips to train on")
     parser.add_argument("--soundfont", default=SOUNDFONT, help="FluidR3_GM.sf2")
-    args = parser.parse_args()
+    return training_command.main(parser, _run, arguments)
 
-    args.out.mkdir(parents=True, exist_ok=True)
-    splits = {"train": train_clips(args.clips), "test": test_clips(), "reference": reference_clips()}
+
+def _run(options: argparse.Namespace) -> None:
+    options.out.mkdir(parents=True, exist_ok=True)
+    splits = {"train": train_clips(options.clips), "test": test_clips(), "reference": reference_clips()}
     for split, clips in splits.items():
         for first in tqdm(range(0, len(clips), PART), desc=split):
-            file = args.out / f"{split}-{first:06d}.npz"
+            file = options.out / f"{split}-{first:06d}.npz"
             if not file.exists():
-                write(clips[first : first + PART], file, args.soundfont)
+                write(clips[first : first + PART], file, options.soundfont)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -24,21 +24,21 @@ CONFIG: Final[dict[str, Any]] = {
 }
 
 
-def velocity(denoiser: nn.Module, z: Tensor, t: Tensor, seen: Tensor, overall: Tensor) -> Tensor:
-    """The predicted v [N, C, T] of z = cos(pi t / 2) x0 + sin(pi t / 2) noise at times t [N].
+def velocity(denoiser: nn.Module, z: Tensor, t: Tensor, states: Tensor, overall: Tensor) -> Tensor:
+    """Predict v [N, C, T] of z = cos(pi t / 2) x0 + sin(pi t / 2) noise at times t [N].
 
-    v = cos(pi t / 2) noise - sin(pi t / 2) x0 (Salimans and Ho 2022), so x0 = cos z - sin v. `seen`
+    v = cos(pi t / 2) noise - sin(pi t / 2) x0 (Salimans and Ho 2022), so x0 = cos z - sin v. `states`
     and `overall` are the states that a Conditioner gives.
     """
     length, half = z.shape[-1] + 1, CONFIG["attention_head_dim"] // 2
     rotary = get_1d_rotary_pos_embed(half, length, use_real=True, repeat_interleave_real=False)
     rotary = tuple(part.to(z) for part in rotary)
-    prediction: Tensor = denoiser(z, t, seen, overall, rotary, return_dict=False)[0]
+    prediction: Tensor = denoiser(z, t, states, overall, rotary, return_dict=False)[0]
     return prediction
 
 
 def empty_denoiser(config: dict[str, Any] = CONFIG) -> nn.Module:
-    """A denoiser that predicts zero for everything; its time features are drawn from the seed in force."""
+    """Build a denoiser that predicts zero for everything; its time features are drawn from torch's current seed."""
     denoiser = StableAudioDiTModel.from_config(config)
     for layer in (denoiser.preprocess_conv, denoiser.postprocess_conv, denoiser.proj_out):
         nn.init.zeros_(layer.weight)

@@ -33,7 +33,7 @@ GROOVES: Final = 3  # the last patterns are the drum kit's alone
 
 @dataclass(frozen=True, order=True)
 class Sound:
-    """What a caption says, as indices into INSTRUMENTS, REGISTERS and PATTERNS."""
+    """The content of a caption, as indices into INSTRUMENTS, REGISTERS and PATTERNS."""
 
     instrument: int
     register: int
@@ -41,21 +41,26 @@ class Sound:
 
     @property
     def caption(self) -> str:
-        """The sentence; a drum kit has no register."""
+        """The caption as a sentence; a drum kit has no register."""
         instrument, pattern = INSTRUMENTS[self.instrument], PATTERNS[self.pattern]
         if self.instrument == DRUMS:
             return f"a {instrument} plays {pattern}"
         return f"a {REGISTERS[self.register]} {instrument} plays {pattern}"
 
     @property
+    def labels(self) -> tuple[int, int, int]:
+        """Classes of instrument, register and pattern."""
+        return self.instrument, self.register, self.pattern
+
+    @property
     def held_out(self) -> bool:
-        """True for one in seven of the pitched sounds, spread evenly over each attribute."""
+        """Whether no network was trained on it: one in seven of the pitched sounds, spread over each attribute."""
         mixed = self.instrument + 2 * self.pattern + 3 * self.register
         return self.instrument != DRUMS and mixed % 7 == 0
 
 
 def sounds() -> list[Sound]:
-    """All sounds of the grammar, in a fixed order."""
+    """Return all 147 sounds of the grammar, in a fixed order."""
     melodies = range(len(PATTERNS) - GROOVES)
     grooves = range(len(PATTERNS) - GROOVES, len(PATTERNS))
     pitched = [Sound(*each) for each in product(range(DRUMS), range(len(REGISTERS) - 1), melodies)]

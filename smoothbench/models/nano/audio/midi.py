@@ -39,7 +39,7 @@ class Clip:
 
 
 def notes(clip: Clip) -> list[Note]:
-    """The notes of a clip; all end by its `seconds`."""
+    """Compose the notes of a clip; all end by its `seconds`."""
     generator = np.random.default_rng(clip.seed)
     velocity = int(generator.integers(80, 120))
     tempo = float(generator.uniform(0.9, 1.1))
@@ -57,11 +57,11 @@ def _melody(pattern: str, root: int, tempo: float, velocity: int, seconds: float
         yield 0.0, seconds, root + MAJOR[4], velocity
         return
     beat = tempo * {"repeated chords": 0.4, "a fast repeated note": 0.125}.get(pattern, 0.18)
-    held = 0.7 if "repeated" in pattern else 0.9
+    sounding_share = 0.7 if "repeated" in pattern else 0.9
     for i in range(int(seconds / beat) + 1):
         for step in _steps(pattern, i):
             last = "scale" in pattern and i == len(MAJOR) - 1
-            yield i * beat, seconds if last else (i + held) * beat, root + step, velocity
+            yield i * beat, seconds if last else (i + sounding_share) * beat, root + step, velocity
 
 
 def _steps(pattern: str, i: int) -> tuple[int, ...]:
@@ -84,7 +84,7 @@ def _groove(pattern: str, sixteenth: float, velocity: int, seconds: float) -> It
 
 
 def midi_file(clips: Iterable[Clip], slot: float) -> bytes:
-    """A Standard MIDI file, format 0, in which clip i starts at i * slot seconds."""
+    """Write a Standard MIDI file, format 0, in which clip i starts at i * slot seconds."""
     events = sorted(
         (event for i, clip in enumerate(clips) for event in _events(clip, i * slot)),
         key=lambda event: event[0],

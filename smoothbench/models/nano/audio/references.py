@@ -9,6 +9,8 @@ tagger's logits of each sound, seen or not, averaged over its clips: `captions` 
 """
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +18,19 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.models.nano import training_command
 from smoothbench.models.nano.audio import corpus
 from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.grammar import Sound
 from smoothbench.models.nano.audio.tagger import load_tagger
-from smoothbench.models.prompts import Prompts
+from smoothbench.models.nano.files import write_arrays
 
 TAGS = "evaluators/tags.npz"
 
 
 def reference_logits(prompts: Prompts, file: str = TAGS) -> Tensor:
-    """Of each prompt the tagger's logits on rendered clips of it, float32 [P, 324].
+    """Read the tagger's logits on rendered clips of each prompt, float32 [P, 324].
 
     Raises ValueError, naming the prompt, where no clip was rendered of it.
     """
@@ -40,39 +44,42 @@ def reference_logits(prompts: Prompts, file: str = TAGS) -> Tensor:
     return logits[[place[text] for text in prompts.texts]]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the statistics and the logits; the exit code."""
+    parser = training_command.parser("audio.references", __doc__, "folder with tagger.safetensors")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the rendered clips")
-    parser.add_argument("--out", type=Path, required=True, help="folder with tagger.safetensors")
-    args = parser.parse_args()
+    return training_command.main(parser, _run, arguments)
 
-    tagger = load_tagger(args.out.absolute() / "tagger.safetensors")
-    clips = corpus.load(args.corpus, "reference")
+
+def _run(options: argparse.Namespace) -> None:
+    tagger = load_tagger(options.out.absolute() / "tagger.safetensors")
+    clips = corpus.load(options.corpus, "reference")
     with torch.inference_mode():
         outputs = [tagger(part[:, None]) for part in tqdm(clips.audio.split(64), desc="reference")]
-    found = {name: torch.cat([output[name] for output in outputs]).double() for name in ("windows", "logits")}
+    outputs_of_clips = {
+        name: torch.cat([output[name] for output in outputs]).double() for name in ("windows", "logits")
+    }
     sounds = [Sound(*labels) for labels in clips.labels.tolist()]
-    seen = torch.tensor([not sound.held_out for sound in sounds])
-    write_statistics(found["windows"][seen], args.out / "reference.npz")
-    write_tags([sound.caption for sound in sounds], found["logits"], args.out / "tags.npz")
+    was_trained_on = torch.tensor([not sound.held_out for sound in sounds])
+    write_statistics(outputs_of_clips["windows"][was_trained_on], options.out / "reference.npz")
+    write_tags([sound.caption for sound in sounds], outputs_of_clips["logits"], options.out / "tags.npz")
 
 
 def write_statistics(windows: Tensor, file: Path) -> None:
-    """Moments of clips' mean features, and of all windows [N, 3, 64]."""
+    """Write the moments of clips' mean features, and those of all windows [N, 3, 64]."""
     arrays: dict[str, np.ndarray] = {"n": np.array(len(windows))}
     for suffix, rows in (("", windows.mean(1).numpy()), ("_w", windows.flatten(0, 1).numpy())):
         arrays |= {f"mu{suffix}": rows.mean(0), f"sigma{suffix}": np.cov(rows, rowvar=False)}
-    np.savez(file, **arrays)  # type: ignore[arg-type]
+    write_arrays(file, arrays)
 
 
 def write_tags(captions: list[str], logits: Tensor, file: Path) -> None:
-    """Mean logits of the clips of each caption, in half precision."""
+    """Write the mean logits of the clips of each caption, in half precision."""
     names = sorted(set(captions))
     rows = [logits[[caption == name for caption in captions]].mean(0).numpy() for name in names]
-    np.savez_compressed(file, captions=np.array(names), logits=np.stack(rows).astype(np.float16))
+    logits_of_names = np.stack(rows).astype(np.float16)
+    write_arrays(file, {"captions": np.array(names), "logits": logits_of_names}, compressed=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

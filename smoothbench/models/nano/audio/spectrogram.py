@@ -19,37 +19,37 @@ FLOOR: Final = 1e-3  # of a magnitude: about 70 dB below the loudest partials
 
 
 def magnitude(audio: Tensor) -> Tensor:
-    """STFT magnitudes float [N, 513, 128] of clips int16 [N, samples], Hann window, centred frames."""
+    """Compute STFT magnitudes float [N, 513, 128] of clips int16 [N, samples]: Hann window, centred frames."""
     return _stft(audio.float() / 32768).abs()[..., :FRAMES] * (2 / N_FFT * 2)
 
 
 def log_magnitude(audio: Tensor) -> Tensor:
-    """log(magnitude + floor), shifted and scaled to about -1.2 to 1."""
+    """Compute log(magnitude + floor), shifted and scaled to about -1.2 to 1."""
     return compress(magnitude(audio))
 
 
 def compress(values: Tensor) -> Tensor:
-    """The scale of all our log spectra: 0 is half-way between the floor and 1."""
+    """Map magnitudes to the scale of all our log spectra: 0 is half-way between the floor and 1."""
     return (values + FLOOR).log() / (-math.log(FLOOR) / 2) + 1
 
 
 def expand(values: Tensor) -> Tensor:
-    """The inverse of `compress`, never below zero."""
+    """Invert `compress`; the result is never below zero."""
     return (((values - 1) * (-math.log(FLOOR) / 2)).exp() - FLOOR).clamp(min=0)
 
 
 def log_mel(audio: Tensor) -> Tensor:
-    """Compressed mel spectrogram float [N, 80, 128] of clips int16 [N, samples]."""
+    """Compute the compressed mel spectrogram float [N, 80, 128] of clips int16 [N, samples]."""
     return compress(to_mel(magnitude(audio)))
 
 
 def to_mel(values: Tensor) -> Tensor:
-    """Magnitudes [N, 513, T] summed in triangular bands evenly spaced in mel [N, 80, T]."""
+    """Sum magnitudes [N, 513, T] in triangular bands evenly spaced in mel [N, 80, T]."""
     return mel_bands(RATE, N_FFT, MELS).to(values) @ values
 
 
 def griffin_lim(values: Tensor, iterations: int = 48, momentum: float = 0.99) -> Tensor:
-    """A clip float [samples] whose STFT has about these magnitudes [513, 128].
+    """Find a clip float [samples] whose STFT has about these magnitudes [513, 128].
 
     Fast Griffin-Lim (Perraudin, Balazs, Sondergaard 2013). The first phases are those of a
     stationary sound, each bin turning at its own frequency: nothing is drawn at random, so the same

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from smoothbench.models.nano.audio.files import embedded
 from smoothbench.models.nano.audio.grammar import INSTRUMENTS, PATTERNS, REGISTERS
 from smoothbench.models.nano.audio.spectrogram import MELS, SAMPLES, log_mel
-from smoothbench.models.nano.evaluator import Residual
-from smoothbench.models.nano.files import digest, restore
+from smoothbench.models.nano.files import MetricNetwork, restore_network
+from smoothbench.models.nano.image.evaluator import Residual
 
 WINDOW: Final = 64  # frames: 1.024 s
 STRIDE: Final = 32
@@ -19,12 +19,12 @@ ATTRIBUTES: Final = {"instrument": INSTRUMENTS, "register": REGISTERS, "pattern"
 
 
 def windows(mel: Tensor) -> Tensor:
-    """Windows of 1.024 s every 0.512 s [N, 3, 80, 64] of log-mel spectrograms [N, 80, 128]."""
+    """Cut log-mel spectrograms [N, 80, 128] into windows of 1.024 s every 0.512 s [N, 3, 80, 64]."""
     return mel.unfold(2, WINDOW, STRIDE).transpose(1, 2)
 
 
 def checked_clips(clips: Tensor) -> Tensor:
-    """Clips int16 [N, 1, 32768] as [N, 32768]; ValueError for another type or shape."""
+    """Return clips int16 [N, 1, 32768] as [N, 32768]; ValueError for another type or shape."""
     if clips.dtype != torch.int16 or clips.shape[1:] != (1, SAMPLES):
         raise ValueError(
             f"nano audio networks take int16 [N, 1, {SAMPLES}] (16 kHz, mono, 2.048 s), "
@@ -34,7 +34,7 @@ def checked_clips(clips: Tensor) -> Tensor:
 
 
 class Trunk(nn.Module):
-    """Log-mel spectrograms [N, 80, 128] to a feature vector for each window [N, 3, 64].
+    """Encodes log-mel spectrograms [N, 80, 128] to a feature vector for each window [N, 3, 64].
 
     Pooled over time alone: where a sound lies in frequency tells its register.
     """
@@ -51,8 +51,8 @@ class Trunk(nn.Module):
         return torch.relu(self.out(maps.mean(3).flatten(1))).view(*parts.shape[:2], FEATURES)
 
 
-class Tagger(nn.Module):
-    """Classifier of instrument, register and pattern in windows of a clip.
+class Tagger(MetricNetwork):
+    """Classifies instrument, register and pattern in windows of a clip.
 
     forward(int16 [N, 1, 32768]) gives a dict: `windows` float [N, 3, 64] (features of each window),
     `features` [N, 64] (their mean), `instrument` [N, 9], `register` [N, 4], `pattern` [N, 9] (logits,
@@ -61,7 +61,6 @@ class Tagger(nn.Module):
     """
 
     num_features = FEATURES
-    digest = ""
     name = "nano_tagger"
     version = 1
     digested = ("weights",)
@@ -73,7 +72,7 @@ class Tagger(nn.Module):
         self.heads = nn.ModuleDict(heads)
 
     def tag(self, mel: Tensor) -> dict[str, Tensor]:
-        """All outputs for log-mel spectrograms [N, 80, 128]."""
+        """Compute all outputs for log-mel spectrograms [N, 80, 128]."""
         parts = self.trunk(mel)
         tags = {name: head(parts).mean(1) for name, head in self.heads.items()}
         first, second, third = tags.values()
@@ -85,11 +84,8 @@ class Tagger(nn.Module):
 
 
 def load_tagger(weights: str | Path) -> Tagger:
-    """The trained network, frozen, from a safetensors file of this folder or an absolute path.
+    """Load the trained network, frozen, from a safetensors file of this folder or an absolute path.
 
     Its `digest` is the sha256 of the file. Raises ValueError, naming the file, for bad weights.
     """
-    path = embedded(weights)
-    network = restore(Tagger(), path)
-    network.digest = digest(path)
-    return network
+    return restore_network(Tagger(), embedded(weights))

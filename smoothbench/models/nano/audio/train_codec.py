@@ -8,85 +8,66 @@ of that codec stays as it is and its decoder learns on: a denoiser trained on it
 """
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
+from smoothbench.models.nano import training_command
 from smoothbench.models.nano.audio import corpus
-from smoothbench.models.nano.audio.codec import NOISE, Decoder, Encoder
+from smoothbench.models.nano.audio.codec import CHANNELS, LENGTH, NOISE, Decoder, Encoder
 from smoothbench.models.nano.audio.spectrogram import compress, expand, log_magnitude, log_mel, to_mel
-from smoothbench.models.nano.files import save
-from smoothbench.models.nano.training import Recipe, train
-from smoothbench.models.tensors import fill, read_tensors
+from smoothbench.models.nano.autoencoder_training import Autoencoder, Lesson, add_options, train_autoencoder
+from smoothbench.models.nano.training import Recipe
 
 BATCH: Final = 32
+HELD_OUT: Final = 128
 LOUD: Final = 4.0  # weight of the loud over the silent: the ear hears partials, not floors
 
 
-class Autoencoder(nn.Module):
-    """Encoder and decoder as one module; the encoder learns unless it is frozen."""
-
-    def __init__(self, frozen: bool) -> None:
-        super().__init__()
-        self.encoder, self.decoder, self.frozen = Encoder(), Decoder(), frozen
-        self.encoder.requires_grad_(not frozen)
-
-    def forward(self, mel: Tensor, noise: Tensor) -> Tensor:
-        self.encoder.train(self.training and not self.frozen)
-        latents = self.encoder(mel)
-        return self.decoder(latents + NOISE * noise)
+def empty_codec(frozen: bool) -> Autoencoder:
+    """Build both halves, with weights drawn from torch's current seed."""
+    return Autoencoder(Encoder(), Decoder(), frozen)
 
 
 def distance(predicted: Tensor, audio: Tensor) -> Tensor:
-    """L1 between compressed magnitudes, louder bins weighing more, and between their mel bands."""
-    wanted = log_magnitude(audio)
-    weight = 1 + LOUD * (wanted + 1) / 2
-    linear = (weight * (predicted - wanted).abs()).mean()
-    bands = compress(to_mel(expand(predicted))) - compress(to_mel(expand(wanted)))
+    """Return the L1 distance of compressed magnitudes, louder bins weighing more, plus that of their mel bands."""
+    target = log_magnitude(audio)
+    weight = 1 + LOUD * (target + 1) / 2
+    linear = (weight * (predicted - target).abs()).mean()
+    bands = compress(to_mel(expand(predicted))) - compress(to_mel(expand(target)))
     return linear + bands.abs().mean()
 
 
 def reconstruct(model: nn.Module, audio: Tensor, generator: torch.Generator) -> Tensor:
-    """The loss on these clips, with noise on their latents."""
-    noise = torch.randn(len(audio), 32, 64, generator=generator)
+    """Return the loss on these clips int16 [N, samples], with noise on their latents."""
+    noise = NOISE * torch.randn(len(audio), CHANNELS, LENGTH, generator=generator)
     return distance(model(log_mel(audio), noise), audio)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train the codec; the exit code."""
+    parser = training_command.parser(
+        "audio.train_codec", __doc__, "folder of the finished codec", work="results/runs/audio/train_codec"
     )
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the rendered clips")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the finished codec")
-    parser.add_argument(
-        "--work", type=Path, default=Path("results/runs/audio/train_codec"), help="checkpoints"
-    )
-    parser.add_argument("--steps", type=int, default=2700, help=f"optimiser steps of {BATCH} clips")
-    parser.add_argument("--start", type=Path, help="folder of a codec whose encoder stays as it is")
-    args = parser.parse_args()
+    add_options(parser, 2700, f"{BATCH} clips")
+    return training_command.main(parser, _train, arguments)
 
-    clips = corpus.load(args.corpus, "train").audio
-    held_out, clips = clips[-128:], clips[:-128]
 
-    def loss(model: nn.Module, generator: torch.Generator) -> Tensor:
-        return reconstruct(model, clips[torch.randint(len(clips), (BATCH,), generator=generator)], generator)
+def _train(options: argparse.Namespace) -> None:
+    clips = corpus.load(options.corpus, "train").audio
+    held_out, clips = clips[-HELD_OUT:], clips[:-HELD_OUT]
 
-    @torch.inference_mode()
-    def validate(model: nn.Module) -> float:
-        return reconstruct(model, held_out, torch.Generator().manual_seed(1)).item()
+    def draw(generator: torch.Generator) -> Tensor:
+        return clips[torch.randint(len(clips), (BATCH,), generator=generator)]
 
-    torch.manual_seed(0)
-    model = Autoencoder(frozen=args.start is not None)
-    if args.start:
-        for name in ("encoder", "decoder"):
-            fill(model.get_submodule(name), read_tensors(args.start / f"{name}.safetensors"), args.start)
-    recipe = Recipe(steps=args.steps, lr=2e-3, weight_decay=0.01, warmup=200, ema=0.995, look_every=250)
-    trained: Any = train(model, loss, validate, recipe, args.work)
-    save(trained.encoder, args.out / "encoder.safetensors")
-    save(trained.decoder, args.out / "decoder.safetensors")
+    recipe = Recipe(options.steps, lr=2e-3, weight_decay=0.01, warmup=200, ema=0.995, look_every=250)
+    train_autoencoder(Lesson(empty_codec, draw, held_out, reconstruct), recipe, options)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,7 +10,8 @@ choose the best weights.
 
 import argparse
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,9 +19,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from smoothbench.models.nano import training_command
 from smoothbench.models.nano.audio import corpus
 from smoothbench.models.nano.audio.clap import ContrastiveTowers
-from smoothbench.models.nano.audio.conditioner import tokenize
+from smoothbench.models.nano.audio.conditioner import VOCABULARY
 from smoothbench.models.nano.audio.grammar import Sound
 from smoothbench.models.nano.audio.spectrogram import log_mel
 from smoothbench.models.nano.audio.tagger import ATTRIBUTES, Tagger
@@ -43,15 +45,15 @@ class Rows(NamedTuple):
 
 
 def load(folder: Path, split: str) -> Rows:
-    """Rows of a rendered split."""
+    """Load a rendered split and compute its spectrograms."""
     clips = corpus.load(folder, split)
     parts = tqdm(clips.audio.split(100), desc=f"spectrograms: {split}")
-    words = tokenize([Sound(*labels).caption for labels in clips.labels.tolist()])
+    words = VOCABULARY.tokenize([Sound(*labels).caption for labels in clips.labels.tolist()])
     return Rows(torch.cat([log_mel(part).half() for part in parts]), clips.labels, words)
 
 
 def augment(mel: Tensor, generator: torch.Generator) -> Tensor:
-    """Louder or softer, tilted in frequency, over a floor of noise: what is asked for is none of these."""
+    """Make spectrograms louder or softer, tilted, and noisy: nothing that captions speak of."""
     mel = mel.float()
     gain, tilt, floor = torch.rand(3, len(mel), 1, 1, generator=generator)
     slope = torch.linspace(-1, 1, mel.shape[1])[:, None]
@@ -60,7 +62,7 @@ def augment(mel: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def tagging(network: Any, rows: Rows, mel: Tensor) -> Tensor:
-    """Cross-entropy of the three attributes."""
+    """Return the cross-entropy of the three attributes, summed."""
     tags, columns = network.tag(mel), rows.labels.unbind(1)
     entropies = (
         nn.functional.cross_entropy(tags[name], labels, label_smoothing=0.05)
@@ -70,7 +72,7 @@ def tagging(network: Any, rows: Rows, mel: Tensor) -> Tensor:
 
 
 def contrast(towers: Any, rows: Rows, mel: Tensor) -> Tensor:
-    """Symmetric cross-entropy over a batch, in which clips of one caption share it."""
+    """Return the symmetric cross-entropy over a batch, in which clips of one caption share it."""
     scores = towers.sharpness.exp() * towers.of_mel(mel) @ towers.of_words(rows.words).T
     same = (rows.labels[:, None] == rows.labels[None]).all(2).float()
     target = same / same.sum(1, keepdim=True)
@@ -80,24 +82,24 @@ def contrast(towers: Any, rows: Rows, mel: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def tagging_accuracy(network: Any, rows: Rows) -> dict[str, float]:
-    """Share of clips whose attribute is seen, of each and of all three."""
+    """Return the share of clips whose attribute is recognised, for each attribute and for all three."""
     parts = [network.tag(mel.float()) for mel in rows.mel.split(250)]
-    seen = [torch.cat([part[name] for part in parts]).argmax(1) for name in ATTRIBUTES]
-    right = torch.stack(seen, 1) == rows.labels
-    each = dict(zip(ATTRIBUTES, right.double().mean(0).tolist(), strict=True))
-    return each | {"all": right.all(1).double().mean().item()}
+    predicted = [torch.cat([part[name] for part in parts]).argmax(1) for name in ATTRIBUTES]
+    right = torch.stack(predicted, 1) == rows.labels
+    shares = dict(zip(ATTRIBUTES, right.double().mean(0).tolist(), strict=True))
+    return shares | {"all": right.all(1).double().mean().item()}
 
 
 @torch.inference_mode()
 def retrieval(towers: Any, rows: Rows) -> dict[str, float]:
-    """Share of clips whose own caption is the nearest of all, and the mean cosine to it and to the others."""
+    """Return the share of clips whose own caption is nearest, and the mean cosine to it and to the others."""
     labels, place = rows.labels.unique(dim=0, return_inverse=True)
-    words = towers.of_words(tokenize([Sound(*each).caption for each in labels.tolist()]))
+    words = towers.of_words(VOCABULARY.tokenize([Sound(*each).caption for each in labels.tolist()]))
     cosine = torch.cat([towers.of_mel(mel.float()) for mel in rows.mel.split(250)]) @ words.T
-    own = cosine.gather(1, place[:, None])
-    others = (cosine.sum() - own.sum()) / (cosine.numel() - own.numel())
+    own_cosine = cosine.gather(1, place[:, None])
+    others = (cosine.sum() - own_cosine.sum()) / (cosine.numel() - own_cosine.numel())
     nearest = (cosine.argmax(1) == place).double().mean().item()
-    return {"nearest": nearest, "own": own.mean().item(), "others": others.item()}
+    return {"nearest": nearest, "own": own_cosine.mean().item(), "others": others.item()}
 
 
 Loss = Callable[[Any, Rows, Tensor], Tensor]
@@ -107,21 +109,23 @@ KINDS: Final[dict[str, tuple[Callable[[], nn.Module], Loss, Callable[[Any, Rows]
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train one of the networks; the exit code."""
+    parser = training_command.parser(
+        "audio.train_evaluators",
+        __doc__,
+        "folder of the finished network",
+        work="results/runs/audio/train_evaluators",
     )
     parser.add_argument("kind", choices=KINDS, help="which network")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the rendered clips")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the finished network")
-    parser.add_argument(
-        "--work", type=Path, default=Path("results/runs/audio/train_evaluators"), help="checkpoints"
-    )
     parser.add_argument("--steps", type=int, default=1000, help=f"optimiser steps of {BATCH} clips")
-    args = parser.parse_args()
+    return training_command.main(parser, _run, arguments)
 
-    network, measure, accuracy = KINDS[args.kind]
-    rows = load(args.corpus, "train")
+
+def _run(options: argparse.Namespace) -> None:
+    network, measure, accuracy = KINDS[options.kind]
+    rows = load(options.corpus, "train")
     held_out, rows = rows.at(slice(-HELD_OUT, None)), rows.at(slice(-HELD_OUT))
 
     def loss(model: nn.Module, generator: torch.Generator) -> Tensor:
@@ -133,11 +137,11 @@ def main() -> None:
         return measure(model, held_out, held_out.mel.float()).item()
 
     torch.manual_seed(2)
-    recipe = Recipe(steps=args.steps, lr=2e-3, weight_decay=0.02, warmup=100, ema=0.99, look_every=100)
+    recipe = Recipe(steps=options.steps, lr=2e-3, weight_decay=0.02, warmup=100, ema=0.99, look_every=100)
     faster: nn.Module = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trained = train(faster, loss, validate, recipe, args.work / args.kind)
-    save(trained, args.out / f"{args.kind}.safetensors")
-    test = load(args.corpus, "test")
+    trained = train(faster, loss, validate, recipe, options.work / options.kind)
+    save(trained, options.out / f"{options.kind}.safetensors")
+    test = load(options.corpus, "test")
     unseen = torch.tensor([Sound(*labels).held_out for labels in test.labels.tolist()])
     print(
         json.dumps(
@@ -147,4 +151,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,7 +4,7 @@ from smoothbench.models.nano.retrain import Step, retrain
 
 
 def steps(work: str, out: str) -> list[Step]:
-    """The commands in order; the denoiser's latents are those of the encoder."""
+    """Return the commands in order; the denoiser learns on the encoder's latents."""
     autoencoder, evaluators = f"{out}/autoencoder", f"{out}/evaluators"
     return [
         ["train_autoencoder", "--out", autoencoder, "--work", f"{work}/train_autoencoder"],

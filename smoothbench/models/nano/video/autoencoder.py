@@ -1,31 +1,20 @@
-"""The frame autoencoder of `opensora_nano`: each frame by itself to a map of latents and back."""
+"""The frame autoencoder of `opensora_nano`, which maps each frame by itself to latents and back."""
 
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.media import levels
+from smoothbench.media.codecs import levels
+from smoothbench.models.nano.residual import Residual
 
 CHANNELS: Final = 4  # as Open-Sora's
 LATENT: Final = 8  # rows and columns of a frame's latents
 NOISE: Final = 0.1  # on latents while training, so that neighbours of a latent decode alike
 
 
-class Residual(nn.Module):
-    """Norm, SiLU and a 3x3 convolution, twice, added to the input [N, C, H, W]."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        parts = ((nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1)) for _ in range(2))
-        self.body = nn.Sequential(*(layer for part in parts for layer in part))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
-
-
 class Encoder(nn.Module):
-    """Frames uint8 [N, 3, 32, 32] to latents [N, 4, 8, 8] of zero mean and unit variance.
+    """Encodes frames uint8 [N, 3, 32, 32] to latents [N, 4, 8, 8] of zero mean and unit variance.
 
     The variance is that of each channel over the training clips (a batch norm without affine part).
     """
@@ -36,7 +25,7 @@ class Encoder(nn.Module):
             nn.Conv2d(3, 32, 4, stride=2, padding=1),
             nn.SiLU(),
             nn.Conv2d(32, 64, 4, stride=2, padding=1),
-            Residual(64),
+            Residual(nn.Conv2d, 64),
             nn.Conv2d(64, CHANNELS, 1),
         )
         self.norm = nn.BatchNorm2d(CHANNELS, affine=False)
@@ -46,17 +35,17 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents [N, 4, 8, 8] to frames [N, 3, 32, 32] in [-1, 1], or a little beyond."""
+    """Decodes latents [N, 4, 8, 8] to frames [N, 3, 32, 32] in [-1, 1], or a little beyond."""
 
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(CHANNELS, 64, 3, padding=1),
-            Residual(64),
-            Residual(64),
+            Residual(nn.Conv2d, 64),
+            Residual(nn.Conv2d, 64),
             nn.Conv2d(64, 4 * 32, 3, padding=1),
             nn.PixelShuffle(2),
-            Residual(32),
+            Residual(nn.Conv2d, 32),
             nn.Conv2d(32, 4 * 16, 3, padding=1),
             nn.PixelShuffle(2),
             nn.SiLU(),
@@ -68,7 +57,7 @@ class Decoder(nn.Module):
 
     @torch.inference_mode()
     def clips(self, latents: Tensor) -> Tensor:
-        """Clips uint8 [B, T, 3, 32, 32] on the CPU of latents [B, 4, T, 8, 8]; each clip by itself.
+        """Decode latents [B, 4, T, 8, 8] to clips uint8 [B, T, 3, 32, 32] on the CPU, each clip by itself.
 
         Raises FloatingPointError for frames that are not finite.
         """
@@ -80,6 +69,6 @@ class Decoder(nn.Module):
 
 @torch.inference_mode()
 def encoded(encoder: nn.Module, clips: Tensor) -> Tensor:
-    """Latents [N, 4, T, 8, 8] of clips uint8 [N, T, 3, 32, 32]."""
+    """Encode clips uint8 [N, T, 3, 32, 32] to latents [N, 4, T, 8, 8]."""
     latents: Tensor = encoder(clips.flatten(0, 1))
     return latents.unflatten(0, clips.shape[:2]).transpose(1, 2).contiguous()

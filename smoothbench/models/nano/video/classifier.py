@@ -6,18 +6,18 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.nano.evaluator import Residual
-from smoothbench.models.nano.files import digest, restore
+from smoothbench.models.base.lpips_rows import stage_rows
+from smoothbench.models.nano.files import MetricNetwork, restore_network
+from smoothbench.models.nano.image.evaluator import Residual
 from smoothbench.models.nano.video.corpus import FRAMES, SIZE
 from smoothbench.models.nano.video.files import embedded
 from smoothbench.models.nano.video.grammar import ATTRIBUTES
-from smoothbench.models.stages import stage_rows
 
 FEATURES: Final = 64
 
 
 def checked_clips(clips: Tensor) -> Tensor:
-    """Clips uint8 [N, 12, 3, 32, 32] as they are; ValueError for another type or shape."""
+    """Return clips uint8 [N, 12, 3, 32, 32] as they are; ValueError for another type or shape."""
     if clips.dtype != torch.uint8 or clips.shape[1:] != (FRAMES, 3, SIZE, SIZE):
         raise ValueError(
             f"nano video networks take uint8 [N, {FRAMES}, 3, {SIZE}, {SIZE}], "
@@ -27,7 +27,7 @@ def checked_clips(clips: Tensor) -> Tensor:
 
 
 class FrameTrunk(nn.Module):
-    """Frames float [N, 3, 32, 32] in [-1, 1] to maps [N, 64, 4, 4]; `stages` gives those on the way too."""
+    """Encodes frames float [N, 3, 32, 32] in [-1, 1] to maps [N, 64, 4, 4]; `stages` gives those on the way too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,15 +38,15 @@ class FrameTrunk(nn.Module):
         return self.stages(frames)[-1]
 
     def stages(self, frames: Tensor) -> list[Tensor]:
-        """The maps of the stem and of each residual block."""
+        """Return the maps of the stem and of each residual block."""
         maps = [self.stem(frames)]
         for block in self.body:
             maps.append(block(maps[-1]))
         return maps
 
 
-class Classifier(nn.Module):
-    """Classifier of item, colour, motion and speed of a clip.
+class Classifier(MetricNetwork):
+    """Classifies item, colour, motion and speed of a clip.
 
     forward(uint8 [N, 12, 3, 32, 32]) gives a dict: `frames` float [N, 12, 64] (features of each frame by
     itself: its pooled map), `features` [N, 64] (of the clip), `item` [N, 6], `colour` [N, 6], `motion`
@@ -55,7 +55,6 @@ class Classifier(nn.Module):
     """
 
     num_features = FEATURES
-    digest = ""
     name = "nano_clips"
     version = 1
     digested = ("weights",)
@@ -80,21 +79,21 @@ class Classifier(nn.Module):
         return self.classify(checked_clips(clips).float() / 127.5 - 1)
 
     def classify(self, clips: Tensor) -> dict[str, Tensor]:
-        """All outputs for clips float [N, 12, 3, 32, 32] in [-1, 1]."""
+        """Compute all outputs for clips float [N, 12, 3, 32, 32] in [-1, 1]."""
         maps = self.trunk(clips.flatten(0, 1))
         frames = maps.mean((2, 3)).unflatten(0, clips.shape[:2])
         places = self.place(maps.flatten(1)).unflatten(0, clips.shape[:2])
         features = self.out(torch.cat([self.motion(places.transpose(1, 2)).flatten(1), frames.mean(1)], 1))
-        found = {name: head(features) for name, head in self.heads.items()}
-        item, colour, motion, speed = found.values()
+        logits = {name: head(features) for name, head in self.heads.items()}
+        item, colour, motion, speed = logits.values()
         things = item[:, :, None] + colour[:, None, :]
         movements = motion[:, :, None] + speed[:, None, :]
         joint = things.flatten(1)[:, :, None] + movements.flatten(1)[:, None, :]
-        return {"frames": frames, "features": features, "logits": joint.flatten(1), **found}
+        return {"frames": frames, "features": features, "logits": joint.flatten(1), **logits}
 
 
 class FrameEncoder(nn.Module):
-    """What the classifier sees of a frame by itself.
+    """Encodes single frames by the classifier's trunk.
 
     forward(uint8 [N, 3, 32, 32]) gives a dict: `features` float [N, 64] (pooled last map), and `stages`
     [N, 7168] (the maps of the stem and of each residual block, see `stage_rows`). Raises ValueError for
@@ -121,16 +120,13 @@ class FrameEncoder(nn.Module):
 
 
 def load_frames(weights: str | Path) -> FrameEncoder:
-    """The frame encoder of a classifier's weights; see `load_classifier`."""
+    """Load the frame encoder of a classifier's weights; see `load_classifier`."""
     return FrameEncoder(load_classifier(weights))
 
 
 def load_classifier(weights: str | Path) -> Classifier:
-    """The trained network, frozen, from a safetensors file of this folder or an absolute path.
+    """Load the trained network, frozen, from a safetensors file of this folder or an absolute path.
 
     Its `digest` is the sha256 of the file. Raises ValueError, naming the file, for bad weights.
     """
-    path = embedded(weights)
-    network = restore(Classifier(), path)
-    network.digest = digest(path)
-    return network
+    return restore_network(Classifier(), embedded(weights))

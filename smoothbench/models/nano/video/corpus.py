@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smoothbench.models.nano import fashion_mnist
+from smoothbench.models.nano.image import fashion_mnist
 from smoothbench.models.nano.video.grammar import ITEMS, MOTIONS, Scene, scenes
 
 FRAMES: Final = 12
@@ -40,25 +40,25 @@ EACH: Final = 4  # test and reference clips of each scene, held out or not
 
 
 class Clip(NamedTuple):
-    """One clip to draw."""
+    """One clip to draw: its scene, and the seed of everything else."""
 
     scene: Scene
     seed: int
 
 
 class Sprites:
-    """Fashion-MNIST items of a split, by ITEMS; FileNotFoundError where the data set is not there."""
+    """Draws clips of Fashion-MNIST items of a split; FileNotFoundError where the data set is not there."""
 
     def __init__(self, split: str) -> None:
         images, labels = fashion_mnist.load(split)
         self._items = [images[labels == label, 0] for label in CLASSES]
 
     def draw(self, clips: Sequence[Clip]) -> Tensor:
-        """The clips, uint8 [N, 12, 3, 32, 32]."""
-        made = [self._paths(clip) for clip in clips]
-        sprites = torch.stack([sprite for sprite, _ in made]).float() / 255
+        """Draw clips, uint8 [N, 12, 3, 32, 32]."""
+        drawn = [self._paths(clip) for clip in clips]
+        sprites = torch.stack([sprite for sprite, _ in drawn]).float() / 255
         sprites = (sprites / sprites.amax((1, 2), keepdim=True)) ** 0.7
-        width, x, y = torch.from_numpy(np.stack([path for _, path in made])).float().unbind(1)
+        width, x, y = torch.from_numpy(np.stack([path for _, path in drawn])).float().unbind(1)
         cover = torch.einsum("ntia,nab,ntjb->ntij", _overlap(y, width), sprites, _overlap(x, width))
         tint = torch.tensor([RGB[clip.scene.colour] for clip in clips]).view(-1, 1, 3, 1, 1)
         frames = GROUND + cover[:, :, None].clamp(0, 1) * (tint - GROUND)
@@ -72,7 +72,7 @@ class Sprites:
 
 
 def path(scene: Scene, rng: np.random.Generator) -> np.ndarray:
-    """Width and centre (column, row) of the sprite's box in each frame [3, 12]; it stays in the picture."""
+    """Return width and centre (column, row) of the sprite's box in each frame [3, 12]; it stays in the picture."""
     time = np.linspace(0, 1, FRAMES)
     width = np.full(FRAMES, rng.uniform(*WIDTHS))
     motion = MOTIONS[scene.motion]
@@ -99,17 +99,19 @@ def _overlap(centre: Tensor, width: Tensor) -> Tensor:
 
 
 def train_clips(first: int, count: int, backwards: bool = True) -> list[Clip]:
-    """Clips of scenes that are not held out, each as often as any other; also such as no caption asks for."""
-    seen = [scene for scene in scenes() if not scene.held_out and (scene.asked or backwards)]
-    mixed = np.random.default_rng(first).permutation(max(count, len(seen)))[:count].tolist()
-    return [Clip(seen[place % len(seen)], TRAIN_SEED + first + i) for i, place in enumerate(mixed)]
+    """Return clips of scenes that are not held out, all equally often; also of scenes that no prompt asks for."""
+    trained_on = [scene for scene in scenes() if not scene.held_out and (scene.asked or backwards)]
+    mixed = np.random.default_rng(first).permutation(max(count, len(trained_on)))[:count].tolist()
+    return [
+        Clip(trained_on[place % len(trained_on)], TRAIN_SEED + first + i) for i, place in enumerate(mixed)
+    ]
 
 
 def test_clips() -> list[Clip]:
-    """Every scene four times, held-out ones included."""
+    """Return four clips of every scene, held-out ones included."""
     return [Clip(scene, TEST_SEED + i) for i, scene in enumerate(scenes() * EACH)]
 
 
 def reference_clips() -> list[Clip]:
-    """Every scene four times, from other seeds."""
+    """Return four clips of every scene, from other seeds than the test clips."""
     return [Clip(scene, REFERENCE_SEED + i) for i, scene in enumerate(scenes() * EACH)]

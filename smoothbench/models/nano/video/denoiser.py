@@ -33,7 +33,7 @@ AMPLITUDE: Final = 4.0  # of the fifth channel, whose weights start small
 
 
 def placed(z: Tensor) -> Tensor:
-    """Latents [N, 4, T, H, W], H and W even, with a fifth channel: cosines of the frame's place in the clip.
+    """Add to latents [N, 4, T, H, W], H and W even, a fifth channel: cosines of the frame's place in the clip.
 
     Each patch of 2 x 2 holds those of one to four half periods.
     """
@@ -45,7 +45,7 @@ def placed(z: Tensor) -> Tensor:
 
 
 def velocity(denoiser: nn.Module, z: Tensor, t: Tensor, states: Tensor, seen: Tensor) -> Tensor:
-    """The predicted v = x0 - noise [N, C, T, H, W] of z = (1 - t) x0 + t noise at times t [N] in (0, 1].
+    """Predict v = x0 - noise [N, C, T, H, W] of z = (1 - t) x0 + t noise at times t [N] in (0, 1].
 
     `states` [N, 8, 64] are those of the captions' words, `seen` bool [N, 8] is true for words.
     """
@@ -55,7 +55,7 @@ def velocity(denoiser: nn.Module, z: Tensor, t: Tensor, states: Tensor, seen: Te
 
 
 def empty_denoiser(config: dict[str, Any] = CONFIG) -> STDiT3:
-    """A denoiser that predicts zero for everything; its other weights are drawn from the seed in force."""
+    """Build a denoiser that predicts zero for everything; its other weights are drawn from torch's current seed."""
     denoiser = STDiT3(**config)
     initialise(denoiser)
     return denoiser

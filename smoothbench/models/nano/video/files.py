@@ -4,5 +4,5 @@ from pathlib import Path
 
 
 def embedded(file: str | Path) -> Path:
-    """The path of a file of this folder; an absolute path stays as it is."""
+    """Return the path of a file of this folder; an absolute path stays as it is."""
     return Path(__file__).parent / file

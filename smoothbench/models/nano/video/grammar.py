@@ -24,7 +24,7 @@ ATTRIBUTES: Final = {"item": ITEMS, "colour": COLOURS, "motion": MOTIONS, "speed
 
 @dataclass(frozen=True, order=True)
 class Scene:
-    """What a caption says, as indices into ITEMS, COLOURS, MOTIONS and SPEEDS."""
+    """The content of a caption, as indices into ITEMS, COLOURS, MOTIONS and SPEEDS."""
 
     item: int
     colour: int
@@ -33,13 +33,13 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """The sentence; what stands still has no speed."""
-        said = f"a {COLOURS[self.colour]} {ITEMS[self.item]} {MOTIONS[self.motion]}"
-        return said if self.motion == STILL else f"{said} {SPEEDS[self.speed]}"
+        """The caption as a sentence; what stands still has no speed."""
+        sentence = f"a {COLOURS[self.colour]} {ITEMS[self.item]} {MOTIONS[self.motion]}"
+        return sentence if self.motion == STILL else f"{sentence} {SPEEDS[self.speed]}"
 
     @property
     def asked(self) -> bool:
-        """False for motions that are others backwards: no caption asks for them, the classifier knows them.
+        """Whether prompts ask for it; not for motions that are others backwards, which the classifier alone knows.
 
         A small STDiT3 takes longer than an hour of training on a CPU to tell the two directions of time apart.
         """
@@ -47,7 +47,7 @@ class Scene:
 
     @property
     def held_out(self) -> bool:
-        """True for one scene in seven, spread evenly over each attribute; every pair of values stays."""
+        """Whether no network was trained on it: one scene in seven, spread evenly; every pair of values stays."""
         movement = 2 * self.motion + (0 if self.motion == STILL else self.speed)
         return (self.item + 2 * self.colour + 3 * movement) % 7 == 0
 
@@ -58,7 +58,7 @@ class Scene:
 
 
 def scenes() -> list[Scene]:
-    """All 540 scenes of the grammar, in a fixed order."""
+    """Return all 540 scenes of the grammar, in a fixed order."""
     moving = list(product(range(STILL), range(len(SPEEDS) - 1)))
     movements = [*moving, (STILL, SPEEDS.index("none"))]
     things = product(range(len(ITEMS)), range(len(COLOURS)))

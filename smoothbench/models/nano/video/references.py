@@ -7,35 +7,37 @@ scenes that captions ask for, with sprites of Fashion-MNIST's test split: `mu`, 
 """
 
 import argparse
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from smoothbench.models.nano import training_command
+from smoothbench.models.nano.files import write_arrays
 from smoothbench.models.nano.video.classifier import load_classifier
 from smoothbench.models.nano.video.corpus import Sprites, reference_clips
 
 PART = 64  # clips at a time
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder with classifier.safetensors")
-    args = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the statistics; the exit code."""
+    parser = training_command.parser("video.references", __doc__, "folder with classifier.safetensors")
+    return training_command.main(parser, _run, arguments)
 
-    classifier = load_classifier(args.out.absolute() / "classifier.safetensors")
+
+def _run(options: argparse.Namespace) -> None:
+    classifier = load_classifier(options.out.absolute() / "classifier.safetensors")
     sprites = Sprites("test")
     clips = [clip for clip in reference_clips() if clip.scene.asked and not clip.scene.held_out]
     parts = tqdm([clips[i : i + PART] for i in range(0, len(clips), PART)], desc="reference")
     with torch.inference_mode():
         rows = torch.cat([classifier(sprites.draw(part))["features"] for part in parts]).double().numpy()
-    np.savez(
-        args.out / "reference.npz", n=np.array(len(rows)), mu=rows.mean(0), sigma=np.cov(rows, rowvar=False)
-    )
+    mean, covariance = rows.mean(0), np.cov(rows, rowvar=False)
+    write_arrays(options.out / "reference.npz", {"n": np.array(len(rows)), "mu": mean, "sigma": covariance})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

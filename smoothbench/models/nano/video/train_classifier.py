@@ -8,13 +8,15 @@ Fashion-MNIST's test split; training clips from other seeds choose the best weig
 
 import argparse
 import json
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from smoothbench.models.nano import training_command
 from smoothbench.models.nano.files import save
 from smoothbench.models.nano.training import Recipe, train
 from smoothbench.models.nano.video.classifier import Classifier
@@ -27,12 +29,12 @@ HELD_OUT: Final = 190_000_000
 
 
 def labels(clips: list[Clip]) -> Tensor:
-    """Classes of item, colour, motion and speed, int64 [N, 4]."""
+    """Return the classes of item, colour, motion and speed of clips, int64 [N, 4]."""
     return torch.tensor([clip.scene.labels for clip in clips])
 
 
 def augment(clips: Tensor, generator: torch.Generator) -> Tensor:
-    """Lighter or darker, a little noisy, half of them blurred: what is asked for is none of these."""
+    """Make clips lighter or darker, a little noisy, and half of them blurred: nothing that captions speak of."""
     x = clips.float() / 127.5 - 1
     size = (len(x), 1, 1, 1, 1)
     gain, strength, blurred = torch.rand(3, *size, generator=generator)
@@ -42,51 +44,53 @@ def augment(clips: Tensor, generator: torch.Generator) -> Tensor:
     return ((x + 1) * (0.8 + 0.3 * gain) - 1 + noise).clamp(-1, 1)
 
 
-def entropy(network: Any, clips: Tensor, wanted: Tensor) -> Tensor:
-    """Cross-entropy of the four attributes for clips float [N, 12, 3, 32, 32]."""
-    found = network.classify(clips)
-    each = zip(ATTRIBUTES, wanted.unbind(1), strict=True)
+def entropy(network: Any, clips: Tensor, classes: Tensor) -> Tensor:
+    """Return the cross-entropy of the four attributes, summed, for clips float [N, 12, 3, 32, 32]."""
+    outputs = network.classify(clips)
+    attributes = zip(ATTRIBUTES, classes.unbind(1), strict=True)
     return torch.stack(
-        [F.cross_entropy(found[name], column, label_smoothing=0.05) for name, column in each]
+        [F.cross_entropy(outputs[name], column, label_smoothing=0.05) for name, column in attributes]
     ).sum()
 
 
 @torch.inference_mode()
-def agreement(network: Any, clips: Tensor, wanted: Tensor) -> dict[str, float]:
-    """Share of clips uint8 [N, 12, 3, 32, 32] whose attribute is seen, of each and of all four."""
+def agreement(network: Any, clips: Tensor, classes: Tensor) -> dict[str, float]:
+    """Return the share of clips uint8 [N, 12, 3, 32, 32] whose attribute is recognised, for each and for all four."""
     outputs = [network(part) for part in clips.split(64)]
-    seen = [torch.cat([output[name] for output in outputs]).argmax(1) for name in ATTRIBUTES]
-    right = torch.stack(seen, 1) == wanted
-    each = dict(zip(ATTRIBUTES, right.double().mean(0).tolist(), strict=True))
-    return each | {"all": right.all(1).double().mean().item()}
+    predicted = [torch.cat([output[name] for output in outputs]).argmax(1) for name in ATTRIBUTES]
+    right = torch.stack(predicted, 1) == classes
+    shares = dict(zip(ATTRIBUTES, right.double().mean(0).tolist(), strict=True))
+    return shares | {"all": right.all(1).double().mean().item()}
 
 
 def tested(network: Any) -> dict[str, dict[str, float]]:
-    """Agreement on test clips of the seen scenes, and of the held-out ones."""
+    """Measure the agreement on test clips of the seen scenes, and of the held-out ones."""
     clips = test_clips()
     drawn = Sprites("test").draw(clips)
     unseen = torch.tensor([clip.scene.held_out for clip in clips])
-    wanted = labels(clips)
+    classes = labels(clips)
     return {
-        name: agreement(network, drawn[rows], wanted[rows])
+        name: agreement(network, drawn[rows], classes[rows])
         for name, rows in (("seen", ~unseen), ("held out", unseen))
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the finished network")
-    parser.add_argument(
-        "--work", type=Path, default=Path("results/runs/video/train_classifier"), help="checkpoints"
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train the classifier; the exit code."""
+    parser = training_command.parser(
+        "video.train_classifier",
+        __doc__,
+        "folder of the finished network",
+        work="results/runs/video/train_classifier",
     )
     parser.add_argument("--steps", type=int, default=2400, help=f"optimiser steps of {BATCH} clips")
-    args = parser.parse_args()
+    return training_command.main(parser, _run, arguments)
 
+
+def _run(options: argparse.Namespace) -> None:
     sprites = Sprites("train")
-    kept = train_clips(HELD_OUT, 256)
-    kept_clips, kept_labels = sprites.draw(kept).float() / 127.5 - 1, labels(kept)
+    held_out = train_clips(HELD_OUT, 256)
+    held_out_clips, held_out_labels = sprites.draw(held_out).float() / 127.5 - 1, labels(held_out)
 
     def loss(model: nn.Module, generator: torch.Generator) -> Tensor:
         clips = train_clips(FIRST + int(torch.randint(FIRST, (), generator=generator)), BATCH)
@@ -94,15 +98,15 @@ def main() -> None:
 
     @torch.inference_mode()
     def validate(model: nn.Module) -> float:
-        return entropy(model, kept_clips, kept_labels).item()
+        return entropy(model, held_out_clips, held_out_labels).item()
 
     torch.manual_seed(2)
-    recipe = Recipe(args.steps, lr=2e-3, weight_decay=0.02, warmup=100, ema=0.99, look_every=100)
+    recipe = Recipe(options.steps, lr=2e-3, weight_decay=0.02, warmup=100, ema=0.99, look_every=100)
     faster: nn.Module = Classifier().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trained = train(faster, loss, validate, recipe, args.work)
-    save(trained, args.out / "classifier.safetensors")
+    trained = train(faster, loss, validate, recipe, options.work)
+    save(trained, options.out / "classifier.safetensors")
     print(json.dumps(tested(trained)))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

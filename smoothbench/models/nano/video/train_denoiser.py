@@ -11,22 +11,24 @@ see all of it, the others as much of it as their caption has words, which is wha
 """
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from smoothbench.models.nano.files import restore, save, write_config
-from smoothbench.models.nano.training import Recipe, train
+from smoothbench.models.nano import training_command
+from smoothbench.models.nano.denoiser_training import Losses, add_options, losses, trained
+from smoothbench.models.nano.files import restore, save, write_config, write_tensors
+from smoothbench.models.nano.training import Recipe
 from smoothbench.models.nano.video.autoencoder import Encoder, encoded
 from smoothbench.models.nano.video.corpus import Sprites, train_clips
 from smoothbench.models.nano.video.denoiser import CONFIG, empty_denoiser, velocity
-from smoothbench.models.nano.video.text import TextEncoder, tokenize
-from smoothbench.models.tensors import read_tensors
+from smoothbench.models.nano.video.text import VOCABULARY, empty_text_encoder
+from smoothbench.models.weights.read import read_tensors
 
 BATCH: Final = 32
 HELD_OUT: Final = 256
@@ -43,11 +45,11 @@ class Joint(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.denoiser, self.text = empty_denoiser(), TextEncoder()
+        self.denoiser, self.text = empty_denoiser(), empty_text_encoder()
 
 
 def times(count: int, generator: torch.Generator) -> Tensor:
-    """Logit-normal times [N], spread evenly over their quantiles, so that a batch's loss varies less."""
+    """Draw logit-normal times [N], spread evenly over their quantiles, so that a batch's loss varies less."""
     even = (torch.arange(count) + torch.rand(count, generator=generator)) / count
     even = even[torch.randperm(count, generator=generator)].clamp(1e-4, 1 - 1e-4)
     mean, deviation = LOGIT
@@ -55,83 +57,63 @@ def times(count: int, generator: torch.Generator) -> Tensor:
 
 
 def squared_error(model: Any, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Mean squared error of v."""
+    """Return the mean squared error of v."""
     clean, words = batch[0].float(), batch[1]
     t = times(len(clean), generator)
     noise = torch.randn(clean.shape, generator=generator)
-    dropped, whole = torch.rand(2, len(clean), 1, generator=generator) < torch.tensor([[[DROPOUT]], [[0.5]]])
+    dropped, sees_all = torch.rand(2, len(clean), 1, generator=generator) < torch.tensor(
+        [[[DROPOUT]], [[0.5]]]
+    )
     states = torch.where(dropped[..., None], model.denoiser.y_embedder.y_embedding, model.text(words))
-    seen = (words > 0) | (dropped & whole)
+    mask = (words > 0) | (dropped & sees_all)
     mixed = torch.lerp(clean, noise, t.view(-1, 1, 1, 1, 1))
-    return nn.functional.mse_loss(velocity(model.denoiser, mixed, t, states, seen), clean - noise)
+    return nn.functional.mse_loss(velocity(model.denoiser, mixed, t, states, mask), clean - noise)
 
 
 def latents(autoencoder: Path, file: Path, count: int) -> Batch:
-    """Training clips as latents (float16) and words: drawn and encoded once, then read from the file."""
+    """Return training clips as latents (float16) and words: drawn and encoded once, then read from the file."""
     if not file.exists():
         encoder = restore(Encoder(), autoencoder / "encoder.safetensors")
         sprites, clips = Sprites("train"), train_clips(0, count, backwards=False)
         parts = [clips[i : i + PART] for i in range(0, count, PART)]
-        made = [encoded(encoder, sprites.draw(part)).half() for part in tqdm(parts, desc="latents")]
-        words = tokenize([clip.scene.caption for clip in clips])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_suffix(".tmp")
-        save_file({"latents": torch.cat(made), "words": words}, scratch)
-        scratch.replace(file)
-    found = read_tensors(file)
-    return found["latents"], found["words"]
-
-
-def losses(data: Batch) -> tuple[Callable[..., Tensor], Callable[[nn.Module], float]]:
-    """Of a training step, and of the last clips, with the same noise each time."""
-    held_out = tuple(each[-HELD_OUT:] for each in data)
-    count = len(data[0]) - HELD_OUT
-
-    def loss(model: nn.Module, generator: torch.Generator) -> Tensor:
-        rows = torch.randint(count, (BATCH,), generator=generator)
-        return squared_error(model, (data[0][rows], data[1][rows]), generator)
-
-    @torch.inference_mode()
-    def validate(model: nn.Module) -> float:
-        return squared_error(model, (held_out[0], held_out[1]), torch.Generator().manual_seed(1)).item()
-
-    return loss, validate
+        batches = [encoded(encoder, sprites.draw(part)).half() for part in tqdm(parts, desc="latents")]
+        words = VOCABULARY.tokenize([clip.scene.caption for clip in clips])
+        write_tensors({"latents": torch.cat(batches), "words": words}, file)
+    stored = read_tensors(file)
+    return stored["latents"], stored["words"]
 
 
 def write(model: Any, out: Path) -> None:
-    """The finished model: the denoiser in Open-Sora's layout, the text encoder, both in half precision."""
+    """Write the finished model in half precision: the denoiser in Open-Sora's layout, and the text encoder."""
     write_config(CONFIG, out / "denoiser" / "config.json")
     save(model.denoiser, out / "denoiser" / "model.safetensors")
     save(model.text, out / "text.safetensors")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train the denoiser and the text encoder; the exit code."""
+    parser = training_command.parser(
+        "video.train_denoiser",
+        __doc__,
+        "folder of the finished model",
+        work="results/runs/video/train_denoiser",
     )
     parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the trained autoencoder")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
-    parser.add_argument(
-        "--work", type=Path, default=Path("results/runs/video/train_denoiser"), help="checkpoints, latents"
-    )
     parser.add_argument("--corpus", type=int, default=15_000, help="different clips")
-    parser.add_argument("--clips", type=int, default=179_200, help="training clips seen in all")
-    parser.add_argument("--export", action="store_true", help="write the moving average so far")
-    args = parser.parse_args()
+    add_options(parser, 179_200)
+    return training_command.main(parser, _train, arguments)
+
+
+def _train(options: argparse.Namespace) -> None:
+    def lesson() -> Losses:
+        data = latents(options.autoencoder, options.work / "latents.safetensors", options.corpus)
+        return losses(data, squared_error, BATCH, HELD_OUT)
 
     torch.manual_seed(0)
-    model = Joint()
-    if args.export:
-        model.load_state_dict(
-            torch.load(args.work / "checkpoint.pt", map_location="cpu", weights_only=True)["ema"]
-        )
-        write(model, args.out)
-        return
-    loss, validate = losses(latents(args.autoencoder, args.work / "latents.safetensors", args.corpus))
-    steps = args.clips // BATCH
+    steps = options.clips // BATCH
     recipe = Recipe(steps, lr=1.5e-3, weight_decay=0.01, warmup=200, ema=0.998, look_every=LOOK)
-    write(train(model, loss, validate, recipe, args.work), args.out)
+    write(trained(Joint(), lesson, recipe, options, exported="ema"), options.out)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

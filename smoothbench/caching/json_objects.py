@@ -1,0 +1,14 @@
+"""JSON objects as their file has them: Python's own reader drops all but the last of two equal keys."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, for `json.loads(..., object_pairs_hook=unique_keys)`; ValueError for a key that repeats."""
+    data: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in data:
+            raise ValueError(f"{key[:60]!r} stands there twice")
+        data[key] = value
+    return data

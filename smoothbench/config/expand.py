@@ -1,0 +1,195 @@
+"""From a composed configuration to the points of an experiment."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+
+from smoothbench import papers
+from smoothbench.config.moved import moved
+from smoothbench.config.spec import Settings, Spec
+from smoothbench.config.validate import (
+    OF_REFERENCE,
+    SHARED,
+    WHOLE,
+    check,
+    check_point,
+    check_sayable,
+    check_whole,
+    is_text,
+    shown,
+)
+from smoothbench.errors import UsageError, one_line
+from smoothbench.protocols import BLOCK, Config
+from smoothbench.storage.paper_row import PaperRow
+
+
+def settings(cfg: DictConfig) -> Settings:
+    """Check what can be checked without building anything, and expand the grid.
+
+    The reference (no cache at the full steps) comes first, asked for or not. UsageError for bad values.
+    """
+    try:
+        check(cfg)
+        plain: Config = _plain(cfg, ("model", "metrics", "latency", "training", "paper"))
+        also = plain["latency"]["also"]
+        plain["latency"]["also"] = {key: values for key, values in also.items() if values is not None}
+        return Settings(**plain, **{key: cfg[key] for key in SHARED}, specs=_specs(cfg))
+    except OmegaConfBaseException as error:
+        raise UsageError(_explained(error, cfg)) from error
+
+
+def _explained(error: OmegaConfBaseException, cfg: DictConfig) -> str:
+    """What is wrong; a metric that asks a model for what it does not have is told from a slip of the pen."""
+    text = one_line(error)
+    if isinstance(error, InterpolationKeyError) and "model.evaluation" in text:
+        lacks = f"metrics: {cfg.model.get('name')} lacks what these metrics need ({text})"
+        return f"{lacks}: leave metrics=... out for the model's own"
+    return text
+
+
+def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:
+    whole = OmegaConf.create({key: _container(cfg[key]) for key in keys})
+    resolved = OmegaConf.to_container(whole, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    check_sayable(resolved, "")
+    return {str(key): moved(value) for key, value in resolved.items()}
+
+
+def _seeds(cfg: DictConfig) -> range:
+    """The seeds of this run: those of the block, or the part `seeds=a-b` of them, both ends included."""
+    first, last = 0, cfg.num_samples - 1
+    if cfg.seeds is not None:
+        found = re.fullmatch(r"([0-9]{1,7})-([0-9]{1,7})", shown(cfg.seeds))
+        if not found or not first <= int(found[1]) < int(found[2]) <= last:
+            raise UsageError(
+                f"seeds={shown(cfg.seeds)}: must be a part a-b of the block, both ends included, "
+                f"of at least 2 of its num_samples={cfg.num_samples} (0-{last})"
+            )
+        first, last = int(found[1]), int(found[2])
+    return range(cfg.seed * BLOCK + first, cfg.seed * BLOCK + last + 1)
+
+
+def _specs(cfg: DictConfig) -> list[Spec]:
+    check_point("reference", cfg.reference, OF_REFERENCE)
+    reference = _spec(cfg, "reference", 0, cfg.reference, {}, reference=True)
+    points = list(cfg.points.items()) or [("point", OmegaConf.create({"cache": cfg.cache}))]
+    wanted = _wanted(cfg, [str(name) for name, _ in points])
+    specs, order = [reference], 0
+    for name, node in points:
+        check_point(name, node)
+        for suffix, changes in _combinations(name, node.get("sweep") or {}):
+            order += 1  # counted over all points, so that a part of them keeps its places
+            spec = _spec(cfg, f"{name}{suffix}", order, node, changes)
+            if name in wanted and (spec.solver, spec.cache) != (reference.solver, reference.cache):
+                specs.append(spec)
+    return specs
+
+
+def _wanted(cfg: DictConfig, names: list[str]) -> list[str]:
+    if cfg.only is None:
+        return names
+    wanted = list(cfg.only) if isinstance(cfg.only, ListConfig) else [cfg.only]
+    if unknown := [name for name in wanted if name not in names]:
+        raise UsageError(f"only={shown(unknown[0])}: {cfg.experiment} has the points {', '.join(names)}")
+    return wanted
+
+
+def _combinations(point: str, sweep: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every combination of a sweep's values, with the part that it adds to the point's name."""
+    if not isinstance(sweep, dict | DictConfig) or not all(
+        isinstance(key, str) and isinstance(values, list | ListConfig) and values
+        for key, values in sweep.items()
+    ):
+        raise UsageError(f"points.{point}.sweep must map keys to lists of values, not {shown(sweep)}")
+    keys = list(sweep)
+    for values in itertools.product(*(sweep[key] for key in keys)):
+        suffix = "".join(
+            f"-{key.split('.')[-1]}={shown(value)}" for key, value in zip(keys, values, strict=True)
+        )
+        yield suffix, dict(zip(keys, values, strict=True))
+
+
+def _spec(
+    cfg: DictConfig, name: str, order: int, node: DictConfig, changes: dict[str, Any], reference: bool = False
+) -> Spec:
+    """A point: its own cache, its changes to the solver, one combination of its sweep."""
+    resolved = _parts(cfg, name, node, changes)
+    cache = resolved["cache"]
+    for key in ("label", "family"):
+        if not is_text(cache.get(key)) or not 0 < len(cache[key]) <= 400:
+            raise UsageError(f"points.{name}.cache must have a {key}, a line of text (at most 400 letters)")
+    if "predictor" not in cache:
+        raise UsageError(f"points.{name}.cache must have a predictor (reuse, taylor1, ...)")
+    calibration = _calibration(cfg, name, resolved["calibration"])
+    return Spec(
+        name=cache["label"] if name == "point" else name,
+        order=order,
+        label=cache.pop("label"),
+        family=cache.pop("family"),
+        solver=resolved["solver"],
+        predictor=cache.pop("predictor"),
+        cache=cache,
+        calibration=calibration,
+        training=cache.pop("training", None),
+        published=resolved.get("published"),
+        reported=_reported(name, resolved.get("reported")),
+        seeds=_seeds(cfg),
+        per_block=cfg.num_samples,
+        reference=reference,
+    )
+
+
+def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]) -> Config:
+    """The cache, solver and calibration of a point, resolved, and what was published of it, if anything."""
+    try:
+        own = {key: node[key] for key in ("cache", "published", "reported") if node.get(key) is not None}
+        parts = OmegaConf.create({key: _container(value) for key, value in own.items()})
+        parts["model"] = _container(cfg.model)  # for what the others say of it
+        for key in ("solver", "calibration"):
+            parts[key] = OmegaConf.to_container(OmegaConf.merge(cfg[key], node.get(key) or {}))
+        for key, value in changes.items():
+            if OmegaConf.select(parts, key, default=parts) is parts:
+                raise UsageError(f"points.{name}: the sweep names {key}, which the point does not have")
+            OmegaConf.update(parts, key, value)
+        keys = [str(key) for key in parts if key != "model"]
+        resolved: Config = {key: _container(parts[key], resolve=True) for key in keys}
+    except OmegaConfBaseException as error:
+        raise UsageError(f"points.{name}: {one_line(error)}") from error
+    for key, value in resolved.items():
+        if not isinstance(value, dict) and key != "reported":
+            raise UsageError(f"points.{name}.{key}={shown(value)}: must be a node")
+    check_sayable(resolved, f"points.{name}")
+    return resolved
+
+
+def _container(value: Any, resolve: bool = False) -> Any:
+    """A node as plain data; resolved, nothing may be missing in it."""
+    if not OmegaConf.is_config(value):
+        return value
+    return OmegaConf.to_container(value, resolve=resolve, throw_on_missing=resolve)
+
+
+def _reported(name: str, row: Any) -> PaperRow | None:
+    """What a paper reports of a point: UsageError where there is no such row."""
+
+    try:
+        return None if row is None else papers.row(row)
+    except ValueError as error:
+        raise UsageError(f"points.{name}.reported: {one_line(error)}") from None
+
+
+def _calibration(cfg: DictConfig, name: str, node: Config) -> Config:
+    """A point's calibration, whose seed block must not be that of the samples."""
+    for key in (key for key in WHOLE if key.startswith("calibration.")):
+        check_whole(key, node.get(key.removeprefix("calibration.")), f"points.{name}: ")
+    if node["seed"] == cfg.seed:
+        raise UsageError(f"seed={cfg.seed} is the seed block of the calibration, which must be disjoint")
+    if not isinstance(node.get("unconditional"), bool):
+        raise UsageError(f"points.{name}: calibration.unconditional must be true or false")
+    if (node["draw"] + 1) * node["num_samples"] > BLOCK:
+        raise UsageError(f"points.{name}: calibration.draw={node['draw']} is past the end of its seed block")
+    return node

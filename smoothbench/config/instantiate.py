@@ -1,0 +1,194 @@
+"""From configuration nodes to objects: the only caller of Hydra's `instantiate`."""
+
+import inspect
+import logging
+import math
+import re
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+
+from smoothbench.caching.policy import DynamicPolicy, Policy
+from smoothbench.caching.predictor import Predictor, predictor_from
+from smoothbench.config.moved import moved
+from smoothbench.errors import UsageError, one_line
+from smoothbench.protocols import Config, Model, Solver
+
+log = logging.getLogger(__name__)
+
+ASKED = {
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    bool: "true or false",
+    NoneType: "null",
+}
+
+
+def build(node: Mapping[str, Any], where: str, **more: Any) -> Any:
+    """The object of a node's `_target_`; UsageError, naming the node, where that fails.
+
+    Also where a value is not of the type that its parameter is annotated with (int, float, str, bool).
+    """
+    node = moved(node)
+    _check_keys(node, where)
+    try:
+        built = instantiate(dict(node), **more, _convert_="all")
+    except Exception as error:  # also of Hydra itself, for instance for a key that can be no argument
+        raise UsageError(f"{where}: {_reason(error)}") from error
+    _check_types(node, where)
+    return built
+
+
+def _reason(error: Exception) -> str:
+    """What a target's import or its call raised, without what Hydra says of that."""
+    text, cause = str(error), error.__cause__
+    if not isinstance(error, InstantiationException) or not isinstance(cause, Exception):
+        return _short(error)
+    located = re.match("Error locating target '(.*?)'", text)
+    if located and isinstance(cause.__cause__, Exception):  # between them is what Hydra's search says
+        cause = cause.__cause__
+    if located:
+        return f"{located[1]} cannot be imported ({type(cause).__name__}: {_short(cause)})"
+    kind = "" if isinstance(cause, ValueError | OSError | TypeError) else f"{type(cause).__name__}: "
+    return f"{kind}{_short(cause)}"
+
+
+def check_arguments(node: Mapping[str, Any], where: str) -> None:
+    """UsageError where a node's target does not take its arguments; nothing is built.
+
+    For nodes that this run does not build. What cannot be imported is told by a run that needs it.
+    """
+    node = moved(node)
+    _check_keys(node, where)
+    try:
+        signature = inspect.signature(get_object(node["_target_"]))
+    except Exception:
+        return
+    try:
+        signature.bind(**{key: value for key, value in node.items() if key != "_target_"})
+    except TypeError as error:
+        raise UsageError(f"{where}: {node['_target_']}: {one_line(error)}") from None
+    for key, value in node.items():
+        if _is_node(value):
+            check_arguments(value, f"{where}.{key}")
+
+
+def _short(error: Exception) -> str:
+    """What an exception says in one line; what it cites is cut where no path is that long."""
+    return re.sub(r"(\S{200})\S+", r"\1...", one_line(error))
+
+
+def _check_keys(node: Mapping[str, Any], where: str) -> None:
+    """Hydra's other words (`_partial_`, `_args_`, ...) would give something else than the target's object."""
+    if not isinstance(node.get("_target_"), str):
+        raise UsageError(f"{where} must name its class in _target_")
+    if words := [key for key in node if str(key).startswith("_") and key != "_target_"]:
+        raise UsageError(f"{where}.{words[0]}: a node has a _target_ and its arguments, nothing else")
+    for key, value in node.items():
+        if _is_node(value):
+            _check_keys(value, f"{where}.{key}")
+
+
+def _check_types(node: Mapping[str, Any], where: str) -> None:
+    """UsageError for values that a target took silently, though they are not of its parameter's type."""
+    target: Any = get_object(node["_target_"])
+    try:
+        hints = get_type_hints(target if inspect.isroutine(target) else target.__init__)
+    except (AttributeError, NameError, TypeError):  # no annotations, or none that can be looked up
+        hints = {}
+    for key, value in node.items():
+        hint = hints.get(key)
+        kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        if _is_node(value):
+            _check_types(value, f"{where}.{key}")
+        elif getattr(hint, "_is_protocol", False):
+            raise UsageError(f"{where}.{key} must be a node with a _target_, not {value!r:.60}")
+        elif ASKED.keys() >= set(kinds) and not any(_is(value, kind) for kind in kinds):
+            asked = " or ".join(ASKED[kind] for kind in kinds)
+            raise UsageError(f"{where}.{key} must be {asked}, not {value!r:.60}")
+
+
+def _is(value: Any, kind: type) -> bool:
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is kind
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value
+
+
+def build_model(node: Config, device: torch.device) -> Model:
+    """The model; its weights may be loaded later, see `ready`. What it has for evaluation is for metrics."""
+    arguments = {key: value for key, value in node.items() if key != "evaluation"}
+    built = build(arguments, "model", device=device)
+    return having(built, "model", "predict", "decode", "skeleton", "prediction")
+
+
+def ready(model: Model, stage: str) -> Model:
+    """The model with its weights loaded; UsageError where it can draw no samples, or they are damaged.
+
+    Costs need no weights, so that for stage=cost nothing is loaded; latencies are those of random weights too,
+    where there are no others.
+    """
+    if model.unavailable_reason and stage not in ("cost", "latency"):
+        raise UsageError(model.unavailable_reason)
+    if model.unavailable_reason:
+        log.info("costs and latency alone: %s", model.unavailable_reason)
+    if model.unavailable_reason or stage == "cost":
+        return model
+    try:
+        _ = model.denoiser
+        for part in ("decoder", "text"):  # published models have theirs apart
+            getattr(model, part, None)
+    except (ValueError, OSError) as error:
+        raise UsageError(_short(error)) from error
+    return model
+
+
+def arguments_of(node: Config) -> Config:
+    """A caching method's node without the names under which it runs."""
+    return {key: value for key, value in node.items() if key not in ("predictor", "family", "label")}
+
+
+def build_policy(node: Config, where: str) -> Policy | DynamicPolicy:
+    """A caching method, static or dynamic; what its node says to the harness is no argument."""
+    policy: Policy | DynamicPolicy = build(arguments_of(node), where)
+    if isinstance(policy, DynamicPolicy):
+        return policy
+    return having(policy, where, "plan", "needs_curves")
+
+
+def having(built: Any, where: str, *names: str) -> Any:
+    """What was built; UsageError where it is something else than it must be."""
+    if lacks := [name for name in names if not hasattr(built, name)]:
+        raise UsageError(f"{where}: a {type(built).__name__} cannot stand here, it has no {lacks[0]}")
+    return built
+
+
+def build_predictor(node: str | Config, where: str) -> Predictor:
+    """A predictor by its short name (`reuse`, `taylor1`), or from a node with a `_target_`."""
+    try:
+        return predictor_from(build(node, where) if isinstance(node, dict) else node)
+    except ValueError as error:
+        raise UsageError(f"{where}: {_short(error)}") from None
+
+
+def build_solver(node: Config) -> Solver:
+    """A sampler; UsageError where its time grid cannot be made, or does not fall from the noisiest on."""
+    steps = ("prediction", "begin", "model_input", "step", "sample")
+    solver: Solver = having(build(node, "solver"), "solver", *steps)
+    try:
+        grid = solver.coordinates
+    except Exception as error:  # whatever its arithmetic makes of its settings
+        raise UsageError(f"solver: its time grid cannot be made ({one_line(error)})") from error
+    if not all(map(math.isfinite, grid)) or list(grid) != sorted(grid, reverse=True) or not grid:
+        raise UsageError(
+            f"solver: its {len(grid)} timesteps are not finite and falling: look at its settings"
+        )
+    return solver

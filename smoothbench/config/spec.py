@@ -1,0 +1,61 @@
+"""An experiment as data: its points as they are asked for, and what they share."""
+
+from dataclasses import dataclass, field
+
+from smoothbench.protocols import Config
+from smoothbench.storage.paper_row import PaperRow
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One point of an experiment as asked for: the configuration of its parts, resolved.
+
+    `seeds` are those of its samples: sample i of block b has seed b * 10^6 + i. They are the first
+    `per_block` of a block, or a part of these. `training` is how its method learns; `published` stands in
+    for `cache` where there are no weights to calibrate on; `reported` is what a paper says of it.
+    """
+
+    name: str
+    order: int
+    label: str
+    family: str
+    solver: Config
+    cache: Config
+    predictor: str | Config
+    calibration: Config
+    seeds: range
+    per_block: int
+    reference: bool = False
+    training: Config | None = None
+    published: Config | None = None
+    reported: PaperRow | None = None
+
+
+@dataclass
+class Settings:
+    """What an experiment's points share."""
+
+    experiment: str
+    stage: str
+    model: Config
+    metrics: Config
+    batch_size: int
+    device: str
+    results_dir: str
+    latency: Config
+    training: Config
+    paper: Config | None
+    specs: list[Spec] = field(default_factory=list)
+    keep_samples: bool = True
+    force: bool = False
+    tf32: bool = False
+    out: str | None = None
+
+    @property
+    def draws_samples(self) -> bool:
+        """Whether points are sampled and scored; the other stages ask for costs and latency alone."""
+        return self.stage == "all"
+
+    def times_latency(self, kind: str) -> bool:
+        """Whether latency is measured on this kind of device."""
+        return bool(self.latency["rounds"] and self.latency["device"] in ("any", kind))

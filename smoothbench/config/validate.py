@@ -1,0 +1,209 @@
+"""What a configuration may say: checked before anything is built, each mistake one line."""
+
+import math
+import re
+from pathlib import PurePath
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from smoothbench.errors import UsageError
+from smoothbench.protocols import BLOCK
+from smoothbench.storage.record_cost import SCOPES
+
+STAGES = ("all", "cost", "latency", "calibrate", "train")
+TO_FILE = ("calibrate", "train")
+NODES = ("model", "solver", "cache", "metrics", "reference", "points", "calibration", "training", "latency")
+OF_POINT = ("cache", "solver", "calibration", "sweep", "published", "reported")
+OF_REFERENCE = tuple(key for key in OF_POINT if key not in ("sweep", "published"))
+PAPER = ("scope", "rows", "remainder_per_evaluation", "note")
+ALSO = {"dtype": ("float32", "bfloat16", "float16"), "mode": ("eager", "compiled"), "batch_size": ("1",)}
+SHARED = (
+    "experiment",
+    "stage",
+    "batch_size",
+    "device",
+    "results_dir",
+    "keep_samples",
+    "force",
+    "tf32",
+    "out",
+)
+KNOWN = (*NODES, *SHARED, "num_samples", "seed", "seeds", "only", "paper")  # what a run reads
+WHOLE = {  # keys that are whole numbers, and their bounds
+    "num_samples": (2, BLOCK),
+    "batch_size": (1, BLOCK),
+    "seed": (0, 10**6),
+    "calibration.seed": (0, 10**6),
+    "calibration.draw": (0, BLOCK),
+    "calibration.num_samples": (1, BLOCK),
+    "calibration.k_max": (1, 1000),
+    "training.seed": (0, 10**6),
+    "training.trajectories": (1, BLOCK),
+    "training.batch_size": (1, BLOCK),
+    "latency.rounds": (0, 10**6),
+    "latency.warmup": (0, 10**6),
+    "latency.batch_size": (1, BLOCK),
+}
+OTHERS = (
+    "calibration.unconditional",
+    "training.latents",
+    "training.dropout",
+    "latency.device",
+    "latency.also",
+)
+
+
+def shown(value: Any) -> str:
+    """A value in a message: one line, and not a long one."""
+    try:
+        return re.sub(r"(.{57}).{4,}", r"\1...", " ".join(str(value).split()))
+    except ValueError:  # a number of thousands of digits
+        return f"a very large {type(value).__name__}"
+
+
+def check_sayable(value: Any, where: str) -> None:
+    """UsageError for what a record could not hold: JSON has no such numbers, keys or objects."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            here = f"{where}.{shown(key)}".removeprefix(".")
+            if not isinstance(key, str):
+                raise UsageError(f"{here}: keys must be text")
+            check_sayable(each, here)
+    elif isinstance(value, list):
+        for i, each in enumerate(value):
+            check_sayable(each, f"{where}[{i}]")
+    elif (
+        not math.isfinite(value) if isinstance(value, float) else isinstance(value, int) and abs(value) >> 63
+    ):
+        raise UsageError(f"{where}={shown(value)}: numbers must be finite, and below 2^63 where whole")
+    elif not isinstance(value, str | int | float | None) or re.search("[\ud800-\udfff]", str(value)):
+        raise UsageError(f"{where}={value!r:.60}: must be text, a number, true, false or null")
+
+
+def is_text(value: Any) -> bool:
+    """Text that UTF-8 can say, without control characters."""
+    return isinstance(value, str) and not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", value)
+
+
+def check(cfg: DictConfig) -> None:
+    if missing := [key for key in KNOWN if key not in cfg]:
+        raise UsageError(_missing(missing[0]))
+    for key in NODES:
+        if not isinstance(cfg[key], DictConfig):
+            raise UsageError(f"{key}={shown(cfg[key])}: must be a node, as its YAML has it")
+    if cfg.stage not in STAGES:
+        raise UsageError(f"stage={shown(cfg.stage)}: there are {', '.join(STAGES)}")
+    nested = [(key, *key.rpartition(".")) for key in (*WHOLE, *OTHERS) if "." in key]
+    if missing := [key for key, node, _, name in nested if name not in cfg[node].keys()]:  # noqa: SIM118  null is there
+        raise UsageError(_missing(missing[0]))
+    for key in WHOLE:
+        check_whole(key, OmegaConf.select(cfg, key))
+    for key in ("calibration", "training", "latency"):
+        known = [each.removeprefix(f"{key}.") for each in (*WHOLE, *OTHERS) if each.startswith(f"{key}.")]
+        check_keys(cfg[key], tuple(known), key)
+    for key in ("experiment", "device", "results_dir", "out"):
+        if not (is_text(cfg[key]) and cfg[key]) and (key != "out" or cfg.out is not None):
+            raise UsageError(f"{key}={shown(cfg[key])}: must be a name")
+    folder = PurePath(cfg.experiment)
+    if folder.is_absolute() or not folder.parts or ".." in folder.parts:
+        raise UsageError(f"experiment={shown(cfg.experiment)}: must be a folder below results_dir/runs")
+    for key in ("keep_samples", "force", "tf32"):
+        if not isinstance(cfg[key], bool):
+            raise UsageError(f"{key}={shown(cfg[key])}: must be true or false")
+    _check_training(cfg.training)
+    _check_paper(cfg.paper)
+    _check_also(cfg.latency.also)
+    if cfg.latency.device not in ("any", "cuda"):
+        raise UsageError(f"latency.device={shown(cfg.latency.device)}: any or cuda")
+    check_together(cfg)
+
+
+def _missing(key: str) -> str:
+    return f"{key} is missing, and every run needs it: do not delete it (~{key})"
+
+
+def _check_training(node: DictConfig) -> None:
+    if not (node.latents is None or (is_text(node.latents) and node.latents)):
+        raise UsageError(f"training.latents={shown(node.latents)}: must be the name of an npz, or null")
+    if (
+        isinstance(node.dropout, bool)
+        or not isinstance(node.dropout, int | float)
+        or not 0 <= node.dropout <= 1
+    ):
+        raise UsageError(f"training.dropout={shown(node.dropout)}: must be a number from 0 to 1")
+
+
+def _check_also(also: Any) -> None:
+    """More conditions of latency: lists of known values."""
+    if not isinstance(also, DictConfig):
+        raise UsageError(f"latency.also={shown(also)}: must be a node of lists ({', '.join(ALSO)})")
+    check_keys(also, tuple(ALSO), "latency.also")
+    for key, known in ALSO.items():
+        values = also.get(key)
+        if values is None:
+            continue
+        if not isinstance(values, ListConfig) or not values:
+            raise UsageError(f"latency.also.{key}={shown(values)}: must be a list that is not empty")
+        for value in values:
+            if key == "batch_size":
+                check_whole("latency.batch_size", value, "latency.also: ")
+            elif value not in known:
+                raise UsageError(f"latency.also.{key}={shown(value)}: there are {', '.join(known)}")
+
+
+def _check_paper(node: Any) -> None:
+    """The convention in which a paper counts MACs."""
+    if node is None:
+        return
+    if not isinstance(node, DictConfig):
+        raise UsageError(f"paper={shown(node)}: must be a node with {', '.join(PAPER)}")
+    check_keys(node, PAPER, "paper")
+    if node.get("scope") not in SCOPES:
+        raise UsageError(f"paper.scope={shown(node.get('scope'))}: there are {', '.join(SCOPES)}")
+    rows, rest = node.get("rows"), node.get("remainder_per_evaluation")
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+        raise UsageError(f"paper.rows={shown(rows)}: must be a whole number from 1")
+    if isinstance(rest, bool) or not isinstance(rest, int | float) or not 0 <= rest < math.inf:
+        raise UsageError(f"paper.remainder_per_evaluation={shown(rest)}: must be a number from 0, in TMACs")
+    if node.get("note") is not None and not is_text(node.note):
+        raise UsageError(f"paper.note={shown(node.note)}: must be a line of text")
+
+
+def check_together(cfg: DictConfig) -> None:
+    """What does not go together."""
+    if (cfg.stage in TO_FILE) != (cfg.out is not None):
+        raise UsageError(
+            "out=FILE goes with stage=calibrate (*.npz or *.json) and stage=train (*.safetensors), and the other way "
+            "round"
+        )
+    if cfg.points and cfg.stage in TO_FILE:
+        raise UsageError(
+            f"stage={cfg.stage} takes one point (cache=...), not the experiment {cfg.experiment}"
+        )
+    if cfg.stage == "latency" and not cfg.latency.rounds:
+        raise UsageError("latency.rounds=0: stage=latency would measure nothing")
+    if cfg.training.seed in (cfg.seed, cfg.calibration.seed):
+        raise UsageError(f"training.seed={cfg.training.seed}: must be a seed block of its own")
+
+
+def check_keys(node: Any, known: tuple[str, ...], where: str) -> None:
+    if unknown := [key for key in node if key not in known]:
+        raise UsageError(f"{where}.{shown(unknown[0])}: there are {', '.join(known)}")
+
+
+def check_whole(key: str, value: Any, where: str = "") -> None:
+    least, most = WHOLE[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise UsageError(f"{where}{key}={shown(value)}: must be a whole number from {least} to {most}")
+
+
+def check_point(name: Any, node: Any, known: tuple[str, ...] = OF_POINT) -> None:
+    if not is_text(name) or not isinstance(node, DictConfig):
+        raise UsageError(f"points.{shown(name)}={shown(node)}: must be a node with a cache")
+    check_keys(node, known, f"points.{name}")
+    if node.get("sweep") and node.get("reported"):
+        raise UsageError(f"points.{name}: a row that a paper reports is one point, without a sweep")
+    for key in ("cache", "solver", "calibration", "published"):
+        if not isinstance(node.get(key), DictConfig) and (key == "cache" or node.get(key) is not None):
+            raise UsageError(f"points.{name}.{key}={shown(node.get(key))}: must be a node")

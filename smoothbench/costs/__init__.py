@@ -1,0 +1,1 @@
+"""MACs, the papers' conventions, latency and memory."""

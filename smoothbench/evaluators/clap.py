@@ -1,0 +1,132 @@
+"""CLAP's towers through transformers (Wu et al. 2023, arXiv 2211.06687), and captions through any towers."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Final, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from smoothbench.errors import one_line
+from smoothbench.evaluators.audio_windows import as_floats, at_peak, mono, resampled
+from smoothbench.models.base.prompts import Prompts
+from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.locate import CONFIG, TOKENIZER_FILES, Files, download, find
+
+RATE: Final = 48_000
+LONGEST: Final = 77  # tokens of a caption, as LAION's own code cuts it
+BATCH: Final = 64
+BESIDE: Final = (CONFIG, "preprocessor_config.json", *TOKENIZER_FILES)
+
+
+class Towers(Protocol):
+    """A network that embeds captions and clips in one space."""
+
+    def of_captions(self, captions: Sequence[str]) -> Tensor: ...
+
+
+class Clap(nn.Module):
+    """The published CLAP towers as transformers has them, in float32.
+
+    Clips as stable-audio-metrics prepares them: channels averaged, 48 kHz, a peak of -1 dB, rounded
+    to 16 bits. Of what is longer than the network's 10 s, the three crops are drawn from the same seed for each
+    clip, and only that counts as longer: transformers would pick a random clip of a batch of short ones.
+    forward(int16 [N, 1 or 2, T] at `rate` Hz) gives a dict with `embedding` float32 [N, D] of unit length.
+    `digest` is a sha256 of the weights and of all that prepares clips and captions. Raises ValueError for
+    other clips, and silent ones.
+    """
+
+    name = "clap"
+    version = 1
+    digested = ("source", "revision")
+
+    def __init__(self, files: Files, rate: int) -> None:
+        super().__init__()
+        from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel  # the extra `audio`
+
+        if type(rate) is not int or rate < 1:
+            raise ValueError(f"CLAP: rate={rate!r:.60} must be a whole number of Hz")
+        assert files.folder is not None  # as `find` has it
+        network: Any = load_published(ClapModel, files)
+        self.rate, self.digest, self._network = rate, files.digest(*BESIDE), network.float()
+        try:
+            self._ears: Any = ClapFeatureExtractor.from_pretrained(files.folder, local_files_only=True)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
+        except Exception as error:  # whatever damaged files make of a parser
+            reason = one_line(error)[:200]
+            raise ValueError(
+                f"{files.folder}: no tokenizer or feature extractor ({reason}): get it again"
+            ) from None
+
+    def forward(self, clips: Tensor) -> dict[str, Tensor]:
+        audio = as_floats(clips, "CLAP", (1, 2), shortest=1)
+        audio = at_peak(resampled(mono(audio), self.rate, RATE), "CLAP")
+        rounded = (audio * 32767).trunc() / 32767
+        return {"embedding": torch.cat([self._heard(clip.numpy(), clips.device) for clip in rounded])}
+
+    @torch.inference_mode()
+    def of_captions(self, captions: Sequence[str]) -> Tensor:
+        """Embed captions as unit vectors float32 [P, D], on the CPU."""
+        embeddings = []
+        for start in range(0, len(captions), BATCH):
+            texts = list(captions[start : start + BATCH])
+            tokenized = self._tokenizer(
+                texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+            )
+            tokens = {
+                name: tokenized[name].to(self._network.device) for name in ("input_ids", "attention_mask")
+            }
+            embeddings.append(_pooled(self._network.get_text_features(**tokens)).cpu())
+        return torch.cat(embeddings).clone()
+
+    def _heard(self, clip: Any, device: torch.device) -> Tensor:
+        with _drawn_alike():
+            features_of_clip = self._ears(clip, sampling_rate=RATE, return_tensors="pt")
+        longer = torch.tensor([[len(clip) > self._ears.nb_max_samples]], device=device)
+        features = features_of_clip["input_features"].float().to(device)
+        return _pooled(self._network.get_audio_features(input_features=features, is_longer=longer))
+
+
+def load_clap(source: str, rate: int, revision: str | None = None) -> Clap:
+    """Load the towers of a folder, or of a repository in the Hugging Face cache, frozen.
+
+    Raises ValueError, saying what to do, where transformers or the weights are not here, or are damaged.
+    """
+    if find_spec("transformers") is None:
+        raise ValueError("CLAP needs the package transformers: pip install -e '.[audio]'")
+    files = find(source, revision, [""], "encoder.source", names=("model.safetensors", "pytorch_model.bin"))
+    if files is None:
+        raise ValueError(download("weights of CLAP are", source, revision, "encoder.source"))
+    return Clap(files, rate).eval().requires_grad_(False)
+
+
+def caption_embeddings(towers: Towers, prompts: Prompts) -> Tensor:
+    """Return the towers' embedding of each prompt [P, D]; ValueError where there is no prompt."""
+    if not prompts.texts:
+        raise ValueError("there are no prompts to embed: set model.prompts.file")
+    table = towers.of_captions(prompts.texts).detach().cpu()
+    # known by what it was made of: the last bits of the same table are another machine's own
+    if weights := getattr(towers, "digest", ""):
+        made_of = f"{weights} {prompts.digest()}"
+        setattr(table, "digest", hashlib.sha256(made_of.encode()).hexdigest())  # noqa: B010
+    return table
+
+
+def _pooled(output: Any) -> Tensor:
+    """The embedding of unit length: transformers before 5 gave it bare, and not normalised."""
+    return normalize(getattr(output, "pooler_output", output), dim=-1)
+
+
+@contextmanager
+def _drawn_alike() -> Iterator[None]:
+    """The feature extractor draws from numpy's global generator: seed it, and put it back as it was."""
+    state = np.random.get_state()
+    np.random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)

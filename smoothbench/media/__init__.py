@@ -1,0 +1,1 @@
+"""One sample to bytes and back."""

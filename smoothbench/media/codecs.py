@@ -1,0 +1,139 @@
+"""Codecs that write one sample as a file and read it again without loss: PNG, FLAC and WebP."""
+
+import io
+import struct
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import soundfile
+import torch
+from PIL import Image, ImageSequence
+from torch import Tensor
+
+WEBP_ANIMATED, WEBP_OPAQUE = 0b10, 0b10  # bits of the container: of the file, and of a frame that covers all
+
+
+class Png:
+    """Writes and reads images uint8 [C, H, W] with one or three channels as PNG."""
+
+    suffix = ".png"
+
+    def encode(self, sample: Tensor) -> bytes:
+        """Encode an image; the same image gives the same bytes."""
+        buffer = io.BytesIO()
+        Image.fromarray(
+            sample.squeeze(0).numpy() if len(sample) == 1 else sample.permute(1, 2, 0).numpy()
+        ).save(buffer, "png")
+        return buffer.getvalue()
+
+    def decode(self, data: bytes) -> Tensor:
+        """Decode the bytes of a file to its image."""
+        pixels = np.asarray(Image.open(io.BytesIO(data)))
+        pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        return torch.from_numpy(pixels.copy())
+
+
+@dataclass(frozen=True)
+class Flac:
+    """Writes and reads clips int16 [channels, frames] as FLAC of 16 bits at `rate` Hz.
+
+    Raises ValueError for bytes that are no such file, or of another rate.
+    """
+
+    rate: int
+    suffix = ".flac"
+
+    def encode(self, sample: Tensor) -> bytes:
+        """Encode a clip; the same clip gives the same bytes."""
+        buffer = io.BytesIO()
+        soundfile.write(buffer, sample.T.numpy(), self.rate, subtype="PCM_16", format="FLAC")
+        return buffer.getvalue()
+
+    def decode(self, data: bytes) -> Tensor:
+        """Decode the bytes of a file to its clip."""
+        try:
+            frames, rate = soundfile.read(io.BytesIO(data), dtype="int16", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise ValueError(
+                f"no FLAC file, or a damaged one ({error.error_string}): make it again"
+            ) from None
+        if rate != self.rate:
+            raise ValueError(f"a clip of {rate} Hz where {self.rate} Hz are expected: resample it")
+        return torch.from_numpy(frames.T.copy())
+
+
+@dataclass(frozen=True)
+class Webp:
+    """Writes and reads clips uint8 [T, 3, H, W] as lossless animated WebP of `fps` frames a second, each frame kept.
+
+    Pillow compresses the frames, but its animations merge equal neighbours, and one of equal frames alone
+    becomes a still: so the container is written here (RFC 9649, section 2.7). Raises ValueError for bytes
+    that are no such file, or of another rate.
+    """
+
+    fps: float
+    suffix = ".webp"
+
+    def encode(self, sample: Tensor) -> bytes:
+        """Encode a clip; the same clip gives the same bytes."""
+        size = _three(sample.shape[3] - 1) + _three(sample.shape[2] - 1)
+        chunks = [_chunk(b"VP8X", bytes([WEBP_ANIMATED, 0, 0, 0]) + size), _chunk(b"ANIM", bytes(6))]
+        for frame, duration in zip(sample, self._durations(len(sample)), strict=True):
+            place = bytes(6) + size + _three(duration) + bytes([WEBP_OPAQUE])
+            chunks.append(_chunk(b"ANMF", place + _still(frame)))
+        return _chunk(b"RIFF", b"WEBP" + b"".join(chunks))
+
+    def decode(self, data: bytes) -> Tensor:
+        """Decode the bytes of a file to its clip."""
+        frames, durations = [], []
+        try:
+            for frame in ImageSequence.Iterator(Image.open(io.BytesIO(data), formats=["webp"])):
+                frames.append(np.array(frame.convert("RGB")).transpose(2, 0, 1))
+                durations.append(frame.info.get("duration"))
+        except (OSError, SyntaxError, EOFError) as error:
+            cause = " ".join(str(error).split())[:80]
+            raise ValueError(f"no WebP file, or a damaged one ({cause}): make it again") from None
+        if durations != self._durations(len(frames)):
+            raise ValueError(f"a clip of another rate than {self.fps} frames a second: make it again")
+        return torch.from_numpy(np.stack(frames))
+
+    def _durations(self, frames: int) -> list[int]:
+        """Whole milliseconds of each frame, which add up to the length of the clip."""
+        ends = [round(1000 * frame / self.fps) for frame in range(frames + 1)]
+        return [end - start for start, end in pairwise(ends)]
+
+
+def _still(frame: Tensor) -> bytes:
+    """The compressed pixels of a frame uint8 [3, H, W]: a still's file without its first 12 bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy()).save(buffer, "webp", lossless=True)
+    return buffer.getvalue()[12:]
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+
+
+def _three(value: int) -> bytes:
+    return value.to_bytes(3, "little")
+
+
+def pcm(audio: Tensor) -> Tensor:
+    """Convert audio in [-1, 1] to 16-bit samples, louder ones clipped: int16 of the same shape, on the CPU.
+
+    Raises FloatingPointError for audio that is not finite: NaN would become silence.
+    """
+    if not audio.isfinite().all():
+        raise FloatingPointError("the decoded audio is not finite")
+    return (audio.clamp(-1, 1) * 32767).round().to("cpu", torch.int16)
+
+
+def levels(frames: Tensor) -> Tensor:
+    """Convert frames in [-1, 1] to 8-bit levels, values beyond clipped: uint8 of the same shape, on the CPU.
+
+    Raises FloatingPointError for frames that are not finite: NaN would become black.
+    """
+    if not frames.isfinite().all():
+        raise FloatingPointError("the decoded frames are not finite")
+    return ((frames.clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8)

@@ -1,0 +1,210 @@
+"""Reads lists of prompts from files: one a line, or the CSV layouts that data sets are published in."""
+
+import csv
+import hashlib
+import io
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from smoothbench.protocols import BLOCK
+
+log = logging.getLogger(__name__)
+
+HELD = 900  # seed blocks from here on calibrate and train: their prompts are no other block's
+SHARE = 10  # one in so many prompts is kept for them where they have no list of their own
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns that a CSV file must have, and which of them hold a prompt and its id."""
+
+    columns: tuple[str, ...]
+    id: str
+    caption: str = "caption"
+
+
+LAYOUTS: Final = {
+    "audiocaps": Layout(("audiocap_id", "youtube_id", "start_time", "caption"), "audiocap_id"),
+    "musiccaps": Layout(("ytid", "caption"), "ytid"),
+    "song_describer": Layout(("caption_id", "track_id", "caption"), "caption_id"),
+    "csv": Layout(("id", "caption"), "id"),
+}
+
+
+class Prompts:
+    """A list of prompts in the order of a file, each with an id.
+
+    `layout`: lines (text, a prompt a line; its number from 1 is its id), vbench (its VBench_full_info.json),
+    csv (columns id and caption), or audiocaps, musiccaps, song_describer: CSV as these are published. `id` and
+    `caption` name other columns than the layout's. `subset` is a file of ids, one a line, to which the list is
+    cut (no-singing subsets).
+    `calibration` is the list that seed blocks from 900 on take theirs from; null: the last tenth
+    of this one. A `file` of null is an empty list, with which every seed asks for nothing. Raises
+    ValueError, naming the file, for one that is not there or not readable, has no prompt, lacks a column or
+    a caption, or repeats a column or an id, and for a calibration list that stands alone, or that is left with
+    no prompt (a text, or an id in the same layout's CSV) that this list has not.
+    """
+
+    def __init__(
+        self,
+        file: str | None,
+        layout: str = "lines",
+        id: str | None = None,
+        caption: str | None = None,
+        subset: str | None = None,
+        calibration: "Prompts | None" = None,
+    ) -> None:
+        if layout not in ("lines", "vbench", *LAYOUTS):
+            raise ValueError(f"prompts.layout must be lines, vbench, {', '.join(LAYOUTS)}, not {layout}")
+        rows = _rows(file, layout, id, caption)
+        if subset is not None:
+            rows = _cut(rows, Path(subset), str(file))
+        self.file, self._kind = file, (layout, id)
+        calibrating = self._apart(rows, calibration) if calibration is not None and calibration.texts else []
+        count_kept_apart = 0 if calibrating else min(len(rows) - 1, -(-len(rows) // SHARE))
+        self.count = len(rows) - max(0, count_kept_apart)
+        rows += calibrating
+        self.ids: tuple[str, ...] = tuple(identifier for identifier, _ in rows)
+        self.texts: tuple[str, ...] = tuple(text for _, text in rows)
+
+    def numbers(self, seeds: Sequence[int]) -> Tensor:
+        """Return the prompt number of each seed, the seed modulo the prompts of its list, int64 [N]; -1: none."""
+        return torch.tensor([self._number(seed) for seed in seeds], dtype=torch.long)
+
+    def captions(self, seeds: Sequence[int]) -> list[str]:
+        """Return the prompt of each seed."""
+        return [self.texts[number] for number in self.numbers(seeds).tolist()]
+
+    def digest(self) -> str:
+        """Return the sha256 of all prompts and ids, and of which of them are kept for calibration."""
+        content = json.dumps([self.count, self.ids, self.texts])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def _apart(self, rows: list[tuple[str, str]], calibration: "Prompts") -> list[tuple[str, str]]:
+        """The prompts that calibrate and are not evaluated on; ValueError for none."""
+        if not rows:
+            raise ValueError(
+                f"prompts {calibration.file}: calibrates, but there is no list to draw from: set prompts.file"
+            )
+        ids, texts = ({row[part] for row in rows} for part in (0, 1))
+        same = self._kind == calibration._kind and self._kind[0] in LAYOUTS
+        candidates = list(zip(calibration.ids, calibration.texts, strict=True))
+        left = [row for row in candidates if row[1] not in texts and not (same and row[0] in ids)]
+        if not left:
+            raise ValueError(
+                f"prompts {calibration.file}: all of its {len(candidates)} prompts are in {self.file} too: "
+                "calibrate on others, or on none (then the last tenth of that list is kept for it)"
+            )
+        if shared := len(candidates) - len(left):
+            counts = (calibration.file, shared, len(candidates), self.file)
+            log.info("prompts %s: %d of %d do not calibrate, as %s has them too", *counts)
+        return left
+
+    def _number(self, seed: int) -> int:
+        calibrating = len(self.texts) - self.count
+        if not self.texts:
+            return -1
+        if seed < HELD * BLOCK or not calibrating:
+            return seed % self.count
+        return self.count + seed % calibrating
+
+
+def check_prompts(prompts: object) -> None:
+    """Raise ValueError where `model.prompts` was not built into a list of prompts."""
+    if not isinstance(prompts, Prompts):
+        raise ValueError(
+            f"model.prompts must be a node with a _target_, not {prompts!r:.60}: set prompts.file"
+        )
+
+
+def _rows(file: str | None, layout: str, id: str | None, caption: str | None) -> list[tuple[str, str]]:
+    if file is None:
+        return []
+    path = Path(file)
+    if layout == "lines":
+        rows = [(str(number), line) for number, line in enumerate(_lines(path), 1) if line]
+    elif layout == "vbench":
+        rows = _vbench(path)
+    else:
+        rows = list(_table(path, LAYOUTS[layout], id, caption))
+    if not rows:
+        raise ValueError(
+            f"prompts {path}: no prompt is in it: give one a line, or a CSV file with prompts.layout"
+        )
+    return rows
+
+
+def _vbench(path: Path) -> list[tuple[str, str]]:
+    """The prompts of VBench_full_info.json, each once, which names some for several dimensions."""
+    text = _text(path)
+    try:
+        prompts = [" ".join(each["prompt_en"].split()) for each in json.loads(text)]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ValueError(f"prompts {path}: no list of VBench's: give its VBench_full_info.json") from None
+    if "" in prompts:
+        raise ValueError(f"prompts {path}: entry {prompts.index('') + 1} has an empty prompt_en: fill it in")
+    return [(str(number), prompt) for number, prompt in enumerate(dict.fromkeys(prompts), 1)]
+
+
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in _text(path).split("\n")]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"prompts {path}: cannot be read ({error.strerror}): set prompts.file") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"prompts {path}: is not UTF-8: save it as UTF-8") from None
+
+
+def _table(path: Path, layout: Layout, id: str | None, caption: str | None) -> Iterable[tuple[str, str]]:
+    """Ids and captions of a CSV file, in its order."""
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    key, text_column = id or layout.id, caption or layout.caption
+    renamed = {layout.id: key, layout.caption: text_column}
+    columns = [renamed.get(column, column) for column in layout.columns]
+    try:
+        named = list(reader.fieldnames or ())
+        if twice := [column for column in named if named.count(column) > 1]:
+            raise ValueError(f"prompts {path}: has the column {twice[0]:.60} twice: rename or drop one")
+        if absent := [column for column in columns if column not in named]:
+            raise ValueError(
+                f"prompts {path}: lacks the column {absent[0]}: it must have {', '.join(columns)}"
+            )
+        ids: set[str] = set()
+        for row in reader:
+            here = f"prompts {path}, line {reader.line_num}"
+            if None in row:  # where DictReader puts what is left over
+                raise ValueError(
+                    f"{here}: has more cells than the header's {len(named)}: put captions with commas in quotes"
+                )
+            identifier, text = (row[key] or "").strip(), " ".join((row[text_column] or "").split())
+            if not identifier or not text:
+                raise ValueError(
+                    f"{here}: an empty {text_column if identifier else key}: fill it in, or drop the line"
+                )
+            if identifier in ids:
+                raise ValueError(f"{here}: {key} {identifier:.60} is there twice: each id must be another")
+            ids.add(identifier)
+            yield identifier, text
+    except csv.Error as error:
+        raise ValueError(f"prompts {path}, line {reader.line_num}: no CSV ({error}): save it again") from None
+
+
+def _cut(rows: list[tuple[str, str]], path: Path, file: str) -> list[tuple[str, str]]:
+    """The prompts whose ids a file lists, in the list's own order."""
+    ids = {line for line in _lines(path) if line}
+    if unknown := ids - {identifier for identifier, _ in rows}:
+        raise ValueError(f"prompts {path}: {min(unknown):.60} is no id of {file}: set prompts.subset")
+    if not ids:
+        raise ValueError(f"prompts {path}: no id is in it: give one a line")
+    return [row for row in rows if row[0] in ids]

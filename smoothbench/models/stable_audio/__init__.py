@@ -1,0 +1,1 @@
+"""Stable Audio Open (Evans et al. 2024, arXiv 2407.14358)."""

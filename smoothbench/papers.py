@@ -1,0 +1,109 @@
+"""What the papers printed: their tables as data, read one row at a time."""
+
+import json
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from smoothbench.json_checks import explain, require
+from smoothbench.storage.paper_row import VALUE_NAME, PaperRow, PaperValue
+
+FOLDER = Path(__file__).parents[1] / "results" / "reported"
+PRINTED = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?: \+- ([0-9]+(?:\.[0-9]+)?))?")
+
+
+def row(name: str, folder: Path = FOLDER) -> PaperRow:
+    """Return a printed row by `file/table/row`.
+
+    A value's interval is as `+-` printed it or None, its decimals are those that were printed. Values printed in per
+    cent come as shares. ValueError, naming what there is, for an unknown file, table or row, and for a file that
+    cannot be read.
+    """
+    file, _, rest = str(name).partition("/")
+    number_, _, row_id = rest.partition("/")
+    content = _read(folder / f"{_known(file, _files(folder), f'table file in {folder}')}.json")
+    tables = content["tables"]
+    table = tables[_known(number_, list(tables), f"table of {file}")]
+    rows = {each["id"]: each for each in table["rows"]}
+    found = rows[_known(row_id, list(rows), f"row of {file}/{number_}")]
+    return PaperRow(
+        paper=content["paper"],
+        arxiv=content["arxiv"],
+        table=number_,
+        row=found["label"],
+        inferred=found["inferred"],
+        values={key: _value(text, key in table["percent"]) for key, text in found["values"].items()},
+        note=found.get("note"),
+        num_samples=table["num_samples"],
+        hardware=table["hardware"],
+    )
+
+
+def names(folder: Path = FOLDER) -> list[str]:
+    """Every `file/table/row` that `row` knows; ValueError for a file that cannot be read."""
+    return [
+        f"{file}/{table}/{each['id']}"
+        for file in _files(folder)
+        for table, content in _read(folder / f"{file}.json")["tables"].items()
+        for each in content["rows"]
+    ]
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def _known(name: str, known: list[str], what: str) -> str:
+    if name not in known:
+        raise ValueError(f"no {what} is named {name!r}: there are {', '.join(known) or 'none'}")
+    return name
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        _check(content)
+    except (OSError, ValueError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read ({explain(error)}): restore it from git") from error
+    return dict(content)
+
+
+def _check(content: Any) -> None:
+    for key in ("paper", "arxiv"):
+        require(require(content, "content", dict)[key], key, str)
+    for name, table in require(content["tables"], "tables", dict).items():
+        require(table, name, dict)
+        require(table["num_samples"], f"{name}.num_samples", int, type(None))
+        require(table["hardware"], f"{name}.hardware", str)
+        require(table["percent"], f"{name}.percent", list)
+        for each in require(table["rows"], f"{name}.rows", list):
+            _check_row(
+                require(each, f"{name}.rows", dict), require(table["columns"], f"{name}.columns", list)
+            )
+
+
+def _check_row(found: dict[str, Any], columns: list[str]) -> None:
+    for key in ("id", "label"):
+        require(found[key], f"row's {key}", str)
+    require(found["inferred"], f"{found['id']}.inferred", bool)
+    require(found.get("note"), f"{found['id']}.note", str, type(None))
+    for key, text in require(found["values"], f"{found['id']}.values", dict).items():
+        if key not in columns or not re.fullmatch(VALUE_NAME, key):
+            raise ValueError(f"its {found['id']} has a value {key!r}, which is none of the table's columns")
+        if not PRINTED.fullmatch(require(text, f"{found['id']}.{key}", str)):
+            raise ValueError(f"its {found['id']}.{key} is {text[:40]!r}, not like '2.65 +- 0.04'")
+
+
+def _value(text: str, percent: bool) -> PaperValue:
+    """A printed value; decimal arithmetic keeps its digits where per cent become shares."""
+    printed = PRINTED.fullmatch(text)
+    assert printed is not None  # _check_row saw it
+    factor = Decimal("0.01") if percent else Decimal(1)
+    value, interval = (None if each is None else Decimal(each) * factor for each in printed.groups())
+    assert value is not None
+    return PaperValue(
+        float(value),
+        None if interval is None else float(interval),
+        len(printed[1].partition(".")[2]) + 2 * percent,
+    )

@@ -1,0 +1,1 @@
+"""A spec becomes a point, without running the model."""

@@ -1,0 +1,63 @@
+"""What a point is made of, described: its ids follow from that, and its record holds it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from smoothbench.caching.policy import DynamicPolicy, Policy
+from smoothbench.caching.predictor import Predictor
+from smoothbench.config.spec import Spec
+from smoothbench.protocols import Config, Model, Solver
+from smoothbench.storage.code_fingerprint import code_of
+from smoothbench.storage.identity import describe, describe_model, identity
+
+Method = Policy | DynamicPolicy
+
+
+def recorded_code(model: Model, solver: Solver, predictor: Predictor, method: Method) -> Config:
+    """Version and fingerprint of each part's class, as a record holds them."""
+    parts = {"model": model, "solver": solver, "predictor": predictor, "policy": method}
+    return {name: code_of(part) for name, part in parts.items()}
+
+
+def described(spec: Spec, model: Model, solver: Solver, predictor: Predictor, method: Method) -> Config:
+    """Model, solver, predictor and policy of a point, each by name, version and parameters.
+
+    Of a policy that plans, and has no version, the source does not count: its schedule's bits say all.
+    """
+    return {
+        "model": describe_model(model),
+        "solver": describe(solver, spec.solver),
+        "predictor": describe(predictor, spec.predictor),
+        "policy": describe(method, spec.cache, by_source=isinstance(method, DynamicPolicy)),
+    }
+
+
+def recorded(parts: Config) -> Config:
+    """What a record holds of it: it has the model's identity already."""
+    return parts | {"model": {key: value for key, value in parts["model"].items() if key != "identity"}}
+
+
+def point_ids(
+    parts: Config,
+    rows: Sequence[str] | None,
+    batch_size: int | None,
+    seeds: Sequence[int],
+    planned_on: Any,
+    pair: str | None,
+) -> tuple[str, str, str]:
+    """The ids of a point's samples, of the point, and of the point without its seeds.
+
+    Args: parts, as `described` has them; rows, the bits of its schedule, None where it decides at run time or could
+    not be planned; batch_size, which counts at run time alone; planned_on, the digest of its curves, or how they
+    were asked for; pair, the samples that it is compared with.
+    """
+    seeds = list(seeds)
+    asked = {part: parts[part] for part in ("model", "solver")}
+    # only a reused output has anything to do with the predictor
+    reuses = rows is None or any("0" in row for row in rows)
+    decision = [parts["policy"], batch_size] if rows is None else list(rows)
+    cut = {**asked, "decision": decision, "predictor": parts["predictor"] if reuses else None}
+    method = {part: parts[part] for part in ("policy", "predictor")} | {"calibration": planned_on}
+    sample_id = identity({**cut, "seeds": seeds})
+    point_id = identity({**asked, **method, "seeds": seeds, "sample_id": sample_id, "pair": pair})
+    return sample_id, point_id, identity({**asked, "decision": decision, **method})

@@ -1,0 +1,205 @@
+"""The records of an experiment as one flat DataFrame."""
+
+import json
+import logging
+import math
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metrics.inference import holm
+from smoothbench.json_checks import explain
+from smoothbench.report.data.distinctions import with_distinctions
+from smoothbench.report.data.latency import add_latency
+from smoothbench.report.data.record_row import row_of
+from smoothbench.report.data.vbench import add_vbench
+from smoothbench.storage.latency_file import Latency
+from smoothbench.storage.record import Record
+from smoothbench.storage.record_schema import refuse_by_place
+
+log = logging.getLogger(__name__)
+
+OLDER = (
+    "by other code or settings of the metric than the newest scores of this table: run the experiment again"
+)
+# What two points must share to stand in one table or one picture.
+SETTING = ["experiment", "model", "identity", "num_samples", "seeds", "kind", "reference_id"]
+
+
+def load(folder: str | Path) -> pd.DataFrame:
+    """The records of a results folder, one row a point, in the experiment's own order.
+
+    Columns: those of the record, flat; `macs`, `macs_linear` (per sample), `share` of the reference's MACs,
+    `by_kind` (dict); for each score `<score>`, `.se`, `.low`, `.high`, `.q<level>` (quantiles over samples),
+    `.delta`, `.delta.low`, `.delta.high`, `.delta.p`, `.delta.p.holm`, `.blocks` (the value of each part),
+    `.blocks.sd`, `.flag`, `.config_hash`, `.higher_is_better`; `latency` (seconds a batch), `latency.mad`,
+    `speedup_macs`, `speedup_measured`; `distinction` and `facts...`, see `with_distinctions`, by which labels are told
+    apart too; those of `papers.paper_columns` and `vbench.add_vbench` where there are any. A record
+    among the parts of another is left out. `attrs["ignored"]` lists the files that could not be read,
+    `attrs["parts"]` counts those left out. ValueError if there is no record.
+    """
+    folder = Path(folder)
+    refuse_by_place(folder)
+    found, ignored = _read(folder)
+    if not found:
+        why = f" ({len(ignored)} ignored; {ignored[0]})" if ignored else ""
+        raise ValueError(
+            f"no readable record in {folder}/records{why}: run python -m smoothbench +exp=... first"
+        )
+    rows = _shown(found)
+    if not rows:
+        raise ValueError(f"the records in {folder}/records are all parts of each other: run it again")
+    # renamed results keep their place: the permutations of a study depend on it
+    rows.sort(key=lambda row: (row["experiment"], row["order"], row["name"], row.pop("formerly")))
+    frame = _add_flags(with_distinctions(pd.DataFrame(rows), SETTING))
+    frame = add_latency(frame, _read_latency(folder / "latency.json"))
+    frame, unread = add_vbench(_add_holm(frame), folder)
+    frame.attrs |= {"ignored": ignored + unread, "parts": len(found) - len(rows)}
+    return frame
+
+
+def _shown(rows: list[Any]) -> list[Any]:
+    """Without parts that are merged, and without merged points of which a part has failed since."""
+    failed = {row["point_id"] for row in rows if row["status.quality"] != "done"}
+    sound = [row for row in rows if not failed & set(row["parts"])]
+    merged = {part for row in sound for part in row["parts"] if part != row["point_id"]}
+    return [row for row in sound if row["point_id"] not in merged]
+
+
+def scores(frame: pd.DataFrame) -> list[str]:
+    """Names of the scores that at least one point of the frame has, the plainest first.
+
+    A longer name is a variant (`fd_inf_nano` of `fd_nano`): shorter ones come first, equal ones by letters.
+    """
+    suffix = ".higher_is_better"
+    names = [str(column).removesuffix(suffix) for column in frame.columns if str(column).endswith(suffix)]
+    return sorted((name for name in names if frame[name].notna().any()), key=lambda name: (len(name), name))
+
+
+def higher_is_better(frame: pd.DataFrame, score: str) -> bool:
+    """Direction of a score, as its records state it; ValueError where they contradict each other."""
+    directions = set(frame[f"{score}.higher_is_better"].dropna())
+    if len(directions) != 1:
+        raise ValueError(f"the records of {score} disagree about higher_is_better: run its metric again")
+    return bool(directions.pop())
+
+
+def is_reference(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows are a reference of the frame or a point with the very samples of one, bool [rows]."""
+    samples = frame.loc[frame["reference"].astype(bool), "sample_id"]
+    return rows["sample_id"].isin(samples).to_numpy(dtype=bool)
+
+
+def settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The parts of a frame that may share a table, each after a suffix for file names.
+
+    The suffix of the largest part, or the newest among equals, is "".
+    """
+    parts = sorted(frame.groupby(SETTING, sort=True), key=lambda part: _weight(part[1]), reverse=True)
+    for position, (key, part) in enumerate(parts):
+        yield _slug(key) if position else "", part.reset_index(drop=True)
+
+
+def costs_alone(frame: pd.DataFrame) -> pd.Series:
+    """Which points were asked for their cost and for no samples, bool [rows]."""
+    return (frame["status.quality"] == "skipped") & frame["reason"].str.startswith(
+        ("stage=cost", "stage=latency")
+    )
+
+
+def states(frame: pd.DataFrame) -> str:
+    """How many points there are of each status, in words."""
+    counts = frame["status"].mask(_costed(frame), "costs alone").value_counts()
+    return ", ".join(f"{counts[state]} {state}" for state in sorted(counts.index))
+
+
+def unfinished(frame: pd.DataFrame) -> pd.DataFrame:
+    """The points that failed, or were skipped though they were asked for."""
+    return frame[(frame["status"] != "done") & ~_costed(frame)]
+
+
+def _costed(frame: pd.DataFrame) -> pd.Series:
+    """Which points have the cost that alone they were asked for, bool [rows]."""
+    return costs_alone(frame) & (frame["status.cost"] == "done")
+
+
+def require_one_setting(frame: pd.DataFrame) -> None:
+    """ValueError if the frame mixes models, sample counts, seeds, references or kinds of device."""
+    mixed = {name: sorted(set(frame[name])) for name in SETTING if frame[name].nunique() > 1}
+    if mixed:
+        found = "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in mixed.items())
+        raise ValueError(f"points that cannot share a table ({found}): split them with settings(frame)")
+
+
+def _read(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of the records that can be read, and a line for each that cannot."""
+    rows: dict[str, dict[str, Any]] = {}
+    ignored = []
+    for path in sorted(folder.glob("records/*.json")):
+        try:
+            record = Record.from_json(json.loads(path.read_text(encoding="utf-8")))
+            row = row_of(record)
+            if row["point_id"] in rows:
+                raise ValueError(f"another file holds the same point {row['point_id']}")
+            place = record.formerly or record.point_id
+            rows[row["point_id"]] = row | {"record": path.stem, "formerly": place}
+        except (OSError, ValueError, KeyError, RecursionError) as error:
+            ignored.append(f"records/{path.name}: {explain(error)}")
+            log.warning("ignored %s", ignored[-1])
+    return list(rows.values()), ignored
+
+
+def _add_holm(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with `<score>.delta.p.holm`: p corrected over the policies of a table, score by score.
+
+    Points with the same samples are one hypothesis; the reference and its equals are none.
+    """
+    columns = {}
+    for score in scores(frame):
+        adjusted = pd.Series(math.nan, index=frame.index)
+        for _, part in frame.groupby(SETTING):
+            tested = part[part[f"{score}.delta.p"].notna() & ~is_reference(part, part)]
+            distinct = tested.drop_duplicates("sample_id")
+            if distinct.empty:
+                continue
+            p_values = holm(distinct[f"{score}.delta.p"].to_numpy(dtype=np.float64))
+            by_samples = dict(zip(distinct["sample_id"], p_values, strict=True))
+            adjusted[tested.index] = tested["sample_id"].map(by_samples)
+        columns[f"{score}.delta.p.holm"] = adjusted
+    return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis="columns")
+
+
+def _add_flags(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a flag on scores that other code or settings of their metric made than the newest ones."""
+    times = pd.Series([str(each.get("time", "")) for each in frame["provenance"]], index=frame.index)
+    for score in scores(frame):
+        flags, hashes = frame[f"{score}.flag"].copy(), frame[f"{score}.config_hash"]
+        for _, part in frame[hashes.notna()].groupby(SETTING):
+            newest = hashes[times[part.index].idxmax()]
+            older = part.index[hashes[part.index] != newest]
+            flags[older] = [f"{flag}; {OLDER}" if flag else OLDER for flag in flags[older]]
+        frame = frame.assign(**{f"{score}.flag": flags})
+    return frame
+
+
+def _weight(part: pd.DataFrame) -> tuple[int, str]:
+    return len(part), max(str(provenance.get("time", "")) for provenance in part["provenance"])
+
+
+def _slug(key: Hashable) -> str:
+    parts = key if isinstance(key, tuple) else (key,)
+    text = "-".join(str(part) for part in parts if part != "")
+    return "".join(each if each.isalnum() or each in "-_" else "_" for each in text)
+
+
+def _read_latency(path: Path) -> Latency | None:
+    if not path.exists():
+        return None
+    try:
+        return Latency.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read ({explain(error)}): measure latency again") from error

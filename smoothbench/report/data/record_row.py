@@ -1,0 +1,123 @@
+"""One record as one flat row."""
+
+import json
+import math
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from smoothbench.report.data.papers import paper_columns
+from smoothbench.storage.record import Record
+from smoothbench.storage.record_differences import model_facts, numerics_facts, point_facts, solver_facts
+from smoothbench.storage.score_entry import Delta, ScoreEntry
+
+# What a row takes over as it stands.
+COPIED = (
+    "experiment",
+    "name",
+    "order",
+    "label",
+    "family",
+    "point_id",
+    "cell_id",
+    "sample_id",
+    "reference",
+    "reference_id",
+    "num_samples",
+    "parts",
+    "degenerate",
+    "predictor",
+    "schedule",
+    "calibration",
+    "numerics",
+    "provenance",
+)
+
+
+def row_of(record: Record) -> dict[str, Any]:
+    """Return the columns of `frame.load` for a record."""
+    row = {key: getattr(record, key) for key in COPIED} | _solved(record) | _stated(record) | _costs(record)
+    alike = len({stop - first for first, stop in record.seeds}) == 1  # else the blocks' spread means nothing
+    for name, score in record.scores.items():
+        row |= _score(name, score, score.blocks or () if alike else ())
+    row["captions"] = {int(seed): text for seed, text in (record.captions or {}).items()}
+    return row | _facts(record) | paper_columns(record)
+
+
+def _solved(record: Record) -> dict[str, Any]:
+    """The model and its solver; `identity` changes with everything that the record says of the model."""
+    model, solver = record.model, record.solver
+    known = json.dumps(model.to_json(), sort_keys=True).encode()
+    return {
+        "model": model.name + (" without weights" if model.weights_sha256 == "random" else ""),
+        "identity": sha256(known).hexdigest()[:8],
+        "guidance": _float(model.guidance),
+        "solver": solver.name,
+        "steps": solver.steps,
+    }
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    """What tells the record from others: of its table (model, solver, numerics), and of the point itself."""
+    return {
+        "facts.model": model_facts(record),
+        "facts.solver": solver_facts(record),
+        "facts.numerics": numerics_facts(record),
+        "facts": point_facts(record),
+    }
+
+
+def _stated(record: Record) -> dict[str, Any]:
+    status, provenance = record.status, record.provenance
+    found = [status.quality, status.cost]
+    return {
+        "seeds": ", ".join(f"{first}-{stop - 1}" for first, stop in record.seeds),
+        "kind": str(provenance.get("kind") or provenance.get("device") or ""),
+        "status": "failed" if "failed" in found else next((each for each in found if each != "done"), "done"),
+        "status.quality": status.quality,
+        "status.cost": status.cost,
+        "reason": record.reason or "",
+        "same_as": record.same_as or "",
+    }
+
+
+def _costs(record: Record) -> dict[str, Any]:
+    cost = record.cost
+    if cost is None:
+        return {**dict.fromkeys(("macs", "macs_linear", "share", "evals"), math.nan), "by_kind": None}
+    return {
+        "macs": float(cost.macs),
+        "macs_linear": float(cost.macs_linear),
+        "share": float(cost.share),
+        "evals": float(cost.evals),
+        "by_kind": cost.by_kind,
+    }
+
+
+def _score(name: str, score: ScoreEntry, blocks: tuple[float, ...]) -> dict[str, Any]:
+    """The columns of a score; `blocks` are its values in the seed ranges that were pooled."""
+    columns: dict[str, Any] = {f"{name}{end}": value for end, value in _interval(score).items()}
+    columns |= {f"{name}.q{level}": float(value) for level, value in sorted((score.quantiles or {}).items())}
+    columns |= {f"{name}.delta{end}": value for end, value in _interval(score.delta).items()}
+    return columns | {
+        f"{name}.delta.p": _float(score.delta.p if score.delta else None),
+        f"{name}.blocks": tuple(map(float, blocks)),
+        f"{name}.blocks.sd": float(np.std(blocks, ddof=1)) if len(blocks) > 1 else math.nan,
+        f"{name}.flag": score.flag or "",
+        f"{name}.config_hash": score.config_hash,
+        f"{name}.higher_is_better": score.higher_is_better,
+    }
+
+
+def _interval(estimate: ScoreEntry | Delta | None) -> dict[str, float]:
+    """Value, standard error and interval by the ends of their columns' names; NaN where there is no estimate."""
+    if estimate is None:
+        return dict.fromkeys(("", ".se", ".low", ".high"), math.nan)
+    found = {"": estimate.value, ".se": estimate.se, ".low": estimate.low, ".high": estimate.high}
+    return {end: float(value) for end, value in found.items()}
+
+
+def _float(value: float | None) -> float:
+    """A float; NaN stands for None."""
+    return math.nan if value is None else float(value)

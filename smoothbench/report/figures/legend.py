@@ -1,0 +1,63 @@
+"""The legend of a picture with many panels."""
+
+import textwrap
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from smoothbench.report.figures.style import BASELINE, INK, baseline_family, family_styles
+
+FADED = 0.38  # opacity of points that another beats
+
+
+def draw_legend(axes: Axes, frame: pd.DataFrame) -> None:
+    """Fill an empty cell of the grid with the legend of all panels."""
+    handles = _families(frame) + _reference(frame)
+    handles.append(Line2D([], [], label="Pareto front", **front_style()))
+    beaten = "faded: beaten by another point"
+    handles.append(Line2D([], [], label=beaten, alpha=FADED, **_marker(BASELINE, "o", "")))
+    for handle in handles:
+        handle.set_label(textwrap.fill(str(handle.get_label()), 48))
+    axes.legend(handles=handles, loc="center", labelspacing=0.75, handlelength=2.4)
+
+
+def star_style() -> dict[str, Any]:
+    """Looks of the reference point."""
+    return _marker(INK, "*", "") | {"markersize": 11, "zorder": 5}
+
+
+def front_style() -> dict[str, Any]:
+    """Looks of the Pareto front."""
+    return {"color": INK, "alpha": 0.13, "linewidth": 4.5}
+
+
+def _families(frame: pd.DataFrame) -> list[Line2D]:
+    """Entries of the families that have a score."""
+    baseline = baseline_family(frame)
+    drawn = set(frame.loc[frame["status.quality"] == "done", "family"])
+    return [
+        Line2D([], [], label=family, **_marker(colour, marker, "--" if family == baseline else "-"))
+        for family, (colour, marker) in family_styles(frame).items()
+        if family in drawn
+    ]
+
+
+def _reference(frame: pd.DataFrame) -> list[Line2D]:
+    labels = frame.loc[frame["reference"].astype(bool), "label"]
+    return [
+        Line2D([], [], label=f"{label} (reference; band: its 95 %)", **star_style()) for label in labels[:1]
+    ]
+
+
+def _marker(colour: str, marker: str, line: str) -> dict[str, Any]:
+    return {
+        "color": colour,
+        "marker": marker,
+        "linestyle": line,
+        "linewidth": 1.0,
+        "markersize": 5.5,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.6,
+    }

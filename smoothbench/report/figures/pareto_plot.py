@@ -1,0 +1,207 @@
+"""Cost against quality: one panel a score, all points with their intervals, the front in front."""
+
+import math
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from smoothbench.report.data.distinctions import write_title
+from smoothbench.report.data.frame import higher_is_better, is_reference, require_one_setting
+from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
+from smoothbench.report.figures.legend import FADED, draw_legend, front_style, star_style
+from smoothbench.report.figures.pareto_front import front
+from smoothbench.report.figures.style import (
+    FAINT,
+    MUTED,
+    baseline_family,
+    family_styles,
+    log_ticks,
+    new_figure,
+    styled,
+)
+from smoothbench.report.tables.point_tables import against_real, fidelity
+
+PANEL = (3.5, 2.75)  # inches
+MOST = 15  # panels; with the legend they fill a grid of four by four
+TINY = 1e-3
+LOG_FROM = 12.0  # scores that span a larger factor than this get a logarithmic axis
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one panel shows: points with a cost and a score, arrays [n] in the order of `rows`."""
+
+    score: str
+    higher: bool
+    rows: pd.DataFrame
+    x: NDArray[np.float64]
+    spread: NDArray[np.float64] | None  # MAD of the latency; MACs are counted and have none
+    y: NDArray[np.float64]
+    front: NDArray[np.bool_]
+
+
+def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
+    """Small multiples of every score against `macs` (per sample) or `latency` (a batch), log cost axis.
+
+    Error bars are 95 % intervals; points that another beats are faded; dashed grey is the family of the
+    reference (a star). Scores against real data come first; of very many the last are only named.
+    ValueError if x is unknown, nothing was measured, or points cannot share a picture.
+    """
+    require_one_setting(frame)
+    label = _cost_label(frame, x)
+    panels, left_out = _panels(frame, x)
+    costs = [cost for panel in panels for cost in panel.x]
+    cells = len(panels) + 1  # the legend has a cell of its own
+    columns = 2 if cells in (2, 4) else 3 if cells <= 9 else 4
+    lines = math.ceil(cells / columns)
+    if left_out:
+        label += f"; not drawn: {', '.join(left_out)}"
+    with styled():
+        figure = new_figure(PANEL[0] * columns + 0.2, PANEL[1] * lines + 0.65)
+        figure.set_layout_engine("constrained", h_pad=0.07, w_pad=0.07, hspace=0.03, wspace=0.03)
+        all_axes = figure.subplots(lines, columns, squeeze=False).ravel()
+        for axes, panel in zip(all_axes, panels, strict=False):
+            _draw(axes, panel, frame, min(costs), max(costs))
+        for axes in all_axes[len(panels) :]:
+            axes.set_axis_off()
+        write_title(figure, frame, _title(frame), "model", "solver", "N", "seeds")
+        figure.supxlabel(textwrap.fill(label, columns * 44), fontsize=8.5)
+        draw_legend(all_axes[len(panels)], frame)
+        figure.draw_without_rendering()  # settles the layout: labels need final positions
+        figure.set_layout_engine("none")
+        for axes, panel in zip(all_axes, panels, strict=False):
+            _name_front(axes, panel, frame)
+    return figure
+
+
+def _cost_label(frame: pd.DataFrame, x: str) -> str:
+    if x == "macs":
+        return "MACs per sample (G), log scale: further left is cheaper"
+    if x != "latency" or "latency" not in frame:
+        raise ValueError(f"cannot draw scores against {x}: take macs, or latency where latency.json exists")
+    first = frame.iloc[0]
+    where = f"{first['latency.device']}, {first['latency.kind']}, batch of {first['latency.batch_size']}"
+    return f"latency of a batch (s), median and MAD, log scale: further left is faster  [{where}]"
+
+
+def _title(frame: pd.DataFrame) -> str:
+    solvers = ", ".join(sorted(set(frame["solver"])))
+    first = frame.iloc[0]
+    return f"{first['model']}, {solvers}, N = {first['num_samples']} (seeds {first['seeds']})"
+
+
+def _panels(frame: pd.DataFrame, x: str) -> tuple[list[Panel], list[str]]:
+    """The panels to draw, and the names of the scores for which there is no room."""
+    panels = [_panel(frame, score, x) for score in [*against_real(frame), *fidelity(frame)]]
+    panels = [panel for panel in panels if len(panel.rows)]
+    if not panels:
+        raise ValueError(f"no point has both a score and {x}: measure them first")
+    return panels[:MOST], [panel.score for panel in panels[MOST:]]
+
+
+def _panel(frame: pd.DataFrame, score: str, x: str) -> Panel:
+    rows = frame[frame[x].notna() & frame[score].notna()].sort_values(x, kind="stable").reset_index(drop=True)
+    higher = higher_is_better(frame, score)
+    cost = rows[x].to_numpy(dtype=np.float64) / (1e9 if x == "macs" else 1.0)
+    y = rows[score].to_numpy(dtype=np.float64)
+    spread = rows["latency.mad"].to_numpy(dtype=np.float64) if x == "latency" else None
+    return Panel(score, higher, rows, cost, spread, y, front(cost, y, higher))
+
+
+def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, least: float, most: float) -> None:
+    """Args: least, most, the cheapest and the dearest point of all panels: they share the cost axis."""
+    _scale(axes, panel, least, most)
+    axes.set_title(panel.score, pad=5)
+    axes.set_ylabel("higher is better \u2191" if panel.higher else "lower is better \u2193", color=MUTED)
+    _draw_reference_band(axes, panel)
+    best = panel.front
+    axes.step(panel.x[best], panel.y[best], where="post", zorder=1.5, **front_style())
+    baseline = baseline_family(frame)
+    for family, (colour, marker) in family_styles(frame).items():
+        own = (panel.rows["family"] == family).to_numpy()
+        dashes = "--" if family == baseline else "-"
+        axes.plot(panel.x[own], panel.y[own], dashes, color=colour, alpha=0.4, linewidth=1.0, zorder=2)
+        for chosen, alpha, order in ((own & ~best, FADED, 3.0), (own & best, 1.0, 4.0)):
+            if chosen.any():
+                _draw_points(axes, panel, chosen, colour, marker, alpha, order)
+    star = panel.rows["reference"].to_numpy(dtype=bool)
+    axes.plot(panel.x[star], panel.y[star], **star_style())
+
+
+def _draw_points(
+    axes: Axes,
+    panel: Panel,
+    chosen: NDArray[np.bool_],
+    colour: str,
+    marker: str,
+    alpha: float,
+    order: float,
+) -> None:
+    rows, y = panel.rows[chosen], panel.y[chosen]
+    low, high = rows[f"{panel.score}.low"].to_numpy(), rows[f"{panel.score}.high"].to_numpy()
+    axes.errorbar(
+        panel.x[chosen],
+        y,
+        yerr=np.abs([y - low, high - y]),
+        xerr=None if panel.spread is None else panel.spread[chosen],
+        fmt="none",
+        ecolor=colour,
+        elinewidth=0.9,
+        alpha=alpha,
+        zorder=order,
+    )
+    size = 26 if marker == "s" else 32
+    axes.scatter(
+        panel.x[chosen], y, s=size, marker=marker, color=colour, alpha=alpha, linewidths=0.6,
+        edgecolors="white", zorder=order + 0.1,
+    )  # fmt: skip
+
+
+def _draw_reference_band(axes: Axes, panel: Panel) -> None:
+    """The interval of the reference across the panel: inside it nothing was visibly lost."""
+    for _, row in panel.rows[panel.rows["reference"].astype(bool)].iterrows():
+        low, high = row[f"{panel.score}.low"], row[f"{panel.score}.high"]
+        axes.axhspan(low, high, color=FAINT, alpha=0.55, linewidth=0, zorder=0.5)
+
+
+def _scale(axes: Axes, panel: Panel, least: float, most: float) -> None:
+    axes.set_xscale("log")
+    pad = (most / least) ** 0.07 if most > least else 1.5
+    low, high = least / pad, most * pad
+    axes.set_xlim(low, high)
+    log_ticks(axes.xaxis, low, high)
+    if panel.y.min() > 0 and panel.y.max() > LOG_FROM * panel.y.min():
+        pad = (panel.y.max() / panel.y.min()) ** 0.08
+        axes.set_yscale("log")
+        axes.set_ylim(panel.y.min() / pad, panel.y.max() * pad)
+        log_ticks(axes.yaxis, panel.y.min() / pad, panel.y.max() * pad)
+    else:
+        axes.margins(y=0.1)
+        if np.abs(panel.y).max() < TINY:  # a power of ten above the axis would push the title
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:.3g}"))
+
+
+def _name_front(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
+    """Settings of the points on the front, without the family: its colour says that."""
+    low, high = (panel.rows[f"{panel.score}.{end}"].to_numpy(dtype=np.float64) for end in ("low", "high"))
+    obstacles = marker_boxes(axes, zip(panel.x, panel.y, strict=True))
+    obstacles += bar_boxes(axes, panel.x, panel.x, low, high)
+    if panel.spread is not None:
+        obstacles += bar_boxes(axes, panel.x - panel.spread, panel.x + panel.spread, panel.y, panel.y)
+    styles = family_styles(frame)
+    chosen = panel.front & ~is_reference(panel.rows, frame)
+    labels = [
+        Label(panel.x[i], panel.y[i], _setting(row["label"], row["family"]), styles[row["family"]][0])
+        for i, row in panel.rows[chosen].iterrows()
+    ]
+    draw_labels(axes, labels, obstacles, line_points(axes))
+
+
+def _setting(label: str, family: str) -> str:
+    return label.removeprefix(family).strip(" ,:") or label

@@ -1,0 +1,70 @@
+"""What the interactive plot of report.html draws, as data."""
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from smoothbench.report.data.frame import higher_is_better, scores
+from smoothbench.report.figures.style import baseline_family, family_styles
+from smoothbench.report.page import data_uris
+from smoothbench.report.page.players import clips_id
+from smoothbench.report.tables.column import is_timed
+from smoothbench.report.tables.point_tables import against_real, fidelity, measured
+from smoothbench.storage.record_parts import RecordedSchedule
+
+
+def has_chart(frame: pd.DataFrame) -> bool:
+    """Whether any point has a cost and a score."""
+    rows = measured(frame)
+    return bool((rows[scores(frame)].notna().any(axis="columns") & rows["share"].notna()).any())
+
+
+def raster_id(number: int, schedule: RecordedSchedule) -> str:
+    """Ids come from the content, so that the order of the points does not matter."""
+    content = json.dumps([schedule.sites, schedule.rows]).encode()
+    return f"raster-{number}-{data_uris.digest(content)}"
+
+
+def chart(number: int, frame: pd.DataFrame) -> dict[str, Any]:
+    """The costs, scores, families and points of a setting; points name the elements that belong to them.
+
+    Each point has `[value, spread]` for each cost and `[value, low, high]` for each score, or null.
+    """
+    rows = measured(frame)
+    costs = {"share": ("MACs, share of the reference (%)", 100.0)}
+    if is_timed(rows):
+        costs["latency"] = ("latency of a batch (s)", 1.0)
+    names = [*against_real(frame), *fidelity(frame)] if len(rows) else []
+    styles, baseline = family_styles(frame), baseline_family(frame)
+    families = [
+        {"name": name, "colour": colour, "marker": marker, "dashed": name == baseline}
+        for name, (colour, marker) in styles.items()
+        if name in set(rows["family"])
+    ]
+    order = {each["name"]: i for i, each in enumerate(families)}
+    points = []
+    for i, row in rows.iterrows():
+        point = {"label": row["label"], "family": order[row["family"]], "reference": bool(row["reference"])}
+        point |= {"row": f"row-{number}-{i}", "strip": f"strip-{number}-{row['sample_id']}"}
+        point["clips"] = clips_id(number, row["sample_id"])
+        planned = row["schedule"]
+        point["raster"] = raster_id(number, planned) if isinstance(planned, RecordedSchedule) else None
+        point["x"] = [_numbers(row, (key, f"{key}.mad"), factor) for key, (_, factor) in costs.items()]
+        point["y"] = [_numbers(row, (name, f"{name}.low", f"{name}.high")) for name in names]
+        points.append(point)
+    stated = [{"name": name, "higher": higher_is_better(frame, name)} for name in names]
+    return {
+        "costs": [label for label, _ in costs.values()],
+        "scores": stated,
+        "families": families,
+        "points": points,
+    }
+
+
+def _numbers(row: pd.Series, keys: Iterable[str], factor: float = 1.0) -> list[float | None] | None:
+    """The numbers of a point, absent ones as null; null for all where the first is missing."""
+    found = [factor * float(row.get(key, math.nan)) for key in keys]
+    return None if math.isnan(found[0]) else [None if math.isnan(each) else each for each in found]

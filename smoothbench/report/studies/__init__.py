@@ -1,0 +1,1 @@
+"""Studies of calibration: what they add to a report."""

@@ -1,0 +1,47 @@
+"""Whether different encoders rank the policies alike."""
+
+import itertools
+
+import pandas as pd
+from scipy.stats import kendalltau
+
+from smoothbench.report.data.frame import higher_is_better, is_reference, scores
+from smoothbench.report.tables.text import grid
+
+
+def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
+    """Kendall's tau-b (Kendall 1945) of the policies' order between the same score by two encoders.
+
+    Scores pair where their names differ after the last underscore alone: `fd_nano@256`, `fd_effnet@256`.
+    A row a pair: `first`, `second`, `tau` (1: the same order), `p` (two-sided, of no association),
+    `policies` (their number). The reference does not count, points with the same samples count once; pairs
+    with fewer than 3 policies or no order at all are left out.
+    """
+    policies = frame[~is_reference(frame, frame)].drop_duplicates("sample_id")
+    found = []
+    for first, second in itertools.combinations(scores(frame), 2):
+        both = policies[policies[first].notna() & policies[second].notna()]
+        if not _same_but_encoder(first, second) or len(both) < 3:
+            continue
+        sign = 1.0 if higher_is_better(frame, first) == higher_is_better(frame, second) else -1.0
+        tau, p = kendalltau(both[first], sign * both[second])
+        if not pd.isna(tau):
+            found.append((first, second, float(tau), float(p), len(both)))
+    return pd.DataFrame(found, columns=["first", "second", "tau", "p", "policies"])
+
+
+def section(frame: pd.DataFrame) -> list[str]:
+    """The same as lines of Markdown; none where no two encoders score the same."""
+    found = rank_agreement(frame)
+    rows = [
+        [f"{row['first']} and {row['second']}", f"{row['tau']:+.2f}", f"{row['p']:.2g}", str(row["policies"])]
+        for _, row in found.iterrows()
+    ]
+    heading = ["scores", "Kendall's tau", "p", "policies"]
+    return ["### Whether the encoders rank the policies alike", "", grid(heading, rows)] if rows else []
+
+
+def _same_but_encoder(first: str, second: str) -> bool:
+    names, counts = zip(*(name.partition("@")[::2] for name in (first, second)), strict=True)
+    measures = [name.rpartition("_")[0] for name in names]
+    return bool(measures[0]) and measures[0] == measures[1] and counts[0] == counts[1]

@@ -1,0 +1,102 @@
+"""Cells of what a paper printed, and a table of them beside ours."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from smoothbench.report.tables.text import NONE, to_markdown, with_spread
+
+INFERRED = "\u2021"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One table; `spare` are the columns that go first where there is little room."""
+
+    title: str
+    cells: dict[str, list[str]]
+    notes: list[str]
+    spare: tuple[str, ...] = ()
+
+    def table(self) -> pd.DataFrame:
+        """The table of strings, without columns that say nothing."""
+        return pd.DataFrame(filled(self.cells), dtype=object)
+
+    def markdown(self) -> list[str]:
+        """Title, table and notes as lines of Markdown."""
+        notes = [f"- {note}" for note in self.notes]
+        return [f"**{self.title}**", "", to_markdown(self.table()), *notes, ""]
+
+
+def filled(cells: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The columns in which anything stands."""
+    return {name: column for name, column in cells.items() if set(column) != {NONE}}
+
+
+def has(rows: pd.DataFrame, column: str) -> bool:
+    """Whether any point has a value there."""
+    return column in rows and bool(rows[column].notna().any())
+
+
+def values(rows: pd.DataFrame, name: str) -> pd.Series:
+    """A column, NaN where no record has it."""
+    return rows[name] if name in rows else pd.Series(math.nan, index=rows.index)
+
+
+def title(rows: pd.DataFrame, what: str) -> str:
+    """What a table shows, and of which paper's table."""
+    first = rows.iloc[0]
+    if not has(rows, "paper"):
+        return what
+    return f"{what}: {first['paper']} (arXiv:{first['paper.arxiv']}), Table {first['paper.table']}"
+
+
+def _inferred(rows: pd.DataFrame) -> list[bool]:
+    """Where nobody published the schedule and ours is not calibrated either."""
+    pairs = zip(values(rows, "paper.inferred"), values(rows, "planned"), strict=True)
+    return [inferred is True and planned != "calibrated" for inferred, planned in pairs]
+
+
+def labels(rows: pd.DataFrame) -> list[str]:
+    """The points' labels; a mark stands where the paper's schedule is inferred."""
+    found = zip(rows["label"], rows["reference"], _inferred(rows), strict=True)
+    return [
+        f"{label}{' (reference)' if reference else ''}{f' {INFERRED}' if inferred is True else ''}"
+        for label, reference, inferred in found
+    ]
+
+
+def marked(rows: pd.DataFrame) -> list[str]:
+    """What the mark means, where it stands."""
+    if not any(label.endswith(INFERRED) for label in labels(rows)):
+        return []
+    return [
+        f"{INFERRED} inferred: nobody published this row's schedule; how many evaluations it computes in full"
+        " follows from its TMACs."
+    ]
+
+
+def printed(rows: pd.DataFrame, key: str) -> list[str]:
+    """The paper's values as it printed them."""
+    columns = (values(rows, f"reported.{key}{end}") for end in ("", ".interval", ".decimals"))
+    return [
+        NONE if math.isnan(value) else with_spread(value, spread, int(decimals))
+        for value, spread, decimals in zip(*columns, strict=True)
+    ]
+
+
+def fixed(column: pd.Series, decimals: int, unit: str = "", signed: bool = False) -> list[str]:
+    """Numbers without a spread."""
+    return [with_spread(value, math.nan, decimals, unit, signed) for value in column]
+
+
+def finer(rows: pd.DataFrame, key: str) -> int:
+    """One decimal more than the paper's, so that its rounding is seen."""
+    most = values(rows, f"reported.{key}.decimals").max()
+    return 3 if math.isnan(most) else int(most) + 1
+
+
+def verdicts(rows: pd.DataFrame, key: str) -> list[str]:
+    """Whether the point agrees with the paper, as `papers` decided."""
+    return [str(each) for each in values(rows, f"reported.{key}.within").astype(object).fillna(NONE)]

@@ -1,0 +1,150 @@
+"""The tables of an experiment: what each point costs, saves and loses."""
+
+import json
+from collections.abc import Sequence
+
+import pandas as pd
+
+from smoothbench.report.data.frame import is_reference, require_one_setting, scores
+from smoothbench.report.tables.column import (
+    Column,
+    cost_column,
+    fastest_column,
+    is_timed,
+    score_column,
+    share_column,
+    speedup_column,
+    tail_columns,
+)
+from smoothbench.storage.typed_json import Stored
+
+
+def report_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """All costs and all scores as strings, one row for each point that has a cost or a score.
+
+    A score reads `value +- half width of its 95 % interval`, then in brackets its paired difference to the
+    reference; a triangle says that Holm's p over the policies is under 0.05: up is better, down is worse.
+    ValueError if the points cannot share a table.
+    """
+    return strings(table_columns(frame, scores(frame)))
+
+
+def ranks(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rank of each cell of `report_table`: 1 the best of its column, 2 the second, 0 neither.
+
+    The reference and points with its very samples do not compete; equal values share a rank.
+    """
+    return ranking(table_columns(frame, scores(frame)))
+
+
+def strings(columns: Sequence[Column]) -> pd.DataFrame:
+    """Columns as a table of strings."""
+    return pd.DataFrame({column.title: column.text() for column in columns}, dtype=object)
+
+
+def ranking(columns: Sequence[Column]) -> pd.DataFrame:
+    """The ranks of the cells of `strings`."""
+    return pd.DataFrame({column.title: column.ranks() for column in columns})
+
+
+def numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame without what is long and no number: what table.csv holds, at full precision."""
+    hidden = [name for name in frame if str(name).endswith(".config_hash") or str(name).startswith("facts")]
+    kept = frame.drop(columns=["schedule", "provenance", "record", "captions", "distinction", *hidden])
+    return kept.map(_cell)
+
+
+def _cell(value: object) -> object:
+    """A number or a text; of what has parts its JSON."""
+    value = value.to_json() if isinstance(value, Stored) else value
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else value
+
+
+def measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """The points that have a cost or a score: the rows of the table."""
+    done = (frame["status.quality"] == "done") | (frame["status.cost"] == "done")
+    return frame[done].reset_index(drop=True)
+
+
+def against_real(frame: pd.DataFrame) -> list[str]:
+    """The scores that hold samples against real data: the reference has them too, or others a difference."""
+    reference = frame[frame["reference"].astype(bool)]
+    return [
+        score
+        for score in scores(frame)
+        if frame[f"{score}.delta"].notna().any() or reference[score].notna().any()
+    ]
+
+
+def fidelity(frame: pd.DataFrame) -> list[str]:
+    """The scores that hold samples against the uncached ones of the same seeds."""
+    real = against_real(frame)
+    return [score for score in scores(frame) if score not in real]
+
+
+def headline(frame: pd.DataFrame) -> list[str]:
+    """Scores for where there is little room, by turns of both kinds, the plainest first."""
+    real, close = against_real(frame), fidelity(frame)
+    turns = [pair for i in range(max(len(real), len(close))) for pair in (real[i : i + 1], close[i : i + 1])]
+    return [score for turn in turns for score in turn]
+
+
+def point_label(frame: pd.DataFrame, row: pd.Series) -> str:
+    """A point's label with its marks: reference, skips nothing, same samples as another."""
+    marks = []
+    if row["reference"]:
+        marks.append("reference")
+    if row["degenerate"]:
+        marks.append("skips nothing")
+    if row["same_as"]:
+        same = (frame["name"] == row["same_as"]) & (frame["sample_id"] == row["sample_id"])
+        twins = frame.loc[same, "label"]
+        marks.append(f"= {twins.iloc[0] if len(twins) else row['same_as']}")
+    return f"{row['label']} ({'; '.join(marks)})" if marks else str(row["label"])
+
+
+def table_columns(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
+    """All costs, and the scores of these names with their differences to the reference."""
+    require_one_setting(frame)
+    rows = measured(frame)
+    competing = _competing(rows, frame)
+    columns = [
+        _labels(frame, rows),
+        Column("steps", [str(steps) for steps in rows["steps"]]),
+        cost_column("MACs (G)", rows["macs"] / 1e9, competing),
+        share_column(rows, competing),
+    ]
+    if is_timed(rows):
+        columns.append(cost_column("latency (s)", rows["latency"], competing, rows["latency.mad"]))
+        columns.append(speedup_column(rows, "speedup_macs", competing))
+    columns.append(fastest_column(rows, competing))
+    return columns + [score_column(rows, score, competing) for score in names]
+
+
+def fidelity_columns(frame: pd.DataFrame) -> list[Column]:
+    """How far samples are from the uncached ones of the same seeds: means, and bounds of the worst."""
+    require_one_setting(frame)
+    rows = measured(frame)
+    rows = rows[~rows["reference"].astype(bool)].reset_index(drop=True)
+    competing = _competing(rows, frame)
+    columns = [_labels(frame, rows), share_column(rows, competing), fastest_column(rows, competing)]
+    for score in fidelity(frame):
+        columns += [score_column(rows, score, competing), *tail_columns(rows, score, competing)]
+    return columns
+
+
+def brief_columns(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
+    """Share of MACs, the speed-up and the scores of these names, for where there is little room."""
+    require_one_setting(frame)
+    rows = measured(frame)
+    competing = _competing(rows, frame)
+    columns = [_labels(frame, rows), share_column(rows, competing), fastest_column(rows, competing)]
+    return columns + [score_column(rows, score, competing) for score in names]
+
+
+def _labels(frame: pd.DataFrame, rows: pd.DataFrame) -> Column:
+    return Column("policy", [point_label(frame, row) for _, row in rows.iterrows()])
+
+
+def _competing(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
+    return pd.Series(~is_reference(rows, frame), index=rows.index)

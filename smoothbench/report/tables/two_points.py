@@ -1,0 +1,60 @@
+"""Any two points of an experiment in pairs, from their per-sample influence values."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metrics.inference import paired_difference
+from metrics.score import Score
+from smoothbench.report.data.distinctions import distinction
+from smoothbench.report.data.frame import load, scores
+from smoothbench.storage.files import read_arrays
+
+
+def compare(folder: str | Path, first: str, second: str) -> str:
+    """A line for each score that both have: first minus second on the same seeds, its interval and p.
+
+    Points are called by name or by point_id. ValueError for what names no point, or more than one, for
+    points on other seeds, and for missing or damaged per-sample scores.
+    """
+    frame = load(folder)
+    rows = [_point(frame, name) for name in (first, second)]
+    a, b = (_influences(Path(folder), row) for row in rows)
+    if not np.array_equal(a["seeds"], b["seeds"]):
+        raise ValueError(f"{first} and {second} have other seeds: nothing to pair")
+    lines = [f"{first} minus {second}, paired; 95 % intervals; p is two-sided, not corrected"]
+    for name in sorted(a.keys() & b.keys() & set(scores(frame))):
+        if len({row[f"{name}.config_hash"] for row in rows}) > 1:
+            lines.append(
+                f"  {name:24s} not compared: other code or settings of the metric, run the experiment again"
+            )
+            continue
+        pair = (Score(float(row[name]), each[name]) for row, each in zip(rows, (a, b), strict=True))
+        found = paired_difference(*pair)
+        interval = f"{found.value:+.4g} [{found.low:+.4g}, {found.high:+.4g}]"
+        p = f"= {found.p_value:.2g}" if found.p_value > 1e-99 else "< 1e-99"
+        lines.append(f"  {name:24s} {interval:32s} p {p}")
+    return "\n".join(lines)
+
+
+def _point(frame: pd.DataFrame, name: str) -> pd.Series:
+    rows = frame[(frame["name"] == name) | (frame["point_id"] == name)]
+    if len(rows) != 1:
+        facts = [", ".join(filter(None, [row["label"], distinction(row)])) for _, row in rows.iterrows()]
+        ids = [f"{point_id} ({text})" for point_id, text in zip(rows["point_id"], facts, strict=True)]
+        choice = f"{'point_id' if ids else 'name'} of {', '.join(sorted(ids or set(frame['name'])))}"
+        raise ValueError(f"{len(rows)} points are called {name}: choose by {choice}")
+    return rows.iloc[0]
+
+
+def _influences(folder: Path, row: pd.Series) -> dict[str, NDArray[np.float64]]:
+    """The float32 arrays of a point's file; numbers are accumulated as float64."""
+    path = folder / "scores" / f"{row['record']}.npz"
+    arrays = read_arrays(path)
+    if arrays is None:
+        raise ValueError(f"{row['name']} has no readable {path}: run it again")
+    if "seeds" not in arrays or any(each.shape != arrays["seeds"].shape for each in arrays.values()):
+        raise ValueError(f"{path} does not hold one number for each seed: run {row['name']} again")
+    return {name: values.astype(np.float64) for name, values in arrays.items()}

@@ -1,0 +1,1 @@
+"""The stages of an experiment in order: the only room that knows them all."""

@@ -1,0 +1,86 @@
+"""stage=calibrate and stage=train: error curves, a schedule or a trained router to a file of the user's."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from smoothbench.caching import Schedule
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.config.instantiate import build, build_model, build_solver, having, ready
+from smoothbench.config.spec import Settings, Spec
+from smoothbench.errors import UsageError
+from smoothbench.planning.plan import check_seed_blocks, plan_point, trajectory_of
+from smoothbench.protocols import Config, Model
+from smoothbench.sampling.calibrate_point import Curves
+from smoothbench.sampling.devices import started
+from smoothbench.storage.files import sha256_of, write_atomic
+from smoothbench.storage.identity import describe, describe_model, identity
+from smoothbench.storage.results_folder import Store
+from smoothbench.training.teacher_windows import teacher_windows
+
+
+def save_plan(settings: Settings) -> Path:
+    """Write the error curves (*.npz), the schedule of the asked policy (*.json), or what it has learned."""
+    target = Path(settings.out or "").absolute()
+    known = {"calibrate": (".npz", ".json"), "train": (".safetensors",)}[settings.stage]
+    if target.suffix not in known:
+        raise UsageError(f"stage={settings.stage} needs out=FILE{' or out=FILE'.join(known)}, not {target}")
+    device = started(settings.device, settings.tf32)
+    store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
+    with store.enter():
+        model = ready(build_model(settings.model, device), settings.stage)
+        if settings.stage == "train":
+            data = _trained(settings, model, store)
+        else:
+            data = _plan(settings, model, store, target.suffix)
+        try:
+            write_atomic(target, data)
+        except OSError as error:
+            raise UsageError(f"out={target}: cannot be written ({error.strerror})") from None
+    return target
+
+
+def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
+    """Error curves, or the schedule that the last point's method plans on them."""
+    check_seed_blocks(settings, model)
+    spec, sites = settings.specs[-1], measured_sites(*model.skeleton())
+    curves = Curves(model, sites[0], store, settings.force)
+    if suffix == ".npz":
+        solver, _ = trajectory_of(spec, model, sites)
+        return curves.measured(solver, spec)[0].to_bytes()
+    point = plan_point(spec, model, sites, curves.measured, settings.batch_size)
+    if not isinstance(point.policy, Schedule):
+        raise UsageError(
+            point.planning_error or f"{spec.label} decides at run time: it has no schedule to save"
+        )
+    return (json.dumps(point.policy.to_json()) + "\n").encode()
+
+
+def _trained(settings: Settings, model: Model, store: Store) -> bytes:
+    """What the policy's `training` learns; the same command goes on where it was stopped."""
+    spec = settings.specs[-1]
+    if spec.training is None:
+        raise UsageError(f"stage=train: {spec.label} learns nothing; cache=l2c does")
+    training = having(build(spec.training, "cache.training"), "cache.training", "fit")
+    check_seed_blocks(settings, model)
+    solver, trajectory = trajectory_of(spec, model, measured_sites(*model.skeleton()))
+    name = checkpoint_id(model, spec, training, settings.training)
+    checkpoint = store.folder / "training" / f"{name}.pt"
+    if settings.force:
+        checkpoint.unlink(missing_ok=True)
+    with store.lock(f"training-{checkpoint.stem}"):
+        learned: bytes = training.fit(
+            teacher_windows(model, solver, trajectory, settings.training), str(checkpoint)
+        )
+    return learned
+
+
+def checkpoint_id(model: Model, spec: Spec, training: Any, settings: Config) -> str:
+    """Names what has been learned so far, by all that decides it: what other code has learned is not gone on from."""
+    asked = dict(settings)
+    if (latents := asked["latents"]) is not None and Path(latents).is_file():
+        asked["latents"] = sha256_of(
+            latents
+        )  # what the file holds, not where it lies, makes the training data
+    solver = describe(build_solver(spec.solver), spec.solver)
+    return identity([describe_model(model), solver, describe(training, spec.training), asked])

@@ -1,0 +1,176 @@
+"""What a run will need: estimated and logged in one line before anything costs time."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+import torch
+
+from smoothbench.errors import UsageError, distinct, one_line
+from smoothbench.planning.point import Point
+from smoothbench.protocols import Model
+from smoothbench.running.todo import is_done, missing_evaluations
+from smoothbench.running.workbench import Workbench
+from smoothbench.sampling.devices import wait_for
+from smoothbench.sampling.out_of_memory import out_of_memory
+from smoothbench.sampling.output_memory import output_bytes
+from smoothbench.storage.identity import canonical
+
+log = logging.getLogger(__name__)
+
+BYTES_PER_VALUE, BYTES_PER_FILE = 1.1, 300  # of a sample on disk: no image takes more as PNG
+Missing = tuple[Point, int]  # a point for each set of samples, and its evaluations that are not done yet
+LONG = 2.0  # seconds of a call that is not timed twice
+MOST_SECONDS = 10**9  # a calendar ends somewhere
+FEATURE_BYTES = 20_480  # of a sample's features: Inception's features, spatial features and logits
+
+
+def announce(bench: Workbench) -> None:
+    """Log points, samples, disk, memory and expected end; UsageError where the disk is too small.
+
+    Points whose error curves are still to be measured count as if nothing of them were done and nothing skipped.
+    """
+    todo = [point for point in bench.points if not is_done(bench, point)]
+    name, done = bench.settings.experiment, len(bench.points) - len(todo)
+    if not todo:
+        log.info("%s: %d points, all done before: nothing to run", name, done)
+        return
+    missing = list({point.sample_id: (point, missing_evaluations(bench, point)) for point in todo}.values())
+    sampled = [point for point, evaluations in missing if evaluations]
+    need = _bytes(bench, missing)
+    free = shutil.disk_usage(bench.store.folder).free
+    if need > free:
+        available, needed = distinct(free / 1e9, need / 1e9)
+        raise UsageError(f"{bench.store.folder} has {available} GB free, but the samples need {needed}")
+    calibrations = uncalibrated(bench.points)
+    log.info(
+        "%s: %d points, %d done, %d to run (%d sets of samples)%s, about %.0f MB on disk, %.3g GB kept by caches, "
+        "expected end %s%s",
+        *(name, len(bench.points), done, len(todo), len(sampled)),
+        f", {len(calibrations)} to calibrate first" if calibrations else "",
+        *(need / 1e6, _cache_bytes(bench, sampled) / 1e9),
+        "at the latest " if calibrations else "",
+        _end(bench, missing),
+    )
+
+
+def uncalibrated(points: Sequence[Point]) -> list[Point]:
+    """A point for each calibration that is still to be measured."""
+    keys = {canonical([p.described["solver"], p.spec.calibration]): p for p in points if p.uncalibrated}
+    return list(keys.values())
+
+
+def _bytes(bench: Workbench, missing: Sequence[Missing]) -> int:
+    """Bytes on disk of what is missing: features, and samples, all of them or those of two points at a time."""
+    counts = [_samples(bench, *each) for each in missing]
+    kept = counts if bench.settings.keep_samples else sorted(counts)[-2:]
+    return round(_file_bytes(bench.model) * sum(kept)) + FEATURE_BYTES * sum(counts) if sum(counts) else 0
+
+
+def _cache_bytes(bench: Workbench, points: Sequence[Point]) -> int:
+    """Memory of a batch's cached outputs at most: every site's, as many as the predictor looks at."""
+    if not points:
+        return 0
+    skeleton, call = bench.model.skeleton()
+    outputs = output_bytes(skeleton, points[0].trajectory.sites, call)
+    batch = min(bench.settings.batch_size, max(len(point.spec.seeds) for point in points))
+    return sum(outputs) * batch * max(point.predictor.depth for point in points)
+
+
+@torch.inference_mode()
+def _file_bytes(model: Model) -> float:
+    """Of one sample, whose size only the decoder knows."""
+    nothing = torch.zeros(1, *model.sample_shape, device=model.device)
+    return model.decode(nothing).numel() * BYTES_PER_VALUE + BYTES_PER_FILE
+
+
+def _samples(bench: Workbench, point: Point, evaluations: int) -> int:
+    """The number of samples that are still to be drawn, in whole batches."""
+    return min(len(point.spec.seeds), evaluations // point.trajectory.evals * bench.settings.batch_size)
+
+
+def _end(bench: Workbench, missing: Sequence[Missing]) -> str:
+    """The expected time of the run's end, and what that leaves out."""
+    work, left_out = Work(bench, missing), "pooling and the report"
+    try:
+        seconds = work.denoising()
+    except Exception as error:
+        if out_of_memory(error):
+            return "unknown: a whole batch does not fit into memory"
+        if bench.settings.draws_samples:
+            raise
+        return f"unknown ({one_line(error)[:80]})"  # costs are known all the same
+    try:
+        seconds += work.finishing()
+    except Exception as error:  # whatever refuses noise: the samples themselves may do
+        log.debug("", exc_info=True)
+        left_out += f", decoding and metrics ({one_line(error)[:80]})"
+    now = datetime.now()
+    return f"{clock_time(now + timedelta(seconds=min(seconds, MOST_SECONDS)), now)} (without {left_out})"
+
+
+def clock_time(end: datetime, now: datetime) -> str:
+    """A time of day, with the date where that is another day."""
+    return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"
+
+
+class Work:
+    """The work of a run in seconds, timed on one evaluation and on one sample."""
+
+    def __init__(self, bench: Workbench, missing: Sequence[Missing]) -> None:
+        self.bench, self.model, self.settings = bench, bench.model, bench.settings
+        self.samples = [(point, _samples(bench, point, evaluations)) for point, evaluations in missing]
+
+    @torch.inference_mode()
+    def denoising(self) -> float:
+        """Seconds of all evaluations by their MACs, those of calibrations and of the latency stage among them."""
+        asked, model, reference = self.settings.latency, self.model, self.bench.reference
+        macs = sum(point.planned_macs * count for point, count in self.samples)
+        for point in uncalibrated(self.bench.points):
+            macs += point.planned_macs * point.spec.calibration["num_samples"]
+        batch = min(self.settings.batch_size, len(reference.spec.seeds))
+        if self.settings.times_latency(model.device.type) and (macs or not self.settings.draws_samples):
+            runs = (asked["rounds"] + asked["warmup"] + 1) * asked["batch_size"]
+            batch = batch if macs else asked["batch_size"]
+            macs += sum(point.planned_macs for point in self.bench.points) * runs
+        if not macs:
+            return 0.0
+        x, labels = torch.zeros(batch, *model.sample_shape), model.labels_or_prompts(range(batch))
+        run = partial(model.predict, x.to(model.device), 0.0, labels, lambda forward_index: None)
+        evaluation = _seconds(run, model.device) / batch
+        return evaluation * reference.trajectory.evals / reference.planned_macs * macs
+
+    @torch.inference_mode()
+    def finishing(self) -> float:
+        """Seconds of decoding and writing the missing samples, and of extracting the metrics' features."""
+        scorer = self.bench.scorer
+        drawn = sum(count for _, count in self.samples)
+        seen = sum(
+            len(point.spec.seeds) for point, _ in self.samples if scorer.missing(self.bench.part(point))
+        )
+        if not (drawn or seen):
+            return 0.0
+        model = self.model
+        noise = torch.randn(1, *model.sample_shape, generator=torch.Generator().manual_seed(0))
+        x, images = noise.to(model.device), model.decode(noise.to(model.device))
+        batch = {"samples": images, "baseline": images, "condition": model.labels_or_prompts([0])}
+        chosen = {gauge.key(""): gauge for gauge in scorer.gauges.values()}
+        made = _seconds(lambda: model.media.encode(model.decode(x)[0]), model.device)
+        return drawn * made + seen * _seconds(lambda: scorer.rows_of(batch, chosen, {}), model.device)
+
+
+def _seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Of a call: of the second one, as the first warms up, unless that takes long."""
+    wait = wait_for(device) or (lambda: None)
+    seconds = 0.0
+    for _ in range(2):
+        started = time.perf_counter()
+        run()
+        wait()
+        seconds = time.perf_counter() - started
+        if seconds > LONG:
+            break
+    return seconds

@@ -1,0 +1,122 @@
+"""Run an experiment: what is missing of it, and nothing else."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.config.instantiate import build_model, ready
+from smoothbench.config.spec import Settings
+from smoothbench.costs.cost_table import cost_csv
+from smoothbench.costs.latency_conditions import check_conditions
+from smoothbench.errors import PointsFailed
+from smoothbench.planning.plan import plan_points
+from smoothbench.running.claims import claimed
+from smoothbench.running.estimate import announce
+from smoothbench.running.finish import claim_folder, finish, same_work
+from smoothbench.running.point_stages import Stages
+from smoothbench.running.todo import is_done, missing_evaluations
+from smoothbench.running.workbench import Workbench
+from smoothbench.sampling.calibrate_point import Curves
+from smoothbench.sampling.devices import started
+from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.results_folder import Store
+
+log = logging.getLogger(__name__)
+
+
+class Experiment:
+    """One experiment in one results folder on one loaded model; `run` takes it through its stages in order."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load and plan; the model does not run. Raises UsageError where the experiment cannot run here."""
+        self.settings = settings
+        device = started(settings.device, settings.tf32)
+        self.store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
+        self._presence = self.store.enter()
+        try:
+            if settings.stage == "latency":
+                claim_folder(self._presence)
+            self._load(device)
+        except BaseException:  # a process that is refused is no longer at work here
+            self._presence.leave()
+            raise
+
+    def _load(self, device: torch.device) -> None:
+        settings = self.settings
+        model = build_model(settings.model, device)
+        check_conditions(settings, model)
+        metrics = settings.metrics if settings.draws_samples else {}  # other stages need no encoder's weights
+        ready(model, settings.stage)
+        scorer = Scorer(metrics, model, Observations(self.store.folder / "observations"))
+        self._sites = measured_sites(*model.skeleton())
+        self._curves = Curves(model, self._sites[0], self.store, settings.force)
+        points = plan_points(settings, model, self._sites, self._curves.known)
+        self.bench = Workbench(settings, self.store, model, scorer, points)
+
+    def run(self) -> None:
+        """Estimate; calibrate; sample, score and cost every point that lacks it; then pool and measure latency.
+
+        Raises PointsFailed at the end where points failed, or at once where the disk is full.
+        """
+        with self._presence, self.store.explained():
+            announce(self.bench)  # before anything costs time
+            self._calibrate()
+            failed = self._complete()
+        if failed:
+            raise PointsFailed(
+                f"{len(failed)} of {len(self.bench.points)} points failed: {', '.join(failed)}"
+            )
+
+    def _calibrate(self) -> None:
+        """Plan the points whose error curves were not known: they are measured now."""
+        settings, model = self.settings, self.bench.model
+        if any(point.uncalibrated for point in self.bench.points):
+            points = plan_points(settings, model, self._sites, self._curves.measured)
+            self.bench = replace(self.bench, points=points)
+        for point in self.bench.points:
+            if point.missing_weights:
+                log.warning("%s skipped: %s", point.spec.name, point.missing_weights)
+
+    def _complete(self) -> list[str]:
+        """Take all points to their records, then pool and time them; the names of those that failed."""
+        bench = self.bench
+        with same_work(bench) as sharing:
+            failed = self._points(Stages(bench))
+            cost_csv(self.store)
+            sound = [p for p in bench.points if p.policy is not None and p.spec.name not in failed]
+            if bench.reference in sound:  # everything is compared with it
+                finish(sound, bench, self._presence, sharing)
+        if not (failed or self.settings.keep_samples):
+            self._drop_reference()
+        return failed
+
+    def _points(self, stages: Stages) -> list[str]:
+        """Take each point that is not done to its record; the names of those that failed."""
+        bench, failed = self.bench, list[str]()
+        todo = [point for point in bench.points if not is_done(bench, point)]
+        evaluations = {point.sample_id: missing_evaluations(bench, point) for point in todo}
+        total = sum(evaluations.values())
+        bar = tqdm(total=total, unit="eval", disable=None if total else True, smoothing=0.05)
+        with bar, logging_redirect_tqdm():
+            for point in claimed(bench, todo):
+                bar.set_description(point.spec.name)
+                if stages.complete(point, bar.update):
+                    continue
+                failed.append(point.spec.name)
+                if point is bench.reference and self.settings.draws_samples:
+                    stages.skip(each for each in todo if each is not point)
+                    break
+        return failed
+
+    def _drop_reference(self) -> None:
+        """Drop the uncached samples, unless another process is at work here, which may still need them."""
+        if self._presence.last():
+            self.bench.samples(self.bench.reference).drop()
+        else:
+            log.info("another process is at work here: uncached samples stay; the same command drops them")

@@ -1,0 +1,144 @@
+"""The record of a point, with all that is known before its first sample."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from smoothbench.caching import Schedule
+from smoothbench.config.spec import Settings
+from smoothbench.costs.paper_convention import paper_cost
+from smoothbench.costs.point_cost import cost
+from smoothbench.errors import MetricsFailed, one_line
+from smoothbench.numerics import matmul_precision, tf32_cudnn, tf32_matmul
+from smoothbench.planning.point import Point, rows
+from smoothbench.planning.point_ids import recorded
+from smoothbench.protocols import Model
+from smoothbench.storage.record import SCHEMA, Record
+from smoothbench.storage.record_parts import (
+    ModelIdentity,
+    Numerics,
+    PartCode,
+    PointDescription,
+    RecordedSchedule,
+    SolverSteps,
+    Status,
+)
+from smoothbench.storage.sample_files import PREVIEWS
+
+
+def new_record(settings: Settings, model: Model, point: Point, reference: Point) -> Record:
+    """Build the record of a point with all that is known before its first sample; quality is still to come."""
+    spec, schedule = point.spec, point.policy if isinstance(point.policy, Schedule) else None
+    known = cost(point, reference) if schedule is not None else None
+    stage = None if settings.draws_samples else f"stage={settings.stage}"
+    return Record(
+        schema=SCHEMA,
+        experiment=settings.experiment,
+        name=spec.name,
+        order=spec.order,
+        label=spec.label,
+        family=spec.family,
+        point_id=point.point_id,
+        cell_id=point.cell_id,
+        sample_id=point.sample_id,
+        same_as=point.same_as,
+        parts=(),
+        reference=point is reference,
+        reference_id=reference.sample_id,
+        num_samples=len(spec.seeds),
+        per_block=spec.per_block,
+        seeds=((spec.seeds.start, spec.seeds.stop),),
+        status=Status("skipped", "done" if known else "skipped"),
+        reason=f"{stage}: {point.missing_weights}" if point.missing_weights else stage,
+        degenerate=bool(schedule and not schedule.skipped_share and not point.uncached),
+        model=ModelIdentity.from_json(dict(model.identity), "model"),
+        numerics=_numerics(model),
+        solver=SolverSteps(type(point.solver).__name__.lower(), point.trajectory.evals),
+        predictor=spec.predictor,
+        calibration=point.calibration,
+        planned=_planned(point, schedule),
+        reported=spec.reported,
+        schedule=_schedule(schedule),
+        captions=_captions(model, spec.seeds[:PREVIEWS]),
+        cost=known and replace(known, paper=paper_cost(point, model, settings.paper)),
+        scores={},
+        described=PointDescription.from_json(recorded(point.described), "described"),
+        code={part: PartCode.from_json(each, f"code.{part}") for part, each in point.code.items()},
+        batch_size=settings.batch_size if point.dynamic else None,  # no other point's samples know of it
+        config={
+            "model": settings.model,
+            "cache": spec.cache,
+            "solver": spec.solver,
+            "metrics": settings.metrics,
+        },
+        provenance={},
+    )
+
+
+def is_of(record: Record, point: Point, reference: Point) -> bool:
+    """Whether a record has the ids of a point and of its pair."""
+    found = (record.reference_id, record.sample_id, record.cell_id, record.seeds)
+    seeds = ((point.spec.seeds.start, point.spec.seeds.stop),)
+    return found == (reference.sample_id, point.sample_id, point.cell_id, seeds)
+
+
+def resumed(record: Record, old: Record) -> Record:
+    """Take over what an earlier record of the same point knows; the paper's side is that of now."""
+    paper = record.cost.paper if record.cost else None
+    known = replace(old.cost, paper=paper) if old.cost else record.cost
+    return replace(record, scores=old.scores, status=old.status, reason=old.reason, cost=known)
+
+
+def with_cost(
+    record: Record, point: Point, reference: Point, calls: Mapping[str, float], halved: int
+) -> Record:
+    """Add what a point's samples have cost: the evaluations of each site, and batches that were halved for memory."""
+    paper = record.cost.paper if record.cost else None
+    spent = replace(cost(point, reference, calls), batches_halved=halved, paper=paper)
+    if not point.dynamic:
+        return replace(record, cost=spent)
+    idle = all(count == point.trajectory.evals for count in calls.values())
+    return replace(record, cost=spent, degenerate=idle)
+
+
+def with_error(record: Record, error: Exception) -> Record:
+    """Add why a point failed; its scores stay known where only some metrics could not be computed."""
+    status = Status("failed", "done" if record.cost else "failed")
+    scores = record.scores if isinstance(error, MetricsFailed) else {}
+    return replace(record, status=status, reason=one_line(error), scores=scores)
+
+
+def _planned(point: Point, schedule: Schedule | None) -> str | None:
+    """What a schedule rests on; of a file's word only what it can know."""
+    if point.calibration:
+        return "calibrated"
+    said = schedule.meta.get("planned") if schedule else None
+    return said if said in ("published mask", "published count") else None
+
+
+def _numerics(model: Model) -> Numerics:
+    """What decides the rounding, beside the device's own kernels."""
+    return Numerics(model.identity["dtype"], matmul_precision(), tf32_matmul(), tf32_cudnn())
+
+
+def _captions(model: Model, seeds: Sequence[int]) -> dict[str, str] | None:
+    """What the previews were asked to be, by seed; None for a model without prompts."""
+    prompts = getattr(model, "prompts", None)
+    if prompts is None or not prompts.texts:
+        return None
+    return dict(zip(map(str, seeds), prompts.captions(seeds), strict=True))
+
+
+def _schedule(schedule: Schedule | None) -> RecordedSchedule | None:
+    if schedule is None:
+        return None
+    return RecordedSchedule(
+        tuple(schedule.sites), tuple(schedule.kinds), tuple(rows(schedule)), dict(schedule.meta)
+    )
+
+
+def as_reported(record: Record, point: Point, settings: Settings, model: Model) -> bool:
+    """Whether a record says of the papers what is asked for now: their row, and their count of MACs."""
+    known = isinstance(point.policy, Schedule)
+    paper = paper_cost(point, model, settings.paper) if known else None
+    counted = record.cost.paper if record.cost else None
+    return record.reported == point.spec.reported and counted == paper

@@ -1,0 +1,46 @@
+"""What of an experiment is still to be done, by what lies in its results folder."""
+
+from smoothbench.planning.point import Point
+from smoothbench.running.new_record import as_reported, is_of
+from smoothbench.running.workbench import Workbench
+from smoothbench.storage.record import Record
+
+
+def stored_record(bench: Workbench, point: Point) -> Record | None:
+    """A point's record, unless it says that it is another point's."""
+    record = bench.store.record(point.spec.name, point.point_id)
+    return record if record and is_of(record, point, bench.reference) else None
+
+
+def is_done(bench: Workbench, point: Point) -> bool:
+    """Whether a point's record has all that the settings ask for, against this very reference."""
+    record = stored_record(bench, point)
+    if record is None or bench.settings.force or record.status.cost != "done":
+        return False
+    if not as_reported(record, point, bench.settings, bench.model):  # a paper's side may be configured anew
+        return False
+    if not bench.settings.draws_samples:
+        return True
+    arrays = bench.store.scores(point.spec.name, point.point_id)
+    complete = arrays is not None and arrays.keys() >= record.scores.keys()
+    scored = record.status.quality == "done" and bench.scorer.current(record)
+    return complete and scored and record.same_as == point.same_as and has_features(bench, point)
+
+
+def has_features(bench: Workbench, point: Point, read: bool = False) -> bool:
+    """Whether previews and every metric's features are on disk, and no sample is damaged (`read`: nor a feature)."""
+    samples = bench.samples(point)
+    previews = all(path.exists() for path in samples.previews(bench.store.folder / "previews"))
+    return previews and not samples.damaged() and not bench.scorer.missing(bench.part(point), read)
+
+
+def missing_evaluations(bench: Workbench, point: Point) -> int:
+    """Model evaluations of whole batches that a point's missing samples need."""
+    if point.planning_error is not None or not bench.settings.draws_samples:
+        return 0
+    samples = bench.samples(point)
+    if bench.regenerates(point) or point.uncalibrated:
+        return len(samples.batches()) * point.trajectory.evals
+    if samples.counted() and has_features(bench, point):
+        return 0
+    return len(samples.missing()) * point.trajectory.evals

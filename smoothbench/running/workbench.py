@@ -1,0 +1,49 @@
+"""What all stages of an experiment share: settings, results folder, model, metrics and planned points."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from smoothbench.config.spec import Settings
+from smoothbench.planning.point import Point
+from smoothbench.protocols import Model
+from smoothbench.sampling.out_of_memory import LargestBatch
+from smoothbench.scoring.scorer import Part, Scorer, part_of
+from smoothbench.storage.results_folder import Store
+from smoothbench.storage.sample_files import Samples
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """One experiment, loaded and planned. `largest_batch` remembers what memory has room for."""
+
+    settings: Settings
+    store: Store
+    model: Model
+    scorer: Scorer
+    points: Sequence[Point]
+    largest_batch: LargestBatch = field(default_factory=LargestBatch)
+
+    @property
+    def reference(self) -> Point:
+        """The uncached point at full steps, which all others are compared with."""
+        return self.points[0]
+
+    def samples(self, point: Point) -> Samples:
+        """A point's samples on disk, as far as they are there."""
+        sites = [site.name for site in point.trajectory.sites] if point.dynamic else []
+        return Samples(
+            self.store.folder / "samples",
+            point.sample_id,
+            point.spec.seeds,
+            self.settings.batch_size,
+            self.model.media,
+            sites,
+        )
+
+    def part(self, point: Point) -> Part:
+        """A point's samples and those that it is paired with, as the scorer wants them."""
+        return part_of(point, self.reference)
+
+    def regenerates(self, point: Point) -> bool:
+        """Whether its samples are made again; those that it shares with an earlier point just were."""
+        return self.settings.force and point.same_as is None

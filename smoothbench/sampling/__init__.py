@@ -1,0 +1,1 @@
+"""The model runs: the loop, batches, calibration."""

@@ -1,0 +1,136 @@
+"""Error curves of an experiment's model: from the results folder, or measured now."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from smoothbench.caching import ErrorCurves, Site, calibrate, grid
+from smoothbench.caching.announce import Announcer
+from smoothbench.config.spec import Spec
+from smoothbench.protocols import BLOCK, Config, Model, Solver
+from smoothbench.sampling.loop import latents
+from smoothbench.sampling.out_of_memory import first_that_fits
+from smoothbench.sampling.output_memory import Split, free_bytes, output_bytes, split
+from smoothbench.storage.files import write_atomic
+from smoothbench.storage.identity import describe, describe_model, identity
+from smoothbench.storage.results_folder import Store
+
+log = logging.getLogger(__name__)
+
+
+class Curves:
+    """Error curves by the model, solver and calibration that they were measured with: read, or measured now.
+
+    `version` rises when the same calibration gives other curves than before. With `force` nothing is read that this
+    process did not measure itself.
+    """
+
+    version = 1
+
+    def __init__(self, model: Model, sites: Sequence[Site], store: Store, force: bool) -> None:
+        self.model, self.sites, self.store, self.force = model, sites, store, force
+        self._curves: dict[str, ErrorCurves] = {}
+
+    def known(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str] | None:
+        """A point's error curves and their file where they were measured before; the model does not run."""
+        file = self._file(solver, spec)
+        if file not in self._curves:
+            curves = None if self.force else _stored(self.store.folder / file, solver)
+            if curves is None:
+                return None
+            self._curves[file] = curves
+        return self._curves[file], file
+
+    def measured(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
+        """A point's error curves and their file; the first of several processes that needs them measures them."""
+        if (known := self.known(solver, spec)) is not None:
+            return known
+        with self.store.explained(), self.store.lock("calibration"):
+            if (known := self.known(solver, spec)) is not None:  # by now, by another process
+                return known
+            file = self._file(solver, spec)
+            curves = measure_curves(self.model, self.sites, solver, spec.calibration)
+            write_atomic(self.store.folder / file, curves.to_bytes())
+        self._curves[file] = curves
+        return curves, file
+
+    def _file(self, solver: Solver, spec: Spec) -> str:
+        return curves_file(describe_model(self.model), describe(solver, spec.solver), spec.calibration)
+
+
+def measure_curves(model: Model, sites: Sequence[Site], solver: Solver, calibration: Config) -> ErrorCurves:
+    """Run the uncached model on the calibration's own seeds, and measure how much each site's output changes.
+
+    The samples run in as few parts as the free memory allows, which is logged before the first one starts; where it
+    does not suffice after all, in smaller ones. Raises MemoryError where not even single samples and sites fit.
+    """
+    skeleton: nn.Module
+    skeleton, call = model.skeleton()
+    outputs = output_bytes(skeleton, sites, call)
+    _ = model.denoiser  # what is free is known with its weights in place
+    free, least, lags = free_bytes(model.device), model.min_batch_size, calibration["k_max"]
+    first = split(calibration["num_samples"], outputs, lags, free, least)
+
+    def run(plan: Split) -> ErrorCurves:
+        log.info(
+            "calibrating: %d samples, %d evaluations; %d at a time, passes: %d, keeping %.3g GB%s",
+            *(
+                calibration["num_samples"],
+                len(solver.coordinates),
+                plan.samples,
+                plan.passes,
+                plan.bytes / 1e9,
+            ),
+            "" if free is None else f" of {free / 1e9:.3g} GB free",
+        )
+        return _in_parts(model, solver, calibration, plan)
+
+    return first_that_fits(
+        first,
+        run,
+        smaller=lambda plan: plan.smaller(outputs, lags, least),
+        refused=lambda plan, reason: log.warning("out of memory (%s): calibrating in smaller parts", reason),
+        nothing_fits="not even a calibration of single samples and sites fits into memory",
+    )
+
+
+def _in_parts(model: Model, solver: Solver, calibration: Config, plan: Split) -> ErrorCurves:
+    """Curves of all the calibration's samples, so many at a time as the plan says."""
+    count = calibration["num_samples"]
+    first = calibration["seed"] * BLOCK + calibration["draw"] * count
+    labels_or_prompts = model.unconditional(count) if calibration["unconditional"] else None
+    parts = [range(i, min(i + plan.samples, count)) for i in range(0, count, plan.samples)]
+    if len(parts) > 1 and len(parts[-1]) < model.min_batch_size:
+        parts[-2:] = [range(parts[-2].start, count)]
+
+    def run(announcer: Announcer) -> None:
+        for part in parts:
+            seeds = range(first + part.start, first + part.stop)
+            given = None if labels_or_prompts is None else labels_or_prompts[part.start : part.stop]
+            latents(model, solver, seeds, announcer.step, given)
+
+    return calibrate(
+        model.denoiser,
+        run,
+        k_max=calibration["k_max"],
+        rows_per_sample=model.guidance_rows // model.forwards,
+        passes=plan.passes,
+    )
+
+
+def curves_file(model: Config, solver: Config, asked: Config, version: int = Curves.version) -> str:
+    """Where curves lie in a results folder, by the model and the solver described, and the calibration asked for."""
+    on = {key: value for key, value in asked.items() if key != "unconditional" or value}
+    known = {"model": model, "solver": solver, "calibration": on, "version": version}
+    return f"curves/{identity(known)}.npz"
+
+
+def _stored(path: Path, solver: Solver) -> ErrorCurves | None:
+    """Curves from a file; None where it is missing, damaged or of another time grid: they are measured again."""
+    try:
+        curves = ErrorCurves.load(path)
+    except ValueError:
+        return None
+    return curves if grid.same(solver.coordinates, curves.trajectory.coordinates) else None

@@ -1,0 +1,92 @@
+"""The sampling loop, one for all models and solvers: a sample depends on its seed, not on its batch."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from smoothbench.protocols import Model, Noise, Predict, Solver, State
+
+Announce = Callable[[int, float, int], None]  # (evaluation, coordinate, forward index) before each forward
+
+
+def silent(e: int, coordinate: float, forward_index: int) -> None:
+    """An `announce` that tells nobody."""
+
+
+class SeededNoise:
+    """Standard normal noise [B, ...] on a device, from one CPU generator for each sample; each call draws anew."""
+
+    def __init__(self, seeds: Sequence[int], shape: tuple[int, ...], device: torch.device) -> None:
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._shape, self._device = shape, device
+
+    def __call__(self) -> Tensor:
+        rows = [torch.randn(self._shape, generator=generator) for generator in self._generators]
+        return torch.stack(rows).to(self._device)
+
+
+def solver_states(solver: Solver, x: Tensor, predict: Predict, noise: Noise) -> Iterator[tuple[int, State]]:
+    """The sampling loop: yield (e, state) before each evaluation e, and at last with e the number of evaluations.
+
+    An evaluation runs only when the next state is asked for, so that a caller may record states or stop early.
+
+    Args: x, noise [B, ...] of variance 1; predict, the model; noise, fresh noise for the solver's steps.
+    """
+    state = solver.begin(x)
+    for e, coordinate in enumerate(solver.coordinates):
+        yield e, state
+        output = predict(e, solver.model_input(e, state), coordinate)
+        state = solver.step(e, state, output, noise)
+    yield len(solver.coordinates), state
+
+
+def final_sample(solver: Solver, states: Iterable[tuple[int, State]]) -> Tensor:
+    """Run the loop to its end and return the finished sample [B, ...]."""
+    for _, state in states:
+        last = state
+    return solver.sample(last)
+
+
+@torch.inference_mode()
+def sampling_states(
+    model: Model,
+    solver: Solver,
+    seeds: Sequence[int],
+    announce: Announce,
+    labels_or_prompts: Tensor | None = None,
+) -> Iterator[tuple[int, State]]:
+    """The sampling loop with a model, on the noise of these seeds: yield (e, state) as `solver_states` does.
+
+    Args: announce, called before each forward of the denoiser; labels_or_prompts [B, ...], in place of those that
+    belong to the seeds.
+    """
+    noise = SeededNoise(seeds, model.sample_shape, model.device)
+    conditioning = model.labels_or_prompts(seeds) if labels_or_prompts is None else labels_or_prompts
+
+    def predict(e: int, x: Tensor, coordinate: float) -> Tensor:
+        return model.predict(
+            x, coordinate, conditioning, lambda forward_index: announce(e, coordinate, forward_index)
+        )
+
+    yield from solver_states(solver, noise(), predict, noise)
+
+
+@torch.inference_mode()
+def latents(
+    model: Model,
+    solver: Solver,
+    seeds: Sequence[int],
+    announce: Announce,
+    labels_or_prompts: Tensor | None = None,
+) -> Tensor:
+    """Sample a batch and return it undecoded, [B, ...]; the arguments are those of `sampling_states`.
+
+    Raises FloatingPointError, naming the seeds, where a sample is not finite.
+    """
+    x = final_sample(solver, sampling_states(model, solver, seeds, announce, labels_or_prompts))
+    finite = x.flatten(1).isfinite().all(1).tolist()
+    if not all(finite):
+        bad = [seed for seed, ok in zip(seeds, finite, strict=True) if not ok]
+        raise FloatingPointError(f"{len(bad)} of {len(seeds)} samples are not finite (seeds {bad[:8]})")
+    return x

@@ -1,0 +1,108 @@
+"""Memory that kept outputs take: how much, how much is free, and how calibration is split to fit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smoothbench.caching import Site
+from smoothbench.caching.hooks import Forward, Wrap, intercepted
+
+SHARE = 0.7  # of what is free: the rest is for what the denoiser computes with
+
+
+def output_bytes(denoiser: nn.Module, sites: Sequence[Site], call: Callable[[], Any]) -> tuple[int, ...]:
+    """Bytes of each site's output in one evaluation, all its forwards together, by a call that runs it.
+
+    On the meta device nothing is computed.
+    """
+    sizes = [0] * len(sites)
+
+    def counting(i: int, original: Forward) -> Forward:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            output: Tensor = original(*args, **kwargs)
+            sizes[i] += output.numel() * output.element_size()
+            return output
+
+        return forward
+
+    wraps: list[tuple[nn.Module, Wrap]] = [
+        (denoiser.get_submodule(site.path), partial(counting, i)) for i, site in enumerate(sites)
+    ]
+    with intercepted(denoiser, wraps), torch.no_grad():
+        call()
+    return tuple(sizes)
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """What a tensor on this device may still take, or None where nobody says."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    if device.type != "cpu":
+        return None
+    free = [
+        value
+        for value in (_available(Path("/proc/meminfo")), _left(Path("/sys/fs/cgroup")))
+        if value is not None
+    ]
+    return min(free, default=None)
+
+
+def _available(meminfo: Path) -> int | None:
+    """What Linux says that programs may still have."""
+    lines = meminfo.read_text().splitlines() if meminfo.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _left(group: Path) -> int | None:
+    """What a container, or a cluster's job, has left of its limit (cgroup v2); None where it has none."""
+    try:
+        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        return None if limit == "max" else max(int(limit) - int(used), 0)
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a calibration is cut: `samples` are sampled at a time, by `passes` over groups of sites; `bytes` are kept."""
+
+    samples: int
+    passes: int
+    bytes: int
+
+    def smaller(self, outputs: Sequence[int], lags: int, least: int = 1) -> "Split | None":
+        """What to try where this did not fit: half the samples, or twice the passes; None where it cannot be."""
+        samples, passes = max(self.samples // 2, least), self.passes
+        if samples >= self.samples:
+            samples, passes = self.samples, min(2 * self.passes, len(outputs))
+        if (samples, passes) == (self.samples, self.passes):
+            return None
+        return Split(samples, passes, _largest(outputs, passes) * lags * samples)
+
+
+def split(samples: int, outputs: Sequence[int], lags: int, free: int | None, least: int = 1) -> Split:
+    """The fewest runs that keep the outputs of `lags` evaluations within a share of the free memory.
+
+    `outputs` are bytes of each site and sample, `least` is the smallest batch. Batches are made smaller first,
+    which costs no computation; only where a single one is too large are the sites taken in several passes.
+    """
+    whole = sum(outputs) * lags
+    if free is None or whole * samples <= SHARE * free:
+        return Split(samples, 1, whole * samples)
+    batch = max(int(SHARE * free / whole), least)
+    passes = 1
+    while passes < len(outputs) and _largest(outputs, passes) * lags * batch > SHARE * free:
+        passes += 1
+    return Split(min(batch, samples), passes, _largest(outputs, passes) * lags * min(batch, samples))
+
+
+def _largest(outputs: Sequence[int], passes: int) -> int:
+    """Bytes of the largest of so many groups of sites, which follow each other."""
+    step = -(-len(outputs) // passes)
+    return max(sum(outputs[start : start + step]) for start in range(0, len(outputs), step))

@@ -1,0 +1,128 @@
+"""Generate the samples of a point, and hold its executed forwards against its schedule."""
+
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from smoothbench.caching import Run, Schedule, cached
+from smoothbench.planning.point import Point
+from smoothbench.protocols import Model
+from smoothbench.sampling.loop import latents, silent
+from smoothbench.sampling.out_of_memory import LargestBatch, first_that_fits, half
+from smoothbench.storage.sample_files import Samples
+
+log = logging.getLogger(__name__)
+
+Tick = Callable[[], object]  # told after each evaluation has been announced
+
+
+def generate(point: Point, model: Model, samples: Samples, tick: Tick, largest: LargestBatch) -> int:
+    """Generate the missing samples of a point, batch by batch; the number of times that a batch was cut in two.
+
+    A batch that memory does not suffice for is sampled in parts, which changes no sample: each depends on its seed
+    alone. `largest` remembers the size for the following batches and points. Raises RuntimeError where the executed
+    forwards cost something else than the schedule says, and MemoryError where not even one sample fits, or where a
+    dynamic policy's batch does not, which is never cut: its decisions are about the whole batch.
+    """
+    cuts = 0
+    for batch in samples.missing():
+        parts = _sample_in_parts(point, model, batch, tick, largest)
+        cuts += len(parts) - 1
+        run = parts[0][1]
+        calls = None if isinstance(point.policy, Schedule) else evaluations(model, run)
+        images = torch.cat([images for images, _ in parts])
+        samples.write(batch, images, realised_macs(point, model, run), calls)
+    return cuts
+
+
+def _sample_in_parts(
+    point: Point, model: Model, batch: Sequence[int], tick: Tick, largest: LargestBatch
+) -> list[tuple[Tensor, Run]]:
+    """The samples of a batch and the engine's run, in as few parts as memory allows."""
+
+    def run(size: int) -> list[tuple[Tensor, Run]]:
+        parts = [batch[start : start + size] for start in range(0, len(batch), size)]
+        return [_sample(point, model, part, tick) for part in parts]
+
+    def refused(size: int, reason: str) -> None:
+        largest.size = half(size)
+        log.warning("out of memory: batches are halved from here on, to %d (%s)", largest.size, reason)
+
+    if not isinstance(point.policy, Schedule):
+        advice = f"a batch of {len(batch)} does not fit: choose a smaller batch_size"
+        return first_that_fits(len(batch), run, lambda size: None, refused, advice)
+    return first_that_fits(
+        largest.of(len(batch)),
+        run,
+        smaller=lambda size: half(size) if size > 1 else None,
+        refused=refused,
+        nothing_fits="not even a batch of 1 fits into memory",
+    )
+
+
+def _sample(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> tuple[Tensor, Run]:
+    """Finished samples of a batch, and the engine's run, whose executed forwards are held against the schedule."""
+    # the last seed again where a model wants no batch as small as this
+    seeds = [*batch, *[batch[-1]] * (model.min_batch_size - len(batch))]
+    x, run = cached_batch(point, model, seeds, tick)
+    realised_macs(point, model, run)
+    return decoded(model, x[: len(batch)], batch), run
+
+
+def decoded(model: Model, x: Tensor, seeds: Sequence[int]) -> Tensor:
+    """Finished samples of latents; FloatingPointError, naming the seeds, where some are not finite."""
+    try:
+        return model.decode(x)
+    except FloatingPointError as error:
+        bad = [seed for seed, each in zip(seeds, x.split(1), strict=True) if not _decodes(model, each)]
+        raise FloatingPointError(f"{error}: {len(bad)} of {len(seeds)} samples (seeds {bad[:8]})") from None
+
+
+def _decodes(model: Model, x: Tensor) -> bool:
+    try:
+        model.decode(x)
+    except FloatingPointError:
+        return False
+    return True
+
+
+def cached_batch(point: Point, model: Model, seeds: Sequence[int], tick: Tick) -> tuple[Tensor, Run]:
+    """One batch of latents under the point's policy, and what the engine saw."""
+    assert point.policy is not None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="the cache policy skipped nothing")  # the record says it
+        with cached(
+            model.denoiser, point.policy, predictor=point.predictor, evals=point.trajectory.evals
+        ) as run:
+
+            def announce(e: int, t: float, forward_index: int) -> None:
+                run.step(e, t, forward_index)
+                if forward_index == 0:
+                    tick()
+
+            x = latents(model, point.solver, seeds, announce)
+    return x, run
+
+
+def bare_batch(point: Point, model: Model, seeds: Sequence[int]) -> Tensor:
+    """One batch of latents on the untouched model: what an uncached point costs without us."""
+    return latents(model, point.solver, seeds, silent)
+
+
+def evaluations(model: Model, run: Run) -> dict[str, float]:
+    """In how many evaluations each site was computed; half of one where guidance takes two forwards."""
+    forwards = model.forwards
+    return {site: n if forwards == 1 else n / forwards for site, n in run.calls.items()}
+
+
+def realised_macs(point: Point, model: Model, run: Run) -> int:
+    """Cost per sample from executed forwards, asserted equal to a static point's plan."""
+    macs = round(point.trajectory.macs(evaluations(model, run)))
+    if isinstance(point.policy, Schedule) and macs != point.planned_macs:
+        raise RuntimeError(
+            f"executed forwards cost {macs} MACs a sample, but the schedule {point.planned_macs}"
+        )
+    return macs

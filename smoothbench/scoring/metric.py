@@ -1,0 +1,73 @@
+"""A metric bound to its encoder and real samples, and the hashes by which its scores and what it sees are known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from metrics.score import Score
+from smoothbench.media.image_npz import ImageFile
+from smoothbench.protocols import Config
+from smoothbench.storage.feature_cache import Rows
+from smoothbench.storage.identity import describe, identity
+
+Inputs = Mapping[str, Tensor]
+CALLED = ("name", "class", "version", "source")
+BASELINE = "baseline."  # before an encoder's output: of the uncached sample of the same seed
+
+
+@dataclass
+class Gauge:
+    """A metric with its encoder and the real samples that it is fitted to."""
+
+    metric: Any
+    encoder: Any
+    encoder_key: str
+    config_hash: str
+    called: Mapping[str, Any]  # by name and version, as scores keep it
+    real: ImageFile | None = None
+    fitted: bool = False
+
+    @property
+    def paired(self) -> bool:
+        """Needs the uncached samples."""
+        return any(name == "baseline" or name.startswith(BASELINE) for name in self.metric.inputs)
+
+    def key(self, baseline: str | None) -> str:
+        """Names its rows; metrics that keep the same input as it is share them."""
+        if hasattr(self.metric, "per_sample"):
+            return identity(["per sample", self.config_hash, baseline if self.paired else None])
+        return identity(["input", self.encoder_key, self.metric.inputs[0]])
+
+    def rows(self, inputs: Inputs) -> Tensor:
+        """What is kept of each sample of a batch."""
+        found = [inputs[name] for name in self.metric.inputs]
+        kept: Tensor = self.metric.per_sample(*found) if hasattr(self.metric, "per_sample") else found[0]
+        return kept
+
+
+def gauge_of(node: Config, metric: Any, encoder: Any, real: ImageFile | None) -> Gauge:
+    """A metric by what its node has built, with the hashes by which its scores and what it sees are known."""
+    key = "" if encoder is None else identity(describe(encoder, node["encoder"]))
+    known = describe(metric, node["metric"])
+    called = {part: value for part, value in known.items() if part in CALLED}
+    digest = real.digest if real else ""
+    return Gauge(
+        metric, encoder, key, identity({"metric": known, "encoder": key, "real": digest}), called, real
+    )
+
+
+class Metric(Protocol):
+    """Takes the inputs it names: `samples`, `baseline`, `condition`, or outputs of its encoder.
+
+    `per_sample(*inputs)`, where it has one, gives what is kept of each sample; otherwise that is its one
+    input. `fit(rows)`, where it has one, takes the rows of the real samples first.
+    """
+
+    inputs: tuple[str, ...]
+    higher_is_better: bool
+
+    def score(self, rows: Rows) -> Score:
+        """The score over all samples, [N, ...] in the order of their seeds."""
+        ...

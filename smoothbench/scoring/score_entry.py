@@ -1,0 +1,48 @@
+"""A score as a record holds it, and the influence of each sample on it as a file."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from metrics.inference import Estimate, paired_difference
+from metrics.score import Score
+from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.files import write_arrays
+from smoothbench.storage.record import Record
+from smoothbench.storage.results_folder import Store
+from smoothbench.storage.score_entry import Delta, MetricName, ScoreEntry
+
+
+def entry(scorer: Scorer, name: str, score: Score, reference: Score | None) -> ScoreEntry:
+    """A score as it stands in a record; the difference to the reference is a paired one."""
+    gauge, estimate = scorer.gauges[name], score.estimate
+    return ScoreEntry(
+        value=estimate.value,
+        se=estimate.se,
+        low=estimate.low,
+        high=estimate.high,
+        n=len(score.influence),
+        higher_is_better=gauge.metric.higher_is_better,
+        flag=score.flag,
+        metric=MetricName.from_json(dict(gauge.called)),
+        config_hash=gauge.config_hash,
+        quantiles=dict(score.quantiles) if score.quantiles else None,
+        blocks=None,
+        delta=None if reference is None else _difference(paired_difference(score, reference)),
+    )
+
+
+def _difference(estimate: Estimate) -> Delta:
+    return Delta(estimate.value, estimate.se, estimate.low, estimate.high, estimate.p_value)
+
+
+def save_scores(store: Store, record: Record, scores: Mapping[str, Score]) -> None:
+    """Keep the influence of each sample on each score of a record, by which points are compared in pairs.
+
+    Those of scores that the record has from before stay.
+    """
+    name, point_id = record.name, record.point_id
+    old = {k: v for k, v in (store.scores(name, point_id) or {}).items() if k in record.scores}
+    new = {score: value.influence.astype(np.float32) for score, value in scores.items()}
+    seeds = np.concatenate([np.arange(start, stop) for start, stop in record.seeds])
+    write_arrays(store.scores_path(name, point_id), old | new | {"seeds": seeds})

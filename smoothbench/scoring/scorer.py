@@ -1,0 +1,202 @@
+"""Score samples with whatever metrics the configuration names."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from metrics.score import Score
+from smoothbench.config.instantiate import build, having
+from smoothbench.config.metric_nodes import check_metric
+from smoothbench.errors import UsageError, one_line
+from smoothbench.media.image_npz import ImageFile
+from smoothbench.planning.point import Point
+from smoothbench.protocols import Config, Model
+from smoothbench.scoring.check_inputs import check_clips
+from smoothbench.scoring.metric import BASELINE, Gauge, Inputs, Metric, gauge_of
+from smoothbench.scoring.real_images import BATCH, RealSamples
+from smoothbench.storage.feature_cache import Observations, Rows, gathered
+from smoothbench.storage.identity import canonical, claim, identity
+from smoothbench.storage.record import Record
+from smoothbench.storage.sample_files import Samples
+
+Part = tuple[str, str | None, Sequence[int]]  # a set of samples, the uncached ones (None: these are), seeds
+T = TypeVar("T")
+
+
+def part_of(point: Point, reference: Point) -> Part:
+    """A point's samples beside the reference's; of the reference itself beside none."""
+    return point.sample_id, None if point is reference else reference.sample_id, point.spec.seeds
+
+
+class Scorer:
+    """The metrics of an experiment; every encoder is built once and runs once a batch."""
+
+    def __init__(self, nodes: Config, model: Model, observations: Observations) -> None:
+        self.nodes, self.model, self.observations = nodes, model, observations
+        self._encoders: dict[str, Any] = {}
+        self._refused: dict[tuple[str, str], str] = {}  # by samples and key: why there are no rows
+        self._real = RealSamples(model)
+        self._names: dict[str, dict[str, type]] = {"metric": {}, "encoder": {}}
+        # all at once, so that bad paths and missing extras show before the first sample
+        self.gauges = {name: self._gauge(name, node) for name, node in nodes.items()}
+
+    def names(self, count: int, reference: bool) -> dict[str, str]:
+        """Of each score the name, with the sample count in it, and the metric it belongs to."""
+        return {f"{n}@{count}": n for n, gauge in self.gauges.items() if not (reference and gauge.paired)}
+
+    def current(self, record: Record) -> bool:
+        """Whether a record has every score that is asked for, by the metric as it is now."""
+        names = self.names(record.num_samples, record.reference)
+        return all(
+            score in record.scores and record.scores[score].config_hash == self.gauges[name].config_hash
+            for score, name in names.items()
+        )
+
+    def missing(self, part: Part, read: bool = False) -> list[str]:
+        """The metrics whose rows of these samples are not on disk; `read`: or are damaged there."""
+        samples, baseline, seeds = part
+        names = self.names(len(seeds), reference=baseline is None).values()
+        keys = {name: self.gauges[name].key(baseline) for name in names}
+        there = {key: self.observations.has(samples, key, seeds, read) for key in set(keys.values())}
+        return [name for name, key in keys.items() if not there[key]]
+
+    def observe(self, samples: Samples, baseline: Samples | None, names: Sequence[str]) -> None:
+        """Stream samples through the encoders, and keep what these metrics need of them.
+
+        A metric or encoder that refuses them keeps nothing: `scores` then says why.
+        """
+        if not names:
+            return
+        of = baseline.sample_id if baseline else None
+        chosen = {self.gauges[name].key(of): self.gauges[name] for name in names}
+        bar = _bar(self._batches(samples, baseline), "scoring", len(samples.batches()))
+        reasons: dict[str, str] = {}
+        found = gathered(self.rows_of(batch, chosen, reasons) for batch in bar)
+        self._refused |= {(samples.sample_id, key): reason for key, reason in reasons.items()}
+        for key in found.keys() - reasons.keys():
+            self.observations.write(samples.sample_id, key, samples.seeds, found[key])
+
+    def scores(self, parts: Sequence[Part]) -> tuple[dict[str, Score], list[str]]:
+        """All scores over the samples of some parts, in their order, and why others could not be made.
+
+        ValueError where what the metrics saw of a part is not on disk: `observe` it first.
+        """
+        names = self.names(sum(len(seeds) for _, _, seeds in parts), reference=parts[0][1] is None)
+        rows: dict[tuple[str, ...], Rows] = {}  # shared by the metrics that keep the same
+        found, reasons = {}, []
+        for score, name in names.items():
+            keys = tuple(self.gauges[name].key(baseline) for _, baseline, _ in parts)
+            places = [(samples, key) for (samples, _, _), key in zip(parts, keys, strict=True)]
+            if refused := [self._refused[place] for place in places if place in self._refused]:
+                reasons.append(f"{name}: {refused[0]}")
+                continue
+            if keys not in rows:
+                rows[keys] = self._rows(parts, keys)
+            try:
+                found[score] = self._fitted(name).score(rows[keys])
+            except ValueError as error:
+                reasons.append(f"{name}: {one_line(error)}")
+        return found, reasons
+
+    def _rows(self, parts: Sequence[Part], keys: Sequence[str]) -> Rows:
+        rows = []
+        for (samples, _, seeds), key in zip(parts, keys, strict=True):
+            part = self.observations.read(samples, key, seeds)
+            if part is None:
+                self.observations.drop(samples, key)
+                raise ValueError(f"observations/{samples}/{key}.npz is damaged, now dropped: run it again")
+            rows.append(part)
+        return np.concatenate(rows)
+
+    def _fitted(self, name: str) -> Metric:
+        gauge = self.gauges[name]
+        if gauge.real is not None and not gauge.fitted:
+            gauge.metric.fit(self._real_rows(name, gauge, gauge.real))
+            gauge.fitted = True
+        metric: Metric = gauge.metric
+        return metric
+
+    def _batches(self, samples: Samples, baseline: Samples | None) -> Iterator[dict[str, Tensor]]:
+        others = baseline.read() if baseline else None
+        for seeds, images in samples.read():
+            batch = {"samples": images, "condition": self.model.labels_or_prompts(seeds)}
+            yield batch | ({"baseline": next(others)[1]} if others else {})
+
+    def rows_of(
+        self, batch: Inputs, gauges: Mapping[str, Gauge], reasons: dict[str, str]
+    ) -> dict[str, Tensor]:
+        """Under each key what is kept of a batch; whoever refuses it is not asked again, and has its reason."""
+        encoded: dict[tuple[str, str], Inputs] = {}
+        rows = {}
+        for key, gauge in gauges.items():
+            if key in reasons:
+                continue
+            try:
+                rows[key] = self._row(batch, gauge, encoded)
+            except ValueError as error:
+                reasons[key] = one_line(error)
+        return rows
+
+    def _row(self, batch: Inputs, gauge: Gauge, encoded: dict[tuple[str, str], Inputs]) -> Tensor:
+        """What is kept of a batch for one metric; `encoded` is what encoders made of it so far."""
+        inputs = dict(batch)
+        for of, prefix in (("samples", ""), ("baseline", BASELINE)):
+            if gauge.encoder is not None and of in batch and (not prefix or gauge.paired):
+                done = encoded.get((gauge.encoder_key, of)) or self._encode(gauge.encoder, batch[of])
+                encoded[gauge.encoder_key, of] = done
+                inputs |= {prefix + name: out for name, out in done.items()}
+        return gauge.rows(inputs)
+
+    @torch.inference_mode()
+    def _encode(self, encoder: Any, images: Tensor) -> Inputs:
+        return {name: out.cpu() for name, out in encoder(images.to(self.model.device)).items()}
+
+    def _real_rows(self, name: str, gauge: Gauge, real: ImageFile) -> Rows:
+        """The rows of the real samples: from disk, or observed now."""
+        seeds, of, key = range(real.shape[0]), "real", identity([gauge.key(None), real.digest])
+        rows = self.observations.read(of, key, seeds)
+        if rows is None:
+            bar = _bar(real.batches(BATCH), "real samples", -(-len(seeds) // BATCH))
+            try:
+                rows = gathered({key: self._row({"samples": batch}, gauge, {})} for batch in bar)[key]
+            except KeyError as error:
+                raise ValueError(f"metrics.{name}: real samples have no {error}: leave `real` out") from None
+            self.observations.write(of, key, seeds, rows)
+        return rows
+
+    def _gauge(self, name: str, node: Config) -> Gauge:
+        where, encoder, real = f"metrics.{name}", None, None
+        check_metric(where, name, node)
+        if "encoder" in node:
+            encoder = self._encoder(node["encoder"])
+            claim(self._names["encoder"], encoder, f"{where}.encoder")
+        metric = having(build(node["metric"], where), where, "inputs", "higher_is_better", "score")
+        check_clips(where, self.model, encoder, metric)
+        if "real" in node:
+            path = build(node["real"], where) if isinstance(node["real"], dict) else node["real"]
+            if not isinstance(path, str | Path):
+                raise UsageError(f"{where}.real must be the path of an npz, not {path!r:.60}")
+            real = self._real.file(Path(path), where)
+        for file in (real.path if real else None, getattr(metric, "reference_file", None)):
+            if file is not None:
+                self._real.check_size(file, where)
+        claim(self._names["metric"], metric, where)
+        return gauge_of(node, metric, encoder, real)
+
+    def _encoder(self, node: Config) -> Any:
+        key = canonical(node)
+        if key not in self._encoders:
+            encoder = having(build(node, "metrics: encoder"), "metrics: encoder", "to", "forward")
+            self._encoders[key] = encoder.to(self.model.device)
+        return self._encoders[key]
+
+
+def _bar(batches: Iterator[T], what: str, count: int) -> Iterable[T]:
+    """Batches on their way through the encoders; the bar shows only where that takes a while."""
+    bar: Iterable[T] = tqdm(batches, what, count, unit="batch", leave=False, disable=None, delay=2.0)
+    return bar

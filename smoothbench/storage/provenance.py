@@ -1,0 +1,56 @@
+"""Where a number comes from: the machine and the versions of a run."""
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from smoothbench.numerics import tf32_matmul
+
+PACKAGES = ("torch", "diffusers", "hydra-core", "torchmetrics", "scipy", "numpy", "pillow")
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Time, commit, versions, device and numerics of this process."""
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": _git(),
+        "versions": {name: metadata.version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
+        "device": device_name(device),
+        "kind": device.type,
+        "threads": torch.get_num_threads(),
+        "tf32": tf32_matmul(),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The processor's or the accelerator's own name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _git() -> str:
+    """The commit of the source tree, with `-dirty` where it was changed, or `unknown`."""
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,122 @@
+"""What a record says about the parts of its point: model, numerics, solver, schedule, calibration, code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from smoothbench.storage.rules import Matching
+from smoothbench.storage.typed_json import Stored
+
+State = Literal["done", "failed", "skipped"]
+Bits = Annotated[str, Matching("[01]*", "0110")]
+
+
+@dataclass(frozen=True)
+class Status(Stored):
+    """How far a point has come: its samples with their scores, and its cost."""
+
+    quality: State
+    cost: State
+
+
+@dataclass(frozen=True)
+class ModelIdentity(Stored):
+    """What decides a model's samples beside solver and schedule. A model adds its own settings, in `others`."""
+
+    name: str
+    guidance: float | None = None
+    weights_sha256: str | None = None
+    prompts_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Numerics(Stored):
+    """What decides the rounding beside the device's own kernels."""
+
+    dtype: str | None = None
+    matmul: str | None = None
+    tf32_matmul: bool | None = None
+    tf32_cudnn: bool | None = None
+
+
+@dataclass(frozen=True)
+class SolverSteps(Stored):
+    """The solver's name and its number of model evaluations."""
+
+    name: str
+    steps: int
+
+
+@dataclass(frozen=True)
+class CalibrationRef(Stored):
+    """Which error curves a point was planned on: how they were measured, their digest and their file."""
+
+    unwritten: ClassVar[tuple[str, ...]] = ("unconditional",)
+
+    seed: int
+    num_samples: int
+    draw: int
+    k_max: int
+    digest: str
+    file: str
+    spread: float | None = None
+    unconditional: bool | None = None
+
+
+@dataclass(frozen=True)
+class RecordedSchedule(Stored):
+    """A schedule: a string of bits for each evaluation, in the order of `sites`, 1 = computed.
+
+    `meta` is what the policy says about it: its name, its parameters.
+    """
+
+    sites: tuple[str, ...]
+    kinds: tuple[str, ...]
+    rows: tuple[Bits, ...]
+    meta: Mapping[str, object] = field(default_factory=dict)
+
+    def check(self, where: str) -> None:
+        count = len(self.sites)
+        if len(self.kinds) != count or any(len(row) != count for row in self.rows):
+            raise ValueError(f"its {where} has {count} sites and kinds or rows of other lengths")
+
+
+@dataclass(frozen=True)
+class PartCode(Stored):
+    """The version that a class declares, and a hash of its source."""
+
+    version: int | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class PartDescription(Stored):
+    """What a model, solver, predictor or policy is: name, version and parameters, or the class and its source."""
+
+    unwritten: ClassVar[tuple[str, ...]] = (
+        "name",
+        "kind",
+        "class_",
+        "version",
+        "source",
+        "parameters",
+        "digest",
+    )
+
+    name: str | None = None
+    kind: str | None = None
+    class_: str | None = field(default=None, metadata={"key": "class"})
+    version: int | None = None
+    source: str | None = None
+    parameters: Mapping[str, object] | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
+class PointDescription(Stored):
+    """What a point is made of, from which its ids follow."""
+
+    model: PartDescription
+    solver: PartDescription
+    predictor: PartDescription
+    policy: PartDescription

@@ -1,0 +1,104 @@
+"""`python -m smoothbench.storage.record_schema`: write record.schema.json, the JSON Schema of records.
+
+A record that is to be published or handed in elsewhere can be checked with it by any validator of JSON Schema. What
+fields say about each other (seeds and sample counts, sites and bits) only `Record.from_json` checks.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import smoothbench.storage
+from smoothbench.errors import UsageError
+from smoothbench.storage.record import Record
+from smoothbench.storage.typed_json import Stored, members
+
+BY_PLACE = 2  # the schema of records whose ids hold import paths and the paths of files
+FILE = Path(str(smoothbench.storage.__file__)).with_name("record.schema.json")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NAMES: Mapping[type, str] = {
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    str: "string",
+    type(None): "null",
+}
+
+
+def record_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a record, draft 2020-12."""
+    definitions: dict[str, Any] = {}
+    root = _object(Record, definitions)
+    return {"$schema": DIALECT, "title": "A record of SmoothBench", **root, "$defs": definitions}
+
+
+def schema_text() -> str:
+    """Return the content of record.schema.json."""
+    return json.dumps(record_schema(), indent=1) + "\n"
+
+
+def refuse_by_place(folder: Path) -> None:
+    """Raise UsageError where a results folder holds records whose ids say where code and files lay."""
+    for path in sorted((folder / "records").glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):  # whoever reads it says so
+            continue
+        if isinstance(record, dict) and record.get("schema") == BY_PLACE:
+            raise UsageError(
+                f"{folder}: its results are of an earlier version, which named them by the places of code: "
+                f"python -m smoothbench.migrate {shlex.quote(str(folder))}, then the same command again"
+            )
+
+
+def _object(cls: type[Stored], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a class; those of classes inside it go into the definitions."""
+    required = [member.key for member in members(cls) if not member.optional]
+    properties = {member.key: _schema(member.hint, definitions) for member in members(cls)}
+    summary = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+    return {"description": summary, "type": "object", "properties": properties, "required": required}
+
+
+def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is object:
+        return {}
+    if origin is Annotated:
+        rules = [rule.schema() for rule in arguments[1:]]
+        return {
+            **_schema(arguments[0], definitions),
+            **{key: each for rule in rules for key, each in rule.items()},
+        }
+    if origin in (Union, UnionType):
+        return {"anyOf": [_schema(each, definitions) for each in arguments]}
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin is tuple:
+        return _array(arguments, definitions)
+    if origin is Mapping:
+        names = _schema(arguments[0], definitions)
+        return {
+            "type": "object",
+            **({} if arguments[0] is str else {"propertyNames": names}),
+            "additionalProperties": _schema(arguments[1], definitions),
+        }
+    if isinstance(hint, type) and issubclass(hint, Stored):
+        if hint.__name__ not in definitions:
+            definitions[hint.__name__] = {}  # its place, before those of the classes inside it
+            definitions[hint.__name__] = _object(hint, definitions)
+        return {"$ref": f"#/$defs/{hint.__name__}"}
+    return {"type": NAMES[hint]}
+
+
+def _array(items: tuple[Any, ...], definitions: dict[str, Any]) -> dict[str, Any]:
+    if items[-1] is Ellipsis:
+        return {"type": "array", "items": _schema(items[0], definitions)}
+    fixed = [_schema(each, definitions) for each in items]
+    return {"type": "array", "prefixItems": fixed, "minItems": len(fixed), "maxItems": len(fixed)}
+
+
+if __name__ == "__main__":
+    FILE.write_text(schema_text(), encoding="utf-8")

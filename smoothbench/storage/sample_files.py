@@ -1,0 +1,142 @@
+"""Samples on disk: files by seed with a manifest, from which a killed run goes on."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smoothbench.protocols import Media
+from smoothbench.storage.files import read_json, sha256_of, write_atomic, write_json
+
+SCHEMA = 1  # of the manifest
+PREVIEWS = 8
+
+
+class Samples:
+    """The samples of one `sample_id`: `<seed>.png` (or as the media says) and `manifest.json`.
+
+    A batch counts as done when each of its files is there with the sha256 that the manifest tells, and
+    its cost is known: of a dynamic policy, from what was executed of all its `sites` (none: a static one,
+    whose schedule tells). Anything else is generated again.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sample_id: str,
+        seeds: Sequence[int],
+        batch_size: int,
+        media: Media,
+        sites: Collection[str] = (),
+    ) -> None:
+        self.sites = sites
+        self.folder, self.sample_id, self.media = folder / sample_id, sample_id, media
+        self.seeds, self.batch_size = seeds, batch_size
+        manifest: Any = read_json(self.folder / "manifest.json")
+        found = manifest if _valid(manifest, sample_id) else {"files": {}, "macs": {}}
+        self.manifest: dict[str, Any] = {
+            "schema": SCHEMA,
+            "sample_id": sample_id,
+            "files": {name: digest for name, digest in found["files"].items() if isinstance(digest, str)},
+            "macs": {batch: macs for batch, macs in found["macs"].items() if type(macs) is int and macs > 0},
+            "calls": {batch: calls for batch, calls in found.get("calls", {}).items() if _counts(calls)},
+        }
+
+    def batches(self) -> list[Sequence[int]]:
+        """The seeds of all batches, in order: always the same partition."""
+        return [self.seeds[i : i + self.batch_size] for i in range(0, len(self.seeds), self.batch_size)]
+
+    def missing(self) -> list[Sequence[int]]:
+        """The batches that are not there, or not whole."""
+        return [batch for batch in self.batches() if not self._whole(batch)]
+
+    def write(
+        self, batch: Sequence[int], samples: Tensor, macs: int, calls: Mapping[str, float] | None = None
+    ) -> None:
+        """Add a finished batch and its cost per sample; the manifest comes last.
+
+        `calls`: of each site the executed evaluations, where no schedule tells them.
+        """
+        for seed, sample in zip(batch, samples, strict=True):
+            data = self.media.encode(sample)
+            write_atomic(self._file(seed), data, sync=False)
+            self.manifest["files"][self._file(seed).name] = hashlib.sha256(data).hexdigest()
+        self.manifest["macs"][_key(batch)] = macs
+        if calls is not None:
+            self.manifest["calls"][_key(batch)] = dict(calls)
+        write_json(self.folder / "manifest.json", self.manifest)
+
+    def forget(self) -> None:
+        """Take nothing that is there for done."""
+        self.manifest |= {"files": {}, "macs": {}, "calls": {}}
+
+    def read(self) -> Iterator[tuple[Sequence[int], Tensor]]:
+        """Seeds and samples, batch by batch."""
+        for batch in self.batches():
+            yield batch, torch.stack([self.media.decode(self._file(seed).read_bytes()) for seed in batch])
+
+    def calls(self) -> dict[str, float]:
+        """Of each site the executed evaluations, averaged over the samples; empty where a schedule tells."""
+        weighed: Counter[str] = Counter()
+        for batch in self.batches():
+            for site, count in self.manifest["calls"].get(_key(batch), {}).items():
+                weighed[site] += count * len(batch)
+        return {site: count / len(self.seeds) for site, count in weighed.items()}
+
+    def damaged(self) -> bool:
+        """Whether a file is there that is not what the manifest tells; files that are gone are no damage."""
+        found = (self._file(seed) for seed in self.seeds)
+        return any(file.is_file() and not self._intact(file) for file in found)
+
+    def counted(self) -> bool:
+        """Whether the cost of every batch is known, also where the files were dropped."""
+        return all(self._counted(batch) for batch in self.batches())
+
+    def previews(self, folder: Path) -> list[Path]:
+        """Where the first few samples are kept, beside the records."""
+        return [folder / self.sample_id / self._file(seed).name for seed in self.seeds[:PREVIEWS]]
+
+    def copy_previews(self, folder: Path) -> None:
+        """Keep the first few samples."""
+        for seed, target in zip(self.seeds, self.previews(folder), strict=False):
+            write_atomic(target, self._file(seed).read_bytes(), sync=False)
+
+    def drop(self) -> None:
+        """Delete the files; the manifest stays, and tells what they were and cost."""
+        for seed in self.seeds:
+            self._file(seed).unlink(missing_ok=True)
+
+    def _file(self, seed: int) -> Path:
+        return self.folder / f"{seed:09d}{self.media.suffix}"
+
+    def _whole(self, batch: Sequence[int]) -> bool:
+        return self._counted(batch) and all(self._intact(self._file(seed)) for seed in batch)
+
+    def _counted(self, batch: Sequence[int]) -> bool:
+        """A static policy's schedule tells its cost, whatever the batches were."""
+        return not self.sites or self.manifest["calls"].get(_key(batch), {}).keys() == set(self.sites)
+
+    def _intact(self, file: Path) -> bool:
+        expected = self.manifest["files"].get(file.name)
+        return file.is_file() and sha256_of(file) == expected
+
+
+def _counts(calls: Any) -> bool:
+    counts = calls.values() if isinstance(calls, dict) else ()
+    return bool(counts) and all(type(count) in (int, float) and 0 <= count < 10**6 for count in counts)
+
+
+def _key(batch: Sequence[int]) -> str:
+    """A batch by its first seed and its size: another partition is another batch."""
+    return f"{batch[0]:09d}+{len(batch)}"
+
+
+def _valid(manifest: Any, sample_id: str) -> bool:
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        return False
+    parts = (manifest.get("files"), manifest.get("macs"), manifest.get("calls", {}))
+    return manifest.get("sample_id") == sample_id and all(isinstance(part, dict) for part in parts)

@@ -1,0 +1,59 @@
+"""A score of a point, as its record holds it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from smoothbench.storage.rules import Between, Matching
+from smoothbench.storage.typed_json import Stored
+
+ScoreName = Annotated[
+    str, Matching(r"[\w-]+@[0-9]+", "fd_nano@256")
+]  # the report makes names of columns from it
+
+
+@dataclass(frozen=True)
+class Delta(Stored):
+    """A paired difference to the reference on the same seeds: value, standard error, 95 % interval, p-value."""
+
+    value: float
+    se: float
+    low: float
+    high: float
+    p: Annotated[float, Between(0, 1)]
+
+
+@dataclass(frozen=True)
+class MetricName(Stored):
+    """The name and version of a metric; the class and a hash of its source where it declares none."""
+
+    unwritten: ClassVar[tuple[str, ...]] = ("name", "class_", "version", "source")
+
+    name: str | None = None
+    class_: str | None = field(default=None, metadata={"key": "class"})
+    version: int | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreEntry(Stored):
+    """A score with its standard error and 95 % interval over `n` samples.
+
+    `flag` is a caution in words, `config_hash` identifies the metric with its parameters, `quantiles` are those of
+    the samples, `blocks` the values of the seed ranges that were pooled, `delta` the difference to the reference.
+    """
+
+    unwritten: ClassVar[tuple[str, ...]] = ("metric",)
+
+    value: float
+    se: float
+    low: float
+    high: float
+    n: int
+    higher_is_better: bool
+    flag: str | None
+    config_hash: str
+    quantiles: Mapping[str, float] | None
+    blocks: tuple[float, ...] | None
+    delta: Delta | None
+    metric: MetricName | None = None

@@ -1,0 +1,194 @@
+"""Frozen dataclasses that are read from JSON and written to it: the types of their fields are the checks.
+
+Field types may be int, float, bool, str, object (any JSON), Literal, tuple, Mapping, another `Stored` class, and
+unions of these; `Annotated[type, rule]` adds a rule of `smoothbench.storage.rules`. A field with a default may be
+missing in a file.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from types import UnionType
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Self,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from smoothbench.json_checks import number, require
+
+NOTHING = type(None)
+OWN = ("others", "absent")  # fields of `Stored`, which are no keys of a file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A typed JSON object.
+
+    `others` are keys that this version does not know: they are kept. `absent` names the optional fields that a file
+    does not have, so that they are not written to it; None for an object that was made in code, of which the fields
+    in `unwritten` are left out while they are None.
+    """
+
+    unwritten: ClassVar[tuple[str, ...]] = ()
+    others: Mapping[str, object] = field(default_factory=dict, repr=False)
+    absent: frozenset[str] | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: object, where: str = "") -> Self:
+        """Check and convert what json.loads gives; `where` stands before the names in messages.
+
+        Raises ValueError for what is wrong and KeyError for what is missing, each naming the field.
+        """
+        content = require(data, where or "content", dict)
+        found = {}
+        for member in members(cls):
+            where_in = _join(where, member.key)
+            if member.key in content:
+                found[member.name] = read(member.hint, content[member.key], where_in)
+            elif not member.optional:
+                raise KeyError(where_in)
+        known = {member.key: member.name for member in members(cls)}
+        others = {key: value for key, value in content.items() if key not in known}
+        absent = frozenset(known.values()) - found.keys()
+        made = cls(**found, others=others, absent=absent)
+        made.check(where)
+        return made
+
+    def check(self, where: str) -> None:
+        """Raise ValueError where fields contradict each other."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What json.dumps takes, its keys sorted: read and written again, a file has the same bytes."""
+        left_out = self.unwritten if self.absent is None else self.absent
+        values = [(member, getattr(self, member.name)) for member in members(type(self))]
+        found = {
+            member.key: _plain(value)
+            for member, value in values
+            if value not in (None, {}) or member.name not in left_out
+        }
+        found |= {key: _plain(value) for key, value in self.others.items()}
+        return dict(sorted(found.items()))
+
+
+class Member(NamedTuple):
+    """A field of a `Stored` class: its name, its key in JSON, its type with rules, whether a file may lack it."""
+
+    name: str
+    key: str
+    hint: Any
+    optional: bool
+
+
+def members(cls: Any) -> tuple[Member, ...]:
+    """The fields of a `Stored` class that are keys of its JSON."""
+    return _members(cls)
+
+
+@cache
+def _members(cls: type[Any]) -> tuple[Member, ...]:
+    hints = get_type_hints(cls, include_extras=True)
+    return tuple(
+        Member(
+            each.name,
+            str(each.metadata.get("key", each.name)),  # another than the name where that is a word of Python
+            hints[each.name],
+            each.default is not MISSING or each.default_factory is not MISSING,
+        )
+        for each in fields(cls)
+        if each.name not in OWN
+    )
+
+
+def read(hint: Any, value: object, where: str) -> Any:
+    """A value of this type from JSON; ValueError or KeyError, naming `where`, for anything else."""
+    if get_origin(hint) is Annotated:
+        hint, *rules = get_args(hint)
+        found = read(hint, value, where)
+        for rule in rules:
+            rule.check(found, where)
+        return found
+    if get_origin(hint) in (Union, UnionType):
+        return read(_option(get_args(hint), value), value, where)
+    require(value, where, *json_types(hint))
+    if isinstance(hint, type) and issubclass(hint, Stored):
+        return hint.from_json(value, where)
+    if get_origin(hint) is Literal:
+        return _choice(get_args(hint), value, where)
+    if get_origin(hint) is tuple:
+        return _tuple(get_args(hint), value, where)
+    if get_origin(hint) is Mapping:
+        return _mapping(get_args(hint), value, where)
+    if hint in (int, float):
+        number(value, where)
+    return value
+
+
+def json_types(hint: Any) -> tuple[type, ...]:
+    """The types that json.loads may give for a field of this type, the one that messages name first."""
+    if get_origin(hint) is Annotated:
+        return json_types(get_args(hint)[0])
+    if hint is float:
+        return (float, int)
+    kind = get_origin(hint) or hint
+    if kind is tuple:
+        return (list,)
+    if kind is Literal:
+        return (str,)
+    if kind is Mapping or issubclass(kind, Stored):
+        return (dict,)
+    return (kind, bool) if kind is object else (kind,)
+
+
+def _option(options: tuple[Any, ...], value: object) -> Any:
+    """The member of a union that a value may be of; the first where it is of none."""
+    return next((each for each in options if _may_be(each, value)), options[0])
+
+
+def _may_be(hint: Any, value: object) -> bool:
+    types = json_types(hint)
+    return isinstance(value, types) and (not isinstance(value, bool) or bool in types)
+
+
+def _choice(known: tuple[str, ...], value: object, where: str) -> object:
+    if value not in known:
+        raise ValueError(f"its {where} is {str(value)[:40]!r}, not one of {', '.join(known)}")
+    return value
+
+
+def _tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if items[-1] is Ellipsis:
+        items = items[:1] * len(value)
+    if len(items) != len(value):
+        raise ValueError(f"its {where} is {str(value)[:40]}, not {len(items)} values")
+    pairs = enumerate(zip(items, value, strict=True))
+    return tuple(read(hint, each, f"{where}.{place}") for place, (hint, each) in pairs)
+
+
+def _mapping(of: tuple[Any, ...], value: Any, where: str) -> dict[str, Any]:
+    for key in value:
+        read(of[0], key, f"{where} name")
+    return {key: read(of[1], each, _join(where, key)) for key, each in value.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Stored):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if _is_list(value) else value
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str)
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key[:60]}" if where else key[:60]

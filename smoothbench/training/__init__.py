@@ -1,0 +1,1 @@
+"""What methods that learn are taught with."""

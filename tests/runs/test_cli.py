@@ -1,0 +1,114 @@
+"""The commands as a user types them: exit codes, one line for each mistake, nothing left behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from smoothbench.cli import main
+
+FEW = ["num_samples=4", "solver.steps=4", "latency.rounds=0", "batch_size=4"]
+
+
+def smoothbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "smoothbench", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+
+
+def test_one_point_then_the_same_again(tmp_path: Path) -> None:
+    command = ["model=dit_nano", "solver=ddim", "cache=smoothcache", "cache.alpha=0.2", *FEW]
+    first = smoothbench(tmp_path, *command)
+    assert first.returncode == 0, first.stderr
+    assert "2 points, 0 done, 2 to run" in first.stderr
+    second = smoothbench(tmp_path, *command)
+    assert second.returncode == 0 and "nothing to run" in second.stderr
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("results/runs/adhoc/records/*.json")]
+    assert {record["label"] for record in records} == {"no cache, 4 steps", "SmoothCache alpha=0.2"}
+    assert (tmp_path / "results/runs/adhoc/report.md").exists()
+
+
+def test_multirun(tmp_path: Path) -> None:
+    done = smoothbench(tmp_path, "-m", "cache=smoothcache", "cache.alpha=0.1,0.3", "stage=cost", *FEW)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("results/runs/adhoc/records/*.json")]
+    assert len(records) == 3
+
+
+def test_a_calibration_and_its_schedule(tmp_path: Path) -> None:
+    few = ["solver.steps=6", "calibration.num_samples=2"]
+    assert smoothbench(tmp_path, "stage=calibrate", "out=curves.npz", *few).returncode == 0
+    with np.load(tmp_path / "curves.npz", allow_pickle=False) as data:
+        assert data["l1_diff"].shape == (2, 12, 6, 3)
+    made = smoothbench(
+        tmp_path, "stage=calibrate", "out=plan.json", "cache=smoothcache", "cache.alpha=9", *few
+    )
+    assert made.returncode == 0 and set(json.loads((tmp_path / "plan.json").read_text())) == {
+        "_meta",
+        "attn",
+        "mlp",
+    }
+    used = smoothbench(tmp_path, "cache=schedule", "cache.path=plan.json", "stage=cost", *few)
+    assert used.returncode == 0, used.stderr
+
+
+def test_help_lists_what_there_is(tmp_path: Path) -> None:
+    text = smoothbench(tmp_path, "--help").stdout
+    for option in ("dit_nano", "ddim", "smoothcache", "fora", "dit_ddim", "smoke"):
+        assert option in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cache=nonsense"], "nonsense"),
+        (["cache=smoothcache", "cache.alpha=-0.1"], "alpha must be at least 0"),
+        (["cache=schedule", "cache.path=absent.json"], "absent.json: no such file"),
+        (["model.path=/nowhere"], "/nowhere/config.json: no such file"),
+        (["cache.no_such_key=1"], "no_such_key"),
+        (["+exp=nowhere"], "nowhere"),
+        (["cache=smoothcache", "cache.alpha=much"], "much"),
+        (["stage=calibrate"], "out=FILE goes with"),
+        (["num_samples=["], "no viable alternative"),
+        (["hydra.job.chdir=sometimes"], "is not a valid bool"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["smoothbench", *arguments])
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit) as end:
+        main()
+    lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("device: ")]
+    assert end.value.code == 2
+    assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0]
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_failed_point_is_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "two.json").write_text('{"attn": [1, 0], "mlp": [1, 1]}')
+    done = smoothbench(tmp_path, "cache=schedule", "cache.path=two.json", "stage=cost", *FEW)
+    assert done.returncode == 1
+    assert "has 2 evaluations, but the solver makes 4" in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("error: 1 of 2 points failed")
+
+
+def test_the_mechanism_imports_without_the_harness(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('hydra', 'omegaconf', 'diffusers', 'pandas', 'matplotlib'): sys.modules[name] = None\n"
+        "import smoothbench.caching\n"
+        "print(smoothbench.caching.SmoothCache(alpha=0.1))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "SmoothCache(alpha=0.1" in done.stdout

@@ -1,0 +1,136 @@
+"""Kill a small experiment at random moments, run the same command again, and compare with an undisturbed run.
+
+    python -m tests.stress.kill --times 50
+
+Prints a line a kill; exits 1 at the first difference.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+COMMAND = (
+    "+exp=smoke",
+    "num_samples=6",
+    "batch_size=2",
+    "metrics=[fd_nano,psnr]",
+    "latency.rounds=0",
+    "device=cpu",
+)
+UNSTABLE = {"provenance"}  # of a record: when and on what it was made
+
+
+def start(results: Path, *more: str) -> subprocess.Popen[str]:
+    """The command in a process of its own, which signals reach also where nohup or a shell ignores them."""
+    command = [sys.executable, "-m", "smoothbench", *COMMAND, f"results_dir={results}", *more]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_signals,
+    )
+
+
+def _heed_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    """Wait for a good end."""
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def snapshot(results: Path) -> dict[str, str]:
+    """What must be the same after any interruption: file by file, a digest of the content."""
+    folder = results / "runs" / "smoke"
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and name.parts[0] in (
+            "samples",
+            "previews",
+            "records",
+            "scores",
+            "observations",
+            "curves",
+            "cost.csv",
+            "table.csv",
+        ):
+            found[str(name)] = _digest(path)
+    return found
+
+
+def kill_once(
+    results: Path, whole: dict[str, str], seconds: float, chance: random.Random
+) -> tuple[float, int]:
+    """Kill at a random moment, go on, compare; when it was killed, and how many files there were."""
+    process = start(results)
+    while process.poll() is None and not (results / "runs").exists():
+        time.sleep(0.01)
+    moment = chance.uniform(0, seconds)
+    time.sleep(moment)
+    process.kill()
+    process.communicate()
+    left = len(snapshot(results))
+    finish(start(results))
+    now = snapshot(results)
+    different = sorted(name for name in whole.keys() | now.keys() if whole.get(name) != now.get(name))
+    assert not different, f"after a kill at {moment:.2f} s: {different[:5]}"
+    assert not list(results.rglob(".*.tmp")), "unfinished files were left"
+    return moment, left
+
+
+def undisturbed(results: Path) -> tuple[dict[str, str], float]:
+    """The snapshot of a whole run, and the seconds that it took from its first file on."""
+    process = start(results)
+    while process.poll() is None and not (results / "runs").exists():
+        time.sleep(0.01)
+    started = time.perf_counter()
+    finish(process)
+    return snapshot(results), time.perf_counter() - started
+
+
+def _digest(path: Path) -> str:
+    if path.suffix == ".json" and path.parent.name == "records":
+        record = json.loads(path.read_text())
+        kept = {key: value for key, value in record.items() if key not in UNSTABLE}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            parts = [name.encode() + arrays[name].tobytes() for name in sorted(arrays)]
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--times", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    chance = random.Random(args.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        whole, seconds = undisturbed(Path(folder) / "whole")
+        for i in range(args.times):
+            moment, left = kill_once(Path(folder) / str(i), whole, seconds, chance)
+            print(
+                f"{i + 1}/{args.times}: killed at {moment:.2f} of {seconds:.2f} s, "
+                f"{left} of {len(whole)} files there: the same in the end"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Run the smoke experiment on the embedded model, and read what it left."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from smoothbench.running.experiment import Experiment
+from tests.support.compose import experiment
+
+
+def run(folder: Path, *overrides: str, **sweeps: Any) -> dict[str, Any]:
+    """Run, and return all records by name, without what may differ between runs."""
+    try:
+        experiment(folder, *overrides, sweeps=sweeps).run()
+    finally:
+        records = read(folder)
+    return records
+
+
+def read(folder: Path) -> dict[str, Any]:
+    records = [json.loads(path.read_text()) for path in sorted(folder.glob("runs/smoke/records/*.json"))]
+    return {record["name"]: {k: v for k, v in record.items() if k != "provenance"} for record in records}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.glob("runs/smoke/samples/**/*.*"))
+    }
+
+
+def pooled(folder: Path) -> dict[str, Any]:
+    """The records that merge others, by name."""
+    records = [json.loads(path.read_text()) for path in folder.glob("runs/smoke/records/*.json")]
+    return {record["name"]: record for record in records if record["parts"]}
+
+
+def limited(running: Experiment, rows: int) -> Experiment:
+    """An experiment whose denoiser has memory for so many rows."""
+    forward = running.bench.model.denoiser.forward
+
+    def limited_forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if len(x) > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(x, *args, **kwargs)
+
+    running.bench.model.denoiser.forward = limited_forward  # type: ignore[method-assign]
+    return running

@@ -1,0 +1,132 @@
+"""A denoiser that torch compiled, or is called through another handle than the one that is cached."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from smoothbench.caching import cached, calibrate
+from tests.support.linear_denoiser import Adapter
+from tests.support.tiny_dit import TinyDiT, build_tiny, fora
+
+
+def compile_in_place(dit: TinyDiT) -> None:
+    dit.denoiser.compile(backend="eager")
+
+
+def compile_handle(dit: TinyDiT) -> None:
+    dit.denoiser = torch.compile(dit.denoiser, backend="eager")
+
+
+def compile_blocks(dit: TinyDiT) -> None:
+    dit.denoiser._repeated_blocks = ["BasicTransformerBlock"]  # what a class of diffusers declares
+    dit.denoiser.compile_repeated_blocks(backend="eager", fullgraph=True)
+
+
+def compile_each_block(dit: TinyDiT) -> None:
+    blocks = dit.denoiser.transformer_blocks
+    for i in range(len(blocks)):
+        blocks[i] = torch.compile(blocks[i], backend="eager")
+
+
+COMPILED = [compile_in_place, compile_handle, compile_blocks, compile_each_block]
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("predictor", ["reuse", "taylor2"])
+def test_it_runs_uncompiled_and_says_so(compiled: Callable[[TinyDiT], None], predictor: str) -> None:
+    dit = build_tiny()
+    schedule = fora(dit)
+    with cached(dit.denoiser, schedule, predictor=predictor):
+        expected = dit.run()
+    compiled(dit)
+    with (
+        pytest.warns(UserWarning, match="DiTTransformer2DModel is compiled: here it runs uncompiled"),
+        cached(dit.denoiser, schedule, predictor=predictor) as run,
+    ):
+        assert torch.equal(dit.run(), expected)
+    assert run.calls == schedule.calls()
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+def test_its_calibration_is_the_uncompiled_one(compiled: Callable[[TinyDiT], None]) -> None:
+    dit = build_tiny()
+    expected = calibrate(dit.denoiser, dit.run)
+    compiled(dit)
+    with pytest.warns(UserWarning, match="is compiled"):
+        curves = calibrate(dit.denoiser, dit.run)
+    assert torch.equal(curves.l1, expected.l1) and curves.digest() == expected.digest()
+
+
+def test_it_is_compiled_again_afterwards() -> None:
+    dit = build_tiny()
+    schedule = fora(dit)
+    dit.denoiser.compile(backend="eager")
+    call = dit.denoiser._compiled_call_impl
+    with pytest.warns(UserWarning, match="is compiled"), cached(dit.denoiser, schedule):
+        dit.run()
+    assert dit.denoiser._compiled_call_impl is call
+
+
+def test_a_compiled_handle_around_the_cached_denoiser() -> None:
+    """Its graphs are traced inside the context, and hold what the engine keeps in lists."""
+    dit = build_tiny()
+    schedule = fora(dit)
+    with cached(dit.denoiser, schedule):
+        expected = dit.run()
+    inner = dit.denoiser
+    dit.denoiser = torch.compile(inner, backend="eager")
+    with cached(inner, schedule) as run:
+        assert torch.equal(dit.run(), expected)
+    assert run.calls == schedule.calls()
+
+
+def test_a_denoiser_that_never_ran_is_named_on_exit(tiny: TinyDiT) -> None:
+    other = copy.deepcopy(tiny.denoiser)
+    said = "this DiTTransformer2DModel ran no forward: pass the very module"
+    with pytest.raises(ValueError, match=said), cached(other, fora(tiny)):
+        tiny.run()
+    with pytest.raises(ValueError, match="saw no forward of this DiTTransformer2DModel"):
+        calibrate(other, tiny.run)
+
+
+def test_an_exception_is_not_hidden_by_a_run_that_never_began(tiny: TinyDiT) -> None:
+    with pytest.raises(KeyError, match="mine"), cached(tiny.denoiser, fora(tiny)):
+        raise KeyError("mine")
+
+
+def test_a_wrapper_that_the_pipeline_does_not_call(tiny: TinyDiT) -> None:
+    adapter = Adapter(tiny.denoiser)
+    said = r"blocks\.0\.self_attn ran outside any forward of the Adapter"
+    with pytest.raises(ValueError, match=said), cached(adapter, fora(tiny)):
+        tiny.run()
+    with pytest.raises(ValueError, match=said):
+        calibrate(adapter, tiny.run)
+
+
+def test_a_part_that_is_called_directly_is_not_served_from_the_cache(tiny: TinyDiT) -> None:
+    block = tiny.denoiser.transformer_blocks[0]
+    with pytest.raises(ValueError, match=r"blocks\.0\.ff ran outside"), cached(tiny.denoiser, fora(tiny)):
+        tiny.run()
+        assert block.norm1(torch.zeros(1, 4, 16), torch.zeros(1), torch.zeros(1).long())[0].shape == (
+            1,
+            4,
+            16,
+        )
+        block.ff(torch.zeros(1, 4, 16))
+
+
+def test_a_copy_made_inside_the_context_is_a_model_of_its_own(tiny: TinyDiT) -> None:
+    before = tiny.run()
+    with cached(tiny.denoiser, fora(tiny)) as run:
+        inside = tiny.run()
+        copied = TinyDiT(copy.deepcopy(tiny.denoiser))
+        assert torch.equal(copied.run(), before)
+        assert run.forwards == tiny.evals
+    assert torch.equal(copied.run(), before)
+    with cached(copied.denoiser, fora(copied)):
+        assert torch.equal(copied.run(), inside)
+    for parameter in copied.denoiser.parameters():
+        parameter.data.zero_()
+    assert not torch.equal(copied.run(), before)
