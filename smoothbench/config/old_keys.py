@@ -4,11 +4,23 @@ Until version 0.1 class and parameters of a caching method stood at the top of i
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from smoothbench.errors import UsageError
 
 KEYS_OF_CACHE = ("policy", "predictor", "family", "label", "training")
+ATTRIBUTES: Mapping[str, str] = (
+    MappingProxyType(  # what plug-ins must have, and what an earlier version called it
+        {
+            "begin": "integrate",
+            "labels_or_prompts": "conditions",
+            "unavailable_reason": "missing",
+            "guidance_rows": "rows",
+            "min_batch_size": "least_batch",
+        }
+    )
+)
 CACHE = re.compile(r"((?:points\.[^.=]+\.|reference\.)?(?:cache|published))\.([^.=]+)([^=]*)")
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from metrics.score import Score
-from smoothbench.config.instantiate import build, having
+from smoothbench.config.instantiate import build, require_attributes
 from smoothbench.config.metric_nodes import check_metric
 from smoothbench.errors import UsageError, one_line
 from smoothbench.media.image_npz import ImageFile
@@ -175,7 +175,9 @@ class Scorer:
         if "encoder" in node:
             encoder = self._encoder(node["encoder"])
             claim(self._names["encoder"], encoder, f"{where}.encoder")
-        metric = having(build(node["metric"], where), where, "inputs", "higher_is_better", "score")
+        metric = require_attributes(
+            build(node["metric"], where), where, "inputs", "higher_is_better", "score"
+        )
         check_clips(where, self.model, encoder, metric)
         if "real" in node:
             path = build(node["real"], where) if isinstance(node["real"], dict) else node["real"]
@@ -195,7 +197,7 @@ class Scorer:
     def _encoder(self, node: Config) -> Any:
         key = canonical(node)
         if key not in self._encoders:
-            encoder = having(build(node, "metrics: encoder"), "metrics: encoder", "to", "forward")
+            encoder = require_attributes(build(node, "metrics: encoder"), "metrics: encoder", "to", "forward")
             self._encoders[key] = encoder.to(self.model.device)
         return self._encoders[key]
 

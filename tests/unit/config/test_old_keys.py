@@ -2,15 +2,18 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from smoothbench.cli import main
 from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import MODEL, build_solver, require_attributes
 from smoothbench.config.old_keys import check_overrides, new_spelling
 from smoothbench.errors import UsageError
 from tests.support.compose import composed
+from tests.support.user_plugins import cell
 
 NOW = "class and parameters of a method are under policy now: "
 
@@ -103,6 +106,37 @@ def test_an_experiment_of_a_user_may_be_of_the_old_kind(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         settings(composed(f"hydra.searchpath=[file://{tmp_path}]", "+exp=mine"))
     assert str(error.value) == f"points.a.cache.alpha: {NOW}points.a.cache.policy.alpha"
+
+
+@pytest.mark.parametrize(
+    ("now", "before"),
+    [
+        ("labels_or_prompts", "conditions"),
+        ("unavailable_reason", "missing"),
+        ("guidance_rows", "rows"),
+        ("min_batch_size", "least_batch"),
+    ],
+)
+def test_a_model_of_the_old_protocol_is_told_the_new_name(now: str, before: str) -> None:
+    part = SimpleNamespace(**dict.fromkeys(MODEL))
+    assert require_attributes(part, "model", *MODEL) is part
+    setattr(part, before, part.__dict__.pop(now))
+    with pytest.raises(UsageError) as error:
+        require_attributes(part, "model", *MODEL)
+    assert str(error.value) == (
+        f"model: a SimpleNamespace cannot stand here, it has no {now} ({before} is {now} now)"
+    )
+
+
+def test_a_solver_with_a_loop_of_its_own_is_told_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell(
+        monkeypatch,
+        "class Own:\n    prediction, coordinates = 'noise', (1.0,)\n    def integrate(self): ...\n",
+    )
+    with pytest.raises(
+        UsageError, match=r"a Own cannot stand here, it has no begin \(integrate is begin now\)"
+    ):
+        build_solver({"_target_": "cells.Own"})
 
 
 @pytest.mark.parametrize(
