@@ -61,8 +61,8 @@ def check_read(cfg: DictConfig, hydra: Mapping[str, Any]) -> None:
             if not is_read(leaf):
                 raise UsageError(f"{leaf}: {_unread(cfg, leaf)}")
     _check_unbuilt(plan)
-    own, reference = (_node(cfg, f"{key}.policy") for key in ("cache", "reference.cache"))
-    if cfg.points and own != reference:  # from an experiment's own file
+    policy, uncached = (_node(cfg, f"{key}.policy") for key in ("cache", "reference.cache"))
+    if cfg.points and policy != uncached:  # from an experiment's own file
         raise UsageError(_unread(cfg, "cache"))
 
 

@@ -92,11 +92,11 @@ def test_every_metric_scores_twelve_samples(metric: str, tmp_path: Path) -> None
         for batch in samples.batches():
             samples.write(batch, drawn(group, len(batch), generator), macs=1)
     scorer = Scorer(cfg.metrics, model, observations)
-    scorer.observe(*sets, [name])
+    scorer.extract(*sets, [name])
     scores, reasons = scorer.scores([("one", "two", range(12))])
     score = scores[f"{name}@12"]
     assert not reasons
-    assert isinstance(scorer.gauges[name].metric.higher_is_better, bool)
+    assert isinstance(scorer.metrics[name].metric.higher_is_better, bool)
     assert len(score.influence) == 12 and abs(score.influence.mean()) < 1e-6 * (1 + score.influence.std())
 
 
