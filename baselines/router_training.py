@@ -32,7 +32,7 @@ class RouterTraining:
     ValueError for settings out of range.
     """
 
-    penalty: float = 1e-6
+    penalty: float = 1e-5
     interval: int = 2
     steps: int = 250
     lr: float = 0.05

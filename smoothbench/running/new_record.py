@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from smoothbench.caching import Schedule
 from smoothbench.config.spec import Settings
-from smoothbench.costs.paper_convention import paper_cost
-from smoothbench.costs.point_cost import cost
+from smoothbench.costs.point_cost import cost, paper_cost
 from smoothbench.errors import MetricsFailed, one_line
 from smoothbench.numerics import matmul_precision, tf32_cudnn, tf32_matmul
 from smoothbench.planning.point import Point, rows

@@ -12,7 +12,7 @@ from torch import Tensor
 from smoothbench.protocols import Media
 from smoothbench.storage.files import read_json, sha256_of, write_atomic, write_json
 
-SCHEMA = 1  # of the manifest
+SCHEMA = 1  # of the manifest; older files also have `macs`, which nothing reads
 PREVIEWS = 8
 
 
@@ -37,12 +37,11 @@ class Samples:
         self.folder, self.sample_id, self.media = folder / sample_id, sample_id, media
         self.seeds, self.batch_size = seeds, batch_size
         manifest: Any = read_json(self.folder / "manifest.json")
-        found = manifest if _valid(manifest, sample_id) else {"files": {}, "macs": {}}
+        found = manifest if _valid(manifest, sample_id) else {"files": {}}
         self.manifest: dict[str, Any] = {
             "schema": SCHEMA,
             "sample_id": sample_id,
             "files": {name: digest for name, digest in found["files"].items() if isinstance(digest, str)},
-            "macs": {batch: macs for batch, macs in found["macs"].items() if type(macs) is int and macs > 0},
             "calls": {batch: calls for batch, calls in found.get("calls", {}).items() if _counts(calls)},
         }
 
@@ -54,25 +53,22 @@ class Samples:
         """The batches that are not there, or not whole."""
         return [batch for batch in self.batches() if not self._whole(batch)]
 
-    def write(
-        self, batch: Sequence[int], samples: Tensor, macs: int, calls: Mapping[str, float] | None = None
-    ) -> None:
-        """Add a finished batch and its cost per sample; the manifest comes last.
+    def write(self, batch: Sequence[int], samples: Tensor, calls: Mapping[str, float] | None = None) -> None:
+        """Add a finished batch; the manifest comes last.
 
-        `calls`: of each site the executed evaluations, where no schedule tells them.
+        Args: calls, at how many evaluations each site was computed, by name, where no schedule tells it.
         """
         for seed, sample in zip(batch, samples, strict=True):
             data = self.media.encode(sample)
             write_atomic(self._file(seed), data, sync=False)
             self.manifest["files"][self._file(seed).name] = hashlib.sha256(data).hexdigest()
-        self.manifest["macs"][_key(batch)] = macs
         if calls is not None:
             self.manifest["calls"][_key(batch)] = dict(calls)
         write_json(self.folder / "manifest.json", self.manifest)
 
     def forget(self) -> None:
         """Take nothing that is there for done."""
-        self.manifest |= {"files": {}, "macs": {}, "calls": {}}
+        self.manifest |= {"files": {}, "calls": {}}
 
     def read(self) -> Iterator[tuple[Sequence[int], Tensor]]:
         """Seeds and samples, batch by batch."""
@@ -138,5 +134,5 @@ def _key(batch: Sequence[int]) -> str:
 def _valid(manifest: Any, sample_id: str) -> bool:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         return False
-    parts = (manifest.get("files"), manifest.get("macs"), manifest.get("calls", {}))
+    parts = (manifest.get("files"), manifest.get("calls", {}))
     return manifest.get("sample_id") == sample_id and all(isinstance(part, dict) for part in parts)
