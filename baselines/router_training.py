@@ -50,7 +50,7 @@ class RouterTraining:
     def fit(self, teacher: Teacher, checkpoint: str, every: int = 100) -> bytes:
         """Train a router and return it as the bytes of a file.
 
-        Training goes on from `checkpoint`, which is written once in `every` steps. Raises ValueError if that is damaged.
+        Training goes on from `checkpoint`, which is written once in `every` steps. Raises ValueError if it is damaged.
         """
         state = _State(self, teacher, checkpoint)
         total = self.steps * len(state.starts)

@@ -27,7 +27,7 @@ from smoothbench.storage.sample_files import PREVIEWS
 def new_record(settings: Settings, model: Model, point: Point, reference: Point) -> Record:
     """Build the record of a point with all that is known before its first sample; quality is still to come."""
     spec, schedule = point.spec, point.policy if isinstance(point.policy, Schedule) else None
-    known = cost(point, reference) if schedule is not None else None
+    planned_cost = cost(point, reference) if schedule is not None else None
     stage = None if settings.draws_samples else f"stage={settings.stage}"
     return Record(
         schema=SCHEMA,
@@ -46,7 +46,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         num_samples=len(spec.seeds),
         per_block=spec.per_block,
         seeds=((spec.seeds.start, spec.seeds.stop),),
-        status=Status("skipped", "done" if known else "skipped"),
+        status=Status("skipped", "done" if planned_cost else "skipped"),
         reason=f"{stage}: {point.missing_weights}" if point.missing_weights else stage,
         degenerate=bool(schedule and not schedule.skipped_share and not point.uncached),
         model=ModelIdentity.from_json(dict(model.identity), "model"),
@@ -58,7 +58,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         reported=spec.reported,
         schedule=_schedule(schedule),
         captions=_captions(model, spec.seeds[:PREVIEWS]),
-        cost=known and replace(known, paper=paper_cost(point, model, settings.paper)),
+        cost=planned_cost and replace(planned_cost, paper=paper_cost(point, model, settings.paper)),
         scores={},
         described=PointDescription.from_json(recorded(point.described), "described"),
         code={part: PartCode.from_json(each, f"code.{part}") for part, each in point.code.items()},
@@ -83,8 +83,8 @@ def is_of(record: Record, point: Point, reference: Point) -> bool:
 def resumed(record: Record, old: Record) -> Record:
     """Take over scores, status and cost of an earlier record of the same point, but not what a paper says of it."""
     paper = record.cost.paper if record.cost else None
-    known = replace(old.cost, paper=paper) if old.cost else record.cost
-    return replace(record, scores=old.scores, status=old.status, reason=old.reason, cost=known)
+    spent = replace(old.cost, paper=paper) if old.cost else record.cost
+    return replace(record, scores=old.scores, status=old.status, reason=old.reason, cost=spent)
 
 
 def with_cost(
@@ -114,8 +114,8 @@ def _planned(point: Point, schedule: Schedule | None) -> str | None:
     """What a schedule rests on. A file can only say that it holds a published one, not that it was calibrated."""
     if point.calibration:
         return "calibrated"
-    planned = schedule.meta.get("planned") if schedule else None
-    return planned if planned in ("published mask", "published count") else None
+    basis = schedule.meta.get("planned") if schedule else None
+    return basis if basis in ("published mask", "published count") else None
 
 
 def _numerics(model: Model) -> Numerics:
@@ -141,7 +141,7 @@ def _schedule(schedule: Schedule | None) -> RecordedSchedule | None:
 
 def as_reported(record: Record, point: Point, settings: Settings, model: Model) -> bool:
     """Tell whether a record has the paper's row and the paper's count of MACs that the settings name now."""
-    known = isinstance(point.policy, Schedule)
-    paper = paper_cost(point, model, settings.paper) if known else None
+    planned = isinstance(point.policy, Schedule)
+    paper = paper_cost(point, model, settings.paper) if planned else None
     counted = record.cost.paper if record.cost else None
     return record.reported == point.spec.reported and counted == paper
