@@ -90,7 +90,7 @@ def test_every_metric_scores_twelve_samples(metric: str, tmp_path: Path) -> None
     for seed, samples in enumerate(sets):
         generator = torch.Generator().manual_seed(seed)
         for batch in samples.batches():
-            samples.write(batch, drawn(group, len(batch), generator), macs=1)
+            samples.write(batch, drawn(group, len(batch), generator))
     scorer = Scorer(cfg.metrics, model, observations)
     scorer.observe(*sets, [name])
     scores, reasons = scorer.scores([("one", "two", range(12))])

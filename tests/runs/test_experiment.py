@@ -82,6 +82,29 @@ def test_damage_is_found_and_only_that_is_made_again(finished: Path, tmp_path: P
     assert run(broken) == expected and files(broken) == samples
 
 
+def test_a_killed_run_of_a_former_layout_goes_on(finished: Path, tmp_path: Path) -> None:
+    """Manifests used to hold the MACs of each batch, too: their samples are taken over, what is lacking is drawn."""
+    expected, samples = read(finished), files(finished)
+    shutil.copytree(finished, tmp_path / "copy")
+    path = sorted((tmp_path / "copy/runs/smoke/samples").glob("*/manifest.json"))[0]
+    manifest = json.loads(path.read_text())
+    first, *others = sorted(path.parent.glob("*.png"))
+    for file in others[3:]:  # as if it had been killed after the first batch
+        file.unlink()
+        del manifest["files"][file.name]
+    path.write_text(json.dumps(manifest | {"macs": {"000000000+4": 12}}))
+    (record,) = (
+        each
+        for each in (tmp_path / "copy/runs/smoke/records").glob("*.json")
+        if json.loads(each.read_text())["sample_id"] == path.parent.name
+    )
+    record.unlink()
+    shutil.rmtree(tmp_path / "copy/runs/smoke/observations" / path.parent.name)
+    before = first.stat().st_mtime_ns
+    assert run(tmp_path / "copy") == expected and files(tmp_path / "copy") == samples
+    assert first.stat().st_mtime_ns == before, "a batch that is done is not drawn again"
+
+
 def test_a_point_that_fails_is_a_record_and_the_others_go_on(tmp_path: Path) -> None:
     bad = tmp_path / "bad.json"
     bad.write_text('{"attn": [1, 0], "mlp": [1, 1]}')
