@@ -76,7 +76,7 @@ def test_a_template_that_says_none_but_skips_is_no_baseline(tmp_path: Path) -> N
     path.write_text(json.dumps({"_meta": {"method": "none"}, "attn": bits, "mlp": bits}))
     asked = [
         "+cache@points.saved.cache=schedule",
-        f"points.saved.cache.path={path}",
+        f"points.saved.cache.policy.path={path}",
         "only=[saved]",
         "stage=cost",
     ]
