@@ -30,7 +30,8 @@ class L2C:
             raise ValueError(f"cache.router must be the name of a file, not {self.router!r}")
         if not os.path.isfile(find(self.router, "routers")):
             raise ValueError(
-                f"router {self.router}: no such file (cache.router=...); train one: stage=train cache=l2c out=FILE"
+                f"router {self.router}: no such file (cache.policy.router=...); train one: stage=train cache=l2c "
+                "out=FILE"
             )
 
     @property

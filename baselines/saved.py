@@ -26,7 +26,7 @@ class SavedSchedule:
         if not os.path.isfile(
             find(self.path, "schedules")
         ):  # unlike pathlib's, no error for a name that is too long
-            raise ValueError(f"schedule {self.path}: no such file (cache.path=...)")
+            raise ValueError(f"schedule {self.path}: no such file (cache.policy.path=...)")
 
     @property
     def digest(self) -> str:

@@ -6,7 +6,7 @@ from smoothbench.caching import Macs
 from smoothbench.errors import UsageError
 from smoothbench.paper_convention import Convention
 from smoothbench.planning.point import Point
-from smoothbench.protocols import Model
+from smoothbench.protocols import CountsPipeline, Model
 from smoothbench.storage.record_cost import Cost, PaperCost
 
 
@@ -38,7 +38,6 @@ def paper_cost(point: Point, model: Model, convention: Convention | None) -> Pap
 
 def components_of(model: Model) -> dict[str, Macs]:
     """Return the MACs of what runs beside the denoiser for one sample, by name; UsageError if the model has none."""
-    components: Mapping[str, Macs] | None = getattr(model, "pipeline", None)
-    if components is None:
+    if not isinstance(model, CountsPipeline):
         raise UsageError(f"paper.scope=pipeline: {model.name} does not count its other parts: use denoiser")
-    return dict(components)
+    return dict(model.pipeline)

@@ -6,7 +6,7 @@ from typing import Any
 
 from smoothbench.caching import Schedule
 from smoothbench.caching.mac_counter import measured_sites
-from smoothbench.config.instantiate import build, build_model, build_solver, having, ready
+from smoothbench.config.instantiate import build, build_model, build_solver, ready, require_attributes
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError
 from smoothbench.planning.plan import check_seed_blocks, plan_point, trajectory_of
@@ -54,7 +54,9 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
     point = plan_point(spec, model, sites, curves.measured, settings.batch_size)
     if not isinstance(point.policy, Schedule):
         raise UsageError(
-            point.planning_error or f"{spec.label} decides at run time: it has no schedule to save"
+            point.unsupported
+            or point.planning_error
+            or f"{spec.label} decides at run time: it has no schedule to save"
         )
     return (json.dumps(point.policy.to_json()) + "\n").encode()
 
@@ -64,7 +66,7 @@ def _trained(settings: Settings, model: Model, store: Store) -> bytes:
     spec = settings.specs[-1]
     if spec.training is None:
         raise UsageError(f"stage=train: {spec.label} learns nothing; cache=l2c does")
-    training = having(build(spec.training, "cache.training"), "cache.training", "fit")
+    training = require_attributes(build(spec.training, "cache.training"), "cache.training", "fit")
     check_seed_blocks(settings, model)
     solver, trajectory = trajectory_of(spec, model, measured_sites(*model.skeleton()))
     name = checkpoint_id(model, spec, training, settings.training)

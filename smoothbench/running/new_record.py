@@ -10,7 +10,7 @@ from smoothbench.errors import MetricsFailed, one_line
 from smoothbench.numerics import matmul_precision, tf32_cudnn, tf32_matmul
 from smoothbench.planning.point import Point, rows
 from smoothbench.planning.point_ids import recorded
-from smoothbench.protocols import Model
+from smoothbench.protocols import Model, Prompted
 from smoothbench.storage.record import SCHEMA, Record
 from smoothbench.storage.record_parts import (
     ModelIdentity,
@@ -47,7 +47,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         per_block=spec.per_block,
         seeds=((spec.seeds.start, spec.seeds.stop),),
         status=Status("skipped", "done" if planned_cost else "skipped"),
-        reason=f"{stage}: {point.missing_weights}" if point.missing_weights else stage,
+        reason=_reason(point, stage),
         degenerate=bool(schedule and not schedule.skipped_share and not point.uncached),
         model=ModelIdentity.from_json(dict(model.identity), "model"),
         numerics=_numerics(model),
@@ -65,12 +65,19 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         batch_size=settings.batch_size if point.dynamic else None,  # it decides no samples of a static method
         config={
             "model": settings.model,
-            "cache": spec.cache,
+            "cache": spec.policy,  # as in the records of every earlier version
             "solver": spec.solver,
             "metrics": settings.metrics,
         },
         provenance={},
     )
+
+
+def _reason(point: Point, stage: str | None) -> str | None:
+    """Why a point that is not sampled yet is skipped, as far as that is known."""
+    if point.unsupported:
+        return point.unsupported
+    return f"{stage}: {point.missing_weights}" if point.missing_weights else stage
 
 
 def is_of(record: Record, point: Point, reference: Point) -> bool:
@@ -125,10 +132,9 @@ def _numerics(model: Model) -> Numerics:
 
 def _captions(model: Model, seeds: Sequence[int]) -> dict[str, str] | None:
     """The prompts of the previews, by seed; None for a model without prompts."""
-    prompts = getattr(model, "prompts", None)
-    if prompts is None or not prompts.texts:
+    if not isinstance(model, Prompted) or not model.prompts.texts:
         return None
-    return dict(zip(map(str, seeds), prompts.captions(seeds), strict=True))
+    return dict(zip(map(str, seeds), model.prompts.captions(seeds), strict=True))
 
 
 def _schedule(schedule: Schedule | None) -> RecordedSchedule | None:

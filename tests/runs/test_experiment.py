@@ -110,7 +110,7 @@ def test_a_point_that_fails_is_a_record_and_the_others_go_on(tmp_path: Path) -> 
     bad.write_text('{"attn": [1, 0], "mlp": [1, 1]}')
     point = [
         "+cache@points.saved.cache=schedule",
-        f"points.saved.cache.path={bad}",
+        f"points.saved.cache.policy.path={bad}",
         "only=[saved,fora]",
     ]
     with pytest.raises(PointsFailed, match="1 of 3 points failed: saved"):
@@ -124,7 +124,7 @@ def test_a_point_that_fails_is_a_record_and_the_others_go_on(tmp_path: Path) -> 
 
 
 def test_equal_schedules_are_generated_once(tmp_path: Path) -> None:
-    sweep = {"cache.interval": [10], "cache.orientation": ["repository", "mirrored"]}
+    sweep = {"cache.policy.interval": [10], "cache.policy.orientation": ["repository", "mirrored"]}
     records = run(tmp_path, "only=[fora]", fora=sweep)
     same = [r for r in records.values() if r["same_as"]]
     assert [r["name"] for r in same] == ["fora-interval=10-orientation=mirrored"]
@@ -143,7 +143,7 @@ def test_cost_alone_draws_no_sample(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_skips_nothing_is_marked(tmp_path: Path) -> None:
-    records = run(tmp_path, "only=[smoothcache]", smoothcache={"cache.alpha": [0.0]})
+    records = run(tmp_path, "only=[smoothcache]", smoothcache={"cache.policy.alpha": [0.0]})
     assert records["smoothcache-alpha=0.0"]["degenerate"] and not records["reference"]["degenerate"]
     assert records["smoothcache-alpha=0.0"]["same_as"] == "reference"
 
@@ -180,7 +180,7 @@ def test_a_new_policy_is_one_file_and_one_yaml(tmp_path: Path, monkeypatch: pyte
     group = tmp_path / "cache"
     group.mkdir()
     (group / "every_second.yaml").write_text(
-        "_target_: every_second.EverySecond\npredictor: reuse\nfamily: every second\nlabel: every second\n"
+        "policy: {_target_: every_second.EverySecond}\npredictor: reuse\nfamily: every second\nlabel: every second\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     records = run(

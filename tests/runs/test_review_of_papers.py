@@ -70,7 +70,7 @@ def test_a_damaged_checkpoint_is_said_once_and_then_gone(
 def test_a_schedule_s_word_of_what_it_rests_on(said: object, tmp_path: Path) -> None:
     plan = {"_meta": {"planned": said}, "attn": [1, 0, 1, 0], "mlp": [1, 0, 1, 0]}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    asked = ["cache=schedule", f"cache.path={tmp_path / 'plan.json'}", "solver.steps=4", "stage=cost"]
+    asked = ["cache=schedule", f"cache.policy.path={tmp_path / 'plan.json'}", "solver.steps=4", "stage=cost"]
     assert job(composed(*asked, f"results_dir={tmp_path}", "latency.rounds=0")) == 0
     records = [json.loads(path.read_text()) for path in tmp_path.rglob("records/*.json")]
     assert {record["planned"] for record in records} == {None, "published mask"} - (
