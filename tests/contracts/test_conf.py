@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hydra.errors import ConfigCompositionException
-from omegaconf import open_dict
+from omegaconf import OmegaConf, open_dict
 
 import conf
 from smoothbench.caching import ErrorCurves, Trajectory
@@ -164,3 +164,9 @@ def test_a_model_by_itself_brings_a_solver_and_metrics_that_fit_it(name: str) ->
     cfg = composed(f"model={name}")
     model = build_model(settings(cfg).model, torch.device("cpu"))
     assert build_solver(settings(cfg).specs[0].solver).prediction == model.prediction
+
+
+def test_the_documented_command_of_stable_audio_s_paper() -> None:
+    path = CONF / "exp/paper/stable_audio_dpmpp3m.yaml"
+    assert "model.evaluation.content=env" in path.read_text()
+    assert OmegaConf.load(path).points.fewer.sweep["solver.steps"] == [82, 65]

@@ -1,6 +1,7 @@
 """OpenSora: what is missing is said in one line, and so are other versions and sizes, and all else that is wrong."""
 
 import importlib.util
+import io
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
+from smoothbench.config.instantiate import ready
 from smoothbench.errors import UsageError
 from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.opensora.vae import VideoVae
@@ -174,3 +176,56 @@ def test_a_setting_of_the_command_that_does_not_fit(monkeypatch: pytest.MonkeyPa
 
 def test_no_autoencoder_of_odd_sizes() -> None:
     refusal(lambda: VideoVae(None, {"filters": 48}), "divisible")
+
+
+def save_pieces_alone(folder: Path) -> None:
+    """A tokenizer as T5 XXL is published: spiece.model, and no tokenizer.json."""
+    trainer = pytest.importorskip("sentencepiece").SentencePieceTrainer
+    model, lines = io.BytesIO(), ["rain and hail on a dog", "a cat in the wind"] * 5
+    options = {
+        "pad_id": 0,
+        "eos_id": 1,
+        "unk_id": 2,
+        "bos_id": -1,
+        "hard_vocab_limit": False,
+        "minloglevel": 2,
+    }
+    trainer.train(sentence_iterator=iter(lines), model_writer=model, vocab_size=30, **options)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "spiece.model").write_bytes(model.getvalue())
+    config = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "model_max_length": 24}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+
+def test_a_tokenizer_of_pieces_alone(whole: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_pieces_alone(folder / "text/tokenizer")
+    model = opensora(folder)
+    assert model.unavailable_reason is None and model.text is not None
+    assert 2 < len(model.text("a dog")) < 7, "pieces, where bytes would be 6"
+    find = importlib.util.find_spec
+
+    def without(name: str) -> None:
+        monkeypatch.setattr(
+            "importlib.util.find_spec", lambda wanted: None if wanted == name else find(wanted)
+        )
+
+    for module, package in (("sentencepiece", "sentencepiece"), ("google.protobuf", "protobuf")):
+        without(module)
+        line = f"Open-Sora's prompts need the package {package}: pip install -e '.[video]'"
+        assert opensora(folder).unavailable_reason == line
+        assert opensora(whole).unavailable_reason is None, "tokenizer.json needs neither"
+
+    def nothing_of_google(name: str) -> Any:
+        if name.startswith("google."):
+            raise ModuleNotFoundError("No module named 'google'")
+        return find(name)
+
+    monkeypatch.setattr("importlib.util.find_spec", nothing_of_google)
+    assert "the package protobuf" in str(opensora(folder).unavailable_reason)
+
+
+def test_a_damaged_text_encoder_shows_before_the_first_sample(folder: Path) -> None:
+    (folder / "text/tokenizer/tokenizer.json").write_text("{")
+    with pytest.raises(UsageError, match=r"tokenizer: no tokenizer \("):
+        ready(opensora(folder), "all")

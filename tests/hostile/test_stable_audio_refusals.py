@@ -114,3 +114,9 @@ def test_prompts_that_are_no_good_are_one_line_of_the_command(tmp_path: Path) ->
     with pytest.raises(UsageError) as error:
         by_yaml("stable_audio_open", f"model.prompts.file={tmp_path / 'none.txt'}")
     assert "\n" not in str(error.value) and f"{tmp_path / 'none.txt'}: cannot be read" in str(error.value)
+
+
+def test_seconds_between_which_no_frame_lies(whole: Path) -> None:
+    refusal(lambda: stable_audio(whole, seconds_start=1.0, seconds_end=1.01), "seconds_end=1.01", "1/64 s")
+    model = stable_audio(whole, seconds_start=1.0, seconds_end=1.02)
+    assert model.decode(torch.zeros(1, *model.sample_shape)).shape[1:] == model.clip_shape == (2, 1)

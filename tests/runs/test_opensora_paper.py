@@ -99,3 +99,26 @@ def test_the_whole_experiment_to_mp4(tmp_path: Path) -> None:
     frames, fps = read(tmp_path / "clips/videos/000000000.mp4")
     assert frames.shape == (51, 3, 18, 32) and fps == 24 and frames.float().std() > 5
     assert set(json.loads((tmp_path / "clips/prompts.json").read_text()).values()) == set(TEXTS[:2])
+
+
+def test_one_clip_is_decoded_whatever_the_rows_of_the_paper(tmp_path: Path) -> None:
+    paths = [f"model.{key}={value}" for key, value in sources(published(tmp_path / "tiny")).items()]
+    small = (
+        "model.resolution=144p",
+        f"model.shift={SHIFT!r}",
+        "model.tokens=12",
+        "only=[fora]",
+        "stage=cost",
+    )
+    costs = {}
+    for rows in (2, 4):
+        overrides = (f"paper.rows={rows}", f"results_dir={tmp_path / str(rows)}", *small, *paths)
+        experiment = Experiment(settings(composed("+exp=paper/opensora_rflow", *overrides)))
+        experiment.run()
+        reference = next(record for record in experiment.store.records() if record.reference)
+        costs[rows] = reference.cost.paper
+    two, four = costs[2].parts, costs[4].parts
+    assert four["denoiser"].tmacs == pytest.approx(2 * two["denoiser"].tmacs)
+    for name in ("text_encoder", "spatial_vae", "temporal_vae"):
+        assert four[name] == two[name]
+    assert costs[4].tmacs == pytest.approx(sum(part.tmacs for part in four.values()))

@@ -13,10 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from smoothbench.caching import Schedule, cached, find_sites
 from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
 from smoothbench.models.base.image_decoder import PIXELS
 from smoothbench.sampling.loop import SeededNoise, latents, silent
 from smoothbench.solvers.ddim import DDIM
 from tests.oracles.dit_equations import Shape, random_weights
+from tests.support.compose import composed
 from tests.support.latent_dits import CPU, SAFE, TINY, by_yaml, forward, latent_dit, original
 from tests.support.tiny_pipelines import save_tiny_dit
 
@@ -186,3 +189,11 @@ def test_caching_an_original_checkpoint(tmp_path: Path) -> None:
 def test_the_tiny_architecture_is_the_tiny_pipelines(folder: Path) -> None:
     saved = json.loads((folder / "transformer/config.json").read_text())
     assert saved.items() >= TINY.items()
+
+
+def test_a_dit_refuses_timesteps_that_it_was_not_trained_on() -> None:
+    model = build_model(settings(composed()).model, CPU)
+    x, y = torch.zeros(1, *model.sample_shape), torch.tensor([1])
+    for t in (907.25, 1000.0, -1.0):
+        with pytest.raises(ValueError, match=f"whole timesteps 0 to 999, the solver asks for {t:g}"):
+            model.output(x, t, y)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,23 @@ def test_the_identity_holds_what_decides_the_samples(folder: Path, tmp_path: Pat
     assert opensora(folder, tokens=3).identity == base, "it only counts"
     assert sum(key.endswith("_sha256") for key in base) == 5
     json.dumps(base)
+
+
+TEXT_AND_DECODER = (
+    "vae/config.json",
+    "text/text_encoder/config.json",
+    "text/tokenizer/tokenizer.json",
+    "text/tokenizer/tokenizer_config.json",
+)
+
+
+@pytest.mark.parametrize("name", TEXT_AND_DECODER)
+def test_the_identity_covers_every_part(folder: Path, tmp_path: Path, name: str) -> None:
+    edited = Path(shutil.copytree(folder, tmp_path / "model"))
+    before = opensora(edited).identity
+    assert before == opensora(folder).identity
+    path = edited / name
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=7))
+    assert opensora(edited).identity != before
+    random_identity = opensora(edited, weights="random").identity
+    assert {random_identity[key] for key in random_identity if key.endswith("_sha256")} > {"random_identity"}

@@ -1,6 +1,7 @@
 """StableAudioOpen on a tiny repository in the published layout: as the pipeline computes, and cached."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +166,24 @@ def test_the_identity_holds_what_decides_the_samples(
     hashes = {value for key, value in base.items() if key.endswith("_sha256")}
     assert len(hashes) == 6 and all(len(value) == 64 for value in hashes)
     json.dumps(base)
+
+
+TEXT_AND_DECODER = (
+    "projection_model/config.json",
+    "text_encoder/config.json",
+    "vae/config.json",
+    "tokenizer/tokenizer.json",
+    "tokenizer/tokenizer_config.json",
+)
+
+
+@pytest.mark.parametrize("name", TEXT_AND_DECODER)
+def test_the_identity_covers_every_part(
+    pipe: tuple[Path, StableAudioPipeline], tmp_path: Path, name: str
+) -> None:
+    edited = Path(shutil.copytree(pipe[0], tmp_path / "model"))
+    before = stable_audio(edited).identity
+    assert before == stable_audio(pipe[0]).identity
+    path = edited / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"note": 1}))
+    assert stable_audio(edited).identity != before

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from matplotlib.image import AxesImage
 
+from metrics.audio_distances import LogMelL1
 from smoothbench.media.codecs import Flac, pcm
 from smoothbench.report import load, write
 from smoothbench.report.data.frame import settings
@@ -209,3 +211,15 @@ def test_report_and_its_publication_are_alike(folder: Path, tmp_path: Path) -> N
     assert kept == [f"{each}/{seed:09d}.flac" for each in "abc" for seed in range(4)]
     for name in ("report.html", "report.md", "spectrograms.png"):
         assert (folder / name).read_bytes() == (target / name).read_bytes()
+
+
+def test_decibels_of_a_sine_of_full_scale() -> None:
+    """As the docstrings of the two log-mel spectrograms have it."""
+    time = torch.arange(44_100, dtype=torch.float64) / 44_100
+    metric, metric_decibels, drawn_decibels = LogMelL1(44_100), [], []
+    for hertz in np.geomspace(40, 21_000, 100):
+        sine = torch.sin(2 * math.pi * hertz * time)
+        metric_decibels.append(float(metric._decibels(sine[None])[..., 5:-5].max()))
+        drawn_decibels.append(log_mel(sine.numpy()[:, None], 44_100).max())
+    assert -7 < min(metric_decibels) < -4 and 5.5 < max(metric_decibels) < 6.2
+    assert -4.7 < min(drawn_decibels) < max(drawn_decibels) < -1.2
