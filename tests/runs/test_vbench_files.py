@@ -29,7 +29,7 @@ def test_results_that_are_there_twice_or_out_of_range(tmp_path: Path) -> None:
         path.write_text(text)
         return read_results([path])
 
-    refusal(lambda: read('{"color": [0.5, [{}]], "color": [0.6, [{}]]}'), path, "it has color twice")
+    refusal(lambda: read('{"color": [0.5, [{}]], "color": [0.6, [{}]]}'), path, "'color' stands there twice")
     refusal(lambda: read('{"color": [-0.1, [{}]]}'), path, "its color is -0.1, not a share of 1")
     refusal(
         lambda: read('{"temporal_style": [-1.1, [{}]]}'), path, "its temporal_style is -1.1, not a cosine"

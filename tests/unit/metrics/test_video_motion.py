@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import conf
 from metrics.flow import motion
 from metrics.frames import grey
 from metrics.vbench_proxy import (
@@ -20,7 +21,7 @@ from tests.support.clips import clips, moving, shifted, texture
 
 
 def test_the_interval_of_motion() -> None:
-    folder = Path(__file__).parents[2] / "conf/metrics/video"
+    folder = Path(conf.__file__).parent / "metrics/video"
     given = clips(1)[:, :8]
     for fps, apart in ((8, 1), (12, 2), (15, 2), (24, 3)):
         wanted = Motion(8)(given[:, ::apart])["motion"]
