@@ -20,14 +20,14 @@ from tests.support.opensora import opensora, published
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model's parts, not to be written to."""
     return published(tmp_path_factory.mktemp("published"))
 
 
 @pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "model"))
+def repository_copy(tiny_repository: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_repository, tmp_path / "model"))
 
 
 def nano_node(*overrides: str) -> Any:
@@ -44,20 +44,25 @@ def nano_node(*overrides: str) -> Any:
         ("qk_norm_legacy", True),
     ],
 )
-def test_a_transformer_that_calls_itself_an_stdit3(folder: Path, key: str, value: Any) -> None:
-    changes(folder, "transformer", **{key: value})
+def test_a_transformer_that_calls_itself_an_stdit3(repository_copy: Path, key: str, value: Any) -> None:
+    changes(repository_copy, "transformer", **{key: value})
     refusal(
-        lambda: opensora(folder), folder / "transformer/config.json", f"{key}={value}", "another Open-Sora"
+        lambda: opensora(repository_copy),
+        repository_copy / "transformer/config.json",
+        f"{key}={value}",
+        "another Open-Sora",
     )
-    changes(folder, "transformer", **{key: None if isinstance(value, list) else False})
-    opensora(folder)
+    changes(repository_copy, "transformer", **{key: None if isinstance(value, list) else False})
+    opensora(repository_copy)
 
 
-def test_weights_of_a_conditioned_transformer(folder: Path) -> None:
-    path = folder / "transformer/model.safetensors"
+def test_weights_of_a_conditioned_transformer(repository_copy: Path) -> None:
+    path = repository_copy / "transformer/model.safetensors"
     save_file({**load_file(path), "x_embedder_cond.proj.bias": torch.zeros(1)}, path)
     refusal(
-        lambda: opensora(folder).denoiser, path, "x_embedder_cond.proj.bias is of another Open-Sora version"
+        lambda: opensora(repository_copy).denoiser,
+        path,
+        "x_embedder_cond.proj.bias is of another Open-Sora version",
     )
 
 
@@ -70,26 +75,34 @@ def test_weights_of_a_conditioned_transformer(folder: Path) -> None:
         ("mlp_ratio", ["4", math.nan, math.inf, 0, True], "a finite number above 0"),
     ],
 )
-def test_arguments_of_another_type(folder: Path, key: str, values: list[Any], requirement: str) -> None:
+def test_arguments_of_another_type(
+    repository_copy: Path, key: str, values: list[Any], requirement: str
+) -> None:
     for value in values:
-        changes(folder, "transformer", **{key: value})
-        refusal(lambda: opensora(folder), folder / "transformer/config.json", f"{key} must be {requirement}")
+        changes(repository_copy, "transformer", **{key: value})
+        refusal(
+            lambda: opensora(repository_copy),
+            repository_copy / "transformer/config.json",
+            f"{key} must be {requirement}",
+        )
 
 
-def test_settings_of_another_type(whole: Path) -> None:
-    refusal(lambda: opensora(whole, tokens="many"), "model.tokens='many': prompts have 1 to 24")
-    refusal(lambda: opensora(whole, tokens=2.0), "model.tokens=2.0")
-    refusal(lambda: opensora(whole, shift=math.nan), "model.shift=nan")
+def test_settings_of_another_type(tiny_repository: Path) -> None:
+    refusal(lambda: opensora(tiny_repository, tokens="many"), "model.tokens='many': prompts have 1 to 24")
+    refusal(lambda: opensora(tiny_repository, tokens=2.0), "model.tokens=2.0")
+    refusal(lambda: opensora(tiny_repository, shift=math.nan), "model.shift=nan")
 
 
-def test_an_autoencoder_with_other_settings(folder: Path) -> None:
-    where = folder / "vae/config.json"
-    changes(folder, "vae", micro_frame_size=None)
-    refusal(lambda: opensora(folder), where, "micro_frame_size=None", "17 frames at once", "model.vae=")
-    changes(folder, "vae", micro_frame_size=17, cal_loss=True)
-    refusal(lambda: opensora(folder), where, "cal_loss=True is for training", "model.vae=")
-    changes(folder, "vae", cal_loss=False)
-    opensora(folder)
+def test_an_autoencoder_with_other_settings(repository_copy: Path) -> None:
+    where = repository_copy / "vae/config.json"
+    changes(repository_copy, "vae", micro_frame_size=None)
+    refusal(
+        lambda: opensora(repository_copy), where, "micro_frame_size=None", "17 frames at once", "model.vae="
+    )
+    changes(repository_copy, "vae", micro_frame_size=17, cal_loss=True)
+    refusal(lambda: opensora(repository_copy), where, "cal_loss=True is for training", "model.vae=")
+    changes(repository_copy, "vae", cal_loss=False)
+    opensora(repository_copy)
 
 
 @pytest.mark.parametrize("shift", [0, -1.5, math.inf, math.nan, "much", True])

@@ -33,7 +33,7 @@ VALUES = {name: 0.3 + 0.04 * place for place, name in enumerate(DIMENSIONS)}
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sampled_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with one point of eight clips, from three prompts in turn."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "prompts.txt").write_text("\n".join([*PROMPTS, "kept for calibration"]))
@@ -61,10 +61,10 @@ def results(folder: Path, values: dict[str, Any], name: str = "all") -> str:
 
 
 def test_a_folder_for_each_dimension(
-    generated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sampled_results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "videos"
-    assert main(["export", str(generated), POINT, str(target), "--prompts", listing(tmp_path)]) == 0
+    assert main(["export", str(sampled_results), POINT, str(target), "--prompts", listing(tmp_path)]) == 0
     found = sorted(str(path.relative_to(target)) for path in target.rglob("*.*"))
     assert found == sorted(
         [f"temporal_flickering/a cat, in a still frame-{i}.mp4" for i in range(3)]
@@ -77,10 +77,10 @@ def test_a_folder_for_each_dimension(
     assert "temporal_flickering have fewer than 25" in said and "static_filter --videos_path T/temp" in said
 
 
-def test_the_videos_are_the_clips_of_their_seeds(generated: Path, tmp_path: Path) -> None:
+def test_the_videos_are_the_clips_of_their_seeds(sampled_results: Path, tmp_path: Path) -> None:
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     target = tmp_path / "custom"
-    assert main(["export", str(generated), POINT, str(target)]) == 0
+    assert main(["export", str(sampled_results), POINT, str(target)]) == 0
     prompts = json.loads((target / "prompts.json").read_text())
     expected = [" ".join(PROMPTS[seed % 3].split()) for seed in range(8)]
     assert [" ".join(prompts[f"{seed:09d}.mp4"].split()) for seed in range(8)] == expected
@@ -94,10 +94,10 @@ def test_the_videos_are_the_clips_of_their_seeds(generated: Path, tmp_path: Path
 
 
 def test_what_cannot_be_exported_is_one_line(
-    generated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    sampled_results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*more: str, point: str = POINT, target: Path = tmp_path / "out") -> str:
-        assert main(["export", str(generated), point, str(target), *more]) == 2
+        assert main(["export", str(sampled_results), point, str(target), *more]) == 2
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 1 and said[0].startswith("error: ")
         return said[0]
@@ -114,12 +114,12 @@ def test_what_cannot_be_exported_is_one_line(
         "--prompts", listing(tmp_path, [{"prompt_en": "a/b", "dimension": ["color"]}])
     )
     assert "give its VBench_full_info.json" in refused("--prompts", str(tmp_path / "none.json"))
-    words = generated / "prompts.txt"
+    words = sampled_results / "prompts.txt"
     whole = words.read_text()
     words.write_text(whole + "\nanother")
     assert "its list of prompts has changed since" in refused()
     words.write_text(whole)
-    clip = next((generated / "samples").rglob("000000003.webp"))
+    clip = next((sampled_results / "samples").rglob("000000003.webp"))
     data = clip.read_bytes()
     clip.write_bytes(data[:-9])
     assert "some are deleted or damaged" in refused()
@@ -199,7 +199,7 @@ def test_files_of_two_evaluations_do_not_mix(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def two_point_results(tmp_path: Path) -> Path:
     """A results folder of two points beside the reference, with what the paper says of Open-Sora."""
     built = build(tmp_path / "results", [0, 6, 7], names=("psnr@256",))
     for name, row in ((POINT, "rf30-nocache"), (OTHER, "rf30-alpha0.02")):
@@ -208,19 +208,19 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_imported_results_stand_in_the_report(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    two_point_results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not tables(load(folder))
+    assert not tables(load(two_point_results))
     parts = [dict(list(VALUES.items())[:9]), dict(list(VALUES.items())[9:])]
     files = [results(tmp_path, part, f"part{i}") for i, part in enumerate(parts)]
-    assert main(["import", str(folder), POINT, *files]) == 0
+    assert main(["import", str(two_point_results), POINT, *files]) == 0
     total = totals(VALUES).total
     assert f"total {total:.4f}" in capsys.readouterr().out
-    assert main(["import", str(folder), OTHER, files[0]]) == 0
+    assert main(["import", str(two_point_results), OTHER, files[0]]) == 0
     assert "incomplete, so without a total; missing: color" in capsys.readouterr().out.replace(
         "human_action, ", ""
     )
-    sums, dimensions = (each.table() for each in tables(load(folder)))
+    sums, dimensions = (each.table() for each in tables(load(two_point_results)))
     assert sums["reported"].tolist() == ["0.7936 \u00b1 0.0019", "0.7876 \u00b1 0.0038"]
     assert sums["total"].tolist() == [f"{total:.4f}", "-"] and sums["dimensions"].tolist() == [
         "16 of 16",
@@ -229,7 +229,7 @@ def test_imported_results_stand_in_the_report(
     assert sums["difference"].tolist() == [f"{total - 0.7936:+.4f}", "-"]
     assert dimensions.iloc[:, 1].tolist() == [f"{value:.4f}" for value in VALUES.values()]
     published = tmp_path / "published"
-    publish(folder, published)
+    publish(two_point_results, published)
     for page in ("report.md", "report.html"):
         text = (published / page).read_text()
         assert "VBench (imported)" in text and f"{total:.4f}" in text
@@ -238,13 +238,13 @@ def test_imported_results_stand_in_the_report(
     assert tables(load(published))[0].table().equals(sums)
 
 
-def test_a_damaged_import_is_named_and_left_out(folder: Path, tmp_path: Path) -> None:
-    assert main(["import", str(folder), POINT, results(tmp_path, VALUES)]) == 0
-    path = next((folder / "vbench").iterdir())
+def test_a_damaged_import_is_named_and_left_out(two_point_results: Path, tmp_path: Path) -> None:
+    assert main(["import", str(two_point_results), POINT, results(tmp_path, VALUES)]) == 0
+    path = next((two_point_results / "vbench").iterdir())
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 7'))
-    frame = load(folder)
+    frame = load(two_point_results)
     assert not tables(frame)
     assert frame.attrs["ignored"] == [
         f"vbench/{path.name}: its schema is '7', this version reads 1: import it again"
     ]
-    assert main(["import", str(folder), "none", str(path)]) == 2
+    assert main(["import", str(two_point_results), "none", str(path)]) == 2

@@ -135,7 +135,7 @@ def scored(given: Tensor, baseline: Tensor) -> dict[str, Score]:
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, dict[str, Score]]:
+def scores() -> dict[str, dict[str, Score]]:
     whole = clips(COUNT)
     return {name: scored(damage(whole), whole) for name, damage in DAMAGES.items()}
 
@@ -147,49 +147,49 @@ def changed(found: dict[str, dict[str, Score]], damage: str, name: str) -> tuple
 
 
 @pytest.mark.parametrize(("damage", "name"), [(d, n) for d, names in LOWERED for n in names.split()])
-def test_what_damage_lowers(found: dict[str, dict[str, Score]], damage: str, name: str) -> None:
-    more, error = changed(found, damage, name)
+def test_what_damage_lowers(scores: dict[str, dict[str, Score]], damage: str, name: str) -> None:
+    more, error = changed(scores, damage, name)
     assert more < -4 * error and more < 0
 
 
 @pytest.mark.parametrize(("damage", "name"), [(d, n) for d, names in RAISED for n in names.split()])
-def test_what_damage_raises(found: dict[str, dict[str, Score]], damage: str, name: str) -> None:
-    more, error = changed(found, damage, name)
+def test_what_damage_raises(scores: dict[str, dict[str, Score]], damage: str, name: str) -> None:
+    more, error = changed(scores, damage, name)
     assert more > 4 * error and more > 0
 
 
-def test_a_frozen_clip_neither_flickers_nor_moves(found: dict[str, dict[str, Score]]) -> None:
-    frozen = {name: score.value for name, score in found["frozen"].items()}
+def test_a_frozen_clip_neither_flickers_nor_moves(scores: dict[str, dict[str, Score]]) -> None:
+    frozen = {name: score.value for name, score in scores["frozen"].items()}
     assert frozen["flicker"] == frozen["smooth"] == frozen["averaged"] == 1.0
     assert frozen["subject"] == pytest.approx(1) and frozen["background"] == pytest.approx(1)
     assert frozen["dynamic"] == frozen["magnitude"] == 0.0
-    assert found["none"]["dynamic"].value == 1.0
+    assert scores["none"]["dynamic"].value == 1.0
 
 
-def test_whole_clips_are_as_near_as_can_be(found: dict[str, dict[str, Score]]) -> None:
-    whole = found["none"]
+def test_whole_clips_are_as_near_as_can_be(scores: dict[str, dict[str, Score]]) -> None:
+    whole = scores["none"]
     assert [whole[name].value for name in ("psnr", "psnr_clip", "psnr_motion")] == [60.0] * 3
     assert whole["ssim"].value == pytest.approx(1)
 
 
-def test_compensation_tells_jerks_from_motion(found: dict[str, dict[str, Score]]) -> None:
+def test_compensation_tells_jerks_from_motion(scores: dict[str, dict[str, Score]]) -> None:
     """By what factor the error of the prediction grows if the frames are shuffled."""
 
     def grown(name: str) -> float:
-        return (1 - found["shuffled"][name].value) / (1 - found["none"][name].value)
+        return (1 - scores["shuffled"][name].value) / (1 - scores["none"][name].value)
 
     assert grown("smooth") > 1.5 * grown("averaged") > 1.5
 
 
 @pytest.mark.parametrize("name", ["sharpness", "noise", "over", "under", "blocks"])
-def test_frames_know_no_order(found: dict[str, dict[str, Score]], name: str) -> None:
-    assert found["shuffled"][name].value == pytest.approx(found["none"][name].value)
+def test_frames_know_no_order(scores: dict[str, dict[str, Score]], name: str) -> None:
+    assert scores["shuffled"][name].value == pytest.approx(scores["none"][name].value)
 
 
 def test_a_detail_costs_the_background_little_and_another_ground_much(
-    found: dict[str, dict[str, Score]],
+    scores: dict[str, dict[str, Score]],
 ) -> None:
-    kept, lost = (abs(changed(found, damage, "background")[0]) for damage in ("blocks", "ground"))
+    kept, lost = (abs(changed(scores, damage, "background")[0]) for damage in ("blocks", "ground"))
     assert lost > 10 * kept
 
 

@@ -39,7 +39,7 @@ def built(*overrides: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def model() -> Any:
+def nano() -> Any:
     return built()
 
 
@@ -51,36 +51,36 @@ def tone(hertz: float) -> torch.Tensor:
 # --- prompts and clips
 
 
-def test_prompt_lists_are_the_grammar(model: Any) -> None:
+def test_prompt_lists_are_the_grammar(nano: Any) -> None:
     for name, held_out in (("seen", False), ("held_out", True)):
         assert embedded(LISTS[name]).read_text() == table(held_out)
         texts = embedded_prompts(name).texts
         assert {sound_of(text) for text in texts} == {s for s in sounds() if s.held_out == held_out}
-    marked = {name: labels(model.prompts, name) for name in (*ATTRIBUTES, "all")}
-    for row, text in enumerate(model.prompts.texts[:40]):
+    marked = {name: labels(nano.prompts, name) for name in (*ATTRIBUTES, "all")}
+    for row, text in enumerate(nano.prompts.texts[:40]):
         assert INSTRUMENTS[marked["instrument"][row]] in text and PATTERNS[marked["pattern"][row]] in text
         assert REGISTERS[marked["register"][row]] in text or "drum kit" in text
     whole = (marked["instrument"] * len(REGISTERS) + marked["register"]) * len(PATTERNS) + marked["pattern"]
     assert torch.equal(whole, marked["all"])
 
 
-def test_a_clip_decodes_alike_in_any_batch(model: Any) -> None:
+def test_a_clip_decodes_alike_in_any_batch(nano: Any) -> None:
     x = torch.randn(3, CHANNELS, LENGTH, generator=torch.Generator().manual_seed(0))
-    clips = model.decode(x)
+    clips = nano.decode(x)
     assert clips.dtype == torch.int16 and clips.shape == (3, 1, SAMPLES) and clips.abs().max() > 0
-    assert torch.equal(clips[1], model.decode(x[1:2])[0])
-    assert torch.equal(model.media.decode(model.media.encode(clips[1])), clips[1])
-    assert isinstance(model.media, Flac) and model.media.rate == RATE
+    assert torch.equal(clips[1], nano.decode(x[1:2])[0])
+    assert torch.equal(nano.media.decode(nano.media.encode(clips[1])), clips[1])
+    assert isinstance(nano.media, Flac) and nano.media.rate == RATE
 
 
 # --- the model
 
 
-def test_sites_costs_and_rows(model: Any) -> None:
-    kinds = [site.kind for site in find_sites(model.denoiser)]
+def test_sites_costs_and_rows(nano: Any) -> None:
+    kinds = [site.kind for site in find_sites(nano.denoiser)]
     assert sorted(set(kinds)) == ["cross_attn", "ff", "self_attn"] and len(kinds) == 18
-    assert (model.guidance_rows, model.forwards, model.sample_shape) == (2, 1, (CHANNELS, LENGTH))
-    assert model.labels_or_prompts([0, 1, 10**6]).tolist()[:2] == [0, 1] and model.unconditional(
+    assert (nano.guidance_rows, nano.forwards, nano.sample_shape) == (2, 1, (CHANNELS, LENGTH))
+    assert nano.labels_or_prompts([0, 1, 10**6]).tolist()[:2] == [0, 1] and nano.unconditional(
         2
     ).tolist() == [
         -1,
@@ -88,31 +88,31 @@ def test_sites_costs_and_rows(model: Any) -> None:
     ]
 
 
-def test_no_prompt_is_silence_for_the_cross_attention_alone(model: Any) -> None:
-    seen, overall = model.context(torch.tensor([4, -1]))
+def test_no_prompt_is_silence_for_the_cross_attention_alone(nano: Any) -> None:
+    seen, overall = nano.context(torch.tensor([4, -1]))
     assert seen.shape == (2, 18, 64) and seen[0].abs().sum() > 0 and seen[1].abs().sum() == 0
     assert torch.equal(overall[0], overall[1]) and overall.abs().sum() > 0
-    words = VOCABULARY.tokenize([model.prompts.texts[4]])
-    alone = model._conditioner(words, torch.tensor([2.0]))[0]
+    words = VOCABULARY.tokenize([nano.prompts.texts[4]])
+    alone = nano._conditioner(words, torch.tensor([2.0]))[0]
     assert torch.equal(seen[0], alone[0]) and (alone[0, (words[0] == 0).nonzero().min() : 16] == 0).all()
 
 
-def test_guidance_mixes_the_two_rows(model: Any) -> None:
-    x, asked = torch.randn(2, *model.sample_shape), torch.tensor([0, 7])
+def test_guidance_mixes_the_two_rows(nano: Any) -> None:
+    x, asked = torch.randn(2, *nano.sample_shape), torch.tensor([0, 7])
     with torch.inference_mode():
-        cond, uncond = model.output(x, 1.0, asked), model.output(x, 1.0, model.unconditional(2))
-        guided = model.predict(x, 1.0, asked, lambda forward_index: None)
-    torch.testing.assert_close(guided, uncond + model.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
+        cond, uncond = nano.output(x, 1.0, asked), nano.output(x, 1.0, nano.unconditional(2))
+        guided = nano.predict(x, 1.0, asked, lambda forward_index: None)
+    torch.testing.assert_close(guided, uncond + nano.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(cond, uncond, atol=1e-2)
 
 
-def test_the_same_clip_at_any_batch_size_cached_or_not(model: Any) -> None:
-    full = Schedule.steps(find_sites(model.denoiser), [True] * 4, {"method": "all"})
-    whole = latents(model, FEW, range(5), silent)
-    with pytest.warns(UserWarning, match="skipped nothing"), cached(model.denoiser, full, evals=4):
-        torch.testing.assert_close(latents(model, FEW, range(5), silent), whole, rtol=0, atol=0)
+def test_the_same_clip_at_any_batch_size_cached_or_not(nano: Any) -> None:
+    full = Schedule.steps(find_sites(nano.denoiser), [True] * 4, {"method": "all"})
+    whole = latents(nano, FEW, range(5), silent)
+    with pytest.warns(UserWarning, match="skipped nothing"), cached(nano.denoiser, full, evals=4):
+        torch.testing.assert_close(latents(nano, FEW, range(5), silent), whole, rtol=0, atol=0)
     for seed in (0, 3):
-        torch.testing.assert_close(latents(model, FEW, [seed], silent)[0], whole[seed], rtol=0, atol=1e-4)
+        torch.testing.assert_close(latents(nano, FEW, [seed], silent)[0], whole[seed], rtol=0, atol=1e-4)
 
 
 def test_the_same_waveform_at_any_batch_size(tmp_path: Path) -> None:
@@ -128,10 +128,10 @@ def test_the_same_waveform_at_any_batch_size(tmp_path: Path) -> None:
     assert found[0] == found[1] == found[2]
 
 
-def test_seconds_and_captions_change_the_clip(model: Any) -> None:
+def test_seconds_and_captions_change_the_clip(nano: Any) -> None:
     shorter = built("model.seconds=1.0")
-    assert shorter.identity != model.identity
-    a, b = (each.decode(latents(each, SETTLED, [3], silent)) for each in (model, shorter))
+    assert shorter.identity != nano.identity
+    a, b = (each.decode(latents(each, SETTLED, [3], silent)) for each in (nano, shorter))
     late = slice(round(1.2 * RATE), round(1.9 * RATE))
     assert b[..., late].float().square().mean() < 0.05 * a[..., late].float().square().mean()
 
@@ -139,25 +139,25 @@ def test_seconds_and_captions_change_the_clip(model: Any) -> None:
 SETTLED = DPMSolverPlusPlus3MSDE(steps=20, sigma_min=0.05, sigma_max=80.0)
 
 
-def test_the_tagger_hears_what_was_asked(model: Any) -> None:
+def test_the_tagger_hears_what_was_asked(nano: Any) -> None:
     """Chance is 1 in 9 for instruments and patterns, 1 in 4 for registers; the card's rates are of 100 steps."""
     seeds = range(10)
-    clips = model.decode(latents(model, SETTLED, seeds, silent))
+    clips = nano.decode(latents(nano, SETTLED, seeds, silent))
     tags = load_tagger("evaluators/tagger.safetensors")(clips)
     for name in ATTRIBUTES:
-        asked = labels(model.prompts, name)[model.labels_or_prompts(seeds)]
+        asked = labels(nano.prompts, name)[nano.labels_or_prompts(seeds)]
         assert (tags[name].argmax(1) == asked).float().mean() >= 0.7, name
 
 
-def test_evaluation_nodes_fit_the_prompts(model: Any) -> None:
+def test_evaluation_nodes_fit_the_prompts(nano: Any) -> None:
     cfg = composed("model=stable_audio_nano", "metrics=[fd_nano]")
     nodes = {
         key: build(node, f"model.evaluation.{key}") for key, node in settings(cfg).model["evaluation"].items()
     }
-    assert nodes["tags"].shape == (len(model.prompts.texts), 324)
+    assert nodes["tags"].shape == (len(nano.prompts.texts), 324)
     heard = nodes["tags"].argmax(1)
-    assert (heard == labels(model.prompts, "all")).float().mean() > 0.9
-    words = nodes["clap"].of_captions(model.prompts.texts)
+    assert (heard == labels(nano.prompts, "all")).float().mean() > 0.9
+    words = nodes["clap"].of_captions(nano.prompts.texts)
     torch.testing.assert_close(words.norm(dim=1), torch.ones(len(words)))
     outputs = nodes["encoder"](torch.stack([tone(440.0), tone(1000.0)])[:, None])
     product = [outputs[name].log_softmax(1) for name in ATTRIBUTES]
