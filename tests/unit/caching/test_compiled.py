@@ -14,6 +14,8 @@ from smoothbench.caching.compiled import Compiled
 from smoothbench.caching.evaluation_clock import Clock
 from tests.support.tiny_dit import TinyDiT, build_tiny, fora
 
+pytestmark = pytest.mark.slow  # torch traces graphs
+
 FULL, NONE, ATTENTION, FEED_FORWARD = [1, 1], [0, 0], [1, 0], [0, 1]  # of each block
 MIXED = [FULL, NONE, ATTENTION, NONE, FEED_FORWARD, ATTENTION, *[FULL, NONE] * 3]
 KEPT = (4, 16, 16)  # rows, tokens and width of what a site gives

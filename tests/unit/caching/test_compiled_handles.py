@@ -69,6 +69,7 @@ def test_it_is_compiled_again_afterwards() -> None:
     assert dit.denoiser._compiled_call_impl is call
 
 
+@pytest.mark.slow
 def test_a_compiled_handle_around_the_cached_denoiser() -> None:
     """Its graphs are traced inside the context, and hold what the engine keeps in lists."""
     dit = build_tiny()

@@ -97,6 +97,7 @@ def test_offloading_that_begins_inside_the_context() -> None:
     assert torch.equal(image(pipe, 3), before)
 
 
+@pytest.mark.slow
 def test_a_compiled_schedule_refuses_branches_outside_its_graphs() -> None:
     pipe = tiny_dit_pipeline()
     graphs = Compiled(pipe.transformer, backend="eager")

@@ -150,6 +150,7 @@ def test_costs_that_calibration_counts() -> None:
     } | {kind: 2 * d**2 * (2 * tokens + 2 * 6) for kind in KINDS if "cross" in kind}
 
 
+@pytest.mark.slow
 def test_compiled_graphs_follow_a_schedule() -> None:
     model = tiny(depth=1)
     sites, run = find_sites(model), sampling(model, 4, inputs())
