@@ -12,7 +12,7 @@ test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two processes of one thread each
 
 quick: $(VENV)/.test  ## unit tests and contracts, under a minute: the inner loop
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contracts -m "not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
