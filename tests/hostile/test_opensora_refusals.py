@@ -106,10 +106,10 @@ def test_a_transformer_of_another_version(repository_copy: Path) -> None:
 
 def test_an_autoencoder_of_another_version(repository_copy: Path) -> None:
     path = repository_copy / "vae/model.safetensors"
-    whole = load_file(path)
-    save_file({name: each for name, each in whole.items() if not name.startswith("temporal")}, path)
+    tensors = load_file(path)
+    save_file({name: each for name, each in tensors.items() if not name.startswith("temporal")}, path)
     refusal(lambda: opensora(repository_copy).decoder, path, "no temporal autoencoder", "OpenSora-VAE-v1.2")
-    save_file({**whole, "more": torch.zeros(1)}, path)
+    save_file({**tensors, "more": torch.zeros(1)}, path)
     refusal(lambda: opensora(repository_copy).decoder, path, "more")
     changes(repository_copy, "vae", vae_temporal={"type": "VAE_Temporal_SD", "filters": "many"})
     refusal(lambda: opensora(repository_copy), repository_copy / "vae", "can be made of it")

@@ -76,8 +76,8 @@ def test_weights_of_another_size(repository_copy: Path, key: str, value: int) ->
 def test_a_decoder_with_a_tensor_that_does_not_fit(repository_copy: Path, damage: str) -> None:
     path = repository_copy / "vae" / SAFE
     tensors = load_file(path)
-    whole = tensors.pop("decoder.conv_in.bias")
-    save_file(tensors | ({"decoder.conv_in.bias": whole[:3]} if damage == "reshaped" else {}), path)
+    bias = tensors.pop("decoder.conv_in.bias")
+    save_file(tensors | ({"decoder.conv_in.bias": bias[:3]} if damage == "reshaped" else {}), path)
     refusal(lambda: latent_dit(repository_copy).decoder, path, "decoder.conv_in.bias")
 
 

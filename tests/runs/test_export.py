@@ -70,10 +70,10 @@ def test_what_cannot_be_exported_is_one_line(
     part = next(r for r in records if not r.parts)
     samples = pooled_results / "samples" / part.sample_id
     first = sorted(samples.glob("*.png"))[3]
-    whole = first.read_bytes()
-    first.write_bytes(whole[:-1])
+    content = first.read_bytes()
+    first.write_bytes(content[:-1])
     assert "some are deleted or damaged" in refused() and str(samples) in refused()
-    first.write_bytes(whole)
+    first.write_bytes(content)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     assert "out.npz needs 0.00003 GB, 0.00000 GB are free: make room" in refused()
     Store(pooled_results).write_record(replace(part, status=Status("failed", "done"), reason="no luck"))

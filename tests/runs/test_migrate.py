@@ -58,10 +58,10 @@ def test_what_is_in_results_stays(old_results: Path) -> None:
 def test_a_killed_migration_goes_on(
     old_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    whole = tmp_path / "whole"
+    undisturbed = tmp_path / "whole"
     with ZipFile(OLD) as archive:
-        archive.extractall(whole)
-    migrate.migrate(whole)
+        archive.extractall(undisturbed)
+    migrate.migrate(undisturbed)
     left = steps
 
     def replaced(source: str | Path, target: str | Path) -> None:
@@ -88,7 +88,7 @@ def test_a_killed_migration_goes_on(
     with pytest.raises(UsageError, match=r"python -m smoothbench\.migrate"):
         load(old_results)
     migrate.migrate(old_results)
-    assert files(old_results) == files(whole)
+    assert files(old_results) == files(undisturbed)
 
 
 def test_what_cannot_be_proved_is_named_and_nothing_is_written(
@@ -111,8 +111,8 @@ def test_a_score_of_other_code_keeps_its_hash_and_is_made_anew(old_results: Path
         for name in record["scores"]:
             record["scores"][name]["config_hash"] = "000000000000"
         path.write_text(json.dumps(record))
-    said = migrate.migrate(old_results)
-    assert "psnr keeps its old hash: its hash does not come out again" in said
+    summary = migrate.migrate(old_results)
+    assert "psnr keeps its old hash: its hash does not come out again" in summary
     for seed in (0, 1):
         run(old_results.parents[1], *COMMAND, f"seed={seed}")
     hashes = {

@@ -65,16 +65,19 @@ def test_a_folder_for_each_dimension(
 ) -> None:
     target = tmp_path / "videos"
     assert main(["export", str(sampled_results), POINT, str(target), "--prompts", listing(tmp_path)]) == 0
-    found = sorted(str(path.relative_to(target)) for path in target.rglob("*.*"))
-    assert found == sorted(
+    names = sorted(str(path.relative_to(target)) for path in target.rglob("*.*"))
+    assert names == sorted(
         [f"temporal_flickering/a cat, in a still frame-{i}.mp4" for i in range(3)]
         + [f"multiple_objects/a bird and a cat-{i}.mp4" for i in range(3)]
         + [f"overall_consistency/a bird and a cat-{i}.mp4" for i in range(3)]
         + [f"subject_consistency/a dog's walk -{i}.mp4" for i in range(2)]
     )
-    said = capsys.readouterr().out.replace(str(target), "T")
-    assert "11 videos of 3 prompts" in said and "2 prompts have fewer than 5 videos" in said
-    assert "temporal_flickering have fewer than 25" in said and "static_filter --videos_path T/temp" in said
+    printed = capsys.readouterr().out.replace(str(target), "T")
+    assert "11 videos of 3 prompts" in printed and "2 prompts have fewer than 5 videos" in printed
+    assert (
+        "temporal_flickering have fewer than 25" in printed
+        and "static_filter --videos_path T/temp" in printed
+    )
 
 
 def test_the_videos_are_the_clips_of_their_seeds(sampled_results: Path, tmp_path: Path) -> None:
@@ -98,9 +101,9 @@ def test_what_cannot_be_exported_is_one_line(
 ) -> None:
     def refused(*more: str, point: str = POINT, target: Path = tmp_path / "out") -> str:
         assert main(["export", str(sampled_results), point, str(target), *more]) == 2
-        said = capsys.readouterr().err.splitlines()
-        assert len(said) == 1 and said[0].startswith("error: ")
-        return said[0]
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1 and lines[0].startswith("error: ")
+        return lines[0]
 
     assert "0 points are called other" in refused(point="other")
     assert "is not empty" in refused(target=tmp_path.parent)
@@ -115,10 +118,10 @@ def test_what_cannot_be_exported_is_one_line(
     )
     assert "give its VBench_full_info.json" in refused("--prompts", str(tmp_path / "none.json"))
     words = sampled_results / "prompts.txt"
-    whole = words.read_text()
-    words.write_text(whole + "\nanother")
+    text = words.read_text()
+    words.write_text(text + "\nanother")
     assert "its list of prompts has changed since" in refused()
-    words.write_text(whole)
+    words.write_text(text)
     clip = next((sampled_results / "samples").rglob("000000003.webp"))
     data = clip.read_bytes()
     clip.write_bytes(data[:-9])
@@ -126,43 +129,6 @@ def test_what_cannot_be_exported_is_one_line(
     clip.write_bytes(data)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "mp4 needs the package imageio-ffmpeg: pip install" in refused()
-
-
-def test_the_total_is_the_published_weighting() -> None:
-    found = totals(VALUES)
-    quality = (
-        (VALUES["subject_consistency"] - 0.1462) / (1 - 0.1462)
-        + (VALUES["background_consistency"] - 0.2615) / (1 - 0.2615)
-        + (VALUES["temporal_flickering"] - 0.6293) / (1 - 0.6293)
-        + (VALUES["motion_smoothness"] - 0.706) / (0.9975 - 0.706)
-        + VALUES["aesthetic_quality"]
-        + VALUES["imaging_quality"]
-        + 0.5 * VALUES["dynamic_degree"]
-    ) / 6.5
-    plain = ("object_class", "multiple_objects", "human_action", "color", "spatial_relationship")
-    semantic = (
-        sum(VALUES[name] for name in plain)
-        + VALUES["scene"] / 0.8222
-        + (VALUES["appearance_style"] - 0.0009) / (0.2855 - 0.0009)
-        + VALUES["temporal_style"] / 0.364
-        + VALUES["overall_consistency"] / 0.364
-    ) / 9
-    assert (found.quality, found.semantic) == (
-        pytest.approx(quality, abs=1e-14),
-        pytest.approx(semantic, abs=1e-14),
-    )
-    assert not found.missing and found.quality is not None and found.semantic is not None
-    assert found.total == (4 * found.quality + found.semantic) / 5
-    best = totals({name: each.high for name, each in DIMENSIONS.items()})
-    assert (best.quality, best.semantic, best.total) == (1.0, 1.0, 1.0)
-    assert totals({name: each.low for name, each in DIMENSIONS.items()}).total == 0.0
-
-
-def test_without_a_dimension_there_is_no_total() -> None:
-    found = totals({name: value for name, value in VALUES.items() if name != "scene"})
-    assert found.quality is not None and found.semantic is found.total is None and found.missing == ("scene",)
-    with pytest.raises(KeyError):
-        totals({"i2v_subject": 1.0})
 
 
 @pytest.mark.parametrize(

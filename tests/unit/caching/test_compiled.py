@@ -67,8 +67,8 @@ def by_engine(dit: TinyDiT, schedule: Schedule, **run: Any) -> Tensor:
         return sample(dit, **run)
 
 
-def close(found: Tensor, wanted: Tensor) -> bool:
-    return torch.allclose(found, wanted, atol=1e-4, rtol=0)
+def close(output: Tensor, wanted: Tensor) -> bool:
+    return torch.allclose(output, wanted, atol=1e-4, rtol=0)
 
 
 def untouched(denoiser: nn.Module) -> bool:
@@ -115,11 +115,11 @@ def test_what_skips_nothing_keeps_nothing(tiny: TinyDiT, graphs: Compiled, count
 
 def test_outputs_are_held_once_and_then_dropped(tiny: TinyDiT) -> None:
     """What a full evaluation computes anew is not held beside it, and nothing outlives the context."""
-    held, before = [], alive()
+    counts, before = [], alive()
 
     def watching(graph: Callable[..., Any], inputs: Any) -> Callable[..., Any]:
         def run(*args: Any) -> Any:
-            held.append(alive() - before)
+            counts.append(alive() - before)
             return graph(*args)
 
         return run
@@ -127,7 +127,7 @@ def test_outputs_are_held_once_and_then_dropped(tiny: TinyDiT) -> None:
     graphs = Compiled(tiny.denoiser, watching)
     with graphs.following(fora(tiny)):
         sample(tiny)
-    assert held == [0 if all(row) else 2 for row in fora(tiny).computed] and alive() == before
+    assert counts == [0 if all(row) else 2 for row in fora(tiny).computed] and alive() == before
 
 
 def test_two_branches_keep_apart(tiny: TinyDiT, graphs: Compiled, counter: CompileCounter) -> None:
@@ -145,9 +145,9 @@ def test_two_branches_keep_apart(tiny: TinyDiT, graphs: Compiled, counter: Compi
 
     with cached(tiny.denoiser, fora(tiny), calls_per_eval=2) as run:
         expected, before = guided(), counter.frame_count
-    for told in (False, True):
+    for announced in (False, True):
         with graphs.following(fora(tiny), calls_per_eval=2) as clock:
-            assert close(guided(clock.announce) if told else guided(), expected)
+            assert close(guided(clock.announce) if announced else guided(), expected)
         assert graphs.cache_bytes == run.cache_bytes == 2 * 2 * BYTES * 3 / 4
     assert counter.frame_count == before + 2
 

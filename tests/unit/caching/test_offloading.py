@@ -59,8 +59,8 @@ def test_several_calls_in_one_context(offload: Callable[[Any], None], build: Bui
         expected = [image(pipe, seed) for seed in (1, 2)]
     offload(pipe)
     with cached(pipe.transformer, every_second(pipe)) as run:
-        found = [image(pipe, seed) for seed in (1, 2)]
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        images = [image(pipe, seed) for seed in (1, 2)]
+    assert all(torch.equal(a, b) for a, b in zip(images, expected, strict=True))
     assert run.forwards == 2 * STEPS and run.calls == dict.fromkeys(run.calls, STEPS)
 
 

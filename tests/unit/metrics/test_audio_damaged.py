@@ -43,8 +43,8 @@ SEEN = {
 
 def renditions(first: int) -> Tensor:
     """Every phrase in turn, each with a seed of its own, int16 [36, 1, 32768]."""
-    whole = [PHRASES[i % 6] for i in range(6 * EACH)]
-    return torch.stack([notes(timbre, pitches, first + i) for i, (timbre, pitches) in enumerate(whole)])
+    phrases = [PHRASES[i % 6] for i in range(6 * EACH)]
+    return torch.stack([notes(timbre, pitches, first + i) for i, (timbre, pitches) in enumerate(phrases)])
 
 
 def noise(clips: Tensor, decibels: float) -> Tensor:
@@ -56,8 +56,8 @@ def noise(clips: Tensor, decibels: float) -> Tensor:
 
 def low_pass(clips: Tensor) -> Tensor:
     """Nothing above 300 Hz."""
-    kept = sosfiltfilt(butter(8, 300, fs=16_000, output="sos"), clips.double().numpy())
-    return torch.from_numpy(kept.copy()).round().to(torch.int16)
+    filtered = sosfiltfilt(butter(8, 300, fs=16_000, output="sos"), clips.double().numpy())
+    return torch.from_numpy(filtered.copy()).round().to(torch.int16)
 
 
 class Bench:
@@ -99,8 +99,8 @@ class Bench:
 
 def rows_of(metric: Any, inputs: Mapping[str, Tensor]) -> Any:
     given = [inputs[name] for name in metric.inputs]
-    kept: Tensor = metric.per_sample(*given) if hasattr(metric, "per_sample") else given[0]
-    return kept.numpy()
+    rows: Tensor = metric.per_sample(*given) if hasattr(metric, "per_sample") else given[0]
+    return rows.numpy()
 
 
 @pytest.fixture(scope="module")

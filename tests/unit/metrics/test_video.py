@@ -41,9 +41,9 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 def test_flicker_is_vbench_s_formula_on_uint8_frames_exactly() -> None:
     given = noise(3, 5, 3, 8, 16)
-    for clip, found in zip(given.numpy(), TemporalFlicker().per_sample(given), strict=True):
+    for clip, score in zip(given.numpy(), TemporalFlicker().per_sample(given), strict=True):
         errors = [np.mean(np.abs(a.astype(np.float64) - b.astype(np.float64))) for a, b in pairwise(clip)]
-        assert found.item() == (255.0 - np.mean(errors)) / 255.0
+        assert score.item() == (255.0 - np.mean(errors)) / 255.0
     # powers of two pixels: every mean is exact, and so is the score
     step = torch.stack([torch.zeros(3, 8, 8), torch.full((3, 8, 8), 51)]).to(torch.uint8)
     assert TemporalFlicker().per_sample(step[None]).item() == (255.0 - 51.0) / 255.0
@@ -52,11 +52,11 @@ def test_flicker_is_vbench_s_formula_on_uint8_frames_exactly() -> None:
 
 def test_smoothness_without_compensation_is_its_formula() -> None:
     given = noise(2, 6, 3, 16, 16)
-    for clip, found in zip(
+    for clip, score in zip(
         given.double(), MotionSmoothness(compensated=False).per_sample(given), strict=True
     ):
         errors = [(((clip[t - 1] + clip[t + 1]) / 2).round() - clip[t]).abs().mean() for t in (1, 3)]
-        assert found.item() == pytest.approx(1 - np.mean(errors) / 255, rel=1e-12)
+        assert score.item() == pytest.approx(1 - np.mean(errors) / 255, rel=1e-12)
 
 
 def test_uniform_motion_is_smooth_if_compensated() -> None:
@@ -67,10 +67,10 @@ def test_uniform_motion_is_smooth_if_compensated() -> None:
 
 def test_consistency_is_vbench_s_formula() -> None:
     frames = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(1))
-    for clip, found in zip(frames.double().numpy(), Consistency().per_sample(frames), strict=True):
+    for clip, score in zip(frames.double().numpy(), Consistency().per_sample(frames), strict=True):
         unit = clip / np.linalg.norm(clip, axis=1, keepdims=True)
         parts = [(max(0.0, unit[t] @ unit[t - 1]) + max(0.0, unit[t] @ unit[0])) / 2 for t in range(1, 5)]
-        assert found.item() == pytest.approx(np.mean(parts), rel=1e-9)
+        assert score.item() == pytest.approx(np.mean(parts), rel=1e-9)
     assert Consistency().per_sample(torch.zeros(1, 3, 4)).item() == 1.0
     assert Consistency().per_sample(torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])).item() == 0.0
 
@@ -97,16 +97,16 @@ def test_frames_are_scored_one_by_one_or_pooled() -> None:
     samples, baseline = noise(2, 3, 3, 16, 16), noise(2, 3, 3, 16, 16, seed=1)
     samples[0, 0] = baseline[0, 0]
     pairs = list(zip(samples, baseline, strict=True))
-    each = torch.stack([PSNR().per_sample(*pair) for pair in pairs])
-    assert each[0, 0] == 60.0
-    torch.testing.assert_close(FramesPSNR().per_sample(samples, baseline), each.mean(1))
+    by_frame = torch.stack([PSNR().per_sample(*pair) for pair in pairs])
+    assert by_frame[0, 0] == 60.0
+    torch.testing.assert_close(FramesPSNR().per_sample(samples, baseline), by_frame.mean(1))
     similar = torch.stack([SSIM().per_sample(*pair).mean() for pair in pairs])
     torch.testing.assert_close(FramesSSIM().per_sample(samples, baseline), similar)
     errors = (samples.double() - baseline.double()).square().flatten(1).mean(1)
     torch.testing.assert_close(ClipPSNR().per_sample(samples, baseline), 10 * torch.log10(255**2 / errors))
     changes = (samples.double().diff(dim=1) - baseline.double().diff(dim=1)).square().flatten(1).mean(1)
-    found = DifferencePSNR().per_sample(samples, baseline)
-    torch.testing.assert_close(found, 10 * torch.log10(255**2 / changes))
+    differences = DifferencePSNR().per_sample(samples, baseline)
+    torch.testing.assert_close(differences, 10 * torch.log10(255**2 / changes))
     lighter = (baseline // 2 + 20).to(torch.uint8)
     assert DifferencePSNR().per_sample(lighter, (baseline // 2).to(torch.uint8)).tolist() == [60.0, 60.0]
 
@@ -134,9 +134,11 @@ def test_frames_as_an_encoder_of_images_sees_them() -> None:
     given = clips(2)
     seen = FrameEncoder(Means())(given)
     torch.testing.assert_close(seen["frames"], given.float().mean((3, 4)))
-    found = PerceptualDistance().per_sample(seen["stages"], seen["stages"].flip(0))
+    distances = PerceptualDistance().per_sample(seen["stages"], seen["stages"].flip(0))
     colours = given.double().mean((3, 4)) / 255
-    torch.testing.assert_close(found, (colours - colours.flip(0)).square().sum(2).mean(1), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        distances, (colours - colours.flip(0)).square().sum(2).mean(1), rtol=1e-5, atol=0
+    )
     assert FrameEncoder(Means()).digest == "means"
     pixels = FrameEncoder(coarse=16)(given)["frames"]
     torch.testing.assert_close(pixels[1, 2, 1] * 255, given[1, 2, 0, :16, 16:].float().mean())

@@ -127,17 +127,17 @@ RAISED = [
 
 def scored(given: Tensor, baseline: Tensor) -> dict[str, Score]:
     inputs: dict[str, Tensor] = {"samples": given, "baseline": baseline}
-    found = {}
+    by_name = {}
     for name, metric in METRICS.items():
         seen = inputs | (ENCODERS[name](given) if name in ENCODERS else {})
-        found[name] = metric.score(metric.per_sample(*(seen[each] for each in metric.inputs)).numpy())
-    return found
+        by_name[name] = metric.score(metric.per_sample(*(seen[each] for each in metric.inputs)).numpy())
+    return by_name
 
 
 @pytest.fixture(scope="module")
 def scores() -> dict[str, dict[str, Score]]:
-    whole = clips(COUNT)
-    return {name: scored(damage(whole), whole) for name, damage in DAMAGES.items()}
+    undamaged = clips(COUNT)
+    return {name: scored(damage(undamaged), undamaged) for name, damage in DAMAGES.items()}
 
 
 def changed(found: dict[str, dict[str, Score]], damage: str, name: str) -> tuple[float, float]:
@@ -167,9 +167,9 @@ def test_a_frozen_clip_neither_flickers_nor_moves(scores: dict[str, dict[str, Sc
 
 
 def test_whole_clips_are_as_near_as_can_be(scores: dict[str, dict[str, Score]]) -> None:
-    whole = scores["none"]
-    assert [whole[name].value for name in ("psnr", "psnr_clip", "psnr_motion")] == [60.0] * 3
-    assert whole["ssim"].value == pytest.approx(1)
+    undamaged = scores["none"]
+    assert [undamaged[name].value for name in ("psnr", "psnr_clip", "psnr_motion")] == [60.0] * 3
+    assert undamaged["ssim"].value == pytest.approx(1)
 
 
 def test_compensation_tells_jerks_from_motion(scores: dict[str, dict[str, Score]]) -> None:
@@ -196,9 +196,11 @@ def test_a_detail_costs_the_background_little_and_another_ground_much(
 def test_another_caption_lowers_agreement() -> None:
     """Clips of six colours, seen by the nearest of the six."""
     colours = torch.tensor([[r, g, b] for r in (40, 200) for g in (40, 200) for b in (40, 200)][:6]).float()
-    asked = torch.arange(36) % 6
-    given = noisy(colours[asked][:, None, :, None, None].expand(-1, 4, -1, 16, 16), 30)
+    captions = torch.arange(36) % 6
+    given = noisy(colours[captions][:, None, :, None, None].expand(-1, 4, -1, 16, 16), 30)
     logits = -torch.cdist(given.float().mean((1, 3, 4)), colours)
     metric = PromptAgreement(torch.arange(6))
-    right, wrong = (metric.score(metric.per_sample(logits, said).numpy()) for said in (asked, asked.roll(1)))
+    right, wrong = (
+        metric.score(metric.per_sample(logits, said).numpy()) for said in (captions, captions.roll(1))
+    )
     assert right.value == 1.0 and wrong.value == 0.0

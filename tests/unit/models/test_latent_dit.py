@@ -76,11 +76,11 @@ def test_published_sizes(name: str, parameters: float, linear: float, whole: flo
     """Millions of parameters and GMACs a row, with and without the attention products."""
     model = by_yaml(name)
     denoiser, call = model.skeleton()
-    found, rest = measured_sites(denoiser, call)
-    assert len(found) == sites and model.guidance_rows == 2 and not rest.attention
+    measured, rest = measured_sites(denoiser, call)
+    assert len(measured) == sites and model.guidance_rows == 2 and not rest.attention
     assert sum(p.numel() for p in denoiser.parameters()) / 1e6 == pytest.approx(parameters, abs=6e-3)
-    macs_linear = sum(site.macs_linear for site in found) + rest.linear
-    macs = sum(site.macs for site in found) + rest.total
+    macs_linear = sum(site.macs_linear for site in measured) + rest.linear
+    macs = sum(site.macs for site in measured) + rest.total
     assert macs_linear / 2e9 == pytest.approx(linear, abs=6e-4)
     assert macs / 2e9 == pytest.approx(whole, abs=6e-4)
     assert "denoiser" not in vars(model), "counting loads nothing"
@@ -162,12 +162,12 @@ def test_the_decoders_legacy_names(tiny_repository: Path, tmp_path: Path) -> Non
 def test_decoding_in_parts(tiny_repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = latent_dit(tiny_repository)
     x = torch.randn(5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    whole = model.decoder(x)
+    at_once = model.decoder(x)
     assert PIXELS > 2 * 16 * 16
     monkeypatch.setattr("smoothbench.models.base.image_decoder.PIXELS", 2 * 16 * 16)
     sizes: list[int] = []
     model.decoder._vae.decoder.register_forward_hook(lambda module, args, out: sizes.append(len(out)))
-    torch.testing.assert_close(model.decoder(x), whole, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.decoder(x), at_once, rtol=1e-4, atol=1e-5)
     assert sizes == [2, 2, 1]
 
 

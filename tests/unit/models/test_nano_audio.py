@@ -58,8 +58,10 @@ def test_prompt_lists_are_the_grammar(nano: Any) -> None:
     for row, text in enumerate(nano.prompts.texts[:40]):
         assert INSTRUMENTS[marked["instrument"][row]] in text and PATTERNS[marked["pattern"][row]] in text
         assert REGISTERS[marked["register"][row]] in text or "drum kit" in text
-    whole = (marked["instrument"] * len(REGISTERS) + marked["register"]) * len(PATTERNS) + marked["pattern"]
-    assert torch.equal(whole, marked["all"])
+    combined = (marked["instrument"] * len(REGISTERS) + marked["register"]) * len(PATTERNS) + marked[
+        "pattern"
+    ]
+    assert torch.equal(combined, marked["all"])
 
 
 def test_a_clip_decodes_alike_in_any_batch(nano: Any) -> None:
@@ -96,21 +98,21 @@ def test_no_prompt_is_silence_for_the_cross_attention_alone(nano: Any) -> None:
 
 
 def test_guidance_mixes_the_two_rows(nano: Any) -> None:
-    x, asked = torch.randn(2, *nano.sample_shape), torch.tensor([0, 7])
+    x, prompts = torch.randn(2, *nano.sample_shape), torch.tensor([0, 7])
     with torch.inference_mode():
-        cond, uncond = nano.output(x, 1.0, asked), nano.output(x, 1.0, nano.unconditional(2))
-        guided = nano.predict(x, 1.0, asked, lambda forward_index: None)
+        cond, uncond = nano.output(x, 1.0, prompts), nano.output(x, 1.0, nano.unconditional(2))
+        guided = nano.predict(x, 1.0, prompts, lambda forward_index: None)
     torch.testing.assert_close(guided, uncond + nano.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(cond, uncond, atol=1e-2)
 
 
 def test_the_same_clip_at_any_batch_size_cached_or_not(nano: Any) -> None:
     full = Schedule.steps(find_sites(nano.denoiser), [True] * 4, {"method": "all"})
-    whole = latents(nano, FEW, range(5), silent)
+    at_once = latents(nano, FEW, range(5), silent)
     with pytest.warns(UserWarning, match="skipped nothing"), cached(nano.denoiser, full, evals=4):
-        torch.testing.assert_close(latents(nano, FEW, range(5), silent), whole, rtol=0, atol=0)
+        torch.testing.assert_close(latents(nano, FEW, range(5), silent), at_once, rtol=0, atol=0)
     for seed in (0, 3):
-        torch.testing.assert_close(latents(nano, FEW, [seed], silent)[0], whole[seed], rtol=0, atol=1e-4)
+        torch.testing.assert_close(latents(nano, FEW, [seed], silent)[0], at_once[seed], rtol=0, atol=1e-4)
 
 
 def test_seconds_and_captions_change_the_clip(nano: Any) -> None:
@@ -130,8 +132,8 @@ def test_the_tagger_hears_what_was_asked(nano: Any) -> None:
     clips = nano.decode(latents(nano, SETTLED, seeds, silent))
     tags = load_tagger("evaluators/tagger.safetensors")(clips)
     for name in ATTRIBUTES:
-        asked = labels(nano.prompts, name)[nano.labels_or_prompts(seeds)]
-        assert (tags[name].argmax(1) == asked).float().mean() >= 0.7, name
+        wanted = labels(nano.prompts, name)[nano.labels_or_prompts(seeds)]
+        assert (tags[name].argmax(1) == wanted).float().mean() >= 0.7, name
 
 
 def test_evaluation_nodes_fit_the_prompts(nano: Any) -> None:

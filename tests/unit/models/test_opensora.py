@@ -47,11 +47,11 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     model: Any = by_yaml("opensora")
     sites, rest = measured_sites(*model.skeleton())
     linear = 30 * (sum(site.macs_linear for site in sites) + rest.linear) / TERA
-    whole = 30 * (sum(site.macs for site in sites) + rest.total) / TERA
+    with_attention = 30 * (sum(site.macs for site in sites) + rest.total) / TERA
     assert len(sites) == 168 and len({site.kind for site in sites}) == 6
     assert (model.guidance_rows, model.forwards, model.sample_shape) == (2, 1, (4, 15, 60, 106))
     parts = {name: macs.linear / TERA for name, macs in model.pipeline.items()}
-    assert linear == pytest.approx(1489.67, abs=5e-3) and whole == pytest.approx(1650.21, abs=5e-3)
+    assert linear == pytest.approx(1489.67, abs=5e-3) and with_attention == pytest.approx(1650.21, abs=5e-3)
     assert parts == pytest.approx(
         {"text_encoder": 1.389, "spatial_vae": 98.201, "temporal_vae": 22.837}, abs=5e-4
     )
@@ -73,8 +73,8 @@ def test_the_text_encoder_is_counted_as_it_runs(form: str, tiny_repository: Path
         T5EncoderModel(T5Config(vocab_size=9, **sizes)).eval()(torch.zeros(1, 7, dtype=torch.long))
     vae = Files(tiny_repository / "vae/model.safetensors", tiny_repository / "vae")
     files = Files(tmp_path / "model.safetensors", tmp_path)
-    found = pipeline(vae, files, size_of("144p", "9:16", "2s"), (4, 15, 18, 32), 7)["text_encoder"]
-    assert found == counter.macs() and found.attention > 0
+    counted = pipeline(vae, files, size_of("144p", "9:16", "2s"), (4, 15, 18, 32), 7)["text_encoder"]
+    assert counted == counter.macs() and counted.attention > 0
 
 
 def test_sizes() -> None:
@@ -104,8 +104,8 @@ def test_prompts_are_assembled_then_cleaned() -> None:
         "a cat a dog, see aesthetic score: 6.5."
     )
     assert assembled("Rain. Aesthetic score: 5.", 6.5, None, None).endswith("aesthetic score: 6.5.")
-    said = "rain aesthetic score: 5.0. motion score: 1. camera motion: none."
-    assert assembled(said, 6.5, 2, "pan left") == said
+    text = "rain aesthetic score: 5.0. motion score: 1. camera motion: none."
+    assert assembled(text, 6.5, 2, "pan left") == text
     assert assembled("rain", None, 2, "pan left") == "rain motion score: 2.0. camera motion: pan left."
 
 
@@ -118,9 +118,10 @@ def test_the_guided_prediction(tiny_opensora: OpenSora) -> None:
         asked = tokenizer(TEXTS[number].lower(), return_tensors="pt")
         caption = encoder(asked.input_ids)[0]
         null = tiny_opensora.denoiser.get_buffer("y_embedder.y_embedding")[None, : caption.shape[1]]
-        told = {"fps": torch.tensor([24.0]), "height": 144.0, "width": 256.0, "mask": None}
+        conditions = {"fps": torch.tensor([24.0]), "height": 144.0, "width": 256.0, "mask": None}
         rows = [
-            tiny_opensora.denoiser(x, torch.tensor([t]), y=y[:, None], **told)[:, :4] for y in (caption, null)
+            tiny_opensora.denoiser(x, torch.tensor([t]), y=y[:, None], **conditions)[:, :4]
+            for y in (caption, null)
         ]
         forwards: list[int] = []
         guided = tiny_opensora.predict(x, t, torch.tensor([number]), forwards.append)
@@ -170,14 +171,14 @@ def test_half_precision_no_guidance_and_latency(
 ) -> None:
     model, x, numbers = opensora(tiny_repository, **change), noise(tiny_opensora, 1), torch.tensor([1])
     with torch.inference_mode():
-        found = model.predict(x, 500.0, numbers, lambda _: None)
+        prediction = model.predict(x, 500.0, numbers, lambda _: None)
         wanted = (tiny_opensora.output if "guidance" in change else tiny_opensora.predict)(
             x, 500.0, numbers, *([] if "guidance" in change else [lambda _: None])
         )
-    assert found.dtype == torch.float32 and found.isfinite().all()
+    assert prediction.dtype == torch.float32 and prediction.isfinite().all()
     assert model.guidance_rows == (1 if "guidance" in change else 2)
     if "weights" not in change:
-        assert (found - wanted).norm() / wanted.norm() < (1e-5 if "guidance" in change else 0.1)
+        assert (prediction - wanted).norm() / wanted.norm() < (1e-5 if "guidance" in change else 0.1)
 
 
 def test_the_identity_holds_what_decides_the_samples(tiny_repository: Path, tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def test_what_the_denoiser_is_told(
     seen: list[Any] = []
     model.denoiser.register_forward_pre_hook(lambda _, args: seen.extend(args))
     velocity(model, TIME)
-    told = [seen[1].item(), seen[4].item(), seen[5], seen[6]]
-    assert told == (expected or [pytest.approx(TIME), 24, 480, 854])
+    conditions = [seen[1].item(), seen[4].item(), seen[5], seen[6]]
+    assert conditions == (expected or [pytest.approx(TIME), 24, 480, 854])
 
 
 @pytest.mark.parametrize("t", EARLY)
@@ -81,8 +81,8 @@ def test_the_identity_says_so_where_it_matters(tiny_repository: Path) -> None:
 def test_frequencies_of_positions_are_rounded_too(tiny_repository: Path) -> None:
     frequencies = 10_000.0 ** (-torch.arange(0, 8, 2) / 8)
     angles = torch.arange(3)[:, None] * frequencies.bfloat16().float()
-    found = positions(1, 3, 16, 1.0, CPU, torch.bfloat16)
-    torch.testing.assert_close(found[:, :4], torch.sin(angles * round(3**0.5) / 3))
+    rounded = positions(1, 3, 16, 1.0, CPU, torch.bfloat16)
+    torch.testing.assert_close(rounded[:, :4], torch.sin(angles * round(3**0.5) / 3))
     assert half(tiny_repository).denoiser.position_dtype == torch.bfloat16
     for other in (half(tiny_repository, numerics="exact"), opensora(tiny_repository)):
         assert other.denoiser.position_dtype == torch.float32

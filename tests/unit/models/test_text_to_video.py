@@ -70,11 +70,11 @@ def test_guidance_goes_from_the_null_caption_of_the_prompts_length(tiny_model: T
 
 def test_conditional_rows_come_first_and_in_one_forward(tiny_model: Tiny, x: Tensor) -> None:
     seen: list[tuple[Any, ...]] = []
-    told: list[int] = []
+    announced: list[int] = []
     handle = tiny_model.denoiser.register_forward_pre_hook(lambda _, args: seen.append(args))
-    tiny_model.predict(x, 700.0, torch.tensor([0, 1]), told.append)
+    tiny_model.predict(x, 700.0, torch.tensor([0, 1]), announced.append)
     handle.remove()
-    assert told == [0] and len(seen) == 1
+    assert announced == [0] and len(seen) == 1
     assert torch.equal(seen[0][0], torch.cat([x, x])) and torch.equal(seen[0][2][:2], tiny_model.said[:2])
     assert torch.equal(seen[0][2][2], seen[0][2][3]) and seen[0][3].shape == (2, 5)
 
@@ -95,8 +95,8 @@ def test_a_sample_does_not_depend_on_its_batch(tiny_model: Tiny) -> None:
     solver = RectifiedFlow(4, tiny_model.shift)
     together = latents(tiny_model, solver, [0, 1, 2], silent)
     for seed in range(3):
-        own = latents(tiny_model, solver, [seed], silent)[0]
-        torch.testing.assert_close(own, together[seed], rtol=0, atol=1e-4)
+        alone = latents(tiny_model, solver, [seed], silent)[0]
+        torch.testing.assert_close(alone, together[seed], rtol=0, atol=1e-4)
     assert (together[0] - together[1]).abs().max() > 0.1
 
 

@@ -77,11 +77,11 @@ def test_a_repository_in_the_cache(
 def test_hf_home_is_honoured(home: Path, tiny_repositories: dict[bool, Path]) -> None:
     snapshot = in_cache(home, tiny_repositories[True], REPOSITORY, REVISION)
     code = f"from smoothbench.models.weights.locate import find; print(find('{REPOSITORY}', None, ['vae'], '').folder)"
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_", "XDG_"))}
-    found = subprocess.run(
-        [sys.executable, "-c", code], env=kept | {"HF_HOME": str(home)}, capture_output=True, text=True
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_", "XDG_"))}
+    process = subprocess.run(
+        [sys.executable, "-c", code], env=environment | {"HF_HOME": str(home)}, capture_output=True, text=True
     )
-    assert found.stdout.strip() == str(snapshot / "vae"), found.stderr
+    assert process.stdout.strip() == str(snapshot / "vae"), process.stderr
 
 
 def test_half_a_repository_is_missing(home: Path, tiny_repositories: dict[bool, Path]) -> None:

@@ -59,12 +59,12 @@ def test_every_layout_gives_the_same_denoiser_and_decoder(
     in_cache(home, folder, REPOSITORY, REVISION)
     if "max_shard_size" in layout:
         assert len(list((folder / "transformer").glob("*-of-*"))) > 1
-    whole = latent_dit(tiny_repository)
+    direct = latent_dit(tiny_repository)
     for path in (folder, REPOSITORY):
         model = latent_dit(path)
         assert model.unavailable_reason is None and model.identity["weights_sha256"] != "random"
-        assert torch.equal(forward(model), forward(whole))
-        torch.testing.assert_close(model.decoder(x), whole.decoder(x))
+        assert torch.equal(forward(model), forward(direct))
+        torch.testing.assert_close(model.decoder(x), direct.decoder(x))
 
 
 def test_shards_of_a_variant_by_their_older_name(tiny_repository: Path, tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_full_precision_comes_before_variants(tiny_repository: Path, tmp_path: P
     (part / SAFE).unlink()
     assert torch.equal(forward(latent_dit(folder)), forward(latent_dit(tiny_repository)))
     (part / BIN).unlink()
-    found = find(str(folder), None, ["transformer"], "model.path")
-    assert found is not None and found.weights.name == "diffusion_pytorch_model.fp16.safetensors"
+    files = find(str(folder), None, ["transformer"], "model.path")
+    assert files is not None and files.weights.name == "diffusion_pytorch_model.fp16.safetensors"
     assert not torch.equal(forward(latent_dit(folder)), forward(latent_dit(tiny_repository)))
 
 
@@ -112,10 +112,10 @@ def test_a_file_beside_an_index_is_what_is_hashed_and_loaded(tiny_repository: Pa
     save_torch_state_dict(other, tmp_path / "shards", filename_pattern=pattern, **SHARDS)
     shutil.copytree(tmp_path / "shards", folder / "vae", dirs_exist_ok=True)
     assert (folder / "vae" / INDEX).is_file()
-    x, whole = torch.randn(1, 4, 8, 8), latent_dit(tiny_repository)
+    x, direct = torch.randn(1, 4, 8, 8), latent_dit(tiny_repository)
     model = latent_dit(folder)
-    assert model.identity["vae_sha256"] == whole.identity["vae_sha256"]
-    torch.testing.assert_close(model.decoder(x), whole.decoder(x))
+    assert model.identity["vae_sha256"] == direct.identity["vae_sha256"]
+    torch.testing.assert_close(model.decoder(x), direct.decoder(x))
 
 
 @pytest.mark.parametrize("layout", [SHARDS, {"variant": "fp16"}], ids=str)
@@ -200,15 +200,15 @@ def test_weights_under_the_name_of_another_format(tiny_repository: Path, path: P
 def test_a_file_that_was_cut_says_how_much_is_there(path: Path) -> None:
     data = path.read_bytes()
     for there in (len(data) // 2, len(data) - 1):
-        here, whole = distinct(there / 1e3, len(data) / 1e3)
-        refusal(spoilt(path, data[:there]), path, f"half-downloaded, {here} of {whole} kB", "again")
+        here, expected = distinct(there / 1e3, len(data) / 1e3)
+        refusal(spoilt(path, data[:there]), path, f"half-downloaded, {here} of {expected} kB", "again")
     refusal(spoilt(path, data[:5]), path, "half-downloaded")
 
 
 def test_an_index_of_shards_is_a_checkpoint(tiny_repository: Path, tmp_path: Path) -> None:
     split = saved(tmp_path / "split", **SHARDS) / "transformer"
-    model, whole = latent_dit(split / INDEX, vae=str(tiny_repository / "vae")), latent_dit(tiny_repository)
-    assert model.unavailable_reason is None and torch.equal(forward(model), forward(whole))
+    model, direct = latent_dit(split / INDEX, vae=str(tiny_repository / "vae")), latent_dit(tiny_repository)
+    assert model.unavailable_reason is None and torch.equal(forward(model), forward(direct))
     assert model.identity["weights_sha256"] == latent_dit(split.parent).identity["weights_sha256"]
     shard = sorted(split.glob("*-of-*.safetensors"))[0]
     shard.unlink()
@@ -218,14 +218,16 @@ def test_an_index_of_shards_is_a_checkpoint(tiny_repository: Path, tmp_path: Pat
 
 
 def test_another_architecture_says_what_differs(path: Path) -> None:
-    folder, whole = path.parent.parent, load_file(path)
-    lacking = {name: tensor for name, tensor in whole.items() if not name.startswith("transformer_blocks.2.")}
+    folder, tensors = path.parent.parent, load_file(path)
+    lacking = {
+        name: tensor for name, tensor in tensors.items() if not name.startswith("transformer_blocks.2.")
+    }
     save_file({**lacking, "extra.bias": torch.zeros(1), "proj_out_1.bias": torch.zeros(3)}, path)
-    count = len(whole) - len(lacking)
+    count = len(tensors) - len(lacking)
     refusal(
         load(folder),
         path,
-        f"of another model: it lacks {count} of {len(whole)} tensors (transformer_blocks.2.",
+        f"of another model: it lacks {count} of {len(tensors)} tensors (transformer_blocks.2.",
         "has 1 that the model has not (extra.bias)",
         "1 of another shape (proj_out_1.bias: [3], not [64])",
     )

@@ -46,14 +46,14 @@ def test_latex_says_what_the_table_says(results: Path) -> None:
 
 
 def test_latex_escapes_labels(results: Path) -> None:
-    odd = "[a] 50 % & b_1 # $x$ {y} ~^\\ \u03b1 \u00e9 \u6f22 -3"
-    edit(results, "fora-n=2", label=odd)
+    label = "[a] 50 % & b_1 # $x$ {y} ~^\\ \u03b1 \u00e9 \u6f22 -3"
+    edit(results, "fora-n=2", label=label)
     first = body(to_latex(load(results)))[2][0]
     expected = (
         r"{[}a] 50 \% \& b\_1 \# \$x\$ \{y\} \textasciitilde{}\textasciicircum{}\textbackslash{} $\alpha$"
     )
-    assert r"\&".join(first.split(r"\&")) in escape(odd) or first == escape(odd)
-    assert escape(odd) == expected + " \u00e9 ? -3"
+    assert r"\&".join(first.split(r"\&")) in escape(label) or first == escape(label)
+    assert escape(label) == expected + " \u00e9 ? -3"
 
 
 def test_latex_of_negative_values_and_unmarked_differences(results: Path) -> None:
@@ -82,8 +82,8 @@ def test_published_folder_keeps_only_the_curves_in_use(tmp_path: Path) -> None:
     folder = build(tmp_path / "dit_ddim", (0, 14), UNSCORED)
     (folder / "curves" / "other.npz").write_bytes(b"of a point that is gone")
     publish(folder, tmp_path / "results")
-    kept = [path.relative_to(tmp_path / "results").as_posix() for path in tmp_path.glob("results/curves/*")]
-    assert kept == [CALIBRATION["file"]]
+    curves = [path.relative_to(tmp_path / "results").as_posix() for path in tmp_path.glob("results/curves/*")]
+    assert curves == [CALIBRATION["file"]]
 
 
 def test_publication_of_an_older_schema_is_replaced(tmp_path: Path) -> None:

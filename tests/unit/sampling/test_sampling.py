@@ -30,19 +30,19 @@ def test_the_same_samples_at_any_batch_size(nano: Model) -> None:
     }
     parts[1] = torch.cat([latents(nano, DDIM(8), [seed], nothing) for seed in seeds[:8]])
     for part in parts.values():
-        whole = parts[64][: len(part)]
-        torch.testing.assert_close(part, whole, rtol=0, atol=1e-3)
-        grey = (nano.decode(part).int() - nano.decode(whole).int()).abs()
+        in_one_batch = parts[64][: len(part)]
+        torch.testing.assert_close(part, in_one_batch, rtol=0, atol=1e-3)
+        grey = (nano.decode(part).int() - nano.decode(in_one_batch).int()).abs()
         assert grey.max() <= 1 and (grey > 0).float().mean() < 0.01
 
 
 def test_noise_belongs_to_the_seed() -> None:
-    whole, part = (
+    in_one_batch, part = (
         SeededNoise(range(5), (3,), torch.device("cpu")),
         SeededNoise([3, 4], (3,), torch.device("cpu")),
     )
     for _ in range(2):
-        assert torch.equal(whole()[3:], part())
+        assert torch.equal(in_one_batch()[3:], part())
 
 
 def test_classes_go_round_in_every_block(nano: Model) -> None:
