@@ -144,7 +144,7 @@ for label, (images, run) in runs.items():
     table.append(
         {
             "policy": label,
-            "MACs (G)": f"{trajectory.macs(run.calls) / 1e9:.3f}",
+            "MACs (G)": f"{trajectory.cost(run.calls).total / 1e9:.3f}",
             "MACs (%)": f"{100 * trajectory.share(planned):.1f}",
             "PSNR (dB)": f"{close.value:.1f}",
             "95 %": f"[{close.low:.1f}, {close.high:.1f}]",

@@ -27,9 +27,9 @@ from smoothbench.config.validate import (
     check_point,
     check_sayable,
     check_whole,
-    shown,
 )
-from smoothbench.errors import UsageError, one_line
+from smoothbench.errors import UsageError, one_line, shown
+from smoothbench.paper_convention import Convention
 from smoothbench.protocols import BLOCK, Config
 from smoothbench.storage.paper_row import PaperRow
 
@@ -45,6 +45,7 @@ def settings(cfg: DictConfig) -> Settings:
         plain: Config = _plain(cfg, ("model", "metrics", "latency", "training", "paper"))
         also = plain["latency"]["also"]
         plain["latency"]["also"] = {key: values for key, values in also.items() if values is not None}
+        plain["paper"] = Convention.from_config(plain["paper"])
         return Settings(**plain, **{key: cfg[key] for key in SHARED}, specs=_specs(cfg))
     except OmegaConfBaseException as error:
         raise UsageError(_message(error, cfg)) from error

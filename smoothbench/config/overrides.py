@@ -18,8 +18,8 @@ from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import check_arguments
 from smoothbench.config.metric_nodes import check_metrics
 from smoothbench.config.spec import Settings, Spec
-from smoothbench.config.validate import KNOWN, OTHERS, TO_FILE, WHOLE, shown
-from smoothbench.errors import UsageError
+from smoothbench.config.validate import KNOWN, OTHERS, TO_FILE, WHOLE
+from smoothbench.errors import UsageError, shown
 
 log = logging.getLogger(__name__)
 

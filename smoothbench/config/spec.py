@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from smoothbench.paper_convention import Convention
 from smoothbench.protocols import Config
 from smoothbench.storage.paper_row import PaperRow
 
@@ -44,7 +45,7 @@ class Settings:
     results_dir: str
     latency: Config
     training: Config
-    paper: Config | None
+    paper: Convention | None
     specs: list[Spec] = field(default_factory=list)
     keep_samples: bool = True
     force: bool = False

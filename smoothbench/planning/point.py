@@ -68,7 +68,7 @@ class Point:
     @property
     def planned_macs(self) -> int:
         """Cost of one sample by the planned calls, in MACs, attention included."""
-        return round(self.trajectory.macs(self.planned_calls))
+        return self.trajectory.cost(self.planned_calls).total
 
 
 def rows(schedule: Schedule) -> list[str]:

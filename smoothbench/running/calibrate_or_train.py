@@ -20,7 +20,10 @@ from smoothbench.training.teacher_windows import teacher_windows
 
 
 def save_plan(settings: Settings) -> Path:
-    """Write the error curves (*.npz), the schedule of the asked policy (*.json), or what it has learned."""
+    """Write error curves (*.npz), a schedule (*.json) or a trained router (*.safetensors) to the file `out`.
+
+    Raises UsageError for another suffix, and for a file that cannot be written.
+    """
     target = Path(settings.out or "").absolute()
     known = {"calibrate": (".npz", ".json"), "train": (".safetensors",)}[settings.stage]
     if target.suffix not in known:
@@ -78,11 +81,10 @@ def _trained(settings: Settings, model: Model, store: Store) -> bytes:
 
 
 def checkpoint_id(model: Model, spec: Spec, training: Any, settings: Config) -> str:
-    """Names what has been learned so far, by all that decides it: what other code has learned is not gone on from."""
-    asked = dict(settings)
-    if (latents := asked["latents"]) is not None and Path(latents).is_file():
-        asked["latents"] = sha256_of(
-            latents
-        )  # what the file holds, not where it lies, makes the training data
+    """Name a checkpoint by all that decides what it holds, so that no training goes on from that of other code."""
+    parameters = dict(settings)
+    if (latents := parameters["latents"]) is not None and Path(latents).is_file():
+        # what the file holds, not where it lies, makes the training data
+        parameters["latents"] = sha256_of(latents)
     solver = describe(build_solver(spec.solver), spec.solver)
-    return identity([describe_model(model), solver, describe(training, spec.training), asked])
+    return identity([describe_model(model), solver, describe(training, spec.training), parameters])

@@ -60,6 +60,7 @@ def test_jupytext_finds_the_pairs_in_step(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("text", texts(), ids=lambda text: text.stem)
+@pytest.mark.slow
 def test_it_runs_and_shows_what_is_committed(text: Path) -> None:
     notebook = executed(text)
     kept = committed(text)
