@@ -7,8 +7,7 @@ import re
 from typing import Any
 
 from smoothbench.config.old_keys import KEYS_OF_CACHE, under_policy
-from smoothbench.config.validate import is_text, shown
-from smoothbench.errors import UsageError
+from smoothbench.errors import UsageError, is_text, shown
 
 LONGEST_NAME = 400  # letters of a label or a family
 

@@ -24,8 +24,8 @@ from smoothbench.config.validate import (
     SHARED,
     WHOLE,
     check,
+    check_json_serializable,
     check_point,
-    check_sayable,
     check_whole,
 )
 from smoothbench.errors import UsageError, one_line, shown
@@ -64,7 +64,7 @@ def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:
     nodes = OmegaConf.create({key: _container(cfg[key]) for key in keys})
     resolved = OmegaConf.to_container(nodes, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
-    check_sayable(resolved, "")
+    check_json_serializable(resolved, "")
     return {str(key): moved(value) for key, value in resolved.items()}
 
 
@@ -179,7 +179,7 @@ def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]
             raise UsageError(f"points.{name}.{key}={shown(value)}: must be a node")
     if "published" in resolved:
         check_policy(resolved["published"], f"points.{name}.published")
-    check_sayable(resolved, f"points.{name}")
+    check_json_serializable(resolved, f"points.{name}")
     return resolved
 
 
