@@ -10,7 +10,8 @@ from smoothbench.caching.mac_counter import MeasuredSites
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.config.instantiate import build_policy, build_predictor, build_solver
 from smoothbench.config.spec import Settings, Spec
-from smoothbench.errors import PointsFailed, UsageError, is_text, one_line
+from smoothbench.errors import PointsFailed, UsageError, one_line
+from smoothbench.json_checks import is_text
 from smoothbench.models.base.prompts import HELD
 from smoothbench.planning.point import Point, rows
 from smoothbench.planning.point_ids import described, point_ids, recorded_code
