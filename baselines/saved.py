@@ -22,7 +22,7 @@ class SavedSchedule:
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str):
-            raise ValueError(f"cache.path must be the name of a file, not {self.path!r}")
+            raise ValueError(f"cache.policy.path must be the name of a file, not {self.path!r}")
         if not os.path.isfile(
             find(self.path, "schedules")
         ):  # unlike pathlib's, no error for a name that is too long
