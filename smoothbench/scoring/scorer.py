@@ -19,7 +19,7 @@ from smoothbench.protocols import Config, Model
 from smoothbench.scoring.check_inputs import check_clips
 from smoothbench.scoring.metric import BASELINE, Gauge, Inputs, Metric, gauge_of
 from smoothbench.scoring.real_images import BATCH, RealSamples
-from smoothbench.storage.feature_cache import Observations, Rows, gathered
+from smoothbench.storage.feature_cache import FeatureCache, Features, concatenate_batches
 from smoothbench.storage.identity import canonical, claim, identity
 from smoothbench.storage.record import Record
 from smoothbench.storage.sample_files import Samples
@@ -36,7 +36,7 @@ def part_of(point: Point, reference: Point) -> Part:
 class Scorer:
     """The metrics of an experiment; every encoder is built once and runs once a batch."""
 
-    def __init__(self, nodes: Config, model: Model, observations: Observations) -> None:
+    def __init__(self, nodes: Config, model: Model, observations: FeatureCache) -> None:
         self.nodes, self.model, self.observations = nodes, model, observations
         self._encoders: dict[str, Any] = {}
         self._refused: dict[tuple[str, str], str] = {}  # by samples and key: why there are no rows
@@ -76,7 +76,7 @@ class Scorer:
         chosen = {self.gauges[name].key(of): self.gauges[name] for name in names}
         bar = _bar(self._batches(samples, baseline), "scoring", len(samples.batches()))
         reasons: dict[str, str] = {}
-        found = gathered(self.rows_of(batch, chosen, reasons) for batch in bar)
+        found = concatenate_batches(self.rows_of(batch, chosen, reasons) for batch in bar)
         self._refused |= {(samples.sample_id, key): reason for key, reason in reasons.items()}
         for key in found.keys() - reasons.keys():
             self.observations.write(samples.sample_id, key, samples.seeds, found[key])
@@ -87,7 +87,7 @@ class Scorer:
         ValueError where what the metrics saw of a part is not on disk: `observe` it first.
         """
         names = self.names(sum(len(seeds) for _, _, seeds in parts), reference=parts[0][1] is None)
-        rows: dict[tuple[str, ...], Rows] = {}  # shared by the metrics that keep the same
+        rows: dict[tuple[str, ...], Features] = {}  # shared by the metrics that keep the same
         found, reasons = {}, []
         for score, name in names.items():
             keys = tuple(self.gauges[name].key(baseline) for _, baseline, _ in parts)
@@ -103,7 +103,7 @@ class Scorer:
                 reasons.append(f"{name}: {one_line(error)}")
         return found, reasons
 
-    def _rows(self, parts: Sequence[Part], keys: Sequence[str]) -> Rows:
+    def _rows(self, parts: Sequence[Part], keys: Sequence[str]) -> Features:
         rows = []
         for (samples, _, seeds), key in zip(parts, keys, strict=True):
             part = self.observations.read(samples, key, seeds)
@@ -156,14 +156,16 @@ class Scorer:
     def _encode(self, encoder: Any, images: Tensor) -> Inputs:
         return {name: out.cpu() for name, out in encoder(images.to(self.model.device)).items()}
 
-    def _real_rows(self, name: str, gauge: Gauge, real: ImageFile) -> Rows:
+    def _real_rows(self, name: str, gauge: Gauge, real: ImageFile) -> Features:
         """The rows of the real samples: from disk, or observed now."""
         seeds, of, key = range(real.shape[0]), "real", identity([gauge.key(None), real.digest])
         rows = self.observations.read(of, key, seeds)
         if rows is None:
             bar = _bar(real.batches(BATCH), "real samples", -(-len(seeds) // BATCH))
             try:
-                rows = gathered({key: self._row({"samples": batch}, gauge, {})} for batch in bar)[key]
+                rows = concatenate_batches({key: self._row({"samples": batch}, gauge, {})} for batch in bar)[
+                    key
+                ]
             except KeyError as error:
                 raise ValueError(f"metrics.{name}: real samples have no {error}: leave `real` out") from None
             self.observations.write(of, key, seeds, rows)

@@ -18,7 +18,7 @@ from smoothbench.config.instantiate import build, build_model, build_solver
 from smoothbench.errors import UsageError
 from smoothbench.models.nano.image.evaluator import embedded
 from smoothbench.scoring.scorer import Scorer
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.sample_files import Samples
 from tests.support.compose import composed
 
@@ -85,7 +85,7 @@ def test_every_metric_scores_twelve_samples(metric: str, tmp_path: Path) -> None
     override = models.get(group, f"model.evaluation.real.file={few}")
     cfg = settings(composed(f"metrics=[{metric}]", override))
     model = build_model(cfg.model, torch.device("cpu"))
-    observations = Observations(tmp_path)
+    observations = FeatureCache(tmp_path)
     sets = [Samples(tmp_path, each, range(12), 5, model.media) for each in ("one", "two")]
     for seed, samples in enumerate(sets):
         generator = torch.Generator().manual_seed(seed)

@@ -28,7 +28,7 @@ from smoothbench.report.figures.spectrograms import log_mel
 from smoothbench.sampling.point_batches import decoded
 from smoothbench.scoring.scorer import Scorer
 from smoothbench.solvers.dpmpp_3m_sde import DPMSolverPlusPlus3MSDE
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.sample_files import Samples
 from tests.support.audio_nets import Pooled, save_tiny_clap, stereo
 from tests.support.compose import composed, experiment
@@ -116,7 +116,7 @@ def test_digest_of_clap(tmp_path: Path) -> None:
 
 
 def test_a_metric_that_refuses_leaves_the_others_their_scores(nano: Any, tmp_path: Path) -> None:
-    scorer = Scorer(settings(composed(*NANO)).metrics, nano, Observations(tmp_path))
+    scorer = Scorer(settings(composed(*NANO)).metrics, nano, FeatureCache(tmp_path))
     clips = stereo(32_768, 3)[:, :1]
     quiet = clips.clone()
     quiet[2] = clips[2].sign() * 3
