@@ -20,7 +20,7 @@ class MultistepState(NamedTuple):
 
 
 class _Levels(NamedTuple):
-    """Signal alpha, noise sigma and log(alpha / sigma) at every evaluation; the first two also of the finished sample."""
+    """Signal alpha, noise sigma and log(alpha / sigma) at every evaluation; alpha and sigma of the sample too."""
 
     alpha: list[float]
     sigma: list[float]
