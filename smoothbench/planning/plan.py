@@ -10,7 +10,7 @@ from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.config.instantiate import build_policy, build_predictor, build_solver
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import PointsFailed, UsageError, one_line
-from smoothbench.models.base.prompts import HELD
+from smoothbench.models.base.prompts import CALIBRATION_BLOCKS
 from smoothbench.planning.point import Point, rows
 from smoothbench.planning.point_ids import described, point_ids, recorded_code
 from smoothbench.protocols import BLOCK, Model, Solver
@@ -168,8 +168,8 @@ def check_seed_blocks(settings: Settings, model: Model) -> None:
     asked += [("calibration.seed", spec.calibration["seed"], True) for spec in settings.specs]
     asked.append(("training.seed", settings.training["seed"], True))
     for key, block, held in asked:
-        if (block >= HELD) != held:
+        if (block >= CALIBRATION_BLOCKS) != held:
             raise UsageError(
                 f"{key}={block}: {model.name} keeps prompts for calibration and training, those of seed blocks from "
-                f"{HELD} on: take a block {'from there on' if held else 'below'}"
+                f"{CALIBRATION_BLOCKS} on: take a block {'from there on' if held else 'below'}"
             )

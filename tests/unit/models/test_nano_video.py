@@ -53,7 +53,7 @@ def test_prompt_lists_are_the_grammar(model: Any) -> None:
     for name, held_out in (("seen", False), ("held_out", True)):
         assert embedded(LISTS[name]).read_text() == table(held_out)
         texts = embedded_prompts(name).texts
-        assert set(scenes_of(texts)) == {s for s in scenes() if s.asked and s.held_out == held_out}
+        assert set(scenes_of(texts)) == {s for s in scenes() if s.has_prompts and s.held_out == held_out}
     marked = {name: labels(model.prompts, name) for name in (*ATTRIBUTES, "all")}
     for row, text in enumerate(model.prompts.texts[:40]):
         for name in ("item", "colour", "motion"):
@@ -99,12 +99,12 @@ def test_no_prompt_is_the_null_caption(model: Any) -> None:
 
 
 def test_guidance_mixes_caption_and_null_of_as_many_words(model: Any) -> None:
-    x, asked = torch.randn(2, *model.sample_shape), torch.tensor([0, 7])
+    x, has_prompts = torch.randn(2, *model.sample_shape), torch.tensor([0, 7])
     null = model.denoiser.y_embedder.y_embedding[None, None].expand(2, -1, -1, -1)
     with torch.inference_mode():
-        cond = model.output(x, 500.0, asked)
-        uncond = model._run(model.denoiser, x, 500.0, null, model.context(asked)[1])
-        guided = model.predict(x, 500.0, asked, lambda forward_index: None)
+        cond = model.output(x, 500.0, has_prompts)
+        uncond = model._run(model.denoiser, x, 500.0, null, model.context(has_prompts)[1])
+        guided = model.predict(x, 500.0, has_prompts, lambda forward_index: None)
     torch.testing.assert_close(guided, uncond + model.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(cond, uncond, atol=1e-2)
 
@@ -124,8 +124,8 @@ def test_the_classifier_sees_what_was_asked(model: Any) -> None:
     clips = model.decode(latents(model, RectifiedFlow(steps=12), seeds, silent))
     found = load_classifier("evaluators/classifier.safetensors")(clips)
     for name in ATTRIBUTES:
-        asked = labels(model.prompts, name)[model.labels_or_prompts(seeds)]
-        assert (found[name].argmax(1) == asked).float().mean() >= 0.7, name
+        has_prompts = labels(model.prompts, name)[model.labels_or_prompts(seeds)]
+        assert (found[name].argmax(1) == has_prompts).float().mean() >= 0.7, name
 
 
 def test_evaluation_nodes_fit_the_clips(model: Any) -> None:
