@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from smoothbench import command, sibling_packages
+from smoothbench.config.old_keys import check_overrides
 from smoothbench.errors import PointsFailed, UsageError, one_line, with_cause
 from smoothbench.running.jobs import CURRENT, Jobs
 from smoothbench.storage.locks import locked
@@ -50,8 +51,16 @@ def _jobs(jobs: Jobs) -> int:
     )
     code = 0
     try:
+        check_overrides(
+            sys.argv[1:]
+        )  # Hydra would propose to append an old key, and write a multirun's file first
         start(task)()
-    except (HydraException, OmegaConfBaseException, OSError) as error:  # OSError: a multirun's folder
+    except (
+        HydraException,
+        OmegaConfBaseException,
+        OSError,
+        UsageError,
+    ) as error:  # OSError: a multirun's folder
         code = command.end(with_cause(error), 2)
     except Exception as error:  # for instance a launcher whose worker died
         log.debug("", exc_info=True)

@@ -33,8 +33,9 @@ class Compiled:
         self.cache_bytes = 0  # size of the outputs kept in the last context
         self._computed: tuple[bool, ...] = ()
         self._keeps = True
-        self._old: Outputs = []  # read by a graph
-        self._fresh: Outputs = []  # written by it; a separate list, so that a graph does not depend on its old content
+        self._old_outputs: Outputs = []  # read by a graph
+        # written by it; a separate list, so that a graph does not depend on its old content
+        self._new_outputs: Outputs = []
         self._forward = denoiser.forward
         self._graphs = torch.compile(self._forward, backend=backend, dynamic=False, fullgraph=True)
         self._inside = False  # a forward that was announced or counted is under way
@@ -66,7 +67,7 @@ class Compiled:
                 raise
             finally:
                 self._inside = False
-            pairs = zip(self._fresh, self._old, strict=True)
+            pairs = zip(self._new_outputs, self._old_outputs, strict=True)
             histories[tick.forward_index] = [old if new is None else new for new, old in pairs]
             return output
 
@@ -86,14 +87,16 @@ class Compiled:
             raise ValueError(f"evaluation {tick.e} reuses outputs of a run that broke: start a new one")
         # outputs that are about to be computed are dropped first, or memory would hold them twice
         old: Iterable[Tensor | None] = history or [None] * len(computed)
-        self._old = [None if renewed else output for renewed, output in zip(computed, old, strict=True)]
-        self._computed, self._fresh = computed, [None] * len(computed)
+        self._old_outputs = [
+            None if renewed else output for renewed, output in zip(computed, old, strict=True)
+        ]
+        self._computed, self._new_outputs = computed, [None] * len(computed)
 
     def _forget(self, histories: dict[int | str, Outputs]) -> None:
         """Drop all kept outputs, and note how many bytes they were."""
         self.cache_bytes = max(self.cache_bytes, sum(map(_bytes, histories.values())))
         histories.clear()
-        self._old, self._fresh = [], []
+        self._old_outputs, self._new_outputs = [], []
 
     def _branch(self, i: int, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
@@ -102,9 +105,9 @@ class Compiled:
             if self._computed[i]:
                 output = original(*args, **kwargs)
                 if self._keeps:
-                    self._fresh[i] = output
+                    self._new_outputs[i] = output
                 return output
-            return self._old[i]
+            return self._old_outputs[i]
 
         return forward
 

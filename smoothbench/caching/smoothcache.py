@@ -90,7 +90,7 @@ def alpha_for(curves: ErrorCurves, budget: float, k_max: int = 3, group: str = "
 
 @dataclass(frozen=True)
 class SmoothCacheAtBudget:
-    """SmoothCache at another static policy's exact MAC budget (through `alpha_for`)."""
+    """SmoothCache with the smallest alpha that costs no more MACs than another static policy (by `alpha_for`)."""
 
     like: Policy
     k_max: int = 3

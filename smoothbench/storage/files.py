@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -88,13 +88,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
-def replace(path: Path, fill: Callable[[BinaryIO], object]) -> Path:
-    """Let `fill` write to a temporary file, which then replaces `path`; return `path`."""
-    with replacing(path) as file:
-        fill(file)
-    return path
-
-
 def write_text(path: Path, text: str) -> Path:
-    """Write UTF-8 text with Unix line ends, atomically; return `path`."""
-    return replace(path, lambda file: file.write(text.encode("utf-8")))
+    """Write UTF-8 with Unix line ends, whole or not at all; return the path."""
+    write_atomic(path, text.encode("utf-8"))
+    return path

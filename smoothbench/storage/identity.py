@@ -16,7 +16,7 @@ from typing import Any
 from hydra.utils import get_object
 
 from smoothbench.errors import UsageError
-from smoothbench.protocols import Config, Model
+from smoothbench.protocols import Config, Digested, DigestsParameters, Model
 from smoothbench.storage.code_fingerprint import fingerprint, version_of
 
 PLAIN = (str, int, float, bool, type(None))
@@ -81,8 +81,8 @@ def _edition(plugin: Any, node: Any, by_source: bool) -> dict[str, str | int]:
 
 
 def _digest(plugin: Any) -> dict[str, str]:
-    digest = getattr(plugin, "digest", None)
-    return {"digest": digest} if isinstance(digest, str) and digest else {}
+    digest = plugin.digest if isinstance(plugin, Digested) else None
+    return {"digest": digest} if isinstance(digest, str) and digest else {}  # a list of prompts has a method
 
 
 def _parameters(plugin: Any, node: Any, by_source: bool) -> Config:
@@ -95,7 +95,7 @@ def _parameters(plugin: Any, node: Any, by_source: bool) -> Config:
             key: value for key, value in nodes.items() if key != "_target_"
         }
         values |= {key: getattr(plugin, key, None) for key, value in values.items() if _is_node(value)}
-    omitted = getattr(type(plugin), "digested", ())
+    omitted = plugin.digested if isinstance(plugin, DigestsParameters) else ()
     return {
         key: _value(value, nodes.get(key), by_source) for key, value in values.items() if key not in omitted
     }

@@ -111,13 +111,17 @@ class Store:
         return record
 
     def supersede(self, record: Record) -> None:
-        """Delete other records of the same point and baseline that failed before they were planned."""
+        """Delete other records of the same point and baseline that were not planned, or lack the cost that this has."""
         pair = (record.name, record.seeds, record.reference_id)
         for path in (self.folder / "records").glob(f"{_slug(record.name)}-*.json"):
             old = self._readable(path)
             if old is None or (old.name, old.seeds, old.reference_id) != pair:
                 continue
-            if old.status.cost == "failed" and old.point_id != record.point_id:
+            costless = old.status.cost == "failed" or (old.status.cost, record.status.cost) == (
+                "skipped",
+                "done",
+            )
+            if costless and old.point_id != record.point_id:
                 self.remove(old.name, old.point_id)
 
     def remove(self, name: str, point_id: str) -> None:

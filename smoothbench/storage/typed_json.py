@@ -55,9 +55,9 @@ class Stored:
                 values[member.name] = read(member.hint, content[member.key], where_in)
             elif not member.optional:
                 raise KeyError(where_in)
-        known = {member.key: member.name for member in members(cls)}
-        others = {key: value for key, value in content.items() if key not in known}
-        absent = frozenset(known.values()) - values.keys()
+        names = {member.key: member.name for member in members(cls)}
+        others = {key: value for key, value in content.items() if key not in names}
+        absent = frozenset(names.values()) - values.keys()
         made = cls(**values, others=others, absent=absent)
         made.check(where)
         return made
