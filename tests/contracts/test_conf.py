@@ -19,7 +19,7 @@ from smoothbench.config.instantiate import build, build_model, build_solver
 from smoothbench.errors import UsageError
 from smoothbench.models.nano.image.evaluator import embedded
 from smoothbench.scoring.scorer import Scorer
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.sample_files import Samples
 from tests.support.compose import composed
 
@@ -119,7 +119,7 @@ def test_every_metric_scores_twelve_samples(
     group, _, name = metric.rpartition("/")
     sets = two_sets[group]
     cfg = settings(composed(f"metrics=[{metric}]", sets.few_real))
-    scorer = Scorer(cfg.metrics, sets.model, Observations(tmp_path))
+    scorer = Scorer(cfg.metrics, sets.model, FeatureCache(tmp_path))
     scorer.extract(*sets.samples, [name])
     scores, reasons = scorer.scores([("one", "two", range(12))])
     score = scores[f"{name}@12"]
