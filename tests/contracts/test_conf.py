@@ -46,7 +46,7 @@ def test_every_experiment_plans(exp: str) -> None:
 @pytest.mark.parametrize("cache", [name for name in options("cache") if name not in FROM_FILES])
 def test_every_cache_plans_on_the_tiny_model(cache: str, curves: ErrorCurves) -> None:
     spec = settings(composed(f"cache={cache}")).specs[-1]
-    policy = build(spec.cache, cache)
+    policy = build(spec.policy, cache)
     assert predictor_from(spec.predictor)
     trajectory: Trajectory = curves.trajectory
     schedule = policy.plan(trajectory, curves if policy.needs_curves else None)
@@ -107,7 +107,7 @@ def two_sets_of(group: str, folder: Path) -> TwoSets:
     for seed, samples in enumerate((one, two)):
         generator = torch.Generator().manual_seed(seed)
         for batch in samples.batches():
-            samples.write(batch, drawn(group, len(batch), generator), macs=1)
+            samples.write(batch, drawn(group, len(batch), generator))
     few_real = MODELS[group] if group else f"model.evaluation.real.file={folder / 'real.npz'}"
     return TwoSets(model, (one, two), few_real)
 
@@ -170,7 +170,7 @@ def test_an_unknown_option_names_those_that_exist() -> None:
         (["out=x.npz"], "goes with stage=calibrate"),
         (["cache.label=null"], "must have a label"),
         (["+exp=smoke", "only=nothing"], "only=nothing: smoke has the points none, fewer"),
-        (["cache=schedule"], "cache.path"),
+        (["cache=schedule"], "cache.policy.path"),
     ],
 )
 def test_values_out_of_range_are_one_clear_line(overrides: list[str], message: str) -> None:
@@ -182,8 +182,10 @@ def test_values_out_of_range_are_one_clear_line(overrides: list[str], message: s
 def test_a_sweep_over_what_a_point_lacks() -> None:
     cfg = composed("+exp=smoke")
     with open_dict(cfg):
-        cfg.points.fora.sweep = {"cache.width": [1]}
-    with pytest.raises(UsageError, match=r"the sweep names cache\.width, which the point does not have"):
+        cfg.points.fora.sweep = {"cache.policy.width": [1]}
+    with pytest.raises(
+        UsageError, match=r"the sweep names cache\.policy\.width, which the point does not have"
+    ):
         settings(cfg)
 
 

@@ -28,7 +28,7 @@ SOME = effort(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 SMALL = ("num_samples=4", "only=[smoothcache]", "metrics=[psnr,fd_nano]", "solver.steps=4")
-SWEEP = {"smoothcache": {"cache.alpha": [0.5]}}
+SWEEP = {"smoothcache": {"cache.policy.alpha": [0.5]}}
 
 
 @pytest.fixture(scope="module")

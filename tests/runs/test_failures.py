@@ -40,7 +40,7 @@ def test_a_metric_that_refuses_leaves_the_others_their_scores(nano_audio: Any, t
     for name, audio in (("one", clips), ("two", quiet)):
         samples = Samples(tmp_path, name, range(3), 2, nano_audio.media)
         for batch in samples.batches():
-            samples.write(batch, audio[batch[0] : batch[-1] + 1], macs=1)
+            samples.write(batch, audio[batch[0] : batch[-1] + 1])
     one, two = (Samples(tmp_path, name, range(3), 2, nano_audio.media) for name in ("one", "two"))
     scorer.observe(one, two, ["mrstft", "mel_l1"])
     scores, reasons = scorer.scores([("one", "two", range(3))])

@@ -42,7 +42,7 @@ def by_name(content: dict[str, Any]) -> dict[str, Any]:
 def eager_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two batch sizes of the reference, its twin and FORA N=2."""
     folder = tmp_path_factory.mktemp("eager")
-    experiment(folder, *FEW, TWO, sweeps={"fora": {"cache.interval": [1, 2]}}).run()
+    experiment(folder, *FEW, TWO, sweeps={"fora": {"cache.policy.interval": [1, 2]}}).run()
     return folder
 
 
@@ -73,13 +73,13 @@ def test_what_was_measured_is_kept_and_what_is_damaged_measured_again(eager_resu
     folder, again = eager_results / "runs/smoke/latency", partial(experiment, eager_results, *FEW)
     first, second = folder / "float32-eager-1.json", folder / "float32-eager-2.json"
     before = first.read_bytes(), second.read_bytes()
-    again(TWO, sweeps={"fora": {"cache.interval": [1, 2]}}).run()
+    again(TWO, sweeps={"fora": {"cache.policy.interval": [1, 2]}}).run()
     assert (first.read_bytes(), second.read_bytes()) == before
     content = json.loads(before[1])
     next(iter(content["points"].values()))["seconds"] = [0.0]
     for damage in (before[1][:100], json.dumps(content).encode()):
         second.write_bytes(damage)
-        again(TWO, sweeps={"fora": {"cache.interval": [1, 2]}}).run()
+        again(TWO, sweeps={"fora": {"cache.policy.interval": [1, 2]}}).run()
         assert first.read_bytes() == before[0] and second.read_bytes() != damage
         Latency.from_json(json.loads(second.read_bytes()))
 

@@ -42,7 +42,7 @@ def sampled_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made["model"] |= {"prompts_sha256": Prompts(str(folder / "prompts.txt")).digest()}
     save(folder, made)
     samples = Samples(folder / "samples", made["sample_id"], range(8), 8, Webp(24))
-    samples.write(range(8), clips(8)[:, :5], macs=1)
+    samples.write(range(8), clips(8)[:, :5])
     return folder
 
 

@@ -62,7 +62,7 @@ def bench(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
         gauge.encoder.extractor.INPUT_IMAGE_SIZE = SIDE
     samples = Samples(folder, "fake", range(COUNT), 50, Png())
     for batch in samples.batches():
-        samples.write(batch, others[batch[0] : batch[-1] + 1], macs=1)
+        samples.write(batch, others[batch[0] : batch[-1] + 1])
     found.observe(samples, None, list(found.gauges))
     scores, reasons = found.scores([("fake", None, range(COUNT))])
     assert not reasons

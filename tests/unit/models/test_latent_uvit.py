@@ -130,8 +130,8 @@ def test_executed_macs_are_the_planned_ones_and_calls_count_both_forwards(checkp
     with MacCounter() as counter:
         x, run = sampled(model, schedule)
     assert run.calls == {site: 2 * n for site, n in schedule.calls().items()}
-    assert counter.macs().total == len(SEEDS) * plan.macs(schedule.calls())
-    assert counter.macs().linear == len(SEEDS) * plan.macs(schedule.calls(), linear=True)
+    assert counter.macs().total == len(SEEDS) * plan.cost(schedule.calls()).total
+    assert counter.macs().linear == len(SEEDS) * plan.cost(schedule.calls()).linear
     assert 0.3 < run.skipped_share < 0.7 and x.isfinite().all()
 
 
@@ -184,7 +184,7 @@ def test_costs_without_weights(tmp_path: Path) -> None:
     full = {point.spec.name: point for point in experiment.bench.points}
     for name, printed in (("reference", 6.44), ("none20", 2.58)):
         plan = full[name].trajectory
-        linear = plan.macs(full[name].planned_calls, linear=True)
+        linear = plan.cost(full[name].planned_calls).linear
         assert linear / 2e12 == pytest.approx(
             printed, abs=0.0051
         )  # one row; their counter finds a little more

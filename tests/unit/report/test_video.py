@@ -240,9 +240,9 @@ def test_the_legend_of_six_kinds_stays_in_the_picture(video_results: Path) -> No
 def test_the_nano_experiment_has_the_rivals_of_the_paper() -> None:
     specs = planned(composed("+exp=opensora_rflow")).specs
     fora, smooth = (
-        [spec for spec in specs if f".{name}" in spec.cache["_target_"]] for name in ("FORA", "Smooth")
+        [spec for spec in specs if f".{name}" in spec.policy["_target_"]] for name in ("FORA", "Smooth")
     )
     assert all(spec.calibration["k_max"] == 5 for spec in specs)
-    assert [spec.cache["k_max"] for spec in smooth] == [5] * 9
+    assert [spec.policy["k_max"] for spec in smooth] == [5] * 9
     assert len(fora) == 5 and {spec.predictor for spec in fora} == {"reuse", "taylor1"}
     assert sorted(spec.solver["steps"] for spec in specs)[:5] == [8, 12, 15, 23, 30] and len(specs) == 19

@@ -216,7 +216,7 @@ def test_trained_then_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     made = ["stage=train", "cache=l2c", "out=own.safetensors", *SMALL, "cache.training.steps=2"]
     assert job(composed(*made)) == 0
     few = ["num_samples=2", "latency.rounds=0", "metrics=[psnr]", "solver.steps=6"]
-    assert job(composed("cache=l2c", "cache.router=own.safetensors", *few)) == 0
+    assert job(composed("cache=l2c", "cache.policy.router=own.safetensors", *few)) == 0
     assert len(list(tmp_path.glob("results/runs/adhoc/records/*.json"))) == 2
 
 
