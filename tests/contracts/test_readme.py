@@ -94,6 +94,7 @@ def test_the_generated_parts_are_current(name: str) -> None:
     assert f"<!-- part {name} -->\n{part}\n\n" in README, "run: python -m docs.readme_parts"
 
 
+@pytest.mark.slow
 def test_a_readme_without_a_place_for_a_part_is_refused() -> None:
     with pytest.raises(ValueError, match="no place for methods: a line <!-- part methods -->"):
         readme_parts.current(README.replace("<!-- part methods -->", ""))

@@ -91,7 +91,12 @@ def test_uvit_has_two_forwards_an_evaluation(tmp_path: Path) -> None:
 def test_a_schedule_s_word_of_what_it_rests_on(planned: object, tmp_path: Path) -> None:
     plan = {"_meta": {"planned": planned}, "attn": [1, 0, 1, 0], "mlp": [1, 0, 1, 0]}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    overrides = ["cache=schedule", f"cache.policy.path={tmp_path / 'plan.json'}", "solver.steps=4", "stage=cost"]
+    overrides = [
+        "cache=schedule",
+        f"cache.policy.path={tmp_path / 'plan.json'}",
+        "solver.steps=4",
+        "stage=cost",
+    ]
     assert job(composed(*overrides, f"results_dir={tmp_path}", "latency.rounds=0")) == 0
     records = [json.loads(path.read_text()) for path in tmp_path.rglob("records/*.json")]
     assert {record["planned"] for record in records} == {None, "published mask"} - (

@@ -90,6 +90,7 @@ def test_the_five_scores_are_their_definitions(bench: Bench) -> None:
 
 
 @needs_paper
+@pytest.mark.slow
 def test_the_network_at_its_own_size(weights: Path) -> None:
     network, pictures = load_inception(str(weights)), images(3, 4)
     with torch.inference_mode():

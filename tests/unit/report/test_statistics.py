@@ -174,6 +174,7 @@ def test_terminal_is_narrow_and_says_where_the_rest_is(results: Path) -> None:
     assert any("more scores" in line and "report.md and table.csv" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_copied_folder_rebuilds_the_tables(tmp_path: Path) -> None:
     folder = build(tmp_path / "dit_ddim", (0, 6), ("fd_nano@256",))
     names = ("report.md", "table.csv", "table.tex")
