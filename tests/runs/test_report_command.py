@@ -11,7 +11,7 @@ import pytest
 import smoothbench.report
 from smoothbench.report import write
 from smoothbench.report.__main__ import main
-from tests.support.report_folder import build
+from tests.support.report_folder import RENDERED, build
 
 
 def command(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -21,11 +21,7 @@ from smoothbench.report.publish import publish
 from smoothbench.report.tables.column import BETTER, DAGGER, WORSE
 from smoothbench.report.tables.point_tables import numbers, ranks, report_table
 from smoothbench.report.tables.text import to_markdown, to_text
-from tests.support.report_folder import build, edit, made, plans, record, save
-
-DRAWN = ("pareto_macs", "pareto_latency", "error_curves", "composition")
-RENDERED = {"report.md", "report.html", "table.csv", "table.tex", "schedules.png", "contact_sheet.png"}
-RENDERED |= {f"{name}.{extension}" for name in DRAWN for extension in ("png", "svg")}
+from tests.support.report_folder import RENDERED, build, edit, made, plans, record, save
 
 
 @pytest.fixture(scope="module")
