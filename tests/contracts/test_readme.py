@@ -145,6 +145,7 @@ OTHERS = ("cache=late", "+exp=NAME stage=cost")  # the example of a policy, and 
 
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+@pytest.mark.slow
 def test_what_the_readme_shows_is_taken(arguments: list[str]) -> None:
     overrides = [
         re.sub("^(seed|cache.policy.alpha)=([^,]+),.*", r"\1=\2", each) for each in arguments if each != "-m"
