@@ -8,9 +8,12 @@ from tests.contracts import freeze
 
 
 def configurations() -> list[Any]:
-    """Names of all that is frozen; experiments, of many points each, are slow."""
+    """Names of all that is frozen; experiments and models of many sites are slow."""
     slow = pytest.mark.slow
-    return [pytest.param(name, marks=[slow] * name.startswith("exp ")) for name in freeze.configurations()]
+    return [
+        pytest.param(name, marks=[slow] * name.startswith(("exp ", "model ")))
+        for name in freeze.configurations()
+    ]
 
 
 @pytest.mark.parametrize("name", configurations())

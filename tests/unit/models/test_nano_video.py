@@ -109,6 +109,7 @@ def test_guidance_mixes_caption_and_null_of_as_many_words(nano: Any) -> None:
     assert not torch.allclose(cond, uncond, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_the_same_clip_at_any_batch_size_cached_or_not(nano: Any) -> None:
     full = Schedule.steps(find_sites(nano.denoiser), [True] * 4, {"method": "all"})
     whole = latents(nano, FEW, range(5), silent)

@@ -141,6 +141,7 @@ def test_composition_needs_the_references_cost(results: Path) -> None:
 
 
 @pytest.mark.parametrize("x", ["macs", "latency"])
+@pytest.mark.slow
 def test_error_bars_on_both_axes_and_the_line_of_fewer_steps(results: Path, x: str) -> None:
     frame = load(results).assign(
         latency=lambda f: f["share"], **{"latency.mad": 0.01, "latency.device": "cpu"}

@@ -181,6 +181,7 @@ def test_empty_pictures_say_what_to_do(tmp_path: Path) -> None:
             draw(frame)
 
 
+@pytest.mark.slow
 def test_distinct_schedules_and_samples_are_drawn_once(results: Path) -> None:
     frame = load(results)
     drawn = [axes for axes in schedules(frame).axes if axes.collections]

@@ -164,6 +164,7 @@ def test_two_tables_and_the_tails(results: Path) -> None:
     assert text_of(results).count("\n| policy |") == 2
 
 
+@pytest.mark.slow
 def test_terminal_is_narrow_and_says_where_the_rest_is(results: Path) -> None:
     more = {f"metric_{i}@256": made(0.1, 0.5) for i in range(6)}
     edit(results, "fora-n=2", scores=record(6, 256, (0, 256))["scores"] | more)
