@@ -68,18 +68,18 @@ def _jobs(jobs: Jobs) -> int:
     return max(code, jobs.code())
 
 
-def job(cfg: DictConfig, asked: DictConfig | None = None) -> int:
+def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
     """One job, an experiment, a point or a calibration; its exit code.
 
-    `asked` is Hydra's configuration, with the overrides: refused where nobody reads them.
+    `hydra_config` is Hydra's configuration, with the overrides: refused where nobody reads them.
     """
     try:
         from smoothbench.config.expand import settings
         from smoothbench.config.overrides import check_read  # not at the top: --help need not wait for torch
 
         plan = settings(cfg)
-        if asked is not None:
-            check_read(cfg, asked)
+        if hydra_config is not None:
+            check_read(cfg, hydra_config)
         if plan.out is not None:
             from smoothbench.running.calibrate_or_train import save_plan
 

@@ -126,11 +126,11 @@ def test_every_metric_scores_twelve_samples(
     group, _, name = metric.rpartition("/")
     sets = two_sets[group]
     scorer = Scorer({name: sets.metrics[name]}, sets.model, Observations(tmp_path))
-    scorer.observe(*sets.samples, [name])
+    scorer.extract(*sets.samples, [name])
     scores, reasons = scorer.scores([("one", "two", range(12))])
     score = scores[f"{name}@12"]
     assert not reasons
-    assert isinstance(scorer.gauges[name].metric.higher_is_better, bool)
+    assert isinstance(scorer.metrics[name].metric.higher_is_better, bool)
     assert len(score.influence) == 12 and abs(score.influence.mean()) < 1e-6 * (1 + score.influence.std())
 
 
