@@ -10,6 +10,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from smoothbench import papers
 from smoothbench.config.moved import moved
+from smoothbench.config.report_sections import section_names
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.config.validate import (
     OF_REFERENCE,
@@ -37,7 +38,8 @@ def settings(cfg: DictConfig) -> Settings:
         plain: Config = _plain(cfg, ("model", "metrics", "latency", "training", "paper"))
         also = plain["latency"]["also"]
         plain["latency"]["also"] = {key: values for key, values in also.items() if values is not None}
-        return Settings(**plain, **{key: cfg[key] for key in SHARED}, specs=_specs(cfg))
+        shared = {key: cfg[key] for key in SHARED}
+        return Settings(**plain, **shared, specs=_specs(cfg), report=section_names(cfg.report))
     except OmegaConfBaseException as error:
         raise UsageError(_explained(error, cfg)) from error
 

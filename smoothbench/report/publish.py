@@ -8,7 +8,7 @@ import pandas as pd
 
 from smoothbench.report.data.frame import load
 from smoothbench.report.page.media_kinds import KINDS
-from smoothbench.report.studies import registry
+from smoothbench.report.studies.named_sections import named_sections
 from smoothbench.report.tables import latency_conditions
 from smoothbench.report.write import write
 from smoothbench.storage.files import replace
@@ -38,8 +38,9 @@ def publish(folder: str | Path, target: str | Path) -> list[Path]:
             )
     if _experiments(target) - set(frame["experiment"]):
         raise ValueError(f"{target} holds another experiment than {folder}: choose another target")
+    summarised = named_sections(frame).summarise
     held = _held(folder)
-    wanted = {path for path in held - _unshown(held) if _is_used(path, frame)}
+    wanted = {path for path in held - _unshown(held) if _is_used(path, frame, summarised)}
     for old in _held(target) - wanted:
         (target / old).unlink()
     copied = [_copy(folder / each, target / each) for each in sorted(wanted)]
@@ -62,13 +63,13 @@ def _unshown(held: set[Path]) -> set[Path]:
     return {path for (_, suffix), paths in clips.items() for path in paths[published[suffix] :]}
 
 
-def _is_used(path: Path, frame: pd.DataFrame) -> bool:
+def _is_used(path: Path, frame: pd.DataFrame, summarised: bool) -> bool:
     """Whether a point of the frame needs this file of a results folder.
 
-    A study has many points, and its report needs no curves, per-sample scores or previews: they stay behind.
+    Where a section of the report stands for all points, curves, per-sample scores and previews stay behind.
     """
-    kind, study = path.parts[0], set(frame["experiment"]) & set(registry.NAMES)
-    if study and kind in ("curves", "scores", "previews"):
+    kind = path.parts[0]
+    if summarised and kind in ("curves", "scores", "previews"):
         return False
     if kind in ("records", "scores", "vbench"):
         return path.stem in set(frame["record"])

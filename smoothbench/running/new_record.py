@@ -69,6 +69,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
             "cache": spec.cache,
             "solver": spec.solver,
             "metrics": settings.metrics,
+            **({"report": list(settings.report)} if settings.report else {}),
         },
         provenance={},
     )

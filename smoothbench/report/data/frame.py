@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from metrics.inference import holm
 from smoothbench.json_checks import explain
 from smoothbench.report.data.distinctions import with_distinctions
+from smoothbench.report.data.groups import GROUP
 from smoothbench.report.data.latency import add_latency
 from smoothbench.report.data.record_row import row_of
 from smoothbench.report.data.vbench import add_vbench
@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 OLDER = (
     "by other code or settings of the metric than the newest scores of this table: run the experiment again"
 )
-# What two points must share to stand in one table or one picture.
-SETTING = ["experiment", "model", "identity", "num_samples", "seeds", "kind", "reference_id"]
 
 
 def load(folder: str | Path) -> pd.DataFrame:
@@ -40,7 +38,8 @@ def load(folder: str | Path) -> pd.DataFrame:
     `speedup_macs`, `speedup_measured`; `distinction` and `facts...`, see `with_distinctions`, by which labels are told
     apart too; those of `papers.paper_columns` and `vbench.add_vbench` where there are any. A record
     among the parts of another is left out. `attrs["ignored"]` lists the files that could not be read,
-    `attrs["parts"]` counts those left out. ValueError if there is no record.
+    `attrs["parts"]` counts those left out, `attrs["sections"]` names sections of the report by experiment.
+    ValueError if there is no record.
     """
     folder = Path(folder)
     refuse_by_place(folder)
@@ -50,16 +49,29 @@ def load(folder: str | Path) -> pd.DataFrame:
         raise ValueError(
             f"no readable record in {folder}/records{why}: run python -m smoothbench +exp=... first"
         )
+    sections = _sections(found)
     rows = _shown(found)
     if not rows:
         raise ValueError(f"the records in {folder}/records are all parts of each other: run it again")
     # renamed results keep their place: the permutations of a study depend on it
     rows.sort(key=lambda row: (row["experiment"], row["order"], row["name"], row.pop("formerly")))
-    frame = _add_flags(with_distinctions(pd.DataFrame(rows), SETTING))
+    frame = _add_flags(with_distinctions(pd.DataFrame(rows), GROUP))
     frame = add_latency(frame, _read_latency(folder / "latency.json"))
     frame, unread = add_vbench(_add_holm(frame), folder)
-    frame.attrs |= {"ignored": ignored + unread, "parts": len(found) - len(rows)}
+    frame.attrs |= {"ignored": ignored + unread, "parts": len(found) - len(rows), "sections": sections}
     return frame
+
+
+def _sections(rows: list[Any]) -> dict[str, list[str]]:
+    """Take the names of the report's sections out of the rows, by experiment."""
+    names: dict[str, dict[str, None]] = {}
+    for row in rows:
+        listed = row.pop("sections")
+        listed = listed if isinstance(listed, list) else []
+        names.setdefault(row["experiment"], {}).update(
+            {each: None for each in listed if isinstance(each, str)}
+        )
+    return {experiment: list(found) for experiment, found in names.items()}
 
 
 def _shown(rows: list[Any]) -> list[Any]:
@@ -94,16 +106,6 @@ def is_reference(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
     return rows["sample_id"].isin(samples).to_numpy(dtype=bool)
 
 
-def settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The parts of a frame that may share a table, each after a suffix for file names.
-
-    The suffix of the largest part, or the newest among equals, is "".
-    """
-    parts = sorted(frame.groupby(SETTING, sort=True), key=lambda part: _weight(part[1]), reverse=True)
-    for position, (key, part) in enumerate(parts):
-        yield _slug(key) if position else "", part.reset_index(drop=True)
-
-
 def costs_alone(frame: pd.DataFrame) -> pd.Series:
     """Which points were asked for their cost and for no samples, bool [rows]."""
     return (frame["status.quality"] == "skipped") & frame["reason"].str.startswith(
@@ -127,14 +129,6 @@ def _costed(frame: pd.DataFrame) -> pd.Series:
     return costs_alone(frame) & (frame["status.cost"] == "done")
 
 
-def require_one_setting(frame: pd.DataFrame) -> None:
-    """ValueError if the frame mixes models, sample counts, seeds, references or kinds of device."""
-    mixed = {name: sorted(set(frame[name])) for name in SETTING if frame[name].nunique() > 1}
-    if mixed:
-        found = "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in mixed.items())
-        raise ValueError(f"points that cannot share a table ({found}): split them with settings(frame)")
-
-
 def _read(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of the records that can be read, and a line for each that cannot."""
     rows: dict[str, dict[str, Any]] = {}
@@ -146,7 +140,11 @@ def _read(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
             if row["point_id"] in rows:
                 raise ValueError(f"another file holds the same point {row['point_id']}")
             place = record.formerly or record.point_id
-            rows[row["point_id"]] = row | {"record": path.stem, "formerly": place}
+            rows[row["point_id"]] = row | {
+                "record": path.stem,
+                "formerly": place,
+                "sections": record.config.get("report"),
+            }
         except (OSError, ValueError, KeyError, RecursionError) as error:
             ignored.append(f"records/{path.name}: {explain(error)}")
             log.warning("ignored %s", ignored[-1])
@@ -161,7 +159,7 @@ def _add_holm(frame: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for score in scores(frame):
         adjusted = pd.Series(math.nan, index=frame.index)
-        for _, part in frame.groupby(SETTING):
+        for _, part in frame.groupby(GROUP):
             tested = part[part[f"{score}.delta.p"].notna() & ~is_reference(part, part)]
             distinct = tested.drop_duplicates("sample_id")
             if distinct.empty:
@@ -178,22 +176,12 @@ def _add_flags(frame: pd.DataFrame) -> pd.DataFrame:
     times = pd.Series([str(each.get("time", "")) for each in frame["provenance"]], index=frame.index)
     for score in scores(frame):
         flags, hashes = frame[f"{score}.flag"].copy(), frame[f"{score}.config_hash"]
-        for _, part in frame[hashes.notna()].groupby(SETTING):
+        for _, part in frame[hashes.notna()].groupby(GROUP):
             newest = hashes[times[part.index].idxmax()]
             older = part.index[hashes[part.index] != newest]
             flags[older] = [f"{flag}; {OLDER}" if flag else OLDER for flag in flags[older]]
         frame = frame.assign(**{f"{score}.flag": flags})
     return frame
-
-
-def _weight(part: pd.DataFrame) -> tuple[int, str]:
-    return len(part), max(str(provenance.get("time", "")) for provenance in part["provenance"])
-
-
-def _slug(key: Hashable) -> str:
-    parts = key if isinstance(key, tuple) else (key,)
-    text = "-".join(str(part) for part in parts if part != "")
-    return "".join(each if each.isalnum() or each in "-_" else "_" for each in text)
 
 
 def _read_latency(path: Path) -> Latency | None:

@@ -12,7 +12,8 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from smoothbench.report.data.distinctions import write_title
-from smoothbench.report.data.frame import higher_is_better, is_reference, require_one_setting
+from smoothbench.report.data.frame import higher_is_better, is_reference
+from smoothbench.report.data.groups import require_one_group
 from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
 from smoothbench.report.figures.legend import FADED, draw_legend, front_style, star_style
 from smoothbench.report.figures.pareto_front import front
@@ -53,7 +54,7 @@ def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
     reference (a star). Scores against real data come first; of very many the last are only named.
     ValueError if x is unknown, nothing was measured, or points cannot share a picture.
     """
-    require_one_setting(frame)
+    require_one_group(frame)
     label = _cost_label(frame, x)
     panels, left_out = _panels(frame, x)
     costs = [cost for panel in panels for cost in panel.x]

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from smoothbench.report.data.frame import costs_alone, scores, states, unfinished
-from smoothbench.report.document import provenance, setting_title
+from smoothbench.report.document import group_title, provenance
 from smoothbench.report.page import data_uris, players
 from smoothbench.report.page.chart import chart, has_chart, raster_id
 from smoothbench.report.page.html_tables import section
@@ -86,8 +86,7 @@ def _intro(frames: list[pd.DataFrame]) -> str:
     lines = [f"<p>{len(together)} points ({escape(states(together))}). {escape(provenance(together))}</p>"]
     if len(frames) > 1:
         links = [
-            f'<li><a href="#part-{i}">{escape(setting_title(frame))}</a></li>'
-            for i, frame in enumerate(frames)
+            f'<li><a href="#part-{i}">{escape(group_title(frame))}</a></li>' for i, frame in enumerate(frames)
         ]
         why = "Points of different models, samples, references or devices are not compared:"
         lines.append(f"<nav><p>{why}</p><ul>{''.join(links)}</ul></nav>")
@@ -103,7 +102,7 @@ def _setting(
     number: int, frame: pd.DataFrame, pictures: dict[str, str], folder: Path, others: Conditions
 ) -> str:
     rows, strips = measured(frame), players.strips(number, frame, folder)
-    lines = [f'<section id="part-{number}">', f"<h2>{escape(setting_title(frame))}</h2>", _facts(frame)]
+    lines = [f'<section id="part-{number}">', f"<h2>{escape(group_title(frame))}</h2>", _facts(frame)]
     if len(rows):
         columns = table_columns(frame, [*against_real(frame), *fidelity(frame)])
         lines += ["<h3>Table</h3>", _table(number, columns, frame)]
@@ -156,7 +155,7 @@ def _table(number: int, columns: list[Column], frame: pd.DataFrame) -> str:
         head = f'<th scope="row">{escape(columns[0].cells[i])}</th>'
         lines.append(f'<tr id="row-{number}-{i}">{head}{"".join(cells)}</tr>')
     region = (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {escape(setting_title(frame))}">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {escape(group_title(frame))}">'
     )
     rows = "\n".join(lines)
     table = f'<table class="sortable"><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>'

@@ -1,7 +1,8 @@
-"""How many calibration samples a schedule needs: the study `calibration_size`."""
+"""How many calibration samples a schedule needs: the section of the experiment `calibration_size`."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,33 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from smoothbench.report.data.distinctions import distinction, write_title
+from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.figures.error_curves import alpha_of
 from smoothbench.report.figures.style import COLOURS, MARKERS, MUTED, new_figure, styled
 from smoothbench.report.studies import quality_loss
+from smoothbench.report.studies.section import Section
 from smoothbench.report.tables.point_tables import fidelity
 from smoothbench.report.tables.text import to_markdown
 from smoothbench.storage.record_parts import CalibrationRef
 
-EXPERIMENT = "calibration_size"
+PICTURE = "calibration_size"  # file, in a folder with several tables before the name of each
 DRAWN = ("psnr", "fd")  # families of scores in the picture
 LISTED = ("fd", "fd_inf")  # beside all fidelity scores in the table
 PANEL = (3.1, 2.9)  # inches
 COLUMNS = 4
 
 
+def section(frame: pd.DataFrame) -> Section:
+    """Return the study as a section of the report: a table and a picture for each comparable group of points."""
+    groups = [(name, group) for name, group in comparable_groups(frame) if not points(group).empty]
+    lines = [line for _, group in groups for line in markdown(group)]
+    pictures = {"-".join(filter(None, [PICTURE, name])): partial(picture, group) for name, group in groups}
+    return Section(lines, pictures, summarises=True)
+
+
 def points(frame: pd.DataFrame) -> pd.DataFrame:
-    """The study's rows, with columns `alpha`, `size`, `draw` and `bits` (what the schedule computes)."""
-    rows = frame[(frame["experiment"] == EXPERIMENT) & frame["schedule"].notna()]
+    """Return the calibrated points, with columns `alpha`, `size`, `draw` and `bits` (what the schedule computes)."""
+    rows = frame[frame["schedule"].notna()]
     rows = rows[np.array([isinstance(each, CalibrationRef) for each in rows["calibration"]], dtype=bool)]
     rows = rows.assign(
         alpha=[alpha_of(each) for each in rows["schedule"]],
@@ -57,8 +68,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def section(frame: pd.DataFrame) -> list[str]:
-    """The study in Markdown; empty where the records are none."""
+def markdown(frame: pd.DataFrame) -> list[str]:
+    """Return the study of one comparable group as lines of Markdown; empty where no point was calibrated."""
     if points(frame).empty:
         return []
     rest = distinction(frame.iloc[0])

@@ -1,6 +1,7 @@
-"""Whether settings whose error curves differ between samples lose more: the study `calibration_variance`."""
+"""Whether settings whose error curves differ between samples lose more: the section of `calibration_variance`."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,29 @@ from smoothbench.report.data.distinctions import distinction
 from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
 from smoothbench.report.figures.style import COLOURS, MARKERS, MUTED, new_figure, styled
 from smoothbench.report.studies import quality_loss
+from smoothbench.report.studies.section import Section
 from smoothbench.report.tables.text import to_markdown
 
-EXPERIMENT = "calibration_variance"
+PICTURE = "calibration_variance"  # file
 DRAWN = ("psnr", "dist", "fd")  # families of scores
 PANEL = (3.3, 2.7)  # inches
 PERMUTATIONS = 20_000
 WITHIN = 0.1  # of the reference's MACs: how far a rival's budget may be away
 
 
+def section(frame: pd.DataFrame) -> Section:
+    """Return the study as a section of the report: a table for each budget, and one picture of all settings."""
+    pictures = {} if points(frame).empty else {PICTURE: partial(picture, frame)}
+    return Section(markdown(frame), pictures, summarises=True)
+
+
 def points(frame: pd.DataFrame) -> pd.DataFrame:
-    """The calibrated points, with columns `setting`, `spread` (of their error curves) and `rival`.
+    """Return the calibrated points, with columns `setting`, `spread` (of their error curves) and `rival`.
 
     `rival` is the row of the uncalibrated caching point of the same setting and predictor whose budget is the
     next above the point's, or -1.
     """
-    rows = frame[(frame["experiment"] == EXPERIMENT) & (frame["status.quality"] == "done")]
+    rows = frame[frame["status.quality"] == "done"]
     spreads = [each.spread if each else None for each in rows["calibration"]]
     chosen = rows[np.array([spread is not None for spread in spreads], dtype=bool)]
     chosen = chosen.assign(
@@ -41,8 +49,8 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
     return chosen
 
 
-def section(frame: pd.DataFrame) -> list[str]:
-    """The study in Markdown; empty where the records are none."""
+def markdown(frame: pd.DataFrame) -> list[str]:
+    """Return the study as lines of Markdown; empty where no point was calibrated."""
     study = points(frame)
     if study.empty:
         return []

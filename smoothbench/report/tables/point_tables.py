@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from smoothbench.report.data.frame import is_reference, require_one_setting, scores
+from smoothbench.report.data.frame import is_reference, scores
+from smoothbench.report.data.groups import require_one_group
 from smoothbench.report.tables.column import (
     Column,
     cost_column,
@@ -105,7 +106,7 @@ def point_label(frame: pd.DataFrame, row: pd.Series) -> str:
 
 def table_columns(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
     """All costs, and the scores of these names with their differences to the reference."""
-    require_one_setting(frame)
+    require_one_group(frame)
     rows = measured(frame)
     competing = _competing(rows, frame)
     columns = [
@@ -123,7 +124,7 @@ def table_columns(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
 
 def fidelity_columns(frame: pd.DataFrame) -> list[Column]:
     """How far samples are from the uncached ones of the same seeds: means, and bounds of the worst."""
-    require_one_setting(frame)
+    require_one_group(frame)
     rows = measured(frame)
     rows = rows[~rows["reference"].astype(bool)].reset_index(drop=True)
     competing = _competing(rows, frame)
@@ -135,7 +136,7 @@ def fidelity_columns(frame: pd.DataFrame) -> list[Column]:
 
 def brief_columns(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
     """Share of MACs, the speed-up and the scores of these names, for where there is little room."""
-    require_one_setting(frame)
+    require_one_group(frame)
     rows = measured(frame)
     competing = _competing(rows, frame)
     columns = [_labels(frame, rows), share_column(rows, competing), fastest_column(rows, competing)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from smoothbench.report import load, summary, write
-from smoothbench.report.data.frame import settings
+from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.page.html_page import page
 from smoothbench.report.summary import WIDTH
 from smoothbench.report.tables.paper_cells import INFERRED
@@ -90,7 +90,7 @@ def test_realised_share_of_the_implied_speedup(folder: Path) -> None:
 
 
 def test_page_and_table_hold_the_same(folder: Path) -> None:
-    parts = [(part, dict[str, str]()) for _, part in settings(load(folder))]
+    parts = [(part, dict[str, str]()) for _, part in comparable_groups(load(folder))]
     texts = [text_of(node) for node in walk(parsed(page(parts, folder, []))) if node[0] in ("td", "th", "h3")]
     assert "Reported beside measured" in texts and f"alpha=0.22, 50 steps {INFERRED}" in texts
     assert {"131.81", "131.809", "published count"} <= set(texts)
