@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from metrics.inference import paired_difference
 from metrics.score import Score
+from smoothbench.errors import UsageError
 from smoothbench.report.data.distinctions import distinction
 from smoothbench.report.data.frame import load, scores
 from smoothbench.storage.files import read_arrays
@@ -20,7 +21,7 @@ def compare(folder: str | Path, first: str, second: str) -> str:
     points on other seeds, and for missing or damaged per-sample scores.
     """
     frame = load(folder)
-    rows = [_point(frame, name) for name in (first, second)]
+    rows = [point_row(frame, name) for name in (first, second)]
     a, b = (_influences(Path(folder), row) for row in rows)
     if not np.array_equal(a["seeds"], b["seeds"]):
         raise ValueError(f"{first} and {second} have other seeds: nothing to pair")
@@ -39,13 +40,14 @@ def compare(folder: str | Path, first: str, second: str) -> str:
     return "\n".join(lines)
 
 
-def _point(frame: pd.DataFrame, name: str) -> pd.Series:
+def point_row(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Return the row of a point by its name or point_id; UsageError, naming the choice, for none or several."""
     rows = frame[(frame["name"] == name) | (frame["point_id"] == name)]
     if len(rows) != 1:
         facts = [", ".join(filter(None, [row["label"], distinction(row)])) for _, row in rows.iterrows()]
         ids = [f"{point_id} ({text})" for point_id, text in zip(rows["point_id"], facts, strict=True)]
         choice = f"{'point_id' if ids else 'name'} of {', '.join(sorted(ids or set(frame['name'])))}"
-        raise ValueError(f"{len(rows)} points are called {name}: choose by {choice}")
+        raise UsageError(f"{len(rows)} points are called {name}: choose by {choice}")
     return rows.iloc[0]
 
 
