@@ -16,7 +16,7 @@ from smoothbench.results.point import PointResult
 from smoothbench.results.table import Table
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Results:
     """The results of an experiment.
 
@@ -27,6 +27,9 @@ class Results:
     folder: Path
     frame: pd.DataFrame
     groups: tuple[Group, ...]
+
+    def __repr__(self) -> str:
+        return f"<Results of {self.folder}: {len(self.frame)} points, {len(self.groups)} group(s)>"
 
     def table(self, scores: Sequence[str] | None = None) -> Table:
         """Return the table of the largest group; see `Group.table`."""

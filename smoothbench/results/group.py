@@ -19,7 +19,7 @@ from smoothbench.results.table import Table
 BRIEF = 4  # scores of a table that names none
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Group:
     """Points that may be compared: the same model, samples, reference and kind of device.
 
@@ -28,6 +28,9 @@ class Group:
 
     folder: Path
     frame: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"<{self.title}: {len(self.frame)} points>"
 
     @property
     def title(self) -> str:

@@ -10,7 +10,7 @@ from smoothbench.report.tables.point_tables import ranking, strings
 from smoothbench.report.tables.text import to_markdown, to_text
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Table:
     """A table for reading, one row a point; notebooks show it as Markdown.
 
@@ -32,6 +32,9 @@ class Table:
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
+
+    def __repr__(self) -> str:
+        return f"<Table of {len(self.frame)} points>"
 
     def __str__(self) -> str:
         return to_text(self.frame)
