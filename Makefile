@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint venv
+.PHONY: demo test quick lint venv
 
 demo: venv            ## the product at small scale: tables and figures in results/runs/dit_ddim
 	$(BIN)/python -m smoothbench +exp=dit_ddim
 
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two processes of one thread each
+
+quick: $(VENV)/.test  ## unit tests and contracts: the inner loop
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contracts
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

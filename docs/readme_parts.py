@@ -124,10 +124,10 @@ def schedule() -> str:
     """The schedule of one point, a line for each kind of layer: # computed, . reused."""
     frame = load(RECORDS).set_index("label")
     plan = frame.loc[DRAWN, "schedule"]
-    lines = [f"{'SmoothCache':14}noisiest{'sample':>{len(plan['rows']) - 8}}"]
+    lines = [f"{'SmoothCache':14}noisiest{'sample':>{len(plan.rows) - 8}}"]
     for kind, name in KINDS.items():
-        site = plan["kinds"].index(kind)  # the blocks of a kind decide together
-        lines.append(f"{name:14}" + "".join("#" if row[site] == "1" else "." for row in plan["rows"]))
+        site = plan.kinds.index(kind)  # the blocks of a kind decide together
+        lines.append(f"{name:14}" + "".join("#" if row[site] == "1" else "." for row in plan.rows))
     return "\n".join(["```text", *lines, "```"])
 
 

@@ -12,7 +12,7 @@ from smoothbench.caching.predictor import Predictor, Reuse, Taylor
 from smoothbench.caching.run import Run
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site, find_sites
-from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAt, alpha_for
+from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAtBudget, alpha_for
 from smoothbench.caching.trajectory import Trajectory
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "Schedule",
     "Site",
     "SmoothCache",
-    "SmoothCacheAt",
+    "SmoothCacheAtBudget",
     "Taylor",
     "Trajectory",
     "alpha_for",

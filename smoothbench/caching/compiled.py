@@ -33,8 +33,8 @@ class Compiled:
         self.cache_bytes = 0  # size of the outputs kept in the last context
         self._row: tuple[bool, ...] = ()
         self._keeps = True
-        self._old: Outputs = []  # read by a graph
-        self._fresh: Outputs = []  # written by it: apart, so that it does not depend on what was there
+        self._old_outputs: Outputs = []  # read by a graph
+        self._new_outputs: Outputs = []  # written by it: apart, so that it does not depend on what was there
         self._forward = denoiser.forward
         self._graphs = torch.compile(self._forward, backend=backend, dynamic=False, fullgraph=True)
         self._inside = False  # a forward that was announced or counted is under way
@@ -66,7 +66,7 @@ class Compiled:
                 raise
             finally:
                 self._inside = False
-            pairs = zip(self._fresh, self._old, strict=True)
+            pairs = zip(self._new_outputs, self._old_outputs, strict=True)
             histories[tick.forward_index] = [old if new is None else new for new, old in pairs]
             return output
 
@@ -86,14 +86,14 @@ class Compiled:
             raise ValueError(f"evaluation {tick.e} reuses outputs of a run that broke: start a new one")
         # what is about to be computed is dropped before, or memory would hold it twice
         old: Iterable[Tensor | None] = history or [None] * len(row)
-        self._old = [None if computed else output for computed, output in zip(row, old, strict=True)]
-        self._row, self._fresh = row, [None] * len(row)
+        self._old_outputs = [None if computed else output for computed, output in zip(row, old, strict=True)]
+        self._row, self._new_outputs = row, [None] * len(row)
 
     def _forget(self, histories: dict[int | str, Outputs]) -> None:
         """Drop all kept outputs, and note how many bytes they were."""
         self.cache_bytes = max(self.cache_bytes, sum(map(_bytes, histories.values())))
         histories.clear()
-        self._old, self._fresh = [], []
+        self._old_outputs, self._new_outputs = [], []
 
     def _branch(self, i: int, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
@@ -102,9 +102,9 @@ class Compiled:
             if self._row[i]:
                 output = original(*args, **kwargs)
                 if self._keeps:
-                    self._fresh[i] = output
+                    self._new_outputs[i] = output
                 return output
-            return self._old[i]
+            return self._old_outputs[i]
 
         return forward
 

@@ -119,8 +119,8 @@ class ErrorCurves:
         if self.l1.dtype != torch.float64 or self.l1_diff.dtype != torch.float64:
             raise ValueError("its sums are not float64")
         lag = torch.arange(1, self.k_max + 1)
-        known = self.l1_diff[:, :, torch.arange(shape[1])[:, None] >= lag]
-        if not all(sums.isfinite().all() and (sums >= 0).all() for sums in (self.l1, known)):
+        changes = self.l1_diff[:, :, torch.arange(shape[1])[:, None] >= lag]
+        if not all(sums.isfinite().all() and (sums >= 0).all() for sums in (self.l1, changes)):
             raise ValueError("its sums are not finite or below 0")
 
     def digest(self) -> str:

@@ -168,7 +168,7 @@ def _canonical(kind: str) -> str:
 
 
 def _split(kind: str) -> tuple[str, str]:
-    dimension = next((each for each in ("spatial_", "temporal_") if kind.startswith(each)), "")
+    dimension = next((prefix for prefix in ("spatial_", "temporal_") if kind.startswith(prefix)), "")
     return dimension, kind.removeprefix(dimension)
 
 
@@ -179,7 +179,7 @@ def _is_plain_json(value: Any, depth: int) -> bool:
             isinstance(k, str) and _is_plain_json(v, depth - 1) for k, v in value.items()
         )
     if isinstance(value, list):
-        return depth > 0 and all(_is_plain_json(each, depth - 1) for each in value)
+        return depth > 0 and all(_is_plain_json(item, depth - 1) for item in value)
     return value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
 
 
@@ -191,11 +191,11 @@ def _columns(data: Mapping[str, Any], sites: Sequence[Site]) -> dict[str, list[i
     keys = sorted((key for key in data if key != "_meta"), key=_names_a_block)
     if not keys:
         raise ValueError("it names no kind of layer")
-    seen: dict[tuple[str, str], str] = {}
+    key_of: dict[tuple[str, str], str] = {}
     for key in keys:
         kind, dash, block = key.partition("-")
         kind = _canonical(kind)
-        if (other := seen.setdefault((kind, block), key)) != key:
+        if (other := key_of.setdefault((kind, block), key)) != key:
             raise ValueError(f"{other!r} and {key!r} mean the same")
         named = [s for s in sites if s.kind == kind and (not dash or block == str(s.block))]
         if not named:

@@ -89,8 +89,8 @@ def alpha_for(curves: ErrorCurves, budget: float, k_max: int = 3, group: str = "
 
 
 @dataclass(frozen=True)
-class SmoothCacheAt:
-    """SmoothCache at another static policy's exact MAC budget (through `alpha_for`)."""
+class SmoothCacheAtBudget:
+    """SmoothCache with the smallest alpha that costs no more MACs than another static policy (by `alpha_for`)."""
 
     like: Policy
     k_max: int = 3

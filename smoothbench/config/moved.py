@@ -6,6 +6,7 @@ from typing import Any
 
 PATHS: Mapping[str, str] = MappingProxyType(
     {
+        "smoothbench.caching.SmoothCacheAt": "smoothbench.caching.SmoothCacheAtBudget",
         "smoothbench.models.clap.caption_embeddings": "smoothbench.evaluators.clap.caption_embeddings",
         "smoothbench.models.clap.load_clap": "smoothbench.evaluators.clap.load_clap",
         "smoothbench.models.dit.PixelDiT": "smoothbench.models.nano.image.model.PixelDiT",

@@ -11,7 +11,7 @@ from smoothbench.report.page.media_kinds import KINDS
 from smoothbench.report.studies.named_sections import named_sections
 from smoothbench.report.tables import latency_conditions
 from smoothbench.report.write import write
-from smoothbench.storage.files import replace
+from smoothbench.storage.files import replacing
 
 FOLDERS = ("records", "scores", "previews", "schedules", "curves", "latency", "vbench")
 FILES = ("latency.json", "cost.csv")
@@ -97,4 +97,6 @@ def _experiments(target: Path) -> set[str]:
 
 def _copy(source: Path, target: Path) -> Path:
     with source.open("rb") as content:
-        return replace(target, lambda file: shutil.copyfileobj(content, file))
+        with replacing(target) as file:
+            shutil.copyfileobj(content, file)
+        return target

@@ -25,7 +25,7 @@ from smoothbench.report.tables import latency_conditions
 from smoothbench.report.tables.latency_conditions import Conditions
 from smoothbench.report.tables.latex import to_latex
 from smoothbench.report.tables.point_tables import measured, numbers
-from smoothbench.storage.files import replace, write_text
+from smoothbench.storage.files import replacing, write_text
 
 FEW = "png8"  # a PNG of 256 colours: a third of the bytes; samples keep all of theirs
 BOTH = (FEW, "svg")
@@ -117,4 +117,6 @@ def _save(figure: Figure, path: Path, kind: str) -> Path:
             few.save(file, "png", optimize=True)
 
     with styled():
-        return replace(path, fill)
+        with replacing(path) as file:
+            fill(file)
+        return path

@@ -28,7 +28,7 @@ from smoothbench.storage.sample_files import PREVIEWS
 def new_record(settings: Settings, model: Model, point: Point, reference: Point) -> Record:
     """Build the record of a point with all that is known before its first sample; quality is still to come."""
     spec, schedule = point.spec, point.policy if isinstance(point.policy, Schedule) else None
-    known = cost(point, reference) if schedule is not None else None
+    planned_cost = cost(point, reference) if schedule is not None else None
     stage = None if settings.draws_samples else f"stage={settings.stage}"
     return Record(
         schema=SCHEMA,
@@ -47,7 +47,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         num_samples=len(spec.seeds),
         per_block=spec.per_block,
         seeds=((spec.seeds.start, spec.seeds.stop),),
-        status=Status("skipped", "done" if known else "skipped"),
+        status=Status("skipped", "done" if planned_cost else "skipped"),
         reason=f"{stage}: {point.missing_weights}" if point.missing_weights else stage,
         degenerate=bool(schedule and not schedule.skipped_share and not point.uncached),
         model=ModelIdentity.from_json(dict(model.identity), "model"),
@@ -59,7 +59,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         reported=spec.reported,
         schedule=_schedule(schedule),
         captions=_captions(model, spec.seeds[:PREVIEWS]),
-        cost=known and replace(known, paper=paper_cost(point, model, settings.paper)),
+        cost=planned_cost and replace(planned_cost, paper=paper_cost(point, model, settings.paper)),
         scores={},
         described=PointDescription.from_json(recorded(point.described), "described"),
         code={part: PartCode.from_json(each, f"code.{part}") for part, each in point.code.items()},
@@ -77,16 +77,16 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
 
 def is_of(record: Record, point: Point, reference: Point) -> bool:
     """Whether a record has the ids of a point and of its pair."""
-    found = (record.reference_id, record.sample_id, record.cell_id, record.seeds)
+    ids = (record.reference_id, record.sample_id, record.cell_id, record.seeds)
     seeds = ((point.spec.seeds.start, point.spec.seeds.stop),)
-    return found == (reference.sample_id, point.sample_id, point.cell_id, seeds)
+    return ids == (reference.sample_id, point.sample_id, point.cell_id, seeds)
 
 
 def resumed(record: Record, old: Record) -> Record:
     """Take over what an earlier record of the same point knows; the paper's side is that of now."""
     paper = record.cost.paper if record.cost else None
-    known = replace(old.cost, paper=paper) if old.cost else record.cost
-    return replace(record, scores=old.scores, status=old.status, reason=old.reason, cost=known)
+    spent = replace(old.cost, paper=paper) if old.cost else record.cost
+    return replace(record, scores=old.scores, status=old.status, reason=old.reason, cost=spent)
 
 
 def with_cost(
@@ -112,8 +112,8 @@ def _planned(point: Point, schedule: Schedule | None) -> str | None:
     """What a schedule rests on; of a file's word only what it can know."""
     if point.calibration:
         return "calibrated"
-    said = schedule.meta.get("planned") if schedule else None
-    return said if said in ("published mask", "published count") else None
+    basis = schedule.meta.get("planned") if schedule else None
+    return basis if basis in ("published mask", "published count") else None
 
 
 def _numerics(model: Model) -> Numerics:
@@ -139,7 +139,7 @@ def _schedule(schedule: Schedule | None) -> RecordedSchedule | None:
 
 def as_reported(record: Record, point: Point, settings: Settings, model: Model) -> bool:
     """Whether a record says of the papers what is asked for now: their row, and their count of MACs."""
-    known = isinstance(point.policy, Schedule)
-    paper = paper_cost(point, model, settings.paper) if known else None
+    planned = isinstance(point.policy, Schedule)
+    paper = paper_cost(point, model, settings.paper) if planned else None
     counted = record.cost.paper if record.cost else None
     return record.reported == point.spec.reported and counted == paper

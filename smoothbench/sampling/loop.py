@@ -58,15 +58,15 @@ def sampling_states(
 ) -> Iterator[tuple[int, State]]:
     """The sampling loop with a model, on the noise of these seeds: yield (e, state) as `solver_states` does.
 
-    Args: announce, called before each forward of the denoiser; labels_or_prompts, those [B, ...] that stand in for
-    the ones of the seeds.
+    Args: announce, called before each forward of the denoiser; labels_or_prompts [B, ...], in place of those that
+    belong to the seeds.
     """
     noise = SeededNoise(seeds, model.sample_shape, model.device)
-    given = model.labels_or_prompts(seeds) if labels_or_prompts is None else labels_or_prompts
+    conditioning = model.labels_or_prompts(seeds) if labels_or_prompts is None else labels_or_prompts
 
     def predict(e: int, x: Tensor, coordinate: float) -> Tensor:
         return model.predict(
-            x, coordinate, given, lambda forward_index: announce(e, coordinate, forward_index)
+            x, coordinate, conditioning, lambda forward_index: announce(e, coordinate, forward_index)
         )
 
     yield from solver_states(solver, noise(), predict, noise)

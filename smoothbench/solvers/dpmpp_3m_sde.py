@@ -50,8 +50,8 @@ class DPMSolverPlusPlus3MSDE:
             raise ValueError(f"solver.steps must be a whole number from 2, not {self.steps}")
         for key in ("sigma_min", "sigma_max", "rho", "eta", "sigma_data"):
             value = getattr(self, key)
-            known = type(value) in (int, float) and math.isfinite(value)
-            if not known or value < 0 or (value == 0 and key != "eta"):
+            is_number = type(value) in (int, float) and math.isfinite(value)
+            if not is_number or value < 0 or (value == 0 and key != "eta"):
                 least = "from 0" if key == "eta" else "above 0"
                 raise ValueError(f"solver.{key} must be a finite number {least}, not {value}")
         if self.sigma_min >= self.sigma_max:

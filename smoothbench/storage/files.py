@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what names their content."""
+"""Writes files that appear whole or not at all, and hashes them."""
 
 import hashlib
 import io
@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,7 @@ import numpy as np
 
 
 def scratch(path: Path, suffix: str = ".tmp") -> Path:
-    """A hidden name beside a file, for what is not whole yet, that no other process of any host or container has.
+    """Return a hidden name beside a file that no other process of any host or container has.
 
     A process number alone is no such name: containers of one folder count theirs from 1, each for itself.
     """
@@ -26,14 +26,14 @@ def scratch(path: Path, suffix: str = ".tmp") -> Path:
 
 
 def sha256_of(path: str | Path) -> str:
-    """Hex sha256 of a file, read piece by piece; OSError where it cannot be read."""
+    """Return the hex sha256 of a file, read piece by piece; OSError where it cannot be read."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def written_beside(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
-    """The path of a temporary file beside another, for code that opens it by name; it replaces that one at the end."""
+    """Yield the path of a temporary file for code that opens it by name; in the end it takes the place of `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = scratch(path, suffix)
     try:
@@ -45,7 +45,7 @@ def written_beside(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
-    """A temporary file that takes the place of another once it is whole: written, synced, renamed."""
+    """Yield a temporary file to write to, which takes the place of `path` once it is whole: synced, then renamed."""
     with written_beside(path) as temporary, temporary.open("wb") as file:
         yield file
         file.flush()
@@ -54,18 +54,18 @@ def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
 
 
 def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
-    """The whole file or nothing."""
+    """Write a file, whole or not at all; with `sync` it is on the disk afterwards."""
     with replacing(path, sync) as file:
         file.write(data)
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Readable JSON, atomically; the same data gives the same bytes."""
+    """Write readable JSON, whole or not at all; the same data gives the same bytes."""
     write_atomic(path, (json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: Path) -> Any | None:
-    """The data, or None where the file is missing, cannot be read or is no JSON."""
+    """Read JSON; None where the file is missing, cannot be read or is no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -73,14 +73,14 @@ def read_json(path: Path) -> Any | None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """A compressed npz, atomically; the same arrays give the same bytes."""
+    """Write a compressed npz, whole or not at all; the same arrays give the same bytes."""
     buffer, ordered = io.BytesIO(), {name: arrays[name] for name in sorted(arrays)}
     np.savez_compressed(buffer, allow_pickle=False, **ordered)
     write_atomic(path, buffer.getvalue())
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of an npz, or None where it is missing or damaged; nothing is ever unpickled."""
+    """Read the arrays of an npz; None where it is missing or damaged; nothing is ever unpickled."""
     try:
         with np.load(path, allow_pickle=False) as data:
             return {name: np.asarray(data[name]) for name in data.files}
@@ -88,13 +88,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
-def replace(path: Path, fill: Callable[[BinaryIO], object]) -> Path:
-    """Let `fill` write to a temporary file beside `path`, then put it in the place of `path`."""
-    with replacing(path) as file:
-        fill(file)
-    return path
-
-
 def write_text(path: Path, text: str) -> Path:
-    """Write UTF-8 with Unix line ends, whole or not at all."""
-    return replace(path, lambda file: file.write(text.encode("utf-8")))
+    """Write UTF-8 with Unix line ends, whole or not at all; return the path."""
+    write_atomic(path, text.encode("utf-8"))
+    return path

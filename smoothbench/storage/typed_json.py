@@ -48,17 +48,17 @@ class Stored:
         Raises ValueError for what is wrong and KeyError for what is missing, each naming the field.
         """
         content = require(data, where or "content", dict)
-        found = {}
+        values = {}
         for member in members(cls):
             where_in = _join(where, member.key)
             if member.key in content:
-                found[member.name] = read(member.hint, content[member.key], where_in)
+                values[member.name] = read(member.hint, content[member.key], where_in)
             elif not member.optional:
                 raise KeyError(where_in)
-        known = {member.key: member.name for member in members(cls)}
-        others = {key: value for key, value in content.items() if key not in known}
-        absent = frozenset(known.values()) - found.keys()
-        made = cls(**found, others=others, absent=absent)
+        names = {member.key: member.name for member in members(cls)}
+        others = {key: value for key, value in content.items() if key not in names}
+        absent = frozenset(names.values()) - values.keys()
+        made = cls(**values, others=others, absent=absent)
         made.check(where)
         return made
 
@@ -66,16 +66,16 @@ class Stored:
         """Raise ValueError where fields contradict each other."""
 
     def to_json(self) -> dict[str, Any]:
-        """What json.dumps takes, its keys sorted: read and written again, a file has the same bytes."""
+        """Return what json.dumps takes, its keys sorted: read and written again, a file has the same bytes."""
         left_out = self.unwritten if self.absent is None else self.absent
         values = [(member, getattr(self, member.name)) for member in members(type(self))]
-        found = {
+        content = {
             member.key: _plain(value)
             for member, value in values
             if value not in (None, {}) or member.name not in left_out
         }
-        found |= {key: _plain(value) for key, value in self.others.items()}
-        return dict(sorted(found.items()))
+        content |= {key: _plain(value) for key, value in self.others.items()}
+        return dict(sorted(content.items()))
 
 
 class Member(NamedTuple):
@@ -88,7 +88,7 @@ class Member(NamedTuple):
 
 
 def members(cls: Any) -> tuple[Member, ...]:
-    """The fields of a `Stored` class that are keys of its JSON."""
+    """Return the fields of a `Stored` class that are keys of its JSON."""
     return _members(cls)
 
 
@@ -108,13 +108,13 @@ def _members(cls: type[Any]) -> tuple[Member, ...]:
 
 
 def read(hint: Any, value: object, where: str) -> Any:
-    """A value of this type from JSON; ValueError or KeyError, naming `where`, for anything else."""
+    """Convert JSON to a value of this type; ValueError or KeyError, naming `where`, for anything else."""
     if get_origin(hint) is Annotated:
         hint, *rules = get_args(hint)
-        found = read(hint, value, where)
+        result = read(hint, value, where)
         for rule in rules:
-            rule.check(found, where)
-        return found
+            rule.check(result, where)
+        return result
     if get_origin(hint) in (Union, UnionType):
         return read(_option(get_args(hint), value), value, where)
     require(value, where, *json_types(hint))
@@ -132,7 +132,7 @@ def read(hint: Any, value: object, where: str) -> Any:
 
 
 def json_types(hint: Any) -> tuple[type, ...]:
-    """The types that json.loads may give for a field of this type, the one that messages name first."""
+    """Return the types that json.loads may give for a field of this type, the one that messages name first."""
     if get_origin(hint) is Annotated:
         return json_types(get_args(hint)[0])
     if hint is float:

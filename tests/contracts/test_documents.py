@@ -58,6 +58,27 @@ def test_findings_of_the_readme_stand_in_the_findings() -> None:
         assert number in " ".join(bullet.split()), f"{place}: {number}"
 
 
+# what paths in documents are relative to
+PLACES = ("", "smoothbench", "smoothbench/models", "smoothbench/report", "tests")
+TEMPLATES = ("NAME", "FAMILY", "ROOM")
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_documents_name_files_that_exist(name: str) -> None:
+    text = (ROOT / name).read_text()
+    paths = re.findall(r"`([\w./]+(?:\.py|\.yaml|\.md|\.json|/))`", text)
+    named = [path for path in paths if not any(word in path for word in TEMPLATES) and path[0].islower()]
+    missing = [path for path in named if not any((ROOT / place / path).exists() for place in PLACES)]
+    assert len(named) > 5 and not missing
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/commands.md"])
+def test_targets_of_make_exist(name: str) -> None:
+    rules = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
+    targets = re.findall(r"(?:^|`|\()make (\w+)", (ROOT / name).read_text(), re.M)
+    assert targets and set(targets) <= set(rules)
+
+
 def words(table: str) -> list[str]:
     return [
         word

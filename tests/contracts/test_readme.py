@@ -21,16 +21,11 @@ from tests.support.tiny_video_pipeline import tiny_ltx_pipeline, video_latents
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 LIBRARY = (ROOT / "docs/library.md").read_text()
-MOST_LINES, MOST_NUMBERS, FIRST_SCREENS = (
-    139,
-    80,
-    60,
-)  # lines without the methods list, which grows: 150 with today's
+MOST_LINES = 139  # without the methods list, which grows with every method: 150 with today's
+MOST_NUMBERS, FIRST_SCREENS = 80, 60
 WIDEST, LARGEST = 160, 60_000  # letters of a line outside tables; bytes of the picture
 ADDRESS = re.compile(r"\]\([^)]*\)")  # of a link
-NUMBER = re.compile(
-    r"(?<![\w.])\d+(?:[.,]\d+)*"
-)  # with its decimals; not the digits of a name such as taylor1
+NUMBER = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*")  # no digits of a name such as taylor1
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The one command that trains an embedded model again: its parts exist and know what it tells them."""
 
 import importlib
+import runpy
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from safetensors.torch import load_file
 
 from smoothbench.models.nano.audio import corpus, train_codec
 from smoothbench.models.nano.files import write_arrays
+from smoothbench.models.nano.image import fashion_mnist
 from smoothbench.models.nano.retrain import retrain
 
 PACKAGES = ["smoothbench.models.nano.audio", "smoothbench.models.nano.video"]
@@ -71,3 +73,19 @@ def test_a_corpus_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.C
     assert train_codec.main(["--corpus", str(absent), "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {absent} holds no clips") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("door", ["train_dit", "train_evaluator"])
+def test_the_commands_of_the_image_model_end_with_the_exit_code_of_the_training(
+    door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_data(split: str) -> None:
+        raise FileNotFoundError(2, "No such file or directory", split)
+
+    monkeypatch.setattr(fashion_mnist, "load", no_data)
+    folders = [str(tmp_path)] * 2
+    asked = ["--out", folders[0], *(["--real", folders[1]] if door == "train_evaluator" else [])]
+    monkeypatch.setattr(sys, "argv", [door, *asked])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"smoothbench.models.nano.{door}", run_name="__main__")
+    assert ended.value.code == 1

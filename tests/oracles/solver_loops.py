@@ -81,29 +81,29 @@ def singlestep(solver: Any, x: Tensor, predict: Predict, noise: Noise) -> Tensor
 
 def multistep_sde(solver: Any, x: Tensor, predict: Predict, noise: Noise) -> Tensor:
     """3M SDE: fresh noise after every step but the last, if eta asks for it."""
-    s, eta, data, known = solver.coordinates, solver.eta, solver.sigma_data, list[Tensor]()
+    s, eta, data, x0 = solver.coordinates, solver.eta, solver.sigma_data, list[Tensor]()
     x = s[0] * x
     for e, sigma in enumerate(s):
         total = math.hypot(sigma, data)
         v = predict(e, x / total, sigma)
-        known.insert(0, (data / total) ** 2 * x - sigma * data / total * v)
+        x0.insert(0, (data / total) ** 2 * x - sigma * data / total * v)
         if e == len(s) - 1:
             break
         h = [math.log(s[i] / s[i + 1]) for i in (e, max(e - 1, 0), max(e - 2, 0))]
         decay = (1 + eta) * h[0]
         phi_2 = math.expm1(-decay) / decay + 1
-        x = math.exp(-decay) * x - math.expm1(-decay) * known[0]
+        x = math.exp(-decay) * x - math.expm1(-decay) * x0[0]
         if e > 0:
-            latest = (known[0] - known[1]) * (h[0] / h[1])
+            latest = (x0[0] - x0[1]) * (h[0] / h[1])
         if e == 1:
             x = x + phi_2 * latest
         if e > 1:
             r0, r1 = h[1] / h[0], h[2] / h[0]
-            second = (latest - (known[1] - known[2]) / r1) / (r0 + r1)
+            second = (latest - (x0[1] - x0[2]) / r1) / (r0 + r1)
             x = x + phi_2 * (latest + r0 * second) - (phi_2 / decay - 0.5) * second
         if eta:
             x = x + s[e + 1] * math.sqrt(-math.expm1(-2 * eta * h[0])) * noise()
-    return known[0]
+    return x0[0]
 
 
 def toy_prediction(e: int, x: Tensor, t: float) -> Tensor:

@@ -108,10 +108,11 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(
 def test_a_disk_that_is_full_while_methods_are_planned_is_no_failure_of_theirs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    running = experiment(tmp_path, "metrics=[psnr]", "only=[smoothcache]", "solver.steps=4")
     with monkeypatch.context() as patched:
         full_disk(patched, 0)
         with pytest.raises(PointsFailed, match=r"no space left for .*: make room, and the same command"):
-            experiment(tmp_path, "metrics=[psnr]", "only=[smoothcache]", "solver.steps=4")
+            running.run()
     assert not list(tmp_path.rglob("records/*.json"))
 
 

@@ -48,10 +48,10 @@ def row_of(record: Record) -> dict[str, Any]:
 def _solved(record: Record) -> dict[str, Any]:
     """The model and its solver; `identity` changes with everything that the record says of the model."""
     model, solver = record.model, record.solver
-    known = json.dumps(model.to_json(), sort_keys=True).encode()
+    identity = json.dumps(model.to_json(), sort_keys=True).encode()
     return {
         "model": model.name + (" without weights" if model.weights_sha256 == "random" else ""),
-        "identity": sha256(known).hexdigest()[:8],
+        "identity": sha256(identity).hexdigest()[:8],
         "guidance": _float(model.guidance),
         "solver": solver.name,
         "steps": solver.steps,
@@ -70,11 +70,13 @@ def _facts(record: Record) -> dict[str, Any]:
 
 def _stated(record: Record) -> dict[str, Any]:
     status, provenance = record.status, record.provenance
-    found = [status.quality, status.cost]
+    states = [status.quality, status.cost]
     return {
         "seeds": ", ".join(f"{first}-{stop - 1}" for first, stop in record.seeds),
         "kind": str(provenance.get("kind") or provenance.get("device") or ""),
-        "status": "failed" if "failed" in found else next((each for each in found if each != "done"), "done"),
+        "status": "failed"
+        if "failed" in states
+        else next((state for state in states if state != "done"), "done"),
         "status.quality": status.quality,
         "status.cost": status.cost,
         "reason": record.reason or "",
@@ -114,8 +116,8 @@ def _interval(estimate: ScoreEntry | Delta | None) -> dict[str, float]:
     """Value, standard error and interval by the ends of their columns' names; NaN where there is no estimate."""
     if estimate is None:
         return dict.fromkeys(("", ".se", ".low", ".high"), math.nan)
-    found = {"": estimate.value, ".se": estimate.se, ".low": estimate.low, ".high": estimate.high}
-    return {end: float(value) for end, value in found.items()}
+    ends = {"": estimate.value, ".se": estimate.se, ".low": estimate.low, ".high": estimate.high}
+    return {end: float(value) for end, value in ends.items()}
 
 
 def _float(value: float | None) -> float:

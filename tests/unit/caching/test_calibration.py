@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from baselines.fora import FORA
-from smoothbench.caching import ErrorCurves, SmoothCache, SmoothCacheAt, Trajectory, alpha_for, calibrate
+from smoothbench.caching import (
+    ErrorCurves,
+    SmoothCache,
+    SmoothCacheAtBudget,
+    Trajectory,
+    alpha_for,
+    calibrate,
+)
 from smoothbench.caching.smoothcache import scan
 from tests.support.tiny_dit import TinyDiT
 
@@ -132,7 +139,7 @@ def test_alpha_for_is_exact_over_all_schedules(curves: ErrorCurves) -> None:
 @pytest.mark.parametrize("group", ["kind", "site"])
 def test_at_anothers_budget_costs_no_more(curves: ErrorCurves, group: str) -> None:
     trajectory = curves.trajectory
-    at = SmoothCacheAt(FORA(2), group=group).plan(trajectory, curves)
+    at = SmoothCacheAtBudget(FORA(2), group=group).plan(trajectory, curves)
     assert trajectory.share(at) <= trajectory.share(FORA(2).plan(trajectory))
     if group == "kind":
         assert len({row[0::2] for row in at.computed} | {row[1::2] for row in at.computed}) <= 2

@@ -46,12 +46,12 @@ def test_every_grid_of_ddim_is_summed_as_the_reference_sums_it() -> None:
     """guided-diffusion's and DiT's `space_timesteps`: a sum of strides, rounded, not a product."""
     products = 0
     for steps in range(2, 1001):
-        stride, place, kept = 999 / (steps - 1), 0.0, []
+        stride, place, places = 999 / (steps - 1), 0.0, []
         for _ in range(steps):
-            kept.append(round(place))
+            places.append(round(place))
             place += stride
-        assert DDIM(steps).coordinates[::-1] == tuple(kept), steps
-        changed = kept != [round(i * stride) for i in range(steps)]
+        assert DDIM(steps).coordinates[::-1] == tuple(places), steps
+        changed = places != [round(i * stride) for i in range(steps)]
         assert describe(DDIM(steps))["version"] == (2 if changed else 1), (
             "what stays the same keeps its identity"
         )
@@ -134,15 +134,15 @@ def test_order_of_convergence(solver: Any, order: int) -> None:
 
 @every_solver
 def test_a_sample_does_not_depend_on_its_batch(solver: Any) -> None:
-    built, seen = solver(9), list[tuple[int, float]]()
+    built, evaluations = solver(9), list[tuple[int, float]]()
     x = torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(0))
 
     def predict(e: int, z: Tensor, t: float) -> Tensor:
-        seen.append((e, t))
+        evaluations.append((e, t))
         return 0.4 * torch.sin(3 * z) + t / 2000
 
     together, copy = solve(built, x, predict), x.clone()
-    assert seen == list(enumerate(built.coordinates))
+    assert evaluations == list(enumerate(built.coordinates))
     alone = torch.cat([solve(built, row, predict) for row in x.split(1)])
     torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-6)
     assert torch.equal(x, copy) and together.dtype == x.dtype

@@ -55,12 +55,12 @@ def by_hand(
 ) -> list[float]:
     """What the model is given at each level, then the sample: the published formulas at 50 digits."""
     mpmath.mp.dps = 50
-    s = [mpmath.mpf(each) for each in sigmas]
-    x, given, known, widths = s[0] * mpmath.mpf(x), [], [], []
+    s = [mpmath.mpf(sigma) for sigma in sigmas]
+    x, inputs, x0, widths = s[0] * mpmath.mpf(x), [], [], []
     for i, sigma in enumerate(s):
-        given.append(x / mpmath.sqrt(sigma**2 + data**2))
+        inputs.append(x / mpmath.sqrt(sigma**2 + data**2))
         skip, out = data**2 / (sigma**2 + data**2), -sigma * data / mpmath.sqrt(sigma**2 + data**2)
-        known.append(skip * x + out * vs[i])
+        x0.append(skip * x + out * vs[i])
         if i == len(s) - 1:
             break
         h = mpmath.log(sigma) - mpmath.log(s[i + 1])
@@ -68,15 +68,15 @@ def by_hand(
         big = h * (1 + eta)
         phi_2 = (mpmath.exp(-big) - 1) / big + 1
         phi_3 = phi_2 / big - mpmath.mpf(1) / 2
-        x = mpmath.exp(-big) * x + (1 - mpmath.exp(-big)) * known[i]
+        x = mpmath.exp(-big) * x + (1 - mpmath.exp(-big)) * x0[i]
         if i == 1:
-            x += phi_2 * (known[1] - known[0]) / (widths[0] / h)
+            x += phi_2 * (x0[1] - x0[0]) / (widths[0] / h)
         if i > 1:
             r0, r1 = widths[i - 1] / h, widths[i - 2] / h
-            d1_0, d1_1 = (known[i] - known[i - 1]) / r0, (known[i - 1] - known[i - 2]) / r1
+            d1_0, d1_1 = (x0[i] - x0[i - 1]) / r0, (x0[i - 1] - x0[i - 2]) / r1
             x += phi_2 * (d1_0 + (d1_0 - d1_1) * r0 / (r0 + r1)) - phi_3 * (d1_0 - d1_1) / (r0 + r1)
         x += s[i + 1] * mpmath.sqrt(1 - mpmath.exp(-2 * eta * h)) * noises[i]
-    return [float(each) for each in [*given, known[-1]]]
+    return [float(value) for value in [*inputs, x0[-1]]]
 
 
 @pytest.mark.parametrize(
@@ -85,20 +85,20 @@ def by_hand(
 def test_the_update_digit_by_digit(steps: int, rho: float, eta: float, data: float) -> None:
     solver = DPMSolverPlusPlus3MSDE(steps, rho=rho, eta=eta, sigma_data=data)
     generator = torch.Generator().manual_seed(steps)
-    x, *drawn = torch.randn(2 * steps, 6, generator=generator, dtype=torch.float64)
-    vs, noises, seen = drawn[:steps], drawn[steps:], list[Tensor]()
+    x, *rows = torch.randn(2 * steps, 6, generator=generator, dtype=torch.float64)
+    vs, noises, outputs = rows[:steps], rows[steps:], list[Tensor]()
     left = iter(noises)
 
     def predict(e: int, z: Tensor, sigma: float) -> Tensor:
-        seen.append(z)
+        outputs.append(z)
         assert sigma == solver.coordinates[e]
         return vs[e]
 
-    seen.append(solve(solver, x, predict, lambda: next(left)))
+    outputs.append(solve(solver, x, predict, lambda: next(left)))
     for i in range(6):
-        values = [[each[i].item() for each in rows] for rows in (vs, noises)]
+        values = [[row[i].item() for row in group] for group in (vs, noises)]
         wanted = by_hand(list(solver.coordinates), eta, data, x[i].item(), *values)
-        assert [each[i].item() for each in seen] == pytest.approx(wanted, rel=0, abs=1e-10)
+        assert [row[i].item() for row in outputs] == pytest.approx(wanted, rel=0, abs=1e-10)
 
 
 def ode_error(solver: DPMSolverPlusPlus3MSDE) -> float:
@@ -106,8 +106,8 @@ def ode_error(solver: DPMSolverPlusPlus3MSDE) -> float:
     x = torch.tensor([-1.5, 0.2, 1.0, 2.0], dtype=torch.float64)
     first, last = solver.coordinates[0], solver.coordinates[-1]
     there = MEAN + (first * x - MEAN) * math.sqrt((STD**2 + last**2) / (STD**2 + first**2))
-    found = solve(solver, x, v_of(gaussian))
-    return (found - gaussian(there, last)).abs().max().item()
+    sample = solve(solver, x, v_of(gaussian))
+    return (sample - gaussian(there, last)).abs().max().item()
 
 
 class Midpoint(DPMSolverPlusPlus3MSDE):
@@ -128,14 +128,14 @@ def path(point: float) -> float:
 
 def drift_error(solver: DPMSolverPlusPlus3MSDE) -> float:
     """Without its noise, of x at the last level; lambda goes from -3 to 3, from x = 0."""
-    seen: list[float] = []
+    reached: list[float] = []
 
     def denoised(x: Tensor, sigma: float) -> Tensor:
-        seen.append(x.item())
+        reached.append(x.item())
         return torch.full_like(x, math.sin(-math.log(sigma)))
 
     solve(solver, torch.zeros(1, dtype=torch.float64), v_of(denoised), lambda: torch.zeros(1))
-    return abs(seen[-1] - path(3) + path(-3) * math.exp(-12))
+    return abs(reached[-1] - path(3) + path(-3) * math.exp(-12))
 
 
 def test_order_of_convergence_without_noise() -> None:
@@ -153,16 +153,16 @@ def test_order_of_convergence_without_noise() -> None:
 
 def law(steps: int, eta: float) -> tuple[float, float]:
     """Mean and variance of the samples of a normal variable: the sampler is affine in its noise."""
-    solver, drawn = DPMSolverPlusPlus3MSDE(steps, sigma_max=80.0, sigma_min=0.05, eta=eta), list[int]()
+    solver, draws = DPMSolverPlusPlus3MSDE(steps, sigma_max=80.0, sigma_min=0.05, eta=eta), list[int]()
     unit = torch.eye(steps + 1, dtype=torch.float64)  # row k: the noise of draw k alone; the last row: none
 
     def noise() -> Tensor:
-        drawn.append(0)
-        return unit[len(drawn)]
+        draws.append(0)
+        return unit[len(draws)]
 
-    found = solve(solver, unit[0], v_of(gaussian), noise)
-    assert len(drawn) == steps - 1
-    return found[-1].item(), (found[:-1] - found[-1]).square().sum().item()
+    sample = solve(solver, unit[0], v_of(gaussian), noise)
+    assert len(draws) == steps - 1
+    return sample[-1].item(), (sample[:-1] - sample[-1]).square().sum().item()
 
 
 @pytest.mark.parametrize("eta", [0.5, 1.0])
@@ -204,7 +204,7 @@ def local_errors(h: float) -> tuple[float, float]:
 def test_the_third_order_of_diffusers_has_a_wrong_sign() -> None:
     """It adds to its second difference a half that it should take away, and is of first order: not for use."""
     errors = [local_errors(h) for h in (0.15, 0.075, 0.0375)]
-    orders = [[math.log2(a / b) for a, b in pairwise(each)] for each in zip(*errors, strict=True)]
+    orders = [[math.log2(a / b) for a, b in pairwise(series)] for series in zip(*errors, strict=True)]
     assert all(2.8 < order < 3.3 for order in orders[0])
     assert all(1.8 < order < 2.2 for order in orders[1]), "diffusers has mended it: compare again"
     assert all(theirs > 10 * ours for ours, theirs in errors)

@@ -67,14 +67,14 @@ def test_starts_of_steps_are_even_in_time_and_evaluations_between_halfway_in_log
 
 @pytest.mark.parametrize("steps", [2, 4, 20, 50, 778, 1000])
 def test_each_evaluation_once_and_falling(steps: int) -> None:
-    solver, seen = DPMSolverSinglestep(steps), list[tuple[int, float]]()
+    solver, evaluations = DPMSolverSinglestep(steps), list[tuple[int, float]]()
 
     def predict(e: int, x: Tensor, t: float) -> Tensor:
-        seen.append((e, t))
+        evaluations.append((e, t))
         return 0.1 * x
 
     solve(solver, X, predict)
-    assert len(solver.coordinates) == steps and seen == list(enumerate(solver.coordinates))
+    assert len(solver.coordinates) == steps and evaluations == list(enumerate(solver.coordinates))
     assert solver.coordinates[0] == 1000 and solver.coordinates[-1] > 1
     assert all(later < earlier for earlier, later in pairwise(solver.coordinates))
 
@@ -110,8 +110,10 @@ def test_exact_where_the_data_prediction_is_constant(steps: int) -> None:
 
 @pytest.mark.parametrize("steps", [0, 1, 3, 51, 1002, -2, 2.0, "20", None, True])
 def test_steps_odd_or_out_of_range(steps: Any) -> None:
-    odd = type(steps) is int and 1 < steps < 1000
-    message = "takes two model evaluations, so their number is even" if odd else "whole number from 2 to 1000"
+    in_range = type(steps) is int and 1 < steps < 1000
+    message = (
+        "takes two model evaluations, so their number is even" if in_range else "whole number from 2 to 1000"
+    )
     with pytest.raises(ValueError, match=f"^solver.steps.*{message}"):
         DPMSolverSinglestep(steps)
 
@@ -130,9 +132,9 @@ def diffusers_scheduler(steps: int) -> Any:
 
 
 def by_scheduler(scheduler: Any, x: Tensor, times: list[float]) -> Tensor:
-    """Sample with diffusers; `times` are what the model is told, the scheduler knows its own."""
-    for e, (t, told) in enumerate(zip(scheduler.timesteps, times, strict=True)):
-        x = scheduler.step(noise_prediction(e, x, told), t, x).prev_sample
+    """Sample with diffusers; `times` are the denoiser's timesteps, the scheduler has its own."""
+    for e, (t, time) in enumerate(zip(scheduler.timesteps, times, strict=True)):
+        x = scheduler.step(noise_prediction(e, x, time), t, x).prev_sample
     return x
 
 
@@ -151,13 +153,15 @@ def test_diffusers_makes_the_same_update_on_the_same_levels(steps: int) -> None:
 
 def test_diffusers_own_grid_has_both_evaluations_even_in_time() -> None:
     solver, scheduler = DPMSolverSinglestep(50), diffusers_scheduler(50)
-    own = scheduler.timesteps + 1.0  # its timestep i is time (i + 1) / 1000
+    times = scheduler.timesteps + 1.0  # its timestep i is time (i + 1) / 1000
     assert scheduler.timesteps.diff().abs().max() - scheduler.timesteps.diff().abs().min() <= 1
-    assert (own[::2] - torch.tensor(solver.coordinates[::2])).abs().max() < 1, (
+    assert (times[::2] - torch.tensor(solver.coordinates[::2])).abs().max() < 1, (
         "starts of steps agree, rounded"
     )
-    assert (own[1::2] - torch.tensor(solver.coordinates[1::2])).abs().max() > 10, "the points between do not"
+    assert (times[1::2] - torch.tensor(solver.coordinates[1::2])).abs().max() > 10, (
+        "the points between do not"
+    )
     x = torch.randn(64, generator=torch.Generator().manual_seed(0))
     ours = solve(solver, x, noise_prediction)
-    difference = (ours - by_scheduler(scheduler, x, own.tolist())).abs().max() / ours.abs().max()
+    difference = (ours - by_scheduler(scheduler, x, times.tolist())).abs().max() / ours.abs().max()
     assert 1e-4 < difference < 0.1

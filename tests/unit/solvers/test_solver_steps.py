@@ -39,7 +39,7 @@ SOLVERS = [solver for solver, _ in LOOPS]
 every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=repr)
 
 
-def fresh() -> SeededNoise:
+def seeded_noise() -> SeededNoise:
     return SeededNoise([3, 1, 4], (2, 5), torch.device("cpu"))
 
 
@@ -57,7 +57,7 @@ def same(states: Any, others: Any) -> bool:
 @pytest.mark.parametrize(("solver", "loop"), LOOPS, ids=lambda part: repr(part) if part in SOLVERS else "")
 def test_the_steps_give_the_bits_of_a_plain_loop(solver: Any, loop: Loop) -> None:
     """Also the noise is drawn as often: what is drawn next is the same."""
-    noise, plain = fresh(), fresh()
+    noise, plain = seeded_noise(), seeded_noise()
     x, calls = noise(), list[tuple[int, float]]()
 
     def predict(e: int, z: Tensor, t: float) -> Tensor:
@@ -67,16 +67,16 @@ def test_the_steps_give_the_bits_of_a_plain_loop(solver: Any, loop: Loop) -> Non
     reached = final_sample(solver, solver_states(solver, x, predict, noise))
     assert torch.equal(reached, loop(solver, plain(), toy_prediction, plain))
     assert calls == list(enumerate(solver.coordinates)) and torch.equal(noise(), plain())
-    assert torch.equal(x, fresh()()), "the noise itself is never changed"
+    assert torch.equal(x, seeded_noise()()), "the noise itself is never changed"
 
 
 @every_solver
 def test_a_state_is_never_changed_in_place_and_is_all_that_a_step_needs(solver: Any) -> None:
-    noise = fresh()
+    noise = seeded_noise()
     states = [state for _, state in solver_states(solver, noise(), toy_prediction, noise)]
     copies = [[tensor.clone() for tensor in tensors(state)] for state in states]
     assert len(states) == solver.steps + 1
-    replay = fresh()
+    replay = seeded_noise()
     assert same(solver.begin(replay()), copies[0])
     for e, (before, after) in enumerate(pairwise(states)):
         output = toy_prediction(e, solver.model_input(e, before), solver.coordinates[e])
@@ -87,11 +87,11 @@ def test_a_state_is_never_changed_in_place_and_is_all_that_a_step_needs(solver: 
 @every_solver
 def test_two_runs_of_one_solver_do_not_see_each_other(solver: Any) -> None:
     """As batches, fine runs and training may share a solver: it keeps nothing of a run."""
-    noises = fresh(), fresh()
+    noises = seeded_noise(), seeded_noise()
     first, second = noises[0](), 2 * noises[1]()
     runs = [solver_states(solver, x, toy_prediction, n) for x, n in zip((first, second), noises, strict=True)]
     *_, ((_, together), (_, other)) = zip(*runs, strict=True)
-    alone = fresh()
+    alone = seeded_noise()
     assert torch.equal(
         solver.sample(together), final_sample(solver, solver_states(solver, alone(), toy_prediction, alone))
     )
@@ -100,14 +100,14 @@ def test_two_runs_of_one_solver_do_not_see_each_other(solver: Any) -> None:
 
 @every_solver
 def test_a_loop_that_is_left_evaluates_nothing_more(solver: Any) -> None:
-    noise, calls = fresh(), list[int]()
+    noise, calls = seeded_noise(), list[int]()
 
     def predict(e: int, x: Tensor, t: float) -> Tensor:
         calls.append(e)
         return toy_prediction(e, x, t)
 
-    seen = [e for e, _ in islice(solver_states(solver, noise(), predict, noise), 2)]
-    assert seen == [0, 1] and calls == [0]
+    evaluations = [e for e, _ in islice(solver_states(solver, noise(), predict, noise), 2)]
+    assert evaluations == [0, 1] and calls == [0]
 
 
 def test_ddim_starts_anywhere_from_a_clean_sample() -> None:
@@ -117,9 +117,9 @@ def test_ddim_starts_anywhere_from_a_clean_sample() -> None:
     assert isinstance(solver, Diffuses)
     assert not any(isinstance(other, Diffuses) for other in SOLVERS if not isinstance(other, DDIM))
     for e in range(6):
-        after = solver.step(e, solver.diffuse(clean, e, noise), noise, fresh())
+        after = solver.step(e, solver.diffuse(clean, e, noise), noise, seeded_noise())
         torch.testing.assert_close(after, solver.diffuse(clean, e + 1, noise))
-    last = solver.step(6, solver.diffuse(clean, 6, noise), noise, fresh())
+    last = solver.step(6, solver.diffuse(clean, 6, noise), noise, seeded_noise())
     torch.testing.assert_close(solver.sample(last), clean)
 
 

@@ -22,7 +22,7 @@ from tests.support.user_plugins import PREDICTOR, SOLVER, cell, write
 
 DDIM = {"_target_": "smoothbench.solvers.ddim.DDIM", "steps": 10}
 AT = {
-    "_target_": "smoothbench.caching.SmoothCacheAt",
+    "_target_": "smoothbench.caching.SmoothCacheAtBudget",
     "like": {"_target_": "baselines.fora.FORA", "interval": 2},
 }
 
