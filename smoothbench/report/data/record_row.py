@@ -64,8 +64,15 @@ def _facts(record: Record) -> dict[str, Any]:
         "facts.model": model_facts(record),
         "facts.solver": solver_facts(record),
         "facts.numerics": numerics_facts(record),
+        "facts.solver_name": _solver_name(record),
         "facts": point_facts(record),
     }
+
+
+def _solver_name(record: Record) -> str:
+    """The name that the solver's class declares, as `solver=...` chooses it; the class's own where there is none."""
+    declared = record.described.solver.name if record.described else None
+    return declared or record.solver.name
 
 
 def _stated(record: Record) -> dict[str, Any]:
