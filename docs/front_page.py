@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from smoothbench.results import load
 from smoothbench.report.figures.style import BASELINE, COLOURS, INK, MUTED, new_figure, styled
+from smoothbench.results import load
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "results" / "dit_ddim"

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from omegaconf import ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -39,8 +39,8 @@ def sections_of_experiment(experiment: str, folder: Path = EXPERIMENTS) -> tuple
     for path in sorted(folder.rglob("*.yaml")):
         try:
             node = OmegaConf.load(path)
-            if "experiment" in node and node["experiment"] == experiment:
+            if isinstance(node, DictConfig) and node.get("experiment") == experiment:
                 return section_names(node.get("report"))
-        except (OSError, OmegaConfBaseException, YAMLError, UsageError, TypeError):
+        except (OSError, OmegaConfBaseException, YAMLError, UsageError):
             continue
     return ()

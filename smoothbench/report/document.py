@@ -33,7 +33,7 @@ def document(
     conditions: Conditions | None = None,
     unmade: Sequence[str] = (),
 ) -> str:
-    """The report in Markdown.
+    """Write the report in Markdown.
 
     Args: parts, the frame of each setting and the names of its pictures, which lie beside the report;
     ignored, the record files that could not be read; study, lines of Markdown to come first; conditions,
@@ -60,12 +60,12 @@ def document(
 
 
 def provenance(frame: pd.DataFrame) -> str:
-    """What the records say about their making, in one line; values that differ are listed or counted."""
+    """Say in one line how the records were made; values that differ are listed or counted."""
     return _stated(frame["provenance"])
 
 
 def group_title(frame: pd.DataFrame, *known: str) -> str:
-    """What tells a setting from others: model, solver, the reference's steps, guidance, samples if any.
+    """Name a comparable group: model, solver, the reference's steps, guidance, samples if any.
 
     Then everything else in which it differs from the others of its folder, but for what is known already.
     """
@@ -155,11 +155,13 @@ def _latency(frame: pd.DataFrame) -> list[str]:
 
 
 def _stated(records: Iterable[Mapping[str, object]]) -> str:
-    found: dict[str, set[str]] = {}
+    values_by_key: dict[str, set[str]] = {}
     for record in records:
         for key, value in _flat(record):
-            found.setdefault(key, set()).add(value)
-    return "; ".join(f"{key} {_several(key, sorted(values))}" for key, values in sorted(found.items()))
+            values_by_key.setdefault(key, set()).add(value)
+    return "; ".join(
+        f"{key} {_several(key, sorted(values))}" for key, values in sorted(values_by_key.items())
+    )
 
 
 def _flat(record: Mapping[str, object]) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ MOST_SCORES = 4
 
 
 def summary(folder: Path) -> str:
-    """Short tables of a results folder as plain text, and the points not done with their reasons."""
+    """Write short tables of a results folder as plain text, and the points not done with their reasons."""
     text = ""
     for _, part in comparable_groups(load(folder)):
         first = part.iloc[0]

@@ -42,7 +42,9 @@ def write(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     frame, others = load(folder), latency_conditions.read(folder)
     sections = named_sections(frame)
-    ahead = [(name, BOTH, draw) for section in sections.made for name, draw in section.pictures.items()]
+    ahead: list[Drawing] = [
+        (name, BOTH, draw) for section in sections.made for name, draw in section.pictures.items()
+    ]
     paths = _draw(ahead, folder, "")
     detailed = not any(section.summarises and section.pictures for section in sections.made)
     parts: list[tuple[pd.DataFrame, dict[str, str]]] = []
@@ -73,8 +75,8 @@ def _tables(part: pd.DataFrame, folder: Path, name: str) -> list[Path]:
 
 
 def _conditions(part: pd.DataFrame, others: Conditions, path: Path) -> list[Path]:
-    found = others.numbers(part)
-    return [_csv(found, path)] if len(found) else []
+    table = others.numbers(part)
+    return [_csv(table, path)] if len(table) else []
 
 
 def _csv(table: pd.DataFrame, path: Path) -> Path:

@@ -41,7 +41,7 @@ def current_node(
     `classes_by_name`. A class without a name goes by its recorded path. Raises UsageError, naming the part, where no
     class has the name.
     """
-    node = moved(dict(node))
+    node = dict(moved(node))
     name = description.get("name", description.get("kind"))
     if name is None:
         return node

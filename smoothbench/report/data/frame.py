@@ -29,7 +29,7 @@ OLDER = (
 
 
 def load(folder: str | Path) -> pd.DataFrame:
-    """The records of a results folder, one row a point, in the experiment's own order.
+    """Read the records of a results folder into a frame, one row a point, in the experiment's own order.
 
     Columns: those of the record, flat; `macs`, `macs_linear` (per sample), `share` of the reference's MACs,
     `by_kind` (dict); for each score `<score>`, `.se`, `.low`, `.high`, `.q<level>` (quantiles over samples),
@@ -43,14 +43,14 @@ def load(folder: str | Path) -> pd.DataFrame:
     """
     folder = Path(folder)
     refuse_by_place(folder)
-    found, ignored = _read(folder)
-    if not found:
+    read, ignored = _read(folder)
+    if not read:
         why = f" ({len(ignored)} ignored; {ignored[0]})" if ignored else ""
         raise ValueError(
             f"no readable record in {folder}/records{why}: run python -m smoothbench +exp=... first"
         )
-    sections = _sections(found)
-    rows = _shown(found)
+    sections = _sections(read)
+    rows = _shown(read)
     if not rows:
         raise ValueError(f"the records in {folder}/records are all parts of each other: run it again")
     # renamed results keep their place: the permutations of a study depend on it
@@ -58,7 +58,7 @@ def load(folder: str | Path) -> pd.DataFrame:
     frame = _add_flags(with_distinctions(pd.DataFrame(rows), GROUP))
     frame = add_latency(frame, _read_latency(folder / "latency.json"))
     frame, unread = add_vbench(_add_holm(frame), folder)
-    frame.attrs |= {"ignored": ignored + unread, "parts": len(found) - len(rows), "sections": sections}
+    frame.attrs |= {"ignored": ignored + unread, "parts": len(read) - len(rows), "sections": sections}
     return frame
 
 
@@ -68,10 +68,9 @@ def _sections(rows: list[Any]) -> dict[str, list[str]]:
     for row in rows:
         listed = row.pop("sections")
         listed = listed if isinstance(listed, list) else []
-        names.setdefault(row["experiment"], {}).update(
-            {each: None for each in listed if isinstance(each, str)}
-        )
-    return {experiment: list(found) for experiment, found in names.items()}
+        texts = (name for name in listed if isinstance(name, str))
+        names.setdefault(row["experiment"], {}).update(dict.fromkeys(texts))
+    return {experiment: list(ordered) for experiment, ordered in names.items()}
 
 
 def _shown(rows: list[Any]) -> list[Any]:
@@ -83,7 +82,7 @@ def _shown(rows: list[Any]) -> list[Any]:
 
 
 def scores(frame: pd.DataFrame) -> list[str]:
-    """Names of the scores that at least one point of the frame has, the plainest first.
+    """Return the names of the scores that at least one point of the frame has, the plainest first.
 
     A longer name is a variant (`fd_inf_nano` of `fd_nano`): shorter ones come first, equal ones by letters.
     """
@@ -93,7 +92,7 @@ def scores(frame: pd.DataFrame) -> list[str]:
 
 
 def higher_is_better(frame: pd.DataFrame, score: str) -> bool:
-    """Direction of a score, as its records state it; ValueError where they contradict each other."""
+    """Return the direction of a score, as its records state it; ValueError where they contradict each other."""
     directions = set(frame[f"{score}.higher_is_better"].dropna())
     if len(directions) != 1:
         raise ValueError(f"the records of {score} disagree about higher_is_better: run its metric again")
@@ -101,26 +100,26 @@ def higher_is_better(frame: pd.DataFrame, score: str) -> bool:
 
 
 def is_reference(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which rows are a reference of the frame or a point with the very samples of one, bool [rows]."""
+    """Mark the rows that are a reference of the frame or have the very samples of one, bool [rows]."""
     samples = frame.loc[frame["reference"].astype(bool), "sample_id"]
     return rows["sample_id"].isin(samples).to_numpy(dtype=bool)
 
 
 def costs_alone(frame: pd.DataFrame) -> pd.Series:
-    """Which points were asked for their cost and for no samples, bool [rows]."""
+    """Mark the points whose run was for costs and no samples, bool [rows]."""
     return (frame["status.quality"] == "skipped") & frame["reason"].str.startswith(
         ("stage=cost", "stage=latency")
     )
 
 
 def states(frame: pd.DataFrame) -> str:
-    """How many points there are of each status, in words."""
+    """Count the points of each status, in words."""
     counts = frame["status"].mask(_costed(frame), "costs alone").value_counts()
     return ", ".join(f"{counts[state]} {state}" for state in sorted(counts.index))
 
 
 def unfinished(frame: pd.DataFrame) -> pd.DataFrame:
-    """The points that failed, or were skipped though they were asked for."""
+    """Return the points that failed, or were skipped though the run was to do them."""
     return frame[(frame["status"] != "done") & ~_costed(frame)]
 
 

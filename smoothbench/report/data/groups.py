@@ -60,7 +60,9 @@ def _words(group: pd.DataFrame) -> str:
     guidance = "" if pd.isna(row["guidance"]) else f"guidance{row['guidance']:g}"
     facts: Sequence[Fact] = first.get("distinction", ())
     others = [_word(fact) for fact in facts if fact.name not in SOLVED]
-    return "-".join(filter(None, [_slug(str(row["facts.solver_name"])), str(row["steps"]), guidance, *others]))
+    return "-".join(
+        filter(None, [_slug(str(row["facts.solver_name"])), str(row["steps"]), guidance, *others])
+    )
 
 
 def _word(fact: Fact) -> str:

@@ -37,7 +37,7 @@ SKIPPED = 0.17  # how much of its colour the skipped part keeps
 
 
 def composition(part: pd.DataFrame) -> Figure:
-    """Computed MACs by kind as shares of the reference's, a bar a point in table order; skipped is faint.
+    """Draw computed MACs by kind as shares of the reference's, a bar a point in table order; skipped is faint.
 
     After SmoothCache, Figure 4; `rest` is what no method can skip. ValueError if no point has its MACs by
     kind, the reference has none, or the points cannot share a picture.

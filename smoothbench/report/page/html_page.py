@@ -46,7 +46,7 @@ def page(
     others: Conditions | None = None,
     study: Sequence[str] = (),
 ) -> str:
-    """The whole of report.html.
+    """Write report.html.
 
     Args: parts, the frame of each setting and the file of each of its pictures by name; folder, where these
     files and `previews/` lie; ignored, the record files that could not be read; others, the conditions under
@@ -175,12 +175,12 @@ def _cell(column: Column, i: int, rank: int) -> str:
 
 def _rasters(number: int, frame: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
     """Picture and labels of each distinct schedule by the id of its element."""
-    found: dict[str, tuple[str, list[str]]] = {}
+    tiles: dict[str, tuple[str, list[str]]] = {}
     for _, row in frame[frame["schedule"].notna()].iterrows():
         share = "" if math.isnan(row["share"]) else f" ({100 * row['share']:.0f} %)"
         name = raster_id(number, row["schedule"])
-        found.setdefault(name, (data_uris.raster(row["schedule"]), []))[1].append(f"{row['label']}{share}")
-    return found
+        tiles.setdefault(name, (data_uris.raster(row["schedule"]), []))[1].append(f"{row['label']}{share}")
+    return tiles
 
 
 def _tiles(title: str, style: str, tiles: dict[str, tuple[str, list[str]]], kind: str, note: str) -> str:
@@ -196,8 +196,8 @@ def _tiles(title: str, style: str, tiles: dict[str, tuple[str, list[str]]], kind
 
 
 def _figures(pictures: dict[str, str], folder: Path) -> str:
-    found = {name: folder / file for name, file in pictures.items() if name not in DRAWN_HERE}
-    figures = [_figure(name, path) for name, path in found.items() if path.is_file()]
+    paths = {name: folder / file for name, file in pictures.items() if name not in DRAWN_HERE}
+    figures = [_figure(name, path) for name, path in paths.items() if path.is_file()]
     return f'<div class="figures"><h3>Figures</h3>{"".join(figures)}</div>' if figures else ""
 
 

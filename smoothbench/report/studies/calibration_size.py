@@ -52,20 +52,20 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row for each alpha and size, over the draws of the calibration.
+    """Return one row for each alpha and size, over the draws of the calibration.
 
     Columns: `alpha`, `size`, `draws`, `schedules` (distinct ones), `modal` (how many draws have the schedule
     that is the most frequent at the largest size), `share.low`, `share.high`, and for each score `.mean`,
     `.sd` over draws (ddof 1), `.se` of one draw over its samples (median).
     """
     study = points(frame)
-    found = []
+    table_rows = []
     for alpha, rows in study.groupby("alpha"):
         modal = _mode(rows.loc[rows["size"] == rows["size"].max(), "bits"])
-        found += [
+        table_rows += [
             {"alpha": alpha, "size": size} | _row(frame, draws, modal) for size, draws in rows.groupby("size")
         ]
-    return pd.DataFrame(found)
+    return pd.DataFrame(table_rows)
 
 
 def markdown(frame: pd.DataFrame) -> list[str]:
@@ -90,7 +90,7 @@ def markdown(frame: pd.DataFrame) -> list[str]:
 
 
 def picture(frame: pd.DataFrame) -> Figure:
-    """Share of draws with the modal schedule, budget, and quality over draws, against calibration size."""
+    """Draw share of draws with the modal schedule, budget, and quality over draws, against calibration size."""
     study, results = points(frame), table(frame)
     chosen = quality_loss.of_families(frame, DRAWN)
     count = 2 + len(chosen)
@@ -159,9 +159,9 @@ def _strings(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     }
     for score in _listed(frame):
         signed = quality_loss.column(frame, score) != score
-        found = quality_loss.cells(list(rows[f"{score}.mean"]), list(rows[f"{score}.sd"]), signed)
+        texts = quality_loss.cells(list(rows[f"{score}.mean"]), list(rows[f"{score}.sd"]), signed)
         strings[quality_loss.title(frame, score)] = [
-            f"{cell} ({se:.2g})" for cell, se in zip(found, rows[f"{score}.se"], strict=True)
+            f"{cell} ({se:.2g})" for cell, se in zip(texts, rows[f"{score}.se"], strict=True)
         ]
     return pd.DataFrame(strings, dtype=object)
 
@@ -190,8 +190,8 @@ def _draw_modal(axes: Axes, results: pd.DataFrame) -> None:
 def _wilson(rows: pd.DataFrame) -> NDArray[np.float64]:
     """95 % intervals of the modal shares, per cent, [2, rows]."""
     pairs = zip(rows["modal"], rows["draws"], strict=True)
-    found = [binomtest(int(hits), int(draws)).proportion_ci(method="wilson") for hits, draws in pairs]
-    return 100 * np.array([[each.low for each in found], [each.high for each in found]])
+    intervals = [binomtest(int(hits), int(draws)).proportion_ci(method="wilson") for hits, draws in pairs]
+    return 100 * np.array([[each.low for each in intervals], [each.high for each in intervals]])
 
 
 def _draw_strips(axes: Axes, study: pd.DataFrame, quantity: pd.Series) -> None:

@@ -84,7 +84,7 @@ def markdown(frame: pd.DataFrame) -> list[str]:
 
 
 def picture(frame: pd.DataFrame) -> Figure:
-    """Spread of the curves against quality lost: a row of panels a budget, a column a score."""
+    """Draw spread of the curves against quality lost: a row of panels a budget, a column a score."""
     study = points(frame)
     budgets = list(study.groupby("label", sort=False))
     chosen = quality_loss.of_families(frame, DRAWN)
@@ -112,7 +112,7 @@ def picture(frame: pd.DataFrame) -> Figure:
 
 
 def correlation(x: pd.Series, y: pd.Series) -> str:
-    """Spearman's rho of two columns in one phrase, with its permutation p."""
+    """Say Spearman's rho of two columns in one phrase, with its permutation p."""
     pairs = np.array([x.to_numpy(dtype=np.float64), y.to_numpy(dtype=np.float64)])
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
     rho, p_value = spearman(*pairs)
@@ -122,7 +122,7 @@ def correlation(x: pd.Series, y: pd.Series) -> str:
 
 
 def spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Spearman's rank correlation and its two-sided p by permutation; NaN below 3 pairs or without spread."""
+    """Return Spearman's rank correlation and its two-sided p by permutation; NaN below 3 pairs or without spread."""
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan"), float("nan")
     ranks = np.stack([rankdata(x), rankdata(y)])
@@ -162,8 +162,10 @@ def _strings(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         signed = name != score
         strings[title] = quality_loss.cells(list(rows[name]), _halves(rows, name), signed)
         if "rival" in strings:
-            own = frame.reindex(rows["rival"])
-            strings[f"{title}, rival"] = quality_loss.cells(list(own[name]), _halves(own, name), signed)
+            rival_rows = frame.reindex(rows["rival"])
+            strings[f"{title}, rival"] = quality_loss.cells(
+                list(rival_rows[name]), _halves(rival_rows, name), signed
+            )
     return pd.DataFrame(strings, dtype=object)
 
 

@@ -15,7 +15,7 @@ from smoothbench.storage.files import read_arrays
 
 
 def compare(folder: str | Path, first: str, second: str) -> str:
-    """A line for each score that both have: first minus second on the same seeds, its interval and p.
+    """Write a line for each score that both have: first minus second on the same seeds, its interval and p.
 
     Points are called by name or by point_id. ValueError for what names no point, or more than one, for
     points on other seeds, and for missing or damaged per-sample scores.
@@ -33,9 +33,9 @@ def compare(folder: str | Path, first: str, second: str) -> str:
             )
             continue
         pair = (Score(float(row[name]), each[name]) for row, each in zip(rows, (a, b), strict=True))
-        found = paired_difference(*pair)
-        interval = f"{found.value:+.4g} [{found.low:+.4g}, {found.high:+.4g}]"
-        p = f"= {found.p_value:.2g}" if found.p_value > 1e-99 else "< 1e-99"
+        difference = paired_difference(*pair)
+        interval = f"{difference.value:+.4g} [{difference.low:+.4g}, {difference.high:+.4g}]"
+        p = f"= {difference.p_value:.2g}" if difference.p_value > 1e-99 else "< 1e-99"
         lines.append(f"  {name:24s} {interval:32s} p {p}")
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ import torch
 
 from baselines.fora import FORA
 from baselines.l2c import L2C
-from smoothbench.caching import Schedule, SmoothCacheAt, cached
+from smoothbench.caching import Schedule, SmoothCacheAtBudget, cached
 from smoothbench.errors import UsageError
 from smoothbench.results import PointResult, load
 from smoothbench.results.plug_ins import classes_by_name
@@ -63,7 +63,7 @@ def test_a_point_has_its_files_and_scores(folder: Path) -> None:
     score = point.scores["psnr@512"]
     assert score.low < score.value < score.high
     assert load(folder).point("reference").curves is None
-    assert point.policy == SmoothCacheAt(point.policy.like, 3, "kind")  # type: ignore[union-attr]
+    assert point.policy == SmoothCacheAtBudget(point.policy.like, 3, "kind")  # type: ignore[union-attr]
     assert isinstance(point.policy.like, L2C)  # type: ignore[union-attr]
 
 
