@@ -11,8 +11,8 @@ demo: venv            ## the product at small scale: tables and figures in resul
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two processes of one thread each
 
-quick: $(VENV)/.test  ## unit tests and contracts: the inner loop
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contracts
+quick: $(VENV)/.test  ## unit tests and contracts, under a minute: the inner loop
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contracts -m "not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -7,9 +7,9 @@ from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
 @dataclass(frozen=True)
 class CountedSchedule:
-    """`full` evaluations, put at the beginning and one at the end; where they lay nobody has published.
+    """A schedule with `full` full evaluations, at the beginning and one at the end; where they lay was not published.
 
-    Its cost is that of any schedule with this count, its samples are no method's. Raises ValueError where
+    Its cost is that of any schedule with this count, its samples are no method's. `plan` raises ValueError where
     there are not so many evaluations.
     """
 
@@ -19,7 +19,7 @@ class CountedSchedule:
     version = 1
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
-        """The same bit for all sites."""
+        """Plan a schedule that computes all sites, or none, at every evaluation."""
         evals = trajectory.evals
         if not 2 <= self.full <= evals:
             raise ValueError(

@@ -7,7 +7,7 @@ from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
 @dataclass(frozen=True)
 class FORA:
-    """Static intervals, in the orientation of its repository or mirrored.
+    """FORA computes all sites at fixed intervals, in the orientation of its repository or mirrored.
 
     The repository counts evaluations down (i = evals - 1 - e) and computes the first one and every
     i divisible by `interval`. SmoothCache's tables hold the same schedule in reverse (`mirrored`).
@@ -27,7 +27,7 @@ class FORA:
             raise ValueError(f"FORA's orientation is 'repository' or 'mirrored', not {self.orientation!r}")
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
-        """The same bit for all sites."""
+        """Plan a schedule that computes all sites, or none, at every evaluation."""
         countdown = range(trajectory.evals - 1, -1, -1)
         full = [i == trajectory.evals - 1 or i % self.interval == 0 for i in countdown]
         if self.orientation == "mirrored":

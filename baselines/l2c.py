@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from baselines.files import found, sha256
+from baselines.files import find, sha256
 from baselines.router_files import routed
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
@@ -28,19 +28,23 @@ class L2C:
     def __post_init__(self) -> None:
         if not isinstance(self.router, str):
             raise ValueError(f"cache.router must be the name of a file, not {self.router!r}")
-        if not os.path.isfile(found(self.router, "routers")):
+        if not os.path.isfile(find(self.router, "routers")):
             raise ValueError(
-                f"router {self.router}: no such file (cache.router=...); train one: stage=train cache=l2c out=FILE"
+                f"router {self.router}: no such file (cache.policy.router=...); train one: stage=train cache=l2c "
+                "out=FILE"
             )
 
     @property
     def digest(self) -> str:
         """The sha256 of the router's file: what it holds counts, not where it lies."""
-        return sha256(found(self.router, "routers"))
+        return sha256(find(self.router, "routers"))
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
-        """ValueError, naming the file, for a router of another depth, step count or time grid."""
-        path = found(self.router, "routers")
+        """Plan the schedule that the router decides on.
+
+        Raises ValueError, naming the file, for a router of another depth, step count or time grid.
+        """
+        path = find(self.router, "routers")
         try:
             scores = routed(path, trajectory)
             rows = [[score is None or score > self.threshold for score in row] for row in scores]

@@ -7,12 +7,12 @@ from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
 @dataclass(frozen=True)
 class NoCache:
-    """The reference; with fewer solver steps also the rival that every method has to beat."""
+    """No cache: this is the reference, and with fewer solver steps the rival that every method has to beat."""
 
     needs_curves = False
     name = "none"
     version = 1
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
-        """Every site at every evaluation."""
+        """Plan a schedule that computes every site at every evaluation."""
         return Schedule.steps(trajectory.sites, [True] * trajectory.evals, {"method": "none"})

@@ -19,7 +19,7 @@ KINDS = ("self_attn", "ff")  # of a released router: two entries a block, in thi
 
 
 def routed(path: str, trajectory: Trajectory) -> Scores:
-    """Scores in order of execution; ValueError for a file that is none of a trajectory like this one.
+    """Read a router's scores, in order of execution; ValueError for a file that is not for this trajectory.
 
     `DDIM*_router.pt` holds a dictionary with `routers`, `dpm*_router.pth` is flat (U-ViT), ours are safetensors.
     """
@@ -32,7 +32,7 @@ def routed(path: str, trajectory: Trajectory) -> Scores:
 
 
 def to_bytes(logits: Tensor, trajectory: Trajectory, about: Mapping[str, Any]) -> bytes:
-    """A router [evaluation, site] of ours as a file; NaN where nothing was trained."""
+    """Return a trained router [evaluation, site] as the bytes of a file; NaN where nothing was trained."""
     grid = {"sites": [site.name for site in trajectory.sites], "coordinates": trajectory.coordinates}
     # under one key: several come in any order, and the same router would not give the same bytes
     metadata = {"router": json.dumps({**grid, **about}, sort_keys=True)}
@@ -85,9 +85,9 @@ def _logits(routers: Mapping[str, Any], trajectory: Trajectory) -> Sequence[Tens
     if sorted(by_index) != list(range(trajectory.evals)):
         raise ValueError(f"it is for {len(by_index)} evaluations, but the solver makes {trajectory.evals}")
     width = len(trajectory.sites)
-    if odd := [x for x in by_index.values() if x.shape != (width,) or not x.isfinite().all()]:
+    if wrong := [x for x in by_index.values() if x.shape != (width,) or not x.isfinite().all()]:
         raise ValueError(
-            f"its routers hold {list(odd[0].shape)} numbers, not {width} finite ones for the model's {width} sites"
+            f"its routers hold {list(wrong[0].shape)} numbers, not {width} finite ones for the model's {width} sites"
         )
     return [by_index[i] for i in range(trajectory.evals)]
 

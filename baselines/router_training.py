@@ -16,23 +16,23 @@ from smoothbench.caching import Site
 from smoothbench.caching.hooks import Forward, Wrap, intercepted
 from smoothbench.caching.policy import Teacher
 
-Kept = list[Tensor]  # of each site, the output that stands for the last computed one
+LastOutputs = list[Tensor]  # by site, the output that stands for the last computed one
 LARGEST = 5.0  # of a logit, as in the released code
 
 
 @dataclass(frozen=True)
 class RouterTraining:
-    """Logits for the evaluations between full ones, every `interval`-th being full.
+    """Train the logits of a router for the evaluations between full ones, every `interval`-th being full.
 
     Minimised for a window of evaluations: the mean squared difference of the denoiser's outputs with
-    everything computed and with `w * computed + (1 - w) * kept`, w = sigmoid(logit), plus `penalty`
+    everything computed and with `w * computed + (1 - w) * last`, w = sigmoid(logit), plus `penalty`
     times the sum of all w. Only logits learn: AdamW without weight decay, clamped to [-5, 5]. With
-    interval = 2 it is the published objective; with more, what is kept is mixed on through the window.
+    interval = 2 it is the published objective; with more, the mixture itself is mixed on through the window.
     `steps` are those of the optimiser for each window of the trajectory, drawn at random. Raises
     ValueError for settings out of range.
     """
 
-    penalty: float = 1e-6
+    penalty: float = 1e-5
     interval: int = 2
     steps: int = 250
     lr: float = 0.05
@@ -48,7 +48,10 @@ class RouterTraining:
 
     @torch.enable_grad()
     def fit(self, teacher: Teacher, checkpoint: str, every: int = 100) -> bytes:
-        """The trained router as a file; goes on from `checkpoint`, which is written every so many steps."""
+        """Train a router and return it as the bytes of a file.
+
+        Training goes on from `checkpoint`, which is written once in `every` steps. Raises ValueError if it is damaged.
+        """
         state = _State(self, teacher, checkpoint)
         total = self.steps * len(state.starts)
         bar = tqdm(total=total, initial=state.step, desc="training", unit="step", disable=None)
@@ -138,33 +141,35 @@ def distillation(
     forwards: Sequence[Callable[[], Tensor]],
     scores: Sequence[Tensor],
 ) -> Tensor:
-    """Mean squared error of the mixed outputs, summed over a window whose first evaluation is full.
+    """Return the mean squared error of the mixed outputs, summed over a window whose first evaluation is full.
 
     `forwards` are those of the window, `scores` [site] those of all evaluations but the first.
     """
-    kept: Kept = [torch.empty(0)] * len(sites)
-    with torch.no_grad(), _mixing(denoiser, sites, kept, None):
+    last: LastOutputs = [torch.empty(0)] * len(sites)
+    with torch.no_grad(), _mixing(denoiser, sites, last, None):
         forwards[0]()
     error = torch.zeros((), device=scores[0].device)
     for forward, weights in zip(forwards[1:], scores, strict=True):
         with torch.no_grad():
             teacher = forward()
-        with _mixing(denoiser, sites, kept, weights):
+        with _mixing(denoiser, sites, last, weights):
             student = forward()
         error = error + (teacher - student).float().square().mean()
     return error
 
 
 @contextmanager
-def _mixing(denoiser: nn.Module, sites: Sequence[Site], kept: Kept, weights: Tensor | None) -> Iterator[None]:
-    """Each branch gives, and keeps, its output mixed with the kept one; without weights its own."""
+def _mixing(
+    denoiser: nn.Module, sites: Sequence[Site], last: LastOutputs, weights: Tensor | None
+) -> Iterator[None]:
+    """Make every branch return its output mixed with the last one, which it keeps; without weights, the output."""
 
     def wrap(i: int) -> Wrap:
         def around(original: Forward) -> Forward:
             def forward(*args: Any, **kwargs: Any) -> Tensor:
                 output: Tensor = original(*args, **kwargs)
-                kept[i] = output if weights is None else torch.lerp(kept[i], output, weights[i].to(output))
-                return kept[i]
+                last[i] = output if weights is None else torch.lerp(last[i], output, weights[i].to(output))
+                return last[i]
 
             return forward
 

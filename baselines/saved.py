@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from baselines.files import found, sha256
+from baselines.files import find, sha256
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
 
@@ -22,20 +22,20 @@ class SavedSchedule:
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str):
-            raise ValueError(f"cache.path must be the name of a file, not {self.path!r}")
+            raise ValueError(f"cache.policy.path must be the name of a file, not {self.path!r}")
         if not os.path.isfile(
-            found(self.path, "schedules")
+            find(self.path, "schedules")
         ):  # unlike pathlib's, no error for a name that is too long
-            raise ValueError(f"schedule {self.path}: no such file (cache.path=...)")
+            raise ValueError(f"schedule {self.path}: no such file (cache.policy.path=...)")
 
     @property
     def digest(self) -> str:
         """The sha256 of the schedule's file: what it holds counts, not where it lies."""
-        return sha256(found(self.path, "schedules"))
+        return sha256(find(self.path, "schedules"))
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
         """Read it for this model; ValueError where it is for another time grid."""
-        schedule = Schedule.load(found(self.path, "schedules"), trajectory.sites)
+        schedule = Schedule.load(find(self.path, "schedules"), trajectory.sites)
         try:
             schedule.check_fits(trajectory.coordinates)
         except ValueError as error:

@@ -56,13 +56,14 @@ def _method(path: Path) -> str:
 def _needs(text: str) -> str:
     """What a method needs before it plans, read from its configuration and its class."""
     node: Mapping[str, Any] = yaml.safe_load(text)
-    files = [key for key, value in node.items() if value == "???"]
+    policy = node["policy"]
+    files = [key for key, value in policy.items() if value == "???"]
     if "training" in node:
         return "training (`stage=train`)"
     if files:
-        return f"a file (`cache.{files[0]}`)"
+        return f"a file (`cache.policy.{files[0]}`)"
     needs_curves = getattr(
-        get_class(node["_target_"]), "needs_curves", False
+        get_class(policy["_target_"]), "needs_curves", False
     )  # a dynamic policy may have none
     return "calibration" if needs_curves else "nothing"
 

@@ -125,7 +125,7 @@ for label, (images, run) in runs.items():
     table.append(
         {
             "policy": label,
-            "MACs (G)": f"{trajectory.macs(run.calls) / 1e9:.3f}",
+            "MACs (G)": f"{trajectory.cost(run.calls).total / 1e9:.3f}",
             "MACs (%)": f"{100 * trajectory.share(planned):.1f}",
             "PSNR (dB)": f"{close.value:.1f}",
             "95 %": f"[{close.low:.1f}, {close.high:.1f}]",
@@ -178,12 +178,13 @@ bench.draw_samples({label: images for label, (images, _) in runs.items()}, SEEDS
 # ```yaml
 # # conf/cache/by_kind.yaml
 # # Attention and feed-forward computed at intervals of their own.
-# _target_: baselines.by_kind.ByKind
-# self_attn: 3             # interval of the attention branches
-# ff: 2                    # interval of the feed-forward branches
+# policy:
+#   _target_: baselines.by_kind.ByKind
+#   self_attn: 3           # interval of the attention branches
+#   ff: 2                  # interval of the feed-forward branches
 # predictor: reuse         # reuse | taylor1 .. taylor4
 # family: by kind
-# label: by kind ${.self_attn}, ${.ff}
+# label: by kind ${.policy.self_attn}, ${.policy.ff}
 # ```
 #
 # Nothing else changes. `pytest tests/contracts/test_conf.py` finds the new YAML and holds it to the contract, and
@@ -191,7 +192,7 @@ bench.draw_samples({label: images for label, (images, _) in runs.items()}, SEEDS
 #
 # ```
 # python -m smoothbench cache=by_kind                            # 256 samples, against no cache on the same seeds
-# python -m smoothbench cache=by_kind cache.ff=3 cache.predictor=taylor1
+# python -m smoothbench cache=by_kind cache.policy.ff=3 cache.predictor=taylor1
 # ```
 #
 # For a line in the experiment's plot, give it a place in `conf/exp/dit_ddim.yaml`: the first line goes into
@@ -199,7 +200,7 @@ bench.draw_samples({label: images for label, (images, _) in runs.items()}, SEEDS
 #
 # ```
 #   - /cache@points.by_kind.cache: by_kind
-#   by_kind: {sweep: {cache.self_attn: [2, 3], cache.ff: [2, 3]}}
+#   by_kind: {sweep: {cache.policy.self_attn: [2, 3], cache.policy.ff: [2, 3]}}
 # ```
 #
 # A policy that decides at run time, from what it sees, has a method `decide(evaluation)` in place of `plan`.

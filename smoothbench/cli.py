@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from smoothbench import beside, command
+from smoothbench.config.old_keys import check_overrides
 from smoothbench.errors import PointsFailed, UsageError, one_line, with_cause
 from smoothbench.running.jobs import CURRENT, Jobs
 from smoothbench.storage.locks import locked
@@ -48,8 +49,16 @@ def _jobs(jobs: Jobs) -> int:
     start = hydra.main(version_base="1.3", config_path=str(beside.ROOT / "conf"), config_name="config")
     code = 0
     try:
+        check_overrides(
+            sys.argv[1:]
+        )  # Hydra would propose to append an old key, and write a multirun's file first
         start(task)()
-    except (HydraException, OmegaConfBaseException, OSError) as error:  # OSError: of a multirun's folder
+    except (
+        HydraException,
+        OmegaConfBaseException,
+        OSError,
+        UsageError,
+    ) as error:  # OSError: a multirun's folder
         code = command.end(with_cause(error), 2)
     except Exception as error:  # of a launcher whose worker died
         log.debug("", exc_info=True)

@@ -1,7 +1,8 @@
 """What can go wrong in a way that the user can mend."""
 
 import errno
-from typing import Final
+import re
+from typing import Any, Final
 
 EXACT: Final = 30  # digits after the point, beyond which numbers of everyday sizes do not differ
 
@@ -21,6 +22,14 @@ class MetricsFailed(RuntimeError):
 def one_line(error: Exception) -> str:
     """What an exception says, or its kind where it says nothing, without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def shown(value: Any) -> str:
+    """A value in a message: one line, and not a long one."""
+    try:
+        return re.sub(r"(.{57}).{4,}", r"\1...", " ".join(str(value).split()))
+    except ValueError:  # a number of thousands of digits
+        return f"a very large {type(value).__name__}"
 
 
 def distinct(*numbers: float, digits: int = 1) -> tuple[str, ...]:

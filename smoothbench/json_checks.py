@@ -1,6 +1,7 @@
 """Checks of values that were read from JSON files, with messages of one line."""
 
 import math
+import re
 from typing import Any
 
 from smoothbench.errors import one_line
@@ -27,3 +28,8 @@ def require(value: Any, name: str, *types: type) -> Any:
 def explain(error: Exception) -> str:
     """Describe in one line what is wrong with a file."""
     return f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
+
+
+def is_text(value: Any) -> bool:
+    """Text that UTF-8 can say, without control characters."""
+    return isinstance(value, str) and not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", value)

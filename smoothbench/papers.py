@@ -14,7 +14,7 @@ PRINTED = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?: \+- ([0-9]+(?:\.[0-9]+)?))?")
 
 
 def row(name: str, folder: Path = FOLDER) -> PaperRow:
-    """Return a printed row by `file/table/row`.
+    """Return a row of a paper's table by its name `file/table/row`.
 
     A value's interval is as `+-` printed it or None, its decimals are those that were printed. Values printed in per
     cent come as shares. ValueError, naming what there is, for an unknown file, table or row, and for a file that
@@ -25,28 +25,28 @@ def row(name: str, folder: Path = FOLDER) -> PaperRow:
     content = _read(folder / f"{_known(file, _files(folder), f'table file in {folder}')}.json")
     tables = content["tables"]
     table = tables[_known(number_, list(tables), f"table of {file}")]
-    rows = {each["id"]: each for each in table["rows"]}
-    found = rows[_known(row_id, list(rows), f"row of {file}/{number_}")]
+    rows = {printed_row["id"]: printed_row for printed_row in table["rows"]}
+    printed_row = rows[_known(row_id, list(rows), f"row of {file}/{number_}")]
     return PaperRow(
         paper=content["paper"],
         arxiv=content["arxiv"],
         table=number_,
-        row=found["label"],
-        inferred=found["inferred"],
-        values={key: _value(text, key in table["percent"]) for key, text in found["values"].items()},
-        note=found.get("note"),
+        row=printed_row["label"],
+        inferred=printed_row["inferred"],
+        values={key: _value(text, key in table["percent"]) for key, text in printed_row["values"].items()},
+        note=printed_row.get("note"),
         num_samples=table["num_samples"],
         hardware=table["hardware"],
     )
 
 
 def names(folder: Path = FOLDER) -> list[str]:
-    """Every `file/table/row` that `row` knows; ValueError for a file that cannot be read."""
+    """List every `file/table/row` that `row` knows; ValueError for a file that cannot be read."""
     return [
-        f"{file}/{table}/{each['id']}"
+        f"{file}/{table}/{printed_row['id']}"
         for file in _files(folder)
         for table, content in _read(folder / f"{file}.json")["tables"].items()
-        for each in content["rows"]
+        for printed_row in content["rows"]
     ]
 
 
@@ -77,22 +77,24 @@ def _check(content: Any) -> None:
         require(table["num_samples"], f"{name}.num_samples", int, type(None))
         require(table["hardware"], f"{name}.hardware", str)
         require(table["percent"], f"{name}.percent", list)
-        for each in require(table["rows"], f"{name}.rows", list):
+        for printed_row in require(table["rows"], f"{name}.rows", list):
             _check_row(
-                require(each, f"{name}.rows", dict), require(table["columns"], f"{name}.columns", list)
+                require(printed_row, f"{name}.rows", dict), require(table["columns"], f"{name}.columns", list)
             )
 
 
-def _check_row(found: dict[str, Any], columns: list[str]) -> None:
+def _check_row(printed_row: dict[str, Any], columns: list[str]) -> None:
     for key in ("id", "label"):
-        require(found[key], f"row's {key}", str)
-    require(found["inferred"], f"{found['id']}.inferred", bool)
-    require(found.get("note"), f"{found['id']}.note", str, type(None))
-    for key, text in require(found["values"], f"{found['id']}.values", dict).items():
+        require(printed_row[key], f"row's {key}", str)
+    require(printed_row["inferred"], f"{printed_row['id']}.inferred", bool)
+    require(printed_row.get("note"), f"{printed_row['id']}.note", str, type(None))
+    for key, text in require(printed_row["values"], f"{printed_row['id']}.values", dict).items():
         if key not in columns or not re.fullmatch(VALUE_NAME, key):
-            raise ValueError(f"its {found['id']} has a value {key!r}, which is none of the table's columns")
-        if not PRINTED.fullmatch(require(text, f"{found['id']}.{key}", str)):
-            raise ValueError(f"its {found['id']}.{key} is {text[:40]!r}, not like '2.65 +- 0.04'")
+            raise ValueError(
+                f"its {printed_row['id']} has a value {key!r}, which is none of the table's columns"
+            )
+        if not PRINTED.fullmatch(require(text, f"{printed_row['id']}.{key}", str)):
+            raise ValueError(f"its {printed_row['id']}.{key} is {text[:40]!r}, not like '2.65 +- 0.04'")
 
 
 def _value(text: str, percent: bool) -> PaperValue:
@@ -100,7 +102,7 @@ def _value(text: str, percent: bool) -> PaperValue:
     printed = PRINTED.fullmatch(text)
     assert printed is not None  # _check_row saw it
     factor = Decimal("0.01") if percent else Decimal(1)
-    value, interval = (None if each is None else Decimal(each) * factor for each in printed.groups())
+    value, interval = (None if digits is None else Decimal(digits) * factor for digits in printed.groups())
     assert value is not None
     return PaperValue(
         float(value),

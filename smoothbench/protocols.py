@@ -1,10 +1,17 @@
-"""The nouns of the harness as protocols and records; see also `smoothbench.caching`."""
+"""What a plug-in must have, and the small protocols of what it may have: its capabilities.
+
+The harness asks for a capability by `isinstance(part, Prompted)` and the like, never by the name of an attribute or a
+class. See also `smoothbench.caching`, for policies and predictors.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+
+from smoothbench.caching.mac_counter import Macs
+from smoothbench.caching.trajectory import Trajectory
 
 Predict = Callable[
     [int, Tensor, float], Tensor
@@ -112,3 +119,120 @@ class Diffuses(Solver, Protocol):
     def diffuse(self, clean: Tensor, e: int, noise: Tensor) -> State:
         """The state before evaluation e that the forward process makes of a clean sample and noise, both [B, ...]."""
         ...
+
+
+@runtime_checkable
+class Supports(Protocol):
+    """A policy or predictor that cannot be used on every trajectory or model, and says so before the run."""
+
+    def supports(self, trajectory: Trajectory, model: Model) -> str | None:
+        """Return None where it can be used; otherwise one line that says why not: the point is then skipped."""
+        ...
+
+
+class PromptList(Protocol):
+    """A list of prompts, of which each seed has one; `texts` are all of them."""
+
+    texts: tuple[str, ...]
+
+    def captions(self, seeds: Sequence[int]) -> list[str]:
+        """Return the prompt of each seed."""
+        ...
+
+
+@runtime_checkable
+class Prompted(Protocol):
+    """A model that makes its samples from prompts, some of which it keeps for calibration and training."""
+
+    prompts: PromptList
+
+
+@runtime_checkable
+class CountsPipeline(Protocol):
+    """A model that counts what runs beside its denoiser: `pipeline` gives MACs per sample by component."""
+
+    @property
+    def pipeline(self) -> Mapping[str, Macs]: ...
+
+
+@runtime_checkable
+class MakesClips(Protocol):
+    """A model of audio; `clip_shape` is the number of channels and of frames of its clips."""
+
+    clip_shape: tuple[int, int]
+
+
+@runtime_checkable
+class LoadsDecoder(Protocol):
+    """A model whose `decoder` is loaded at its first use, apart from the denoiser."""
+
+    @property
+    def decoder(self) -> Any: ...
+
+
+@runtime_checkable
+class LoadsText(Protocol):
+    """A model whose text encoder `text` is loaded at its first use, apart from the denoiser."""
+
+    @property
+    def text(self) -> Any: ...
+
+
+@runtime_checkable
+class HasRate(Protocol):
+    """Media, a metric or an encoder for clips of one sample rate; `rate` is in Hz."""
+
+    rate: int
+
+
+@runtime_checkable
+class HasChannels(Protocol):
+    """A metric or an encoder for clips of one number of `channels`."""
+
+    channels: int
+
+
+@runtime_checkable
+class NeedsFrames(Protocol):
+    """A metric or an encoder that needs clips of at least `shortest` frames."""
+
+    shortest: int
+
+
+@runtime_checkable
+class PerSample(Protocol):
+    """A metric that computes its features of every sample itself, instead of keeping its one input."""
+
+    def per_sample(self, *inputs: Tensor) -> Tensor:
+        """Return the features [B, ...] of a batch from the inputs that the metric names, each [B, ...]."""
+        ...
+
+
+@runtime_checkable
+class FitsReal(Protocol):
+    """A metric that compares with real samples, whose features it takes before it scores."""
+
+    def fit(self, rows: Any) -> None:
+        """Take the features [M, ...] of real samples; raises ValueError where they are no good."""
+        ...
+
+
+@runtime_checkable
+class HasReferenceFile(Protocol):
+    """A metric that compares with published statistics; `reference_file` is their path, None for real samples."""
+
+    reference_file: str | None
+
+
+@runtime_checkable
+class Digested(Protocol):
+    """A plug-in that rests on data; `digest` is the sha256 of it, and part of what identifies the plug-in."""
+
+    digest: str | None
+
+
+@runtime_checkable
+class DigestsParameters(Protocol):
+    """A plug-in of which `digested` names the parameters that are files or tables: its `digest` stands for them."""
+
+    digested: tuple[str, ...]

@@ -1,12 +1,21 @@
-"""Fixtures that all tests see: a small real DiT with random weights, and its error curves."""
+"""Fixtures that all tests see: a small real DiT with random weights, its error curves; and what is slow."""
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from smoothbench.caching import ErrorCurves, calibrate
 from tests.support.tiny_dit import TinyDiT, build_tiny
+
+SLOW = ("runs", "hostile", "statistics", "stress")  # folders whose tests take seconds each
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

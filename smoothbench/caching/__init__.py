@@ -4,6 +4,7 @@ It needs nothing but torch. `cached` is the engine, `SmoothCache` the method.
 """
 
 from smoothbench.caching.calibration import calibrate
+from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.mac_counter import MacCounter
@@ -16,9 +17,11 @@ from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAtBudget, al
 from smoothbench.caching.trajectory import Trajectory
 
 __all__ = [
+    "Cost",
     "ErrorCurves",
     "Evaluation",
     "MacCounter",
+    "Macs",
     "Policy",
     "Predictor",
     "Reuse",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,30 +10,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from smoothbench.caching.cost import Macs
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, intercepted
 from smoothbench.caching.sites import Site, find_sites
 
 ATTENTION = ("bmm", "baddbmm", "attention")
-
-
-@dataclass(frozen=True)
-class Macs:
-    """A number of MACs: `linear` of linear layers and convolutions, `attention` of the attention products."""
-
-    linear: int
-    attention: int
-
-    @property
-    def total(self) -> int:
-        """`linear + attention`."""
-        return self.linear + self.attention
-
-    def __add__(self, other: "Macs") -> "Macs":
-        return Macs(self.linear + other.linear, self.attention + other.attention)
-
-    def __sub__(self, other: "Macs") -> "Macs":
-        return Macs(self.linear - other.linear, self.attention - other.attention)
 
 
 class MacCounter:

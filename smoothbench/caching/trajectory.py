@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site
 
@@ -24,16 +25,20 @@ class Trajectory:
         """The number of model evaluations."""
         return len(self.coordinates)
 
-    def macs(self, calls: Mapping[str, float], linear: bool = False) -> float:
-        """MACs per sample of a trajectory, given at how many evaluations each site was computed.
+    def cost(self, calls: Mapping[str, float]) -> Cost:
+        """Add up the MACs of one sample, given at how many evaluations each site was computed.
 
-        Args: calls, by name of the site, fractions allowed; linear, whether to leave out the attention products.
+        Args: calls, by name of the site, where fractions are allowed (means over batches or forwards); the MACs of a
+        site are rounded to whole ones. Raises KeyError for a site without a count.
         """
-        if linear:
-            return self.evals * self.rest_macs_linear + sum(s.macs_linear * calls[s.name] for s in self.sites)
-        return self.evals * self.rest_macs + sum(s.macs * calls[s.name] for s in self.sites)
+        by_kind: dict[str, Macs] = {}
+        for site in self.sites:
+            total, linear = (round(macs * calls[site.name]) for macs in (site.macs, site.macs_linear))
+            by_kind[site.kind] = by_kind.get(site.kind, Macs(0, 0)) + Macs(linear, total - linear)
+        rest = Macs(self.rest_macs_linear, self.rest_macs - self.rest_macs_linear)
+        return Cost(by_kind, Macs(self.evals * rest.linear, self.evals * rest.attention))
 
     def share(self, schedule: Schedule) -> float:
-        """The schedule's MACs as a share of computing everything, attention products included."""
+        """The MACs of a schedule as a share of computing everything, attention products included."""
         full = dict.fromkeys(schedule.sites, self.evals)
-        return self.macs(schedule.calls()) / self.macs(full)
+        return self.cost(schedule.calls()).total / self.cost(full).total

@@ -9,10 +9,18 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from smoothbench import papers
+from smoothbench.config.cache_node import (
+    check_cache,
+    check_keys_of_cache,
+    check_policy,
+    new_interpolation,
+)
 from smoothbench.config.moved import moved
+from smoothbench.config.old_keys import new_spelling
 from smoothbench.config.report_sections import section_names
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.config.validate import (
+    OF_POINT,
     OF_REFERENCE,
     SHARED,
     WHOLE,
@@ -20,10 +28,9 @@ from smoothbench.config.validate import (
     check_point,
     check_sayable,
     check_whole,
-    is_text,
-    shown,
 )
-from smoothbench.errors import UsageError, one_line
+from smoothbench.errors import UsageError, one_line, shown
+from smoothbench.paper_convention import Convention
 from smoothbench.protocols import BLOCK, Config
 from smoothbench.storage.paper_row import PaperRow
 
@@ -38,6 +45,7 @@ def settings(cfg: DictConfig) -> Settings:
         plain: Config = _plain(cfg, ("model", "metrics", "latency", "training", "paper"))
         also = plain["latency"]["also"]
         plain["latency"]["also"] = {key: values for key, values in also.items() if values is not None}
+        plain["paper"] = Convention.from_config(plain["paper"])
         shared = {key: cfg[key] for key in SHARED}
         return Settings(**plain, **shared, specs=_specs(cfg), report=section_names(cfg.report))
     except OmegaConfBaseException as error:
@@ -76,19 +84,27 @@ def _seeds(cfg: DictConfig) -> range:
 
 
 def _specs(cfg: DictConfig) -> list[Spec]:
-    check_point("reference", cfg.reference, OF_REFERENCE)
+    _check_point("reference", "reference", cfg.reference, OF_REFERENCE)
     reference = _spec(cfg, "reference", 0, cfg.reference, {}, reference=True)
     points = list(cfg.points.items()) or [("point", OmegaConf.create({"cache": cfg.cache}))]
     wanted = _wanted(cfg, [str(name) for name, _ in points])
     specs, order = [reference], 0
     for name, node in points:
-        check_point(name, node)
+        _check_point(name, f"points.{name}" if cfg.points else "", node)
         for suffix, changes in _combinations(name, node.get("sweep") or {}):
             order += 1  # counted over all points, so that a part of them keeps its places
             spec = _spec(cfg, f"{name}{suffix}", order, node, changes)
-            if name in wanted and (spec.solver, spec.cache) != (reference.solver, reference.cache):
+            if name in wanted and (spec.solver, spec.policy) != (reference.solver, reference.policy):
                 specs.append(spec)
     return specs
+
+
+def _check_point(name: Any, where: str, node: Any, known: tuple[str, ...] = OF_POINT) -> None:
+    """Check the keys of a point, those of its nodes included; `where` is empty for the one point of cache=..."""
+    check_point(name, node, known)
+    for key in ("cache", "published"):
+        if node.get(key) is not None:
+            check_keys_of_cache(node[key], f"{where}.{key}".removeprefix("."))
 
 
 def _wanted(cfg: DictConfig, names: list[str]) -> list[str]:
@@ -121,23 +137,19 @@ def _spec(
     """A point: its own cache, its changes to the solver, one combination of its sweep."""
     resolved = _parts(cfg, name, node, changes)
     cache = resolved["cache"]
-    for key in ("label", "family"):
-        if not is_text(cache.get(key)) or not 0 < len(cache[key]) <= 400:
-            raise UsageError(f"points.{name}.cache must have a {key}, a line of text (at most 400 letters)")
-    if "predictor" not in cache:
-        raise UsageError(f"points.{name}.cache must have a predictor (reuse, taylor1, ...)")
+    check_cache(cache, f"points.{name}.cache")
     calibration = _calibration(cfg, name, resolved["calibration"])
     return Spec(
         name=cache["label"] if name == "point" else name,
         order=order,
-        label=cache.pop("label"),
-        family=cache.pop("family"),
+        label=cache["label"],
+        family=cache["family"],
         solver=resolved["solver"],
-        predictor=cache.pop("predictor"),
-        cache=cache,
+        predictor=cache["predictor"],
+        policy=cache["policy"],
         calibration=calibration,
-        training=cache.pop("training", None),
-        published=resolved.get("published"),
+        training=cache.get("training"),
+        published=resolved["published"]["policy"] if "published" in resolved else None,
         reported=_reported(name, resolved.get("reported")),
         seeds=_seeds(cfg),
         per_block=cfg.num_samples,
@@ -147,25 +159,36 @@ def _spec(
 
 def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]) -> Config:
     """The cache, solver and calibration of a point, resolved, and what was published of it, if anything."""
+    own = {key: node[key] for key in ("cache", "published", "reported") if node.get(key) is not None}
+    own = {key: _container(value) for key, value in own.items()}
     try:
-        own = {key: node[key] for key in ("cache", "published", "reported") if node.get(key) is not None}
-        parts = OmegaConf.create({key: _container(value) for key, value in own.items()})
+        parts = OmegaConf.create(own)
         parts["model"] = _container(cfg.model)  # for what the others say of it
         for key in ("solver", "calibration"):
             parts[key] = OmegaConf.to_container(OmegaConf.merge(cfg[key], node.get(key) or {}))
         for key, value in changes.items():
             if OmegaConf.select(parts, key, default=parts) is parts:
-                raise UsageError(f"points.{name}: the sweep names {key}, which the point does not have")
+                raise UsageError(_no_such_key(name, key))
             OmegaConf.update(parts, key, value)
         keys = [str(key) for key in parts if key != "model"]
         resolved: Config = {key: _container(parts[key], resolve=True) for key in keys}
     except OmegaConfBaseException as error:
-        raise UsageError(f"points.{name}: {one_line(error)}") from error
+        hint = new_interpolation(str(error), own.get("cache", {}))
+        raise UsageError(f"points.{name}: {one_line(error)}{hint}") from error
     for key, value in resolved.items():
         if not isinstance(value, dict) and key != "reported":
             raise UsageError(f"points.{name}.{key}={shown(value)}: must be a node")
+    if "published" in resolved:
+        check_policy(resolved["published"], f"points.{name}.published")
     check_sayable(resolved, f"points.{name}")
     return resolved
+
+
+def _no_such_key(name: str, key: str) -> str:
+    """Why a sweep is refused that names a key which its point does not have."""
+    spelling = new_spelling(key)
+    lacking = f"points.{name}: the sweep names {shown(key)}, which the point does not have"
+    return f"{lacking}; {spelling}" if spelling else lacking
 
 
 def _container(value: Any, resolve: bool = False) -> Any:

@@ -15,11 +15,25 @@ from hydra.utils import get_object, instantiate
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.config.moved import moved
+from smoothbench.config.old_keys import ATTRIBUTES
 from smoothbench.errors import UsageError, one_line
-from smoothbench.protocols import Config, Model, Solver
+from smoothbench.protocols import Config, LoadsDecoder, LoadsText, Model, Solver
 
 log = logging.getLogger(__name__)
 
+MODEL = (
+    *(
+        "predict",
+        "decode",
+        "skeleton",
+        "prediction",
+        "labels_or_prompts",
+        "unconditional",
+        "output",
+        "identity",
+    ),
+    *("media", "sample_shape", "forwards", "guidance_rows", "unavailable_reason", "min_batch_size"),
+)
 ASKED = {
     int: "a whole number",
     float: "a finite number",
@@ -127,7 +141,7 @@ def build_model(node: Config, device: torch.device) -> Model:
     """The model; its weights may be loaded later, see `ready`. What it has for evaluation is for metrics."""
     arguments = {key: value for key, value in node.items() if key != "evaluation"}
     built = build(arguments, "model", device=device)
-    return having(built, "model", "predict", "decode", "skeleton", "prediction")
+    return require_attributes(built, "model", *MODEL)
 
 
 def ready(model: Model, stage: str) -> Model:
@@ -144,31 +158,37 @@ def ready(model: Model, stage: str) -> Model:
         return model
     try:
         _ = model.denoiser
-        for part in ("decoder", "text"):  # published models have theirs apart
-            getattr(model, part, None)
+        _ = model.decoder if isinstance(model, LoadsDecoder) else None
+        _ = model.text if isinstance(model, LoadsText) else None
     except (ValueError, OSError) as error:
         raise UsageError(_short(error)) from error
     return model
 
 
-def arguments_of(node: Config) -> Config:
-    """A caching method's node without the names under which it runs."""
-    return {key: value for key, value in node.items() if key not in ("predictor", "family", "label")}
-
-
 def build_policy(node: Config, where: str) -> Policy | DynamicPolicy:
-    """A caching method, static or dynamic; what its node says to the harness is no argument."""
-    policy: Policy | DynamicPolicy = build(arguments_of(node), where)
+    """Build a caching method, static or dynamic; UsageError where the node makes something else."""
+    policy: Policy | DynamicPolicy = build(node, where)
     if isinstance(policy, DynamicPolicy):
         return policy
-    return having(policy, where, "plan", "needs_curves")
+    return require_attributes(policy, where, "plan", "needs_curves")
 
 
-def having(built: Any, where: str, *names: str) -> Any:
-    """What was built; UsageError where it is something else than it must be."""
-    if lacks := [name for name in names if not hasattr(built, name)]:
-        raise UsageError(f"{where}: a {type(built).__name__} cannot stand here, it has no {lacks[0]}")
-    return built
+def require_attributes(built: Any, where: str, *names: str) -> Any:
+    """Return what was built; UsageError where it has not all the attributes of what must stand here.
+
+    No attribute is read: a model loads weights at the first use of some.
+    """
+    absent = [name for name in names if not _has(built, name)]
+    if not absent:
+        return built
+    old = ATTRIBUTES.get(absent[0])
+    hint = f" ({old} is {absent[0]} now)" if old and _has(built, old) else ""
+    raise UsageError(f"{where}: a {type(built).__name__} cannot stand here, it has no {absent[0]}{hint}")
+
+
+def _has(part: Any, name: str) -> bool:
+    declared = inspect.getattr_static(part, name, inspect) is not inspect
+    return declared or (hasattr(type(part), "__getattr__") and hasattr(part, name))
 
 
 def build_predictor(node: str | Config, where: str) -> Predictor:
@@ -182,7 +202,7 @@ def build_predictor(node: str | Config, where: str) -> Predictor:
 def build_solver(node: Config) -> Solver:
     """A sampler; UsageError where its time grid cannot be made, or does not fall from the noisiest on."""
     steps = ("prediction", "begin", "model_input", "step", "sample")
-    solver: Solver = having(build(node, "solver"), "solver", *steps)
+    solver: Solver = require_attributes(build(node, "solver"), "solver", *steps)
     try:
         grid = solver.coordinates
     except Exception as error:  # whatever its arithmetic makes of its settings

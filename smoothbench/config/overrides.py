@@ -15,12 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from smoothbench.config.expand import settings
-from smoothbench.config.instantiate import arguments_of, check_arguments
+from smoothbench.config.instantiate import check_arguments
 from smoothbench.config.metric_nodes import check_metrics
 from smoothbench.config.spec import Settings, Spec
-from smoothbench.config.validate import KNOWN, OTHERS, TO_FILE, WHOLE, shown
-from smoothbench.errors import UsageError
-from smoothbench.protocols import Config
+from smoothbench.config.validate import KNOWN, OTHERS, TO_FILE, WHOLE
+from smoothbench.errors import UsageError, shown
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,8 @@ def check_read(cfg: DictConfig, hydra: Mapping[str, Any]) -> None:
             if not is_read(leaf):
                 raise UsageError(f"{leaf}: {_unread(cfg, leaf)}")
     _check_unbuilt(plan)
-    if cfg.points and _method(cfg.cache) != _method(cfg.reference.cache):  # from an experiment's own file
+    own, reference = (_node(cfg, f"{key}.policy") for key in ("cache", "reference.cache"))
+    if cfg.points and own != reference:  # from an experiment's own file
         raise UsageError(_unread(cfg, "cache"))
 
 
@@ -133,7 +133,7 @@ def _within(key: str, nodes: Sequence[str]) -> bool:
 def _is_static(spec: Spec) -> bool:
     """Whether a method surely decides before the run; one that decides in it is another in other batches."""
     try:
-        target = get_object(spec.cache["_target_"])
+        target = get_object(spec.policy["_target_"])
     except Exception:  # whoever builds it tells
         return False
     return isinstance(target, type) and not hasattr(target, "decide")
@@ -168,7 +168,7 @@ def _plan(cfg: DictConfig) -> Settings:
 
 def _used(spec: Spec) -> Spec:
     training = spec.training if "_target_" in (spec.training or {}) else None
-    return replace(spec, training=training, published=spec.published and arguments_of(spec.published))
+    return replace(spec, training=training)
 
 
 def _leaves(value: Any, key: str) -> Iterator[str]:
@@ -184,12 +184,6 @@ def _node(cfg: DictConfig, key: str) -> Any:
     """What is at a key, as plain data; None where there is nothing."""
     node = OmegaConf.select(cfg, key, throw_on_missing=False)
     return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
-
-
-def _method(cache: DictConfig) -> Config:
-    """A method without its names."""
-    node: Any = OmegaConf.to_container(cache)
-    return arguments_of(node)
 
 
 def _parsed(lines: Sequence[str]) -> list[Override]:

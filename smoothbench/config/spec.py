@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from smoothbench.paper_convention import Convention
 from smoothbench.protocols import Config
 from smoothbench.storage.paper_row import PaperRow
 
@@ -11,8 +12,8 @@ class Spec:
     """One point of an experiment as asked for: the configuration of its parts, resolved.
 
     `seeds` are those of its samples: sample i of block b has seed b * 10^6 + i. They are the first
-    `per_block` of a block, or a part of these. `training` is how its method learns; `published` stands in
-    for `cache` where there are no weights to calibrate on; `reported` is what a paper says of it.
+    `per_block` of a block, or a part of these. `policy` builds its caching method, `training` is how that learns;
+    `published` stands in for `policy` where there are no weights to calibrate on; `reported` is what a paper says.
     """
 
     name: str
@@ -20,7 +21,7 @@ class Spec:
     label: str
     family: str
     solver: Config
-    cache: Config
+    policy: Config
     predictor: str | Config
     calibration: Config
     seeds: range
@@ -44,7 +45,7 @@ class Settings:
     results_dir: str
     latency: Config
     training: Config
-    paper: Config | None
+    paper: Convention | None
     specs: list[Spec] = field(default_factory=list)
     keep_samples: bool = True
     force: bool = False

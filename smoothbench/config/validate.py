@@ -7,16 +7,16 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from smoothbench.errors import UsageError
+from smoothbench.errors import UsageError, shown
+from smoothbench.json_checks import is_text
+from smoothbench.paper_convention import Convention
 from smoothbench.protocols import BLOCK
-from smoothbench.storage.record_cost import SCOPES
 
 STAGES = ("all", "cost", "latency", "calibrate", "train")
 TO_FILE = ("calibrate", "train")
 NODES = ("model", "solver", "cache", "metrics", "reference", "points", "calibration", "training", "latency")
 OF_POINT = ("cache", "solver", "calibration", "sweep", "published", "reported")
 OF_REFERENCE = tuple(key for key in OF_POINT if key not in ("sweep", "published"))
-PAPER = ("scope", "rows", "remainder_per_evaluation", "note")
 ALSO = {"dtype": ("float32", "bfloat16", "float16"), "mode": ("eager", "compiled"), "batch_size": ("1",)}
 SHARED = (
     "experiment",
@@ -54,14 +54,6 @@ OTHERS = (
 )
 
 
-def shown(value: Any) -> str:
-    """A value in a message: one line, and not a long one."""
-    try:
-        return re.sub(r"(.{57}).{4,}", r"\1...", " ".join(str(value).split()))
-    except ValueError:  # a number of thousands of digits
-        return f"a very large {type(value).__name__}"
-
-
 def check_sayable(value: Any, where: str) -> None:
     """UsageError for what a record could not hold: JSON has no such numbers, keys or objects."""
     if isinstance(value, dict):
@@ -79,11 +71,6 @@ def check_sayable(value: Any, where: str) -> None:
         raise UsageError(f"{where}={shown(value)}: numbers must be finite, and below 2^63 where whole")
     elif not isinstance(value, str | int | float | None) or re.search("[\ud800-\udfff]", str(value)):
         raise UsageError(f"{where}={value!r:.60}: must be text, a number, true, false or null")
-
-
-def is_text(value: Any) -> bool:
-    """Text that UTF-8 can say, without control characters."""
-    return isinstance(value, str) and not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", value)
 
 
 def check(cfg: DictConfig) -> None:
@@ -112,7 +99,7 @@ def check(cfg: DictConfig) -> None:
         if not isinstance(cfg[key], bool):
             raise UsageError(f"{key}={shown(cfg[key])}: must be true or false")
     _check_training(cfg.training)
-    _check_paper(cfg.paper)
+    Convention.from_config(cfg.paper)
     _check_also(cfg.latency.also)
     if cfg.latency.device not in ("any", "cuda"):
         raise UsageError(f"latency.device={shown(cfg.latency.device)}: any or cuda")
@@ -150,24 +137,6 @@ def _check_also(also: Any) -> None:
                 check_whole("latency.batch_size", value, "latency.also: ")
             elif value not in known:
                 raise UsageError(f"latency.also.{key}={shown(value)}: there are {', '.join(known)}")
-
-
-def _check_paper(node: Any) -> None:
-    """The convention in which a paper counts MACs."""
-    if node is None:
-        return
-    if not isinstance(node, DictConfig):
-        raise UsageError(f"paper={shown(node)}: must be a node with {', '.join(PAPER)}")
-    check_keys(node, PAPER, "paper")
-    if node.get("scope") not in SCOPES:
-        raise UsageError(f"paper.scope={shown(node.get('scope'))}: there are {', '.join(SCOPES)}")
-    rows, rest = node.get("rows"), node.get("remainder_per_evaluation")
-    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
-        raise UsageError(f"paper.rows={shown(rows)}: must be a whole number from 1")
-    if isinstance(rest, bool) or not isinstance(rest, int | float) or not 0 <= rest < math.inf:
-        raise UsageError(f"paper.remainder_per_evaluation={shown(rest)}: must be a number from 0, in TMACs")
-    if node.get("note") is not None and not is_text(node.note):
-        raise UsageError(f"paper.note={shown(node.note)}: must be a line of text")
 
 
 def check_together(cfg: DictConfig) -> None:

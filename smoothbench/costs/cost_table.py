@@ -14,16 +14,16 @@ COST_COLUMNS = ("name", "steps", *PAPER_COLUMNS, "macs_linear", "macs")
 
 
 def cost_csv(store: Store) -> None:
-    """`cost.csv`: MACs of whole trajectories per generated sample, guidance rows included, denoiser only.
+    """Write `cost.csv`: the MACs of a whole trajectory for one sample, guidance rows included, denoiser only.
 
-    A line for each cell, whatever its seeds; `differs_in` tells those of one name apart. The papers' columns, TMACs
-    of `paper_rows` rows, stay empty where no paper reports the point. Where a paper's scope is the pipeline, its
-    parts follow, in its convention and with the attention products.
+    There is one line for each cell, whatever its seeds; cells of the same name differ in the column `differs_in`. The
+    papers' columns, in TMACs of `paper_rows` rows, stay empty where no paper reports the point. Where a paper's scope
+    is the pipeline, its components follow, in its convention and with the attention products.
     """
     cells = {record.cell_id: (record, record.cost) for record in store.records() if record.cost}
     weighted = {record.name for record, _ in cells.values() if _weighted(record)}
-    # what stood in for a calibration while there were no weights is not told twice
-    cells = {k: each for k, each in cells.items() if _weighted(each[0]) or each[0].name not in weighted}
+    # a schedule that stood in for a calibration while there were no weights is not listed beside the calibrated one
+    cells = {k: cell for k, cell in cells.items() if _weighted(cell[0]) or cell[0].name not in weighted}
     buffer, twins = io.StringIO(), namesakes([record for record, _ in cells.values()])
     extra = {key: _part_columns(known) | twins.get(key, {}) for key, (_, known) in cells.items()}
     columns = [*COST_COLUMNS, *dict.fromkeys(column for row in extra.values() for column in row)]
@@ -41,7 +41,7 @@ def _weighted(record: Record) -> bool:
 
 
 def _paper_columns(record: Record, paper: PaperCost | None) -> dict[str, object]:
-    """What a paper prints of a point, and the same by our count."""
+    """What a paper prints about a point, and the same by our count."""
     columns: dict[str, object] = {}
     if record.reported:
         printed = record.reported.values.get("tmacs")
@@ -56,6 +56,6 @@ def _part_columns(known: Cost) -> dict[str, object]:
     parts = (known.paper and known.paper.parts) or {}
     return {
         f"{key}_{part}": round(value, 6)
-        for part, each in parts.items()
-        for key, value in each.to_json().items()
+        for part, component in parts.items()
+        for key, value in component.to_json().items()
     }

@@ -1,4 +1,4 @@
-"""Measured time and memory of runs that are compared with each other."""
+"""Measure time and memory of runs that are compared with each other."""
 
 import math
 import random
@@ -17,10 +17,10 @@ def interleaved(
     synchronize: Callable[[], None] | None = None,
     order_seed: int = 0,
 ) -> dict[str, list[float]]:
-    """Seconds of each run in each round, {name: [rounds]}, with the runs taking turns.
+    """Measure the seconds of every run in every round, {name: [rounds]}, while the runs take turns.
 
-    `warmup` untimed calls of each come first. Every round then visits all runs once, in an order shuffled
-    by a generator of its own, so that drift of the machine's clock and load falls on all alike.
+    First come `warmup` untimed calls of every run. Every round then visits all runs once, in an order shuffled
+    by the round's own generator, so that drift of the machine's clock and load falls on all runs equally.
     `synchronize` (for instance torch.cuda.synchronize) is called before the clock is read.
     Raises ValueError without runs, with rounds below 1 or warmup below 0.
     """
@@ -47,7 +47,7 @@ def interleaved(
 
 
 def median_mad(values: list[float]) -> tuple[float, float]:
-    """Median and median absolute deviation (not scaled to a normal's sigma); raises ValueError if empty."""
+    """Return the median and the median absolute deviation (not scaled to a normal's sigma); ValueError if empty."""
     if not values:
         raise ValueError("no values to take the median of: measure at least one round")
     middle = statistics.median(values)
@@ -57,7 +57,7 @@ def median_mad(values: list[float]) -> tuple[float, float]:
 def ratio_interval(
     numerator: list[float], denominator: list[float], confidence: float = 0.95
 ) -> tuple[float, float, float]:
-    """Median of the per-round ratios with an interval that holds for any distribution: (median, low, high).
+    """Return the median of the per-round ratios and its interval, free of any distribution: (median, low, high).
 
     The interval ends at the order statistics r and n+1-r with the largest r such that
     P(Binomial(n, 1/2) < r) <= (1 - confidence) / 2 (David and Nagaraja, Order Statistics, section 7.1).
@@ -84,7 +84,7 @@ class PeakResident:
 
 @contextmanager
 def peak_resident_bytes() -> Iterator[PeakResident]:
-    """Measures the peak resident set of this process inside a with block, on Linux.
+    """Measure the peak resident set of this process inside a with block, on Linux.
 
     The kernel's high-water mark is reset on entry (5 to /proc/self/clear_refs) and read on exit (VmHWM).
     """

@@ -1,4 +1,4 @@
-"""The latency stage of an experiment: all points interleaved, under a lock, measured whole."""
+"""The latency stage of an experiment: all points take turns, under a lock, over whole trajectories."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -29,17 +29,18 @@ log = logging.getLogger(__name__)
 def measure_latency(
     points: Sequence[Point],
     model: Model,
-    asked: Config,
+    latency_config: Config,
     store: Store,
     force: bool,
     file: str = "latency.json",
     graphs: Compiled | None = None,
 ) -> None:
-    """Write `latency.json`, unless it has all of these points by these settings on this device.
+    """Measure the latency of all points and write it to `latency.json`.
 
-    With `graphs` every point runs compiled, another `file` is for conditions beside the usual ones.
-    Where one is missing all are measured anew, the first being the reference; other points stay as
-    they were, each with the reference's seconds in its own rounds.
+    Nothing is measured if the file has all of these points already, by these settings on this device. If one is
+    missing, all are measured again, the first one being the reference; other points of the file stay as they were,
+    every one with the reference's seconds in the same rounds. With `graphs` every point runs compiled; another `file`
+    is for settings beside the usual ones.
     """
     with store.lock("latency"):
         head = Latency(
@@ -47,25 +48,25 @@ def measure_latency(
             kind=model.device.type,
             device=device_name(model.device),
             threads=torch.get_num_threads(),
-            **{key: asked[key] for key in ("rounds", "warmup", "batch_size")},
+            **{key: latency_config[key] for key in ("rounds", "warmup", "batch_size")},
             points={},
         )
         if file != "latency.json":
             mode = "compiled" if graphs else "eager"
             head = replace(head, dtype=model.identity["dtype"], mode=mode)
         old = _read(store.folder / file)
-        kept = old.points if old is not None and _conditions(old) == _conditions(head) else {}
-        if not force and all(point.cell_id in kept for point in points):
+        known = old.points if old is not None and _conditions(old) == _conditions(head) else {}
+        if not force and all(point.cell_id in known for point in points):
             log.info("%s: measured before", file.removesuffix(".json"))
             return
-        measured = _measure(points, model, asked, graphs)
+        measured = _measure(points, model, latency_config, graphs)
         new = {point.cell_id: replace(measured[point.sample_id], name=point.spec.name) for point in points}
-        content = replace(head, points={**kept, **new}, provenance=provenance(model.device))
+        content = replace(head, points={**known, **new}, provenance=provenance(model.device))
         write_json(store.folder / file, content.to_json())
 
 
 def _read(path: Path) -> Latency | None:
-    """What was measured before; None where there is nothing, or nothing that is whole."""
+    """What was measured before; None where there is no file, or a damaged one."""
     try:
         return Latency.from_json(read_json(path))
     except (ValueError, KeyError):
@@ -78,44 +79,48 @@ def _conditions(latency: Latency) -> Latency:
 
 
 def _measure(
-    points: Sequence[Point], model: Model, asked: Config, graphs: Compiled | None
+    points: Sequence[Point], model: Model, latency_config: Config, graphs: Compiled | None
 ) -> dict[str, PointLatency]:
     """Measure each set of samples: seconds of a whole trajectory and of decoding, and memory."""
-    seeds = range(BLOCK - asked["batch_size"], BLOCK)
+    seeds = range(BLOCK - latency_config["batch_size"], BLOCK)
     distinct: dict[str, Point] = {}
-    for point in points:  # of those with the same samples the first: the reference is no cache, not its twin
+    for point in (
+        points
+    ):  # the first point of those with the same samples: the reference is the uncached point, not its twin
         distinct.setdefault(point.sample_id, point)
-    total = len(distinct) * (asked["rounds"] + asked["warmup"])
+    total = len(distinct) * (latency_config["rounds"] + latency_config["warmup"])
     bar = tqdm(total=total, desc="latency", unit="run", leave=False, disable=None)
     runs = {
         sample_id: _ticking(_trajectory(point, model, seeds, graphs), bar)
         for sample_id, point in distinct.items()
     }
     wait = wait_for(model.device)
-    seconds = interleaved(runs, asked["rounds"], asked["warmup"], wait)
+    seconds = interleaved(runs, latency_config["rounds"], latency_config["warmup"], wait)
     bar.close()
     latent = torch.zeros(len(seeds), *model.sample_shape, device=model.device)
-    decode = interleaved({"decode": lambda: model.decode(latent)}, asked["rounds"], asked["warmup"], wait)
-    found = {}
+    decode = interleaved(
+        {"decode": lambda: model.decode(latent)}, latency_config["rounds"], latency_config["warmup"], wait
+    )
+    measured = {}
     for sample_id, values in seconds.items():
         median, mad = median_mad(values)
-        peak, held = _memory(distinct[sample_id], model, seeds, graphs)
-        found[sample_id] = PointLatency(
+        peak, cache_bytes = _memory(distinct[sample_id], model, seeds, graphs)
+        measured[sample_id] = PointLatency(
             seconds=tuple(values),
             reference_seconds=tuple(seconds[points[0].sample_id]),  # in the same rounds
             median=median,
             mad=mad,
             decode_median=median_mad(decode["decode"])[0],
             peak_bytes=peak,
-            cache_bytes=held,
+            cache_bytes=cache_bytes,
         )
-    return found
+    return measured
 
 
 def _trajectory(
     point: Point, model: Model, seeds: Sequence[int], graphs: Compiled | None
 ) -> Callable[[], int]:
-    """A whole run, which tells the bytes of kept outputs; the uncached one on the untouched model."""
+    """A whole trajectory, which returns the bytes of its cache; the uncached one runs on the untouched model."""
     if graphs is not None:
         return lambda: _compiled_batch(point, model, seeds, graphs)
     if point.uncached:
@@ -146,13 +151,13 @@ def _ticking(run: Callable[[], object], bar: Any) -> Callable[[], object]:
 def _memory(
     point: Point, model: Model, seeds: Sequence[int], graphs: Compiled | None
 ) -> tuple[int | None, int]:
-    """Peak memory of a run (the whole process on a CPU), and the bytes that the cache held."""
+    """Peak memory of a run (on a CPU that of the process), and the bytes of its cache."""
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
     with peak_resident_bytes() as resident:
-        held = _trajectory(point, model, seeds, graphs)()
+        cache_bytes = _trajectory(point, model, seeds, graphs)()
     on_device = torch.cuda.max_memory_allocated(model.device) if model.device.type == "cuda" else None
-    return on_device or resident.bytes, held
+    return on_device or resident.bytes, cache_bytes
 
 
 def _nothing() -> None: ...

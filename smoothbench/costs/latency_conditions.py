@@ -24,10 +24,10 @@ def check_conditions(settings: Settings, model: Model) -> None:
     also = settings.latency["also"]
     if "dtype" in settings.model or not (also and settings.times_latency(model.device.type)):
         return
-    own = model.identity["dtype"]
-    if others := [each for each in also.get("dtype", []) if each != own]:
+    dtype = model.identity["dtype"]
+    if others := [other for other in also.get("dtype", []) if other != dtype]:
         raise UsageError(
-            f"latency.also.dtype={others[0]}: {model.name} computes in {own} alone; leave the others out"
+            f"latency.also.dtype={others[0]}: {model.name} computes in {dtype} alone; leave the others out"
         )
 
 
@@ -37,20 +37,20 @@ def measure_conditions(points: Sequence[Point], settings: Settings, model: Model
     Points that decide at run time, or predict where others reuse, are left out where it is compiled.
     Raises PointsFailed at the end where a combination could not be measured; the others are.
     """
-    asked = settings.latency
+    latency_config = settings.latency
     try:
-        measure_latency(points, model, asked, store, settings.force)
+        measure_latency(points, model, latency_config, store, settings.force)
     except Exception as error:
         if not out_of_memory(error):
             raise
-        size = asked["batch_size"]
+        size = latency_config["batch_size"]
         raise PointsFailed(
             f"latency.batch_size={size}: does not fit into memory, take a smaller one"
         ) from error
-    if not asked["also"]:
+    if not latency_config["also"]:
         return
     failed = []
-    for dtype in asked["also"].get("dtype", [model.identity["dtype"]]):
+    for dtype in latency_config["also"].get("dtype", [model.identity["dtype"]]):
         if dtype == model.identity["dtype"]:
             failed += _measure(points, settings, model, store)
             continue
@@ -67,14 +67,14 @@ def measure_conditions(points: Sequence[Point], settings: Settings, model: Model
 
 def _measure(points: Sequence[Point], settings: Settings, model: Model, store: Store) -> list[str]:
     """All modes and batch sizes in one precision; the names of those that failed."""
-    asked, also, failed = settings.latency, settings.latency["also"], []
-    modes, batches = also.get("mode", ["eager"]), also.get("batch_size", [asked["batch_size"]])
+    latency_config, also, failed = settings.latency, settings.latency["also"], []
+    modes, batches = also.get("mode", ["eager"]), also.get("batch_size", [latency_config["batch_size"]])
     graphs = Compiled(model.denoiser) if "compiled" in modes else None
     for mode, batch in product(modes, batches):
         name = f"{model.identity['dtype']}-{mode}-{batch}"
-        here, used, timed = {**asked, "batch_size": batch}, None, points
+        here, used, timed = {**latency_config, "batch_size": batch}, None, points
         if mode == "compiled":
-            here |= {"warmup": max(asked["warmup"], 1)}  # or compiling would be timed
+            here |= {"warmup": max(latency_config["warmup"], 1)}  # or compiling would be timed
             used, timed = graphs, [point for point in points if _static(point)]
         log.info("latency: %s, %d points", name, len(timed))
         try:

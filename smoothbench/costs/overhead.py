@@ -30,7 +30,7 @@ from smoothbench.storage.provenance import device_name
 
 
 def main() -> int:
-    """Measure and print; the exit code."""
+    """Measure and print; return the exit code."""
     parser = command.parser("smoothbench.overhead", __doc__)
     parser.add_argument("--rounds", type=int, default=21, help="interleaved rounds (at least 6)")
     parser.add_argument("--steps", type=int, default=25, help="evaluations (25: the shares of 50)")
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _measured(args: argparse.Namespace) -> None:
-    kept = keep_freed_memory()
+    keeps_memory = keep_freed_memory()
     device = device_of("auto")
     set_tf32(False)
     nano = {
@@ -51,9 +51,8 @@ def _measured(args: argparse.Namespace) -> None:
     }
     model = build_model(nano, device)
     solver = build_solver({"_target_": "smoothbench.solvers.ddim.DDIM", "steps": args.steps})
-    print(
-        f"{device_name(device)}, {torch.get_num_threads()} threads, freed memory {'kept' if kept else 'returned'}"
-    )
+    freed = "kept" if keeps_memory else "returned"
+    print(f"{device_name(device)}, {torch.get_num_threads()} threads, freed memory {freed}")
     print(f"{args.steps} evaluations, {args.rounds} interleaved rounds")
     print("batch  schedule      time / bare [95 %]        implied  realised / implied [95 %]")
     for batch in args.batches:
@@ -62,14 +61,14 @@ def _measured(args: argparse.Namespace) -> None:
 
 
 def schedules(trajectory: Trajectory) -> dict[str, Schedule]:
-    """Everything computed, and FORA's masks."""
+    """Return the schedules that are compared, by name: everything computed, and FORA's."""
     full = Schedule.steps(trajectory.sites, [True] * trajectory.evals, {"method": "none"})
     fora = {f"FORA N={n}": {"_target_": "baselines.fora.FORA", "interval": n} for n in (2, 3)}
     return {"all computed": full} | {name: build(node, name).plan(trajectory) for name, node in fora.items()}
 
 
 def rows(model: Model, solver: Solver, batch: int, rounds: int) -> list[str]:
-    """A line for each schedule: time over the bare model's, and realised over implied speed-up."""
+    """Return a line for each schedule: time over the bare model's, and realised over implied speed-up."""
     sites, rest = measured_sites(*model.skeleton())
     trajectory = Trajectory(sites, solver.coordinates, rest.total, rest.linear)
     masks = schedules(trajectory)
@@ -88,7 +87,7 @@ def rows(model: Model, solver: Solver, batch: int, rounds: int) -> list[str]:
 
 
 def attached(model: Model, solver: Solver, seeds: Sequence[int], schedule: Schedule) -> Callable[[], object]:
-    """A whole trajectory under the engine, entering and leaving it included."""
+    """Return a function that runs a whole trajectory under the engine, entering and leaving it included."""
 
     def run() -> None:
         with cached(model.denoiser, schedule) as context:

@@ -16,6 +16,7 @@ from smoothbench.evaluators.audio_windows import as_floats, at_peak, mono, resam
 from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.weights.diffusers_layout import load_published
 from smoothbench.models.weights.locate import CONFIG, TOKENIZER_FILES, Files, download, find
+from smoothbench.protocols import Digested
 
 RATE: Final = 48_000
 LONGEST: Final = 77  # tokens of a caption, as LAION's own code cuts it
@@ -110,8 +111,8 @@ def caption_embeddings(towers: Towers, prompts: Prompts) -> Tensor:
         raise ValueError("there are no prompts to embed: set model.prompts.file")
     table = towers.of_captions(prompts.texts).detach().cpu()
     # known by what it was made of: the last bits of the same table are another machine's own
-    if weights := getattr(towers, "digest", ""):
-        made_of = f"{weights} {prompts.digest()}"
+    if isinstance(towers, Digested) and towers.digest:
+        made_of = f"{towers.digest} {prompts.digest()}"
         setattr(table, "digest", hashlib.sha256(made_of.encode()).hexdigest())  # noqa: B010
     return table
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.evaluators.audio_windows import as_floats, at_peak, resampled, windows
+from smoothbench.protocols import Digested
 
 RATE: Final = 48_000
 BANDWIDTH: Final = 44_100  # the rate to which the published scores bring all clips, before OpenL3's own
@@ -42,7 +43,7 @@ class WindowEncoder(nn.Module):
         if type(rate) is not int or rate < 1 or channels not in (1, 2):
             raise ValueError(f"OpenL3: rate={rate}, channels={channels}: whole Hz, and 1 or 2 channels")
         self.network, self.rate, self.channels = network, rate, channels
-        self.digest = getattr(network, "digest", None)
+        self.digest = network.digest if isinstance(network, Digested) else None
         self.shortest = rate
 
     def forward(self, clips: Tensor) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from smoothbench.errors import one_line
 from smoothbench.evaluators.audio_windows import as_floats, at_peak, mono, resampled, windows
 from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.weights.read import read_tensors
+from smoothbench.protocols import Digested
 
 RATE: Final = 32_000
 WINDOW: Final = 10 * RATE
@@ -45,7 +46,7 @@ class WindowTagger(nn.Module):
         if type(rate) is not int or rate < 1:
             raise ValueError(f"PaSST: rate={rate!r:.60} must be a whole number of Hz")
         self.network, self.rate = network, rate
-        self.digest = getattr(network, "digest", None)
+        self.digest = network.digest if isinstance(network, Digested) else None
         self.shortest = int(SHORTEST * 10 * rate) + 1
 
     def forward(self, clips: Tensor) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from smoothbench.config.instantiate import build
 from smoothbench.config.moved import moved
 from smoothbench.errors import one_line
 from smoothbench.media.image_npz import ImageFile
-from smoothbench.protocols import Config
+from smoothbench.protocols import Config, Digested
 from smoothbench.scoring.metric import Gauge, gauge_of
 from smoothbench.storage.identity import canonical, identity, source_of
 
@@ -73,9 +73,10 @@ class Metrics:
 def _olds(node: Config, new: Gauge) -> Iterator[Gauge]:
     """A metric's hashes by the rules of schema 2: of nodes and digests, later of sources too."""
     real = new.real.digest if new.real else ""
-    digest = getattr(new.metric, "digest", None)
-    encoders = [None] if new.encoder is None else [getattr(new.encoder, "digest", None)]
-    for metric_digest, encoder_digest in product({digest, None}, encoders):
+    digest, encoder_digest = (
+        part.digest if isinstance(part, Digested) else None for part in (new.metric, new.encoder)
+    )
+    for metric_digest in {digest, None}:
         key = "" if new.encoder is None else identity([node["encoder"], encoder_digest])
         yield replace(new, encoder_key=key, config_hash=identity([node, encoder_digest, metric_digest, real]))
         keys = [key]

@@ -1,19 +1,21 @@
 """Planning: the specs of an experiment become points. The model is built, but never run."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 from smoothbench.caching.mac_counter import MeasuredSites
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.config.instantiate import build_policy, build_predictor, build_solver
 from smoothbench.config.spec import Settings, Spec
+from smoothbench.config.validate import is_text
 from smoothbench.errors import PointsFailed, UsageError, one_line
 from smoothbench.models.base.prompts import HELD
 from smoothbench.planning.point import Point, rows
 from smoothbench.planning.point_ids import described, point_ids, recorded_code
-from smoothbench.protocols import BLOCK, Model, Solver
+from smoothbench.protocols import BLOCK, Model, Prompted, Solver, Supports
 from smoothbench.storage.identity import claim
 from smoothbench.storage.record_parts import CalibrationRef
 
@@ -39,6 +41,8 @@ def plan_points(
         point = plan_point(spec, model, sites, find_curves, settings.batch_size, pair, names)
         if point.point_id in {earlier.point_id for earlier in points}:
             continue
+        if spec.reference and point.unsupported:
+            raise UsageError(f"reference: {point.unsupported}: every point is paired with it")
         if point.policy is not None:
             name = first.setdefault(point.sample_id, point.spec.name)
             point = replace(point, same_as=None if name == point.spec.name else name)
@@ -62,12 +66,15 @@ def plan_point(
     """
     where = f"points.{spec.name}"
     solver, trajectory = trajectory_of(spec, model, sites)
-    configured = build_policy(spec.cache, where)
+    configured = build_policy(spec.policy, where)
     method = _substitute(configured, model, spec, where)
     predictor = build_predictor(spec.predictor, where)
     for kind, part in {"solver": solver, "policy": configured, "predictor": predictor}.items():
         claim({} if names is None else names[kind], part, where)
-    outcome = _plan(method, spec, model, solver, trajectory, find_curves)
+    if reason := _unsupported((configured, method, predictor), trajectory, model, where):
+        outcome = _Outcome(unsupported=reason)
+    else:
+        outcome = _plan(method, spec, model, solver, trajectory, find_curves)
     # without a schedule all that is known of the calibration is how it was configured
     planned_on = (
         spec.calibration if outcome.policy is None else outcome.calibration and outcome.calibration.digest
@@ -108,6 +115,7 @@ class _Outcome:
     calibration: CalibrationRef | None = None
     planning_error: str | None = None
     missing_weights: str | None = None
+    unsupported: str | None = None
     uncalibrated: bool = False
 
 
@@ -142,6 +150,22 @@ def _plan(
         return replace(outcome, planning_error=one_line(error))
 
 
+def _unsupported(parts: Sequence[Any], trajectory: Trajectory, model: Model, where: str) -> str | None:
+    """Why a part of a point cannot be used on a trajectory or a model; None where all can.
+
+    Raises UsageError where what `supports` returns is neither None nor a line of text.
+    """
+    for part in parts:
+        reason = part.supports(trajectory, model) if isinstance(part, Supports) else None
+        if reason is not None and not (is_text(reason) and reason):
+            raise UsageError(
+                f"{where}: {type(part).__name__}.supports gives {reason!r:.60}: None, or in one line why not"
+            )
+        if reason is not None:
+            return reason
+    return None
+
+
 def _schedule(method: Policy, trajectory: Trajectory, curves: ErrorCurves | None) -> Schedule:
     schedule = method.plan(trajectory, curves)
     if not isinstance(schedule, Schedule):
@@ -162,7 +186,7 @@ def _substitute(
 
 def check_seed_blocks(settings: Settings, model: Model) -> None:
     """UsageError where samples would take the prompts that calibrate and train, or these those of samples."""
-    if not hasattr(model, "prompts"):
+    if not isinstance(model, Prompted):
         return
     asked = [("seed", spec.seeds.start // BLOCK, False) for spec in settings.specs]
     asked += [("calibration.seed", spec.calibration["seed"], True) for spec in settings.specs]

@@ -14,9 +14,10 @@ from smoothbench.storage.record_parts import CalibrationRef
 class Point:
     """One cell of an experiment: a spec with its solver, predictor and method built, and with its ids.
 
-    `policy` is the schedule, or the method that decides at run time. It is None for one of three reasons: the error
-    curves that the method plans on are `uncalibrated`, still to be measured; planning raised `planning_error`; or
-    `missing_weights` says why the model has no weights to calibrate on, so that there is no schedule and no cost.
+    `policy` is the schedule, or the method that decides at run time. It is None for one of four reasons: the error
+    curves that the method plans on are `uncalibrated`, still to be measured; planning raised `planning_error`;
+    `missing_weights` says why the model has no weights to calibrate on, so that there is no schedule and no cost; or
+    `unsupported` says why method or predictor cannot be used here, so that the point is skipped.
     `cell_id` is the point without its seeds: parts of one point and its seed blocks have it in common.
     `calibration` says what the method was planned on. `same_as` names the earlier point that has the same samples.
     `described` holds name, version and parameters of model, solver, predictor and policy, `code` their fingerprints.
@@ -33,6 +34,7 @@ class Point:
     calibration: CalibrationRef | None = None
     planning_error: str | None = None
     missing_weights: str | None = None
+    unsupported: str | None = None
     uncalibrated: bool = False
     same_as: str | None = None
     code: Config = field(default_factory=dict)
@@ -45,6 +47,11 @@ class Point:
         return (
             isinstance(policy, Schedule) and policy.meta.get("method") == "none" and not policy.skipped_share
         )
+
+    @property
+    def runs(self) -> bool:
+        """Whether the point can be sampled, once its error curves are measured."""
+        return self.planning_error is None and self.unsupported is None
 
     @property
     def planned_calls(self) -> dict[str, int]:
@@ -61,7 +68,7 @@ class Point:
     @property
     def planned_macs(self) -> int:
         """Cost of one sample by the planned calls, in MACs, attention included."""
-        return round(self.trajectory.macs(self.planned_calls))
+        return self.trajectory.cost(self.planned_calls).total
 
 
 def rows(schedule: Schedule) -> list[str]:

@@ -28,7 +28,7 @@ def described(spec: Spec, model: Model, solver: Solver, predictor: Predictor, me
         "model": describe_model(model),
         "solver": describe(solver, spec.solver),
         "predictor": describe(predictor, spec.predictor),
-        "policy": describe(method, spec.cache, by_source=isinstance(method, DynamicPolicy)),
+        "policy": describe(method, spec.policy, by_source=isinstance(method, DynamicPolicy)),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from smoothbench.caching import Schedule
 from smoothbench.caching.mac_counter import measured_sites
-from smoothbench.config.instantiate import build, build_model, build_solver, having, ready
+from smoothbench.config.instantiate import build, build_model, build_solver, ready, require_attributes
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError
 from smoothbench.planning.plan import check_seed_blocks, plan_point, trajectory_of
@@ -20,7 +20,10 @@ from smoothbench.training.teacher_windows import teacher_windows
 
 
 def save_plan(settings: Settings) -> Path:
-    """Write the error curves (*.npz), the schedule of the asked policy (*.json), or what it has learned."""
+    """Write error curves (*.npz), a schedule (*.json) or a trained router (*.safetensors) to the file `out`.
+
+    Raises UsageError for another suffix, and for a file that cannot be written.
+    """
     target = Path(settings.out or "").absolute()
     known = {"calibrate": (".npz", ".json"), "train": (".safetensors",)}[settings.stage]
     if target.suffix not in known:
@@ -51,7 +54,9 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
     point = plan_point(spec, model, sites, curves.measured, settings.batch_size)
     if not isinstance(point.policy, Schedule):
         raise UsageError(
-            point.planning_error or f"{spec.label} decides at run time: it has no schedule to save"
+            point.unsupported
+            or point.planning_error
+            or f"{spec.label} decides at run time: it has no schedule to save"
         )
     return (json.dumps(point.policy.to_json()) + "\n").encode()
 
@@ -61,7 +66,7 @@ def _trained(settings: Settings, model: Model, store: Store) -> bytes:
     spec = settings.specs[-1]
     if spec.training is None:
         raise UsageError(f"stage=train: {spec.label} learns nothing; cache=l2c does")
-    training = having(build(spec.training, "cache.training"), "cache.training", "fit")
+    training = require_attributes(build(spec.training, "cache.training"), "cache.training", "fit")
     check_seed_blocks(settings, model)
     solver, trajectory = trajectory_of(spec, model, measured_sites(*model.skeleton()))
     name = checkpoint_id(model, spec, training, settings.training)
@@ -76,11 +81,10 @@ def _trained(settings: Settings, model: Model, store: Store) -> bytes:
 
 
 def checkpoint_id(model: Model, spec: Spec, training: Any, settings: Config) -> str:
-    """Names what has been learned so far, by all that decides it: what other code has learned is not gone on from."""
-    asked = dict(settings)
-    if (latents := asked["latents"]) is not None and Path(latents).is_file():
-        asked["latents"] = sha256_of(
-            latents
-        )  # what the file holds, not where it lies, makes the training data
+    """Name a checkpoint by all that decides what it holds, so that no training goes on from that of other code."""
+    parameters = dict(settings)
+    if (latents := parameters["latents"]) is not None and Path(latents).is_file():
+        # what the file holds, not where it lies, makes the training data
+        parameters["latents"] = sha256_of(latents)
     solver = describe(build_solver(spec.solver), spec.solver)
-    return identity([describe_model(model), solver, describe(training, spec.training), asked])
+    return identity([describe_model(model), solver, describe(training, spec.training), parameters])

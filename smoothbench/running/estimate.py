@@ -135,7 +135,7 @@ class Work:
         if self.settings.times_latency(model.device.type) and (macs or not self.settings.draws_samples):
             runs = (asked["rounds"] + asked["warmup"] + 1) * asked["batch_size"]
             batch = batch if macs else asked["batch_size"]
-            macs += sum(point.planned_macs for point in self.bench.points) * runs
+            macs += sum(point.planned_macs for point in self.bench.points if point.runs) * runs
         if not macs:
             return 0.0
         x, labels = torch.zeros(batch, *model.sample_shape), model.labels_or_prompts(range(batch))

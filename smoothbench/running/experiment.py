@@ -80,8 +80,8 @@ class Experiment:
             points = plan_points(settings, model, self._sites, self._curves.measured)
             self.bench = replace(self.bench, points=points)
         for point in self.bench.points:
-            if point.missing_weights:
-                log.warning("%s skipped: %s", point.spec.name, point.missing_weights)
+            if reason := point.missing_weights or point.unsupported:
+                log.warning("%s skipped: %s", point.spec.name, reason)
 
     def _complete(self) -> list[str]:
         """Take all points to their records, then pool and time them; the names of those that failed."""

@@ -1,4 +1,4 @@
-"""What is done once all points are: merged over seeds and timed, by the last of the processes at work."""
+"""The last stages, once all points are done: pooling over seeds, and latency, by the last process at work."""
 
 import logging
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def same_work(bench: Workbench) -> Presence:
-    """The processes in the folder that have these very points and metrics, on whatever seeds."""
+    """Return the processes in the folder that run the same points and metrics, on whatever seeds."""
     cells = sorted({point.cell_id for point in bench.points})
     return bench.store.sharing(identity([cells, bench.settings.metrics]))
 
@@ -55,7 +55,7 @@ def finish(points: Sequence[Point], bench: Workbench, working: Presence, sharing
 
 
 def claim_folder(working: Presence) -> None:
-    """Have the folder alone from the start, for stage=latency: UsageError where another process is at work there."""
+    """Make sure, for stage=latency, that no other process is at work in the folder; UsageError if there is one."""
     if not working.last():
         raise UsageError(
             f"stage=latency: another process is at work in {working.folder}, beside which no latency is measured: "

@@ -5,13 +5,12 @@ from dataclasses import replace
 
 from smoothbench.caching import Schedule
 from smoothbench.config.spec import Settings
-from smoothbench.costs.paper_convention import paper_cost
-from smoothbench.costs.point_cost import cost
+from smoothbench.costs.point_cost import cost, paper_cost
 from smoothbench.errors import MetricsFailed, one_line
 from smoothbench.numerics import matmul_precision, tf32_cudnn, tf32_matmul
 from smoothbench.planning.point import Point, rows
 from smoothbench.planning.point_ids import recorded
-from smoothbench.protocols import Model
+from smoothbench.protocols import Model, Prompted
 from smoothbench.storage.record import SCHEMA, Record
 from smoothbench.storage.record_parts import (
     ModelIdentity,
@@ -48,7 +47,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         per_block=spec.per_block,
         seeds=((spec.seeds.start, spec.seeds.stop),),
         status=Status("skipped", "done" if planned_cost else "skipped"),
-        reason=f"{stage}: {point.missing_weights}" if point.missing_weights else stage,
+        reason=_reason(point, stage),
         degenerate=bool(schedule and not schedule.skipped_share and not point.uncached),
         model=ModelIdentity.from_json(dict(model.identity), "model"),
         numerics=_numerics(model),
@@ -63,10 +62,10 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
         scores={},
         described=PointDescription.from_json(recorded(point.described), "described"),
         code={part: PartCode.from_json(each, f"code.{part}") for part, each in point.code.items()},
-        batch_size=settings.batch_size if point.dynamic else None,  # no other point's samples know of it
+        batch_size=settings.batch_size if point.dynamic else None,  # it decides no samples of a static method
         config={
             "model": settings.model,
-            "cache": spec.cache,
+            "cache": spec.policy,  # as in the records of every earlier version
             "solver": spec.solver,
             "metrics": settings.metrics,
             **({"report": list(settings.report)} if settings.report else {}),
@@ -75,15 +74,22 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
     )
 
 
+def _reason(point: Point, stage: str | None) -> str | None:
+    """Why a point that is not sampled yet is skipped, as far as that is known."""
+    if point.unsupported:
+        return point.unsupported
+    return f"{stage}: {point.missing_weights}" if point.missing_weights else stage
+
+
 def is_of(record: Record, point: Point, reference: Point) -> bool:
-    """Whether a record has the ids of a point and of its pair."""
+    """Tell whether a record has the ids of a point and of its pair."""
     ids = (record.reference_id, record.sample_id, record.cell_id, record.seeds)
     seeds = ((point.spec.seeds.start, point.spec.seeds.stop),)
     return ids == (reference.sample_id, point.sample_id, point.cell_id, seeds)
 
 
 def resumed(record: Record, old: Record) -> Record:
-    """Take over what an earlier record of the same point knows; the paper's side is that of now."""
+    """Take over scores, status and cost of an earlier record of the same point, but not what a paper says of it."""
     paper = record.cost.paper if record.cost else None
     spent = replace(old.cost, paper=paper) if old.cost else record.cost
     return replace(record, scores=old.scores, status=old.status, reason=old.reason, cost=spent)
@@ -92,7 +98,11 @@ def resumed(record: Record, old: Record) -> Record:
 def with_cost(
     record: Record, point: Point, reference: Point, calls: Mapping[str, float], halved: int
 ) -> Record:
-    """Add what a point's samples have cost: the evaluations of each site, and batches that were halved for memory."""
+    """Add what the samples of a point have cost.
+
+    Args: calls, at how many evaluations each site was computed, by name; halved, how many batches were cut in two
+    because they did not fit into memory.
+    """
     paper = record.cost.paper if record.cost else None
     spent = replace(cost(point, reference, calls), batches_halved=halved, paper=paper)
     if not point.dynamic:
@@ -109,7 +119,7 @@ def with_error(record: Record, error: Exception) -> Record:
 
 
 def _planned(point: Point, schedule: Schedule | None) -> str | None:
-    """What a schedule rests on; of a file's word only what it can know."""
+    """What a schedule rests on. A file can only say that it holds a published one, not that it was calibrated."""
     if point.calibration:
         return "calibrated"
     basis = schedule.meta.get("planned") if schedule else None
@@ -122,11 +132,10 @@ def _numerics(model: Model) -> Numerics:
 
 
 def _captions(model: Model, seeds: Sequence[int]) -> dict[str, str] | None:
-    """What the previews were asked to be, by seed; None for a model without prompts."""
-    prompts = getattr(model, "prompts", None)
-    if prompts is None or not prompts.texts:
+    """The prompts of the previews, by seed; None for a model without prompts."""
+    if not isinstance(model, Prompted) or not model.prompts.texts:
         return None
-    return dict(zip(map(str, seeds), prompts.captions(seeds), strict=True))
+    return dict(zip(map(str, seeds), model.prompts.captions(seeds), strict=True))
 
 
 def _schedule(schedule: Schedule | None) -> RecordedSchedule | None:
@@ -138,7 +147,7 @@ def _schedule(schedule: Schedule | None) -> RecordedSchedule | None:
 
 
 def as_reported(record: Record, point: Point, settings: Settings, model: Model) -> bool:
-    """Whether a record says of the papers what is asked for now: their row, and their count of MACs."""
+    """Tell whether a record has the paper's row and the paper's count of MACs that the settings name now."""
     planned = isinstance(point.policy, Schedule)
     paper = paper_cost(point, model, settings.paper) if planned else None
     counted = record.cost.paper if record.cost else None

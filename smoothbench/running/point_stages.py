@@ -30,11 +30,15 @@ class Stages:
         self.bench = bench
 
     def complete(self, point: Point, tick: Tick) -> bool:
-        """Take one point to its record; whether it succeeded. An error becomes the record's reason.
+        """Take one point to its record; whether it succeeded.
 
-        The caller holds the lock of the point's samples. Raises OSError alone, where the disk is full.
+        A point that is not supported is skipped, and an error is a failure: the record says why. The caller holds the
+        lock of the point's samples. Raises OSError alone, where the disk is full.
         """
         bench, record = self.bench, self._known(point)
+        if point.unsupported is not None:
+            self._write(record)
+            return True
         try:
             if point.planning_error is not None:
                 raise ValueError(point.planning_error)
@@ -52,10 +56,14 @@ class Stages:
             log.error("%s failed: %s", point.spec.name, one_line(error))
             log.debug("", exc_info=True)
             record = with_error(record, error)
-        record = replace(record, provenance=provenance(bench.model.device))
-        bench.store.write_record(record)
-        bench.store.supersede(record)
+        self._write(record)
         return record.status.quality != "failed"
+
+    def _write(self, record: Record) -> None:
+        """Write a record with where and when it was made, in place of earlier ones of the same point."""
+        record = replace(record, provenance=provenance(self.bench.model.device))
+        self.bench.store.write_record(record)
+        self.bench.store.supersede(record)
 
     def skip(self, points: Iterable[Point]) -> None:
         """Write records of points that are not sampled, since their reference failed."""

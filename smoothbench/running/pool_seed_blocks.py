@@ -1,4 +1,4 @@
-"""Several seed blocks, or parts of one, as one point: merged from what the metrics saw of each sample."""
+"""Merge seed blocks, or parts of one, to one point, from the features that metrics have of every sample."""
 
 import logging
 from collections.abc import Sequence
@@ -23,18 +23,18 @@ log = logging.getLogger(__name__)
 
 
 def pool(store: Store, scorer: Scorer, points: Sequence[Point], force: bool = False) -> None:
-    """Write one record for each cell over all whole seed blocks of which every one of the points has all parts.
+    """Write one record for each cell over all complete seed blocks of which every point has all parts.
 
-    The same scores as of one run over all these seeds, as every score is made again from its rows. Nothing
-    is written where there is only one range. Records of fewer parts are replaced.
+    Its scores are those of one run over all these seeds, since every score is computed again from its features.
+    Nothing is written where there is only one range. Records of fewer parts are replaced.
     """
     with store.lock("pool"):  # the last of several processes sees the parts of all
-        found = store.records()
-        uncached = _parts(found, points[0], scorer)
+        records = store.records()
+        uncached = _parts(records, points[0], scorer)
         pairs = {seeds: record.sample_id for seeds, record in uncached.items()}
-        cells = [uncached, *(_parts(found, point, scorer, pairs) for point in points[1:])]
+        cells = [uncached, *(_parts(records, point, scorer, pairs) for point in points[1:])]
         ranges = _common(cells, points[0].spec.per_block)
-        chosen = [[cell[each] for each in ranges] for cell in cells]
+        chosen = [[cell[seeds] for seeds in ranges] for cell in cells]
         if len(ranges) < 2 or (not force and all(_pooled(store, scorer, parts) for parts in chosen)):
             return
         reference: dict[str, Score] | None = None
@@ -50,28 +50,28 @@ def pool(store: Store, scorer: Scorer, points: Sequence[Point], force: bool = Fa
 def _parts(
     records: Sequence[Record], point: Point, scorer: Scorer, pairs: dict[SeedRange, str] | None = None
 ) -> dict[SeedRange, Record]:
-    """The records of a point's cell that have every score of now and its rows, by their seeds.
+    """The records of a point's cell, by seeds, that have all scores of the metrics as they are now, and their features.
 
-    `pairs`: with which samples each range must be paired; None: they are the reference's.
+    `pairs`: the samples that each range must be paired with; None for the records of the reference.
     """
-    found = {}
+    parts = {}
     for record in records:
         seeds = record.seeds[0]
         of_point = record.cell_id == point.cell_id and record.per_block == point.spec.per_block
         done = record.status.quality == "done" and record.cost is not None
-        whole = done and not record.parts and scorer.current(record)
+        scored = done and not record.parts and scorer.current(record)
         paired = record.reference if pairs is None else record.reference_id == pairs.get(seeds)
-        if not (of_point and whole and paired and record.reference == (pairs is None)):
+        if not (of_point and scored and paired and record.reference == (pairs is None)):
             continue
         if scorer.missing(_part(record)):
             log.warning("%s: rows of seeds %d-%d are lost: run them again", record.name, *seeds)
             continue
-        found[seeds] = record
-    return found
+        parts[seeds] = record
+    return parts
 
 
 def _scored(scorer: Scorer, parts: Sequence[Record]) -> tuple[dict[str, Score], list[str]]:
-    """As the scorer says; rows that turn out to be damaged are the reason why there are no scores."""
+    """Scores, and the reasons why others are missing; damaged features are such a reason."""
     try:
         return scorer.scores([_part(record) for record in parts])
     except ValueError as error:
@@ -79,12 +79,12 @@ def _scored(scorer: Scorer, parts: Sequence[Record]) -> tuple[dict[str, Score], 
 
 
 def _pooled(store: Store, scorer: Scorer, parts: Sequence[Record]) -> bool:
-    """Whether just these parts, as they are now, were merged before, with every score of now."""
+    """Whether just these parts, as they are now, were merged before, with all scores of the metrics as they are now."""
     record = store.record(parts[0].name, _pooled_id(parts))
     arrays = store.scores(parts[0].name, _pooled_id(parts))
     if record is None or arrays is None or not scorer.current(record):
         return False
-    return all(_is_of(each, name, parts) for name, each in record.scores.items())
+    return all(_is_of(score, name, parts) for name, score in record.scores.items())
 
 
 def _is_of(entry: ScoreEntry, score: str, parts: Sequence[Record]) -> bool:
@@ -95,8 +95,8 @@ def _is_of(entry: ScoreEntry, score: str, parts: Sequence[Record]) -> bool:
 def _blocks(score: str, parts: Sequence[Record]) -> tuple[float, ...] | None:
     """A score's value in each part; None where one has none."""
     metric = score.partition("@")[0]
-    found = [part.scores.get(f"{metric}@{part.num_samples}") for part in parts]
-    values = tuple(each.value for each in found if each)
+    entries = [part.scores.get(f"{metric}@{part.num_samples}") for part in parts]
+    values = tuple(entry.value for entry in entries if entry)
     return values if len(values) == len(parts) else None
 
 
@@ -105,9 +105,9 @@ def _pooled_id(parts: Sequence[Record]) -> str:
 
 
 def _common(cells: list[dict[SeedRange, Record]], per_block: int) -> list[SeedRange]:
-    """The seed ranges that all have, and that make up whole blocks; in the order of seeds, as few as can be.
+    """The seed ranges that all cells have and that make up complete blocks, in the order of seeds, as few as possible.
 
-    A block with a part missing is left out: its worker failed, or has not come so far.
+    A block with a missing part is left out: its worker failed, or is not there yet.
     """
     shared = sorted(set.intersection(*(set(cell) for cell in cells)))
     chosen: list[SeedRange] = []
@@ -130,7 +130,7 @@ def _part(record: Record) -> Part:
 def _write(
     store: Store, scorer: Scorer, parts: list[Record], scores: dict[str, Score], pair: dict[str, Score] | None
 ) -> None:
-    """A record like its parts', but for seeds, counts and scores."""
+    """Write a record that is like its parts but for seeds, counts and scores."""
     first, count = parts[0], sum(part.num_samples for part in parts)
     names = scorer.names(count, reference=pair is None)
     entries = {
@@ -141,7 +141,8 @@ def _write(
         for score, value in scores.items()
     }
     old = store.record(first.name, _pooled_id(parts))
-    kept = {score: each for score, each in old.scores.items() if _is_of(each, score, parts)} if old else {}
+    earlier = old.scores if old else {}
+    still_valid = {score: known for score, known in earlier.items() if _is_of(known, score, parts)}
     known = [part.cost for part in parts if part.cost]
     record = replace(
         first,
@@ -150,7 +151,7 @@ def _write(
         num_samples=count,
         seeds=tuple(part.seeds[0] for part in parts),
         cost=_mean_cost(known, [part.num_samples for part in parts]),
-        scores=kept | entries,
+        scores=still_valid | entries,
         config={**first.config, "metrics": scorer.nodes},
         provenance={**provenance(scorer.model.device), "parts": [part.provenance for part in parts]},
     )
@@ -159,7 +160,7 @@ def _write(
 
 
 def _mean_cost(costs: Sequence[Cost], counts: Sequence[int]) -> Cost:
-    """The first part's cost with the MACs per sample over the samples of all parts, of which all have a cost."""
+    """The cost of the first part, but with the mean MACs over the samples of all parts; every part must have a cost."""
     macs, linear = (
         round(sum(value * count for value, count in zip(values, counts, strict=True)) / sum(counts))
         for values in ([cost.macs for cost in costs], [cost.macs_linear for cost in costs])

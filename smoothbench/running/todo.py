@@ -15,7 +15,11 @@ def stored_record(bench: Workbench, point: Point) -> Record | None:
 def is_done(bench: Workbench, point: Point) -> bool:
     """Whether a point's record has all that the settings ask for, against this very reference."""
     record = stored_record(bench, point)
-    if record is None or bench.settings.force or record.status.cost != "done":
+    if record is None or bench.settings.force:
+        return False
+    if point.unsupported is not None:
+        return record.reason == point.unsupported
+    if record.status.cost != "done":
         return False
     if not as_reported(record, point, bench.settings, bench.model):  # a paper's side may be configured anew
         return False
@@ -36,7 +40,7 @@ def has_features(bench: Workbench, point: Point, read: bool = False) -> bool:
 
 def missing_evaluations(bench: Workbench, point: Point) -> int:
     """Model evaluations of whole batches that a point's missing samples need."""
-    if point.planning_error is not None or not bench.settings.draws_samples:
+    if not (bench.settings.draws_samples and point.runs):
         return 0
     samples = bench.samples(point)
     if bench.regenerates(point) or point.uncalibrated:

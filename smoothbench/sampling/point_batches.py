@@ -34,7 +34,7 @@ def generate(point: Point, model: Model, samples: Samples, tick: Tick, largest: 
         run = parts[0][1]
         calls = None if isinstance(point.policy, Schedule) else evaluations(model, run)
         images = torch.cat([images for images, _ in parts])
-        samples.write(batch, images, realised_macs(point, model, run), calls)
+        samples.write(batch, images, calls)
     return cuts
 
 
@@ -68,7 +68,7 @@ def _sample(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> tup
     # the last seed again where a model wants no batch as small as this
     seeds = [*batch, *[batch[-1]] * (model.min_batch_size - len(batch))]
     x, run = cached_batch(point, model, seeds, tick)
-    realised_macs(point, model, run)
+    check_realised_macs(point, model, run)
     return decoded(model, x[: len(batch)], batch), run
 
 
@@ -118,11 +118,12 @@ def evaluations(model: Model, run: Run) -> dict[str, float]:
     return {site: n if forwards == 1 else n / forwards for site, n in run.calls.items()}
 
 
-def realised_macs(point: Point, model: Model, run: Run) -> int:
-    """Cost per sample from executed forwards, asserted equal to a static point's plan."""
-    macs = round(point.trajectory.macs(evaluations(model, run)))
-    if isinstance(point.policy, Schedule) and macs != point.planned_macs:
+def check_realised_macs(point: Point, model: Model, run: Run) -> None:
+    """RuntimeError where the executed forwards cost other MACs than the schedule of a static point."""
+    if not isinstance(point.policy, Schedule):
+        return
+    macs = point.trajectory.cost(evaluations(model, run)).total
+    if macs != point.planned_macs:
         raise RuntimeError(
             f"executed forwards cost {macs} MACs a sample, but the schedule {point.planned_macs}"
         )
-    return macs

@@ -3,7 +3,7 @@
 from typing import Any
 
 from smoothbench.errors import UsageError
-from smoothbench.protocols import Model
+from smoothbench.protocols import HasChannels, HasRate, MakesClips, Model, NeedsFrames
 
 
 def check_clips(where: str, model: Model, *parts: Any) -> None:
@@ -12,20 +12,25 @@ def check_clips(where: str, model: Model, *parts: Any) -> None:
     Compared are `rate` (Hz), `channels` and `shortest` (frames) of each part that has them with the rate of the
     model's media and its `clip_shape`, channels and frames, where it has these.
     """
-    theirs = getattr(model.media, "rate", None)
-    channels, frames = getattr(model, "clip_shape", (None, None))
+    rate = model.media.rate if isinstance(model.media, HasRate) else None
     for part in parts:
-        if (rate := getattr(part, "rate", theirs)) != theirs:
-            found = "no clips" if theirs is None else f"clips of {theirs} Hz"
+        if isinstance(part, HasRate) and part.rate != rate:
+            clips = "no clips" if rate is None else f"clips of {rate} Hz"
             raise UsageError(
-                f"{where}: is set to clips of {rate} Hz, {model.name} makes {found}: set its rate"
+                f"{where}: is set to clips of {part.rate} Hz, {model.name} makes {clips}: set its rate"
             )
-        if channels is not None and (asked := getattr(part, "channels", channels)) != channels:
-            raise UsageError(
-                f"{where}: takes clips of {asked} channels, {model.name} makes {channels}: set its channels, or leave "
-                "it out"
-            )
-        if frames is not None and (shortest := getattr(part, "shortest", 0)) > frames:
-            raise UsageError(
-                f"{where}: needs clips of at least {shortest} frames, those of {model.name} have {frames}: leave it out"
-            )
+        if isinstance(model, MakesClips):
+            _check_shape(where, model.name, model.clip_shape, part)
+
+
+def _check_shape(where: str, name: str, clip_shape: tuple[int, int], part: Any) -> None:
+    channels, frames = clip_shape
+    if isinstance(part, HasChannels) and part.channels != channels:
+        raise UsageError(
+            f"{where}: takes clips of {part.channels} channels, {name} makes {channels}: set its channels, or leave "
+            "it out"
+        )
+    if isinstance(part, NeedsFrames) and part.shortest > frames:
+        raise UsageError(
+            f"{where}: needs clips of at least {part.shortest} frames, those of {name} have {frames}: leave it out"
+        )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metrics.score import Score
 from smoothbench.media.image_npz import ImageFile
-from smoothbench.protocols import Config
+from smoothbench.protocols import Config, PerSample
 from smoothbench.storage.feature_cache import Rows
 from smoothbench.storage.identity import describe, identity
 
@@ -36,15 +36,14 @@ class Gauge:
 
     def key(self, baseline: str | None) -> str:
         """Names its rows; metrics that keep the same input as it is share them."""
-        if hasattr(self.metric, "per_sample"):
+        if isinstance(self.metric, PerSample):
             return identity(["per sample", self.config_hash, baseline if self.paired else None])
         return identity(["input", self.encoder_key, self.metric.inputs[0]])
 
     def rows(self, inputs: Inputs) -> Tensor:
         """What is kept of each sample of a batch."""
-        found = [inputs[name] for name in self.metric.inputs]
-        kept: Tensor = self.metric.per_sample(*found) if hasattr(self.metric, "per_sample") else found[0]
-        return kept
+        named = [inputs[name] for name in self.metric.inputs]
+        return self.metric.per_sample(*named) if isinstance(self.metric, PerSample) else named[0]
 
 
 def gauge_of(node: Config, metric: Any, encoder: Any, real: ImageFile | None) -> Gauge:
@@ -59,10 +58,10 @@ def gauge_of(node: Config, metric: Any, encoder: Any, real: ImageFile | None) ->
 
 
 class Metric(Protocol):
-    """Takes the inputs it names: `samples`, `baseline`, `condition`, or outputs of its encoder.
+    """A metric scores the inputs that it names: `samples`, `baseline`, `condition`, or outputs of its encoder.
 
-    `per_sample(*inputs)`, where it has one, gives what is kept of each sample; otherwise that is its one
-    input. `fit(rows)`, where it has one, takes the rows of the real samples first.
+    Its features are what `per_sample` computes (protocol `PerSample`), otherwise its one input as it is. A metric that
+    `FitsReal` is fitted to the features of real samples first.
     """
 
     inputs: tuple[str, ...]

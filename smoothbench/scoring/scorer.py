@@ -10,12 +10,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from metrics.score import Score
-from smoothbench.config.instantiate import build, having
+from smoothbench.config.instantiate import build, require_attributes
 from smoothbench.config.metric_nodes import check_metric
 from smoothbench.errors import UsageError, one_line
 from smoothbench.media.image_npz import ImageFile
 from smoothbench.planning.point import Point
-from smoothbench.protocols import Config, Model
+from smoothbench.protocols import Config, FitsReal, HasReferenceFile, Model
 from smoothbench.scoring.check_inputs import check_clips
 from smoothbench.scoring.metric import BASELINE, Gauge, Inputs, Metric, gauge_of
 from smoothbench.scoring.real_images import BATCH, RealSamples
@@ -175,23 +175,29 @@ class Scorer:
         if "encoder" in node:
             encoder = self._encoder(node["encoder"])
             claim(self._names["encoder"], encoder, f"{where}.encoder")
-        metric = having(build(node["metric"], where), where, "inputs", "higher_is_better", "score")
+        metric = require_attributes(
+            build(node["metric"], where), where, "inputs", "higher_is_better", "score"
+        )
         check_clips(where, self.model, encoder, metric)
         if "real" in node:
             path = build(node["real"], where) if isinstance(node["real"], dict) else node["real"]
             if not isinstance(path, str | Path):
                 raise UsageError(f"{where}.real must be the path of an npz, not {path!r:.60}")
             real = self._real.file(Path(path), where)
-        for file in (real.path if real else None, getattr(metric, "reference_file", None)):
-            if file is not None:
-                self._real.check_size(file, where)
+            if not isinstance(metric, FitsReal):
+                raise UsageError(
+                    f"{where}: a {type(metric).__name__} takes no real samples: leave `real` out"
+                )
+            self._real.check_size(real.path, where)
+        if isinstance(metric, HasReferenceFile) and metric.reference_file is not None:
+            self._real.check_size(metric.reference_file, where)
         claim(self._names["metric"], metric, where)
         return gauge_of(node, metric, encoder, real)
 
     def _encoder(self, node: Config) -> Any:
         key = canonical(node)
         if key not in self._encoders:
-            encoder = having(build(node, "metrics: encoder"), "metrics: encoder", "to", "forward")
+            encoder = require_attributes(build(node, "metrics: encoder"), "metrics: encoder", "to", "forward")
             self._encoders[key] = encoder.to(self.model.device)
         return self._encoders[key]
 

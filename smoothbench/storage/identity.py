@@ -16,7 +16,7 @@ from typing import Any
 from hydra.utils import get_object
 
 from smoothbench.errors import UsageError
-from smoothbench.protocols import Config, Model
+from smoothbench.protocols import Config, Digested, DigestsParameters, Model
 from smoothbench.storage.code_fingerprint import fingerprint, version_of
 
 PLAIN = (str, int, float, bool, type(None))
@@ -81,8 +81,8 @@ def _edition(part: Any, node: Any, by_source: bool) -> dict[str, str | int]:
 
 
 def _digest(part: Any) -> dict[str, str]:
-    digest = getattr(part, "digest", None)
-    return {"digest": digest} if isinstance(digest, str) and digest else {}
+    digest = part.digest if isinstance(part, Digested) else None
+    return {"digest": digest} if isinstance(digest, str) and digest else {}  # a list of prompts has a method
 
 
 def _parameters(part: Any, node: Any, by_source: bool) -> Config:
@@ -95,7 +95,7 @@ def _parameters(part: Any, node: Any, by_source: bool) -> Config:
             key: each for key, each in nodes.items() if key != "_target_"
         }
         values |= {key: getattr(part, key, None) for key, each in values.items() if _is_node(each)}
-    omitted = getattr(type(part), "digested", ())
+    omitted = part.digested if isinstance(part, DigestsParameters) else ()
     return {
         key: _value(value, nodes.get(key), by_source) for key, value in values.items() if key not in omitted
     }

@@ -110,13 +110,17 @@ class Store:
         return record
 
     def supersede(self, record: Record) -> None:
-        """Drop records of the same point and pair that could not even be planned, but for this one."""
+        """Drop other records of the same point and pair that could not be planned, or had no cost where this has."""
         pair = (record.name, record.seeds, record.reference_id)
         for path in (self.folder / "records").glob(f"{_slug(record.name)}-*.json"):
             old = self._readable(path)
             if old is None or (old.name, old.seeds, old.reference_id) != pair:
                 continue
-            if old.status.cost == "failed" and old.point_id != record.point_id:
+            costless = old.status.cost == "failed" or (old.status.cost, record.status.cost) == (
+                "skipped",
+                "done",
+            )
+            if costless and old.point_id != record.point_id:
                 self.remove(old.name, old.point_id)
 
     def remove(self, name: str, point_id: str) -> None:

@@ -12,16 +12,16 @@ from torch import Tensor
 from smoothbench.protocols import Media
 from smoothbench.storage.files import read_json, sha256_of, write_atomic, write_json
 
-SCHEMA = 1  # of the manifest
+SCHEMA = 1  # of the manifest; older files also have `macs`, which nothing reads
 PREVIEWS = 8
 
 
 class Samples:
-    """The samples of one `sample_id`: `<seed>.png` (or as the media says) and `manifest.json`.
+    """The samples of one `sample_id` on disk: `<seed>.png` (or another suffix of its media) and `manifest.json`.
 
-    A batch counts as done when each of its files is there with the sha256 that the manifest tells, and
-    its cost is known: of a dynamic policy, from what was executed of all its `sites` (none: a static one,
-    whose schedule tells). Anything else is generated again.
+    A batch is done when all of its files are there with the sha256 of the manifest, and its cost is known: for a
+    dynamic policy from the manifest, which must have counts of all `sites`; a static one (no `sites`) costs what its
+    schedule says. Any other batch is generated again.
     """
 
     def __init__(
@@ -37,13 +37,12 @@ class Samples:
         self.folder, self.sample_id, self.media = folder / sample_id, sample_id, media
         self.seeds, self.batch_size = seeds, batch_size
         manifest: Any = read_json(self.folder / "manifest.json")
-        found = manifest if _valid(manifest, sample_id) else {"files": {}, "macs": {}}
+        known = manifest if _valid(manifest, sample_id) else {"files": {}}
         self.manifest: dict[str, Any] = {
             "schema": SCHEMA,
             "sample_id": sample_id,
-            "files": {name: digest for name, digest in found["files"].items() if isinstance(digest, str)},
-            "macs": {batch: macs for batch, macs in found["macs"].items() if type(macs) is int and macs > 0},
-            "calls": {batch: calls for batch, calls in found.get("calls", {}).items() if _counts(calls)},
+            "files": {name: digest for name, digest in known["files"].items() if isinstance(digest, str)},
+            "calls": {batch: calls for batch, calls in known.get("calls", {}).items() if _counts(calls)},
         }
 
     def batches(self) -> list[Sequence[int]]:
@@ -51,28 +50,25 @@ class Samples:
         return [self.seeds[i : i + self.batch_size] for i in range(0, len(self.seeds), self.batch_size)]
 
     def missing(self) -> list[Sequence[int]]:
-        """The batches that are not there, or not whole."""
-        return [batch for batch in self.batches() if not self._whole(batch)]
+        """The batches that are not done."""
+        return [batch for batch in self.batches() if not self._is_done(batch)]
 
-    def write(
-        self, batch: Sequence[int], samples: Tensor, macs: int, calls: Mapping[str, float] | None = None
-    ) -> None:
-        """Add a finished batch and its cost per sample; the manifest comes last.
+    def write(self, batch: Sequence[int], samples: Tensor, calls: Mapping[str, float] | None = None) -> None:
+        """Add a finished batch; the manifest comes last.
 
-        `calls`: of each site the executed evaluations, where no schedule tells them.
+        Args: calls, at how many evaluations each site was computed, by name, where no schedule decides it.
         """
         for seed, sample in zip(batch, samples, strict=True):
             data = self.media.encode(sample)
             write_atomic(self._file(seed), data, sync=False)
             self.manifest["files"][self._file(seed).name] = hashlib.sha256(data).hexdigest()
-        self.manifest["macs"][_key(batch)] = macs
         if calls is not None:
             self.manifest["calls"][_key(batch)] = dict(calls)
         write_json(self.folder / "manifest.json", self.manifest)
 
     def forget(self) -> None:
-        """Take nothing that is there for done."""
-        self.manifest |= {"files": {}, "macs": {}, "calls": {}}
+        """Count no batch as done."""
+        self.manifest |= {"files": {}, "calls": {}}
 
     def read(self) -> Iterator[tuple[Sequence[int], Tensor]]:
         """Seeds and samples, batch by batch."""
@@ -80,7 +76,7 @@ class Samples:
             yield batch, torch.stack([self.media.decode(self._file(seed).read_bytes()) for seed in batch])
 
     def calls(self) -> dict[str, float]:
-        """Of each site the executed evaluations, averaged over the samples; empty where a schedule tells."""
+        """At how many evaluations each site was computed, as a mean over samples; empty where a schedule decides it."""
         weighed: Counter[str] = Counter()
         for batch in self.batches():
             for site, count in self.manifest["calls"].get(_key(batch), {}).items():
@@ -88,36 +84,36 @@ class Samples:
         return {site: count / len(self.seeds) for site, count in weighed.items()}
 
     def damaged(self) -> bool:
-        """Whether a file is there that is not what the manifest tells; files that are gone are no damage."""
-        found = (self._file(seed) for seed in self.seeds)
-        return any(file.is_file() and not self._intact(file) for file in found)
+        """Tell whether a file has another sha256 than the manifest's; files that are gone are no damage."""
+        expected = (self._file(seed) for seed in self.seeds)
+        return any(file.is_file() and not self._intact(file) for file in expected)
 
     def counted(self) -> bool:
-        """Whether the cost of every batch is known, also where the files were dropped."""
+        """Tell whether the cost of every batch is known, also where the files were dropped."""
         return all(self._counted(batch) for batch in self.batches())
 
     def previews(self, folder: Path) -> list[Path]:
-        """Where the first few samples are kept, beside the records."""
+        """Where copies of the first few samples lie, beside the records."""
         return [folder / self.sample_id / self._file(seed).name for seed in self.seeds[:PREVIEWS]]
 
     def copy_previews(self, folder: Path) -> None:
-        """Keep the first few samples."""
+        """Copy the first few samples to where previews lie."""
         for seed, target in zip(self.seeds, self.previews(folder), strict=False):
             write_atomic(target, self._file(seed).read_bytes(), sync=False)
 
     def drop(self) -> None:
-        """Delete the files; the manifest stays, and tells what they were and cost."""
+        """Delete the files; the manifest stays, with their sha256 and their cost."""
         for seed in self.seeds:
             self._file(seed).unlink(missing_ok=True)
 
     def _file(self, seed: int) -> Path:
         return self.folder / f"{seed:09d}{self.media.suffix}"
 
-    def _whole(self, batch: Sequence[int]) -> bool:
+    def _is_done(self, batch: Sequence[int]) -> bool:
         return self._counted(batch) and all(self._intact(self._file(seed)) for seed in batch)
 
     def _counted(self, batch: Sequence[int]) -> bool:
-        """A static policy's schedule tells its cost, whatever the batches were."""
+        """A static policy costs what its schedule says, whatever the batches were."""
         return not self.sites or self.manifest["calls"].get(_key(batch), {}).keys() == set(self.sites)
 
     def _intact(self, file: Path) -> bool:
@@ -138,5 +134,5 @@ def _key(batch: Sequence[int]) -> str:
 def _valid(manifest: Any, sample_id: str) -> bool:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         return False
-    parts = (manifest.get("files"), manifest.get("macs"), manifest.get("calls", {}))
+    parts = (manifest.get("files"), manifest.get("calls", {}))
     return manifest.get("sample_id") == sample_id and all(isinstance(part, dict) for part in parts)

@@ -61,7 +61,7 @@ def points(*overrides: str) -> dict[str, str]:
             f"{point.spec.name}: {places} are places, not parts"
         )
         ids = [point.sample_id, point.point_id, point.cell_id]
-        if getattr(build(point.spec.cache, "cache"), "needs_curves", False):
+        if getattr(build(point.spec.policy, "cache"), "needs_curves", False):
             ids.append(
                 curves_file(point.described["model"], point.described["solver"], point.spec.calibration)
             )
@@ -96,7 +96,7 @@ def configurations() -> dict[str, tuple[str, ...]]:
         group: sorted(path.stem for path in (CONF / group).glob("*.yaml"))
         for group in ("cache", "solver", "model")
     }
-    needed = {"schedule": "cache.path=smoothcache-ddim50-alpha0.08.json"}
+    needed = {"schedule": "cache.policy.path=smoothcache-ddim50-alpha0.08.json"}
     found = {f"exp {name}": (f"+exp={name}",) for name in sorted(experiments)}
     for cache in stems["cache"]:
         found[f"cache {cache}"] = (f"cache={cache}", *([needed[cache]] if cache in needed else []))

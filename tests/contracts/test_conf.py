@@ -1,6 +1,7 @@
 """Contracts over everything in conf/: what is there composes, builds, plans and scores."""
 
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from hydra.errors import ConfigCompositionException
-from omegaconf import open_dict
+from omegaconf import OmegaConf, open_dict
 
 import conf
 from smoothbench.caching import ErrorCurves, Trajectory
@@ -45,7 +46,7 @@ def test_every_experiment_plans(exp: str) -> None:
 @pytest.mark.parametrize("cache", [name for name in options("cache") if name not in FROM_FILES])
 def test_every_cache_plans_on_the_tiny_model(cache: str, curves: ErrorCurves) -> None:
     spec = settings(composed(f"cache={cache}")).specs[-1]
-    policy = build(spec.cache, cache)
+    policy = build(spec.policy, cache)
     assert predictor_from(spec.predictor)
     trajectory: Trajectory = curves.trajectory
     schedule = policy.plan(trajectory, curves if policy.needs_curves else None)
@@ -75,24 +76,51 @@ def metrics() -> list[Any]:
     return [pytest.param(name, marks=[skip] if name.endswith("_effnet") else []) for name in names]
 
 
-@pytest.mark.parametrize("metric", metrics())
-def test_every_metric_scores_twelve_samples(metric: str, tmp_path: Path) -> None:
-    few = tmp_path / "real.npz"
+MODELS = {
+    "audio": "model=stable_audio_nano",
+    "video": "model=opensora_nano",
+    "": "model=dit_nano",
+}  # of a group's media
+
+
+@dataclass(frozen=True)
+class TwoSets:
+    """A group's embedded model with two sets of twelve samples of noise, and the override for a hundred real images."""
+
+    model: Any
+    samples: tuple[Samples, Samples]
+    few_real: str
+
+
+@pytest.fixture(scope="module")
+def two_sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TwoSets]:
+    """Two sets of samples by group of metrics, not to be written to."""
+    folder = tmp_path_factory.mktemp("two_sets")
     with np.load(embedded("real/images.npz"), allow_pickle=False) as real:
-        np.savez(few, arr_0=real["arr_0"][:100])
-    group, _, name = metric.rpartition("/")
-    models = {"audio": "model=stable_audio_nano", "video": "model=opensora_nano"}
-    override = models.get(group, f"model.evaluation.real.file={few}")
-    cfg = settings(composed(f"metrics=[{metric}]", override))
-    model = build_model(cfg.model, torch.device("cpu"))
-    observations = Observations(tmp_path)
-    sets = [Samples(tmp_path, each, range(12), 5, model.media) for each in ("one", "two")]
-    for seed, samples in enumerate(sets):
+        np.savez(folder / "real.npz", arr_0=real["arr_0"][:100])
+    return {group: two_sets_of(group, folder) for group in MODELS}
+
+
+def two_sets_of(group: str, folder: Path) -> TwoSets:
+    model = build_model(settings(composed(MODELS[group])).model, torch.device("cpu"))
+    one, two = (Samples(folder / group, name, range(12), 5, model.media) for name in ("one", "two"))
+    for seed, samples in enumerate((one, two)):
         generator = torch.Generator().manual_seed(seed)
         for batch in samples.batches():
-            samples.write(batch, drawn(group, len(batch), generator), macs=1)
-    scorer = Scorer(cfg.metrics, model, observations)
-    scorer.observe(*sets, [name])
+            samples.write(batch, drawn(group, len(batch), generator))
+    few_real = MODELS[group] if group else f"model.evaluation.real.file={folder / 'real.npz'}"
+    return TwoSets(model, (one, two), few_real)
+
+
+@pytest.mark.parametrize("metric", metrics())
+def test_every_metric_scores_twelve_samples(
+    metric: str, two_sets: dict[str, TwoSets], tmp_path: Path
+) -> None:
+    group, _, name = metric.rpartition("/")
+    sets = two_sets[group]
+    cfg = settings(composed(f"metrics=[{metric}]", sets.few_real))
+    scorer = Scorer(cfg.metrics, sets.model, Observations(tmp_path))
+    scorer.observe(*sets.samples, [name])
     scores, reasons = scorer.scores([("one", "two", range(12))])
     score = scores[f"{name}@12"]
     assert not reasons
@@ -142,7 +170,7 @@ def test_an_unknown_option_names_those_that_exist() -> None:
         (["out=x.npz"], "goes with stage=calibrate"),
         (["cache.label=null"], "must have a label"),
         (["+exp=smoke", "only=nothing"], "only=nothing: smoke has the points none, fewer"),
-        (["cache=schedule"], "cache.path"),
+        (["cache=schedule"], "cache.policy.path"),
     ],
 )
 def test_values_out_of_range_are_one_clear_line(overrides: list[str], message: str) -> None:
@@ -154,8 +182,10 @@ def test_values_out_of_range_are_one_clear_line(overrides: list[str], message: s
 def test_a_sweep_over_what_a_point_lacks() -> None:
     cfg = composed("+exp=smoke")
     with open_dict(cfg):
-        cfg.points.fora.sweep = {"cache.width": [1]}
-    with pytest.raises(UsageError, match=r"the sweep names cache\.width, which the point does not have"):
+        cfg.points.fora.sweep = {"cache.policy.width": [1]}
+    with pytest.raises(
+        UsageError, match=r"the sweep names cache\.policy\.width, which the point does not have"
+    ):
         settings(cfg)
 
 
@@ -164,3 +194,9 @@ def test_a_model_by_itself_brings_a_solver_and_metrics_that_fit_it(name: str) ->
     cfg = composed(f"model={name}")
     model = build_model(settings(cfg).model, torch.device("cpu"))
     assert build_solver(settings(cfg).specs[0].solver).prediction == model.prediction
+
+
+def test_the_documented_command_of_stable_audio_s_paper() -> None:
+    path = CONF / "exp/paper/stable_audio_dpmpp3m.yaml"
+    assert "model.evaluation.content=env" in path.read_text()
+    assert OmegaConf.load(path).points.fewer.sweep["solver.steps"] == [82, 65]

@@ -158,3 +158,8 @@ def test_the_citation_is_one() -> None:
     assert citation["authors"] == [{"name": "SmoothBench contributors"}]
     project = (ROOT / "pyproject.toml").read_text()
     assert f'version = "{citation["version"]}"' in project and f'license = "{citation["license"]}"' in project
+
+
+def test_the_extra_for_video_names_protobuf() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    assert '"protobuf>=4"' in text.partition("\nvideo = [")[2].partition("]")[0]

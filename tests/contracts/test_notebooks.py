@@ -60,6 +60,7 @@ def test_jupytext_finds_the_pairs_in_step(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("text", texts(), ids=lambda text: text.stem)
+@pytest.mark.slow
 def test_it_runs_and_shows_what_is_committed(text: Path) -> None:
     notebook = executed(text)
     kept = committed(text)
@@ -100,10 +101,11 @@ def test_the_recipe_for_a_policy_is_the_policy_that_was_tried(
     (tmp_path / f"{name[1]}.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
     settings = yaml.safe_load(node)
-    settings["_target_"] = settings["_target_"].removeprefix("baselines.")
+    policy = settings["policy"]
+    policy["_target_"] = policy["_target_"].removeprefix("baselines.")
     (cell,) = (cell.source for cell in notebook.cells if cell.source.startswith("@dataclass"))
     scope: dict[str, Any] = {"__name__": name[1]}
     exec(module.split("@dataclass")[0] + cell, scope)
-    tried = scope[settings["_target_"].rpartition(".")[2]]().plan(curves.trajectory)
-    assert build_policy(settings, "cache").plan(curves.trajectory) == tried
+    tried = scope[policy["_target_"].rpartition(".")[2]]().plan(curves.trajectory)
+    assert build_policy(policy, "cache.policy").plan(curves.trajectory) == tried
     assert 0 < tried.skipped_share < 1 and {"family", "label", "predictor"} < set(settings)

@@ -42,10 +42,10 @@ def test_a_missing_name_and_a_taken_one_are_said() -> None:
 
 
 def test_every_kind_of_plugin_is_pinned() -> None:
-    found = set(pin.plugins())
-    assert {NAME, "smoothbench.caching.predictor.Taylor", "baselines.fora.FORA"} <= found
-    assert {"metrics.paired.PSNR", "smoothbench.models.nano.image.evaluator.Evaluator"} <= found
-    assert {"smoothbench.solvers.ddim.DDIM", "smoothbench.models.nano.image.model.PixelDiT"} <= found
+    names = set(pin.plugins())
+    assert {NAME, "smoothbench.caching.predictor.Taylor", "baselines.fora.FORA"} <= names
+    assert {"metrics.paired.PSNR", "smoothbench.models.nano.image.evaluator.Evaluator"} <= names
+    assert {"smoothbench.solvers.ddim.DDIM", "smoothbench.models.nano.image.model.PixelDiT"} <= names
 
 
 def test_what_to_do_is_said() -> None:

@@ -12,7 +12,6 @@ import yaml
 from docs import front_page, readme_parts
 from smoothbench import caching
 from smoothbench.caching import ErrorCurves
-from smoothbench.config.instantiate import build_policy
 from smoothbench.report import summary
 from tests.support.compose import checked
 from tests.support.tiny_pipelines import tiny_dit_pipeline
@@ -80,8 +79,8 @@ def test_the_policy_is_one(curves: ErrorCurves) -> None:
     assert [row[0] for row in schedule.computed] == [True] * 6 + [e % 2 == 0 for e in range(6, 12)]
     assert (scope["Late"].name, scope["Late"].version) == ("late", 1)
     node = yaml.safe_load(blocks(README, "yaml")[0])
-    assert set(node) == {"_target_", "predictor", "family", "label"}
-    assert build_policy({**node, "_target_": "baselines.none.NoCache"}, "late").needs_curves is False
+    assert set(node) == {"policy", "predictor", "family", "label"}
+    assert node["policy"] == {"_target_": "baselines.late.Late"}
     assert readme_parts.HEAD.fullmatch(blocks(README, "yaml")[0].split("\n")[0])
 
 
@@ -147,7 +146,7 @@ OTHERS = ("cache=late", "+exp=NAME stage=cost")  # the example of a policy, and 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)
 def test_what_the_readme_shows_is_taken(arguments: list[str]) -> None:
     overrides = [
-        re.sub("^(seed|cache.alpha)=([^,]+),.*", r"\1=\2", each) for each in arguments if each != "-m"
+        re.sub("^(seed|cache.policy.alpha)=([^,]+),.*", r"\1=\2", each) for each in arguments if each != "-m"
     ]
     assert "-m" in arguments or overrides == arguments
     checked(*overrides)

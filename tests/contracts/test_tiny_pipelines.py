@@ -30,8 +30,8 @@ def sample(pipe: Any, batch: int = 1, **changes: Any) -> Tensor:
 
 def branches(pipe: Any) -> list[nn.Module]:
     names = ("attn1", "attn2", "ff")
-    found = [getattr(block, name, None) for block in pipe.transformer.transformer_blocks for name in names]
-    return [branch for branch in found if branch is not None]
+    modules = [getattr(block, name, None) for block in pipe.transformer.transformer_blocks for name in names]
+    return [branch for branch in modules if branch is not None]
 
 
 @pytest.mark.parametrize(("build", "shape"), list(zip(BUILDERS, SHAPES, strict=True)))
@@ -75,7 +75,7 @@ def test_the_condition_matters(build: Build, other: dict[str, Any]) -> None:
 @pytest.mark.parametrize("build", BUILDERS)
 def test_every_branch_matters_and_changes_over_the_steps(build: Build) -> None:
     pipe = build()
-    whole = sample(pipe)
+    intact = sample(pipe)
     for branch in branches(pipe):
         seen: list[Tensor] = []
         with branch.register_forward_hook(lambda module, inputs, output, seen=seen: seen.append(output)):
@@ -85,7 +85,7 @@ def test_every_branch_matters_and_changes_over_the_steps(build: Build) -> None:
         assert all(change > 0.005 for change in changes)
         assert max(changes) > 0.02
         with branch.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output)):
-            assert (sample(pipe) - whole).abs().mean() > 1e-3
+            assert (sample(pipe) - intact).abs().mean() > 1e-3
 
 
 @pytest.mark.parametrize("build", BUILDERS)

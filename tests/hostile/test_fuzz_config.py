@@ -51,27 +51,30 @@ SOLVER: dict[str, Holds] = {
     "solver._target_": lambda v: False,
     "solver.unknown": lambda v: False,
 }
-LABELS: dict[str, Holds] = {"label": is_line, "family": is_line, "_target_": lambda v: False}
+LABELS: dict[str, Holds] = {"label": is_line, "family": is_line, "policy._target_": lambda v: False}
 CACHES: dict[str, dict[str, Holds]] = {
     "fora": {
-        "interval": lambda v: is_whole(v, 1, 2**63),
-        "orientation": lambda v: v == "repository",
+        "policy.interval": lambda v: is_whole(v, 1, 2**63),
+        "policy.orientation": lambda v: v == "repository",
         **LABELS,
     },
     "smoothcache": {
-        "alpha": lambda v: is_number(v) and v >= 0,
-        "k_max": lambda v: is_whole(v, 1, 2**63),
-        "group": lambda v: v in ("kind", "site"),
+        "policy.alpha": lambda v: is_number(v) and v >= 0,
+        "policy.k_max": lambda v: is_whole(v, 1, 2**63),
+        "policy.group": lambda v: v in ("kind", "site"),
         "predictor": lambda v: v in ("reuse", "taylor1"),
+        "policy.unknown": lambda v: False,
+        "policy._partial_": lambda v: False,
+        "policy": lambda v: False,
         "unknown": lambda v: False,
-        "_partial_": lambda v: False,
+        "_target_": lambda v: False,
     },
     "smoothcache_at": {
-        "k_max": lambda v: type(v) is int,  # its bounds are SmoothCache's, when it plans
-        "like": lambda v: False,
-        "like.interval": is_number,
+        "policy.k_max": lambda v: type(v) is int,  # its bounds are SmoothCache's, when it plans
+        "policy.like": lambda v: False,
+        "policy.like.interval": is_number,
     },
-    "none": {"label": is_line, "_target_": lambda v: v == "baselines.none.NoCache"},
+    "none": {"label": is_line, "policy._target_": lambda v: v == "baselines.none.NoCache"},
 }  # fmt: skip
 
 
@@ -125,7 +128,7 @@ def test_a_folder_that_no_file_system_has(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["num_samples", "seeds", "stage", "cache.interval", "solver.steps", "metrics.psnr"]
+    "key", ["num_samples", "seeds", "stage", "cache.policy.interval", "solver.steps", "metrics.psnr"]
 )
 def test_a_number_too_long_to_be_shown(key: str) -> None:
     cfg = changed("cache=fora", **{key: 10**5000})

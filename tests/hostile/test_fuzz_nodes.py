@@ -20,17 +20,18 @@ from tests.support.any_config import JUNK, SCALARS, SOME, base, changed, is_numb
 
 @given(
     key=st.sampled_from(["", ".cache", ".solver", ".solver.steps", ".calibration", ".calibration.draw",
-                         ".sweep", ".swep", ".seed", ".cache.interval", ".cache.label"]),
+                         ".sweep", ".swep", ".seed", ".cache.policy.interval", ".cache.policy", ".cache.interval",
+                         ".cache.label"]),
     value=JUNK,
 )  # fmt: skip
 @example(key=".cache", value="\x1f")
 @example(key=".cache", value="10")
-@example(key=".swep", value={"cache.interval": [2]})
+@example(key=".swep", value={"cache.policy.interval": [2]})
 @example(key=".calibration.sed", value=1)
 @example(key=".sweep", value={1: [2]})
 @example(key=".sweep", value={"cache": [5]})
-@example(key=".sweep", value={"cache.interval": []})
-@example(key=".sweep", value={"cache.interval": [True]})
+@example(key=".sweep", value={"cache.policy.interval": []})
+@example(key=".sweep", value={"cache.policy.interval": [True]})
 @example(key=".sweep", value={"solver.steps.x": [2]})
 @example(key=".sweep", value={"cache[": [2]})
 @example(key=".sweep", value={"calibration": [None]})
@@ -41,7 +42,7 @@ def test_every_key_of_a_point(key: str, value: Any) -> None:
     for spec in plan.specs if plan else []:
         assert spec.solver.keys() == {"_target_", "steps"} and is_whole(spec.solver["steps"], 2, 1000)
         assert spec.calibration.keys() == {"seed", "num_samples", "draw", "k_max", "unconditional"}
-        assert type(spec.cache.get("interval", 2)) is int
+        assert type(spec.policy.get("interval", 2)) is int
     if plan and key in (".swep", ".seed", ".calibration.sed"):
         pytest.fail(f"points.fora{key} was silently accepted")
 

@@ -28,11 +28,11 @@ SOME = effort(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 SMALL = ("num_samples=4", "only=[smoothcache]", "metrics=[psnr,fd_nano]", "solver.steps=4")
-SWEEP = {"smoothcache": {"cache.alpha": [0.5]}}
+SWEEP = {"smoothcache": {"cache.policy.alpha": [0.5]}}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def smoke_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seed blocks of two points, their pooled records, and latency."""
     found = tmp_path_factory.mktemp("records")
     for seed in (1, 0):
@@ -43,22 +43,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def again(folder: Path) -> Experiment:
+def rerun(smoke_results: Path) -> Experiment:
     """The same command, on what is there."""
-    return experiment(folder, *SMALL, "latency.rounds=0", sweeps=SWEEP)
+    return experiment(smoke_results, *SMALL, "latency.rounds=0", sweeps=SWEEP)
 
 
 @pytest.fixture(scope="module")
-def target(again: Experiment) -> Path:
+def cached_record(rerun: Experiment) -> Path:
     """The record of the cached point."""
-    point = again.bench.points[1]
-    return again.store.record_path(point.spec.name, point.point_id)
+    point = rerun.bench.points[1]
+    return rerun.store.record_path(point.spec.name, point.point_id)
 
 
 @pytest.fixture
-def untouched(folder: Path) -> Iterator[None]:
+def restored_records(smoke_results: Path) -> Iterator[None]:
     """What a test did to records is undone."""
-    records = folder / "runs/smoke/records"
+    records = smoke_results / "runs/smoke/records"
     before = {path: path.read_bytes() for path in records.iterdir()}
     yield
     for path in set(records.iterdir()) - set(before):
@@ -100,24 +100,24 @@ def repaired(again: Experiment, path: Path, original: bytes) -> None:
 
 @given(data=st.data(), value=JUNK | st.just(DROP))
 @SOME
-@pytest.mark.usefixtures("untouched")
+@pytest.mark.usefixtures("restored_records")
 def test_any_change_of_a_record_is_seen_by_run_and_report(
-    again: Experiment, target: Path, caplog: pytest.LogCaptureFixture, data: st.DataObject, value: Any
+    rerun: Experiment, cached_record: Path, caplog: pytest.LogCaptureFixture, data: st.DataObject, value: Any
 ) -> None:
-    original = target.read_bytes()
+    original = cached_record.read_bytes()
     record = json.loads(original)
     top = data.draw(st.sampled_from(sorted(record)))
     place = data.draw(st.sampled_from([(top,), *places(record[top], (top,))]))
     mutated = changed(record, place, value)
     assume(mutated != record)
-    target.write_text(json.dumps(mutated))
+    cached_record.write_text(json.dumps(mutated))
     try:
-        if judged(again, target, caplog):
+        if judged(rerun, cached_record, caplog):
             row_of(Record.from_json(mutated))
             return
-        repaired(again, target, original)
+        repaired(rerun, cached_record, original)
     finally:
-        target.write_bytes(original)
+        cached_record.write_bytes(original)
 
 
 WRONG: dict[Place, list[Any]] = {
@@ -153,14 +153,14 @@ WRONG: dict[Place, list[Any]] = {
 
 
 @pytest.mark.parametrize(("place", "value"), [(place, each) for place in WRONG for each in WRONG[place]])
-@pytest.mark.usefixtures("untouched")
+@pytest.mark.usefixtures("restored_records")
 def test_what_is_wrong_is_named_and_made_again(
-    again: Experiment, target: Path, caplog: pytest.LogCaptureFixture, place: Place, value: Any
+    rerun: Experiment, cached_record: Path, caplog: pytest.LogCaptureFixture, place: Place, value: Any
 ) -> None:
-    original = target.read_bytes()
-    target.write_text(json.dumps(changed(json.loads(original), place, value)))
-    assert not judged(again, target, caplog)
-    repaired(again, target, original)
+    original = cached_record.read_bytes()
+    cached_record.write_text(json.dumps(changed(json.loads(original), place, value)))
+    assert not judged(rerun, cached_record, caplog)
+    repaired(rerun, cached_record, original)
 
 
 @given(text=st.text() | JUNK.map(json.dumps), cut=st.floats(0, 0.99))
@@ -168,45 +168,45 @@ def test_what_is_wrong_is_named_and_made_again(
 @example(text='{"schema": ' + "1" * 5000 + "}", cut=0.0)
 @example(text='{"schema": 1}', cut=0.0)
 @effort(SOME, max_examples=15)
-@pytest.mark.usefixtures("untouched")
+@pytest.mark.usefixtures("restored_records")
 def test_any_text_in_place_of_a_record(
-    again: Experiment, target: Path, caplog: pytest.LogCaptureFixture, text: str, cut: float
+    rerun: Experiment, cached_record: Path, caplog: pytest.LogCaptureFixture, text: str, cut: float
 ) -> None:
-    original = target.read_bytes()
+    original = cached_record.read_bytes()
     for data in (text.encode("utf-8", "surrogatepass"), original[: int(cut * len(original))]):
-        target.write_bytes(data)
+        cached_record.write_bytes(data)
         try:
-            assert not judged(again, target, caplog)
+            assert not judged(rerun, cached_record, caplog)
         finally:
-            target.write_bytes(original)
+            cached_record.write_bytes(original)
 
 
-@pytest.mark.usefixtures("untouched")
+@pytest.mark.usefixtures("restored_records")
 def test_the_record_of_another_point_is_not_taken_for_this_one(
-    again: Experiment, target: Path, caplog: pytest.LogCaptureFixture
+    rerun: Experiment, cached_record: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     original, reference = (
-        target.read_bytes(),
-        again.store.record_path("reference", again.bench.reference.point_id),
+        cached_record.read_bytes(),
+        rerun.store.record_path("reference", rerun.bench.reference.point_id),
     )
-    again.store._named.clear()
-    target.write_bytes(reference.read_bytes())
-    assert not is_done(again.bench, again.bench.points[1])
+    rerun.store._named.clear()
+    cached_record.write_bytes(reference.read_bytes())
+    assert not is_done(rerun.bench, rerun.bench.points[1])
     assert "it is the record of another point" in caplog.text
-    repaired(again, target, original)
+    repaired(rerun, cached_record, original)
 
 
 def test_a_folder_in_place_of_a_record(
-    again: Experiment, target: Path, caplog: pytest.LogCaptureFixture
+    rerun: Experiment, cached_record: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    original = target.read_bytes()
-    target.unlink()
-    target.mkdir()
+    original = cached_record.read_bytes()
+    cached_record.unlink()
+    cached_record.mkdir()
     try:
-        assert not judged(again, target, caplog)
+        assert not judged(rerun, cached_record, caplog)
     finally:
-        target.rmdir()
-        target.write_bytes(original)
+        cached_record.rmdir()
+        cached_record.write_bytes(original)
 
 
 def test_what_a_record_cannot_say_is_not_written(tmp_path: Path) -> None:

@@ -36,11 +36,11 @@ def samples_in(folder: Path) -> Samples:
 
 def write(samples: Samples, batch: Any) -> None:
     images = torch.full((2, 1, 4, 4), batch[0], dtype=torch.uint8)
-    samples.write(batch, images, macs=10, calls={"blocks.0.ff": 3, "blocks.1.ff": 4})
+    samples.write(batch, images, calls={"blocks.0.ff": 3, "blocks.1.ff": 4})
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("samples")
     samples = samples_in(folder)
     for batch in samples.batches():
@@ -50,8 +50,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(data=st.data(), value=JUNK | st.sampled_from([DROP, 10**400, True, 2.5, -1]))
 @effort(SOME, max_examples=30)
-def test_any_manifest_is_right_or_not_believed(made: Path, data: st.DataObject, value: Any) -> None:
-    path = made / "set/manifest.json"
+def test_any_manifest_is_right_or_not_believed(sample_folder: Path, data: st.DataObject, value: Any) -> None:
+    path = sample_folder / "set/manifest.json"
     original = path.read_bytes()
     content = json.loads(original)
     place = data.draw(st.sampled_from(places(content)))
@@ -59,7 +59,7 @@ def test_any_manifest_is_right_or_not_believed(made: Path, data: st.DataObject, 
     for text in (broken_one, original[: data.draw(st.integers(0, len(original) - 4))]):
         try:
             path.write_bytes(text)
-            believed_or_made_again(made)
+            believed_or_made_again(sample_folder)
         finally:
             path.write_bytes(original)
 
@@ -76,27 +76,27 @@ def believed_or_made_again(folder: Path) -> None:
     assert [int(images[0, 0, 0, 0]) for _, images in after.read()] == [7, 9]
 
 
-def test_a_folder_in_place_of_a_sample_is_missing(made: Path) -> None:
-    file = made / "set" / f"{SEEDS[0]:09d}.png"
+def test_a_folder_in_place_of_a_sample_is_missing(sample_folder: Path) -> None:
+    file = sample_folder / "set" / f"{SEEDS[0]:09d}.png"
     data = file.read_bytes()
     file.unlink()
     file.mkdir()
-    samples = samples_in(made)
+    samples = samples_in(sample_folder)
     assert samples.missing() == [SEEDS[:2]] and not samples.damaged()
     file.rmdir()
     file.write_bytes(data)
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def smoke_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("arrays")
     run(folder, *SMALL)
     return folder
 
 
 @pytest.fixture(scope="module")
-def again(finished: Path) -> Experiment:
-    return experiment(finished, *SMALL)
+def rerun(smoke_results: Path) -> Experiment:
+    return experiment(smoke_results, *SMALL)
 
 
 def longer(arrays: dict[str, Any]) -> dict[str, Any]:
@@ -116,38 +116,38 @@ SCORES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("what", SCORES)
-def test_scores_of_something_else_are_made_again(finished: Path, again: Experiment, what: str) -> None:
-    point = again.bench.points[1]
-    path = again.store.scores_path(point.spec.name, point.point_id)
+def test_scores_of_something_else_are_made_again(smoke_results: Path, rerun: Experiment, what: str) -> None:
+    point = rerun.bench.points[1]
+    path = rerun.store.scores_path(point.spec.name, point.point_id)
     original = path.read_bytes()
-    assert is_done(again.bench, point)
+    assert is_done(rerun.bench, point)
     with np.load(path, allow_pickle=False) as data:
         write_arrays(path, SCORES[what](dict(data)))
-    assert not is_done(again.bench, point)
-    again.run()
+    assert not is_done(rerun.bench, point)
+    rerun.run()
     assert path.read_bytes() == original
 
 
 @given(data=st.data())
 @effort(SOME, max_examples=12)
 def test_whatever_is_broken_the_run_ends_the_same(
-    finished: Path, again: Experiment, data: st.DataObject
+    smoke_results: Path, rerun: Experiment, data: st.DataObject
 ) -> None:
-    folder = finished / "runs/smoke"
+    folder = smoke_results / "runs/smoke"
     kinds = ("observations/*/*.npz", "scores/*.npz", "samples/*/manifest.json", "samples/*/*.png")
     found = [path for kind in kinds for path in sorted(folder.glob(kind))[:4]]
     path = data.draw(st.sampled_from(found))
-    records, samples, original = read(finished), files(finished), path.read_bytes()
+    records, samples, original = read(smoke_results), files(smoke_results), path.read_bytes()
     path.write_bytes(data.draw(broken(original)))
-    again.run()
-    assert read(finished) == records and files(finished) == samples
+    rerun.run()
+    assert read(smoke_results) == records and files(smoke_results) == samples
     if path.suffix == ".npz" and path.read_bytes() != original:  # bytes that are no part of the content
         with np.load(path, allow_pickle=False) as left, np.load(io.BytesIO(original)) as right:
             assert {k: v.tobytes() for k, v in left.items()} == {k: v.tobytes() for k, v in right.items()}
 
 
 @pytest.fixture(scope="module")
-def timed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def latency_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("timed")
     run(folder, *SMALL, "stage=cost", "latency.rounds=2", "latency.batch_size=1")
     return folder
@@ -155,8 +155,10 @@ def timed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(data=st.data(), value=JUNK | st.just(DROP))
 @effort(SOME, max_examples=30)
-def test_any_change_of_the_latency_is_refused_or_shown(timed: Path, data: st.DataObject, value: Any) -> None:
-    path = timed / "runs/smoke/latency.json"
+def test_any_change_of_the_latency_is_refused_or_shown(
+    latency_results: Path, data: st.DataObject, value: Any
+) -> None:
+    path = latency_results / "runs/smoke/latency.json"
     original = path.read_bytes()
     content = json.loads(original)
     place = data.draw(st.sampled_from(places(content)))
@@ -172,8 +174,8 @@ def test_any_change_of_the_latency_is_refused_or_shown(timed: Path, data: st.Dat
 @pytest.mark.parametrize(
     "text", ["5", "[]", "null", '{"schema": 3}', '{"schema": 3, "points": 3}', "[" * 10**5, '{"schema": 3,']
 )  # fmt: skip
-def test_what_is_no_latency_is_one_clear_line(timed: Path, tmp_path: Path, text: str) -> None:
-    shutil.copytree(timed / "runs/smoke/records", tmp_path / "records")
+def test_what_is_no_latency_is_one_clear_line(latency_results: Path, tmp_path: Path, text: str) -> None:
+    shutil.copytree(latency_results / "runs/smoke/records", tmp_path / "records")
     (tmp_path / "latency.json").write_text(text)
     with pytest.raises(ValueError, match=r"latency.json .*: measure latency again") as error:
         load(tmp_path)

@@ -133,7 +133,7 @@ def test_bytes_that_are_no_text_and_folders(tmp_path: Path) -> None:
             Schedule.load(bad, IMAGE)
         with pytest.raises(ValueError, match="schedule /"):
             SavedSchedule(str(bad)).plan(Trajectory(IMAGE, (1.0, 0.0)))
-    with pytest.raises(ValueError, match=r"cache\.path must be the name of a file, not 5"):
+    with pytest.raises(ValueError, match=r"cache\.policy\.path must be the name of a file, not 5"):
         SavedSchedule(5)  # type: ignore[arg-type]
 
 

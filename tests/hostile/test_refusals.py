@@ -1,6 +1,7 @@
 """What an experiment refuses before its first sample, in one clear line."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import smoothbench.models.nano.image as nano
 from smoothbench.config.expand import settings
 from smoothbench.errors import UsageError
 from smoothbench.running.experiment import Experiment
+from smoothbench.solvers.dpmpp_3m_sde import DPMSolverPlusPlus3MSDE
 from tests.support.compose import composed, experiment
-from tests.support.latent_dits import SAFE
+from tests.support.latent_dits import SAFE, refusal
 from tests.support.tiny_pipelines import save_tiny_dit
 
 
@@ -28,13 +30,13 @@ def test_calibration_seeds_and_devices_are_checked(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("model.path=/nowhere", "weights /nowhere/config.json: no such file"),
-        ("cache.alpha=-1", "alpha must be at least 0"),
+        ("cache.policy.alpha=-1", "alpha must be at least 0"),
         ("cache.predictor=oracle", "no predictor 'oracle'"),
-        ("cache._target_=baselines.fora.Nothing", "Nothing"),
+        ("cache.policy._target_=baselines.fora.Nothing", "Nothing"),
         ("solver.steps=4.0", "whole number"),
         ("model.guidance=abc", "model.guidance must be a number"),
-        ("cache.k_max=2.5", "k_max must be a whole number"),
-        ("cache.alpha=.inf", "finite"),
+        ("cache.policy.k_max=2.5", "k_max must be a whole number"),
+        ("cache.policy.alpha=.inf", "finite"),
         ("cache.predictor=null", "no predictor None"),
         ("device=meta", "no such device"),
         ("solver.steps=1", "solver.steps must be a whole number from 2 to 1000"),
@@ -91,3 +93,16 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     blocked.write_text("not a folder")
     with pytest.raises(UsageError, match=r"choose another results_dir"):
         experiment(blocked)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"rho": 1000.0}, "solver.rho=1000.0"),
+        ({"rho": 1e-17}, "solver.rho=1e-17"),
+        ({"sigma_min": 0.3, "sigma_max": math.nextafter(0.3, 1)}, "sigma_max=0.30000000000000004"),
+    ],
+    ids=str,
+)
+def test_noise_levels_that_do_not_fall(wrong: dict[str, float], says: str) -> None:
+    refusal(lambda: DPMSolverPlusPlus3MSDE(**wrong), says, "are the same")  # type: ignore[arg-type]

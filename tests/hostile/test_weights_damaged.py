@@ -31,7 +31,7 @@ SHAPE = Shape(depth=2, width=32, heads=2)
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+def tiny_repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
     """The tiny pipeline by whether it is in safetensors; not to be written to."""
     folders = {safe: tmp_path_factory.mktemp("saved") for safe in (True, False)}
     for safe, path in folders.items():
@@ -40,17 +40,17 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
 
 
 @pytest.fixture
-def folder(saved: dict[bool, Path], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(saved[True], tmp_path / "model"))
+def repository_copy(tiny_repositories: dict[bool, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_repositories[True], tmp_path / "model"))
 
 
 @pytest.mark.parametrize("part", ["transformer", "vae"])
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
 @pytest.mark.parametrize("safe", [True, False])
 def test_truncated_weights(
-    saved: dict[bool, Path], tmp_path: Path, safe: bool, share: float, part: str
+    tiny_repositories: dict[bool, Path], tmp_path: Path, safe: bool, share: float, part: str
 ) -> None:
-    folder = Path(shutil.copytree(saved[safe], tmp_path / "cut"))
+    folder = Path(shutil.copytree(tiny_repositories[safe], tmp_path / "cut"))
     path = folder / part / (SAFE if safe else BIN)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
@@ -58,36 +58,36 @@ def test_truncated_weights(
     refusal(lambda: model.denoiser if part == "transformer" else model.decoder, path, "again")
 
 
-def test_a_pointer_in_place_of_the_weights(folder: Path) -> None:
-    path = folder / "transformer" / SAFE
+def test_a_pointer_in_place_of_the_weights(repository_copy: Path) -> None:
+    path = repository_copy / "transformer" / SAFE
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3000000000\n")
-    refusal(load(folder), path, "again")
+    refusal(load(repository_copy), path, "again")
 
 
 @pytest.mark.parametrize(("key", "value"), [("num_layers", 2), ("num_layers", 4), ("in_channels", 3)])
-def test_weights_of_another_size(folder: Path, key: str, value: int) -> None:
+def test_weights_of_another_size(repository_copy: Path, key: str, value: int) -> None:
     """Layers too many are as wrong as layers too few."""
-    changes(folder, "transformer", **{key: value})
-    changes(folder, "vae", latent_channels=3 if key == "in_channels" else 4)
-    refusal(load(folder), folder / "transformer" / SAFE, "of another model")
+    changes(repository_copy, "transformer", **{key: value})
+    changes(repository_copy, "vae", latent_channels=3 if key == "in_channels" else 4)
+    refusal(load(repository_copy), repository_copy / "transformer" / SAFE, "of another model")
 
 
 @pytest.mark.parametrize("damage", ["missing", "reshaped"])
-def test_a_decoder_with_a_tensor_that_does_not_fit(folder: Path, damage: str) -> None:
-    path = folder / "vae" / SAFE
+def test_a_decoder_with_a_tensor_that_does_not_fit(repository_copy: Path, damage: str) -> None:
+    path = repository_copy / "vae" / SAFE
     tensors = load_file(path)
-    whole = tensors.pop("decoder.conv_in.bias")
-    save_file(tensors | ({"decoder.conv_in.bias": whole[:3]} if damage == "reshaped" else {}), path)
-    refusal(lambda: latent_dit(folder).decoder, path, "decoder.conv_in.bias")
+    bias = tensors.pop("decoder.conv_in.bias")
+    save_file(tensors | ({"decoder.conv_in.bias": bias[:3]} if damage == "reshaped" else {}), path)
+    refusal(lambda: latent_dit(repository_copy).decoder, path, "decoder.conv_in.bias")
 
 
-def test_a_decoder_that_does_not_fit(folder: Path) -> None:
-    changes(folder, "vae", latent_channels=16)
-    refusal(lambda: latent_dit(folder), folder / "vae", "16 channels", "model.vae")
-    changes(folder, "vae", _class_name="AutoencoderDC")
-    refusal(lambda: latent_dit(folder), folder / "vae", "AutoencoderDC", "model.vae")
-    shutil.rmtree(folder / "vae")
-    refusal(lambda: latent_dit(folder), folder, "vae/config.json")
+def test_a_decoder_that_does_not_fit(repository_copy: Path) -> None:
+    changes(repository_copy, "vae", latent_channels=16)
+    refusal(lambda: latent_dit(repository_copy), repository_copy / "vae", "16 channels", "model.vae")
+    changes(repository_copy, "vae", _class_name="AutoencoderDC")
+    refusal(lambda: latent_dit(repository_copy), repository_copy / "vae", "AutoencoderDC", "model.vae")
+    shutil.rmtree(repository_copy / "vae")
+    refusal(lambda: latent_dit(repository_copy), repository_copy, "vae/config.json")
 
 
 def test_nested_checkpoints(tmp_path: Path) -> None:

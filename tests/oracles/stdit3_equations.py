@@ -3,6 +3,7 @@
 import cmath
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -74,77 +75,108 @@ def turned(x: Tensor) -> Tensor:
     return torch.stack([pairs.real, pairs.imag], 2).flatten(1)
 
 
-def equations(w: dict[str, Tensor], row: Inputs, heads: int = 4) -> Tensor:
-    """One row of STDiT3 from its description: token by token, head by head, float64."""
-    x, words = row["x"], row["y"][0][row["mask"]] if row["mask"] is not None else row["y"][0]
-    rows, columns = -(-x.shape[2] // 2), -(-x.shape[3] // 2)
-    d = w["t_block.1.weight"].shape[1]
-    padded = torch.zeros(4, x.shape[1], 2 * rows, 2 * columns, dtype=torch.float64)
-    padded[:, :, : x.shape[2], : x.shape[3]] = x
+def norm(x: Tensor) -> Tensor:
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / (centred.square().mean(-1, keepdim=True) + 1e-6).sqrt()
 
-    def layer(x: Tensor, path: str) -> Tensor:
-        return x @ w[f"{path}.weight"].double().flatten(1).T + w[f"{path}.bias"]
 
-    def mlp(x: Tensor, first: str, second: str, act: Callable[[Tensor], Tensor]) -> Tensor:
-        return layer(act(layer(x, first)), second)
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return (q @ k.T / math.sqrt(q.shape[1])).softmax(1) @ v
 
-    def norm(x: Tensor) -> Tensor:
-        centred = x - x.mean(-1, keepdim=True)
-        return centred / (centred.square().mean(-1, keepdim=True) + 1e-6).sqrt()
 
-    def rms(x: Tensor, path: str) -> Tensor:
-        return x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * w[f"{path}.weight"]
+def silu(x: Tensor) -> Tensor:
+    return x * x.sigmoid()
 
-    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return (q @ k.T / math.sqrt(q.shape[1])).softmax(1) @ v
 
-    def self_attention(x: Tensor, path: str, temporal: bool) -> Tensor:
+@dataclass(frozen=True)
+class Layers:
+    """The layers of a model by the paths of their weights, head by head."""
+
+    w: dict[str, Tensor]
+    width: int
+    heads: int
+
+    def layer(self, x: Tensor, path: str) -> Tensor:
+        return x @ self.w[f"{path}.weight"].double().flatten(1).T + self.w[f"{path}.bias"]
+
+    def mlp(self, x: Tensor, first: str, second: str, act: Callable[[Tensor], Tensor]) -> Tensor:
+        return self.layer(act(self.layer(x, first)), second)
+
+    def rms(self, x: Tensor, path: str) -> Tensor:
+        return x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * self.w[f"{path}.weight"]
+
+    def channels(self) -> tuple[Tensor, ...]:
+        """The channels of each head."""
+        return torch.arange(self.width).split(self.width // self.heads)
+
+    def self_attention(self, x: Tensor, path: str, temporal: bool) -> Tensor:
         out = torch.empty_like(x)
-        for head in torch.arange(d).split(d // heads):
-            q, k, v = (part[..., head] for part in layer(x, f"{path}.qkv").split(d, -1))
-            q, k = rms(q, f"{path}.q_norm"), rms(k, f"{path}.k_norm")
-            for i in range(rows * columns if temporal else len(x)):
+        for head in self.channels():
+            q, k, v = (part[..., head] for part in self.layer(x, f"{path}.qkv").split(self.width, -1))
+            q, k = self.rms(q, f"{path}.q_norm"), self.rms(k, f"{path}.k_norm")
+            for i in range(x.shape[1] if temporal else len(x)):
                 at = (slice(None), i) if temporal else (i,)
                 a, b = (turned(q[at]), turned(k[at])) if temporal else (q[at], k[at])
                 group = out[at]
                 group[:, head] = attend(a, b, v[at])
-        return layer(out, f"{path}.proj")
+        return self.layer(out, f"{path}.proj")
 
-    def cross_attention(x: Tensor, path: str) -> Tensor:
-        flat = x.flatten(0, 1)
-        q, kv = layer(flat, f"{path}.q_linear"), layer(text, f"{path}.kv_linear")
-        each = torch.arange(d).split(d // heads)
-        out = torch.cat([attend(q[:, h], kv[:, :d][:, h], kv[:, d:][:, h]) for h in each], 1)
-        return layer(out, f"{path}.proj").view_as(x)
+    def cross_attention(self, x: Tensor, text: Tensor, path: str) -> Tensor:
+        q, kv = self.layer(x.flatten(0, 1), f"{path}.q_linear"), self.layer(text, f"{path}.kv_linear")
+        k, v = kv[:, : self.width], kv[:, self.width :]
+        out = torch.cat([attend(q[:, head], k[:, head], v[:, head]) for head in self.channels()], 1)
+        return self.layer(out, f"{path}.proj").view_as(x)
 
-    silu = torch.nn.functional.silu
-    text = mlp(words.double(), "y_embedder.y_proj.fc1", "y_embedder.y_proj.fc2", gelu)
-    time = mlp(waves(row["timestep"]), "t_embedder.mlp.0", "t_embedder.mlp.2", silu)
-    time = time + mlp(waves(row["fps"]), "fps_embedder.mlp.0", "fps_embedder.mlp.2", silu)
-    six = layer(silu(time), "t_block.1").view(6, d)
+    def block(self, stream: Tensor, text: Tensor, six: Tensor, path: str, temporal: bool) -> Tensor:
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.w[f"{path}.scale_shift_table"] + six
+        seen = norm(stream) * (1 + scale1) + shift1
+        stream = stream + gate1 * self.self_attention(seen, f"{path}.attn", temporal)
+        stream = stream + self.cross_attention(stream, text, f"{path}.cross_attn")
+        seen = norm(stream) * (1 + scale2) + shift2
+        return stream + gate2 * self.mlp(seen, f"{path}.mlp.fc1", f"{path}.mlp.fc2", gelu)
+
+
+def tokens(layers: Layers, row: Inputs, rows: int, columns: int) -> Tensor:
+    """Tokens [frames, rows * columns, width] of patches of 2 by 2, with their places; zeros fill what sticks out."""
+    x = row["x"]
+    padded = torch.zeros(4, x.shape[1], 2 * rows, 2 * columns, dtype=torch.float64)
+    padded[:, :, : x.shape[2], : x.shape[3]] = x
     scale = math.sqrt(row["height"] * row["width"]) / TINY["input_sq_size"]
-    stream = torch.empty(x.shape[1], rows * columns, d, dtype=torch.float64)
+    stream = torch.empty(x.shape[1], rows * columns, layers.width, dtype=torch.float64)
     for t in range(x.shape[1]):
         for r in range(rows):
             for c in range(columns):
                 patch = padded[:, t, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].flatten()
-                token = layer(patch, "x_embedder.proj") + place(r, c, rows, columns, d, scale)
-                stream[t, columns * r + c] = token
-    for i in range(TINY["depth"]):
-        for side in ("spatial", "temporal"):
-            at = f"{side}_blocks.{i}"
-            sh1, sc1, g1, sh2, sc2, g2 = w[f"{at}.scale_shift_table"] + six
-            seen = norm(stream) * (1 + sc1) + sh1
-            stream = stream + g1 * self_attention(seen, f"{at}.attn", side == "temporal")
-            stream = stream + cross_attention(stream, f"{at}.cross_attn")
-            seen = norm(stream) * (1 + sc2) + sh2
-            stream = stream + g2 * mlp(seen, f"{at}.mlp.fc1", f"{at}.mlp.fc2", gelu)
-    shift, grow = w["final_layer.scale_shift_table"] + time
-    patches = layer(norm(stream) * (1 + grow) + shift, "final_layer.linear")
-    clip = torch.empty(8, x.shape[1], 2 * rows, 2 * columns, dtype=torch.float64)
-    for t in range(x.shape[1]):
+                position = place(r, c, rows, columns, layers.width, scale)
+                stream[t, columns * r + c] = layers.layer(patch, "x_embedder.proj") + position
+    return stream
+
+
+def frames_of(patches: Tensor, rows: int, columns: int) -> Tensor:
+    """Eight channels of frames, whose tokens [frames, rows * columns, 32] hold patches of 2 by 2."""
+    clip = torch.empty(8, len(patches), 2 * rows, 2 * columns, dtype=torch.float64)
+    for t in range(len(patches)):
         for r in range(2 * rows):
             for c in range(2 * columns):
                 within = 8 * (2 * (r % 2) + c % 2)
                 clip[:, t, r, c] = patches[t, columns * (r // 2) + c // 2, within : within + 8]
-    return clip[:, :, : x.shape[2], : x.shape[3]]
+    return clip
+
+
+def equations(w: dict[str, Tensor], row: Inputs, heads: int = 4) -> Tensor:
+    """One row of STDiT3 from its description: token by token, head by head, float64."""
+    x, words = row["x"], row["y"][0][row["mask"]] if row["mask"] is not None else row["y"][0]
+    rows, columns = -(-x.shape[2] // 2), -(-x.shape[3] // 2)
+    width = w["t_block.1.weight"].shape[1]
+    layers = Layers(w, width, heads)
+    text = layers.mlp(words.double(), "y_embedder.y_proj.fc1", "y_embedder.y_proj.fc2", gelu)
+    time = layers.mlp(waves(row["timestep"]), "t_embedder.mlp.0", "t_embedder.mlp.2", silu)
+    time = time + layers.mlp(waves(row["fps"]), "fps_embedder.mlp.0", "fps_embedder.mlp.2", silu)
+    six = layers.layer(silu(time), "t_block.1").view(6, width)
+    stream = tokens(layers, row, rows, columns)
+    for i in range(TINY["depth"]):
+        for side in ("spatial", "temporal"):
+            stream = layers.block(stream, text, six, f"{side}_blocks.{i}", side == "temporal")
+    shift, grow = w["final_layer.scale_shift_table"] + time
+    patches = layers.layer(norm(stream) * (1 + grow) + shift, "final_layer.linear")
+    return frames_of(patches, rows, columns)[:, :, : x.shape[2], : x.shape[3]]

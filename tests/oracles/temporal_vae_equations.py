@@ -39,8 +39,8 @@ def conv(x: Tensor, w: Weights, path: str, every: int = 1) -> Tensor:
 def norm(x: Tensor, w: Weights, path: str, groups: int) -> Tensor:
     """Each group of channels over all frames and places of the clip, then x * sigmoid(x)."""
     parts = []
-    for each in x.chunk(groups):
-        centred = each - each.mean()
+    for group in x.chunk(groups):
+        centred = group - group.mean()
         parts.append(centred / (centred.square().mean() + 1e-5).sqrt())
     scale, shift = (w[f"{path}.{name}"].double()[:, None, None, None] for name in ("weight", "bias"))
     y = torch.cat(parts) * scale + shift

@@ -187,7 +187,7 @@ def test_the_published_scores_with_tiny_networks(tmp_path: Path) -> None:
     for name, audio in clips.items():
         samples = Samples(tmp_path, name, range(12), 5, scorer.model.media)
         for batch in samples.batches():
-            samples.write(batch, audio[batch[0] : batch[-1] + 1], macs=1)
+            samples.write(batch, audio[batch[0] : batch[-1] + 1])
         sets.append(samples)
     scorer.observe(sets[0], sets[1], list(scorer.gauges))
     scores, reasons = scorer.scores([("one", "two", range(12))])

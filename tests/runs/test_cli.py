@@ -20,7 +20,7 @@ def smoothbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
 
 
 def test_one_point_then_the_same_again(tmp_path: Path) -> None:
-    command = ["model=dit_nano", "solver=ddim", "cache=smoothcache", "cache.alpha=0.2", *FEW]
+    command = ["model=dit_nano", "solver=ddim", "cache=smoothcache", "cache.policy.alpha=0.2", *FEW]
     first = smoothbench(tmp_path, *command)
     assert first.returncode == 0, first.stderr
     assert "2 points, 0 done, 2 to run" in first.stderr
@@ -32,7 +32,7 @@ def test_one_point_then_the_same_again(tmp_path: Path) -> None:
 
 
 def test_multirun(tmp_path: Path) -> None:
-    done = smoothbench(tmp_path, "-m", "cache=smoothcache", "cache.alpha=0.1,0.3", "stage=cost", *FEW)
+    done = smoothbench(tmp_path, "-m", "cache=smoothcache", "cache.policy.alpha=0.1,0.3", "stage=cost", *FEW)
     assert done.returncode == 0, done.stderr
     records = [json.loads(path.read_text()) for path in tmp_path.glob("results/runs/adhoc/records/*.json")]
     assert len(records) == 3
@@ -44,14 +44,14 @@ def test_a_calibration_and_its_schedule(tmp_path: Path) -> None:
     with np.load(tmp_path / "curves.npz", allow_pickle=False) as data:
         assert data["l1_diff"].shape == (2, 12, 6, 3)
     made = smoothbench(
-        tmp_path, "stage=calibrate", "out=plan.json", "cache=smoothcache", "cache.alpha=9", *few
+        tmp_path, "stage=calibrate", "out=plan.json", "cache=smoothcache", "cache.policy.alpha=9", *few
     )
     assert made.returncode == 0 and set(json.loads((tmp_path / "plan.json").read_text())) == {
         "_meta",
         "attn",
         "mlp",
     }
-    used = smoothbench(tmp_path, "cache=schedule", "cache.path=plan.json", "stage=cost", *few)
+    used = smoothbench(tmp_path, "cache=schedule", "cache.policy.path=plan.json", "stage=cost", *few)
     assert used.returncode == 0, used.stderr
 
 
@@ -65,12 +65,12 @@ def test_help_lists_what_there_is(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["cache=nonsense"], "nonsense"),
-        (["cache=smoothcache", "cache.alpha=-0.1"], "alpha must be at least 0"),
-        (["cache=schedule", "cache.path=absent.json"], "absent.json: no such file"),
+        (["cache=smoothcache", "cache.policy.alpha=-0.1"], "alpha must be at least 0"),
+        (["cache=schedule", "cache.policy.path=absent.json"], "absent.json: no such file"),
         (["model.path=/nowhere"], "/nowhere/config.json: no such file"),
-        (["cache.no_such_key=1"], "no_such_key"),
+        (["cache.policy.no_such_key=1"], "no_such_key"),
         (["+exp=nowhere"], "nowhere"),
-        (["cache=smoothcache", "cache.alpha=much"], "much"),
+        (["cache=smoothcache", "cache.policy.alpha=much"], "much"),
         (["stage=calibrate"], "out=FILE goes with"),
         (["num_samples=["], "no viable alternative"),
         (["hydra.job.chdir=sometimes"], "is not a valid bool"),
@@ -96,7 +96,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 
 def test_a_failed_point_is_exit_code_1(tmp_path: Path) -> None:
     (tmp_path / "two.json").write_text('{"attn": [1, 0], "mlp": [1, 1]}')
-    done = smoothbench(tmp_path, "cache=schedule", "cache.path=two.json", "stage=cost", *FEW)
+    done = smoothbench(tmp_path, "cache=schedule", "cache.policy.path=two.json", "stage=cost", *FEW)
     assert done.returncode == 1
     assert "has 2 evaluations, but the solver makes 4" in done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("error: 1 of 2 points failed")

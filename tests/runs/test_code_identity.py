@@ -103,7 +103,7 @@ def test_a_run_time_policy_whose_code_changed_is_sampled_anew(
 ) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/mine.yaml").write_text(
-        "_target_: users.mine.EverySecond\npredictor: reuse\nfamily: dynamic\nlabel: dynamic\n"
+        "policy: {_target_: users.mine.EverySecond}\npredictor: reuse\nfamily: dynamic\nlabel: dynamic\n"
     )
     asked = (f"hydra.searchpath=[file://{tmp_path}]", "+cache@points.new.cache=mine", "only=[new]")
     found = []
@@ -142,7 +142,7 @@ def test_a_training_goes_on_from_nothing_that_other_code_has_learned(
     small = ("cache=l2c", "solver.steps=4", "device=cpu", f"results_dir={tmp_path}", "stage=train")
     asked = (*small, f"out={tmp_path}/checkpoint.safetensors", "cache.training._target_=users.mine.Trainer")
     asked += tuple(f"~cache.training.{key}" for key in ("penalty", "interval", "steps", "lr", "seed"))
-    asked += ("cache.label=learned", "cache.router=none")
+    asked += ("cache.label=learned", "cache.policy.router=none")
     found = []
     for source in (TRAINING, TRAINING, TRAINING + "\n    steps = 3\n"):
         write(tmp_path, monkeypatch, mine=source)

@@ -1,6 +1,5 @@
 """Signals, streams that break or lack letters, foreign folders and notebooks' environments."""
 
-import io
 import os
 import signal
 import subprocess
@@ -12,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from smoothbench import command
-from smoothbench.command import Stopped, Stream, stoppable, streams
-from smoothbench.config.instantiate import build
+from smoothbench.command import Stopped, stoppable
 from smoothbench.errors import UsageError
 from smoothbench.storage.files import write_atomic
 from tests.stress.kill import start
@@ -91,61 +89,6 @@ def test_a_multirun_stopped_by_a_cluster_says_how_to_go_on(tmp_path: Path) -> No
 # streams
 
 
-def test_letters_that_an_encoding_lacks_are_replaced() -> None:
-    raw = io.BytesIO()
-    stream = Stream(io.TextIOWrapper(raw, encoding="ascii"))
-    print("\u25b2 better, 1.0 \u00b1 0.1, \u65e5", file=stream)  # type: ignore[call-overload]
-    stream.flush()
-    assert raw.getvalue() == b"^ better, 1.0 +- 0.1, ?\n"
-
-
-def test_a_stream_without_a_reader_takes_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with open(writer, "w") as pipe:
-        monkeypatch.setattr(sys, "stdout", pipe)
-        with streams(), streams():  # a job's within the command's
-            print("x" * 100_000, flush=True)
-            print("more")
-        assert sys.stdout is pipe
-
-
-@pytest.mark.parametrize("stream", [None, "closed"])
-def test_a_stream_that_is_closed_takes_everything(
-    monkeypatch: pytest.MonkeyPatch, stream: str | None
-) -> None:
-    closed = io.StringIO()
-    closed.close()
-    monkeypatch.setattr(sys, "stdout", closed if stream else None)
-    with streams():
-        print("anything", flush=True)
-
-
-def test_a_full_disk_under_the_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    full = open("/dev/full", "wb", buffering=0)  # noqa: SIM115  closing it would fail as well
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(full, write_through=True))
-    with pytest.raises(OSError, match="No space left"), streams():
-        print("anything", flush=True)
-
-
-def test_a_finished_run_ends_well_without_arrows_a_reader_or_the_backend_of_a_notebook(
-    tmp_path: Path,
-) -> None:
-    few = "num_samples=2 metrics=[psnr] latency.rounds=0 solver.steps=4 device=cpu"
-    shell = f"{sys.executable} -m smoothbench cache=fora {few} | head -1; echo ${{PIPESTATUS[0]}}"
-    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "MPLBACKEND": "nonsense"}
-    done = subprocess.run(
-        ["bash", "-c", shell],
-        cwd=tmp_path,
-        env=os.environ | plain,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.stdout.splitlines()[-1] == "0", done.stderr
-    assert "BrokenPipe" not in done.stderr and "error" not in done.stderr
-
-
 # exit codes
 
 
@@ -209,42 +152,6 @@ def test_the_mechanism_leaves_packages_of_our_names_alone(tmp_path: Path) -> Non
 
 
 # causes
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("import no_such_module", r"ModuleNotFoundError: No module named 'no_such_module'"),
-        (
-            "raise RuntimeError('operator torchvision::nms does not exist')",
-            "RuntimeError: operator torchvision",
-        ),
-        ("raise ValueError('Key backend: bad')", "ValueError: Key backend: bad"),
-        (
-            "",
-            "ModuleNotFoundError: No module named 'broken_module_3.Thing'; 'broken_module_3' is not a package",
-        ),
-    ],
-)
-def test_what_an_import_fails_with_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str, request: pytest.FixtureRequest
-) -> None:
-    number = request.node.callspec.indices["source"]
-    (tmp_path / f"broken_module_{number}.py").write_text(source + "\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UsageError) as error:
-        build({"_target_": f"broken_module_{number}.Thing"}, "metrics.psnr")
-    text = str(error.value)
-    assert text.startswith(f"metrics.psnr: broken_module_{number}.Thing cannot be imported ({message}")
-    assert "\n" not in text and "HYDRA_FULL_ERROR" not in text
-
-
-def test_what_a_call_fails_with_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = "class Thing:\n    def __init__(self):\n        raise RuntimeError('no licence')\n"
-    (tmp_path / "broken_call.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UsageError, match=r"^here: RuntimeError: no licence$"):
-        build({"_target_": "broken_call.Thing"}, "here")
 
 
 def test_stopped_is_an_interrupt() -> None:

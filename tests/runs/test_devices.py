@@ -49,12 +49,12 @@ def test_tf32_is_read_and_set_after_torchs_newer_switches(place: str, value: str
     rounded = BACKENDS.cuda.matmul.fp32_precision == "tf32"
     assert provenance(torch.device("cpu"))["tf32"] == rounded == (matmul_precision() == "high")
     assert tf32_cudnn() == (BACKENDS.cudnn.conv.fp32_precision == "tf32")
-    for asked in (False, True):
+    for allowed in (False, True):
         switch(place, value)
-        set_tf32(asked)
-        assert (tf32_matmul(), tf32_cudnn()) == (asked, asked)
+        set_tf32(allowed)
+        assert (tf32_matmul(), tf32_cudnn()) == (allowed, allowed)
         older = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-        assert older == (asked, asked)  # whoever reads the older ones gets the same, and no error
+        assert older == (allowed, allowed)  # whoever reads the older ones gets the same, and no error
 
 
 @NEWER
@@ -62,16 +62,16 @@ def test_a_run_after_the_newer_switches_has_records(tmp_path: Path) -> None:
     switch("cuda.matmul.fp32_precision", "tf32")
     switch("cudnn.conv.fp32_precision", "ieee")
     experiment(tmp_path, *FEW).run()
-    said = {str(record["numerics"]) for record in read(tmp_path).values()}
-    assert len(said) == 1 and "'matmul': 'highest'" in said.pop()
+    numerics = {str(record["numerics"]) for record in read(tmp_path).values()}
+    assert len(numerics) == 1 and "'matmul': 'highest'" in numerics.pop()
 
 
 def test_exact_convolutions_leave_all_as_it_was() -> None:
-    for asked in (False, True):
-        set_tf32(asked)
+    for exact in (False, True):
+        set_tf32(exact)
         with exact_convolutions():
             assert not tf32_cudnn() and torch.backends.cudnn.deterministic
-        assert tf32_cudnn() == asked == torch.backends.cudnn.allow_tf32
+        assert tf32_cudnn() == exact == torch.backends.cudnn.allow_tf32
         assert not torch.backends.cudnn.deterministic
 
 

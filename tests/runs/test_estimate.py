@@ -104,7 +104,7 @@ def test_the_estimate_is_said_before_anything_is_calibrated(
 ) -> None:
     caplog.set_level(logging.INFO)
     asked = ("metrics=[psnr]", "only=[smoothcache]", "solver.steps=4", "num_samples=2", "batch_size=2")
-    running = experiment(tmp_path, *asked, sweeps={"smoothcache": {"cache.alpha": [0.1, 0.3]}})
+    running = experiment(tmp_path, *asked, sweeps={"smoothcache": {"cache.policy.alpha": [0.1, 0.3]}})
     assert [point.uncalibrated for point in running.bench.points] == [False, True, True]
     assert not list(tmp_path.rglob("curves/*"))  # planning runs no model
     running.run()
@@ -113,7 +113,7 @@ def test_the_estimate_is_said_before_anything_is_calibrated(
     (calibrating,) = [i for i, line in enumerate(lines) if line.startswith("calibrating: ")]
     assert estimate < calibrating
     assert ", 1 to calibrate first, " in lines[estimate] and "expected end at the latest" in lines[estimate]
-    again = experiment(tmp_path, *asked, sweeps={"smoothcache": {"cache.alpha": [0.1, 0.3]}})
+    again = experiment(tmp_path, *asked, sweeps={"smoothcache": {"cache.policy.alpha": [0.1, 0.3]}})
     assert not any(point.uncalibrated for point in again.bench.points)
     assert [p.point_id for p in again.bench.points] == [p.point_id for p in running.bench.points]
 

@@ -15,14 +15,14 @@ from tests.support.runs import files, read, run
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def smoke_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     run(folder)
     return folder
 
 
-def test_every_point_is_done_scored_and_costed(finished: Path) -> None:
-    records = read(finished)
+def test_every_point_is_done_scored_and_costed(smoke_results: Path) -> None:
+    records = read(smoke_results)
     assert len(records) == 6
     for name, record in records.items():
         assert record["status"] == {"quality": "done", "cost": "done"}, name
@@ -38,16 +38,16 @@ def test_every_point_is_done_scored_and_costed(finished: Path) -> None:
     assert records["smoothcache-alpha=0.3"]["scores"]["fd_nano@6"]["delta"]["se"] > 0
 
 
-def test_the_cost_table_has_the_contracts_columns(finished: Path) -> None:
-    rows = list(csv.DictReader((finished / "runs/smoke/cost.csv").open()))
+def test_the_cost_table_has_the_contracts_columns(smoke_results: Path) -> None:
+    rows = list(csv.DictReader((smoke_results / "runs/smoke/cost.csv").open()))
     columns = "name,steps,tmacs_reported,tmacs_paper_convention,paper_scope,paper_rows,macs_linear,macs"
     assert ",".join(rows[0]) == columns
     by_name = {row["name"]: row for row in rows}
     assert int(by_name["reference"]["macs"]) == 2 * int(by_name["fewer-steps=5"]["macs"])
 
 
-def test_two_points_in_pairs(finished: Path) -> None:
-    folder, record = finished / "runs/smoke", read(finished)["taylor"]
+def test_two_points_in_pairs(smoke_results: Path) -> None:
+    folder, record = smoke_results / "runs/smoke", read(smoke_results)["taylor"]
     lines = compare(folder, "taylor", "reference").splitlines()
     delta = record["scores"]["fd_nano@6"]["delta"]
     expected = f"{delta['value']:+.4g} [{delta['low']:+.4g}, {delta['high']:+.4g}]"
@@ -57,17 +57,17 @@ def test_two_points_in_pairs(finished: Path) -> None:
         compare(folder, "taylor", "nothing")
 
 
-def test_what_exists_is_not_run_again(finished: Path, caplog: pytest.LogCaptureFixture) -> None:
-    before = {p: p.stat().st_mtime_ns for p in finished.rglob("records/*")}
+def test_what_exists_is_not_run_again(smoke_results: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = {p: p.stat().st_mtime_ns for p in smoke_results.rglob("records/*")}
     with caplog.at_level("INFO"):
-        run(finished)
+        run(smoke_results)
     assert "6 points, all done before: nothing to run" in caplog.text
-    assert before == {p: p.stat().st_mtime_ns for p in finished.rglob("records/*")}
+    assert before == {p: p.stat().st_mtime_ns for p in smoke_results.rglob("records/*")}
 
 
-def test_damage_is_found_and_only_that_is_made_again(finished: Path, tmp_path: Path) -> None:
-    expected, samples = read(finished), files(finished)
-    shutil.copytree(finished, tmp_path / "copy")
+def test_damage_is_found_and_only_that_is_made_again(smoke_results: Path, tmp_path: Path) -> None:
+    expected, samples = read(smoke_results), files(smoke_results)
+    shutil.copytree(smoke_results, tmp_path / "copy")
     broken = tmp_path / "copy"
     records = sorted((broken / "runs/smoke/records").glob("*.json"))
     ids = [json.loads(path.read_text())["sample_id"] for path in records[:3]]
@@ -82,12 +82,35 @@ def test_damage_is_found_and_only_that_is_made_again(finished: Path, tmp_path: P
     assert run(broken) == expected and files(broken) == samples
 
 
+def test_a_killed_run_of_a_former_layout_goes_on(finished: Path, tmp_path: Path) -> None:
+    """Manifests used to hold the MACs of each batch, too: their samples are taken over, what is lacking is drawn."""
+    expected, samples = read(finished), files(finished)
+    shutil.copytree(finished, tmp_path / "copy")
+    path = sorted((tmp_path / "copy/runs/smoke/samples").glob("*/manifest.json"))[0]
+    manifest = json.loads(path.read_text())
+    first, *others = sorted(path.parent.glob("*.png"))
+    for file in others[3:]:  # as if it had been killed after the first batch
+        file.unlink()
+        del manifest["files"][file.name]
+    path.write_text(json.dumps(manifest | {"macs": {"000000000+4": 12}}))
+    (record,) = (
+        each
+        for each in (tmp_path / "copy/runs/smoke/records").glob("*.json")
+        if json.loads(each.read_text())["sample_id"] == path.parent.name
+    )
+    record.unlink()
+    shutil.rmtree(tmp_path / "copy/runs/smoke/observations" / path.parent.name)
+    before = first.stat().st_mtime_ns
+    assert run(tmp_path / "copy") == expected and files(tmp_path / "copy") == samples
+    assert first.stat().st_mtime_ns == before, "a batch that is done is not drawn again"
+
+
 def test_a_point_that_fails_is_a_record_and_the_others_go_on(tmp_path: Path) -> None:
     bad = tmp_path / "bad.json"
     bad.write_text('{"attn": [1, 0], "mlp": [1, 1]}')
     point = [
         "+cache@points.saved.cache=schedule",
-        f"points.saved.cache.path={bad}",
+        f"points.saved.cache.policy.path={bad}",
         "only=[saved,fora]",
     ]
     with pytest.raises(PointsFailed, match="1 of 3 points failed: saved"):
@@ -101,7 +124,7 @@ def test_a_point_that_fails_is_a_record_and_the_others_go_on(tmp_path: Path) -> 
 
 
 def test_equal_schedules_are_generated_once(tmp_path: Path) -> None:
-    sweep = {"cache.interval": [10], "cache.orientation": ["repository", "mirrored"]}
+    sweep = {"cache.policy.interval": [10], "cache.policy.orientation": ["repository", "mirrored"]}
     records = run(tmp_path, "only=[fora]", fora=sweep)
     same = [r for r in records.values() if r["same_as"]]
     assert [r["name"] for r in same] == ["fora-interval=10-orientation=mirrored"]
@@ -120,7 +143,7 @@ def test_cost_alone_draws_no_sample(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_skips_nothing_is_marked(tmp_path: Path) -> None:
-    records = run(tmp_path, "only=[smoothcache]", smoothcache={"cache.alpha": [0.0]})
+    records = run(tmp_path, "only=[smoothcache]", smoothcache={"cache.policy.alpha": [0.0]})
     assert records["smoothcache-alpha=0.0"]["degenerate"] and not records["reference"]["degenerate"]
     assert records["smoothcache-alpha=0.0"]["same_as"] == "reference"
 
@@ -157,7 +180,7 @@ def test_a_new_policy_is_one_file_and_one_yaml(tmp_path: Path, monkeypatch: pyte
     group = tmp_path / "cache"
     group.mkdir()
     (group / "every_second.yaml").write_text(
-        "_target_: every_second.EverySecond\npredictor: reuse\nfamily: every second\nlabel: every second\n"
+        "policy: {_target_: every_second.EverySecond}\npredictor: reuse\nfamily: every second\nlabel: every second\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     records = run(

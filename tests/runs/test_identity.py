@@ -76,7 +76,7 @@ def test_a_template_that_says_none_but_skips_is_no_baseline(tmp_path: Path) -> N
     path.write_text(json.dumps({"_meta": {"method": "none"}, "attn": bits, "mlp": bits}))
     asked = [
         "+cache@points.saved.cache=schedule",
-        f"points.saved.cache.path={path}",
+        f"points.saved.cache.policy.path={path}",
         "only=[saved]",
         "stage=cost",
     ]
@@ -164,7 +164,7 @@ def test_a_damaged_latency_is_measured_again(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     next(iter(content["points"].values()))["seconds"] = "soon"
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"is damaged .*: measure latency again"):
+    with pytest.raises(ValueError, match=r"cannot be read .*: measure latency again"):
         load(tmp_path / "runs/smoke")
     run(tmp_path, *timed)
     assert load(tmp_path / "runs/smoke")["latency"].notna().all()

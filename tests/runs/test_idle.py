@@ -35,8 +35,8 @@ def folder_of(path: Path) -> Path:
 
 def by_id(path: Path) -> dict[str, Any]:
     """All records, parts and what they were pooled to, without what differs between runs."""
-    found = [json.loads(file.read_text()) for file in folder_of(path).glob("records/*.json")]
-    return {each["point_id"]: {k: v for k, v in each.items() if k != "provenance"} for each in found}
+    records = [json.loads(file.read_text()) for file in folder_of(path).glob("records/*.json")]
+    return {each["point_id"]: {k: v for k, v in each.items() if k != "provenance"} for each in records}
 
 
 def test_no_latency_is_measured_beside_another_process(
@@ -127,8 +127,10 @@ def test_who_begins_while_latency_is_measured_waits(tmp_path: Path, monkeypatch:
 
     def beside(*args: Any, **kwargs: Any) -> Any:
         if not others:
-            asked = [*command, f"results_dir={tmp_path}", "seed=1"]
-            others.append(subprocess.Popen(asked, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            arguments = [*command, f"results_dir={tmp_path}", "seed=1"]
+            others.append(
+                subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
             log = others[0].stderr
             assert log is not None
             lines = [log.readline() for _ in range(2)]

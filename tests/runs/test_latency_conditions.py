@@ -39,15 +39,15 @@ def by_name(content: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def eager(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def eager_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two batch sizes of the reference, its twin and FORA N=2."""
     folder = tmp_path_factory.mktemp("eager")
-    experiment(folder, *FEW, TWO, sweeps={"fora": {"cache.interval": [1, 2]}}).run()
+    experiment(folder, *FEW, TWO, sweeps={"fora": {"cache.policy.interval": [1, 2]}}).run()
     return folder
 
 
-def test_each_condition_is_a_file_of_its_own(eager: Path) -> None:
-    found = files(eager)
+def test_each_condition_is_a_file_of_its_own(eager_results: Path) -> None:
+    found = files(eager_results)
     assert list(found) == ["float32-eager-1.json", "float32-eager-2.json"]
     for batch, content in enumerate(found.values(), 1):
         Latency.from_json(content)
@@ -61,25 +61,25 @@ def test_each_condition_is_a_file_of_its_own(eager: Path) -> None:
 
 
 def test_the_reference_is_timed_on_the_untouched_model_also_where_a_twin_shares_its_samples(
-    eager: Path,
+    eager_results: Path,
 ) -> None:
-    usual = json.loads((eager / "runs/smoke/latency.json").read_text())
-    for content in (usual, *files(eager).values()):
+    usual = json.loads((eager_results / "runs/smoke/latency.json").read_text())
+    for content in (usual, *files(eager_results).values()):
         points = by_name(content)
         assert points["reference"]["cache_bytes"] == 0 == points["fora-interval=1"]["cache_bytes"]
 
 
-def test_what_was_measured_is_kept_and_what_is_damaged_measured_again(eager: Path) -> None:
-    folder, again = eager / "runs/smoke/latency", partial(experiment, eager, *FEW)
+def test_what_was_measured_is_kept_and_what_is_damaged_measured_again(eager_results: Path) -> None:
+    folder, again = eager_results / "runs/smoke/latency", partial(experiment, eager_results, *FEW)
     first, second = folder / "float32-eager-1.json", folder / "float32-eager-2.json"
     before = first.read_bytes(), second.read_bytes()
-    again(TWO, sweeps={"fora": {"cache.interval": [1, 2]}}).run()
+    again(TWO, sweeps={"fora": {"cache.policy.interval": [1, 2]}}).run()
     assert (first.read_bytes(), second.read_bytes()) == before
     content = json.loads(before[1])
     next(iter(content["points"].values()))["seconds"] = [0.0]
     for damage in (before[1][:100], json.dumps(content).encode()):
         second.write_bytes(damage)
-        again(TWO, sweeps={"fora": {"cache.interval": [1, 2]}}).run()
+        again(TWO, sweeps={"fora": {"cache.policy.interval": [1, 2]}}).run()
         assert first.read_bytes() == before[0] and second.read_bytes() != damage
         Latency.from_json(json.loads(second.read_bytes()))
 

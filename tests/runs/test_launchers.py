@@ -76,12 +76,13 @@ def multirun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_failures_of_jobs_in_other_processes_are_those_of_the_command(tmp_path: Path) -> None:
-    done = multirun(tmp_path, "cache._target_=baselines.fora.FORA,no.such.Method,deadly.Deadly")
+    done = multirun(tmp_path, "cache.policy._target_=baselines.fora.FORA,no.such.Method,deadly.Deadly")
     assert done.returncode == 2, done.stderr
     assert "no.such.Method cannot be imported" in done.stderr  # said by the job itself
     said = done.stderr.strip().splitlines()[-1]
     assert said == (
-        "error: 2 of 3 jobs failed: cache._target_=no.such.Method (exit code 2); cache._target_=deadly.Deadly (died)"
+        "error: 2 of 3 jobs failed: cache.policy._target_=no.such.Method (exit code 2); "
+        "cache.policy._target_=deadly.Deadly (died)"
     )
     assert len(list(tmp_path.glob("results/runs/adhoc/records/*.json"))) == 2  # what did not fail is done
     assert not list(tmp_path.rglob(".jobs*"))

@@ -69,25 +69,25 @@ def test_a_batch_is_halved_until_it_is_no_larger_than_the_largest() -> None:
 
 def crowded(running: Experiment, rows: int, text: str) -> list[int]:
     """An experiment whose denoiser has memory for so many rows; the list gets the rows of all that it was asked."""
-    forward, asked = running.bench.model.denoiser.forward, []
+    forward, sizes = running.bench.model.denoiser.forward, []
 
     def crowded_forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        asked.append(len(x))
+        sizes.append(len(x))
         if len(x) > rows:
             raise RuntimeError(text)
         return forward(x, *args, **kwargs)
 
     running.bench.model.denoiser.forward = crowded_forward  # type: ignore[method-assign]
-    return asked
+    return sizes
 
 
 @pytest.mark.parametrize("text", [TEXTS[1], TEXTS[3]])
 def test_a_size_that_did_not_fit_is_tried_once_a_run(tmp_path: Path, text: str) -> None:
     plain = run(tmp_path / "plain", *SMALL)
     running = experiment(tmp_path / "crowded", *SMALL, "latency.rounds=0")
-    asked = crowded(running, 4, text)
+    sizes = crowded(running, 4, text)
     running.run()
-    assert asked.count(8) == 2  # of the forecast and of the first batch: four samples are eight rows
+    assert sizes.count(8) == 2  # of the forecast and of the first batch: four samples are eight rows
     records = read(tmp_path / "crowded")
     assert [record["cost"].pop("batches_halved") for record in records.values()] == [1, 1, 1]
     assert [record["cost"].pop("batches_halved") for record in plain.values()] == [0, 0, 0]

@@ -26,42 +26,42 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
+def old_results(tmp_path: Path) -> Path:
     folder = tmp_path / "old/runs/smoke"
     with ZipFile(OLD) as archive:
         archive.extractall(folder)
     return folder
 
 
-def test_the_same_command_goes_on_from_migrated_results(old: Path) -> None:
-    migrate.migrate(old)
-    before = files(old)
+def test_the_same_command_goes_on_from_migrated_results(old_results: Path) -> None:
+    migrate.migrate(old_results)
+    before = files(old_results)
     for seed in (0, 1):
-        run(old.parents[1], *COMMAND, f"seed={seed}")
-    assert files(old) == before
+        run(old_results.parents[1], *COMMAND, f"seed={seed}")
+    assert files(old_results) == before
 
 
-def test_what_is_in_results_stays(old: Path) -> None:
-    before = {path.name[:-18]: json.loads(path.read_text()) for path in old.glob("records/*-*.json")}
-    count = len(list(old.rglob("*.*")))
-    assert "15 records have new names" in migrate.migrate(old)
-    frame = load(old)
-    assert len(list(old.rglob("*.*"))) == count and frame["latency"].notna().all()
-    for record in Store(old).records():
+def test_what_is_in_results_stays(old_results: Path) -> None:
+    before = {path.name[:-18]: json.loads(path.read_text()) for path in old_results.glob("records/*-*.json")}
+    count = len(list(old_results.rglob("*.*")))
+    assert "15 records have new names" in migrate.migrate(old_results)
+    frame = load(old_results)
+    assert len(list(old_results.rglob("*.*"))) == count and frame["latency"].notna().all()
+    for record in Store(old_results).records():
         same = before[record.name]
         assert record.to_json()["schedule"] == same["schedule"] and record.config == same["config"]
         assert record.described.model.kind == "pixel_dit"
-    assert "nothing to do" in migrate.migrate(old)
+    assert "nothing to do" in migrate.migrate(old_results)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 7, 20, 40, 60, 75, 80, 85])
 def test_a_killed_migration_goes_on(
-    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+    old_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    whole = tmp_path / "whole"
+    undisturbed = tmp_path / "whole"
     with ZipFile(OLD) as archive:
-        archive.extractall(whole)
-    migrate.migrate(whole)
+        archive.extractall(undisturbed)
+    migrate.migrate(undisturbed)
     left = steps
 
     def replaced(source: str | Path, target: str | Path) -> None:
@@ -84,48 +84,51 @@ def test_a_killed_migration_goes_on(
         killed.setattr(os, "rename", replaced)
         killed.setattr(Path, "unlink", unlinked)
         with pytest.raises(KeyboardInterrupt):
-            migrate.migrate(old)
+            migrate.migrate(old_results)
     with pytest.raises(UsageError, match=r"python -m smoothbench\.migrate"):
-        load(old)
-    migrate.migrate(old)
-    assert files(old) == files(whole)
+        load(old_results)
+    migrate.migrate(old_results)
+    assert files(old_results) == files(undisturbed)
 
 
 def test_what_cannot_be_proved_is_named_and_nothing_is_written(
-    old: Path, capsys: pytest.CaptureFixture[str]
+    old_results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = next(old.glob("records/fora-*.json"))
+    path = next(old_results.glob("records/fora-*.json"))
     record = json.loads(path.read_text())
     record["config"]["solver"]["steps"] = 6
     path.write_text(json.dumps(record))
-    before = files(old)
-    assert migrate.main([str(old)]) == 2
+    before = files(old_results)
+    assert migrate.main([str(old_results)]) == 2
     error = capsys.readouterr().err
     assert f"records/{path.name}: its ids do not come out again" in error and error.count("\n") == 1
-    assert files(old) == before
+    assert files(old_results) == before
 
 
-def test_a_score_of_other_code_keeps_its_hash_and_is_made_anew(old: Path) -> None:
-    for path in old.glob("records/fora-*.json"):
+def test_a_score_of_other_code_keeps_its_hash_and_is_made_anew(old_results: Path) -> None:
+    for path in old_results.glob("records/fora-*.json"):
         record = json.loads(path.read_text())
         for name in record["scores"]:
             record["scores"][name]["config_hash"] = "000000000000"
         path.write_text(json.dumps(record))
-    said = migrate.migrate(old)
-    assert "psnr keeps its old hash: its hash does not come out again" in said
+    summary = migrate.migrate(old_results)
+    assert "psnr keeps its old hash: its hash does not come out again" in summary
     for seed in (0, 1):
-        run(old.parents[1], *COMMAND, f"seed={seed}")
-    hashes = {score.config_hash for record in Store(old).records() for score in record.scores.values()}
+        run(old_results.parents[1], *COMMAND, f"seed={seed}")
+    hashes = {
+        score.config_hash for record in Store(old_results).records() for score in record.scores.values()
+    }
     assert len(hashes) == 2  # one a metric
 
 
-def test_a_run_in_results_of_an_earlier_version_says_how_to_migrate_them(old: Path) -> None:
-    before = files(old)
+def test_a_run_in_results_of_an_earlier_version_says_how_to_migrate_them(old_results: Path) -> None:
+    before = files(old_results)
     with pytest.raises(
-        UsageError, match=f"{old}: its results are of an earlier version.*smoothbench.migrate {old}"
+        UsageError,
+        match=f"{old_results}: its results are of an earlier version.*smoothbench.migrate {old_results}",
     ):
-        run(old.parents[1], *COMMAND)
-    assert files(old) == before
+        run(old_results.parents[1], *COMMAND)
+    assert files(old_results) == before
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,8 +29,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     folder = tmp_path_factory.mktemp("cost")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "HF_HUB_CACHE", str(folder))
-        asked = settings(composed("+exp=paper/opensora_rflow", "stage=cost", f"results_dir={folder}"))
-        experiment = Experiment(asked)
+        plan = settings(composed("+exp=paper/opensora_rflow", "stage=cost", f"results_dir={folder}"))
+        experiment = Experiment(plan)
         experiment.run()
     return experiment
 
@@ -38,13 +38,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
 def test_the_printed_total_taken_apart(table: Experiment) -> None:
     records = {record.name: record for record in table.store.records()}
     paper = records["reference"].cost.paper
-    parts = {name: each.tmacs for name, each in paper.parts.items()}
+    parts = {name: part.tmacs for name, part in paper.parts.items()}
     assert parts == pytest.approx(
         {"denoiser": 1489.67, "text_encoder": 1.389, "spatial_vae": 98.201, "temporal_vae": 22.837}, abs=5e-3
     )
     assert paper.tmacs == pytest.approx(sum(parts.values())) == pytest.approx(1612.1, abs=0.07)
-    for each in paper.parts.values():
-        assert each.tmacs <= each.tmacs_with_attention
+    for part in paper.parts.values():
+        assert part.tmacs <= part.tmacs_with_attention
     assert records["reference"].reported.values["vbench"].value == pytest.approx(0.7936)
     half = records["fora-orientation=repository-interval=2"].cost.paper
     assert half.tmacs - half.parts["denoiser"].tmacs == pytest.approx(122.43, abs=0.01)
@@ -62,9 +62,9 @@ def test_cost_csv_and_the_report_say_so(table: Experiment) -> None:
     assert int(first["macs"]) / 1e12 == pytest.approx(float(first["tmacs_with_attention_denoiser"]), abs=1e-5)
     assert float(first["tmacs_with_attention_denoiser"]) == pytest.approx(1650.2, abs=0.1)
     assert float(first["tmacs_text_encoder"]) == pytest.approx(1.389, abs=1e-3)
-    said = " ".join(summary(table.store.folder).split())
-    assert "text encoder 1.389" in said and "spatial vae 98.201" in said and "1,489.669" in said
-    assert "The prompt's 67 tokens (model.tokens) are fitted to the printed total" in said
+    text = " ".join(summary(table.store.folder).split())
+    assert "text encoder 1.389" in text and "spatial vae 98.201" in text and "1,489.669" in text
+    assert "The prompt's 67 tokens (model.tokens) are fitted to the printed total" in text
 
 
 def test_a_model_that_does_not_count_its_pipeline(tmp_path: Path) -> None:
@@ -99,3 +99,26 @@ def test_the_whole_experiment_to_mp4(tmp_path: Path) -> None:
     frames, fps = read(tmp_path / "clips/videos/000000000.mp4")
     assert frames.shape == (51, 3, 18, 32) and fps == 24 and frames.float().std() > 5
     assert set(json.loads((tmp_path / "clips/prompts.json").read_text()).values()) == set(TEXTS[:2])
+
+
+def test_one_clip_is_decoded_whatever_the_rows_of_the_paper(tmp_path: Path) -> None:
+    paths = [f"model.{key}={value}" for key, value in sources(published(tmp_path / "tiny")).items()]
+    small = (
+        "model.resolution=144p",
+        f"model.shift={SHIFT!r}",
+        "model.tokens=12",
+        "only=[fora]",
+        "stage=cost",
+    )
+    costs = {}
+    for rows in (2, 4):
+        overrides = (f"paper.rows={rows}", f"results_dir={tmp_path / str(rows)}", *small, *paths)
+        experiment = Experiment(settings(composed("+exp=paper/opensora_rflow", *overrides)))
+        experiment.run()
+        reference = next(record for record in experiment.store.records() if record.reference)
+        costs[rows] = reference.cost.paper
+    two, four = costs[2].parts, costs[4].parts
+    assert four["denoiser"].tmacs == pytest.approx(2 * two["denoiser"].tmacs)
+    for name in ("text_encoder", "spatial_vae", "temporal_vae"):
+        assert four[name] == two[name]
+    assert costs[4].tmacs == pytest.approx(sum(part.tmacs for part in four.values()))

@@ -1,10 +1,12 @@
 """The papers' own experiments, as far as they go without weights: every printed count of MACs comes out."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 
+from smoothbench.cli import job
 from smoothbench.config.expand import settings
 from smoothbench.report import summary, write
 from smoothbench.running.experiment import Experiment
@@ -83,3 +85,32 @@ def test_uvit_has_two_forwards_an_evaluation(tmp_path: Path) -> None:
     reference = next(record for record in records.values() if record.reference)
     assert reference.cost.paper.tmacs == pytest.approx(6.44, abs=0.025)
     assert reference.cost.macs == pytest.approx(100 * 133.197e9, rel=1e-5)
+
+
+@pytest.mark.parametrize("planned", ["calibrated", 5, "published mask"])
+def test_a_schedule_s_word_of_what_it_rests_on(planned: object, tmp_path: Path) -> None:
+    plan = {"_meta": {"planned": planned}, "attn": [1, 0, 1, 0], "mlp": [1, 0, 1, 0]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    overrides = [
+        "cache=schedule",
+        f"cache.policy.path={tmp_path / 'plan.json'}",
+        "solver.steps=4",
+        "stage=cost",
+    ]
+    assert job(composed(*overrides, f"results_dir={tmp_path}", "latency.rounds=0")) == 0
+    records = [json.loads(path.read_text()) for path in tmp_path.rglob("records/*.json")]
+    assert {record["planned"] for record in records} == {None, "published mask"} - (
+        set() if planned == "published mask" else {"published mask"}
+    )
+    assert len(records) == 2
+
+
+def test_another_convention_of_a_paper_is_counted_anew(tmp_path: Path) -> None:
+    tmacs = []
+    for rows in (64, 32):
+        overrides = ["+exp=paper/uvit_dpm", "stage=cost", f"results_dir={tmp_path}", f"paper.rows={rows}"]
+        running = Experiment(settings(composed(*overrides)))
+        running.run()
+        tmacs.append({r.name: r.cost.paper.tmacs for r in running.store.records()})
+    assert tmacs[0].keys() == tmacs[1].keys()
+    assert all(tmacs[0][name] == pytest.approx(2 * tmacs[1][name]) for name in tmacs[0])

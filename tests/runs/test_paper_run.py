@@ -40,15 +40,15 @@ def test_the_published_layout_runs_through(safetensors: bool, legacy: bool, tmp_
     save_tiny_dit(tmp_path / "tiny", safetensors, legacy)
     experiment = paper(tmp_path, f"model.path={tmp_path / 'tiny'}")
     experiment.run()
-    found = records(experiment)
-    assert found.keys() == {"reference", *POINTS}
-    for record in found.values():
+    by_name = records(experiment)
+    assert by_name.keys() == {"reference", *POINTS}
+    for record in by_name.values():
         assert record.status == Status("done", "done"), record.reason
         assert record.reported.values["fid"].value > 0
-    calibrated = {name for name, record in found.items() if record.planned == "calibrated"}
+    calibrated = {name for name, record in by_name.items() if record.planned == "calibrated"}
     assert calibrated == {"s50_alpha18", "s70_alpha12"}, "with weights nothing stands in for a calibration"
     assert experiment.bench.model.identity["model_numerics"] == "reference"
-    assert found["reference"].config["solver"]["numerics"] == "reference"
+    assert by_name["reference"].config["solver"]["numerics"] == "reference"
 
 
 def test_costs_first_and_the_samples_later_in_the_same_folder(tmp_path: Path) -> None:

@@ -26,11 +26,11 @@ def values(records: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("more", [(), ("keep_samples=false",)])
 def test_parts_merge_to_the_whole_exactly(tmp_path: Path, more: tuple[str, ...]) -> None:
-    whole = run(tmp_path / "whole", *PLAIN)
+    in_one_run = run(tmp_path / "whole", *PLAIN)
     for part in ("3-5", "0-2"):  # in any order
         run(tmp_path / "parts", *PLAIN, f"seeds={part}", *more)
     merged = pooled(tmp_path / "parts")
-    assert values(merged) == values(whole)
+    assert values(merged) == values(in_one_run)
     assert all(record["seeds"] == [[0, 3], [3, 6]] for record in merged.values())
     assert all(record["num_samples"] == 6 for record in merged.values())
     left = list((tmp_path / "parts/runs/smoke/samples").rglob("*.png"))
@@ -68,11 +68,11 @@ def test_other_counts_are_not_pooled(tmp_path: Path) -> None:
 
 
 def test_samples_that_were_dropped_are_made_again_for_a_new_metric(tmp_path: Path) -> None:
-    whole = run(tmp_path / "whole", *PLAIN)
+    in_one_run = run(tmp_path / "whole", *PLAIN)
     run(tmp_path / "late", *PLAIN, "keep_samples=false", "metrics=[psnr]")
     assert not list((tmp_path / "late").rglob("samples/*/*.png"))
     late = run(tmp_path / "late", *PLAIN, "keep_samples=false")
-    assert values(late) == values(whole)
+    assert values(late) == values(in_one_run)
     assert not list((tmp_path / "late").rglob("samples/*/*.png"))
 
 

@@ -93,7 +93,7 @@ def test_a_metric_fails_alone(tmp_path: Path) -> None:
 def test_points_that_cannot_be_calibrated_stay_apart_and_go_when_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep = {"calibration.num_samples": [1, 2], "calibration.draw": [0, 1], "cache.alpha": [0.3]}
+    sweep = {"calibration.num_samples": [1, 2], "calibration.draw": [0, 1], "cache.policy.alpha": [0.3]}
 
     def broken(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("no calibration today")
@@ -142,7 +142,7 @@ def test_a_dynamic_policy_is_costed_by_what_it_ran(tmp_path: Path, monkeypatch: 
     (tmp_path / "dynamic_second.py").write_text(DYNAMIC)
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/dynamic_second.yaml").write_text(
-        "_target_: dynamic_second.EverySecond\npredictor: reuse\nfamily: dynamic\nlabel: dynamic\n"
+        "policy: {_target_: dynamic_second.EverySecond}\npredictor: reuse\nfamily: dynamic\nlabel: dynamic\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     asked = (f"hydra.searchpath=[file://{tmp_path}]", "+cache@points.new.cache=dynamic_second", FEW)
@@ -163,7 +163,7 @@ def test_out_of_memory_fails_a_dynamic_policy(tmp_path: Path, monkeypatch: pytes
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/dynamic_third.yaml").write_text(
-        "_target_: dynamic_third.EverySecond\npredictor: reuse\nfamily: dynamic\nlabel: dynamic\n"
+        "policy: {_target_: dynamic_third.EverySecond}\npredictor: reuse\nfamily: dynamic\nlabel: dynamic\n"
     )
     asked = (f"hydra.searchpath=[file://{tmp_path}]", "+cache@points.new.cache=dynamic_third", FEW)
     with pytest.raises(PointsFailed, match="1 of 2 points failed: new"):

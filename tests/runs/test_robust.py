@@ -23,31 +23,31 @@ SMALL = ("metrics=[psnr,fd_nano]", "only=[fora]")
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], float]:
+def undisturbed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], float]:
     return undisturbed(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_killed_at_any_moment_the_same_command_ends_the_same(
-    tmp_path: Path, whole: tuple[dict[str, str], float], seed: int
+    tmp_path: Path, undisturbed_run: tuple[dict[str, str], float], seed: int
 ) -> None:
-    kill_once(tmp_path, *whole, random.Random(seed))
+    kill_once(tmp_path, *undisturbed_run, random.Random(seed))
 
 
 def test_two_processes_in_one_folder_share_the_work(
-    tmp_path: Path, whole: tuple[dict[str, str], float]
+    tmp_path: Path, undisturbed_run: tuple[dict[str, str], float]
 ) -> None:
     processes = [start(tmp_path), start(tmp_path)]
     for process in processes:
         finish(process)
-    assert snapshot(tmp_path) == whole[0]
+    assert snapshot(tmp_path) == undisturbed_run[0]
 
 
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_an_interruption_says_how_to_go_on(
-    tmp_path: Path, whole: tuple[dict[str, str], float], number: signal.Signals, code: int
+    tmp_path: Path, undisturbed_run: tuple[dict[str, str], float], number: signal.Signals, code: int
 ) -> None:
     process = start(tmp_path)
     while process.poll() is None and not list(tmp_path.rglob("*.png")):
@@ -57,7 +57,7 @@ def test_an_interruption_says_how_to_go_on(
     assert process.returncode == code and "the same command goes on where it stopped" in errors
     assert "Traceback" not in errors and not list(tmp_path.rglob("*.tmp"))
     finish(start(tmp_path))
-    assert snapshot(tmp_path) == whole[0]
+    assert snapshot(tmp_path) == undisturbed_run[0]
 
 
 def test_out_of_memory_halves_a_batch_and_changes_no_sample(tmp_path: Path) -> None:

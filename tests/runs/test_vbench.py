@@ -33,7 +33,7 @@ VALUES = {name: 0.3 + 0.04 * place for place, name in enumerate(DIMENSIONS)}
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sampled_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with one point of eight clips, from three prompts in turn."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "prompts.txt").write_text("\n".join([*PROMPTS, "kept for calibration"]))
@@ -42,7 +42,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made["model"] |= {"prompts_sha256": Prompts(str(folder / "prompts.txt")).digest()}
     save(folder, made)
     samples = Samples(folder / "samples", made["sample_id"], range(8), 8, Webp(24))
-    samples.write(range(8), clips(8)[:, :5], macs=1)
+    samples.write(range(8), clips(8)[:, :5])
     return folder
 
 
@@ -61,26 +61,29 @@ def results(folder: Path, values: dict[str, Any], name: str = "all") -> str:
 
 
 def test_a_folder_for_each_dimension(
-    generated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sampled_results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "videos"
-    assert main(["export", str(generated), POINT, str(target), "--prompts", listing(tmp_path)]) == 0
-    found = sorted(str(path.relative_to(target)) for path in target.rglob("*.*"))
-    assert found == sorted(
+    assert main(["export", str(sampled_results), POINT, str(target), "--prompts", listing(tmp_path)]) == 0
+    names = sorted(str(path.relative_to(target)) for path in target.rglob("*.*"))
+    assert names == sorted(
         [f"temporal_flickering/a cat, in a still frame-{i}.mp4" for i in range(3)]
         + [f"multiple_objects/a bird and a cat-{i}.mp4" for i in range(3)]
         + [f"overall_consistency/a bird and a cat-{i}.mp4" for i in range(3)]
         + [f"subject_consistency/a dog's walk -{i}.mp4" for i in range(2)]
     )
-    said = capsys.readouterr().out.replace(str(target), "T")
-    assert "11 videos of 3 prompts" in said and "2 prompts have fewer than 5 videos" in said
-    assert "temporal_flickering have fewer than 25" in said and "static_filter --videos_path T/temp" in said
+    printed = capsys.readouterr().out.replace(str(target), "T")
+    assert "11 videos of 3 prompts" in printed and "2 prompts have fewer than 5 videos" in printed
+    assert (
+        "temporal_flickering have fewer than 25" in printed
+        and "static_filter --videos_path T/temp" in printed
+    )
 
 
-def test_the_videos_are_the_clips_of_their_seeds(generated: Path, tmp_path: Path) -> None:
+def test_the_videos_are_the_clips_of_their_seeds(sampled_results: Path, tmp_path: Path) -> None:
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     target = tmp_path / "custom"
-    assert main(["export", str(generated), POINT, str(target)]) == 0
+    assert main(["export", str(sampled_results), POINT, str(target)]) == 0
     prompts = json.loads((target / "prompts.json").read_text())
     expected = [" ".join(PROMPTS[seed % 3].split()) for seed in range(8)]
     assert [" ".join(prompts[f"{seed:09d}.mp4"].split()) for seed in range(8)] == expected
@@ -94,13 +97,13 @@ def test_the_videos_are_the_clips_of_their_seeds(generated: Path, tmp_path: Path
 
 
 def test_what_cannot_be_exported_is_one_line(
-    generated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    sampled_results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*more: str, point: str = POINT, target: Path = tmp_path / "out") -> str:
-        assert main(["export", str(generated), point, str(target), *more]) == 2
-        said = capsys.readouterr().err.splitlines()
-        assert len(said) == 1 and said[0].startswith("error: ")
-        return said[0]
+        assert main(["export", str(sampled_results), point, str(target), *more]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1 and lines[0].startswith("error: ")
+        return lines[0]
 
     assert "0 points are called other" in refused(point="other")
     assert "is not empty" in refused(target=tmp_path.parent)
@@ -114,55 +117,18 @@ def test_what_cannot_be_exported_is_one_line(
         "--prompts", listing(tmp_path, [{"prompt_en": "a/b", "dimension": ["color"]}])
     )
     assert "give its VBench_full_info.json" in refused("--prompts", str(tmp_path / "none.json"))
-    words = generated / "prompts.txt"
-    whole = words.read_text()
-    words.write_text(whole + "\nanother")
+    words = sampled_results / "prompts.txt"
+    text = words.read_text()
+    words.write_text(text + "\nanother")
     assert "its list of prompts has changed since" in refused()
-    words.write_text(whole)
-    clip = next((generated / "samples").rglob("000000003.webp"))
+    words.write_text(text)
+    clip = next((sampled_results / "samples").rglob("000000003.webp"))
     data = clip.read_bytes()
     clip.write_bytes(data[:-9])
     assert "some are deleted or damaged" in refused()
     clip.write_bytes(data)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "mp4 needs the package imageio-ffmpeg: pip install" in refused()
-
-
-def test_the_total_is_the_published_weighting() -> None:
-    found = totals(VALUES)
-    quality = (
-        (VALUES["subject_consistency"] - 0.1462) / (1 - 0.1462)
-        + (VALUES["background_consistency"] - 0.2615) / (1 - 0.2615)
-        + (VALUES["temporal_flickering"] - 0.6293) / (1 - 0.6293)
-        + (VALUES["motion_smoothness"] - 0.706) / (0.9975 - 0.706)
-        + VALUES["aesthetic_quality"]
-        + VALUES["imaging_quality"]
-        + 0.5 * VALUES["dynamic_degree"]
-    ) / 6.5
-    plain = ("object_class", "multiple_objects", "human_action", "color", "spatial_relationship")
-    semantic = (
-        sum(VALUES[name] for name in plain)
-        + VALUES["scene"] / 0.8222
-        + (VALUES["appearance_style"] - 0.0009) / (0.2855 - 0.0009)
-        + VALUES["temporal_style"] / 0.364
-        + VALUES["overall_consistency"] / 0.364
-    ) / 9
-    assert (found.quality, found.semantic) == (
-        pytest.approx(quality, abs=1e-14),
-        pytest.approx(semantic, abs=1e-14),
-    )
-    assert not found.missing and found.quality is not None and found.semantic is not None
-    assert found.total == (4 * found.quality + found.semantic) / 5
-    best = totals({name: each.high for name, each in DIMENSIONS.items()})
-    assert (best.quality, best.semantic, best.total) == (1.0, 1.0, 1.0)
-    assert totals({name: each.low for name, each in DIMENSIONS.items()}).total == 0.0
-
-
-def test_without_a_dimension_there_is_no_total() -> None:
-    found = totals({name: value for name, value in VALUES.items() if name != "scene"})
-    assert found.quality is not None and found.semantic is found.total is None and found.missing == ("scene",)
-    with pytest.raises(KeyError):
-        totals({"i2v_subject": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -199,7 +165,7 @@ def test_files_of_two_evaluations_do_not_mix(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def two_point_results(tmp_path: Path) -> Path:
     """A results folder of two points beside the reference, with what the paper says of Open-Sora."""
     built = build(tmp_path / "results", [0, 6, 7], names=("psnr@256",))
     for name, row in ((POINT, "rf30-nocache"), (OTHER, "rf30-alpha0.02")):
@@ -208,19 +174,19 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_imported_results_stand_in_the_report(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    two_point_results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not tables(load(folder))
+    assert not tables(load(two_point_results))
     parts = [dict(list(VALUES.items())[:9]), dict(list(VALUES.items())[9:])]
     files = [results(tmp_path, part, f"part{i}") for i, part in enumerate(parts)]
-    assert main(["import", str(folder), POINT, *files]) == 0
+    assert main(["import", str(two_point_results), POINT, *files]) == 0
     total = totals(VALUES).total
     assert f"total {total:.4f}" in capsys.readouterr().out
-    assert main(["import", str(folder), OTHER, files[0]]) == 0
+    assert main(["import", str(two_point_results), OTHER, files[0]]) == 0
     assert "incomplete, so without a total; missing: color" in capsys.readouterr().out.replace(
         "human_action, ", ""
     )
-    sums, dimensions = (each.table() for each in tables(load(folder)))
+    sums, dimensions = (each.table() for each in tables(load(two_point_results)))
     assert sums["reported"].tolist() == ["0.7936 \u00b1 0.0019", "0.7876 \u00b1 0.0038"]
     assert sums["total"].tolist() == [f"{total:.4f}", "-"] and sums["dimensions"].tolist() == [
         "16 of 16",
@@ -229,7 +195,7 @@ def test_imported_results_stand_in_the_report(
     assert sums["difference"].tolist() == [f"{total - 0.7936:+.4f}", "-"]
     assert dimensions.iloc[:, 1].tolist() == [f"{value:.4f}" for value in VALUES.values()]
     published = tmp_path / "published"
-    publish(folder, published)
+    publish(two_point_results, published)
     for page in ("report.md", "report.html"):
         text = (published / page).read_text()
         assert "VBench (imported)" in text and f"{total:.4f}" in text
@@ -238,13 +204,13 @@ def test_imported_results_stand_in_the_report(
     assert tables(load(published))[0].table().equals(sums)
 
 
-def test_a_damaged_import_is_named_and_left_out(folder: Path, tmp_path: Path) -> None:
-    assert main(["import", str(folder), POINT, results(tmp_path, VALUES)]) == 0
-    path = next((folder / "vbench").iterdir())
+def test_a_damaged_import_is_named_and_left_out(two_point_results: Path, tmp_path: Path) -> None:
+    assert main(["import", str(two_point_results), POINT, results(tmp_path, VALUES)]) == 0
+    path = next((two_point_results / "vbench").iterdir())
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 7'))
-    frame = load(folder)
+    frame = load(two_point_results)
     assert not tables(frame)
     assert frame.attrs["ignored"] == [
         f"vbench/{path.name}: its schema is '7', this version reads 1: import it again"
     ]
-    assert main(["import", str(folder), "none", str(path)]) == 2
+    assert main(["import", str(two_point_results), "none", str(path)]) == 2

@@ -55,7 +55,7 @@ def finish(process: subprocess.Popen[str]) -> None:
 def snapshot(results: Path) -> dict[str, str]:
     """What must be the same after any interruption: file by file, a digest of the content."""
     folder = results / "runs" / "smoke"
-    found = {}
+    contents = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if path.is_file() and name.parts[0] in (
@@ -68,12 +68,12 @@ def snapshot(results: Path) -> dict[str, str]:
             "cost.csv",
             "table.csv",
         ):
-            found[str(name)] = _digest(path)
-    return found
+            contents[str(name)] = _digest(path)
+    return contents
 
 
 def kill_once(
-    results: Path, whole: dict[str, str], seconds: float, chance: random.Random
+    results: Path, expected: dict[str, str], seconds: float, chance: random.Random
 ) -> tuple[float, int]:
     """Kill at a random moment, go on, compare; when it was killed, and how many files there were."""
     process = start(results)
@@ -86,7 +86,7 @@ def kill_once(
     left = len(snapshot(results))
     finish(start(results))
     now = snapshot(results)
-    different = sorted(name for name in whole.keys() | now.keys() if whole.get(name) != now.get(name))
+    different = sorted(name for name in expected.keys() | now.keys() if expected.get(name) != now.get(name))
     assert not different, f"after a kill at {moment:.2f} s: {different[:5]}"
     assert not list(results.rglob(".*.tmp")), "unfinished files were left"
     return moment, left
@@ -105,8 +105,8 @@ def undisturbed(results: Path) -> tuple[dict[str, str], float]:
 def _digest(path: Path) -> str:
     if path.suffix == ".json" and path.parent.name == "records":
         record = json.loads(path.read_text())
-        kept = {key: value for key, value in record.items() if key not in UNSTABLE}
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        stable = {key: value for key, value in record.items() if key not in UNSTABLE}
+        return hashlib.sha256(json.dumps(stable, sort_keys=True).encode()).hexdigest()
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
             parts = [name.encode() + arrays[name].tobytes() for name in sorted(arrays)]
@@ -123,12 +123,12 @@ def main() -> None:
     args = parser.parse_args()
     chance = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
-        whole, seconds = undisturbed(Path(folder) / "whole")
+        files, seconds = undisturbed(Path(folder) / "whole")
         for i in range(args.times):
-            moment, left = kill_once(Path(folder) / str(i), whole, seconds, chance)
+            moment, left = kill_once(Path(folder) / str(i), files, seconds, chance)
             print(
                 f"{i + 1}/{args.times}: killed at {moment:.2f} of {seconds:.2f} s, "
-                f"{left} of {len(whole)} files there: the same in the end"
+                f"{left} of {len(files)} files there: the same in the end"
             )
 
 

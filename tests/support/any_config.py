@@ -63,7 +63,7 @@ def planned(cfg: DictConfig) -> Settings | None:
         plan = settings(cfg)
         for spec in plan.specs:
             build_solver(spec.solver)
-            build_policy(spec.cache, f"points.{spec.name}")
+            build_policy(spec.policy, f"points.{spec.name}")
             build_predictor(spec.predictor, f"points.{spec.name}")
         device_of(plan.device)
     except UsageError as error:

@@ -19,8 +19,10 @@ class Pooled(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         with torch.inference_mode():
-            found: Tensor = self.map(nn.functional.adaptive_avg_pool1d(frames.abs()[:, None], 64)[:, 0] * 10)
-        return found
+            features: Tensor = self.map(
+                nn.functional.adaptive_avg_pool1d(frames.abs()[:, None], 64)[:, 0] * 10
+            )
+        return features
 
 
 def save_tiny_clap(folder: Path) -> Path:

@@ -30,10 +30,10 @@ def broken(draw: st.DrawFn, data: bytes) -> bytes:
     if kind == "cut":
         return data[: draw(st.integers(0, len(data) - 1))]
     if kind == "flip":
-        found = bytearray(data)
+        damaged = bytearray(data)
         for place in draw(st.lists(st.integers(0, len(data) - 1), min_size=1, max_size=4)):
-            found[place] ^= draw(st.integers(1, 255))
-        return bytes(found)
+            damaged[place] ^= draw(st.integers(1, 255))
+        return bytes(damaged)
     if kind == "member":
         return foreign(rows=draw(st.binary(max_size=40)), seeds=b"\x93NUMPY" + draw(st.binary(max_size=40)))
     return draw(st.sampled_from([b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00", b"\x80\x04"])) + draw(st.binary())

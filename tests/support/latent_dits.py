@@ -61,8 +61,8 @@ def refusal(build: Callable[[], Any], *says: Any) -> None:
         build()
     message = str(error.value)
     assert "\n" not in message and len(message) < 500
-    for each in says:
-        assert str(each) in message
+    for part in says:
+        assert str(part) in message
 
 
 def changes(folder: Path, part: str, **values: Any) -> None:

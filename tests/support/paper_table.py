@@ -25,7 +25,7 @@ def printed_row(name: str) -> dict[str, Any]:
 
 def paper_record(order: int, name: str, **changes: object) -> dict[str, Any]:
     """A record of a printed row as `stage=cost` leaves it."""
-    found, full, evals = printed_row(name), ROWS[name], int(name[4:6])
+    row, full, evals = printed_row(name), ROWS[name], int(name[4:6])
     cost = {
         "macs": 237 * 10**9 * full,
         "macs_linear": 2288 * 10**8 * full,
@@ -40,10 +40,10 @@ def paper_record(order: int, name: str, **changes: object) -> dict[str, Any]:
         "tmacs_explained": computed - REST * evals,
     }
     return record(order, 256, (0, 256)) | {
-        "name": name, "label": found["row"], "point_id": digest(name), "cell_id": digest(name),
+        "name": name, "label": row["row"], "point_id": digest(name), "cell_id": digest(name),
         "sample_id": digest(name), "same_as": None, "reference": order == 0, "degenerate": False,
         "status": {"quality": "skipped", "cost": "done"}, "reason": "stage=cost", "calibration": None,
-        "schedule": None, "scores": {}, "solver": {"name": "ddim", "steps": evals}, "reported": found,
+        "schedule": None, "scores": {}, "solver": {"name": "ddim", "steps": evals}, "reported": row,
         "cost": cost | {"by_kind": None, "paper": convention | {"remainder_per_evaluation": REST}},
-        "planned": "published count" if found["inferred"] else "published mask",
+        "planned": "published count" if row["inferred"] else "published mask",
     } | changes  # fmt: skip

@@ -39,14 +39,14 @@ def drifting(alpha: float) -> list[str]:
 
 def plans() -> list[tuple[str, str, list[str] | None, float]]:
     """Label, family, schedule (None: it failed) and how much worse than the schedule alone it is."""
-    found: list[tuple[str, str, list[str] | None, float]] = [
+    points: list[tuple[str, str, list[str] | None, float]] = [
         (f"no cache, {steps} steps", "no cache", every(1, steps), 1.3) for steps in (50, 40, 33, 26, 18)
     ]
-    found += [(f"FORA N={n}", "FORA", every(n), 1.0) for n in (1, 2, 3, 4, 5)]
-    found += [(f"FORA mirrored N={n}", "FORA mirrored", every(n)[::-1], 1.2) for n in (2, 3, 4)]
-    found += [(f"SmoothCache a={a}", "SmoothCache", drifting(a), 0.7) for a in (0.04, 0.08, 0.18, 0.3, 0.5)]
-    found += [(f"TaylorSeer N={n}", "TaylorSeer", every(n), 0.55) for n in (2, 3, 4)]
-    return [*found, ("L2C router", "L2C", None, 1.0)]
+    points += [(f"FORA N={n}", "FORA", every(n), 1.0) for n in (1, 2, 3, 4, 5)]
+    points += [(f"FORA mirrored N={n}", "FORA mirrored", every(n)[::-1], 1.2) for n in (2, 3, 4)]
+    points += [(f"SmoothCache a={a}", "SmoothCache", drifting(a), 0.7) for a in (0.04, 0.08, 0.18, 0.3, 0.5)]
+    points += [(f"TaylorSeer N={n}", "TaylorSeer", every(n), 0.55) for n in (2, 3, 4)]
+    return [*points, ("L2C router", "L2C", None, 1.0)]
 
 
 def record(order: int, n: int, seeds: tuple[int, int]) -> dict[str, Any]:
@@ -123,8 +123,10 @@ def build_pooled(
         for block in range(blocks):
             part = record(order, n, (block * 10**6, block * 10**6 + n))
             part["scores"] = {f"{name}@{n}": part["scores"][f"{name}@{n}"] for name in names}
-            for each in part["scores"].values():  # blocks differ as their errors say
-                each["value"] += float(np.random.default_rng([order, block]).normal()) * each["se"]
+            for score_entry in part["scores"].values():  # blocks differ as their errors say
+                score_entry["value"] += (
+                    float(np.random.default_rng([order, block]).normal()) * score_entry["se"]
+                )
             parts.append(part)
             save(folder, part)
             save_previews(folder, part)
@@ -143,9 +145,9 @@ def save(folder: Path, content: dict[str, Any]) -> None:
 def save_scores(path: Path, content: dict[str, Any]) -> None:
     """The influences that the scores of a record came from, as float32."""
     n, order = content["num_samples"], content["order"]
-    found = scored(order, n, lost(order)[1], content["reference"])
+    by_name = scored(order, n, lost(order)[1], content["reference"])
     arrays: Any = {
-        name: found[name][0].influence.astype(np.float32) for name in content["scores"] if name in found
+        name: by_name[name][0].influence.astype(np.float32) for name in content["scores"] if name in by_name
     }
     seeds = np.concatenate([np.arange(first, stop) for first, stop in content["seeds"]])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,9 +185,9 @@ def edit(folder: Path, name: str, **changes: object) -> None:
 
 def made(delta: float, p: float) -> dict[str, Any]:
     """A score of a record, lower is better, whose difference has this p."""
-    found = {"value": 2.0, "se": 0.1, "low": 1.8, "high": 2.2, "n": 256, "flag": None, "config_hash": "0"}
+    entry = {"value": 2.0, "se": 0.1, "low": 1.8, "high": 2.2, "n": 256, "flag": None, "config_hash": "0"}
     paired = {"value": delta, "se": 0.05, "low": delta - 0.1, "high": delta + 0.1, "p": p}
-    return found | {"higher_is_better": False, "quantiles": None, "blocks": None, "delta": paired}
+    return entry | {"higher_is_better": False, "quantiles": None, "blocks": None, "delta": paired}
 
 
 def latency(records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -220,12 +222,12 @@ def preview(sample_id: str, seed: int) -> Image.Image:
 def build(folder: Path, orders: Sequence[int], names: Sequence[str] = SCORES) -> Path:
     """A results folder with the points of these places in `plans()` and scores of these names."""
     records = [record(order, 256, (0, 256)) for order in orders]
-    for each in records:
-        each["scores"] = {name: each["scores"][name] for name in names if name in each["scores"]}
-        save(folder, each)
-        if each["schedule"]:
-            save_previews(folder, each)
-    if any(each["calibration"] for each in records):
+    for content in records:
+        content["scores"] = {name: content["scores"][name] for name in names if name in content["scores"]}
+        save(folder, content)
+        if content["schedule"]:
+            save_previews(folder, content)
+    if any(content["calibration"] for content in records):
         save_curves(folder)
     (folder / "samples" / "abc").mkdir(parents=True)
     (folder / "samples" / "abc" / "0.png").write_bytes(b"large")

@@ -24,8 +24,8 @@ def digest(*parts: object) -> str:
 
 def influences(order: int, n: int, se: float, spread: float) -> NDArray[np.float64]:
     """Influences [n] with this se, of which `spread` says how little they share with other points'."""
-    shared, own = (np.random.default_rng([seed, n]).normal(size=n) for seed in (99, order))
-    mixed = np.sqrt(1 - spread**2) * shared + spread * own
+    shared, alone = (np.random.default_rng([seed, n]).normal(size=n) for seed in (99, order))
+    mixed = np.sqrt(1 - spread**2) * shared + spread * alone
     return se * np.sqrt(n) * (mixed - mixed.mean()) / mixed.std(ddof=1)
 
 
@@ -33,12 +33,12 @@ def interval(estimate: Estimate) -> dict[str, float]:
     return {"value": estimate.value, "se": estimate.se, "low": estimate.low, "high": estimate.high}
 
 
-def entry(own: Score, higher: bool, reference: Score | None) -> dict[str, Any]:
+def entry(score: Score, higher: bool, reference: Score | None) -> dict[str, Any]:
     """A score of a record; quantiles are those of the caller."""
-    paired = paired_difference(own, reference) if reference else None
-    return interval(own.estimate) | {
-        "n": len(own.influence), "higher_is_better": higher, "flag": None, "config_hash": digest(higher),
-        "quantiles": dict(own.quantiles) if own.quantiles else None, "blocks": None,
+    paired = paired_difference(score, reference) if reference else None
+    return interval(score.estimate) | {
+        "n": len(score.influence), "higher_is_better": higher, "flag": None, "config_hash": digest(higher),
+        "quantiles": dict(score.quantiles) if score.quantiles else None, "blocks": None,
         "delta": interval(paired) | {"p": paired.p_value} if paired else None,
     }  # fmt: skip
 
@@ -50,17 +50,17 @@ def close(name: str, loss: float) -> float:
 
 def scored(order: int, n: int, loss: float, reference: bool) -> dict[str, tuple[Score, Score | None, bool]]:
     """The scores of a point that lost so much, each with the reference's (None: it has none to pair)."""
-    found: dict[str, tuple[Score, Score | None, bool]] = {}
+    by_name: dict[str, tuple[Score, Score | None, bool]] = {}
     for name, (start, slope, half, higher) in REAL.items():
         se = half * 8 / np.sqrt(n)
         jitter = np.random.default_rng(order).normal() * se / 5 if loss else 0.0
         first = Score(start, influences(0, n, se, 0.0))
-        own = Score(
+        score = Score(
             start + slope * loss + jitter, influences(order, n, se, min(0.2 + loss, 0.9) if loss else 0)
         )
-        found[f"{name}@{n}"] = (own, None if reference else first, higher)
+        by_name[f"{name}@{n}"] = (score, None if reference else first, higher)
     for name, (half, higher) in ({} if reference else CLOSE).items():
         se, value = half * 8 / np.sqrt(n), close(name, loss)
         tail = {level: value + z * 8 * se for level, z in TAILS.items()}
-        found[f"{name}@{n}"] = (Score(value, influences(order, n, se, 1.0), quantiles=tail), None, higher)
-    return found
+        by_name[f"{name}@{n}"] = (Score(value, influences(order, n, se, 1.0), quantiles=tail), None, higher)
+    return by_name

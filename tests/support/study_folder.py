@@ -54,12 +54,12 @@ def score(value: float, half: float, higher: bool, paired: bool) -> dict[str, An
 
 
 def scores_of(loss: float, reference: bool) -> dict[str, Any]:
-    found = {"fd_nano@64": score(2.0 + loss, 0.05, False, not reference)}
-    found |= {"fd_inf_nano@64": score(1.9 + loss, 0.05, False, not reference)}
+    scores = {"fd_nano@64": score(2.0 + loss, 0.05, False, not reference)}
+    scores |= {"fd_inf_nano@64": score(1.9 + loss, 0.05, False, not reference)}
     if not reference:
-        found["psnr@64"] = score(30 - 4 * loss, 0.3, True, False)
-        found["dist_nano@64"] = score(0.1 * loss, 0.01, False, False)
-    return found
+        scores["psnr@64"] = score(30 - 4 * loss, 0.3, True, False)
+        scores["dist_nano@64"] = score(0.1 * loss, 0.01, False, False)
+    return scores
 
 
 def add(folder: Path, name: str, schedule: dict[str, Any], loss: float = 0.0, **changes: Any) -> None:

@@ -79,3 +79,19 @@ class Trainer:
     def fit(self, teacher, checkpoint):
         return checkpoint.encode()
 """
+PICKY = """
+from dataclasses import dataclass
+from baselines.fora import FORA
+
+@dataclass(frozen=True)
+class Picky(FORA):
+    name, version = "picky", 1
+    reason: str | None = "needs a video model"
+
+    def supports(self, trajectory, model):
+        return self.reason and f"{self.reason}: {model.name} has {len(trajectory.sites)} sites"
+
+    def plan(self, trajectory, curves=None):
+        assert not self.reason, "it is never planned where it is not supported"
+        return super().plan(trajectory, curves)
+"""

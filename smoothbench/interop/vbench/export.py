@@ -12,7 +12,7 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 from tqdm import tqdm
 
-from smoothbench.config.instantiate import build, having
+from smoothbench.config.instantiate import build, require_attributes
 from smoothbench.errors import UsageError
 from smoothbench.interop.vbench.prompt_list import Entry, spelled
 from smoothbench.media.codecs import Webp
@@ -120,7 +120,7 @@ def _prompts(part: Record) -> Any:
     node = config.get("prompts") if isinstance(config, dict) else None
     if not isinstance(node, dict):
         raise UsageError(f"{part.name}: {part.model.name} takes no prompts, VBench is for those that do")
-    prompts = having(build(node, "model.prompts"), "model.prompts", "captions", "digest")
+    prompts = require_attributes(build(node, "model.prompts"), "model.prompts", "captions", "digest")
     if prompts.digest() != part.model.prompts_sha256:
         raise UsageError(f"{part.name}: its list of prompts has changed since: put the old one back")
     return prompts

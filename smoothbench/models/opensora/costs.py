@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import torch
 
-from smoothbench.caching.mac_counter import MacCounter, Macs
+from smoothbench.caching.cost import Macs
+from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.models.opensora.sizes import Size
 from smoothbench.models.opensora.vae import VideoVae, check
 from smoothbench.models.weights.locate import Files

@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.caching.mac_counter import Macs
+from smoothbench.caching.cost import Macs
 from smoothbench.media.codecs import Webp
 from smoothbench.models.base.guided import (
     DTYPES,

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import pandas as pd
+
+from smoothbench.paper_convention import Convention
 from smoothbench.storage.paper_row import PaperRow, PaperValue
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_cost import PaperCost
@@ -40,6 +43,17 @@ def paper_columns(record: Record) -> dict[str, Any]:
             columns |= _printed(f"reported.{key}", value)
         columns |= _costs(reported, convention) | _scores(reported, record.scores)
     return columns
+
+
+def convention_of(row: pd.Series) -> Convention:
+    """Return the convention of a row of the frame that has one: of its columns `convention.<...>`."""
+    note = row.get("convention.note")
+    return Convention(
+        row["convention.scope"],
+        int(row["convention.rows"]),
+        float(row["convention.remainder_per_evaluation"]),
+        note if isinstance(note, str) else None,
+    )
 
 
 def _printed(name: str, value: PaperValue) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from smoothbench.report.data.frame import scores
-from smoothbench.report.data.papers import NO_SCORES, OTHER_N, PART, TOLERANCE
+from smoothbench.report.data.papers import NO_SCORES, OTHER_N, PART, TOLERANCE, convention_of
 from smoothbench.report.tables.column import cost_column, score_column
 from smoothbench.report.tables.paper_cells import (
     PaperTable,
@@ -117,33 +117,20 @@ def _convention(rows: pd.DataFrame, cells: dict[str, list[str]]) -> list[str]:
 
 def _counted(rows: pd.DataFrame) -> str:
     first = rows[rows["convention.tmacs"].notna()].iloc[0]
-    layers = {
-        "branches": "the linear layers of attention and MLP",
-        "denoiser": "all linear layers and convolutions of the denoiser",
-        "pipeline": "all linear layers and convolutions of the denoiser",
-    }[first["convention.scope"]]
-    count = f"{first['convention.rows']:g} row{'s' if first['convention.rows'] > 1 else ''}"
-    return (
-        f"in the paper's convention, {count} through {layers} over the whole"
-        " trajectory, no attention products." + _parts(first)
-    )
+    convention = convention_of(first)
+    return convention.describe() + _parts(first) + (f" {convention.note}" if convention.note else "")
 
 
 def _parts(first: pd.Series) -> str:
-    """What the pipeline of the first row adds up to, and what the experiment says of it."""
+    """What the pipeline of the first row adds up to; nothing where its parts are not counted."""
     parts = {str(key).removeprefix(PART): first[key] for key in first.index if str(key).startswith(PART)}
     sums = ", ".join(f"{name.replace('_', ' ')} {tmacs:,.3f}" for name, tmacs in parts.items() if tmacs > 0)
-    note = first.get("convention.note")
-    pipeline = f" With the rest of the pipeline, once a sample ({first['label']}: {sums})." if sums else ""
-    return pipeline + (f" {note}" if isinstance(note, str) else "")
+    return f" With the rest of the pipeline, once a sample ({first['label']}: {sums})." if sums else ""
 
 
 def _remainder(rows: pd.DataFrame) -> str:
-    rest = values(rows, "convention.remainder_per_evaluation").max()
-    return (
-        f"the same without {rest:g} TMACs an evaluation, cached or not, that fit the paper's rows and that no"
-        " known counter explains."
-    )
+    largest = values(rows, "convention.remainder_per_evaluation").idxmax()
+    return convention_of(rows.loc[largest]).describe_remainder()
 
 
 def _reported_scores(rows: pd.DataFrame) -> list[str]:

@@ -14,6 +14,8 @@ from smoothbench.caching.compiled import Compiled
 from smoothbench.caching.evaluation_clock import Clock
 from tests.support.tiny_dit import TinyDiT, build_tiny, fora
 
+pytestmark = pytest.mark.slow  # torch traces graphs
+
 FULL, NONE, ATTENTION, FEED_FORWARD = [1, 1], [0, 0], [1, 0], [0, 1]  # of each block
 MIXED = [FULL, NONE, ATTENTION, NONE, FEED_FORWARD, ATTENTION, *[FULL, NONE] * 3]
 KEPT = (4, 16, 16)  # rows, tokens and width of what a site gives
@@ -65,8 +67,8 @@ def by_engine(dit: TinyDiT, schedule: Schedule, **run: Any) -> Tensor:
         return sample(dit, **run)
 
 
-def close(found: Tensor, wanted: Tensor) -> bool:
-    return torch.allclose(found, wanted, atol=1e-4, rtol=0)
+def close(output: Tensor, wanted: Tensor) -> bool:
+    return torch.allclose(output, wanted, atol=1e-4, rtol=0)
 
 
 def untouched(denoiser: nn.Module) -> bool:
@@ -113,11 +115,11 @@ def test_what_skips_nothing_keeps_nothing(tiny: TinyDiT, graphs: Compiled, count
 
 def test_outputs_are_held_once_and_then_dropped(tiny: TinyDiT) -> None:
     """What a full evaluation computes anew is not held beside it, and nothing outlives the context."""
-    held, before = [], alive()
+    counts, before = [], alive()
 
     def watching(graph: Callable[..., Any], inputs: Any) -> Callable[..., Any]:
         def run(*args: Any) -> Any:
-            held.append(alive() - before)
+            counts.append(alive() - before)
             return graph(*args)
 
         return run
@@ -125,7 +127,7 @@ def test_outputs_are_held_once_and_then_dropped(tiny: TinyDiT) -> None:
     graphs = Compiled(tiny.denoiser, watching)
     with graphs.following(fora(tiny)):
         sample(tiny)
-    assert held == [0 if all(row) else 2 for row in fora(tiny).computed] and alive() == before
+    assert counts == [0 if all(row) else 2 for row in fora(tiny).computed] and alive() == before
 
 
 def test_two_branches_keep_apart(tiny: TinyDiT, graphs: Compiled, counter: CompileCounter) -> None:
@@ -143,9 +145,9 @@ def test_two_branches_keep_apart(tiny: TinyDiT, graphs: Compiled, counter: Compi
 
     with cached(tiny.denoiser, fora(tiny), calls_per_eval=2) as run:
         expected, before = guided(), counter.frame_count
-    for told in (False, True):
+    for announced in (False, True):
         with graphs.following(fora(tiny), calls_per_eval=2) as clock:
-            assert close(guided(clock.announce) if told else guided(), expected)
+            assert close(guided(clock.announce) if announced else guided(), expected)
         assert graphs.cache_bytes == run.cache_bytes == 2 * 2 * BYTES * 3 / 4
     assert counter.frame_count == before + 2
 

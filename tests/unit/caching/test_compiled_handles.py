@@ -69,6 +69,7 @@ def test_it_is_compiled_again_afterwards() -> None:
     assert dit.denoiser._compiled_call_impl is call
 
 
+@pytest.mark.slow
 def test_a_compiled_handle_around_the_cached_denoiser() -> None:
     """Its graphs are traced inside the context, and hold what the engine keeps in lists."""
     dit = build_tiny()
@@ -84,8 +85,8 @@ def test_a_compiled_handle_around_the_cached_denoiser() -> None:
 
 def test_a_denoiser_that_never_ran_is_named_on_exit(tiny: TinyDiT) -> None:
     other = copy.deepcopy(tiny.denoiser)
-    said = "this DiTTransformer2DModel ran no forward: pass the very module"
-    with pytest.raises(ValueError, match=said), cached(other, fora(tiny)):
+    message = "this DiTTransformer2DModel ran no forward: pass the very module"
+    with pytest.raises(ValueError, match=message), cached(other, fora(tiny)):
         tiny.run()
     with pytest.raises(ValueError, match="saw no forward of this DiTTransformer2DModel"):
         calibrate(other, tiny.run)
@@ -98,10 +99,10 @@ def test_an_exception_is_not_hidden_by_a_run_that_never_began(tiny: TinyDiT) -> 
 
 def test_a_wrapper_that_the_pipeline_does_not_call(tiny: TinyDiT) -> None:
     adapter = Adapter(tiny.denoiser)
-    said = r"blocks\.0\.self_attn ran outside any forward of the Adapter"
-    with pytest.raises(ValueError, match=said), cached(adapter, fora(tiny)):
+    message = r"blocks\.0\.self_attn ran outside any forward of the Adapter"
+    with pytest.raises(ValueError, match=message), cached(adapter, fora(tiny)):
         tiny.run()
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         calibrate(adapter, tiny.run)
 
 

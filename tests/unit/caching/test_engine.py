@@ -117,8 +117,9 @@ def test_realised_macs_are_those_of_the_schedule_and_of_torchs_counter(tiny: Tin
     math = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
     with cached(tiny.denoiser, policy, evals=tiny.evals) as run, MacCounter() as counter, math:
         tiny.run(batch=1)
-    assert trajectory.macs(run.calls) == trajectory.macs(schedule.calls()) == counter.macs().total
-    assert trajectory.macs(run.calls, linear=True) == counter.macs().linear
+    cost = trajectory.cost(run.calls)
+    assert cost == trajectory.cost(schedule.calls())
+    assert (cost.linear, cost.attention) == (counter.macs().linear, counter.macs().attention)
 
 
 def test_attention_is_counted_on_the_cpus_own_kernel() -> None:

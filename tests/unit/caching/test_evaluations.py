@@ -133,11 +133,11 @@ def test_a_step_callback_sees_runs_that_do_not_fit() -> None:
         pipe(7, run.step_callback())
     with pytest.raises(ValueError, match="evaluation 3 lacks a forward"), cached(model, schedule) as run:
         pipe(EVALS, run.step_callback(), skip_at=3)
-    said = "evaluation 1 has more forwards than the 1 of evaluation 0"
-    with pytest.raises(ValueError, match=said), cached(model, schedule) as run:
+    message = "evaluation 1 has more forwards than the 1 of evaluation 0"
+    with pytest.raises(ValueError, match=message), cached(model, schedule) as run:
         pipe(EVALS, run.step_callback(), skip_at=0)
-    said = "step 5 was said to end, but evaluation 0 was under way"
-    with pytest.raises(ValueError, match=said), cached(model, schedule) as run:
+    message = "step 5 was said to end, but evaluation 0 was under way"
+    with pytest.raises(ValueError, match=message), cached(model, schedule) as run:
         callback = run.step_callback()
         model(torch.zeros(1, 8))
         callback(None, 5, None, {})

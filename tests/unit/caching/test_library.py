@@ -77,7 +77,7 @@ def failing_at(pipe: Any, forward: int) -> Iterator[None]:
 def reused_by_hooks(pipe: Any, schedule: Schedule) -> Iterator[None]:
     """The same reuse without the engine: every branch runs, and a hook puts its last kept output in place."""
     forwards = 0
-    kept: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
     def count(*_: Any) -> None:
         nonlocal forwards
@@ -86,8 +86,8 @@ def reused_by_hooks(pipe: Any, schedule: Schedule) -> Iterator[None]:
     def hook(i: int, name: str) -> Callable[..., Tensor]:
         def swap(module: Any, inputs: Any, output: Tensor) -> Tensor:
             if schedule.computed[forwards - 1][i]:
-                kept[name] = output
-            return kept[name]
+                outputs[name] = output
+            return outputs[name]
 
         return swap
 

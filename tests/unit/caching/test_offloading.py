@@ -59,8 +59,8 @@ def test_several_calls_in_one_context(offload: Callable[[Any], None], build: Bui
         expected = [image(pipe, seed) for seed in (1, 2)]
     offload(pipe)
     with cached(pipe.transformer, every_second(pipe)) as run:
-        found = [image(pipe, seed) for seed in (1, 2)]
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        images = [image(pipe, seed) for seed in (1, 2)]
+    assert all(torch.equal(a, b) for a, b in zip(images, expected, strict=True))
     assert run.forwards == 2 * STEPS and run.calls == dict.fromkeys(run.calls, STEPS)
 
 
@@ -97,6 +97,7 @@ def test_offloading_that_begins_inside_the_context() -> None:
     assert torch.equal(image(pipe, 3), before)
 
 
+@pytest.mark.slow
 def test_a_compiled_schedule_refuses_branches_outside_its_graphs() -> None:
     pipe = tiny_dit_pipeline()
     graphs = Compiled(pipe.transformer, backend="eager")

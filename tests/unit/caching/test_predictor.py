@@ -39,8 +39,8 @@ def test_taylor_works_in_fp32_and_answers_in_the_outputs_dtype() -> None:
 
 
 def test_reuse_is_the_very_tensor() -> None:
-    kept = torch.ones(3)
-    assert Reuse()([(0.0, kept)], 5.0) is kept
+    output = torch.ones(3)
+    assert Reuse()([(0.0, output)], 5.0) is output
 
 
 @pytest.mark.parametrize("name", ["taylor0", "taylor5", "linear", ""])

@@ -33,13 +33,13 @@ def test_three_branches_of_each_block_in_order_of_execution() -> None:
 
 def sampling(model: nn.Module, evals: int = 6, start: Inputs | None = None) -> Callable[[], Tensor]:
     """A trajectory of so many evaluations, without guidance: rows r and r + rows / 2 belong together."""
-    told = start or inputs(rows=4)
+    start_inputs = start or inputs(rows=4)
 
     def run() -> Tensor:
-        x = told["x"]
+        x = start_inputs["x"]
         for e in range(evals):
             time = torch.full((len(x),), 1000 * (1 - e / evals))
-            x = x + 0.2 * model(**{**told, "x": x, "timestep": time})[:, :4]
+            x = x + 0.2 * model(**{**start_inputs, "x": x, "timestep": time})[:, :4]
         return x
 
     return run
@@ -150,6 +150,7 @@ def test_costs_that_calibration_counts() -> None:
     } | {kind: 2 * d**2 * (2 * tokens + 2 * 6) for kind in KINDS if "cross" in kind}
 
 
+@pytest.mark.slow
 def test_compiled_graphs_follow_a_schedule() -> None:
     model = tiny(depth=1)
     sites, run = find_sites(model), sampling(model, 4, inputs())

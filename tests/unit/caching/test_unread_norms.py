@@ -58,11 +58,11 @@ def test_unread_norms_are_left_out(build: Any, monkeypatch: pytest.MonkeyPatch) 
     with Counter() as bare:
         sample(model, inputs)
     with Counter() as counter, cached(model, schedule):
-        found = sample(model, inputs)
+        output = sample(model, inputs)
     reused = EVALS - sum(row[0] for row in schedule.computed)
     assert counter.norms == bare.norms - reused * sum(site.norm is not None for site in sites)
     monkeypatch.setattr(
         "smoothbench.caching.engine._is_plain", lambda norm: False
     )  # all computed for one token
     with cached(model, schedule):
-        assert all(map(torch.equal, sample(model, inputs), found))
+        assert all(map(torch.equal, sample(model, inputs), output))

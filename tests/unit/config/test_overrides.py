@@ -33,7 +33,7 @@ def accepted(*overrides: str) -> Settings:
     build_model(plan.model, device_of("cpu"))
     for spec in plan.specs:
         build_solver(spec.solver)
-        build_policy(spec.cache, f"points.{spec.name}")
+        build_policy(spec.policy, f"points.{spec.name}")
     return plan
 
 
@@ -60,6 +60,7 @@ def accepted(*overrides: str) -> Settings:
         "model.evaluation.real.file=nothing.npz",
         "~model.evaluation.real",
         "+cache.policy.alfa=1",
+        "+cache.policy.encoder=1",
         "+cache.encoder=1",
         "+cache.training.x=1",
         "++latency.round=3",
@@ -82,16 +83,18 @@ def test_what_nobody_reads_is_refused(override: str) -> None:
         "cache=fora",
         "cache=none",
         "cache.label=other",
+        "+cache.policy.alpha=1",
         "+cache.alpha=1",
-        "points.fora.cache.interval=5",  # its sweep sets it
-        "points.fora={cache:{interval:5}}",
+        "points.fora.cache.policy.interval=5",  # its sweep sets it
+        "points.fora={cache:{policy:{interval:5}}}",
         "points.fewer.cache.label=x only=[fora]",
+        "+points.fora.cache.policy.alhpa=5",
         "+points.fora.cache.alhpa=5",
         "+points.fora.swep=5",
         "+points.fora.solver.stepz=5",
         "+points.fora.calibration.sed=5",
         "+points.fora.published={a:1}",
-        "+points.fora.published={_target_:baselines.none.NoCache,x:1}",
+        "+points.fora.published={policy:{_target_:baselines.none.NoCache,x:1}}",
         "+cache@points.a.cach=fora",
     ],
 )
@@ -118,12 +121,12 @@ def test_what_every_run_needs_is_not_deleted(key: str) -> None:
     "overrides",
     [
         "model.guidance=3",
-        "cache=fora cache.interval=3",
+        "cache=fora cache.policy.interval=3",
         "solver=euler +reference.solver={steps:70}",
         "cache=l2c cache.training.penalty=1e-4",
         "cache=l2c cache.training.steps=3",  # of another stage, but its training takes it
-        "+exp=smoke ~points.fora.sweep points.fora.cache.interval=5",
-        "+exp=smoke points.taylor={cache:{interval:3}}",
+        "+exp=smoke ~points.fora.sweep points.fora.cache.policy.interval=5",
+        "+exp=smoke points.taylor={cache:{policy:{interval:3}}}",
         "+exp=smoke +cache@points.new.cache=smoothcache",
         "+exp=smoke reference.cache.label=bare",
         "+exp=calibration_size sizes=[1] draws=[0]",
@@ -167,7 +170,7 @@ def test_what_the_stage_has_no_use_for_is_refused(overrides: str, why: str) -> N
 
 def test_a_batch_size_is_read_where_a_method_decides_at_run_time() -> None:
     method = {
-        "_target_": "tests.unit.config.test_overrides.Alternate",
+        "policy._target_": "tests.unit.config.test_overrides.Alternate",
         "label": "a",
         "family": "a",
         "predictor": "reuse",

@@ -63,8 +63,8 @@ def test_median_mad() -> None:
 def test_ratio_interval_is_the_order_statistics(count: int, low: int, high: int) -> None:
     ratios = np.random.default_rng(count).permutation(np.arange(1.0, count + 1))
     denominator = np.linspace(0.5, 2.0, count)
-    found = ratio_interval(list(ratios * denominator), list(denominator))
-    assert found == pytest.approx(((count + 1) / 2, low, high))
+    interval = ratio_interval(list(ratios * denominator), list(denominator))
+    assert interval == pytest.approx(((count + 1) / 2, low, high))
 
 
 def test_ratio_interval_covers_as_often_as_it_says() -> None:

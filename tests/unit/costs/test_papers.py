@@ -21,12 +21,12 @@ def table_of(name: str) -> dict[str, Any]:
 
 
 def test_values_are_those_of_the_papers() -> None:
-    found = papers.row("smoothcache/1/ddim50-alpha0.18")
-    assert (found.paper, found.arxiv, found.table) == ("SmoothCache", "2411.10510", "1")
-    assert (found.row, found.inferred, found.num_samples) == ("alpha=0.18, 50 steps", False, 50_000)
+    row = papers.row("smoothcache/1/ddim50-alpha0.18")
+    assert (row.paper, row.arxiv, row.table) == ("SmoothCache", "2411.10510", "1")
+    assert (row.row, row.inferred, row.num_samples) == ("alpha=0.18, 50 steps", False, 50_000)
     expected = {"fid": (2.65, 0.04), "sfid": (4.65, 0.03), "is": (238.7, 1.1), "tmacs": (175.65, None)}
     expected["latency"] = (4.85, None)
-    assert {key: (each.value, each.interval) for key, each in found.values.items()} == expected
+    assert {key: (each.value, each.interval) for key, each in row.values.items()} == expected
     assert printed("smoothcache/1/ddim50-nocache", "sfid") == PaperValue(4.3, 0.02, 2)
     assert printed("smoothcache/2/rf30-alpha0.03", "vbench").value == 0.781  # printed in per cent
     assert printed("smoothcache/3/sde100-alpha0.30", "fd_openl3_songdescriber").interval == 5.9

@@ -1,5 +1,6 @@
 """What published audio networks are shown, exactly, and what their encoders refuse."""
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from smoothbench.evaluators.openl3 import WindowEncoder
 from smoothbench.evaluators.passt import WindowTagger
 from smoothbench.models.base.prompts import Prompts
 from tests.support.audio_nets import Pooled, save_tiny_clap, stereo
+from tests.support.latent_dits import refusal
 from tests.support.stable_audio import TEXTS
 
 needs_transformers = pytest.mark.skipif(find_spec("transformers") is None, reason="needs the extra audio")
@@ -148,3 +150,23 @@ def test_mono_for_stereo_and_networks_of_another_kind() -> None:
             make(None, 16_000)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="rate=0"):
             make(flat, 0)
+
+
+@needs_transformers
+def test_the_digest_of_clap_covers_its_settings(tmp_path: Path) -> None:
+    folder = save_tiny_clap(tmp_path)
+    digests = {load_clap(str(folder), 16_000).digest}
+    names = ("config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
+    for count, name in enumerate(names, 2):
+        path = folder / name
+        path.write_text(json.dumps(json.loads(path.read_text()), indent=5))
+        digests.add(load_clap(str(folder), 16_000).digest)
+        assert len(digests) == count, name
+
+
+def test_opposite_channels_have_no_peak() -> None:
+    clips = stereo(32_000)
+    clips[1, 1] = -clips[1, 0]
+    refusal(lambda: WindowTagger(Pooled(3), 16_000)(clips), "1 of 2 clips", "peak of 0", "PaSST")
+    refusal(lambda: at_peak(torch.zeros(1, 5), "CLAP"), "peak of 0", "CLAP")
+    WindowEncoder(Pooled(3), 16_000)(clips)  # left and right apart

@@ -37,17 +37,22 @@ needs_paper = pytest.mark.skipif(inception.found() is None, reason=f"needs {ince
 class Bench:
     """Two sets of random images, what Inception makes of them, and the five scores of one against the other."""
 
-    weights: Path
     real: dict[str, Rows]
     fake: dict[str, Rows]
     scores: dict[str, Score]
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    folder = tmp_path_factory.mktemp("adm")
-    weights = folder / "random.pth"
-    save_random_weights(weights)
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of Inception in their published layout, not to be written to."""
+    file = tmp_path_factory.mktemp("adm") / "random.pth"
+    save_random_weights(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def bench(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    folder = tmp_path_factory.mktemp("bench")
     network = load_inception(str(weights))
     network.extractor.INPUT_IMAGE_SIZE = SIDE
     pictures, others = images(COUNT, 1, 1.2), images(COUNT, 2)
@@ -57,14 +62,15 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
         gauge.encoder.extractor.INPUT_IMAGE_SIZE = SIDE
     samples = Samples(folder, "fake", range(COUNT), 50, Png())
     for batch in samples.batches():
-        samples.write(batch, others[batch[0] : batch[-1] + 1], macs=1)
+        samples.write(batch, others[batch[0] : batch[-1] + 1])
     found.observe(samples, None, list(found.gauges))
     scores, reasons = found.scores([("fake", None, range(COUNT))])
     assert not reasons
-    return Bench(weights, real, encoded(network, others), {k.partition("@")[0]: v for k, v in scores.items()})
+    return Bench(real, encoded(network, others), {k.partition("@")[0]: v for k, v in scores.items()})
 
 
 @needs_paper
+@pytest.mark.slow
 def test_the_five_scores_are_their_definitions(bench: Bench) -> None:
     x, y = bench.fake, bench.real
     wanted = {
@@ -84,8 +90,8 @@ def test_the_five_scores_are_their_definitions(bench: Bench) -> None:
 
 
 @needs_paper
-def test_the_network_at_its_own_size(bench: Bench) -> None:
-    network, pictures = load_inception(str(bench.weights)), images(3, 4)
+def test_the_network_at_its_own_size(weights: Path) -> None:
+    network, pictures = load_inception(str(weights)), images(3, 4)
     with torch.inference_mode():
         out = network(pictures)
         widths = {name: tuple(rows.shape[1:]) for name, rows in out.items()}
@@ -129,13 +135,13 @@ def test_the_influence_on_splits_is_the_jackknife() -> None:
 
 
 @needs_paper
-def test_weights_are_tensors_or_refused_in_one_line(bench: Bench, tmp_path: Path) -> None:
+def test_weights_are_tensors_or_refused_in_one_line(weights: Path, tmp_path: Path) -> None:
     class Code:
         def __reduce__(self) -> tuple[Any, ...]:
             return Path.touch, (tmp_path / "mark",)
 
-    whole = bench.weights.read_bytes()
-    state = torch.load(bench.weights, weights_only=True)
+    content_bytes = weights.read_bytes()
+    state = torch.load(weights, weights_only=True)
     contents: dict[str, Any] = {
         "code": Code(),
         "list": [1],
@@ -144,8 +150,8 @@ def test_weights_are_tensors_or_refused_in_one_line(bench: Bench, tmp_path: Path
     }
     for name, content in contents.items():
         torch.save(content, tmp_path / name)
-    (tmp_path / "cut").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / inception.FILE).write_bytes(whole)
+    (tmp_path / "cut").write_bytes(content_bytes[: len(content_bytes) // 2])
+    (tmp_path / inception.FILE).write_bytes(content_bytes)
     for name in (*contents, "cut"):
         with pytest.raises(
             ValueError, match=f"{name}: not the tensors of torch-fidelity's Inception"
@@ -160,9 +166,7 @@ def test_weights_are_tensors_or_refused_in_one_line(bench: Bench, tmp_path: Path
 
 
 @needs_paper
-def test_the_default_weights_are_torch_hubs(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_default_weights_are_torch_hubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UsageError, match=rf"hub/checkpoints/{inception.FILE}: No such file.*put https"):
         scorer(tmp_path, "null", "null", "is")

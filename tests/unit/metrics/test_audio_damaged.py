@@ -43,8 +43,8 @@ SEEN = {
 
 def renditions(first: int) -> Tensor:
     """Every phrase in turn, each with a seed of its own, int16 [36, 1, 32768]."""
-    whole = [PHRASES[i % 6] for i in range(6 * EACH)]
-    return torch.stack([notes(timbre, pitches, first + i) for i, (timbre, pitches) in enumerate(whole)])
+    phrases = [PHRASES[i % 6] for i in range(6 * EACH)]
+    return torch.stack([notes(timbre, pitches, first + i) for i, (timbre, pitches) in enumerate(phrases)])
 
 
 def noise(clips: Tensor, decibels: float) -> Tensor:
@@ -56,8 +56,8 @@ def noise(clips: Tensor, decibels: float) -> Tensor:
 
 def low_pass(clips: Tensor) -> Tensor:
     """Nothing above 300 Hz."""
-    kept = sosfiltfilt(butter(8, 300, fs=16_000, output="sos"), clips.double().numpy())
-    return torch.from_numpy(kept.copy()).round().to(torch.int16)
+    filtered = sosfiltfilt(butter(8, 300, fs=16_000, output="sos"), clips.double().numpy())
+    return torch.from_numpy(filtered.copy()).round().to(torch.int16)
 
 
 class Bench:
@@ -99,8 +99,8 @@ class Bench:
 
 def rows_of(metric: Any, inputs: Mapping[str, Tensor]) -> Any:
     given = [inputs[name] for name in metric.inputs]
-    kept: Tensor = metric.per_sample(*given) if hasattr(metric, "per_sample") else given[0]
-    return kept.numpy()
+    rows: Tensor = metric.per_sample(*given) if hasattr(metric, "per_sample") else given[0]
+    return rows.numpy()
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def bench() -> Bench:
 
 
 @pytest.fixture(scope="module")
-def found(bench: Bench) -> Found:
+def scores(bench: Bench) -> Found:
     clips = bench.clean
     return {
         "none": bench.scores(clips),
@@ -129,35 +129,37 @@ def loss(bench: Bench, name: str, score: Score, rival: Score) -> tuple[float, fl
 
 
 @pytest.mark.parametrize(("damage", "name"), [(d, n) for d in SEEN for n in sorted(SEEN[d])])
-def test_damage_is_heard(bench: Bench, found: Found, damage: str, name: str) -> None:
-    worse, error = loss(bench, name, found[damage][name], found["none"][name])
+def test_damage_is_heard(bench: Bench, scores: Found, damage: str, name: str) -> None:
+    worse, error = loss(bench, name, scores[damage][name], scores["none"][name])
     assert worse > 4 * error and worse > 0
 
 
 @pytest.mark.parametrize("name", ["fd", "kl", "clap", "mrstft", "mel_l1", "si_sdr"])
-def test_more_noise_is_worse(bench: Bench, found: Found, name: str) -> None:
-    worse, error = loss(bench, name, found["noise"][name], found["light noise"][name])
+def test_more_noise_is_worse(bench: Bench, scores: Found, name: str) -> None:
+    worse, error = loss(bench, name, scores["noise"][name], scores["light noise"][name])
     assert worse > 4 * error
 
 
-def test_whole_sets_are_blind_to_swapped_prompts(found: Found) -> None:
-    assert found["swapped"]["fd"].value == pytest.approx(found["none"]["fd"].value, rel=1e-6)
+def test_whole_sets_are_blind_to_swapped_prompts(scores: Found) -> None:
+    assert scores["swapped"]["fd"].value == pytest.approx(scores["none"]["fd"].value, rel=1e-6)
 
 
-def test_a_shift_is_worse_for_the_waveform_than_for_the_ear(bench: Bench, found: Found) -> None:
-    assert found["shift"]["si_sdr"].value < 10 < found["light noise"]["si_sdr"].value
+def test_a_shift_is_worse_for_the_waveform_than_for_the_ear(bench: Bench, scores: Found) -> None:
+    assert scores["shift"]["si_sdr"].value < 10 < scores["light noise"]["si_sdr"].value
     for name in ("fd", "kl"):
-        shift, noisy = (loss(bench, name, found[d][name], found["none"][name])[0] for d in ("shift", "noise"))
+        shift, noisy = (
+            loss(bench, name, scores[d][name], scores["none"][name])[0] for d in ("shift", "noise")
+        )
         assert abs(shift) < 0.1 * noisy
 
 
-def test_noise_has_its_ratio(found: Found) -> None:
-    assert found["light noise"]["si_sdr"].value == pytest.approx(30, abs=0.1)
-    assert found["noise"]["si_sdr"].value == pytest.approx(0, abs=0.2)
+def test_noise_has_its_ratio(scores: Found) -> None:
+    assert scores["light noise"]["si_sdr"].value == pytest.approx(30, abs=0.1)
+    assert scores["noise"]["si_sdr"].value == pytest.approx(0, abs=0.2)
 
 
-def test_whole_clips_score_best(found: Found) -> None:
-    clean = {name: score.value for name, score in found["none"].items()}
+def test_whole_clips_score_best(scores: Found) -> None:
+    clean = {name: score.value for name, score in scores["none"].items()}
     assert (clean["mrstft"], clean["mel_l1"], clean["si_sdr"]) == (0.0, 0.0, 60.0)
     assert clean["agreement"] > 0.7 and clean["clap"] > 0.8 and clean["kl"] < 1
     assert np.isfinite(list(clean.values())).all()

@@ -11,7 +11,8 @@ from torchmetrics.functional.audio import scale_invariant_signal_distortion_rati
 from metrics.audio_distances import SISDR, LogMelL1, MultiResolutionSTFT
 from metrics.rows import Rows
 from metrics.score import SampleMean
-from tests.support.audio_nets import notes
+from tests.support.audio_nets import notes, stereo
+from tests.support.latent_dits import refusal
 
 DISTANCES: list[SampleMean] = [MultiResolutionSTFT(), LogMelL1(16_000), SISDR()]
 
@@ -116,3 +117,14 @@ def test_short_clips_and_bad_settings_are_one_clear_line() -> None:
     for make, arguments, message in settings:
         with pytest.raises(ValueError, match=message):
             make(**arguments)
+
+
+def test_what_is_silent_to_multi_resolution_stft() -> None:
+    clips = stereo(4096, 1)
+    for peak in (3, 4):
+        quiet = (clips.sign() * peak).to(torch.int16)
+        if peak == 3:
+            refusal(lambda quiet=quiet: MultiResolutionSTFT().per_sample(clips, quiet), "clips are silent")
+        else:
+            assert MultiResolutionSTFT().per_sample(clips, quiet).isfinite().all()
+        assert LogMelL1(16_000).per_sample(clips, quiet).isfinite().all()

@@ -110,7 +110,7 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def found() -> Found:
+def scores() -> Found:
     bench = Bench()
     return {
         "none": bench.scores(bench.clean),
@@ -129,29 +129,29 @@ def loss(name: str, score: Score, rival: Score) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(("damage", "name"), [(d, n) for d in SEEN for n in METRICS if n in SEEN[d]])
-def test_damage_is_seen(found: Found, damage: str, name: str) -> None:
-    worse, error = loss(name, found[damage][name], found["none"][name])
+def test_damage_is_seen(scores: Found, damage: str, name: str) -> None:
+    worse, error = loss(name, scores[damage][name], scores["none"][name])
     assert worse > 4 * error
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_more_noise_is_worse(found: Found, name: str) -> None:
-    worse, error = loss(name, found["noise"][name], found["light noise"][name])
+def test_more_noise_is_worse(scores: Found, name: str) -> None:
+    worse, error = loss(name, scores["noise"][name], scores["light noise"][name])
     assert worse > 4 * error
 
 
 @pytest.mark.parametrize("name", ["fd", "sfd", "kid", "precision", "recall", "is"])
-def test_what_compares_sets_is_blind_to_the_wrong_class(found: Found, name: str) -> None:
-    assert found["wrong class"][name].value == pytest.approx(found["none"][name].value, rel=1e-6)
+def test_what_compares_sets_is_blind_to_the_wrong_class(scores: Found, name: str) -> None:
+    assert scores["wrong class"][name].value == pytest.approx(scores["none"][name].value, rel=1e-6)
 
 
-def test_precision_is_blind_to_dropped_modes(found: Found) -> None:
-    worse, error = loss("precision", found["dropped modes"]["precision"], found["none"]["precision"])
+def test_precision_is_blind_to_dropped_modes(scores: Found) -> None:
+    worse, error = loss("precision", scores["dropped modes"]["precision"], scores["none"]["precision"])
     assert abs(worse) < 3 * error
 
 
-def test_whole_images_are_as_good_as_real(found: Found) -> None:
-    clean = found["none"]
+def test_whole_images_are_as_good_as_real(scores: Found) -> None:
+    clean = scores["none"]
     assert clean["kid"].estimate.low < 0 < clean["kid"].estimate.high
     assert abs(clean["fd_inf"].value) < clean["fd"].value
     assert clean["precision"].value > 0.85 and clean["recall"].value > 0.85

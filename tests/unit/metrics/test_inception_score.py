@@ -65,17 +65,17 @@ def test_standard_error_is_the_spread_over_repeats() -> None:
 def test_order_does_not_matter() -> None:
     logits = random_logits(60)
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
-    whole, shuffled = score(logits), score(logits[order])
-    assert shuffled.value == pytest.approx(whole.value, rel=1e-12)
-    np.testing.assert_allclose(shuffled.influence, whole.influence[order], atol=1e-12)
+    ordered, shuffled = score(logits), score(logits[order])
+    assert shuffled.value == pytest.approx(ordered.value, rel=1e-12)
+    np.testing.assert_allclose(shuffled.influence, ordered.influence[order], atol=1e-12)
 
 
 def test_large_sets_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = random_logits(60)
-    whole = score(logits)
+    at_once = score(logits)
     monkeypatch.setattr(rows, "PIECE", 7 * K)
-    assert score(logits).value == pytest.approx(whole.value, rel=1e-12)
-    np.testing.assert_allclose(score(logits).influence, whole.influence, atol=1e-12)
+    assert score(logits).value == pytest.approx(at_once.value, rel=1e-12)
+    np.testing.assert_allclose(score(logits).influence, at_once.influence, atol=1e-12)
 
 
 def test_refuses_bad_input() -> None:

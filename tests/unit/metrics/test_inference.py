@@ -58,11 +58,11 @@ def test_the_error_is_that_of_the_influence() -> None:
 
 def test_paired_difference_cancels_what_is_shared() -> None:
     rng = np.random.default_rng(0)
-    shared, own = rng.normal(size=1000), 0.05 * rng.normal(size=1000)
-    a, b = mean_score(shared + own), mean_score(shared)
+    shared, alone = rng.normal(size=1000), 0.05 * rng.normal(size=1000)
+    a, b = mean_score(shared + alone), mean_score(shared)
     result = paired_difference(a, b)
-    assert result.value == pytest.approx(own.mean(), abs=1e-12)
-    assert result.se == pytest.approx(own.std(ddof=1) / np.sqrt(1000), rel=1e-9)
+    assert result.value == pytest.approx(alone.mean(), abs=1e-12)
+    assert result.se == pytest.approx(alone.std(ddof=1) / np.sqrt(1000), rel=1e-9)
     assert result.se < 0.1 * np.hypot(a.estimate.se, b.estimate.se)
     assert paired_difference(a, a) == Estimate(0.0, 0.0, 1000)
 

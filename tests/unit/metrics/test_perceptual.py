@@ -21,8 +21,8 @@ def test_is_lpips_arithmetic_with_unit_weights() -> None:
     unit = [[m / m.norm(dim=1, keepdim=True) for m in maps] for maps in sides]
     lpips = sum((a - b).square().sum(1).mean((1, 2)) for a, b in zip(*unit, strict=True))
     rows = [torch.cat([(m / m.shape[2]).flatten(1) for m in maps], 1) for maps in unit]
-    found = PerceptualDistance().per_sample(*rows)
-    np.testing.assert_allclose(found.numpy(), lpips.numpy(), rtol=1e-12)
+    distances = PerceptualDistance().per_sample(*rows)
+    np.testing.assert_allclose(distances.numpy(), lpips.numpy(), rtol=1e-12)
 
 
 def test_is_the_mean_with_its_tails() -> None:

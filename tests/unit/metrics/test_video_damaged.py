@@ -127,17 +127,17 @@ RAISED = [
 
 def scored(given: Tensor, baseline: Tensor) -> dict[str, Score]:
     inputs: dict[str, Tensor] = {"samples": given, "baseline": baseline}
-    found = {}
+    by_name = {}
     for name, metric in METRICS.items():
         seen = inputs | (ENCODERS[name](given) if name in ENCODERS else {})
-        found[name] = metric.score(metric.per_sample(*(seen[each] for each in metric.inputs)).numpy())
-    return found
+        by_name[name] = metric.score(metric.per_sample(*(seen[each] for each in metric.inputs)).numpy())
+    return by_name
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, dict[str, Score]]:
-    whole = clips(COUNT)
-    return {name: scored(damage(whole), whole) for name, damage in DAMAGES.items()}
+def scores() -> dict[str, dict[str, Score]]:
+    undamaged = clips(COUNT)
+    return {name: scored(damage(undamaged), undamaged) for name, damage in DAMAGES.items()}
 
 
 def changed(found: dict[str, dict[str, Score]], damage: str, name: str) -> tuple[float, float]:
@@ -147,58 +147,60 @@ def changed(found: dict[str, dict[str, Score]], damage: str, name: str) -> tuple
 
 
 @pytest.mark.parametrize(("damage", "name"), [(d, n) for d, names in LOWERED for n in names.split()])
-def test_what_damage_lowers(found: dict[str, dict[str, Score]], damage: str, name: str) -> None:
-    more, error = changed(found, damage, name)
+def test_what_damage_lowers(scores: dict[str, dict[str, Score]], damage: str, name: str) -> None:
+    more, error = changed(scores, damage, name)
     assert more < -4 * error and more < 0
 
 
 @pytest.mark.parametrize(("damage", "name"), [(d, n) for d, names in RAISED for n in names.split()])
-def test_what_damage_raises(found: dict[str, dict[str, Score]], damage: str, name: str) -> None:
-    more, error = changed(found, damage, name)
+def test_what_damage_raises(scores: dict[str, dict[str, Score]], damage: str, name: str) -> None:
+    more, error = changed(scores, damage, name)
     assert more > 4 * error and more > 0
 
 
-def test_a_frozen_clip_neither_flickers_nor_moves(found: dict[str, dict[str, Score]]) -> None:
-    frozen = {name: score.value for name, score in found["frozen"].items()}
+def test_a_frozen_clip_neither_flickers_nor_moves(scores: dict[str, dict[str, Score]]) -> None:
+    frozen = {name: score.value for name, score in scores["frozen"].items()}
     assert frozen["flicker"] == frozen["smooth"] == frozen["averaged"] == 1.0
     assert frozen["subject"] == pytest.approx(1) and frozen["background"] == pytest.approx(1)
     assert frozen["dynamic"] == frozen["magnitude"] == 0.0
-    assert found["none"]["dynamic"].value == 1.0
+    assert scores["none"]["dynamic"].value == 1.0
 
 
-def test_whole_clips_are_as_near_as_can_be(found: dict[str, dict[str, Score]]) -> None:
-    whole = found["none"]
-    assert [whole[name].value for name in ("psnr", "psnr_clip", "psnr_motion")] == [60.0] * 3
-    assert whole["ssim"].value == pytest.approx(1)
+def test_whole_clips_are_as_near_as_can_be(scores: dict[str, dict[str, Score]]) -> None:
+    undamaged = scores["none"]
+    assert [undamaged[name].value for name in ("psnr", "psnr_clip", "psnr_motion")] == [60.0] * 3
+    assert undamaged["ssim"].value == pytest.approx(1)
 
 
-def test_compensation_tells_jerks_from_motion(found: dict[str, dict[str, Score]]) -> None:
+def test_compensation_tells_jerks_from_motion(scores: dict[str, dict[str, Score]]) -> None:
     """By what factor the error of the prediction grows if the frames are shuffled."""
 
     def grown(name: str) -> float:
-        return (1 - found["shuffled"][name].value) / (1 - found["none"][name].value)
+        return (1 - scores["shuffled"][name].value) / (1 - scores["none"][name].value)
 
     assert grown("smooth") > 1.5 * grown("averaged") > 1.5
 
 
 @pytest.mark.parametrize("name", ["sharpness", "noise", "over", "under", "blocks"])
-def test_frames_know_no_order(found: dict[str, dict[str, Score]], name: str) -> None:
-    assert found["shuffled"][name].value == pytest.approx(found["none"][name].value)
+def test_frames_know_no_order(scores: dict[str, dict[str, Score]], name: str) -> None:
+    assert scores["shuffled"][name].value == pytest.approx(scores["none"][name].value)
 
 
 def test_a_detail_costs_the_background_little_and_another_ground_much(
-    found: dict[str, dict[str, Score]],
+    scores: dict[str, dict[str, Score]],
 ) -> None:
-    kept, lost = (abs(changed(found, damage, "background")[0]) for damage in ("blocks", "ground"))
+    kept, lost = (abs(changed(scores, damage, "background")[0]) for damage in ("blocks", "ground"))
     assert lost > 10 * kept
 
 
 def test_another_caption_lowers_agreement() -> None:
     """Clips of six colours, seen by the nearest of the six."""
     colours = torch.tensor([[r, g, b] for r in (40, 200) for g in (40, 200) for b in (40, 200)][:6]).float()
-    asked = torch.arange(36) % 6
-    given = noisy(colours[asked][:, None, :, None, None].expand(-1, 4, -1, 16, 16), 30)
+    captions = torch.arange(36) % 6
+    given = noisy(colours[captions][:, None, :, None, None].expand(-1, 4, -1, 16, 16), 30)
     logits = -torch.cdist(given.float().mean((1, 3, 4)), colours)
     metric = PromptAgreement(torch.arange(6))
-    right, wrong = (metric.score(metric.per_sample(logits, said).numpy()) for said in (asked, asked.roll(1)))
+    right, wrong = (
+        metric.score(metric.per_sample(logits, said).numpy()) for said in (captions, captions.roll(1))
+    )
     assert right.value == 1.0 and wrong.value == 0.0

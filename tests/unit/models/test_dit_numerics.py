@@ -125,17 +125,17 @@ def test_the_guided_channels(tmp_path: Path, scale: float) -> None:
     labels = torch.tensor([1, 2])
     for numerics in BOTH:
         model = latent_dit(tmp_path, numerics=numerics, guidance=scale)
-        told: list[int] = []
+        announced: list[int] = []
         with torch.inference_mode():
             cond, uncond = model.noise(x, 500.0, labels), model.noise(x, 500.0, model.unconditional(2))
-            found = model.predict(x, 500.0, labels, told.append)
+            prediction = model.predict(x, 500.0, labels, announced.append)
         guided_all = uncond + scale * (cond - uncond)
         expected = guided_all.clone()
         if numerics == "reference":
             expected[:, 3] = cond[:, 3]
             assert scale == 1 or not torch.allclose(expected, guided_all, atol=0.1)
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-        assert told == [0] and model.guidance_rows == (1 if scale == 1 else 2)
+        torch.testing.assert_close(prediction, expected, rtol=1e-4, atol=1e-4)
+        assert announced == [0] and model.guidance_rows == (1 if scale == 1 else 2)
 
 
 def test_the_rounding_to_pixels() -> None:

@@ -13,10 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from smoothbench.caching import Schedule, cached, find_sites
 from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
 from smoothbench.models.base.image_decoder import PIXELS
 from smoothbench.sampling.loop import SeededNoise, latents, silent
 from smoothbench.solvers.ddim import DDIM
 from tests.oracles.dit_equations import Shape, random_weights
+from tests.support.compose import composed
 from tests.support.latent_dits import CPU, SAFE, TINY, by_yaml, forward, latent_dit, original
 from tests.support.tiny_pipelines import save_tiny_dit
 
@@ -29,7 +32,7 @@ LAYOUTS: list[dict[str, bool]] = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("published")
     save_tiny_dit(path)
     return path
@@ -50,15 +53,15 @@ def test_every_layout_gives_the_same_denoiser(tmp_path: Path, layout: dict[str, 
 
 
 def test_the_folder_of_a_yaml_comes_before_its_architecture(
-    folder: Path, caplog: pytest.LogCaptureFixture
+    tiny_repository: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        model = by_yaml("dit_xl_2_256", f"model.path={folder}")
+        model = by_yaml("dit_xl_2_256", f"model.path={tiny_repository}")
     warning = next(r.getMessage() for r in caplog.records if "architecture" in r.getMessage())
-    assert str(folder / "transformer/config.json") in warning and "num_layers" in warning
+    assert str(tiny_repository / "transformer/config.json") in warning and "num_layers" in warning
     assert "patch_size" not in warning, "only what differs"
     assert model.sample_shape == (4, 8, 8) and len(find_sites(model.denoiser)) == 6
-    assert torch.equal(forward(model), forward(latent_dit(folder)))
+    assert torch.equal(forward(model), forward(latent_dit(tiny_repository)))
 
 
 @pytest.mark.parametrize(
@@ -73,18 +76,18 @@ def test_published_sizes(name: str, parameters: float, linear: float, whole: flo
     """Millions of parameters and GMACs a row, with and without the attention products."""
     model = by_yaml(name)
     denoiser, call = model.skeleton()
-    found, rest = measured_sites(denoiser, call)
-    assert len(found) == sites and model.guidance_rows == 2 and not rest.attention
+    measured, rest = measured_sites(denoiser, call)
+    assert len(measured) == sites and model.guidance_rows == 2 and not rest.attention
     assert sum(p.numel() for p in denoiser.parameters()) / 1e6 == pytest.approx(parameters, abs=6e-3)
-    macs_linear = sum(site.macs_linear for site in found) + rest.linear
-    macs = sum(site.macs for site in found) + rest.total
+    macs_linear = sum(site.macs_linear for site in measured) + rest.linear
+    macs = sum(site.macs for site in measured) + rest.total
     assert macs_linear / 2e9 == pytest.approx(linear, abs=6e-4)
     assert macs / 2e9 == pytest.approx(whole, abs=6e-4)
     assert "denoiser" not in vars(model), "counting loads nothing"
 
 
-def test_classes_come_from_the_samples_own_generators(folder: Path) -> None:
-    model, seeds = latent_dit(folder), range(200)
+def test_classes_come_from_the_samples_own_generators(tiny_repository: Path) -> None:
+    model, seeds = latent_dit(tiny_repository), range(200)
     labels = model.labels_or_prompts(seeds)
     assert torch.equal(labels[7:9], model.labels_or_prompts([7, 8]))
     generator = torch.Generator().manual_seed(8)
@@ -97,8 +100,8 @@ def test_classes_come_from_the_samples_own_generators(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_runs_and_is_near(folder: Path, dtype: str) -> None:
-    half, full = latent_dit(folder, dtype=dtype), latent_dit(folder)
+def test_half_precision_runs_and_is_near(tiny_repository: Path, dtype: str) -> None:
+    half, full = latent_dit(tiny_repository, dtype=dtype), latent_dit(tiny_repository)
     assert {p.dtype for p in half.denoiser.parameters()} == {getattr(torch, dtype)}
     ours, theirs = forward(half), forward(full)
     apart = (ours - theirs).norm() / theirs.norm()
@@ -110,10 +113,10 @@ def test_half_precision_runs_and_is_near(folder: Path, dtype: str) -> None:
     assert measured_sites(skeleton, call) == measured_sites(*full.skeleton())
 
 
-def test_the_identity_holds_what_decides_the_samples(folder: Path, tmp_path: Path) -> None:
-    base = latent_dit(folder).identity
+def test_the_identity_holds_what_decides_the_samples(tiny_repository: Path, tmp_path: Path) -> None:
+    base = latent_dit(tiny_repository).identity
     changes: list[dict[str, Any]] = [{"guidance": 2.0}, {"numerics": "diffusers"}, {"weights": "random"}]
-    identities = [latent_dit(folder, **change).identity for change in changes]
+    identities = [latent_dit(tiny_repository, **change).identity for change in changes]
     assert all(other != base and other.keys() == base.keys() for other in identities)
     assert base["weights_sha256"] != base["vae_sha256"] and len(base["weights_sha256"]) == 64
     assert identities[-1]["weights_sha256"] == "random"
@@ -125,13 +128,13 @@ def test_the_identity_holds_what_decides_the_samples(folder: Path, tmp_path: Pat
     assert latent_dit(tmp_path).identity != base
 
 
-def test_random_weights_stand_in_for_costs(folder: Path) -> None:
-    model, again = latent_dit(None), latent_dit(folder, weights="random")
+def test_random_weights_stand_in_for_costs(tiny_repository: Path) -> None:
+    model, again = latent_dit(None), latent_dit(tiny_repository, weights="random")
     assert "published by nobody" in str(model.unavailable_reason) and "stage=cost" in str(
         again.unavailable_reason
     )
     assert torch.equal(forward(model), forward(again)) and forward(model).abs().max() > 0
-    assert not torch.equal(forward(again), forward(latent_dit(folder)))
+    assert not torch.equal(forward(again), forward(latent_dit(tiny_repository)))
     assert all(p.abs().max() > 0 for p in model.denoiser.parameters())
     assert again.decode(torch.randn(2, 4, 8, 8)).dtype == torch.uint8
 
@@ -143,9 +146,9 @@ def test_an_unknown_decoder_is_the_published_architecture() -> None:
     assert decoder(torch.zeros(1, 4, 2, 2)).shape == (1, 3, 16, 16)
 
 
-def test_the_decoders_legacy_names(folder: Path, tmp_path: Path) -> None:
+def test_the_decoders_legacy_names(tiny_repository: Path, tmp_path: Path) -> None:
     """Of the attention layers, as in decoders saved in 2022."""
-    shutil.copytree(folder, tmp_path / "old")
+    shutil.copytree(tiny_repository, tmp_path / "old")
     path = tmp_path / "old/vae" / SAFE
     new = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
     names = re.compile(r"(?<=attentions\.0\.)(to_q|to_k|to_v|to_out\.0)(?=\.)")
@@ -153,18 +156,18 @@ def test_the_decoders_legacy_names(folder: Path, tmp_path: Path) -> None:
     assert sum("query" in name or "proj_attn" in name for name in old) == 8
     save_file(old, path)
     x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(latent_dit(tmp_path / "old").decoder(x), latent_dit(folder).decoder(x))
+    assert torch.equal(latent_dit(tmp_path / "old").decoder(x), latent_dit(tiny_repository).decoder(x))
 
 
-def test_decoding_in_parts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = latent_dit(folder)
+def test_decoding_in_parts(tiny_repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = latent_dit(tiny_repository)
     x = torch.randn(5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    whole = model.decoder(x)
+    at_once = model.decoder(x)
     assert PIXELS > 2 * 16 * 16
     monkeypatch.setattr("smoothbench.models.base.image_decoder.PIXELS", 2 * 16 * 16)
     sizes: list[int] = []
     model.decoder._vae.decoder.register_forward_hook(lambda module, args, out: sizes.append(len(out)))
-    torch.testing.assert_close(model.decoder(x), whole, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.decoder(x), at_once, rtol=1e-4, atol=1e-5)
     assert sizes == [2, 2, 1]
 
 
@@ -183,6 +186,14 @@ def test_caching_an_original_checkpoint(tmp_path: Path) -> None:
         assert set(run.calls.values()) == {sum(full)}
 
 
-def test_the_tiny_architecture_is_the_tiny_pipelines(folder: Path) -> None:
-    saved = json.loads((folder / "transformer/config.json").read_text())
+def test_the_tiny_architecture_is_the_tiny_pipelines(tiny_repository: Path) -> None:
+    saved = json.loads((tiny_repository / "transformer/config.json").read_text())
     assert saved.items() >= TINY.items()
+
+
+def test_a_dit_refuses_timesteps_that_it_was_not_trained_on() -> None:
+    model = build_model(settings(composed()).model, CPU)
+    x, y = torch.zeros(1, *model.sample_shape), torch.tensor([1])
+    for t in (907.25, 1000.0, -1.0):
+        with pytest.raises(ValueError, match=f"whole timesteps 0 to 999, the solver asks for {t:g}"):
+            model.output(x, t, y)

@@ -32,7 +32,7 @@ SEEDS = range(3)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint, as the reference writes it, and a decoder."""
     folder = tmp_path_factory.mktemp("uvit")
     with torch.random.fork_rng():
@@ -62,8 +62,8 @@ def sampled(model: LatentUViT, schedule: Schedule) -> tuple[Tensor, Any]:
     return x, run
 
 
-def test_two_forwards_of_which_each_is_announced_with_its_classes(folder: Path) -> None:
-    model, told, seen = built(folder), list[int](), list[tuple[float, list[int]]]()
+def test_two_forwards_of_which_each_is_announced_with_its_classes(checkpoint_folder: Path) -> None:
+    model, told, seen = built(checkpoint_folder), list[int](), list[tuple[float, list[int]]]()
     hook = model.denoiser.register_forward_pre_hook(
         lambda _, arguments: seen.append((arguments[1][0].item(), arguments[2].tolist()))
     )
@@ -77,18 +77,18 @@ def test_two_forwards_of_which_each_is_announced_with_its_classes(folder: Path) 
     assert (model.forwards, model.guidance_rows, model.identity["guidance"]) == (2, 2, 1.4)
 
 
-def test_without_guidance_one_forward(folder: Path) -> None:
-    model, told = built(folder, scale=0), list[int]()
+def test_without_guidance_one_forward(checkpoint_folder: Path) -> None:
+    model, told = built(checkpoint_folder, scale=0), list[int]()
     x, labels = noisy(), torch.tensor([3, 7])
     assert torch.equal(model.predict(x, 9.0, labels, told.append), model.output(x, 9.0, labels))
     assert told == [0] and (model.forwards, model.guidance_rows, model.identity["guidance"]) == (1, 1, 1)
-    guided, bare = (trajectory(built(folder, scale=scale)) for scale in (0.4, 0))
+    guided, bare = (trajectory(built(checkpoint_folder, scale=scale)) for scale in (0.4, 0))
     assert [2 * site.macs for site in bare.sites] == [site.macs for site in guided.sites]
     assert guided.rest_macs == 2 * bare.rest_macs > 0
 
 
-def test_everything_computed_is_the_same_bits(folder: Path) -> None:
-    model = built(folder)
+def test_everything_computed_is_the_same_bits(checkpoint_folder: Path) -> None:
+    model = built(checkpoint_folder)
     bare = latents(model, SOLVER, SEEDS, silent)
     through, run = sampled(model, NoCache().plan(trajectory(model)))
     assert torch.equal(through, bare)
@@ -112,8 +112,8 @@ def by_hand(model: LatentUViT, schedule: Schedule) -> Tensor:
         return solve(SOLVER, x, predict)
 
 
-def test_the_histories_of_the_two_branches_never_mix(folder: Path) -> None:
-    model = built(folder)
+def test_the_histories_of_the_two_branches_never_mix(checkpoint_folder: Path) -> None:
+    model = built(checkpoint_folder)
     schedule = FORA(2).plan(trajectory(model))
     apart, _ = sampled(model, schedule)
     torch.testing.assert_close(apart, by_hand(model, schedule), rtol=0, atol=0)
@@ -123,20 +123,20 @@ def test_the_histories_of_the_two_branches_never_mix(folder: Path) -> None:
     assert (mixed - apart).abs().max() > 1e-3, "with one history for both, cond reuses what is uncond's"
 
 
-def test_executed_macs_are_the_planned_ones_and_calls_count_both_forwards(folder: Path) -> None:
-    model = built(folder)
+def test_executed_macs_are_the_planned_ones_and_calls_count_both_forwards(checkpoint_folder: Path) -> None:
+    model = built(checkpoint_folder)
     plan = trajectory(model)
     schedule = FORA(3).plan(plan)
     with MacCounter() as counter:
         x, run = sampled(model, schedule)
     assert run.calls == {site: 2 * n for site, n in schedule.calls().items()}
-    assert counter.macs().total == len(SEEDS) * plan.macs(schedule.calls())
-    assert counter.macs().linear == len(SEEDS) * plan.macs(schedule.calls(), linear=True)
+    assert counter.macs().total == len(SEEDS) * plan.cost(schedule.calls()).total
+    assert counter.macs().linear == len(SEEDS) * plan.cost(schedule.calls()).linear
     assert 0.3 < run.skipped_share < 0.7 and x.isfinite().all()
 
 
-def test_outside_the_harness_the_calls_of_an_evaluation_are_told_once(folder: Path) -> None:
-    model = built(folder)
+def test_outside_the_harness_the_calls_of_an_evaluation_are_told_once(checkpoint_folder: Path) -> None:
+    model = built(checkpoint_folder)
     schedule = FORA(2).plan(trajectory(model))
     with cached(model.denoiser, schedule, calls_per_eval=2):
         unannounced = latents(model, SOLVER, SEEDS, silent)
@@ -145,8 +145,8 @@ def test_outside_the_harness_the_calls_of_an_evaluation_are_told_once(folder: Pa
         latents(model, SOLVER, SEEDS, silent)
 
 
-def test_a_class_is_drawn_from_the_samples_own_generator(folder: Path) -> None:
-    model, generator = built(folder), torch.Generator().manual_seed(1)
+def test_a_class_is_drawn_from_the_samples_own_generator(checkpoint_folder: Path) -> None:
+    model, generator = built(checkpoint_folder), torch.Generator().manual_seed(1)
     torch.randn(4, 8, 8, generator=generator)
     label = int(torch.randint(10, (), generator=generator))
     assert (
@@ -156,16 +156,16 @@ def test_a_class_is_drawn_from_the_samples_own_generator(folder: Path) -> None:
     assert model.unconditional(2).tolist() == [10, 10]
 
 
-def test_half_precision_runs_and_stays_near(folder: Path) -> None:
-    half, whole = built(folder, dtype="bfloat16"), built(folder)
+def test_half_precision_runs_and_stays_near(checkpoint_folder: Path) -> None:
+    half, whole = built(checkpoint_folder, dtype="bfloat16"), built(checkpoint_folder)
     x = latents(half, SOLVER, SEEDS, silent)
     expected = latents(whole, SOLVER, SEEDS, silent)
     assert x.dtype == torch.float32 and 0 < (x - expected).norm() / expected.norm() < 0.1
     assert half.identity["dtype"] == "bfloat16" and half.identity != whole.identity
 
 
-def test_decoded_pixels(folder: Path) -> None:
-    model, x = built(folder), noisy()
+def test_decoded_pixels(checkpoint_folder: Path) -> None:
+    model, x = built(checkpoint_folder), noisy()
     vae = tiny_dit_pipeline().vae
     with torch.inference_mode():
         images = vae.decode(x / 0.18215).sample
@@ -184,7 +184,7 @@ def test_costs_without_weights(tmp_path: Path) -> None:
     full = {point.spec.name: point for point in experiment.bench.points}
     for name, printed in (("reference", 6.44), ("none20", 2.58)):
         plan = full[name].trajectory
-        linear = plan.macs(full[name].planned_calls, linear=True)
+        linear = plan.cost(full[name].planned_calls).linear
         assert linear / 2e12 == pytest.approx(
             printed, abs=0.0051
         )  # one row; their counter finds a little more
@@ -193,8 +193,8 @@ def test_costs_without_weights(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.png")) and len(list(tmp_path.rglob("cost.csv"))) == 1
 
 
-def test_samples_with_weights(folder: Path, tmp_path: Path) -> None:
-    model = [f"model.path={folder / 'uvit.pth'}", f"model.vae={folder / 'vae'}"]
+def test_samples_with_weights(checkpoint_folder: Path, tmp_path: Path) -> None:
+    model = [f"model.path={checkpoint_folder / 'uvit.pth'}", f"model.vae={checkpoint_folder / 'vae'}"]
     model += [f"model.architecture.{key}={value}" for key, value in SIZES.items()]
     small = ["num_samples=4", "batch_size=2", "solver.steps=6", "points.none20.solver.steps=4"]
     where = ["device=cpu", f"results_dir={tmp_path}"]
@@ -205,12 +205,12 @@ def test_samples_with_weights(folder: Path, tmp_path: Path) -> None:
     assert all(math.isfinite(record.scores["psnr@4"].value) for record in records[1:] if record)
 
 
-def test_damage_inside_a_checkpoint_is_one_line(folder: Path, tmp_path: Path) -> None:
-    data = (folder / "uvit.pth").read_bytes()
+def test_damage_inside_a_checkpoint_is_one_line(checkpoint_folder: Path, tmp_path: Path) -> None:
+    data = (checkpoint_folder / "uvit.pth").read_bytes()
     (tmp_path / "half.pth").write_bytes(data[: len(data) // 2])
     torch.save(UViT(**{**SIZES, "depth": 2}).state_dict(), tmp_path / "shallow.pth")
     for name in ("half", "shallow"):
-        model = built(folder, path=str(tmp_path / f"{name}.pth"))
+        model = built(checkpoint_folder, path=str(tmp_path / f"{name}.pth"))
         with pytest.raises(ValueError, match=rf"{name}\.pth") as error:
             _ = model.denoiser
         assert "\n" not in str(error.value)
@@ -234,14 +234,14 @@ def test_settings_that_cannot_be_are_one_line(overrides: list[str], message: str
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_random_weights_are_for_costs(folder: Path) -> None:
-    model = built(folder, weights="random")
+def test_random_weights_are_for_costs(checkpoint_folder: Path) -> None:
+    model = built(checkpoint_folder, weights="random")
     assert model.unavailable_reason and "stage=cost alone" in model.unavailable_reason
-    assert model.identity["weights_sha256"] == "random" != built(folder).identity["weights_sha256"]
-    assert built(folder).unavailable_reason is None and "model.path" in str(
-        built(folder, path=None).unavailable_reason
+    assert model.identity["weights_sha256"] == "random" != built(checkpoint_folder).identity["weights_sha256"]
+    assert built(checkpoint_folder).unavailable_reason is None and "model.path" in str(
+        built(checkpoint_folder, path=None).unavailable_reason
     )
-    first, again = (built(folder, path=None).denoiser.state_dict() for _ in range(2))
+    first, again = (built(checkpoint_folder, path=None).denoiser.state_dict() for _ in range(2))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert len(find_sites(model.denoiser)) == 10
     assert latents(model, SOLVER, SEEDS, silent).isfinite().all()

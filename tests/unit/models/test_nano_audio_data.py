@@ -97,16 +97,16 @@ def test_a_midi_file_says_its_length_and_starts_each_clip_in_its_slot() -> None:
 
 def strikes(track: bytes) -> list[int]:
     """Ticks of the notes of a track, read as the standard says, status bytes always there."""
-    found, now, place = [], 0, 0
+    times, now, place = [], 0, 0
     while place < len(track) - 3:
         delta = 0
         while track[place] & 0x80:
             delta, place = delta << 7 | track[place] & 0x7F, place + 1
         now, place = now + (delta << 7 | track[place]), place + 1
         if track[place] >> 4 == 9:
-            found.append(now)
+            times.append(now)
         place += 2 if track[place] >> 4 == 0xC else 3
-    return found
+    return times
 
 
 def test_a_tone_lies_where_it_should_and_survives_griffin_lim() -> None:

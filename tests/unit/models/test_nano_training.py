@@ -28,9 +28,9 @@ def trained(folder: Path, stop_at: int | None = None) -> dict[str, Tensor]:
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path) -> None:
-    whole = trained(tmp_path / "whole")
+    uninterrupted = trained(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "cut", stop_at=5)
     resumed = trained(tmp_path / "cut")
-    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
-    assert not torch.equal(whole["weight"], torch.zeros(1, 4))
+    assert all(torch.equal(resumed[name], uninterrupted[name]) for name in uninterrupted)
+    assert not torch.equal(uninterrupted["weight"], torch.zeros(1, 4))

@@ -42,20 +42,20 @@ def built(*overrides: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def model() -> Any:
+def nano() -> Any:
     return built()
 
 
 # --- prompts and clips
 
 
-def test_prompt_lists_are_the_grammar(model: Any) -> None:
+def test_prompt_lists_are_the_grammar(nano: Any) -> None:
     for name, held_out in (("seen", False), ("held_out", True)):
         assert embedded(LISTS[name]).read_text() == table(held_out)
         texts = embedded_prompts(name).texts
         assert set(scenes_of(texts)) == {s for s in scenes() if s.asked and s.held_out == held_out}
-    marked = {name: labels(model.prompts, name) for name in (*ATTRIBUTES, "all")}
-    for row, text in enumerate(model.prompts.texts[:40]):
+    marked = {name: labels(nano.prompts, name) for name in (*ATTRIBUTES, "all")}
+    for row, text in enumerate(nano.prompts.texts[:40]):
         for name in ("item", "colour", "motion"):
             assert ATTRIBUTES[name][marked[name][row]] in text
         assert ATTRIBUTES["speed"][marked["speed"][row]] in text or "stands still" in text
@@ -65,70 +65,70 @@ def test_prompt_lists_are_the_grammar(model: Any) -> None:
     assert torch.equal(whole, marked["all"])
 
 
-def test_a_clip_decodes_alike_in_any_batch_and_survives_its_file(model: Any) -> None:
+def test_a_clip_decodes_alike_in_any_batch_and_survives_its_file(nano: Any) -> None:
     x = torch.randn(3, CHANNELS, FRAMES, LATENT, LATENT, generator=torch.Generator().manual_seed(0))
-    clips = model.decode(x)
+    clips = nano.decode(x)
     assert clips.dtype == torch.uint8 and clips.shape == (3, FRAMES, 3, SIZE, SIZE)
-    assert torch.equal(clips[1], model.decode(x[1:2])[0])
-    assert torch.equal(model.media.decode(model.media.encode(clips[1])), clips[1])
-    assert isinstance(model.media, Webp) and model.media.fps == FPS
+    assert torch.equal(clips[1], nano.decode(x[1:2])[0])
+    assert torch.equal(nano.media.decode(nano.media.encode(clips[1])), clips[1])
+    assert isinstance(nano.media, Webp) and nano.media.fps == FPS
 
 
 # --- the model
 
 
-def test_sites_costs_and_rows(model: Any) -> None:
-    sites = find_sites(model.denoiser)
+def test_sites_costs_and_rows(nano: Any) -> None:
+    sites = find_sites(nano.denoiser)
     kinds = {
         f"{part}_{kind}" for part in ("spatial", "temporal") for kind in ("self_attn", "cross_attn", "ff")
     }
-    assert {site.kind for site in sites} == kinds and len(sites) == 6 * model.config["depth"]
-    assert (model.guidance_rows, model.forwards) == (2, 1)
-    assert model.sample_shape == (CHANNELS, FRAMES, LATENT, LATENT)
-    assert model.labels_or_prompts([0, 1]).tolist() == [0, 1] and model.unconditional(2).tolist() == [-1, -1]
-    calibration = set(model.labels_or_prompts(range(999 * 10**6, 999 * 10**6 + 100)).tolist())
-    assert not calibration & set(model.labels_or_prompts(range(1000)).tolist())
+    assert {site.kind for site in sites} == kinds and len(sites) == 6 * nano.config["depth"]
+    assert (nano.guidance_rows, nano.forwards) == (2, 1)
+    assert nano.sample_shape == (CHANNELS, FRAMES, LATENT, LATENT)
+    assert nano.labels_or_prompts([0, 1]).tolist() == [0, 1] and nano.unconditional(2).tolist() == [-1, -1]
+    calibration = set(nano.labels_or_prompts(range(999 * 10**6, 999 * 10**6 + 100)).tolist())
+    assert not calibration & set(nano.labels_or_prompts(range(1000)).tolist())
 
 
-def test_no_prompt_is_the_null_caption(model: Any) -> None:
-    states, seen = model.context(torch.tensor([4, -1]))
+def test_no_prompt_is_the_null_caption(nano: Any) -> None:
+    states, seen = nano.context(torch.tensor([4, -1]))
     assert states.shape == (2, 1, TOKENS, 64) and seen.shape == (2, TOKENS)
-    assert torch.equal(states[1, 0], model.denoiser.y_embedder.y_embedding) and seen[1].all()
-    words = VOCABULARY.tokenize([model.prompts.texts[4]])
+    assert torch.equal(states[1, 0], nano.denoiser.y_embedder.y_embedding) and seen[1].all()
+    words = VOCABULARY.tokenize([nano.prompts.texts[4]])
     assert torch.equal(seen[0], words[0] > 0) and states[0, 0, ~seen[0]].abs().sum() == 0
 
 
-def test_guidance_mixes_caption_and_null_of_as_many_words(model: Any) -> None:
-    x, asked = torch.randn(2, *model.sample_shape), torch.tensor([0, 7])
-    null = model.denoiser.y_embedder.y_embedding[None, None].expand(2, -1, -1, -1)
+def test_guidance_mixes_caption_and_null_of_as_many_words(nano: Any) -> None:
+    x, asked = torch.randn(2, *nano.sample_shape), torch.tensor([0, 7])
+    null = nano.denoiser.y_embedder.y_embedding[None, None].expand(2, -1, -1, -1)
     with torch.inference_mode():
-        cond = model.output(x, 500.0, asked)
-        uncond = model._run(model.denoiser, x, 500.0, null, model.context(asked)[1])
-        guided = model.predict(x, 500.0, asked, lambda forward_index: None)
-    torch.testing.assert_close(guided, uncond + model.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
+        cond = nano.output(x, 500.0, asked)
+        uncond = nano._run(nano.denoiser, x, 500.0, null, nano.context(asked)[1])
+        guided = nano.predict(x, 500.0, asked, lambda forward_index: None)
+    torch.testing.assert_close(guided, uncond + nano.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(cond, uncond, atol=1e-2)
 
 
-def test_the_same_clip_at_any_batch_size_cached_or_not(model: Any) -> None:
-    full = Schedule.steps(find_sites(model.denoiser), [True] * 4, {"method": "all"})
-    whole = latents(model, FEW, range(5), silent)
-    with pytest.warns(UserWarning, match="skipped nothing"), cached(model.denoiser, full, evals=4):
-        torch.testing.assert_close(latents(model, FEW, range(5), silent), whole, rtol=0, atol=0)
+def test_the_same_clip_at_any_batch_size_cached_or_not(nano: Any) -> None:
+    full = Schedule.steps(find_sites(nano.denoiser), [True] * 4, {"method": "all"})
+    whole = latents(nano, FEW, range(5), silent)
+    with pytest.warns(UserWarning, match="skipped nothing"), cached(nano.denoiser, full, evals=4):
+        torch.testing.assert_close(latents(nano, FEW, range(5), silent), whole, rtol=0, atol=0)
     for seed in (0, 3):
-        torch.testing.assert_close(latents(model, FEW, [seed], silent)[0], whole[seed], rtol=0, atol=1e-4)
+        torch.testing.assert_close(latents(nano, FEW, [seed], silent)[0], whole[seed], rtol=0, atol=1e-4)
 
 
-def test_the_classifier_sees_what_was_asked(model: Any) -> None:
+def test_the_classifier_sees_what_was_asked(nano: Any) -> None:
     """Chance is 1 in 6, 6, 8 and about 2; the card's rates are of 30 steps."""
     seeds = range(10)
-    clips = model.decode(latents(model, RectifiedFlow(steps=12), seeds, silent))
+    clips = nano.decode(latents(nano, RectifiedFlow(steps=12), seeds, silent))
     found = load_classifier("evaluators/classifier.safetensors")(clips)
     for name in ATTRIBUTES:
-        asked = labels(model.prompts, name)[model.labels_or_prompts(seeds)]
+        asked = labels(nano.prompts, name)[nano.labels_or_prompts(seeds)]
         assert (found[name].argmax(1) == asked).float().mean() >= 0.7, name
 
 
-def test_evaluation_nodes_fit_the_clips(model: Any) -> None:
+def test_evaluation_nodes_fit_the_clips(nano: Any) -> None:
     cfg = settings(composed("model=opensora_nano", "metrics=[fd_nano]")).model["evaluation"]
     nodes = {key: build(node, f"model.evaluation.{key}") for key, node in cfg.items()}
     clips = torch.randint(256, (2, FRAMES, 3, SIZE, SIZE), dtype=torch.uint8)
@@ -224,13 +224,13 @@ def copy_weights(folder: Path) -> None:
         target.write_bytes(embedded(name).read_bytes())
 
 
-def test_prompts_and_clips_outside_what_is_known(model: Any, tmp_path: Path) -> None:
+def test_prompts_and_clips_outside_what_is_known(nano: Any, tmp_path: Path) -> None:
     own = tmp_path / "prompts.txt"
     own.write_text("a red bag grows slowly\na red bag stands slowly\n")
     with pytest.raises(ValueError, match="'a red bag stands slowly' is not of the grammar"):
         labels(Prompts(str(own)), "item")
     with pytest.raises(ValueError, match="attribute must be item"):
-        labels(model.prompts, "tempo")
+        labels(nano.prompts, "tempo")
     for wrong in (torch.zeros(2, FRAMES, 3, SIZE, SIZE), torch.zeros(2, 3, SIZE, SIZE, dtype=torch.uint8)):
         with pytest.raises(ValueError, match=r"take uint8 \[N, 12, 3, 32, 32\]"):
             checked_clips(wrong)

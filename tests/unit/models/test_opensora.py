@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,14 @@ TERA = 1e12
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model's parts, not to be written to."""
     return published(tmp_path_factory.mktemp("published"))
 
 
 @pytest.fixture(scope="module")
-def tiny(folder: Path) -> OpenSora:
-    return opensora(folder)
+def tiny_opensora(tiny_repository: Path) -> OpenSora:
+    return opensora(tiny_repository)
 
 
 def noise(model: OpenSora, rows: int) -> torch.Tensor:
@@ -46,11 +47,11 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     model: Any = by_yaml("opensora")
     sites, rest = measured_sites(*model.skeleton())
     linear = 30 * (sum(site.macs_linear for site in sites) + rest.linear) / TERA
-    whole = 30 * (sum(site.macs for site in sites) + rest.total) / TERA
+    with_attention = 30 * (sum(site.macs for site in sites) + rest.total) / TERA
     assert len(sites) == 168 and len({site.kind for site in sites}) == 6
     assert (model.guidance_rows, model.forwards, model.sample_shape) == (2, 1, (4, 15, 60, 106))
     parts = {name: macs.linear / TERA for name, macs in model.pipeline.items()}
-    assert linear == pytest.approx(1489.67, abs=5e-3) and whole == pytest.approx(1650.21, abs=5e-3)
+    assert linear == pytest.approx(1489.67, abs=5e-3) and with_attention == pytest.approx(1650.21, abs=5e-3)
     assert parts == pytest.approx(
         {"text_encoder": 1.389, "spatial_vae": 98.201, "temporal_vae": 22.837}, abs=5e-4
     )
@@ -62,7 +63,7 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("form", ["gated-gelu", "relu"])
-def test_the_text_encoder_is_counted_as_it_runs(form: str, folder: Path, tmp_path: Path) -> None:
+def test_the_text_encoder_is_counted_as_it_runs(form: str, tiny_repository: Path, tmp_path: Path) -> None:
     from smoothbench.models.opensora.costs import pipeline
     from smoothbench.models.weights.locate import Files
 
@@ -70,10 +71,10 @@ def test_the_text_encoder_is_counted_as_it_runs(form: str, folder: Path, tmp_pat
     (tmp_path / "config.json").write_text(json.dumps(sizes))
     with MacCounter() as counter, torch.no_grad():
         T5EncoderModel(T5Config(vocab_size=9, **sizes)).eval()(torch.zeros(1, 7, dtype=torch.long))
-    vae = Files(folder / "vae/model.safetensors", folder / "vae")
+    vae = Files(tiny_repository / "vae/model.safetensors", tiny_repository / "vae")
     files = Files(tmp_path / "model.safetensors", tmp_path)
-    found = pipeline(vae, files, size_of("144p", "9:16", "2s"), (4, 15, 18, 32), 7)["text_encoder"]
-    assert found == counter.macs() and found.attention > 0
+    counted = pipeline(vae, files, size_of("144p", "9:16", "2s"), (4, 15, 18, 32), 7)["text_encoder"]
+    assert counted == counter.macs() and counted.attention > 0
 
 
 def test_sizes() -> None:
@@ -103,34 +104,39 @@ def test_prompts_are_assembled_then_cleaned() -> None:
         "a cat a dog, see aesthetic score: 6.5."
     )
     assert assembled("Rain. Aesthetic score: 5.", 6.5, None, None).endswith("aesthetic score: 6.5.")
-    said = "rain aesthetic score: 5.0. motion score: 1. camera motion: none."
-    assert assembled(said, 6.5, 2, "pan left") == said
+    text = "rain aesthetic score: 5.0. motion score: 1. camera motion: none."
+    assert assembled(text, 6.5, 2, "pan left") == text
     assert assembled("rain", None, 2, "pan left") == "rain motion score: 2.0. camera motion: pan left."
 
 
-def test_the_guided_prediction(tiny: OpenSora) -> None:
+def test_the_guided_prediction(tiny_opensora: OpenSora) -> None:
     """Prompts through T5 by hand; the null caption is as long as the prompt; then guided."""
-    assert tiny.text is not None
-    tokenizer, encoder = tiny.text._t5.tokenizer, tiny.text._t5.encoder
-    x, t, number = noise(tiny, 1), 700.0, 1
+    assert tiny_opensora.text is not None
+    tokenizer, encoder = tiny_opensora.text._t5.tokenizer, tiny_opensora.text._t5.encoder
+    x, t, number = noise(tiny_opensora, 1), 700.0, 1
     with torch.inference_mode():
         asked = tokenizer(TEXTS[number].lower(), return_tensors="pt")
         caption = encoder(asked.input_ids)[0]
-        null = tiny.denoiser.get_buffer("y_embedder.y_embedding")[None, : caption.shape[1]]
-        told = {"fps": torch.tensor([24.0]), "height": 144.0, "width": 256.0, "mask": None}
-        rows = [tiny.denoiser(x, torch.tensor([t]), y=y[:, None], **told)[:, :4] for y in (caption, null)]
+        null = tiny_opensora.denoiser.get_buffer("y_embedder.y_embedding")[None, : caption.shape[1]]
+        conditions = {"fps": torch.tensor([24.0]), "height": 144.0, "width": 256.0, "mask": None}
+        rows = [
+            tiny_opensora.denoiser(x, torch.tensor([t]), y=y[:, None], **conditions)[:, :4]
+            for y in (caption, null)
+        ]
         forwards: list[int] = []
-        guided = tiny.predict(x, t, torch.tensor([number]), forwards.append)
+        guided = tiny_opensora.predict(x, t, torch.tensor([number]), forwards.append)
         torch.testing.assert_close(guided, rows[1] + 7 * (rows[0] - rows[1]), rtol=1e-3, atol=1e-4)
-        torch.testing.assert_close(tiny.output(x, t, torch.tensor([number])), rows[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            tiny_opensora.output(x, t, torch.tensor([number])), rows[0], rtol=1e-4, atol=1e-5
+        )
     assert forwards == [0] and (rows[0] - rows[1]).abs().mean() > 0.05
-    assert tiny.output(x, t, tiny.unconditional(1)).isfinite().all()
+    assert tiny_opensora.output(x, t, tiny_opensora.unconditional(1)).isfinite().all()
 
 
 def test_a_prompt_that_is_too_long_is_cut_and_named_once(
-    folder: Path, caplog: pytest.LogCaptureFixture
+    tiny_repository: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = opensora(folder, aes=6.5)
+    model = opensora(tiny_repository, aes=6.5)
     with caplog.at_level(logging.WARNING):
         mask = model.context(torch.tensor([2, 2, -1]))[1]
         model.context(torch.tensor([2]))
@@ -139,42 +145,44 @@ def test_a_prompt_that_is_too_long_is_cut_and_named_once(
     assert mask.shape == (3, 24) and mask.all()
     words = model.context(torch.tensor([0, 2]))[1].sum(1).tolist()
     assert words == [24, 24], "with its score the short one is too long too"
-    assert opensora(folder).context(torch.tensor([0, 1]))[1].sum(1).tolist() == [5, 6]
+    assert opensora(tiny_repository).context(torch.tensor([0, 1]))[1].sum(1).tolist() == [5, 6]
 
 
-def test_seeds_batches_and_caching(tiny: OpenSora) -> None:
+def test_seeds_batches_and_caching(tiny_opensora: OpenSora) -> None:
     """Any batch gives the same clips; a schedule that skips does not, and runs what it says."""
-    assert tiny.labels_or_prompts([0, 3, 4, BLOCK]).tolist() == [0, 3, 0, 0]
-    assert tiny.labels_or_prompts([999 * BLOCK]).tolist() == [4], "kept for calibration"
-    together = latents(tiny, SOLVER, [0, 1], silent)
-    alone = torch.cat([latents(tiny, SOLVER, [seed], silent) for seed in (0, 1)])
+    assert tiny_opensora.labels_or_prompts([0, 3, 4, BLOCK]).tolist() == [0, 3, 0, 0]
+    assert tiny_opensora.labels_or_prompts([999 * BLOCK]).tolist() == [4], "kept for calibration"
+    together = latents(tiny_opensora, SOLVER, [0, 1], silent)
+    alone = torch.cat([latents(tiny_opensora, SOLVER, [seed], silent) for seed in (0, 1)])
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
     assert (together[0] - together[1]).abs().mean() > 0.1
-    sites = find_sites(tiny.denoiser)
-    with cached(tiny.denoiser, Schedule.steps(sites, [True, False, True, False])) as run:
-        skipped = latents(tiny, SOLVER, [0, 1], run.step)
+    sites = find_sites(tiny_opensora.denoiser)
+    with cached(tiny_opensora.denoiser, Schedule.steps(sites, [True, False, True, False])) as run:
+        skipped = latents(tiny_opensora, SOLVER, [0, 1], run.step)
     assert set(run.calls.values()) == {2} and len(sites) == 6 and not torch.equal(skipped, together)
-    clips = tiny.decode(together)
+    clips = tiny_opensora.decode(together)
     assert clips.dtype == torch.uint8 and clips.shape == (2, 51, 3, 18, 32) and clips.float().std() > 5
-    assert torch.equal(tiny.media.decode(tiny.media.encode(clips[0])), clips[0])
+    assert torch.equal(tiny_opensora.media.decode(tiny_opensora.media.encode(clips[0])), clips[0])
 
 
 @pytest.mark.parametrize("change", [{"dtype": "bfloat16"}, {"guidance": 1.0}, {"weights": "random"}], ids=str)
-def test_half_precision_no_guidance_and_latency(folder: Path, tiny: OpenSora, change: dict[str, Any]) -> None:
-    model, x, numbers = opensora(folder, **change), noise(tiny, 1), torch.tensor([1])
+def test_half_precision_no_guidance_and_latency(
+    tiny_repository: Path, tiny_opensora: OpenSora, change: dict[str, Any]
+) -> None:
+    model, x, numbers = opensora(tiny_repository, **change), noise(tiny_opensora, 1), torch.tensor([1])
     with torch.inference_mode():
-        found = model.predict(x, 500.0, numbers, lambda _: None)
-        wanted = (tiny.output if "guidance" in change else tiny.predict)(
+        prediction = model.predict(x, 500.0, numbers, lambda _: None)
+        wanted = (tiny_opensora.output if "guidance" in change else tiny_opensora.predict)(
             x, 500.0, numbers, *([] if "guidance" in change else [lambda _: None])
         )
-    assert found.dtype == torch.float32 and found.isfinite().all()
+    assert prediction.dtype == torch.float32 and prediction.isfinite().all()
     assert model.guidance_rows == (1 if "guidance" in change else 2)
     if "weights" not in change:
-        assert (found - wanted).norm() / wanted.norm() < (1e-5 if "guidance" in change else 0.1)
+        assert (prediction - wanted).norm() / wanted.norm() < (1e-5 if "guidance" in change else 0.1)
 
 
-def test_the_identity_holds_what_decides_the_samples(folder: Path, tmp_path: Path) -> None:
-    base = opensora(folder).identity
+def test_the_identity_holds_what_decides_the_samples(tiny_repository: Path, tmp_path: Path) -> None:
+    base = opensora(tiny_repository).identity
     (tmp_path / "other.txt").write_text("\n".join([*TEXTS[:-1], "snow"]))
     different: list[dict[str, Any]] = [
         {"guidance": 3.0},
@@ -185,8 +193,28 @@ def test_the_identity_holds_what_decides_the_samples(folder: Path, tmp_path: Pat
         {"prompts": Prompts(str(tmp_path / "other.txt"))},
         {"weights": "random"},
     ]
-    identities = [opensora(folder, **each).identity for each in different]
+    identities = [opensora(tiny_repository, **each).identity for each in different]
     assert all(each != base and each.keys() == base.keys() for each in identities)
-    assert opensora(folder, tokens=3).identity == base, "it only counts"
+    assert opensora(tiny_repository, tokens=3).identity == base, "it only counts"
     assert sum(key.endswith("_sha256") for key in base) == 5
     json.dumps(base)
+
+
+TEXT_AND_DECODER = (
+    "vae/config.json",
+    "text/text_encoder/config.json",
+    "text/tokenizer/tokenizer.json",
+    "text/tokenizer/tokenizer_config.json",
+)
+
+
+@pytest.mark.parametrize("name", TEXT_AND_DECODER)
+def test_the_identity_covers_every_part(tiny_repository: Path, tmp_path: Path, name: str) -> None:
+    edited = Path(shutil.copytree(tiny_repository, tmp_path / "model"))
+    before = opensora(edited).identity
+    assert before == opensora(tiny_repository).identity
+    path = edited / name
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=7))
+    assert opensora(edited).identity != before
+    random_identity = opensora(edited, weights="random").identity
+    assert {random_identity[key] for key in random_identity if key.endswith("_sha256")} > {"random"}

@@ -57,14 +57,14 @@ def test_the_published_counts() -> None:
 def test_a_convolution_sees_no_later_frame(stride: int, frames: int) -> None:
     conv, x = CausalConv3d(2, 3, 3, stride), random(1, 2, frames, 5, 6)
     with torch.no_grad():
-        found, last = conv(x), frames // stride - 1
+        output, last = conv(x), frames // stride - 1
         changed = x.clone()
         changed[:, :, -1] += 1
         other = conv(changed)
         padded = torch.nn.functional.pad(x, (1, 1, 1, 1, 3 - stride, 0))
-        whole = torch.nn.functional.conv3d(padded, conv.conv.weight, conv.conv.bias, stride=(stride, 1, 1))
-    assert found.shape == (1, 3, frames // stride, 5, 6) and torch.equal(found, whole)
-    assert torch.equal(found[:, :, :last], other[:, :, :last]) and not torch.equal(found, other)
+        expected = torch.nn.functional.conv3d(padded, conv.conv.weight, conv.conv.bias, stride=(stride, 1, 1))
+    assert output.shape == (1, 3, frames // stride, 5, 6) and torch.equal(output, expected)
+    assert torch.equal(output[:, :, :last], other[:, :, :last]) and not torch.equal(output, other)
 
 
 def test_upsampling_in_time_interleaves_channels() -> None:
@@ -84,16 +84,16 @@ def test_chunks_and_scaling(tiny: VideoVae) -> None:
     """Three chunks of 5 latents make 51 frames, each by itself; image latents are divided by 0.18215."""
     z, image = random(2, 4, 15, 4, 6), tiny.spatial_vae["module"]
     with torch.inference_mode():
-        found = tiny.decode(z, 51)
+        frames = tiny.decode(z, 51)
         scale, shift = torch.tensor([[3.85, 2.32, 2.33, 3.06], [-0.10, 0.34, 0.27, 0.98]]).view(
             2, 1, 4, 1, 1, 1
         )
         scaled = z * scale + shift
         middle = tiny.temporal_vae.decode(scaled[:, :, 5:10], 17)
         frame = image.decode(middle[:, :, 4] / 0.18215).sample
-        assert found.shape == (2, 3, 51, 4, 6)
-        torch.testing.assert_close(found[:, :, 21], frame, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(tiny.decode(z[:, :, :5], 17), found[:, :, :17], rtol=1e-4, atol=1e-5)
+        assert frames.shape == (2, 3, 51, 4, 6)
+        torch.testing.assert_close(frames[:, :, 21], frame, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(tiny.decode(z[:, :, :5], 17), frames[:, :, :17], rtol=1e-4, atol=1e-5)
         assert tiny.decode(z[:, :, :6], 19).shape[2] == 19, "the last chunk may be short"
         clip = random(1, 3, 51, 4, 6).tanh()
         first = image.encode(clip[:, :, :17].transpose(1, 2).flatten(0, 1)).latent_dist.mean * 0.18215

@@ -65,13 +65,13 @@ def test_prompts_in_turn_and_those_of_calibration_apart(tmp_path: Path) -> None:
     prompts = Prompts(file(tmp_path, "\n".join(WORDS)))
     assert prompts.count == 22, "the last tenth, rounded up, is kept"
     assert prompts.captions([0, 21, 22, BLOCK]) == [WORDS[i] for i in (0, 21, 0, BLOCK % 22)]
-    held = prompts.numbers(range(999 * BLOCK, 999 * BLOCK + 10)).tolist()
-    assert set(held) == {22, 23, 24} and max(prompts.numbers(range(100)).tolist()) == 21
+    calibrating = prompts.numbers(range(999 * BLOCK, 999 * BLOCK + 10)).tolist()
+    assert set(calibrating) == {22, 23, 24} and max(prompts.numbers(range(100)).tolist()) == 21
 
 
 def test_a_list_of_its_own_for_calibration(tmp_path: Path) -> None:
-    own = Prompts(file(tmp_path, "x\ny\n", "own.txt"))
-    prompts = Prompts(file(tmp_path, "\n".join(WORDS)), calibration=own)
+    apart = Prompts(file(tmp_path, "x\ny\n", "own.txt"))
+    prompts = Prompts(file(tmp_path, "\n".join(WORDS)), calibration=apart)
     assert prompts.count == 25 and prompts.captions([24, 999 * BLOCK + 1]) == [WORDS[24], "y"]
     assert prompts.digest() != Prompts(file(tmp_path, "\n".join([*WORDS, "x", "y"]), "all.txt")).digest()
     assert Prompts(file(tmp_path, "\n".join(WORDS)), calibration=Prompts(None)).count == 22
@@ -128,8 +128,8 @@ def test_what_is_evaluated_on_does_not_calibrate(tmp_path: Path) -> None:
     main = file(tmp_path, AUDIOCAPS)
     same_id = file(tmp_path, AUDIOCAPS.splitlines()[0] + "\n7,abc,30,snow\n8,abc,30,hail\n", "id.csv")
     same_text = file(tmp_path, "fog\nrain falls\n", "text.txt")
-    for held, layout, left in ((same_id, "audiocaps", "hail"), (same_text, "lines", "fog")):
-        both = Prompts(main, "audiocaps", calibration=Prompts(held, layout))
+    for numbers_file, layout, left in ((same_id, "audiocaps", "hail"), (same_text, "lines", "fog")):
+        both = Prompts(main, "audiocaps", calibration=Prompts(numbers_file, layout))
         assert both.count == 2 and both.texts[2:] == (left,)
     numbers = Prompts(file(tmp_path, SONGS.replace("\n3,", "\n7,"), "songs.csv"), "song_describer")
     whole = Prompts(main, "audiocaps", calibration=numbers)
@@ -142,8 +142,8 @@ def test_what_is_evaluated_on_does_not_calibrate(tmp_path: Path) -> None:
 
 
 def test_a_calibration_list_alone_is_refused(tmp_path: Path) -> None:
-    held = file(tmp_path, "x\ny\n")
-    refusal(lambda: Prompts(None, calibration=Prompts(held)), held, "set prompts.file")
+    numbers = file(tmp_path, "x\ny\n")
+    refusal(lambda: Prompts(None, calibration=Prompts(numbers)), numbers, "set prompts.file")
 
 
 @pytest.mark.parametrize(

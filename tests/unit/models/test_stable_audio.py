@@ -1,6 +1,7 @@
 """StableAudioOpen on a tiny repository in the published layout: as the pipeline computes, and cached."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,11 @@ def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     model = by_yaml("stable_audio_open")
     sites, rest = measured_sites(*model.skeleton())
     linear = sum(site.macs_linear for site in sites) + rest.linear
-    whole = sum(site.macs for site in sites) + rest.total
+    with_attention = sum(site.macs for site in sites) + rest.total
     assert len(sites) == 72 and {site.kind for site in sites} == {"self_attn", "cross_attn", "ff"}
     assert sum(p.numel() for p in model.skeleton()[0].parameters()) == 1_056_939_136
     assert (model.guidance_rows, model.forwards, model.sample_shape) == (2, 1, (64, 1024))
-    assert (linear / 2e12, whole / 2e12) == pytest.approx((1.048747, 1.136032), abs=1e-6)
+    assert (linear / 2e12, with_attention / 2e12) == pytest.approx((1.048747, 1.136032), abs=1e-6)
     assert linear * 100 / 1e12 == pytest.approx(209.749, abs=1e-3) and not rest.attention
     assert not {"denoiser", "decoder", "text"} & vars(model).keys(), "counting loads nothing"
     line = str(model.unavailable_reason)
@@ -67,12 +68,12 @@ def test_the_guided_prediction_is_the_pipelines(pipe: tuple[Path, StableAudioPip
     handle.remove()
     model, sigma = stable_audio(path, seconds_start=0.5), 3.7
     x = noise(model, 3)
-    told = {
+    conditions = {
         key: seen[0][key] for key in ("encoder_hidden_states", "global_hidden_states", "rotary_embedding")
     }
     time = torch.tensor([torch.tensor(sigma).atan() * 2 / torch.pi])
     with torch.inference_mode():
-        uncond, cond = theirs.transformer(torch.cat([x, x]), time, **told).sample.chunk(2)
+        uncond, cond = theirs.transformer(torch.cat([x, x]), time, **conditions).sample.chunk(2)
         audio = theirs.vae.decode(x).sample[:, :, 32:160]
         forwards: list[int] = []
         guided = model.predict(x, sigma, torch.arange(3), forwards.append)
@@ -165,3 +166,24 @@ def test_the_identity_holds_what_decides_the_samples(
     hashes = {value for key, value in base.items() if key.endswith("_sha256")}
     assert len(hashes) == 6 and all(len(value) == 64 for value in hashes)
     json.dumps(base)
+
+
+TEXT_AND_DECODER = (
+    "projection_model/config.json",
+    "text_encoder/config.json",
+    "vae/config.json",
+    "tokenizer/tokenizer.json",
+    "tokenizer/tokenizer_config.json",
+)
+
+
+@pytest.mark.parametrize("name", TEXT_AND_DECODER)
+def test_the_identity_covers_every_part(
+    pipe: tuple[Path, StableAudioPipeline], tmp_path: Path, name: str
+) -> None:
+    edited = Path(shutil.copytree(pipe[0], tmp_path / "model"))
+    before = stable_audio(edited).identity
+    assert before == stable_audio(pipe[0]).identity
+    path = edited / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"note": 1}))
+    assert stable_audio(edited).identity != before

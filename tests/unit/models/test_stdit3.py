@@ -124,8 +124,8 @@ def test_patches_of_several_frames() -> None:
     batch = inputs(frames=3, height=5)
     got = model(**batch)
     assert got.shape == batch["x"].shape
-    whole = {**batch, "x": torch.nn.functional.pad(batch["x"], (0, 0, 0, 1, 0, 1))}
-    assert torch.equal(got, model(**whole)[:, :, :3, :5])
+    padded = {**batch, "x": torch.nn.functional.pad(batch["x"], (0, 0, 0, 1, 0, 1))}
+    assert torch.equal(got, model(**padded)[:, :, :3, :5])
 
 
 def test_masked_words_are_as_if_they_were_not_there() -> None:

@@ -32,6 +32,6 @@ def test_the_encoder_and_the_decoder_in_time(halved: tuple[bool, ...]) -> None:
     weights = vae.state_dict()
     for module, given, name in ((vae.encoder, x, "encoder"), (vae.decoder, z, "decoder")):
         wanted = getattr(written, name)(given[0].double(), written.part(weights, name), halved, 2, 2)
-        found = module(given)[0]
-        assert found.shape[1] == (2 if name == "encoder" else 2 * vae.factor)
-        torch.testing.assert_close(found.double(), wanted, rtol=0, atol=1e-5 * float(wanted.abs().max()))
+        output = module(given)[0]
+        assert output.shape[1] == (2 if name == "encoder" else 2 * vae.factor)
+        torch.testing.assert_close(output.double(), wanted, rtol=0, atol=1e-5 * float(wanted.abs().max()))

@@ -43,7 +43,7 @@ class Tiny(TextToVideo):
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Tiny:
+def tiny_model(tmp_path: Path) -> Tiny:
     return Tiny(tmp_path)
 
 
@@ -58,24 +58,24 @@ def alone(model: Tiny, x: Tensor, captions: Tensor) -> Tensor:
     return got[:, :4]
 
 
-def test_guidance_goes_from_the_null_caption_of_the_prompts_length(model: Tiny, x: Tensor) -> None:
-    got = model.predict(x, 700.0, torch.tensor([0, 1]), lambda forward_index: None)
-    null: Any = model.denoiser.get_submodule("y_embedder").y_embedding
+def test_guidance_goes_from_the_null_caption_of_the_prompts_length(tiny_model: Tiny, x: Tensor) -> None:
+    got = tiny_model.predict(x, 700.0, torch.tensor([0, 1]), lambda forward_index: None)
+    null: Any = tiny_model.denoiser.get_submodule("y_embedder").y_embedding
     for row, words in enumerate(WORDS[:2]):
-        cond = alone(model, x[row : row + 1], model.said[row : row + 1, :, :words])
-        uncond = alone(model, x[row : row + 1], null[None, None, :words])
+        cond = alone(tiny_model, x[row : row + 1], tiny_model.said[row : row + 1, :, :words])
+        uncond = alone(tiny_model, x[row : row + 1], null[None, None, :words])
         assert (cond - uncond).abs().max() > 1e-3
         torch.testing.assert_close(got[row], (uncond + 3 * (cond - uncond))[0], rtol=0, atol=1e-4)
 
 
-def test_conditional_rows_come_first_and_in_one_forward(model: Tiny, x: Tensor) -> None:
+def test_conditional_rows_come_first_and_in_one_forward(tiny_model: Tiny, x: Tensor) -> None:
     seen: list[tuple[Any, ...]] = []
-    told: list[int] = []
-    handle = model.denoiser.register_forward_pre_hook(lambda _, args: seen.append(args))
-    model.predict(x, 700.0, torch.tensor([0, 1]), told.append)
+    announced: list[int] = []
+    handle = tiny_model.denoiser.register_forward_pre_hook(lambda _, args: seen.append(args))
+    tiny_model.predict(x, 700.0, torch.tensor([0, 1]), announced.append)
     handle.remove()
-    assert told == [0] and len(seen) == 1
-    assert torch.equal(seen[0][0], torch.cat([x, x])) and torch.equal(seen[0][2][:2], model.said[:2])
+    assert announced == [0] and len(seen) == 1
+    assert torch.equal(seen[0][0], torch.cat([x, x])) and torch.equal(seen[0][2][:2], tiny_model.said[:2])
     assert torch.equal(seen[0][2][2], seen[0][2][3]) and seen[0][3].shape == (2, 5)
 
 
@@ -90,36 +90,40 @@ def test_without_guidance_there_are_no_unconditional_rows(tmp_path: Path, x: Ten
     torch.testing.assert_close(nothing[:1], alone(model, x[:1], null[None, None]), rtol=0, atol=1e-5)
 
 
-def test_a_sample_does_not_depend_on_its_batch(model: Tiny) -> None:
+def test_a_sample_does_not_depend_on_its_batch(tiny_model: Tiny) -> None:
     """Nor on how long the other prompts are."""
-    solver = RectifiedFlow(4, model.shift)
-    together = latents(model, solver, [0, 1, 2], silent)
+    solver = RectifiedFlow(4, tiny_model.shift)
+    together = latents(tiny_model, solver, [0, 1, 2], silent)
     for seed in range(3):
-        own = latents(model, solver, [seed], silent)[0]
-        torch.testing.assert_close(own, together[seed], rtol=0, atol=1e-4)
+        alone = latents(tiny_model, solver, [seed], silent)[0]
+        torch.testing.assert_close(alone, together[seed], rtol=0, atol=1e-4)
     assert (together[0] - together[1]).abs().max() > 0.1
 
 
-def test_costs_are_those_of_the_words_that_are_counted(model: Tiny) -> None:
+def test_costs_are_those_of_the_words_that_are_counted(tiny_model: Tiny) -> None:
     """Without storage, and the same as counted while sampling where all prompts are that long."""
-    sites, rest = measured_sites(*model.skeleton())
+    sites, rest = measured_sites(*tiny_model.skeleton())
     cross = next(site for site in sites if site.kind == "temporal_cross_attn")
-    assert cross.macs_linear == 2 * 2 * 32**2 * (18 + model.tokens), "two rows of 18 tokens"
-    assert [s.name for s in sites] == [s.name for s in find_sites(model.denoiser)] and rest.attention == 0
-    model.tokens = WORDS[1]
-    sites, rest = measured_sites(*model.skeleton())
-    solver = RectifiedFlow(3, model.shift)
-    seen = calibrate(model.denoiser, lambda: latents(model, solver, [1, 4], silent), k_max=2).trajectory
+    assert cross.macs_linear == 2 * 2 * 32**2 * (18 + tiny_model.tokens), "two rows of 18 tokens"
+    assert [s.name for s in sites] == [
+        s.name for s in find_sites(tiny_model.denoiser)
+    ] and rest.attention == 0
+    tiny_model.tokens = WORDS[1]
+    sites, rest = measured_sites(*tiny_model.skeleton())
+    solver = RectifiedFlow(3, tiny_model.shift)
+    seen = calibrate(
+        tiny_model.denoiser, lambda: latents(tiny_model, solver, [1, 4], silent), k_max=2
+    ).trajectory
     assert seen.sites == sites and (seen.rest_macs, seen.rest_macs_linear) == (rest.total, rest.linear)
 
 
-def test_what_decides_a_sample_is_in_its_identity(tmp_path: Path, model: Tiny) -> None:
-    assert model.identity == Tiny(tmp_path).identity
-    assert model.identity["fps"] == 8 and model.identity["height"] == 32
+def test_what_decides_a_sample_is_in_its_identity(tmp_path: Path, tiny_model: Tiny) -> None:
+    assert tiny_model.identity == Tiny(tmp_path).identity
+    assert tiny_model.identity["fps"] == 8 and tiny_model.identity["height"] == 32
     (other := tmp_path / "other").mkdir()
     changed = Tiny(other, guidance=2.0).identity
-    assert [key for key in changed if changed[key] != model.identity[key]] == ["guidance"]
-    assert model.labels_or_prompts([0, 1, 2, 3]).tolist() == [0, 1, 0, 1], (
+    assert [key for key in changed if changed[key] != tiny_model.identity[key]] == ["guidance"]
+    assert tiny_model.labels_or_prompts([0, 1, 2, 3]).tolist() == [0, 1, 0, 1], (
         "the last prompt is held for calibration"
     )
-    assert model.unconditional(2).tolist() == [-1, -1]
+    assert tiny_model.unconditional(2).tolist() == [-1, -1]

@@ -157,10 +157,10 @@ def test_cosines_come_first() -> None:
 def test_a_skipped_site_reuses_its_raw_output_and_long_skips_stay_fresh() -> None:
     """Everything is skipped at the second evaluation: what is left is sums, and the skips' layers."""
     model, (x, _, y) = tiny(), rows()
-    kept: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     for site in find_sites(model):
         module = model.get_submodule(site.path)
-        module.register_forward_hook(lambda _m, _i, out, path=site.path: kept.update({path: out}))
+        module.register_forward_hook(lambda _m, _i, out, path=site.path: outputs.update({path: out}))
     with torch.inference_mode(), cached(model, Schedule.steps(find_sites(model), [True, False])) as run:
         model(x, torch.tensor([900.0, 900.0]), y)
         reused = model(2 * x, torch.tensor([500.5, 500.5]), y)
@@ -171,7 +171,7 @@ def test_a_skipped_site_reuses_its_raw_output_and_long_skips_stay_fresh() -> Non
     for path in ("in_blocks.0", "in_blocks.1", "mid_block", "out_blocks.0", "out_blocks.1"):
         if path.startswith("out"):
             stream = model.get_submodule(f"{path}.skip_linear")(torch.cat([stream, skips.pop()], -1))
-        stream = stream + kept[f"{path}.attn"] + kept[f"{path}.mlp"]
+        stream = stream + outputs[f"{path}.attn"] + outputs[f"{path}.mlp"]
         skips += [stream] if path.startswith("in") else []
     tokens = model.decoder_pred(model.norm(stream))[:, 2:]
     expected = F.pixel_shuffle(_channels_first(tokens, channels=3), 2)

@@ -32,7 +32,7 @@ SHAPE = Shape(depth=2, width=32, heads=2)
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+def tiny_repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
     """The tiny pipeline by whether it is in safetensors; not to be written to."""
     folders = {safe: tmp_path_factory.mktemp("saved") for safe in (True, False)}
     for safe, path in folders.items():
@@ -41,8 +41,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
 
 
 @pytest.fixture
-def folder(saved: dict[bool, Path], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(saved[True], tmp_path / "model"))
+def repository_copy(tiny_repositories: dict[bool, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_repositories[True], tmp_path / "model"))
 
 
 @pytest.fixture
@@ -63,28 +63,30 @@ def test_nothing_is_here(home: Path) -> None:
 
 
 @pytest.mark.parametrize("revision", [REVISION, "main", None])
-def test_a_repository_in_the_cache(home: Path, saved: dict[bool, Path], revision: str | None) -> None:
-    in_cache(home, saved[False], REPOSITORY, REVISION)
+def test_a_repository_in_the_cache(
+    home: Path, tiny_repositories: dict[bool, Path], revision: str | None
+) -> None:
+    in_cache(home, tiny_repositories[False], REPOSITORY, REVISION)
     model = latent_dit(REPOSITORY, revision=revision)
     assert model.unavailable_reason is None
-    assert torch.equal(forward(model), forward(latent_dit(saved[True])))
+    assert torch.equal(forward(model), forward(latent_dit(tiny_repositories[True])))
     assert model.decode(torch.zeros(1, 4, 8, 8)).shape == (1, 3, 16, 16)
     assert "hf download" in str(latent_dit(REPOSITORY, revision="0" * 40).unavailable_reason)
 
 
-def test_hf_home_is_honoured(home: Path, saved: dict[bool, Path]) -> None:
-    snapshot = in_cache(home, saved[True], REPOSITORY, REVISION)
+def test_hf_home_is_honoured(home: Path, tiny_repositories: dict[bool, Path]) -> None:
+    snapshot = in_cache(home, tiny_repositories[True], REPOSITORY, REVISION)
     code = f"from smoothbench.models.weights.locate import find; print(find('{REPOSITORY}', None, ['vae'], '').folder)"
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_", "XDG_"))}
-    found = subprocess.run(
-        [sys.executable, "-c", code], env=kept | {"HF_HOME": str(home)}, capture_output=True, text=True
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_", "XDG_"))}
+    process = subprocess.run(
+        [sys.executable, "-c", code], env=environment | {"HF_HOME": str(home)}, capture_output=True, text=True
     )
-    assert found.stdout.strip() == str(snapshot / "vae"), found.stderr
+    assert process.stdout.strip() == str(snapshot / "vae"), process.stderr
 
 
-def test_half_a_repository_is_missing(home: Path, saved: dict[bool, Path]) -> None:
+def test_half_a_repository_is_missing(home: Path, tiny_repositories: dict[bool, Path]) -> None:
     """Interrupted downloads: a link whose blob is not there, then a decoder that is not there."""
-    snapshot = in_cache(home, saved[True], REPOSITORY, REVISION)
+    snapshot = in_cache(home, tiny_repositories[True], REPOSITORY, REVISION)
     blob = (snapshot / "vae" / SAFE).resolve()
     blob.rename(blob.with_suffix(".incomplete"))
     assert "the decoder of tiny is not here: hf download" in str(latent_dit(REPOSITORY).unavailable_reason)
@@ -93,16 +95,16 @@ def test_half_a_repository_is_missing(home: Path, saved: dict[bool, Path]) -> No
 
 
 def test_a_checkpoint_takes_the_published_decoder(
-    home: Path, saved: dict[bool, Path], tmp_path: Path
+    home: Path, tiny_repositories: dict[bool, Path], tmp_path: Path
 ) -> None:
     model = original(tmp_path, random_weights(SHAPE), SHAPE)
     assert "hf download stabilityai/sd-vae-ft-ema (licence mit), or model.vae=FOLDER" in str(
         model.unavailable_reason
     )
     assert model.identity["weights_sha256"] != "random", "the denoiser's weights are here"
-    in_cache(home, saved[True] / "vae", "stabilityai/sd-vae-ft-ema", "1" * 40)
+    in_cache(home, tiny_repositories[True] / "vae", "stabilityai/sd-vae-ft-ema", "1" * 40)
     assert original(tmp_path, random_weights(SHAPE), SHAPE).unavailable_reason is None
-    for vae in (saved[False] / "vae", saved[False]):
+    for vae in (tiny_repositories[False] / "vae", tiny_repositories[False]):
         assert original(tmp_path, random_weights(SHAPE), SHAPE, vae=str(vae)).unavailable_reason is None
 
 
@@ -112,30 +114,40 @@ def test_a_path_that_is_nothing(path: str) -> None:
     refusal(load("a/b", vae=path), f"model.vae={path}")
 
 
-def test_a_folder_without_a_transformer(folder: Path) -> None:
-    (folder / "transformer").rename(folder / "unet")
-    refusal(lambda: latent_dit(folder), folder, "no transformer/config.json", "diffusers' layout")
+def test_a_folder_without_a_transformer(repository_copy: Path) -> None:
+    (repository_copy / "transformer").rename(repository_copy / "unet")
+    refusal(
+        lambda: latent_dit(repository_copy),
+        repository_copy,
+        "no transformer/config.json",
+        "diffusers' layout",
+    )
 
 
-def test_a_folder_whose_download_was_cut(folder: Path) -> None:
-    (folder / "transformer" / SAFE).unlink()
-    refusal(lambda: latent_dit(folder), folder / "transformer", "half-downloaded", "again")
+def test_a_folder_whose_download_was_cut(repository_copy: Path) -> None:
+    (repository_copy / "transformer" / SAFE).unlink()
+    refusal(lambda: latent_dit(repository_copy), repository_copy / "transformer", "half-downloaded", "again")
 
 
 @pytest.mark.parametrize("part", ["transformer", "vae"])
 @pytest.mark.parametrize("text", ["{", "[]", "\x80", "null"])
-def test_a_configuration_that_is_none(folder: Path, text: str, part: str) -> None:
-    (folder / part / "config.json").write_text(text, encoding="latin-1")
-    refusal(lambda: latent_dit(folder), folder / part / "config.json", "again")
+def test_a_configuration_that_is_none(repository_copy: Path, text: str, part: str) -> None:
+    (repository_copy / part / "config.json").write_text(text, encoding="latin-1")
+    refusal(lambda: latent_dit(repository_copy), repository_copy / part / "config.json", "again")
 
 
-def test_another_model(folder: Path) -> None:
-    tiny_pixart_pipeline().transformer.save_pretrained(folder / "transformer")
-    refusal(lambda: latent_dit(folder), folder / "transformer/config.json", "PixArt", "not a DiT")
-    changes(folder, "transformer", _class_name="Transformer2DModel")  # PixArt's legacy name too
-    refusal(lambda: latent_dit(folder), "Transformer2DModel with ada_norm_single, not a DiT")
-    changes(folder, "transformer", _class_name="UNet2DConditionModel")
-    refusal(lambda: latent_dit(folder), "a UNet2DConditionModel", "model.path")
+def test_another_model(repository_copy: Path) -> None:
+    tiny_pixart_pipeline().transformer.save_pretrained(repository_copy / "transformer")
+    refusal(
+        lambda: latent_dit(repository_copy),
+        repository_copy / "transformer/config.json",
+        "PixArt",
+        "not a DiT",
+    )
+    changes(repository_copy, "transformer", _class_name="Transformer2DModel")  # PixArt's legacy name too
+    refusal(lambda: latent_dit(repository_copy), "Transformer2DModel with ada_norm_single, not a DiT")
+    changes(repository_copy, "transformer", _class_name="UNet2DConditionModel")
+    refusal(lambda: latent_dit(repository_copy), "a UNet2DConditionModel", "model.path")
 
 
 @pytest.mark.parametrize(
@@ -152,9 +164,9 @@ def test_another_model(folder: Path) -> None:
     ],
     ids=str,
 )
-def test_an_impossible_architecture(folder: Path, change: dict[str, Any]) -> None:
-    changes(folder, "transformer", **change)
-    refusal(lambda: latent_dit(folder), folder / "transformer/config.json")
+def test_an_impossible_architecture(repository_copy: Path, change: dict[str, Any]) -> None:
+    changes(repository_copy, "transformer", **change)
+    refusal(lambda: latent_dit(repository_copy), repository_copy / "transformer/config.json")
     refusal(lambda: latent_dit(None, architecture=TINY | change), "model.architecture")
 
 

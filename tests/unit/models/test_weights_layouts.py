@@ -32,7 +32,7 @@ INDEX = f"{SAFE}.index.json"
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny pipeline, a file for each component; not to be written to."""
     folder = tmp_path_factory.mktemp("plain")
     save_tiny_dit(folder)
@@ -53,21 +53,21 @@ def saved(folder: Path, **layout: Any) -> Path:
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_every_layout_gives_the_same_denoiser_and_decoder(
-    plain: Path, home: Path, layout: dict[str, Any], tmp_path: Path
+    tiny_repository: Path, home: Path, layout: dict[str, Any], tmp_path: Path
 ) -> None:
     folder, x = saved(tmp_path / "model", **layout), torch.randn(1, 4, 8, 8)
     in_cache(home, folder, REPOSITORY, REVISION)
     if "max_shard_size" in layout:
         assert len(list((folder / "transformer").glob("*-of-*"))) > 1
-    whole = latent_dit(plain)
+    direct = latent_dit(tiny_repository)
     for path in (folder, REPOSITORY):
         model = latent_dit(path)
         assert model.unavailable_reason is None and model.identity["weights_sha256"] != "random"
-        assert torch.equal(forward(model), forward(whole))
-        torch.testing.assert_close(model.decoder(x), whole.decoder(x))
+        assert torch.equal(forward(model), forward(direct))
+        torch.testing.assert_close(model.decoder(x), direct.decoder(x))
 
 
-def test_shards_of_a_variant_by_their_older_name(plain: Path, tmp_path: Path) -> None:
+def test_shards_of_a_variant_by_their_older_name(tiny_repository: Path, tmp_path: Path) -> None:
     """As on the hub before the index carried the variant's name."""
     folder = saved(tmp_path, variant="fp16", **SHARDS) / "transformer"
     index = folder / f"{SAFE}.index.fp16.json"
@@ -76,7 +76,7 @@ def test_shards_of_a_variant_by_their_older_name(plain: Path, tmp_path: Path) ->
         (folder / old).rename(folder / renamed(old))
     content["weight_map"] = {name: renamed(old) for name, old in content["weight_map"].items()}
     index.write_text(json.dumps(content))
-    assert torch.equal(forward(latent_dit(tmp_path)), forward(latent_dit(plain)))
+    assert torch.equal(forward(latent_dit(tmp_path)), forward(latent_dit(tiny_repository)))
 
 
 def renamed(shard: str) -> str:
@@ -86,36 +86,36 @@ def renamed(shard: str) -> str:
     return f"diffusion_pytorch_model.fp16-{number}-of-{of}.safetensors"
 
 
-def test_full_precision_comes_before_variants(plain: Path, tmp_path: Path) -> None:
+def test_full_precision_comes_before_variants(tiny_repository: Path, tmp_path: Path) -> None:
     """And one variant before none: the least rounded that there is."""
-    folder = Path(shutil.copytree(plain, tmp_path / "model"))
+    folder = Path(shutil.copytree(tiny_repository, tmp_path / "model"))
     part = folder / "transformer"
     half = {name: tensor.half() for name, tensor in load_file(part / SAFE).items()}
     for variant in ("bf16", "fp16", "ema"):
         save_file(half, part / f"diffusion_pytorch_model.{variant}.safetensors")
-    assert torch.equal(forward(latent_dit(folder)), forward(latent_dit(plain)))
+    assert torch.equal(forward(latent_dit(folder)), forward(latent_dit(tiny_repository)))
     torch.save(load_file(part / SAFE), part / BIN)
     (part / SAFE).unlink()
-    assert torch.equal(forward(latent_dit(folder)), forward(latent_dit(plain)))
+    assert torch.equal(forward(latent_dit(folder)), forward(latent_dit(tiny_repository)))
     (part / BIN).unlink()
-    found = find(str(folder), None, ["transformer"], "model.path")
-    assert found is not None and found.weights.name == "diffusion_pytorch_model.fp16.safetensors"
-    assert not torch.equal(forward(latent_dit(folder)), forward(latent_dit(plain)))
+    files = find(str(folder), None, ["transformer"], "model.path")
+    assert files is not None and files.weights.name == "diffusion_pytorch_model.fp16.safetensors"
+    assert not torch.equal(forward(latent_dit(folder)), forward(latent_dit(tiny_repository)))
 
 
-def test_a_file_beside_an_index_is_what_is_hashed_and_loaded(plain: Path, tmp_path: Path) -> None:
+def test_a_file_beside_an_index_is_what_is_hashed_and_loaded(tiny_repository: Path, tmp_path: Path) -> None:
     """diffusers itself would load the shards, which here are others."""
-    folder = Path(shutil.copytree(plain, tmp_path / "model"))
+    folder = Path(shutil.copytree(tiny_repository, tmp_path / "model"))
     other = {name: tensor + 1 for name, tensor in load_file(folder / "vae" / SAFE).items()}
     (tmp_path / "shards").mkdir()
     pattern = "diffusion_pytorch_model{suffix}.safetensors"
     save_torch_state_dict(other, tmp_path / "shards", filename_pattern=pattern, **SHARDS)
     shutil.copytree(tmp_path / "shards", folder / "vae", dirs_exist_ok=True)
     assert (folder / "vae" / INDEX).is_file()
-    x, whole = torch.randn(1, 4, 8, 8), latent_dit(plain)
+    x, direct = torch.randn(1, 4, 8, 8), latent_dit(tiny_repository)
     model = latent_dit(folder)
-    assert model.identity["vae_sha256"] == whole.identity["vae_sha256"]
-    torch.testing.assert_close(model.decoder(x), whole.decoder(x))
+    assert model.identity["vae_sha256"] == direct.identity["vae_sha256"]
+    torch.testing.assert_close(model.decoder(x), direct.decoder(x))
 
 
 @pytest.mark.parametrize("layout", [SHARDS, {"variant": "fp16"}], ids=str)
@@ -166,9 +166,9 @@ def test_a_shard_that_is_not_here_is_named(home: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def path(plain: Path, tmp_path: Path) -> Path:
+def path(tiny_repository: Path, tmp_path: Path) -> Path:
     """A transformer's weights, to be spoilt."""
-    return Path(shutil.copytree(plain, tmp_path / "spoilt")) / "transformer" / SAFE
+    return Path(shutil.copytree(tiny_repository, tmp_path / "spoilt")) / "transformer" / SAFE
 
 
 def spoilt(path: Path, data: bytes) -> Callable[[], object]:
@@ -187,11 +187,11 @@ def test_what_is_no_weights_is_named(path: Path) -> None:
     refusal(spoilt(path, b"GGUF\x03\x00\x00\x00" + bytes(99)), path, "a GGUF file", "safetensors")
 
 
-def test_weights_under_the_name_of_another_format(plain: Path, path: Path, tmp_path: Path) -> None:
+def test_weights_under_the_name_of_another_format(tiny_repository: Path, path: Path, tmp_path: Path) -> None:
     torch.save(load_file(path), tmp_path / "checkpoint.bin")
     checkpoint = (tmp_path / "checkpoint.bin").read_bytes()
     refusal(spoilt(path, checkpoint), path, "a PyTorch checkpoint", "rename it to *.bin")
-    shutil.copy(plain / "transformer" / SAFE, tmp_path / "checkpoint.bin")
+    shutil.copy(tiny_repository / "transformer" / SAFE, tmp_path / "checkpoint.bin")
     refusal(
         lambda: read_tensors(tmp_path / "checkpoint.bin"), "a safetensors file", "rename it to *.safetensors"
     )
@@ -200,15 +200,15 @@ def test_weights_under_the_name_of_another_format(plain: Path, path: Path, tmp_p
 def test_a_file_that_was_cut_says_how_much_is_there(path: Path) -> None:
     data = path.read_bytes()
     for there in (len(data) // 2, len(data) - 1):
-        here, whole = distinct(there / 1e3, len(data) / 1e3)
-        refusal(spoilt(path, data[:there]), path, f"half-downloaded, {here} of {whole} kB", "again")
+        here, expected = distinct(there / 1e3, len(data) / 1e3)
+        refusal(spoilt(path, data[:there]), path, f"half-downloaded, {here} of {expected} kB", "again")
     refusal(spoilt(path, data[:5]), path, "half-downloaded")
 
 
-def test_an_index_of_shards_is_a_checkpoint(plain: Path, tmp_path: Path) -> None:
+def test_an_index_of_shards_is_a_checkpoint(tiny_repository: Path, tmp_path: Path) -> None:
     split = saved(tmp_path / "split", **SHARDS) / "transformer"
-    model, whole = latent_dit(split / INDEX, vae=str(plain / "vae")), latent_dit(plain)
-    assert model.unavailable_reason is None and torch.equal(forward(model), forward(whole))
+    model, direct = latent_dit(split / INDEX, vae=str(tiny_repository / "vae")), latent_dit(tiny_repository)
+    assert model.unavailable_reason is None and torch.equal(forward(model), forward(direct))
     assert model.identity["weights_sha256"] == latent_dit(split.parent).identity["weights_sha256"]
     shard = sorted(split.glob("*-of-*.safetensors"))[0]
     shard.unlink()
@@ -218,14 +218,16 @@ def test_an_index_of_shards_is_a_checkpoint(plain: Path, tmp_path: Path) -> None
 
 
 def test_another_architecture_says_what_differs(path: Path) -> None:
-    folder, whole = path.parent.parent, load_file(path)
-    lacking = {name: tensor for name, tensor in whole.items() if not name.startswith("transformer_blocks.2.")}
+    folder, tensors = path.parent.parent, load_file(path)
+    lacking = {
+        name: tensor for name, tensor in tensors.items() if not name.startswith("transformer_blocks.2.")
+    }
     save_file({**lacking, "extra.bias": torch.zeros(1), "proj_out_1.bias": torch.zeros(3)}, path)
-    count = len(whole) - len(lacking)
+    count = len(tensors) - len(lacking)
     refusal(
         load(folder),
         path,
-        f"of another model: it lacks {count} of {len(whole)} tensors (transformer_blocks.2.",
+        f"of another model: it lacks {count} of {len(tensors)} tensors (transformer_blocks.2.",
         "has 1 that the model has not (extra.bias)",
         "1 of another shape (proj_out_1.bias: [3], not [64])",
     )
@@ -241,8 +243,8 @@ def test_digits_that_tell_sizes_apart() -> None:
     assert distinct(1.0, 1.0 + 2**-52)[0] != distinct(1.0, 1.0 + 2**-52)[1]
 
 
-def test_links_to_the_cache_s_blobs_are_followed(plain: Path, home: Path) -> None:
+def test_links_to_the_cache_s_blobs_are_followed(tiny_repository: Path, home: Path) -> None:
     """A snapshot given as a folder: its files are links, its blobs have no suffix."""
-    snapshot = in_cache(home, plain, REPOSITORY, REVISION)
+    snapshot = in_cache(home, tiny_repository, REPOSITORY, REVISION)
     assert os.path.islink(snapshot / "transformer" / SAFE)
-    assert torch.equal(forward(latent_dit(snapshot)), forward(latent_dit(plain)))
+    assert torch.equal(forward(latent_dit(snapshot)), forward(latent_dit(tiny_repository)))

@@ -24,7 +24,7 @@ from tests.support.study_folder import add, calibration, curves_of, fixed, smoot
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def results(tmp_path: Path) -> Path:
     """A reference, fewer steps, a fixed interval, and SmoothCache on a small and a large calibration."""
     folder = tmp_path / "dit_ddim"
     add(folder, "no cache", fixed(12))
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sizes(tmp_path: Path) -> Path:
+def size_study(tmp_path: Path) -> Path:
     """The study of calibration size: more samples, steadier schedules."""
     folder = tmp_path / "calibration_size"
     add(folder, "no cache", fixed(12))
@@ -60,7 +60,7 @@ def sizes(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Path:
+def variance_study(tmp_path: Path) -> Path:
     """The study of calibration variance: eight settings, the noisier the worse."""
     folder = tmp_path / "calibration_variance"
     for i, (solver, evals, guidance) in enumerate(
@@ -85,13 +85,15 @@ def only_section(frame: pd.DataFrame) -> Section:
     return section
 
 
-def test_bands_are_t_intervals_of_the_samples(folder: Path) -> None:
-    frame = load(folder)
-    figure = error_curves(frame, folder)
+def test_bands_are_t_intervals_of_the_samples(results: Path) -> None:
+    frame = load(results)
+    figure = error_curves(frame, results)
     panels = [axes for axes in figure.axes if axes.get_title("left")]
     assert [axes.get_title("left") for axes in panels] == ["self attn", "ff"]
     line = panels[0].lines[1]  # lag 2
-    curves = ErrorCurves.load(folder / next(c.file for c in frame["calibration"] if c and c.num_samples == 8))
+    curves = ErrorCurves.load(
+        results / next(c.file for c in frame["calibration"] if c and c.num_samples == 8)
+    )
     by_hand = (curves.l1_diff / curves.l1[..., None])[:, [0, 2], :, 1].mean(1).numpy()  # blocks 0 and 1
     assert np.array_equal(line.get_xdata(), np.arange(2, 12))
     np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), by_hand.mean(0)[2:], rtol=1e-12)
@@ -101,16 +103,16 @@ def test_bands_are_t_intervals_of_the_samples(folder: Path) -> None:
     assert at_five.max() - at_five.min() == pytest.approx(2 * half, rel=1e-4)
 
 
-def test_the_references_steps_and_the_most_samples_are_drawn(folder: Path) -> None:
-    frame = load(folder)
-    figure = error_curves(frame, folder)
+def test_the_references_steps_and_the_most_samples_are_drawn(results: Path) -> None:
+    frame = load(results)
+    figure = error_curves(frame, results)
     assert "12 steps: calibration on 8 samples of seed block 999" in figure.get_suptitle()
     thin = [line for line in figure.axes[0].lines if line.get_color() == MUTED]
     assert sorted(float(np.asarray(line.get_ydata())[0]) for line in thin) == [0.08, 0.2]
     stated = next(c for c in frame["calibration"] if c and c.num_samples == 20)
     assert thresholds(frame, stated) == [0.1]
-    (folder / stated.file).unlink()
-    assert len(calibrated(frame, folder)) == 4
+    (results / stated.file).unlink()
+    assert len(calibrated(frame, results)) == 4
 
 
 def test_one_sample_has_no_band_and_no_file_is_an_error(tmp_path: Path) -> None:
@@ -126,8 +128,8 @@ def test_one_sample_has_no_band_and_no_file_is_an_error(tmp_path: Path) -> None:
         error_curves(frame, tmp_path / "e")
 
 
-def test_bars_add_up_to_the_reference(folder: Path) -> None:
-    frame = load(folder)
+def test_bars_add_up_to_the_reference(results: Path) -> None:
+    frame = load(results)
     axes = composition(frame).axes[0]
     labels = [tick.get_text() for tick in axes.get_yticklabels()]
     assert labels == list(frame["label"])
@@ -139,8 +141,8 @@ def test_bars_add_up_to_the_reference(folder: Path) -> None:
     assert axes.texts[labels.index("fewer")].get_text() == "50 %"
 
 
-def test_composition_needs_the_references_cost(folder: Path) -> None:
-    frame = load(folder)
+def test_composition_needs_the_references_cost(results: Path) -> None:
+    frame = load(results)
     with pytest.raises(ValueError, match="run the experiment first"):
         composition(frame[~frame["reference"]])
     many = pd.concat([frame] * 12, ignore_index=True)
@@ -149,8 +151,8 @@ def test_composition_needs_the_references_cost(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("x", ["macs", "latency"])
-def test_error_bars_on_both_axes_and_the_line_of_fewer_steps(folder: Path, x: str) -> None:
-    frame = load(folder).assign(
+def test_error_bars_on_both_axes_and_the_line_of_fewer_steps(results: Path, x: str) -> None:
+    frame = load(results).assign(
         latency=lambda f: f["share"], **{"latency.mad": 0.01, "latency.device": "cpu"}
     )
     frame = frame.assign(**{"latency.kind": "cpu", "latency.batch_size": 8})
@@ -163,8 +165,8 @@ def test_error_bars_on_both_axes_and_the_line_of_fewer_steps(folder: Path, x: st
     assert sum(line.get_linewidth() == front_style()["linewidth"] for line in axes.lines) == 1
 
 
-def test_many_scores_are_drawn_real_data_first_and_the_rest_named(folder: Path) -> None:
-    frame = load(folder).iloc[-3:]
+def test_many_scores_are_drawn_real_data_first_and_the_rest_named(results: Path) -> None:
+    frame = load(results).iloc[-3:]
     own = [name for name in frame if str(name).startswith("psnr")]
     copies = {f"{name.replace('psnr', f'psnr{i}')}": frame[name] for i in range(13) for name in own}
     figure = pareto(pd.concat([frame, pd.DataFrame(copies)], axis="columns"))
@@ -173,8 +175,8 @@ def test_many_scores_are_drawn_real_data_first_and_the_rest_named(folder: Path) 
     assert "not drawn: psnr12@64" in figure.get_supxlabel()
 
 
-def test_calibration_size_by_hand(sizes: Path) -> None:
-    frame = load(sizes)
+def test_calibration_size_by_hand(size_study: Path) -> None:
+    frame = load(size_study)
     rows = calibration_size.table(frame)
     assert list(rows["alpha"]) == [0.12] * 3 + [0.2] * 3 and list(rows["size"]) == [1, 5, 50] * 2
     own = frame[frame["label"].str.contains("alpha=0.12 of")]
@@ -190,8 +192,8 @@ def test_calibration_size_by_hand(sizes: Path) -> None:
     assert rows["share.low"].iloc[0] < rows["share.high"].iloc[0]
 
 
-def test_calibration_size_is_told_and_drawn(sizes: Path) -> None:
-    frame = load(sizes)
+def test_calibration_size_is_told_and_drawn(size_study: Path) -> None:
+    frame = load(size_study)
     made = only_section(frame)
     text = "\n".join(made.lines)
     assert "### alpha = 0.12" in text and "fd_inf_nano@64 - no cache" in text and " of 6 |" in text
@@ -224,8 +226,8 @@ def test_spearman_agrees_with_scipy() -> None:
     assert np.isnan(calibration_variance.spearman(np.arange(3.0), np.ones(3))[0])
 
 
-def test_calibration_variance_is_told_and_drawn(settings: Path) -> None:
-    frame = load(settings)
+def test_calibration_variance_is_told_and_drawn(variance_study: Path) -> None:
+    frame = load(variance_study)
     rows = calibration_variance.points(frame)
     assert len(rows) == 16 and rows["spread"].nunique() == 8
     rivals = frame.loc[rows.loc[rows["rival"] >= 0, "rival"]]
@@ -240,6 +242,6 @@ def test_calibration_variance_is_told_and_drawn(settings: Path) -> None:
     assert figure.axes[0].get_xlabel().startswith("rho = -")
 
 
-def test_other_experiments_are_no_study(folder: Path) -> None:
-    frame = load(folder)
+def test_other_experiments_are_no_study(results: Path) -> None:
+    frame = load(results)
     assert named_sections(frame).made == [] and not named_sections(frame).summarise

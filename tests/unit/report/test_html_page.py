@@ -21,7 +21,7 @@ FAILED = {"status": {"quality": "failed", "cost": "failed"}, "cost": None, "scor
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def results_with_previews(tmp_path: Path) -> Path:
     """Five points with previews; two share their samples, one has a label of the worst kind, one failed."""
     folder = tmp_path / "dit_ddim"
     curves = curves_of(8)
@@ -59,10 +59,11 @@ def report(folder: Path, pictures: dict[str, str] | None = None) -> str:
     return page(parts, folder, [f"records/{NASTY}.json: torn"])
 
 
-def test_one_file_whose_tags_balance_and_that_loads_nothing(folder: Path) -> None:
-    Image.new("RGB", (40, 20), "red").save(folder / "composition.png")
+def test_one_file_whose_tags_balance_and_that_loads_nothing(results_with_previews: Path) -> None:
+    Image.new("RGB", (40, 20), "red").save(results_with_previews / "composition.png")
     text = report(
-        folder, {"composition": "composition.png", "schedules": "schedules.png", "gone": "gone.png"}
+        results_with_previews,
+        {"composition": "composition.png", "schedules": "schedules.png", "gone": "gone.png"},
     )
     root = parsed(text)
     sources = [value for node in walk(root) for key, value in node[1].items() if key in ("src", "href")]
@@ -76,8 +77,8 @@ def test_one_file_whose_tags_balance_and_that_loads_nothing(folder: Path) -> Non
     assert sum(node[1].get("alt") == "Computed MACs by kind of layer." for node in walk(root)) == 1
 
 
-def test_labels_stay_text(folder: Path) -> None:
-    text = report(folder)
+def test_labels_stay_text(results_with_previews: Path) -> None:
+    text = report(results_with_previews)
     root = parsed(text)
     assert text.count("<script") == text.count("</script>") == 2 and "<b>" not in text
     data = next(node for node in walk(root) if node[1].get("id") == "data")
@@ -88,19 +89,19 @@ def test_labels_stay_text(folder: Path) -> None:
     assert f"records/{NASTY}.json: torn" in [text_of(node) for node in walk(root) if node[0] == "li"]
 
 
-def test_same_records_same_bytes_whatever_order_files_come_in(folder: Path) -> None:
-    first = report(folder)
-    copy = folder.parent / "copy"
-    for path in sorted(folder.rglob("*"), reverse=True):
+def test_same_records_same_bytes_whatever_order_files_come_in(results_with_previews: Path) -> None:
+    first = report(results_with_previews)
+    copy = results_with_previews.parent / "copy"
+    for path in sorted(results_with_previews.rglob("*"), reverse=True):
         if path.is_file():
-            target = copy / path.relative_to(folder)
+            target = copy / path.relative_to(results_with_previews)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
     assert report(copy) == first
 
 
-def test_pictures_are_embedded_once_and_shared(folder: Path) -> None:
-    root = parsed(report(folder))
+def test_pictures_are_embedded_once_and_shared(results_with_previews: Path) -> None:
+    root = parsed(report(results_with_previews))
     strips = [node for node in walk(root) if node[1].get("class") == "strip"]
     rasters = [node for node in walk(root) if node[1].get("class") == "raster"]
     assert [len(strips), len(rasters)] == [4, 5]  # the point that failed has a schedule and no samples
@@ -110,11 +111,11 @@ def test_pictures_are_embedded_once_and_shared(folder: Path) -> None:
     assert points[3]["strip"] == points[4]["strip"] != points[2]["strip"]
 
 
-def test_twenty_five_points_stay_under_two_megabytes(folder: Path) -> None:
+def test_twenty_five_points_stay_under_two_megabytes(results_with_previews: Path) -> None:
     rng = np.random.default_rng(1)
     for i in range(25):
         add(
-            folder,
+            results_with_previews,
             f"p{i}",
             fixed(12, 1 + i % 5),
             0.1 + i / 50,
@@ -122,15 +123,17 @@ def test_twenty_five_points_stay_under_two_megabytes(folder: Path) -> None:
             sample_id=f"p{i}",
             reference_id="a",
         )
-        (folder / "previews" / f"p{i}").mkdir()
+        (results_with_previews / "previews" / f"p{i}").mkdir()
         for seed in range(8):
             pixels = rng.integers(0, 255, (256, 256, 3), dtype=np.uint8)  # incompressible, and large
-            Image.fromarray(pixels).save(folder / "previews" / f"p{i}" / f"{seed:09d}.png", compress_level=1)
-    assert 200_000 < len(report(folder)) < 2_000_000
+            Image.fromarray(pixels).save(
+                results_with_previews / "previews" / f"p{i}" / f"{seed:09d}.png", compress_level=1
+            )
+    assert 200_000 < len(report(results_with_previews)) < 2_000_000
 
 
-def test_the_table_stands_without_scripts(folder: Path) -> None:
-    frame, root = load(folder), parsed(report(folder))
+def test_the_table_stands_without_scripts(results_with_previews: Path) -> None:
+    frame, root = load(results_with_previews), parsed(report(results_with_previews))
     table = next(node for node in walk(root) if node[1].get("class") == "sortable")
     rows = [node for node in walk(table) if node[0] == "tr" and "id" in node[1]]
     assert len(rows) == 5
@@ -142,9 +145,9 @@ def test_the_table_stands_without_scripts(folder: Path) -> None:
     assert "29.20 \u00b1 0.30" in best
 
 
-def test_script_draws_the_front_and_the_families(folder: Path) -> None:
-    frame = load(folder)
-    root = parsed(report(folder))
+def test_script_draws_the_front_and_the_families(results_with_previews: Path) -> None:
+    frame = load(results_with_previews)
+    root = parsed(report(results_with_previews))
     names = [score["name"] for score in data_of(root)[0]["scores"]]
     drawn = run(root, """
       const [cost, score] = document.querySelectorAll("select");
@@ -170,8 +173,8 @@ def test_script_draws_the_front_and_the_families(folder: Path) -> None:
     assert "#7a828c" in drawn[0]["families"]  # the line of fewer steps
 
 
-def test_points_are_reached_by_keys_and_show_what_is_known(folder: Path) -> None:
-    root = parsed(report(folder))
+def test_points_are_reached_by_keys_and_show_what_is_known(results_with_previews: Path) -> None:
+    root = parsed(report(results_with_previews))
     shown = run(root, """
       const marks = document.querySelectorAll("svg.chart g.point");
       const stops = marks.map((m) => m.getAttribute("tabindex"));
@@ -198,8 +201,8 @@ def test_points_are_reached_by_keys_and_show_what_is_known(folder: Path) -> None
     assert shown["rows"] == 1 and not shown["hidden"]
 
 
-def test_headings_sort_by_number_and_leave_gaps_last(folder: Path) -> None:
-    root = parsed(report(folder))
+def test_headings_sort_by_number_and_leave_gaps_last(results_with_previews: Path) -> None:
+    root = parsed(report(results_with_previews))
     orders = run(root, """
       const table = document.querySelectorAll("table.sortable")[0];
       const headings = table.querySelectorAll("thead th");

@@ -14,7 +14,7 @@ UNSCORED: tuple[str, ...] = ()  # without scores there are no plots, which take 
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def results(tmp_path: Path) -> Path:
     return build(tmp_path / "dit_ddim", (0, 6, 7, 14), FEW)
 
 
@@ -24,8 +24,8 @@ def body(latex: str) -> list[list[str]]:
     return [line.removesuffix(r" \\").split(" & ") for line in lines]
 
 
-def test_latex_is_a_booktabs_tabular(folder: Path) -> None:
-    latex = to_latex(load(folder))
+def test_latex_is_a_booktabs_tabular(results: Path) -> None:
+    latex = to_latex(load(results))
     rows = body(latex)
     assert len(rows) == 1 + 4 and {len(row) for row in rows} == {6}
     assert r"\begin{tabular}{lrrrrr}" in latex and latex.rstrip().endswith(r"\end{tabular}")
@@ -34,8 +34,8 @@ def test_latex_is_a_booktabs_tabular(folder: Path) -> None:
     assert latex.count("{") == latex.count("}") and latex.isascii()
 
 
-def test_latex_says_what_the_table_says(folder: Path) -> None:
-    frame = load(folder)
+def test_latex_says_what_the_table_says(results: Path) -> None:
+    frame = load(results)
     fora, smooth = (body(to_latex(frame))[i] for i in (2, 4))
     assert smooth[3].startswith(r"\textbf{") and fora[3].startswith(r"\underline{")
     row = frame[frame["label"] == "FORA N=2"].iloc[0]
@@ -45,22 +45,22 @@ def test_latex_says_what_the_table_says(folder: Path) -> None:
     assert body(to_latex(frame, ["psnr@256"]))[1][3] == "--"  # the reference has none
 
 
-def test_latex_escapes_labels(folder: Path) -> None:
-    odd = "[a] 50 % & b_1 # $x$ {y} ~^\\ \u03b1 \u00e9 \u6f22 -3"
-    edit(folder, "fora-n=2", label=odd)
-    first = body(to_latex(load(folder)))[2][0]
+def test_latex_escapes_labels(results: Path) -> None:
+    label = "[a] 50 % & b_1 # $x$ {y} ~^\\ \u03b1 \u00e9 \u6f22 -3"
+    edit(results, "fora-n=2", label=label)
+    first = body(to_latex(load(results)))[2][0]
     expected = (
         r"{[}a] 50 \% \& b\_1 \# \$x\$ \{y\} \textasciitilde{}\textasciicircum{}\textbackslash{} $\alpha$"
     )
-    assert r"\&".join(first.split(r"\&")) in escape(odd) or first == escape(odd)
-    assert escape(odd) == expected + " \u00e9 ? -3"
+    assert r"\&".join(first.split(r"\&")) in escape(label) or first == escape(label)
+    assert escape(label) == expected + " \u00e9 ? -3"
 
 
-def test_latex_of_negative_values_and_unmarked_differences(folder: Path) -> None:
+def test_latex_of_negative_values_and_unmarked_differences(results: Path) -> None:
     low = {"value": -2.0, "low": -2.2, "high": -1.8}
     for name, p in (("fora-n=2", 0.5), ("fora-n=3", 0.01)):
-        edit(folder, name, scores={"made@256": made(0.5, p) | low})
-    rows = body(to_latex(load(folder), ["made@256"]))
+        edit(results, name, scores={"made@256": made(0.5, p) | low})
+    rows = body(to_latex(load(results), ["made@256"]))
     assert [row[3] for row in rows[2:4]] == [r"$-$2.00 $\pm$ 0.20"] * 2
     assert [row[4].endswith(r"\textsuperscript{*}") for row in rows[2:4]] == [False, True]
 
@@ -82,8 +82,8 @@ def test_published_folder_keeps_only_the_curves_in_use(tmp_path: Path) -> None:
     folder = build(tmp_path / "dit_ddim", (0, 14), UNSCORED)
     (folder / "curves" / "other.npz").write_bytes(b"of a point that is gone")
     publish(folder, tmp_path / "results")
-    kept = [path.relative_to(tmp_path / "results").as_posix() for path in tmp_path.glob("results/curves/*")]
-    assert kept == [CALIBRATION["file"]]
+    curves = [path.relative_to(tmp_path / "results").as_posix() for path in tmp_path.glob("results/curves/*")]
+    assert curves == [CALIBRATION["file"]]
 
 
 def test_publication_of_an_older_schema_is_replaced(tmp_path: Path) -> None:

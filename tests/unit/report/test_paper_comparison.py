@@ -20,16 +20,21 @@ from tests.support.report_folder import build, digest, edit, latency, made, save
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def paper_costs(tmp_path: Path) -> Path:
     """Four printed rows, costs alone."""
     for order, name in enumerate(ROWS):
         save(tmp_path / "runs", paper_record(order, name))
     return tmp_path / "runs"
 
 
-def test_costs_alone_are_a_report_of_costs(folder: Path) -> None:
-    assert {path.name for path in write(folder)} == {"report.md", "report.html", "table.csv", "table.tex"}
-    text = (folder / "report.md").read_text(encoding="utf-8")
+def test_costs_alone_are_a_report_of_costs(paper_costs: Path) -> None:
+    assert {path.name for path in write(paper_costs)} == {
+        "report.md",
+        "report.html",
+        "table.csv",
+        "table.tex",
+    }
+    text = (paper_costs / "report.md").read_text(encoding="utf-8")
     assert "- Points: 4 (4 costs alone)" in text and "### Cost\n" in text
     assert "N = 256" not in text and "Samples:" not in text and "Scores are" not in text
     assert "failed or were skipped" not in text and "stage=cost" not in text
@@ -39,26 +44,28 @@ def test_costs_alone_are_a_report_of_costs(folder: Path) -> None:
     assert f"{INFERRED} inferred: nobody published" in text
 
 
-def test_terminal_shows_published_beside_computed(folder: Path) -> None:
-    lines = summary(folder).splitlines()
+def test_terminal_shows_published_beside_computed(paper_costs: Path) -> None:
+    lines = summary(paper_costs).splitlines()
     assert max(map(len, lines)) <= WIDTH
     heading = next(line for line in lines if line.startswith("policy"))
     assert heading.split()[1:7] == ["steps", "reported", "computed", "explained", "diff.", "agrees"]
     assert any("248.8   248.823    248.395  +0.023     yes" in line for line in lines)
 
 
-def test_terminal_spares_columns_where_labels_are_long(folder: Path) -> None:
-    edit(folder, "ddim50-alpha0.18", label="SmoothCache at the published mask of alpha=0.18, 50 steps")
-    text = summary(folder)
+def test_terminal_spares_columns_where_labels_are_long(paper_costs: Path) -> None:
+    edit(paper_costs, "ddim50-alpha0.18", label="SmoothCache at the published mask of alpha=0.18, 50 steps")
+    text = summary(paper_costs)
     assert max(map(len, text.splitlines())) <= WIDTH and "175.65   175.643" in text
     assert "schedule:" not in text and "steps  reported" not in text
 
 
-def test_a_count_outside_the_tolerance_does_not_agree(folder: Path) -> None:
+def test_a_count_outside_the_tolerance_does_not_agree(paper_costs: Path) -> None:
     cost = paper_record(1, "ddim50-alpha0.18")["cost"]
     for extra, verdict in ((0.03, "yes"), (0.04, "no")):  # from 175.643 against 175.65 +- 0.025
-        edit(folder, "ddim50-alpha0.18", cost=cost | {"paper": cost["paper"] | {"tmacs": 175.643 + extra}})
-        assert load(folder).loc[1, "reported.tmacs.within"] == verdict
+        edit(
+            paper_costs, "ddim50-alpha0.18", cost=cost | {"paper": cost["paper"] | {"tmacs": 175.643 + extra}}
+        )
+        assert load(paper_costs).loc[1, "reported.tmacs.within"] == verdict
 
 
 def test_scores_stand_beside_the_papers(tmp_path: Path) -> None:
@@ -75,23 +82,25 @@ def test_scores_stand_beside_the_papers(tmp_path: Path) -> None:
     assert "fid reported and measured: SmoothCache" in summary(tmp_path)
 
 
-def test_realised_share_of_the_implied_speedup(folder: Path) -> None:
+def test_realised_share_of_the_implied_speedup(paper_costs: Path) -> None:
     """8.34 / 4.85 s over 365.59 / 175.65 TMACs are 0.83, whatever was measured here."""
-    (text,) = (table for table in tables(load(folder)) if table.title.startswith("Latency reported:"))
+    (text,) = (table for table in tables(load(paper_costs)) if table.title.startswith("Latency reported:"))
     assert text.cells["reported share"] == ["1.00", "0.83", "0.73", "0.82"]
-    records = [json.loads(path.read_text()) for path in sorted((folder / "records").glob("*.json"))]
+    records = [json.loads(path.read_text()) for path in sorted((paper_costs / "records").glob("*.json"))]
     content = latency(records)
     for name, seconds in (("ddim50-nocache", 4.0), ("ddim50-alpha0.18", 2.4)):
         content["points"][digest(name)] |= {"seconds": [seconds] * 5, "reference_seconds": [4.0] * 5}
-    (folder / "latency.json").write_text(json.dumps(content))
-    (text,) = (table for table in tables(load(folder)) if table.title.startswith("Latency reported and"))
+    (paper_costs / "latency.json").write_text(json.dumps(content))
+    (text,) = (table for table in tables(load(paper_costs)) if table.title.startswith("Latency reported and"))
     assert text.cells["reported share"][1] == "0.83"
     assert text.cells["measured share"][:2] == ["1.00", f"{4.0 / 2.4 * 24 / 50:.2f}"]
 
 
-def test_page_and_table_hold_the_same(folder: Path) -> None:
-    parts = [(part, dict[str, str]()) for _, part in comparable_groups(load(folder))]
-    texts = [text_of(node) for node in walk(parsed(page(parts, folder, []))) if node[0] in ("td", "th", "h3")]
+def test_page_and_table_hold_the_same(paper_costs: Path) -> None:
+    parts = [(part, dict[str, str]()) for _, part in comparable_groups(load(paper_costs))]
+    texts = [
+        text_of(node) for node in walk(parsed(page(parts, paper_costs, []))) if node[0] in ("td", "th", "h3")
+    ]
     assert "Reported beside measured" in texts and f"alpha=0.22, 50 steps {INFERRED}" in texts
     assert {"131.81", "131.809", "published count"} <= set(texts)
     row = numbers(parts[0][0]).iloc[2]

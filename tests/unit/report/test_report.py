@@ -41,12 +41,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(template: Path, tmp_path: Path) -> Path:
+def results(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "dit_ddim"))
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Path:
+def small_results(tmp_path: Path) -> Path:
     """Five points, one of them failed, and one score: for what draws all pictures."""
     return build(tmp_path / "dit_ddim", (0, 6, 14, 18, 21), ("fd_nano@256",))
 
@@ -80,27 +80,27 @@ def test_same_records_same_bytes(tmp_path: Path) -> None:
     assert not list(folder.glob(".*"))  # no temporary file stays
 
 
-def test_frame_keeps_the_experiments_order_and_numbers(folder: Path) -> None:
-    frame = load(folder)
+def test_frame_keeps_the_experiments_order_and_numbers(results: Path) -> None:
+    frame = load(results)
     assert list(frame["label"]) == [label for label, *_ in plans()]
     assert frame["share"].iloc[0] == 1.0
-    raw = json.loads((folder / "latency.json").read_text())["points"]
+    raw = json.loads((results / "latency.json").read_text())["points"]
     seconds = [raw[frame["cell_id"].iloc[i]]["seconds"] for i in (0, 6)]
     assert frame["speedup_measured"].iloc[6] == np.median(np.divide(*seconds))
     assert frame["speedup_macs"].iloc[6] == 1 / frame["share"].iloc[6]
     assert math.isnan(frame["psnr@256"].iloc[0])
 
 
-def test_failed_points_are_reported_with_their_reason(folder: Path) -> None:
-    text = text_of(folder)
+def test_failed_points_are_reported_with_their_reason(results: Path) -> None:
+    text = text_of(results)
     assert "L2C router (`l2c-router`): quality failed, cost failed - router file has 20 steps" in text
     assert "22 (21 done, 1 failed)" in text
-    assert "router file has 20 steps" in numbers(load(folder)).to_csv()
+    assert "router file has 20 steps" in numbers(load(results)).to_csv()
 
 
-def test_marks_of_twins_and_of_policies_that_skip_nothing(folder: Path) -> None:
-    assert cell(folder, "FORA N=1", "policy") == "FORA N=1 (skips nothing; = no cache, 50 steps)"
-    assert cell(folder, "no cache, 50 steps", "policy").endswith("(reference)")
+def test_marks_of_twins_and_of_policies_that_skip_nothing(results: Path) -> None:
+    assert cell(results, "FORA N=1", "policy") == "FORA N=1 (skips nothing; = no cache, 50 steps)"
+    assert cell(results, "no cache, 50 steps", "policy").endswith("(reference)")
 
 
 def test_front_by_hand() -> None:
@@ -115,17 +115,17 @@ def test_front_by_hand() -> None:
 
 
 @pytest.mark.parametrize("higher", [False, True])
-def test_triangle_points_where_it_is_better(folder: Path, higher: bool) -> None:
+def test_triangle_points_where_it_is_better(results: Path, higher: bool) -> None:
     for name, value, p in (("fora-n=2", 0.5, 0.001), ("fora-n=3", -0.5, 0.001), ("fora-n=4", 0.05, 0.9)):
-        edit(folder, name, scores={"made@256": made(value, p) | {"higher_is_better": higher}})
-    cells = [cell(folder, f"FORA N={n}", f"made@256 {chr(0x2191 if higher else 0x2193)}") for n in (2, 3, 4)]
+        edit(results, name, scores={"made@256": made(value, p) | {"higher_is_better": higher}})
+    cells = [cell(results, f"FORA N={n}", f"made@256 {chr(0x2191 if higher else 0x2193)}") for n in (2, 3, 4)]
     assert [BETTER in each for each in cells] == [higher, not higher, False]
     assert [WORSE in each for each in cells] == [not higher, higher, False]
     assert cells[0].startswith("2.00 \u00b1 0.20 (+0.50 \u00b1 0.10")
 
 
-def test_best_and_second_are_marked_among_contenders(folder: Path) -> None:
-    frame = load(folder)
+def test_best_and_second_are_marked_among_contenders(results: Path) -> None:
+    frame = load(results)
     table, rank = report_table(frame), ranks(frame)
     column = next(title for title in table if title.startswith("psnr@256"))
     competing = frame[~frame["label"].isin(["no cache, 50 steps", "FORA N=1"])].dropna(subset="psnr@256")
@@ -137,24 +137,24 @@ def test_best_and_second_are_marked_among_contenders(folder: Path) -> None:
     assert "*" not in to_text(table)
 
 
-def test_flagged_scores_and_odd_labels(folder: Path) -> None:
+def test_flagged_scores_and_odd_labels(results: Path) -> None:
     record_ = record(6, 256, (0, 256))
     record_["scores"]["fd_nano@256"]["flag"] = "N is small against d"
-    edit(folder, "fora-n=2", scores=record_["scores"], label="a|b $x$ $y$")
-    text = text_of(folder)
-    assert DAGGER in cell(folder, "a|b", "fd_nano@256 \u2193")
+    edit(results, "fora-n=2", scores=record_["scores"], label="a|b $x$ $y$")
+    text = text_of(results)
+    assert DAGGER in cell(results, "a|b", "fd_nano@256 \u2193")
     assert f"fd_nano@256{DAGGER}: N is small against d (a|b $x$ $y$)" in text
     assert "| a\\|b $x$ $y$ |" in text
 
 
-def test_sample_counts_seeds_and_devices_are_never_mixed(small: Path) -> None:
+def test_sample_counts_seeds_and_devices_are_never_mixed(small_results: Path) -> None:
     others = [record(0, 1024, (0, 1024)), record(6, 1024, (0, 1024)), record(0, 256, (256, 512))]
     elsewhere = {"name": "elsewhere", "point_id": "0" * 12, "provenance": {"device": "another"}}
     for other in [*others, record(7, 256, (0, 256)) | elsewhere]:
         fewer = {name: each for name, each in other["scores"].items() if name.startswith("fd_nano")}
-        save(small, other | {"scores": fewer})
-    (small / "latency.json").unlink()
-    frame = load(small)
+        save(small_results, other | {"scores": fewer})
+    (small_results / "latency.json").unlink()
+    frame = load(small_results)
     for function in (report_table, pareto):
         with pytest.raises(ValueError, match="num_samples 256, 1024"):
             function(frame)
@@ -162,45 +162,45 @@ def test_sample_counts_seeds_and_devices_are_never_mixed(small: Path) -> None:
     assert [len(part) for _, part in parts] == [5, 2, 1, 1]
     assert len({suffix for suffix, _ in parts}) == 4 and parts[0][0] == ""
     assert not any("@1024" in score for score in scores(parts[0][1]))
-    paths = write(small)
+    paths = write(small_results)
     tables = [path for path in paths if path.suffix == ".csv"]
     assert {path.name for path in tables} == {"table.csv"} | {f"{name}.csv" for name, _ in parts[1:]}
     assert sorted(len(path.read_text().splitlines()) - 1 for path in tables) == [1, 1, 2, 5]
-    assert (small / "report.md").read_text().count("\n| policy | steps |") == 4
+    assert (small_results / "report.md").read_text().count("\n| policy | steps |") == 4
 
 
 def test_broken_and_foreign_records_are_named_and_left(
-    folder: Path, caplog: pytest.LogCaptureFixture
+    results: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (folder / "records" / "torn.json").write_text('{"schema": 3, "na')
-    (folder / "records" / "foreign.json").write_text('{"schema": 99}')
-    (folder / "records" / "poor.json").write_text('{"schema": 3}')
+    (results / "records" / "torn.json").write_text('{"schema": 3, "na')
+    (results / "records" / "foreign.json").write_text('{"schema": 99}')
+    (results / "records" / "poor.json").write_text('{"schema": 3}')
     with caplog.at_level(logging.WARNING):
-        frame = load(folder)
+        frame = load(results)
     assert len(frame) == 22
     assert all(name in caplog.text for name in ("torn.json", "foreign.json", "poor.json"))
-    assert len(list((folder / "records").glob("*.json"))) == 25
-    assert "foreign.json: its schema is 99" in text_of(folder)
+    assert len(list((results / "records").glob("*.json"))) == 25
+    assert "foreign.json: its schema is 99" in text_of(results)
 
 
-def test_without_latency_previews_or_any_success(small: Path, tmp_path: Path) -> None:
-    (small / "latency.json").unlink()
-    assert not any("latency" in path.name for path in write(small))
-    assert "Latency: not measured" in (small / "report.md").read_text()
+def test_without_latency_previews_or_any_success(small_results: Path, tmp_path: Path) -> None:
+    (small_results / "latency.json").unlink()
+    assert not any("latency" in path.name for path in write(small_results))
+    assert "Latency: not measured" in (small_results / "report.md").read_text()
     save(tmp_path / "failed", record(21, 256, (0, 256)))
     assert {path.name for path in write(tmp_path / "failed")} == {"report.md", "report.html", "table.csv"}
     assert "No point has finished yet" in (tmp_path / "failed" / "report.md").read_text()
 
 
-def test_bad_latency_says_what_to_do(small: Path) -> None:
-    path = small / "latency.json"
+def test_bad_latency_says_what_to_do(small_results: Path) -> None:
+    path = small_results / "latency.json"
     latency = json.loads(path.read_text())
     latency["points"][record(6, 256, (0, 256))["cell_id"]]["seconds"].pop()
     bad = [(json.dumps(latency), "fora-n=2 has 4 rounds and the reference 5"), ("{", "cannot be read")]
     for text, message in [*bad, ('{"schema": 1}', "its schema is 1")]:
         path.write_text(text)
         with pytest.raises(ValueError, match=f"{message}.*measure latency again"):
-            load(small)
+            load(small_results)
 
 
 def test_empty_pictures_say_what_to_do(tmp_path: Path) -> None:
@@ -210,31 +210,31 @@ def test_empty_pictures_say_what_to_do(tmp_path: Path) -> None:
             draw(frame)
 
 
-def test_distinct_schedules_and_samples_are_drawn_once(folder: Path) -> None:
-    frame = load(folder)
+def test_distinct_schedules_and_samples_are_drawn_once(results: Path) -> None:
+    frame = load(results)
     drawn = [axes for axes in schedules(frame).axes if axes.collections]
     assert len(drawn) == 21 - 4  # TaylorSeer has FORA's schedules, FORA N=1 that of no cache
     assert "FORA N=2 = TaylorSeer N=2" in [axes.get_title("left") for axes in drawn]
-    assert len(contact_sheet(frame, folder / "previews").axes) == 20  # another predictor, other samples
+    assert len(contact_sheet(frame, results / "previews").axes) == 20  # another predictor, other samples
 
 
 @pytest.mark.parametrize(("size", "drawn"), [((28, 28), 84), ((256, 128), 104), ((4, 4), 104)])
-def test_previews_keep_whole_pixels(folder: Path, size: tuple[int, int], drawn: int) -> None:
-    for path in (folder / "previews").rglob("*.png"):
+def test_previews_keep_whole_pixels(results: Path, size: tuple[int, int], drawn: int) -> None:
+    for path in (results / "previews").rglob("*.png"):
         Image.new("RGB", size, (200, 30, 30)).save(path)
-    strip = contact_sheet(load(folder), folder / "previews").axes[0].images[0].get_array()
+    strip = contact_sheet(load(results), results / "previews").axes[0].images[0].get_array()
     assert strip is not None and strip.shape[1] == 8 * drawn + 7 * 5
     assert strip.shape[0] == round(drawn * size[1] / size[0])
 
 
-def test_published_copy_has_no_samples_and_says_the_same(small: Path, tmp_path: Path) -> None:
+def test_published_copy_has_no_samples_and_says_the_same(small_results: Path, tmp_path: Path) -> None:
     target = tmp_path / "results" / "dit_ddim"
-    write(small)
-    (small / "records" / ".half.json.1.tmp").write_text("{")
-    publish(small, target)
+    write(small_results)
+    (small_results / "records" / ".half.json.1.tmp").write_text("{")
+    publish(small_results, target)
     assert not (target / "samples").exists() and not list(target.rglob("*.tmp"))
     for name in RENDERED:
-        assert (small / name).read_bytes() == (target / name).read_bytes()
+        assert (small_results / name).read_bytes() == (target / name).read_bytes()
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

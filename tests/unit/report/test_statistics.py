@@ -33,7 +33,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(template: Path, tmp_path: Path) -> Path:
+def results(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "dit_ddim"))
 
 
@@ -46,36 +46,36 @@ def point(frame: pd.DataFrame, name: str) -> pd.Series:
     return frame[frame["name"] == name].iloc[0]
 
 
-def test_triangles_are_holms(folder: Path) -> None:
+def test_triangles_are_holms(results: Path) -> None:
     """Alone, each of the first three would be found; corrected over four, one is."""
     p_values = {"fora-n=2": 0.01, "fora-n=3": 0.02, "fora-n=4": 0.03, "no-cache,-40-steps": 0.2}
     for name, p in p_values.items():
-        edit(folder, name, scores={"made@256": made(0.5, p)})
-    edit(folder, "fora-n=1", scores={"made@256": made(0.0, 1.0)})  # the reference's own samples: no policy
-    frame = load(folder)
+        edit(results, name, scores={"made@256": made(0.5, p)})
+    edit(results, "fora-n=1", scores={"made@256": made(0.0, 1.0)})  # the reference's own samples: no policy
+    frame = load(results)
     corrected = {name: point(frame, name)["made@256.delta.p.holm"] for name in p_values}
     assert corrected == pytest.approx(dict(zip(p_values, (0.04, 0.06, 0.06, 0.2), strict=True)))
     assert math.isnan(point(frame, "fora-n=1")["made@256.delta.p.holm"])
     cells = report_table(frame).set_index("policy")["made@256 \u2193"]
     assert [WORSE in cells[f"FORA N={n}"] for n in (2, 3, 4)] == [True, False, False]
-    assert "after Holm's correction" in text_of(folder)
+    assert "after Holm's correction" in text_of(results)
 
 
-def test_points_with_the_same_samples_are_one_hypothesis(folder: Path) -> None:
+def test_points_with_the_same_samples_are_one_hypothesis(results: Path) -> None:
     for name in ("fora-n=2", "fora-n=3"):
-        edit(folder, name, sample_id="f" * 12, scores={"made@256": made(0.5, 0.02)})
-    edit(folder, "fora-n=4", scores={"made@256": made(0.5, 0.9)})
-    frame = load(folder)
+        edit(results, name, sample_id="f" * 12, scores={"made@256": made(0.5, 0.02)})
+    edit(results, "fora-n=4", scores={"made@256": made(0.5, 0.9)})
+    frame = load(results)
     assert point(frame, "fora-n=2")["made@256.delta.p.holm"] == pytest.approx(0.04)  # of 2, not of 3
     assert point(frame, "fora-n=3")["made@256.delta.p.holm"] == pytest.approx(0.04)
 
 
-def test_holm_counts_the_policies_of_one_table(folder: Path) -> None:
+def test_holm_counts_the_policies_of_one_table(results: Path) -> None:
     for name in ("fora-n=2", "fora-n=3"):
-        edit(folder, name, scores={"made@256": made(0.5, 0.03)})
-    assert point(load(folder), "fora-n=2")["made@256.delta.p.holm"] == pytest.approx(0.06)
-    edit(folder, "fora-n=3", reference_id="0" * 12)
-    frame = load(folder)
+        edit(results, name, scores={"made@256": made(0.5, 0.03)})
+    assert point(load(results), "fora-n=2")["made@256.delta.p.holm"] == pytest.approx(0.06)
+    edit(results, "fora-n=3", reference_id="0" * 12)
+    frame = load(results)
     assert point(frame, "fora-n=2")["made@256.delta.p.holm"] == pytest.approx(0.03)
     assert len(list(comparable_groups(frame))) == 2  # another reference, another table
     with pytest.raises(ValueError, match="reference_id"):
@@ -111,14 +111,14 @@ def test_spread_over_blocks_beside_the_error(tmp_path: Path) -> None:
     assert block_spread(load(build(tmp_path / "single", (0, 6)))).empty
 
 
-def test_how_much_tighter_pairs_are(folder: Path) -> None:
-    frame = load(folder)
+def test_how_much_tighter_pairs_are(results: Path) -> None:
+    frame = load(results)
     found = pairing_gain(frame).set_index("score").loc["fd_nano@256"]
     reference, others = frame.iloc[0], frame[~frame["label"].isin(["no cache, 50 steps", "FORA N=1"])]
     gains = np.hypot(others["fd_nano@256.se"], reference["fd_nano@256.se"]) / others["fd_nano@256.delta.se"]
     assert found["gain"] == pytest.approx(float(np.median(gains))) and found["points"] == len(others) == 6
     assert (found["least"], found["most"]) == (min(gains), max(gains)) and found["least"] > 1
-    assert f"| fd_nano@256 | {np.median(gains):.1f} times |" in text_of(folder)
+    assert f"| fd_nano@256 | {np.median(gains):.1f} times |" in text_of(results)
     assert "psnr@256" not in set(pairing_gain(frame)["score"])
 
 
@@ -145,13 +145,13 @@ def test_rank_agreement_by_hand() -> None:
     assert rank_agreement(ranked({"fd_nano@64": own, "fd_effnet@64": ([1.0] * 4, False)})).empty
 
 
-def test_rank_agreement_in_the_report(folder: Path) -> None:
-    assert "| fd_effnet@256" not in text_of(folder).partition("rank the policies alike")[2]
-    assert "| fd_nano@256 and fd_effnet@256 | +" in text_of(folder)
+def test_rank_agreement_in_the_report(results: Path) -> None:
+    assert "| fd_effnet@256" not in text_of(results).partition("rank the policies alike")[2]
+    assert "| fd_nano@256 and fd_effnet@256 | +" in text_of(results)
 
 
-def test_two_tables_and_the_tails(folder: Path) -> None:
-    frame = load(folder)
+def test_two_tables_and_the_tails(results: Path) -> None:
+    frame = load(results)
     assert set(against_real(frame)) | set(fidelity(frame)) == set(SCORES)
     assert set(fidelity(frame)) == {"psnr@256", "ssim@256", "dist_nano@256"}
     table = strings(fidelity_columns(frame)).set_index("policy")
@@ -161,13 +161,13 @@ def test_two_tables_and_the_tails(folder: Path) -> None:
     headings = [f"{name}@256, worst {share} %" for name in ("psnr", "dist_nano") for share in (5, 1)]
     for quantile, heading in zip(quantiles, headings, strict=True):
         assert float(shown[heading]) == pytest.approx(row[quantile], abs=0.01)
-    assert text_of(folder).count("\n| policy |") == 3  # the short one, and two behind it
+    assert text_of(results).count("\n| policy |") == 3  # the short one, and two behind it
 
 
-def test_terminal_is_narrow_and_says_where_the_rest_is(folder: Path) -> None:
+def test_terminal_is_narrow_and_says_where_the_rest_is(results: Path) -> None:
     more = {f"metric_{i}@256": made(0.1, 0.5) for i in range(6)}
-    edit(folder, "fora-n=2", scores=record(6, 256, (0, 256))["scores"] | more)
-    lines = summary(folder).splitlines()
+    edit(results, "fora-n=2", scores=record(6, 256, (0, 256))["scores"] | more)
+    lines = summary(results).splitlines()
     assert max(map(len, lines)) <= 120
     heading = next(line for line in lines if line.startswith("policy"))
     assert "fd_nano@256" in heading and "psnr@256" in heading
@@ -187,29 +187,29 @@ def test_copied_folder_rebuilds_the_tables(tmp_path: Path) -> None:
     assert [(copy / name).read_bytes() for name in names] == first
 
 
-def test_compare_pairs_float32_influences(folder: Path) -> None:
-    a, b = (np.load(next((folder / "scores").glob(f"fora-n={n}-*.npz"))) for n in (2, 3))
+def test_compare_pairs_float32_influences(results: Path) -> None:
+    a, b = (np.load(next((results / "scores").glob(f"fora-n={n}-*.npz"))) for n in (2, 3))
     assert a["fd_nano@256"].dtype == np.float32
     difference = a["fd_nano@256"].astype(np.float64) - b["fd_nano@256"].astype(np.float64)
-    frame = load(folder)
+    frame = load(results)
     value = point(frame, "fora-n=2")["fd_nano@256"] - point(frame, "fora-n=3")["fd_nano@256"]
     half = 1.969315 * difference.std(ddof=1) / 16  # t with 255 degrees of freedom
-    line = next(line for line in compare(folder, "fora-n=2", "fora-n=3").splitlines() if "fd_nano" in line)
+    line = next(line for line in compare(results, "fora-n=2", "fora-n=3").splitlines() if "fd_nano" in line)
     assert f"{value:+.4g} [{value - half:+.4g}, {value + half:+.4g}]" in line and "p = " in line
 
 
-def test_compare_refuses_what_does_not_pair(folder: Path) -> None:
+def test_compare_refuses_what_does_not_pair(results: Path) -> None:
     with pytest.raises(ValueError, match="0 points are called nothing: choose by name of fora-n=1, fora"):
-        compare(folder, "fora-n=2", "nothing")
+        compare(results, "fora-n=2", "nothing")
     other = record(6, 256, (256, 512))
-    save(folder, other)
+    save(results, other)
     with pytest.raises(ValueError, match="2 points are called fora-n=2: choose by point_id"):
-        compare(folder, "fora-n=2", "fora-n=3")
+        compare(results, "fora-n=2", "fora-n=3")
     with pytest.raises(ValueError, match="other seeds"):
-        compare(folder, other["point_id"], "fora-n=3")
-    next((folder / "scores").glob("fora-n=3-*.npz")).write_bytes(b"PK\x03\x04 torn")
+        compare(results, other["point_id"], "fora-n=3")
+    next((results / "scores").glob("fora-n=3-*.npz")).write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(ValueError, match=r"no readable .*run it again"):
-        compare(folder, "fora-n=3", "fora-n=4")
+        compare(results, "fora-n=3", "fora-n=4")
 
 
 BROKEN: list[tuple[dict[str, Any], str]] = [

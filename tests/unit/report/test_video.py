@@ -53,7 +53,7 @@ def save(
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def video_results(tmp_path: Path) -> Path:
     """A reference, fewer steps 8 levels brighter, and two points that share the reference's very clips."""
     folder = tmp_path / "nano" / "opensora"
     about: dict[str, Any] = {"reference_id": "a", "captions": CAPTIONS}
@@ -78,17 +78,17 @@ def drawn(figure: Figure) -> list[np.ndarray[Any, Any]]:
     return [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
 
 
-def test_frames_of_a_clip_and_their_times(folder: Path) -> None:
+def test_frames_of_a_clip_and_their_times(video_results: Path) -> None:
     assert [len(spaced(range(count))) for count in (1, 7, 8, 12, 16, 51)] == [1, 7, 8, 6, 8, 8]
     assert list(spaced(range(51))) == list(range(0, 51, 7)) and FRAMES == 8
-    frames, times = read_film(folder / "previews" / "b" / "000000002.webp")
+    frames, times = read_film(video_results / "previews" / "b" / "000000002.webp")
     assert np.array_equal(frames, clip(2, 8).permute(0, 2, 3, 1).numpy())
     assert times == pytest.approx([i / 8 for i in range(12)], abs=1e-3)
 
 
-def test_policies_below_each_other_and_how_far_they_are(folder: Path) -> None:
-    (folder / "previews" / "c" / "000000001.webp").unlink()
-    figure = filmstrips(load(folder), folder / "previews")
+def test_policies_below_each_other_and_how_far_they_are(video_results: Path) -> None:
+    (video_results / "previews" / "c" / "000000001.webp").unlink()
+    figure = filmstrips(load(video_results), video_results / "previews")
     # seed 0: clips and differences of three rows, seed 1: "c" has none, seed 2, and the scale
     pictures = drawn(figure)
     assert len(pictures) == 5 + 3 + 5 + 1
@@ -106,8 +106,8 @@ def test_policies_below_each_other_and_how_far_they_are(folder: Path) -> None:
     assert not {"seed 3", "seed 0"} & texts
 
 
-def test_without_the_reference_there_are_no_differences(folder: Path) -> None:
-    figure = filmstrips(load(folder).assign(reference=False), folder / "previews")
+def test_without_the_reference_there_are_no_differences(video_results: Path) -> None:
+    figure = filmstrips(load(video_results).assign(reference=False), video_results / "previews")
     assert len(figure.axes) == 9 and not any("dB" in text.get_text() for text in figure.texts)
 
 
@@ -132,28 +132,28 @@ def test_of_many_policies_a_spread_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", ["torn", "other", "empty"])
-def test_clips_that_cannot_be_read_are_named(broken: str, folder: Path) -> None:
-    path = folder / "previews" / "b" / "000000000.webp"
+def test_clips_that_cannot_be_read_are_named(broken: str, video_results: Path) -> None:
+    path = video_results / "previews" / "b" / "000000000.webp"
     whole = path.read_bytes()
     path.write_bytes({"torn": whole[: len(whole) // 2], "other": b"RIFFnothing", "empty": b""}[broken])
     with pytest.raises(ValueError, match=r"b/000000000.webp is no WebP file.*run the experiment again"):
-        filmstrips(load(folder), folder / "previews")
+        filmstrips(load(video_results), video_results / "previews")
 
 
-def test_a_clip_of_another_length_is_named(folder: Path) -> None:
-    save(folder, "b", frames=10)
+def test_a_clip_of_another_length_is_named(video_results: Path) -> None:
+    save(video_results, "b", frames=10)
     with pytest.raises(ValueError, match=r"b/000000000.webp has another shape than .*a/000000000.webp"):
-        filmstrips(load(folder), folder / "previews")
+        filmstrips(load(video_results), video_results / "previews")
     with pytest.raises(ValueError, match="run the experiment first"):
-        filmstrips(load(folder), folder / "nowhere")
+        filmstrips(load(video_results), video_results / "nowhere")
 
 
-def test_animations_are_the_very_files_and_nothing_is_loaded(folder: Path) -> None:
-    text = report(folder)
+def test_animations_are_the_very_files_and_nothing_is_loaded(video_results: Path) -> None:
+    text = report(video_results)
     root, shown = parsed(text), animations(text)
     assert [each["alt"] for each in shown[3:5]] == ["seed 0 of fewer", "seed 1 of fewer"] and len(shown) == 9
     held = base64.b64decode(shown[4]["src"].removeprefix("data:image/webp;base64,"))
-    assert held == (folder / "previews" / "b" / "000000001.webp").read_bytes()
+    assert held == (video_results / "previews" / "b" / "000000001.webp").read_bytes()
     assert all(each["class"] == "clip pixels" and each["width"] == each["height"] == "128" for each in shown)
     sources = [node[1]["src"] for node in walk(root) if "src" in node[1]]
     assert all(source.startswith(("data:image/png;base64,", "data:image/webp;base64,")) for source in sources)
@@ -162,18 +162,18 @@ def test_animations_are_the_very_files_and_nothing_is_loaded(folder: Path) -> No
     assert len(ids) == len(set(ids)) and {each["clips"] for each in data_of(root)[0]["points"]} <= set(ids)
     assert len([node for node in walk(root) if node[1].get("class") == "strip"]) == 3
     assert any("time across" in text_of(node) for node in walk(root) if node[0] == "p")
-    assert report(folder) == text
+    assert report(video_results) == text
 
 
 @pytest.mark.parametrize("captions", ["a boot", {"first": "a boot"}, {"0": 1}, ["a boot"]])
-def test_a_record_with_captions_of_another_kind_is_ignored(captions: Any, folder: Path) -> None:
-    add(folder, "other", fixed(12, 3), 0.3, reference_id="a", captions=captions)
-    [why] = load(folder).attrs["ignored"]
+def test_a_record_with_captions_of_another_kind_is_ignored(captions: Any, video_results: Path) -> None:
+    add(video_results, "other", fixed(12, 3), 0.3, reference_id="a", captions=captions)
+    [why] = load(video_results).attrs["ignored"]
     assert "its captions are not texts by seed" in why
 
 
-def test_the_point_under_the_mouse_moves_and_all_start_together(folder: Path) -> None:
-    shown = run(parsed(report(folder)), """
+def test_the_point_under_the_mouse_moves_and_all_start_together(video_results: Path) -> None:
+    shown = run(parsed(report(video_results)), """
       const marks = document.querySelectorAll("svg.chart g.point");
       marks.find((m) => m.getAttribute("aria-label").startsWith("fewer")).dispatch("pointerenter");
       const detail = document.querySelectorAll("div.detail")[0];
@@ -194,18 +194,20 @@ def test_the_point_under_the_mouse_moves_and_all_start_together(folder: Path) ->
         assert [re.sub(";start=[0-9]+", "", source) for source in sources] == shown["before"]
 
 
-def test_report_and_its_publication_are_alike(folder: Path, tmp_path: Path) -> None:
-    for path in (folder / "records").glob("*.json"):  # without scores there are no plots, which take long
+def test_report_and_its_publication_are_alike(video_results: Path, tmp_path: Path) -> None:
+    for path in (video_results / "records").glob(
+        "*.json"
+    ):  # without scores there are no plots, which take long
         path.write_text(json.dumps(json.loads(path.read_text()) | {"scores": {}}))
-    names = {path.name for path in write(folder)}
+    names = {path.name for path in write(video_results)}
     assert "filmstrips.png" in names and not {"contact_sheet.png", "spectrograms.png"} & names
-    assert "![filmstrips.png](filmstrips.png)" in (folder / "report.md").read_text()
+    assert "![filmstrips.png](filmstrips.png)" in (video_results / "report.md").read_text()
     target = tmp_path / "published"
-    publish(folder, target)
+    publish(video_results, target)
     kept = sorted(path.relative_to(target / "previews").as_posix() for path in target.glob("previews/*/*"))
     assert kept == [f"{each}/{seed:09d}.webp" for each in "abc" for seed in range(3)]
     for name in ("report.html", "report.md", "filmstrips.png"):
-        assert (folder / name).read_bytes() == (target / name).read_bytes()
+        assert (video_results / name).read_bytes() == (target / name).read_bytes()
 
 
 def test_six_kinds_have_six_colours_in_pairs() -> None:
@@ -221,12 +223,12 @@ def test_six_kinds_have_six_colours_in_pairs() -> None:
     assert list(kind_colours(three).values()) == [colours[f"spatial_{kind}"] for kind in three]
 
 
-def test_the_legend_of_six_kinds_stays_in_the_picture(folder: Path) -> None:
-    for path in (folder / "records").glob("*.json"):
+def test_the_legend_of_six_kinds_stays_in_the_picture(video_results: Path) -> None:
+    for path in (video_results / "records").glob("*.json"):
         record = json.loads(path.read_text())
         record["cost"]["by_kind"] = dict.fromkeys(KINDS, record["cost"]["macs"] / 7) | {"rest": 1.0}
         path.write_text(json.dumps(record))
-    figure = composition(load(folder))
+    figure = composition(load(video_results))
     figure.canvas.draw()
     [legend] = figure.legends
     first, second = (text.get_text() for text in legend.get_texts()[:2])
@@ -238,9 +240,9 @@ def test_the_legend_of_six_kinds_stays_in_the_picture(folder: Path) -> None:
 def test_the_nano_experiment_has_the_rivals_of_the_paper() -> None:
     specs = planned(composed("+exp=opensora_rflow")).specs
     fora, smooth = (
-        [spec for spec in specs if f".{name}" in spec.cache["_target_"]] for name in ("FORA", "Smooth")
+        [spec for spec in specs if f".{name}" in spec.policy["_target_"]] for name in ("FORA", "Smooth")
     )
     assert all(spec.calibration["k_max"] == 5 for spec in specs)
-    assert [spec.cache["k_max"] for spec in smooth] == [5] * 9
+    assert [spec.policy["k_max"] for spec in smooth] == [5] * 9
     assert len(fora) == 5 and {spec.predictor for spec in fora} == {"reuse", "taylor1"}
     assert sorted(spec.solver["steps"] for spec in specs)[:5] == [8, 12, 15, 23, 30] and len(specs) == 19

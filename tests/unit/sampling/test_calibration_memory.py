@@ -121,7 +121,7 @@ def test_the_papers_models_calibrate_in_the_memory_of_one_card(experiment: str, 
     outputs = output_bytes(skeleton, find_sites(skeleton), call)
     weights = sum(p.numel() * p.element_size() for p in skeleton.parameters())
     beside = weights + TEXT_ENCODER[plan.model.get("name", model.name)]
-    asked = next(spec for spec in plan.specs if "alpha" in spec.cache).calibration
+    asked = next(spec for spec in plan.specs if "alpha" in spec.policy).calibration
     lags, samples = asked["k_max"], asked["num_samples"]
     assert sum(outputs) * lags * samples + beside > limit  # all at once does not fit
     cut = split(samples, outputs, lags, int(limit - beside), model.min_batch_size)

@@ -125,7 +125,7 @@ def test_a_moved_definition_stays_the_same(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_base_class_of_another_package_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = "from {} import {} as Base\n\nclass Mine(Base):\n    pass\n"
-    found = [
+    fingerprints = [
         loaded(tmp_path, monkeypatch, mine=source.format(module, name))
         for module, name in (
             ("metrics.frechet", "FrechetDistance"),
@@ -134,7 +134,8 @@ def test_a_base_class_of_another_package_counts(tmp_path: Path, monkeypatch: pyt
             ("torch.nn", "Linear"),
         )
     ]
-    assert len(set(found[:3])) == 3 and found[2] == found[3]  # what is installed is known by its release
+    assert len(set(fingerprints[:3])) == 3
+    assert fingerprints[2] == fingerprints[3], "what is installed is known by its release"
 
 
 def test_one_class_of_a_file_changes_alone() -> None:

@@ -96,9 +96,9 @@ TYPED = list(places(Record, whole()))
 
 
 def test_the_record_of_these_tests_has_every_field() -> None:
-    found = {place for place, _ in TYPED}
+    places = {place for place, _ in TYPED}
     kinds = [Record, *_classes(Record)]
-    reached = {key for place in found for key in place}
+    reached = {key for place in places for key in place}
     assert {member.key for kind in kinds for member in members(kind)} - {"meta", "parameters"} <= reached | {
         "config", "provenance"
     }  # fmt: skip
@@ -146,12 +146,12 @@ def test_a_missing_field_is_named_unless_it_is_optional(place: Place) -> None:
         inner = inner[key]
     del inner[place[-1]]
     try:
-        found = Record.from_json(content)
+        record = Record.from_json(content)
     except KeyError as error:
         assert str(error) == repr(named(place))
         assert not jsonschema.Draft202012Validator(record_schema()).is_valid(content)
     else:
-        assert found.to_json() == content  # what is absent stays absent
+        assert record.to_json() == content  # what is absent stays absent
         jsonschema.validate(content, record_schema())
 
 
@@ -186,9 +186,9 @@ def test_what_is_no_object_is_refused(content: Any) -> None:
 def test_unknown_keys_stay_where_they_are() -> None:
     content = whole() | {"mine": {"a": [1, None]}}
     content["cost"]["joules"] = 3
-    found = replace(Record.from_json(content), label="another")
-    assert found.to_json() == content | {"label": "another"}
-    assert found.cost is not None and found.cost.others == {"joules": 3}
+    record = replace(Record.from_json(content), label="another")
+    assert record.to_json() == content | {"label": "another"}
+    assert record.cost is not None and record.cost.others == {"joules": 3}
 
 
 def test_published_records_are_read_and_written_without_a_change() -> None:

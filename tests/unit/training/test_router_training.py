@@ -37,7 +37,7 @@ def windows(folder: Path, *overrides: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> OwnTrajectories:
+def own_trajectories(tmp_path_factory: pytest.TempPathFactory) -> OwnTrajectories:
     return windows(tmp_path_factory.mktemp("own"))  # type: ignore[no-any-return]
 
 
@@ -52,41 +52,43 @@ def errors(of: Any, weight: float, start: int = 2, length: int = 2) -> float:
         return float(distillation(of.denoiser, sites, window(of, start, length), scores))
 
 
-def test_what_computes_everything_has_no_error(own: OwnTrajectories) -> None:
-    assert errors(own, 1.0) == 0 < errors(own, 0.5) < errors(own, 0.0)
+def test_what_computes_everything_has_no_error(own_trajectories: OwnTrajectories) -> None:
+    assert errors(own_trajectories, 1.0) == 0 < errors(own_trajectories, 0.5) < errors(own_trajectories, 0.0)
 
 
 @pytest.mark.parametrize("length", [2, 3])
-def test_what_keeps_everything_has_the_error_of_reusing(own: OwnTrajectories, length: int) -> None:
+def test_what_keeps_everything_has_the_error_of_reusing(
+    own_trajectories: OwnTrajectories, length: int
+) -> None:
     """Scores of 0 are what the engine does where it reuses every branch."""
-    forwards = window(own, 2, length)
+    forwards = window(own_trajectories, 2, length)
     rows = [True] + [False] * (length - 1)
-    schedule = Schedule.steps(own.trajectory.sites, rows, {"method": "kept"})
+    schedule = Schedule.steps(own_trajectories.trajectory.sites, rows, {"method": "kept"})
     with torch.no_grad():
         computed = [forward() for forward in forwards]
-        with cached(own.denoiser, schedule) as run:
+        with cached(own_trajectories.denoiser, schedule) as run:
             reused = []
             for e, forward in enumerate(forwards):
                 run.step(e)
                 reused.append(forward())
     expected = sum(float((a - b).square().mean()) for a, b in zip(computed, reused, strict=True))
-    assert errors(own, 0.0, 2, length) == pytest.approx(expected, rel=1e-4)
+    assert errors(own_trajectories, 0.0, 2, length) == pytest.approx(expected, rel=1e-4)
 
 
-def test_own_windows_are_at_states_of_the_model_s_trajectories(own: OwnTrajectories) -> None:
-    model: Model = own.model
+def test_own_windows_are_at_states_of_the_model_s_trajectories(own_trajectories: OwnTrajectories) -> None:
+    model: Model = own_trajectories.model
     seen: list[torch.Tensor] = []
     original = model.predict
     model.predict = lambda x, *rest: (seen.append(x.clone()), original(x, *rest))[1]  # type: ignore[method-assign]
     seeds = range(998 * BLOCK, 998 * BLOCK + 4)
-    latents(model, own.solver, seeds, silent)
+    latents(model, own_trajectories.solver, seeds, silent)
     model.predict = original  # type: ignore[method-assign]
-    torch.testing.assert_close(own.inputs, torch.stack(seen), rtol=0, atol=1e-4)
+    torch.testing.assert_close(own_trajectories.inputs, torch.stack(seen), rtol=0, atol=1e-4)
 
 
-def test_a_share_of_the_rows_has_the_null_condition(own: OwnTrajectories) -> None:
+def test_a_share_of_the_rows_has_the_null_condition(own_trajectories: OwnTrajectories) -> None:
     classes = torch.zeros(2000, dtype=torch.long)
-    dropped = own.drop_labels(classes, torch.Generator().manual_seed(0))
+    dropped = own_trajectories.drop_labels(classes, torch.Generator().manual_seed(0))
     assert set(dropped.tolist()) == {0, 10} and 0.07 < (dropped == 10).double().mean() < 0.13
 
 
@@ -128,9 +130,11 @@ def share(data: bytes) -> float:
     return float(torch.sigmoid(logits[~logits.isnan()]).mean())
 
 
-def test_the_penalty_decides_how_much_is_computed(own: OwnTrajectories, tmp_path: Path) -> None:
+def test_the_penalty_decides_how_much_is_computed(own_trajectories: OwnTrajectories, tmp_path: Path) -> None:
     shares = [
-        share(RouterTraining(penalty, steps=15, lr=0.3).fit(own, str(tmp_path / f"{penalty}.pt")))
+        share(
+            RouterTraining(penalty, steps=15, lr=0.3).fit(own_trajectories, str(tmp_path / f"{penalty}.pt"))
+        )
         for penalty in (0.0, 1e-4, 1.0)
     ]
     assert shares[0] > shares[1] > shares[2] and shares[2] < 0.1
@@ -138,13 +142,13 @@ def test_the_penalty_decides_how_much_is_computed(own: OwnTrajectories, tmp_path
 
 @pytest.mark.parametrize("interval", [2, 3])
 def test_a_stopped_training_goes_on_to_the_same_router(
-    interval: int, own: OwnTrajectories, tmp_path: Path
+    interval: int, own_trajectories: OwnTrajectories, tmp_path: Path
 ) -> None:
     training = RouterTraining(1e-4, interval, steps=4, lr=0.1)
-    whole = training.fit(own, str(tmp_path / "whole.pt"), every=3)
+    whole = training.fit(own_trajectories, str(tmp_path / "whole.pt"), every=3)
     part = RouterTraining(1e-4, interval, steps=2, lr=0.1)
-    part.fit(own, str(tmp_path / "part.pt"), every=3)
-    assert training.fit(own, str(tmp_path / "part.pt"), every=3) == whole
+    part.fit(own_trajectories, str(tmp_path / "part.pt"), every=3)
+    assert training.fit(own_trajectories, str(tmp_path / "part.pt"), every=3) == whole
     logits = load(whole)["logits"]
     full = [e for e in range(6) if logits[e].isnan().all()]
     assert full == list(range(0, 6, interval)) and int(logits.isnan().sum()) == len(full) * 12
@@ -165,36 +169,40 @@ def as_if_written_on(device: str, path: Path) -> None:
             file.writestr(name, data)
 
 
-def test_a_training_goes_on_from_what_another_device_wrote(own: OwnTrajectories, tmp_path: Path) -> None:
+def test_a_training_goes_on_from_what_another_device_wrote(
+    own_trajectories: OwnTrajectories, tmp_path: Path
+) -> None:
     """A checkpoint of a second GPU, where there is none: it is no damaged one."""
     training, path = RouterTraining(1e-4, steps=4, lr=0.1), tmp_path / "part.pt"
-    whole = training.fit(own, str(tmp_path / "whole.pt"), every=3)
-    RouterTraining(1e-4, steps=2, lr=0.1).fit(own, str(path), every=3)
+    whole = training.fit(own_trajectories, str(tmp_path / "whole.pt"), every=3)
+    RouterTraining(1e-4, steps=2, lr=0.1).fit(own_trajectories, str(path), every=3)
     as_if_written_on("cuda:1", path)
     with pytest.raises(RuntimeError, match="CUDA"):
         torch.load(path, weights_only=True)
-    assert training.fit(own, str(path), every=3) == whole
+    assert training.fit(own_trajectories, str(path), every=3) == whole
 
 
-def test_a_checkpoint_that_cannot_be_opened_is_not_removed(own: OwnTrajectories, tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_opened_is_not_removed(
+    own_trajectories: OwnTrajectories, tmp_path: Path
+) -> None:
     """Only what can be read and is nonsense is damaged."""
     (tmp_path / "link.pt").symlink_to(
         tmp_path
     )  # a folder, for what a broken disk or lacking rights would say
     with pytest.raises(OSError):
-        RouterTraining(steps=1).fit(own, str(tmp_path / "link.pt"))
+        RouterTraining(steps=1).fit(own_trajectories, str(tmp_path / "link.pt"))
     (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04")
     with pytest.raises(ValueError, match="was damaged and is removed"):
-        RouterTraining(steps=1).fit(own, str(tmp_path / "cut.pt"))
+        RouterTraining(steps=1).fit(own_trajectories, str(tmp_path / "cut.pt"))
     assert (tmp_path / "link.pt").is_symlink() and not (tmp_path / "cut.pt").exists()
 
 
-def test_training_leaves_no_trace_on_the_model(own: OwnTrajectories, tmp_path: Path) -> None:
+def test_training_leaves_no_trace_on_the_model(own_trajectories: OwnTrajectories, tmp_path: Path) -> None:
     x, y = torch.randn(2, 1, 28, 28), torch.tensor([1, 2])
     with torch.no_grad():
-        before = own.model.output(x, 500.0, y)
-        RouterTraining(steps=1).fit(own, str(tmp_path / "c.pt"))
-        assert torch.equal(own.model.output(x, 500.0, y), before)
+        before = own_trajectories.model.output(x, 500.0, y)
+        RouterTraining(steps=1).fit(own_trajectories, str(tmp_path / "c.pt"))
+        assert torch.equal(own_trajectories.model.output(x, 500.0, y), before)
 
 
 @pytest.mark.parametrize("wrong", [{"interval": 1}, {"steps": 0}, {"penalty": -1.0}, {"lr": 0.0}])
@@ -208,7 +216,7 @@ def test_trained_then_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     made = ["stage=train", "cache=l2c", "out=own.safetensors", *SMALL, "cache.training.steps=2"]
     assert job(composed(*made)) == 0
     few = ["num_samples=2", "latency.rounds=0", "metrics=[psnr]", "solver.steps=6"]
-    assert job(composed("cache=l2c", "cache.router=own.safetensors", *few)) == 0
+    assert job(composed("cache=l2c", "cache.policy.router=own.safetensors", *few)) == 0
     assert len(list(tmp_path.glob("results/runs/adhoc/records/*.json"))) == 2
 
 

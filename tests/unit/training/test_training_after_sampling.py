@@ -70,7 +70,7 @@ def test_training_a_router_by_the_command(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     small = ["training.trajectories=2", "training.batch_size=2", "solver.steps=4", "cache.training.steps=1"]
-    asked = ["stage=train", "cache=l2c", f"model={model}", f"solver={solver}", "out=own.safetensors"]
-    assert job(composed(*asked, *small)) == 0
+    overrides = ["stage=train", "cache=l2c", f"model={model}", f"solver={solver}", "out=own.safetensors"]
+    assert job(composed(*overrides, *small)) == 0
     logits = load_file("own.safetensors")["logits"]
     assert logits.isnan().all(1).tolist() == [True, False] * 2 and logits[1::2].isfinite().all()

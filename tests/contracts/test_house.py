@@ -1,0 +1,32 @@
+"""The house's limits: sizes of files and functions, and tests that stand alone."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("smoothbench", "baselines", "metrics", "conf", "docs", "notebooks", "tests")
+
+
+def modules() -> Iterator[tuple[str, str]]:
+    for path in sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
+        yield str(path.relative_to(ROOT)), path.read_text()
+
+
+def test_a_file_has_at_most_250_lines_and_a_function_50() -> None:
+    lengths = {file: text.count("\n") for file, text in modules()}
+    assert not {file: length for file, length in lengths.items() if length > 250}
+    for file, text in modules():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 50, f"{file}: {node.name}"
+
+
+def test_no_test_imports_another() -> None:
+    for file, text in modules():
+        for node in ast.walk(ast.parse(text)) if file.startswith("tests/") else ():
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            )
+            assert not [name for name in names if name.split(".")[-1].startswith("test_")], file

@@ -1,0 +1,155 @@
+"""A key as an earlier version spelled it: one line with the new spelling, exit code 2, and nothing is written."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from smoothbench.cli import main
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import MODEL, build_solver, require_attributes
+from smoothbench.config.old_keys import check_overrides, new_spelling
+from smoothbench.errors import UsageError
+from tests.support.compose import composed
+from tests.support.user_plugins import cell
+
+NOW = "class and parameters of a method are under policy now: "
+
+
+@pytest.mark.parametrize(
+    ("arguments", "spelling"),
+    [
+        (["cache=smoothcache", "cache.alpha=0.2"], "cache.policy.alpha"),
+        (["cache=smoothcache", "+cache.alpha=0.2"], "cache.policy.alpha"),
+        (["cache=smoothcache", "~cache.k_max"], "cache.policy.k_max"),
+        (["-m", "cache=smoothcache", "cache.alpha=0.1,0.3"], "cache.policy.alpha"),
+        (["cache=smoothcache_at", "cache.like.interval=3"], "cache.policy.like.interval"),
+        (["cache._target_=baselines.fora.FORA"], "cache.policy._target_"),
+        (["+exp=smoke", "points.fora.cache.interval=3"], "points.fora.cache.policy.interval"),
+        (
+            ["+exp=paper/dit_ddim", "points.s50_alpha22.published.full=3"],
+            "points.s50_alpha22.published.policy.full",
+        ),
+        (["++reference.cache.alpha=1"], "reference.cache.policy.alpha"),
+    ],
+)
+def test_an_old_override_is_one_line_with_the_new_spelling(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    spelling: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["smoothbench", *arguments])
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit) as end:
+        main()
+    lines = capfd.readouterr().err.splitlines()
+    assert end.value.code == 2
+    assert len(lines) == 1 and lines[0].startswith("error: ") and lines[0].endswith(f"{NOW}{spelling}")
+    assert not list(tmp_path.iterdir())
+
+
+FLAT = """
+_target_: baselines.fora.FORA
+interval: 3
+orientation: repository
+predictor: reuse
+family: FORA
+label: FORA N=${.interval}
+"""
+HALF = "policy: {_target_: baselines.fora.FORA, interval: 3, orientation: repository}\npredictor: reuse\nfamily: FORA\n"
+
+
+@pytest.mark.parametrize(
+    ("node", "overrides", "message"),
+    [
+        (FLAT, ["cache=mine"], f"cache._target_: {NOW}cache.policy._target_"),
+        (
+            FLAT,
+            ["+cache@points.a.cache=mine"],
+            f"points.a.cache._target_: {NOW}points.a.cache.policy._target_",
+        ),
+        (
+            FLAT,
+            ["+cache@points.a.cache=smoothcache", "+cache@points.a.published=mine"],
+            f"points.a.published._target_: {NOW}points.a.published.policy._target_",
+        ),
+        (HALF + "label: FORA N=${.interval}\n", ["cache=mine"], NOW + "${.policy.interval}"),
+        (HALF + "label: a\ninterval: 2\n", ["cache=mine"], f"cache.interval: {NOW}cache.policy.interval"),
+        (
+            HALF + "label: a\n",
+            ["+cache@points.a.cache=mine", "+points.a.sweep={cache.interval:[2,3]}"],
+            f"the sweep names cache.interval, which the point does not have; {NOW}cache.policy.interval",
+        ),
+    ],
+)
+def test_an_old_yaml_is_one_line_with_the_new_spelling(
+    tmp_path: Path, node: str, overrides: list[str], message: str
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/mine.yaml").write_text(node)
+    with pytest.raises(UsageError) as error:
+        settings(composed(f"hydra.searchpath=[file://{tmp_path}]", *overrides))
+    assert str(error.value).endswith(message) and "\n" not in str(error.value)
+
+
+def test_an_experiment_of_a_user_may_be_of_the_old_kind(tmp_path: Path) -> None:
+    (tmp_path / "exp").mkdir()
+    (tmp_path / "exp/mine.yaml").write_text(
+        "# @package _global_\ndefaults: [/cache@points.a.cache: smoothcache, _self_]\n"
+        "points: {a: {cache: {alpha: 0.1, label: 'alpha=${.alpha}'}}}\n"
+    )
+    with pytest.raises(UsageError) as error:
+        settings(composed(f"hydra.searchpath=[file://{tmp_path}]", "+exp=mine"))
+    assert str(error.value) == f"points.a.cache.alpha: {NOW}points.a.cache.policy.alpha"
+
+
+@pytest.mark.parametrize(
+    ("now", "before"),
+    [
+        ("labels_or_prompts", "conditions"),
+        ("unavailable_reason", "missing"),
+        ("guidance_rows", "rows"),
+        ("min_batch_size", "least_batch"),
+    ],
+)
+def test_a_model_of_the_old_protocol_is_told_the_new_name(now: str, before: str) -> None:
+    part = SimpleNamespace(**dict.fromkeys(MODEL))
+    assert require_attributes(part, "model", *MODEL) is part
+    setattr(part, before, part.__dict__.pop(now))
+    with pytest.raises(UsageError) as error:
+        require_attributes(part, "model", *MODEL)
+    assert str(error.value) == (
+        f"model: a SimpleNamespace cannot stand here, it has no {now} ({before} is {now} now)"
+    )
+
+
+def test_a_solver_with_a_loop_of_its_own_is_told_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell(
+        monkeypatch,
+        "class Own:\n    prediction, coordinates = 'noise', (1.0,)\n    def integrate(self): ...\n",
+    )
+    with pytest.raises(
+        UsageError, match=r"a Own cannot stand here, it has no begin \(integrate is begin now\)"
+    ):
+        build_solver({"_target_": "cells.Own"})
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "cache.policy.alpha",
+        "cache.training.penalty",
+        "cache.label",
+        "solver.steps",
+        "cache",
+        "points.a.solver.x",
+    ],
+)
+def test_what_is_spelled_as_now_has_no_new_spelling(key: str) -> None:
+    assert new_spelling(key) is None
+    check_overrides(["-m", f"+{key}=1,2", "--cfg", "job", "+cache@points.a.cache=fora", "x=cache.alpha"])
