@@ -70,18 +70,18 @@ def _jobs(jobs: Jobs) -> int:
     return max(code, jobs.code())
 
 
-def job(cfg: DictConfig, hydra_cfg: DictConfig | None = None) -> int:
+def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
     """Run one job, an experiment, a point or a calibration; return its exit code.
 
-    `hydra_cfg` is Hydra's own configuration, which holds the overrides: an override that has no effect is an error.
+    `hydra_config` is Hydra's own configuration, which holds the overrides: an override that has no effect is an error.
     """
     try:
         from smoothbench.config.expand import settings
         from smoothbench.config.overrides import check_read  # not at the top: --help does not wait for torch
 
         plan = settings(cfg)
-        if hydra_cfg is not None:
-            check_read(cfg, hydra_cfg)
+        if hydra_config is not None:
+            check_read(cfg, hydra_config)
         if plan.out is not None:
             from smoothbench.running.calibrate_or_train import save_plan
 

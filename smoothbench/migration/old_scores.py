@@ -13,7 +13,7 @@ from smoothbench.config.moved import moved
 from smoothbench.errors import one_line
 from smoothbench.media.image_npz import ImageFile
 from smoothbench.protocols import Config, Digested
-from smoothbench.scoring.metric import Gauge, gauge_of
+from smoothbench.scoring.metric import BoundMetric, bind_metric
 from smoothbench.storage.identity import canonical, identity, source_of
 
 # fingerprints of metrics and encoders at the last commits at which they were part of a hash
@@ -24,8 +24,8 @@ SOURCES = Path(__file__).with_name("old_sources.json")
 class Renamed:
     """A metric with its present hashes (`new`) and its hashes by schema 2 (`old`)."""
 
-    new: Gauge
-    old: Gauge
+    new: BoundMetric
+    old: BoundMetric
 
 
 class Metrics:
@@ -33,7 +33,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.refused: dict[str, str] = {}
-        self._built: dict[str, Gauge] = {}
+        self._built: dict[str, BoundMetric] = {}
         self._plugins: dict[str, Any] = {}
 
     def renamed(self, name: str, node: Config | None, config_hash: str) -> Renamed | None:
@@ -42,7 +42,7 @@ class Metrics:
             self.refused[name] = "no record says what it was"
             return None
         try:
-            new = self._bound_metric(node)
+            new = self._bind(node)
         except (ValueError, ImportError, OSError) as error:
             self.refused[name] = f"it cannot be built here: {one_line(error)}"
             return None
@@ -52,13 +52,13 @@ class Metrics:
         self.refused[name] = "its hash does not come out again: its code, its data or its encoder were others"
         return None
 
-    def _bound_metric(self, node: Config) -> Gauge:
+    def _bind(self, node: Config) -> BoundMetric:
         key, node = canonical(node), moved(node)
         if key not in self._built:
             encoder = self._plugin(node["encoder"]) if "encoder" in node else None
             real = node.get("real")
             path = self._plugin(real) if isinstance(real, dict) else real
-            self._built[key] = gauge_of(
+            self._built[key] = bind_metric(
                 node, self._plugin(node["metric"]), encoder, ImageFile(path) if path else None
             )
         return self._built[key]
@@ -70,7 +70,7 @@ class Metrics:
         return self._plugins[key]
 
 
-def _olds(node: Config, new: Gauge) -> Iterator[Gauge]:
+def _olds(node: Config, new: BoundMetric) -> Iterator[BoundMetric]:
     """Yield a metric with its hashes by the rules of schema 2: of nodes and digests, later of sources too."""
     real = new.real.digest if new.real else ""
     digest, encoder_digest = (

@@ -168,7 +168,7 @@ def _score(record: OldRecord, score: str, plan: Renaming, metrics: Metrics) -> d
     if metric.new.real is not None:
         real = [identity([bound.key(None), metric.new.real.digest]) for bound in (metric.old, metric.new)]
         plan.features["real", real[0]] = "real", real[1]
-    return entry | {"config_hash": metric.new.config_hash, "metric": dict(metric.new.called)}
+    return entry | {"config_hash": metric.new.config_hash, "metric": dict(metric.new.name_and_version)}
 
 
 def _merged(names: Mapping[str, str]) -> list[str]:

@@ -83,7 +83,7 @@ def metrics(model: str, group: str) -> dict[str, str]:
                 scorer = Scorer({name: node}, built, FeatureCache(Path(folder)))
             except UsageError:  # its network is not installed
                 continue
-            found[name] = scorer.gauges[name].config_hash
+            found[name] = scorer.metrics[name].config_hash
         return found
 
 

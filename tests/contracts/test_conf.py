@@ -120,11 +120,11 @@ def test_every_metric_scores_twelve_samples(
     sets = two_sets[group]
     cfg = settings(composed(f"metrics=[{metric}]", sets.few_real))
     scorer = Scorer(cfg.metrics, sets.model, FeatureCache(tmp_path))
-    scorer.observe(*sets.samples, [name])
+    scorer.extract(*sets.samples, [name])
     scores, reasons = scorer.scores([("one", "two", range(12))])
     score = scores[f"{name}@12"]
     assert not reasons
-    assert isinstance(scorer.gauges[name].metric.higher_is_better, bool)
+    assert isinstance(scorer.metrics[name].metric.higher_is_better, bool)
     assert len(score.influence) == 12 and abs(score.influence.mean()) < 1e-6 * (1 + score.influence.std())
 
 

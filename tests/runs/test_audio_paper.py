@@ -189,7 +189,7 @@ def test_the_published_scores_with_tiny_networks(tmp_path: Path) -> None:
         for batch in samples.batches():
             samples.write(batch, audio[batch[0] : batch[-1] + 1])
         sets.append(samples)
-    scorer.observe(sets[0], sets[1], list(scorer.gauges))
+    scorer.extract(sets[0], sets[1], list(scorer.metrics))
     scores, reasons = scorer.scores([("one", "two", range(12))])
     assert not reasons and set(scores) == {
         f"{n}@12" for n in ("fd_openl3", "kl_passt", "clap", "mel_l1", "si_sdr")

@@ -42,7 +42,7 @@ def test_a_metric_that_refuses_leaves_the_others_their_scores(nano_audio: Any, t
         for batch in samples.batches():
             samples.write(batch, audio[batch[0] : batch[-1] + 1])
     one, two = (Samples(tmp_path, name, range(3), 2, nano_audio.media) for name in ("one", "two"))
-    scorer.observe(one, two, ["mrstft", "mel_l1"])
+    scorer.extract(one, two, ["mrstft", "mel_l1"])
     scores, reasons = scorer.scores([("one", "two", range(3))])
     assert set(scores) == {"mel_l1@3"}
     assert len(reasons) == 1 and reasons[0].startswith("mrstft: 1 of 1 uncached clips are silent")

@@ -58,12 +58,12 @@ def bench(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     pictures, others = images(COUNT, 1, 1.2), images(COUNT, 2)
     real = encoded(network, pictures)
     found = scorer(folder, reference(folder / "reference.npz", pictures, real), weights)
-    for gauge in found.gauges.values():
-        gauge.encoder.extractor.INPUT_IMAGE_SIZE = SIDE
+    for bound_metric in found.metrics.values():
+        bound_metric.encoder.extractor.INPUT_IMAGE_SIZE = SIDE
     samples = Samples(folder, "fake", range(COUNT), 50, Png())
     for batch in samples.batches():
         samples.write(batch, others[batch[0] : batch[-1] + 1])
-    found.observe(samples, None, list(found.gauges))
+    found.extract(samples, None, list(found.metrics))
     scores, reasons = found.scores([("fake", None, range(COUNT))])
     assert not reasons
     return Bench(real, encoded(network, others), {k.partition("@")[0]: v for k, v in scores.items()})

@@ -50,7 +50,7 @@ def test_references_that_are_not_there_or_of_another_encoder(tmp_path: Path) -> 
         scorer(tmp_path, tmp_path / "none.npz", None, "fid")
     rows = {name: np.random.default_rng(0).normal(size=(20, 8)) for name in ("features", "spatial")}
     path = reference(tmp_path / "narrow.npz", images(4, 0), rows)
-    metric = scorer(tmp_path, path, None, "fid").gauges["fid"].metric
+    metric = scorer(tmp_path, path, None, "fid").metrics["fid"].metric
     with pytest.raises(
         ValueError, match=r"features have width 2048, the reference statistics .*narrow\.npz 8"
     ):
