@@ -73,7 +73,7 @@ def _jobs(jobs: Jobs) -> int:
 def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
     """Run one job, an experiment, a point or a calibration; return its exit code.
 
-    `hydra_config` is Hydra's own configuration, which holds the overrides: an override that has no effect is an error.
+    `hydra_config` is Hydra's own configuration, which holds the overrides: an override without effect is an error.
     """
     try:
         from smoothbench.config.expand import settings

@@ -90,6 +90,7 @@ def test_the_five_scores_are_their_definitions(bench: Bench) -> None:
 
 
 @needs_paper
+@pytest.mark.slow
 def test_the_network_at_its_own_size(weights: Path) -> None:
     network, pictures = load_inception(str(weights)), images(3, 4)
     with torch.inference_mode():
@@ -135,6 +136,7 @@ def test_the_influence_on_splits_is_the_jackknife() -> None:
 
 
 @needs_paper
+@pytest.mark.slow
 def test_weights_are_tensors_or_refused_in_one_line(weights: Path, tmp_path: Path) -> None:
     class Code:
         def __reduce__(self) -> tuple[Any, ...]:

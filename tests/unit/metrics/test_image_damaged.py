@@ -28,6 +28,8 @@ from metrics.precision_recall import Precision, Recall
 from metrics.score import Score
 from smoothbench.models.nano.image.evaluator import embedded, load_evaluator
 
+pytestmark = pytest.mark.slow  # scores of many damaged sets, once for all cases
+
 Found = dict[str, dict[str, Score]]  # by damage and metric
 
 COUNT = 240

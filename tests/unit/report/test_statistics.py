@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from smoothbench.report import load, summary, write
-from smoothbench.report.data.frame import settings
+from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.document import document
 from smoothbench.report.tables.column import WORSE
 from smoothbench.report.tables.encoder_agreement import rank_agreement
@@ -39,7 +39,7 @@ def results(template: Path, tmp_path: Path) -> Path:
 
 def text_of(folder: Path) -> str:
     frame = load(folder)
-    return document([(part, []) for _, part in settings(frame)], frame.attrs["ignored"])
+    return document([(part, []) for _, part in comparable_groups(frame)], frame.attrs["ignored"])
 
 
 def point(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -77,7 +77,7 @@ def test_holm_counts_the_policies_of_one_table(results: Path) -> None:
     edit(results, "fora-n=3", reference_id="0" * 12)
     frame = load(results)
     assert point(frame, "fora-n=2")["made@256.delta.p.holm"] == pytest.approx(0.03)
-    assert len(list(settings(frame))) == 2  # another reference, another table
+    assert len(list(comparable_groups(frame))) == 2  # another reference, another table
     with pytest.raises(ValueError, match="reference_id"):
         report_table(frame)
 
@@ -95,7 +95,7 @@ def test_parts_of_a_pooled_point_are_hidden(tmp_path: Path) -> None:
     for path in (folder / "records").glob("*.json"):
         if '"parts": [], ' not in path.read_text():
             path.unlink()
-    assert len(list(settings(load(folder)))) == 3  # now the parts show, a table a block
+    assert len(list(comparable_groups(load(folder)))) == 3  # now the parts show, a table a block
 
 
 def test_spread_over_blocks_beside_the_error(tmp_path: Path) -> None:
@@ -161,9 +161,10 @@ def test_two_tables_and_the_tails(results: Path) -> None:
     headings = [f"{name}@256, worst {share} %" for name in ("psnr", "dist_nano") for share in (5, 1)]
     for quantile, heading in zip(quantiles, headings, strict=True):
         assert float(shown[heading]) == pytest.approx(row[quantile], abs=0.01)
-    assert text_of(results).count("\n| policy |") == 2
+    assert text_of(results).count("\n| policy |") == 3  # the short one, and two behind it
 
 
+@pytest.mark.slow
 def test_terminal_is_narrow_and_says_where_the_rest_is(results: Path) -> None:
     more = {f"metric_{i}@256": made(0.1, 0.5) for i in range(6)}
     edit(results, "fora-n=2", scores=record(6, 256, (0, 256))["scores"] | more)
@@ -174,6 +175,7 @@ def test_terminal_is_narrow_and_says_where_the_rest_is(results: Path) -> None:
     assert any("more scores" in line and "report.md and table.csv" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_copied_folder_rebuilds_the_tables(tmp_path: Path) -> None:
     folder = build(tmp_path / "dit_ddim", (0, 6), ("fd_nano@256",))
     names = ("report.md", "table.csv", "table.tex")
@@ -215,13 +217,19 @@ def test_compare_refuses_what_does_not_pair(results: Path) -> None:
 BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"schema": 1}, "its schema is 1, this version reads 3: run it again"),
     ({"seeds": [[0, 100]]}, r"seeds \[\[0, 100\]\] are not 256 samples"),
-    ({"seeds": [0, 256]}, "its seeds is '0', not of type list"),
-    ({"status": {"quality": "good", "cost": "done"}}, "status of quality is 'good'"),
+    ({"seeds": [0, 256]}, "its seeds.0 is '0', not of type list"),
+    (
+        {"status": {"quality": "good", "cost": "done"}},
+        "its status.quality is 'good', not one of done, failed, skipped",
+    ),
     ({"order": "first"}, "its order is 'first', not of type int"),
     ({"reference": 1}, "its reference is '1', not of type bool"),
     ({"scores": {"made@256": made(0.1, 1.5)}}, "made@256.delta.p is 1.5"),
-    ({"scores": {"made@256": made(0.1, 0.5) | {"value": math.inf}}}, "made@256 is inf, not a finite number"),
-    ({"scores": {"made@256": {"value": 1.0}}}, "it has no 'delta'"),
+    (
+        {"scores": {"made@256": made(0.1, 0.5) | {"value": math.inf}}},
+        "made@256.value is inf, not a finite number",
+    ),
+    ({"scores": {"made@256": {"value": 1.0}}}, "it has no 'scores.made@256.se'"),
     ({"schedule": {"sites": ["a"], "kinds": ["b"], "rows": ["11"]}}, "rows of other lengths"),
     ({"cost": {"macs": "many"}}, "its cost.macs is 'many'"),
 ]

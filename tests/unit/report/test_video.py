@@ -13,10 +13,10 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from smoothbench.config.expand import settings as planned
+from smoothbench.config.expand import comparable_groups as planned
 from smoothbench.media.codecs import Webp
 from smoothbench.report import load, write
-from smoothbench.report.data.frame import settings
+from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.figures.clip_frames import FRAMES, POLICIES, read_film, spaced, spread
 from smoothbench.report.figures.composition import composition
 from smoothbench.report.figures.contact_sheet import with_previews
@@ -67,7 +67,7 @@ def video_results(tmp_path: Path) -> Path:
 
 
 def report(folder: Path) -> str:
-    return page([(part, {}) for _, part in settings(load(folder))], folder, [])
+    return page([(part, {}) for _, part in comparable_groups(load(folder))], folder, [])
 
 
 def animations(text: str) -> list[dict[str, str]]:
@@ -194,6 +194,7 @@ def test_the_point_under_the_mouse_moves_and_all_start_together(video_results: P
         assert [re.sub(";start=[0-9]+", "", source) for source in sources] == shown["before"]
 
 
+@pytest.mark.slow
 def test_report_and_its_publication_are_alike(video_results: Path, tmp_path: Path) -> None:
     for path in (video_results / "records").glob(
         "*.json"

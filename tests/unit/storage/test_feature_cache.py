@@ -69,6 +69,7 @@ def largest(folder: Path) -> Path:
     return max(files, key=lambda path: path.stat().st_size)
 
 
+@pytest.mark.slow
 def test_damaged_rows_are_made_again_where_they_are_read(tmp_path: Path) -> None:
     expected = run(tmp_path, *SMALL)
     path = largest(tmp_path)
@@ -82,6 +83,7 @@ def test_damaged_rows_are_made_again_where_they_are_read(tmp_path: Path) -> None
     assert read(tmp_path) == expected and path.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_damaged_rows_end_the_pooling_in_one_line_and_the_same_command_mends_them(tmp_path: Path) -> None:
     run(tmp_path, *SMALL)
     path = largest(tmp_path)
