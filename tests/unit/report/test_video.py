@@ -13,7 +13,7 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from smoothbench.config.expand import comparable_groups as planned
+from smoothbench.config.expand import settings as planned
 from smoothbench.media.codecs import Webp
 from smoothbench.report import load, write
 from smoothbench.report.data.groups import comparable_groups
