@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from smoothbench.config.old_keys import KEYS_OF_CACHE, under_policy
-from smoothbench.config.validate import is_text, shown
-from smoothbench.errors import UsageError
+from smoothbench.errors import UsageError, shown
+from smoothbench.json_checks import is_text
 
 LONGEST_NAME = 400  # letters of a label or a family
 

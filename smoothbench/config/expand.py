@@ -25,8 +25,8 @@ from smoothbench.config.validate import (
     SHARED,
     WHOLE,
     check,
+    check_json_serializable,
     check_point,
-    check_sayable,
     check_whole,
 )
 from smoothbench.errors import UsageError, one_line, shown
@@ -36,9 +36,10 @@ from smoothbench.storage.paper_row import PaperRow
 
 
 def settings(cfg: DictConfig) -> Settings:
-    """Check what can be checked without building anything, and expand the grid.
+    """Check a composed configuration without building anything, and expand its grid into specs of points.
 
-    The reference (no cache at the full steps) comes first, asked for or not. UsageError for bad values.
+    The reference (no cache at the full steps) comes first, whatever the configuration asks for. Raises UsageError, with
+    one line that names the key, for values that no run could have.
     """
     try:
         check(cfg)
@@ -49,37 +50,37 @@ def settings(cfg: DictConfig) -> Settings:
         shared = {key: cfg[key] for key in SHARED}
         return Settings(**plain, **shared, specs=_specs(cfg), report=section_names(cfg.report))
     except OmegaConfBaseException as error:
-        raise UsageError(_explained(error, cfg)) from error
+        raise UsageError(_message(error, cfg)) from error
 
 
-def _explained(error: OmegaConfBaseException, cfg: DictConfig) -> str:
-    """What is wrong; a metric that asks a model for what it does not have is told from a slip of the pen."""
+def _message(error: OmegaConfBaseException, cfg: DictConfig) -> str:
+    """Describe an error of OmegaConf in one line, with a hint where a metric needs data that the model lacks."""
     text = one_line(error)
     if isinstance(error, InterpolationKeyError) and "model.evaluation" in text:
-        lacks = f"metrics: {cfg.model.get('name')} lacks what these metrics need ({text})"
-        return f"{lacks}: leave metrics=... out for the model's own"
+        reason = f"metrics: {cfg.model.get('name')} lacks what these metrics need ({text})"
+        return f"{reason}: leave metrics=... out for the model's own"
     return text
 
 
 def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:
-    whole = OmegaConf.create({key: _container(cfg[key]) for key in keys})
-    resolved = OmegaConf.to_container(whole, resolve=True, throw_on_missing=True)
+    nodes = OmegaConf.create({key: _container(cfg[key]) for key in keys})
+    resolved = OmegaConf.to_container(nodes, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
-    check_sayable(resolved, "")
+    check_json_serializable(resolved, "")
     return {str(key): moved(value) for key, value in resolved.items()}
 
 
 def _seeds(cfg: DictConfig) -> range:
-    """The seeds of this run: those of the block, or the part `seeds=a-b` of them, both ends included."""
+    """Return the seeds of this run: those of the block, or its range `seeds=a-b`, both ends included."""
     first, last = 0, cfg.num_samples - 1
     if cfg.seeds is not None:
-        found = re.fullmatch(r"([0-9]{1,7})-([0-9]{1,7})", shown(cfg.seeds))
-        if not found or not first <= int(found[1]) < int(found[2]) <= last:
+        ends = re.fullmatch(r"([0-9]{1,7})-([0-9]{1,7})", shown(cfg.seeds))
+        if not ends or not first <= int(ends[1]) < int(ends[2]) <= last:
             raise UsageError(
                 f"seeds={shown(cfg.seeds)}: must be a part a-b of the block, both ends included, "
                 f"of at least 2 of its num_samples={cfg.num_samples} (0-{last})"
             )
-        first, last = int(found[1]), int(found[2])
+        first, last = int(ends[1]), int(ends[2])
     return range(cfg.seed * BLOCK + first, cfg.seed * BLOCK + last + 1)
 
 
@@ -117,7 +118,7 @@ def _wanted(cfg: DictConfig, names: list[str]) -> list[str]:
 
 
 def _combinations(point: str, sweep: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every combination of a sweep's values, with the part that it adds to the point's name."""
+    """Yield every combination of a sweep's values, with the suffix that it adds to the point's name."""
     if not isinstance(sweep, dict | DictConfig) or not all(
         isinstance(key, str) and isinstance(values, list | ListConfig) and values
         for key, values in sweep.items()
@@ -134,7 +135,7 @@ def _combinations(point: str, sweep: Any) -> Iterator[tuple[str, dict[str, Any]]
 def _spec(
     cfg: DictConfig, name: str, order: int, node: DictConfig, changes: dict[str, Any], reference: bool = False
 ) -> Spec:
-    """A point: its own cache, its changes to the solver, one combination of its sweep."""
+    """Build the spec of a point: its cache, its changes to the solver, one combination of its sweep."""
     resolved = _parts(cfg, name, node, changes)
     cache = resolved["cache"]
     check_cache(cache, f"points.{name}.cache")
@@ -158,11 +159,11 @@ def _spec(
 
 
 def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]) -> Config:
-    """The cache, solver and calibration of a point, resolved, and what was published of it, if anything."""
-    own = {key: node[key] for key in ("cache", "published", "reported") if node.get(key) is not None}
-    own = {key: _container(value) for key, value in own.items()}
+    """Resolve the cache, solver and calibration of a point, its substitute `published` and its row `reported`."""
+    given = ("cache", "published", "reported")
+    nodes = {key: _container(node[key]) for key in given if node.get(key) is not None}
     try:
-        parts = OmegaConf.create(own)
+        parts = OmegaConf.create(nodes)
         parts["model"] = _container(cfg.model)  # for what the others say of it
         for key in ("solver", "calibration"):
             parts[key] = OmegaConf.to_container(OmegaConf.merge(cfg[key], node.get(key) or {}))
@@ -173,14 +174,14 @@ def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]
         keys = [str(key) for key in parts if key != "model"]
         resolved: Config = {key: _container(parts[key], resolve=True) for key in keys}
     except OmegaConfBaseException as error:
-        hint = new_interpolation(str(error), own.get("cache", {}))
+        hint = new_interpolation(str(error), nodes.get("cache"))
         raise UsageError(f"points.{name}: {one_line(error)}{hint}") from error
     for key, value in resolved.items():
         if not isinstance(value, dict) and key != "reported":
             raise UsageError(f"points.{name}.{key}={shown(value)}: must be a node")
     if "published" in resolved:
         check_policy(resolved["published"], f"points.{name}.published")
-    check_sayable(resolved, f"points.{name}")
+    check_json_serializable(resolved, f"points.{name}")
     return resolved
 
 
@@ -192,15 +193,14 @@ def _no_such_key(name: str, key: str) -> str:
 
 
 def _container(value: Any, resolve: bool = False) -> Any:
-    """A node as plain data; resolved, nothing may be missing in it."""
+    """Convert a node to plain data; where it is resolved, nothing may be missing in it."""
     if not OmegaConf.is_config(value):
         return value
     return OmegaConf.to_container(value, resolve=resolve, throw_on_missing=resolve)
 
 
 def _reported(name: str, row: Any) -> PaperRow | None:
-    """What a paper reports of a point: UsageError where there is no such row."""
-
+    """Read the row of a paper's table; UsageError where there is none of that name."""
     try:
         return None if row is None else papers.row(row)
     except ValueError as error:
@@ -208,7 +208,7 @@ def _reported(name: str, row: Any) -> PaperRow | None:
 
 
 def _calibration(cfg: DictConfig, name: str, node: Config) -> Config:
-    """A point's calibration, whose seed block must not be that of the samples."""
+    """Check the calibration of a point, whose seed block must not be that of the samples, and return it."""
     for key in (key for key in WHOLE if key.startswith("calibration.")):
         check_whole(key, node.get(key.removeprefix("calibration.")), f"points.{name}: ")
     if node["seed"] == cfg.seed:

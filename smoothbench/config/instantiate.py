@@ -21,20 +21,10 @@ from smoothbench.protocols import Config, LoadsDecoder, LoadsText, Model, Solver
 
 log = logging.getLogger(__name__)
 
-MODEL = (
-    *(
-        "predict",
-        "decode",
-        "skeleton",
-        "prediction",
-        "labels_or_prompts",
-        "unconditional",
-        "output",
-        "identity",
-    ),
-    *("media", "sample_shape", "forwards", "guidance_rows", "unavailable_reason", "min_batch_size"),
-)
-ASKED = {
+MODEL: tuple[str, ...] = ("predict", "decode", "skeleton", "prediction", "labels_or_prompts", "unconditional")
+MODEL += ("output", "identity", "media", "sample_shape", "forwards", "guidance_rows")
+MODEL += ("unavailable_reason", "min_batch_size")
+TYPES = {
     int: "a whole number",
     float: "a finite number",
     str: "text",
@@ -44,9 +34,10 @@ ASKED = {
 
 
 def build(node: Mapping[str, Any], where: str, **more: Any) -> Any:
-    """The object of a node's `_target_`; UsageError, naming the node, where that fails.
+    """Build the object that a node describes by `_target_` and arguments.
 
-    Also where a value is not of the type that its parameter is annotated with (int, float, str, bool).
+    Raises UsageError, naming the node, where that fails, and where a value is not of the type that its parameter is
+    annotated with (int, float, str, bool).
     """
     node = moved(node)
     _check_keys(node, where)
@@ -59,7 +50,7 @@ def build(node: Mapping[str, Any], where: str, **more: Any) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What a target's import or its call raised, without what Hydra says of that."""
+    """Describe what a target's import or call raised, without what Hydra adds to it."""
     text, cause = str(error), error.__cause__
     if not isinstance(error, InstantiationException) or not isinstance(cause, Exception):
         return _short(error)
@@ -73,9 +64,9 @@ def _reason(error: Exception) -> str:
 
 
 def check_arguments(node: Mapping[str, Any], where: str) -> None:
-    """UsageError where a node's target does not take its arguments; nothing is built.
+    """Raise UsageError where a node's target does not take its arguments; nothing is built.
 
-    For nodes that this run does not build. What cannot be imported is told by a run that needs it.
+    For nodes that this run does not build. A run that does build them says what cannot be imported.
     """
     node = moved(node)
     _check_keys(node, where)
@@ -93,12 +84,12 @@ def check_arguments(node: Mapping[str, Any], where: str) -> None:
 
 
 def _short(error: Exception) -> str:
-    """What an exception says in one line; what it cites is cut where no path is that long."""
+    """Put an exception's message on one line; words over 200 characters are cut, as no path is that long."""
     return re.sub(r"(\S{200})\S+", r"\1...", one_line(error))
 
 
 def _check_keys(node: Mapping[str, Any], where: str) -> None:
-    """Hydra's other words (`_partial_`, `_args_`, ...) would give something else than the target's object."""
+    """Refuse Hydra's other keys (`_partial_`, `_args_`, ...), which would build something else than the target."""
     if not isinstance(node.get("_target_"), str):
         raise UsageError(f"{where} must name its class in _target_")
     if words := [key for key in node if str(key).startswith("_") and key != "_target_"]:
@@ -109,7 +100,7 @@ def _check_keys(node: Mapping[str, Any], where: str) -> None:
 
 
 def _check_types(node: Mapping[str, Any], where: str) -> None:
-    """UsageError for values that a target took silently, though they are not of its parameter's type."""
+    """Raise UsageError for values that a target took silently, though they are not of its parameter's type."""
     target: Any = get_object(node["_target_"])
     try:
         hints = get_type_hints(target if inspect.isroutine(target) else target.__init__)
@@ -122,9 +113,9 @@ def _check_types(node: Mapping[str, Any], where: str) -> None:
             _check_types(value, f"{where}.{key}")
         elif getattr(hint, "_is_protocol", False):
             raise UsageError(f"{where}.{key} must be a node with a _target_, not {value!r:.60}")
-        elif ASKED.keys() >= set(kinds) and not any(_is(value, kind) for kind in kinds):
-            asked = " or ".join(ASKED[kind] for kind in kinds)
-            raise UsageError(f"{where}.{key} must be {asked}, not {value!r:.60}")
+        elif TYPES.keys() >= set(kinds) and not any(_is(value, kind) for kind in kinds):
+            expected = " or ".join(TYPES[kind] for kind in kinds)
+            raise UsageError(f"{where}.{key} must be {expected}, not {value!r:.60}")
 
 
 def _is(value: Any, kind: type) -> bool:
@@ -138,14 +129,14 @@ def _is_node(value: Any) -> bool:
 
 
 def build_model(node: Config, device: torch.device) -> Model:
-    """The model; its weights may be loaded later, see `ready`. What it has for evaluation is for metrics."""
+    """Build the model, whose weights may be loaded later (see `ready`); `evaluation` in its node is for metrics."""
     arguments = {key: value for key, value in node.items() if key != "evaluation"}
     built = build(arguments, "model", device=device)
     return require_attributes(built, "model", *MODEL)
 
 
 def ready(model: Model, stage: str) -> Model:
-    """The model with its weights loaded; UsageError where it can draw no samples, or they are damaged.
+    """Load the weights of a model; UsageError where they are damaged, or it can draw no samples.
 
     Costs need no weights, so that for stage=cost nothing is loaded; latencies are those of random weights too,
     where there are no others.
@@ -192,7 +183,7 @@ def _has(part: Any, name: str) -> bool:
 
 
 def build_predictor(node: str | Config, where: str) -> Predictor:
-    """A predictor by its short name (`reuse`, `taylor1`), or from a node with a `_target_`."""
+    """Build a predictor from its short name (`reuse`, `taylor1`), or from a node with a `_target_`."""
     try:
         return predictor_from(build(node, where) if isinstance(node, dict) else node)
     except ValueError as error:
@@ -200,7 +191,7 @@ def build_predictor(node: str | Config, where: str) -> Predictor:
 
 
 def build_solver(node: Config) -> Solver:
-    """A sampler; UsageError where its time grid cannot be made, or does not fall from the noisiest on."""
+    """Build a sampler; UsageError where its time grid cannot be made, or does not fall from the noisiest on."""
     steps = ("prediction", "begin", "model_input", "step", "sample")
     solver: Solver = require_attributes(build(node, "solver"), "solver", *steps)
     try:

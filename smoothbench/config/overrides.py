@@ -61,15 +61,15 @@ def check_read(cfg: DictConfig, hydra: Mapping[str, Any]) -> None:
             if not is_read(leaf):
                 raise UsageError(f"{leaf}: {_unread(cfg, leaf)}")
     _check_unbuilt(plan)
-    own, reference = (_node(cfg, f"{key}.policy") for key in ("cache", "reference.cache"))
-    if cfg.points and own != reference:  # from an experiment's own file
+    policy, uncached = (_node(cfg, f"{key}.policy") for key in ("cache", "reference.cache"))
+    if cfg.points and policy != uncached:  # from an experiment's own file
         raise UsageError(_unread(cfg, "cache"))
 
 
 def _check(
     override: Override, cfg: DictConfig, choices: Mapping[str, Any], is_read: Callable[[str], bool]
 ) -> None:
-    """An option's node must be read in part, and every value of any other override."""
+    """Refuse an option of whose node nothing is read, and any other override of which a value is not read."""
     group, value = override.key_or_group, None if override.is_delete() else override.value()
     key = override.package or group.replace("/", ".")
     # Hydra lists no choice for several options at once; what is no option stands where its key says
@@ -87,7 +87,7 @@ def _check(
 
 
 def _check_unbuilt(plan: Settings) -> None:
-    """Nodes that this stage does not build have no arguments too many either."""
+    """Refuse nodes that this stage does not build where their targets do not take their arguments."""
     check_metrics(plan.metrics)
     for spec in plan.specs:
         for key, node in (("cache.training", spec.training), ("published", spec.published)):
@@ -96,7 +96,7 @@ def _check_unbuilt(plan: Settings) -> None:
 
 
 def _unread(cfg: DictConfig, key: str) -> str:
-    """Why a key is read by nobody, as far as one can tell."""
+    """Say why nobody reads a key, as far as one can tell."""
     first = key.partition(".")[0]
     if cfg.points and first == "cache":
         return f"{cfg.experiment} has its own points, so cache=... does nothing: see only= and points.*"
@@ -114,7 +114,7 @@ def _unread(cfg: DictConfig, key: str) -> str:
 
 
 def _unused(plan: Settings) -> list[str]:
-    """The keys that this stage has no use for, but for those that its checks compare others with."""
+    """List the keys that this stage has no use for, but for those that its checks compare others with."""
     unused = []
     known = [*WHOLE, *OTHERS]
     if plan.stage != "train":
@@ -131,7 +131,7 @@ def _within(key: str, nodes: Sequence[str]) -> bool:
 
 
 def _is_static(spec: Spec) -> bool:
-    """Whether a method surely decides before the run; one that decides in it is another in other batches."""
+    """Whether a method surely decides before the run; the batch size is part of one that decides in it."""
     try:
         target = get_object(spec.policy["_target_"])
     except Exception:  # whoever builds it tells
@@ -140,7 +140,7 @@ def _is_static(spec: Spec) -> bool:
 
 
 def _use(key: str, stage: str) -> str:
-    """Where a key would be read that this stage has no use for."""
+    """Say where a key would be read that this stage has no use for."""
     if key.startswith("training."):
         return "only stage=train learns"
     if key.startswith("latency."):
@@ -160,7 +160,7 @@ def _is_reference(cfg: DictConfig, key: str) -> bool:
 
 
 def _plan(cfg: DictConfig) -> Settings:
-    """What a run is made of, without what stands there for others to refer to."""
+    """Expand a configuration as a run does, without keys that are only there for others to refer to."""
     plan = settings(cfg)
     model = {key: value for key, value in plan.model.items() if key != "evaluation"}
     return replace(plan, model=model, specs=[_used(spec) for spec in plan.specs])
@@ -172,16 +172,16 @@ def _used(spec: Spec) -> Spec:
 
 
 def _leaves(value: Any, key: str) -> Iterator[str]:
-    """The keys of all values in a node, from the root on; of anything else, its own."""
+    """Yield the full keys of all values in a node, or the key itself where the value is no node."""
     if not isinstance(value, dict) or not value:
         yield key
         return
-    for name, each in value.items():
-        yield from _leaves(each, f"{key}.{name}")
+    for name, inner in value.items():
+        yield from _leaves(inner, f"{key}.{name}")
 
 
 def _node(cfg: DictConfig, key: str) -> Any:
-    """What is at a key, as plain data; None where there is nothing."""
+    """Return the node at a key as plain data; None where there is nothing."""
     node = OmegaConf.select(cfg, key, throw_on_missing=False)
     return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
 

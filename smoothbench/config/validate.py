@@ -1,4 +1,4 @@
-"""What a configuration may say: checked before anything is built, each mistake one line."""
+"""Check the values of a configuration before anything is built; every mistake is one line."""
 
 import math
 import re
@@ -54,17 +54,17 @@ OTHERS = (
 )
 
 
-def check_sayable(value: Any, where: str) -> None:
-    """UsageError for what a record could not hold: JSON has no such numbers, keys or objects."""
+def check_json_serializable(value: Any, where: str) -> None:
+    """Raise UsageError for what a record cannot hold: JSON has no such numbers, keys or objects."""
     if isinstance(value, dict):
-        for key, each in value.items():
+        for key, inner in value.items():
             here = f"{where}.{shown(key)}".removeprefix(".")
             if not isinstance(key, str):
                 raise UsageError(f"{here}: keys must be text")
-            check_sayable(each, here)
+            check_json_serializable(inner, here)
     elif isinstance(value, list):
-        for i, each in enumerate(value):
-            check_sayable(each, f"{where}[{i}]")
+        for i, inner in enumerate(value):
+            check_json_serializable(inner, f"{where}[{i}]")
     elif (
         not math.isfinite(value) if isinstance(value, float) else isinstance(value, int) and abs(value) >> 63
     ):
@@ -74,6 +74,7 @@ def check_sayable(value: Any, where: str) -> None:
 
 
 def check(cfg: DictConfig) -> None:
+    """Check all keys of a composed configuration but those of points; UsageError for the first that is wrong."""
     if missing := [key for key in KNOWN if key not in cfg]:
         raise UsageError(_missing(missing[0]))
     for key in NODES:
@@ -122,7 +123,7 @@ def _check_training(node: DictConfig) -> None:
 
 
 def _check_also(also: Any) -> None:
-    """More conditions of latency: lists of known values."""
+    """Check the further conditions of latency, which are lists of known values."""
     if not isinstance(also, DictConfig):
         raise UsageError(f"latency.also={shown(also)}: must be a node of lists ({', '.join(ALSO)})")
     check_keys(also, tuple(ALSO), "latency.also")
@@ -140,7 +141,7 @@ def _check_also(also: Any) -> None:
 
 
 def check_together(cfg: DictConfig) -> None:
-    """What does not go together."""
+    """Raise UsageError for values that do not go together."""
     if (cfg.stage in TO_FILE) != (cfg.out is not None):
         raise UsageError(
             "out=FILE goes with stage=calibrate (*.npz or *.json) and stage=train (*.safetensors), and the other way "
@@ -157,17 +158,20 @@ def check_together(cfg: DictConfig) -> None:
 
 
 def check_keys(node: Any, known: tuple[str, ...], where: str) -> None:
+    """Raise UsageError for the first key of a node that is not known."""
     if unknown := [key for key in node if key not in known]:
         raise UsageError(f"{where}.{shown(unknown[0])}: there are {', '.join(known)}")
 
 
 def check_whole(key: str, value: Any, where: str = "") -> None:
+    """Raise UsageError where the value of a key is no whole number within the bounds of that key."""
     least, most = WHOLE[key]
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise UsageError(f"{where}{key}={shown(value)}: must be a whole number from {least} to {most}")
 
 
 def check_point(name: Any, node: Any, known: tuple[str, ...] = OF_POINT) -> None:
+    """Raise UsageError where a point has an unknown key, or no node where it needs one."""
     if not is_text(name) or not isinstance(node, DictConfig):
         raise UsageError(f"points.{shown(name)}={shown(node)}: must be a node with a cache")
     check_keys(node, known, f"points.{name}")

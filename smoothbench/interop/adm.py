@@ -4,7 +4,7 @@ DIR is the results folder, POINT a name or a point_id. The npz has arr_0, uint8 
 the seeds; grey images stand on all three channels.
 """
 
-import smoothbench.beside  # noqa: F401  before what imports metrics
+import smoothbench.sibling_packages  # noqa: F401  before what imports metrics
 
 # isort: split
 import argparse

@@ -10,9 +10,9 @@ from smoothbench.caching.mac_counter import MeasuredSites
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.config.instantiate import build_policy, build_predictor, build_solver
 from smoothbench.config.spec import Settings, Spec
-from smoothbench.config.validate import is_text
 from smoothbench.errors import PointsFailed, UsageError, one_line
-from smoothbench.models.base.prompts import HELD
+from smoothbench.json_checks import is_text
+from smoothbench.models.base.prompts import CALIBRATION_BLOCKS
 from smoothbench.planning.point import Point, rows
 from smoothbench.planning.point_ids import described, point_ids, recorded_code
 from smoothbench.protocols import BLOCK, Model, Prompted, Solver, Supports
@@ -28,7 +28,7 @@ FindCurves = Callable[[Solver, Spec], Curves | None]  # of a point; None where t
 def plan_points(
     settings: Settings, model: Model, sites: MeasuredSites, find_curves: FindCurves
 ) -> list[Point]:
-    """All points of an experiment in order, the reference first; a point that repeats another's samples says so.
+    """Plan all points of an experiment in order, the reference first; a point with another's samples names that one.
 
     Raises UsageError where a configuration can be no method at all, and where two classes claim one name.
     """
@@ -97,7 +97,7 @@ def plan_point(
 
 
 def trajectory_of(spec: Spec, model: Model, sites: MeasuredSites) -> tuple[Solver, Trajectory]:
-    """A point's solver, and the trajectory that static methods plan on; UsageError where solver and model disagree."""
+    """Build the solver and the trajectory that static methods plan on; UsageError where they do not fit the model."""
     solver = build_solver(spec.solver)
     if solver.prediction != model.prediction:
         raise UsageError(
@@ -109,7 +109,7 @@ def trajectory_of(spec: Spec, model: Model, sites: MeasuredSites) -> tuple[Solve
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What planning a method gave: the fields of `Point` that depend on it."""
+    """The result of planning a method: the fields of `Point` that depend on it."""
 
     policy: Schedule | DynamicPolicy | None = None
     calibration: CalibrationRef | None = None
@@ -151,7 +151,7 @@ def _plan(
 
 
 def _unsupported(parts: Sequence[Any], trajectory: Trajectory, model: Model, where: str) -> str | None:
-    """Why a part of a point cannot be used on a trajectory or a model; None where all can.
+    """Return why a part of a point cannot be used on a trajectory or a model; None where all can.
 
     Raises UsageError where what `supports` returns is neither None nor a line of text.
     """
@@ -176,7 +176,7 @@ def _schedule(method: Policy, trajectory: Trajectory, curves: ErrorCurves | None
 def _substitute(
     method: Policy | DynamicPolicy, model: Model, spec: Spec, where: str
 ) -> Policy | DynamicPolicy:
-    """The configured method; without weights to calibrate on, the schedule that was published of it, if any."""
+    """Return the configured method, or its published schedule, if any, where there are no weights to calibrate on."""
     if isinstance(method, DynamicPolicy) or not (
         method.needs_curves and model.unavailable_reason and spec.published
     ):
@@ -185,15 +185,15 @@ def _substitute(
 
 
 def check_seed_blocks(settings: Settings, model: Model) -> None:
-    """UsageError where samples would take the prompts that calibrate and train, or these those of samples."""
+    """Raise UsageError where samples would take prompts that are kept for calibration and training, or these others."""
     if not isinstance(model, Prompted):
         return
-    asked = [("seed", spec.seeds.start // BLOCK, False) for spec in settings.specs]
-    asked += [("calibration.seed", spec.calibration["seed"], True) for spec in settings.specs]
-    asked.append(("training.seed", settings.training["seed"], True))
-    for key, block, held in asked:
-        if (block >= HELD) != held:
+    blocks = [("seed", spec.seeds.start // BLOCK, False) for spec in settings.specs]
+    blocks += [("calibration.seed", spec.calibration["seed"], True) for spec in settings.specs]
+    blocks.append(("training.seed", settings.training["seed"], True))
+    for key, block, is_training in blocks:
+        if (block >= CALIBRATION_BLOCKS) != is_training:
             raise UsageError(
                 f"{key}={block}: {model.name} keeps prompts for calibration and training, those of seed blocks from "
-                f"{HELD} on: take a block {'from there on' if held else 'below'}"
+                f"{CALIBRATION_BLOCKS} on: take a block {'from there on' if is_training else 'below'}"
             )

@@ -49,15 +49,15 @@ def point_ids(
 
     Args: parts, as `described` has them; rows, the bits of its schedule, None where it decides at run time or could
     not be planned; batch_size, which counts at run time alone; planned_on, the digest of its curves, or how they
-    were asked for; pair, the samples that it is compared with.
+    are to be measured; pair, the samples that it is compared with.
     """
     seeds = list(seeds)
-    asked = {part: parts[part] for part in ("model", "solver")}
+    sampler = {part: parts[part] for part in ("model", "solver")}
     # only a reused output has anything to do with the predictor
     reuses = rows is None or any("0" in row for row in rows)
     decision = [parts["policy"], batch_size] if rows is None else list(rows)
-    cut = {**asked, "decision": decision, "predictor": parts["predictor"] if reuses else None}
+    cut = {**sampler, "decision": decision, "predictor": parts["predictor"] if reuses else None}
     method = {part: parts[part] for part in ("policy", "predictor")} | {"calibration": planned_on}
     sample_id = identity({**cut, "seeds": seeds})
-    point_id = identity({**asked, **method, "seeds": seeds, "sample_id": sample_id, "pair": pair})
-    return sample_id, point_id, identity({**asked, "decision": decision, **method})
+    point_id = identity({**sampler, **method, "seeds": seeds, "sample_id": sample_id, "pair": pair})
+    return sample_id, point_id, identity({**sampler, "decision": decision, **method})

@@ -18,8 +18,8 @@ def claimed(bench: Workbench, points: Sequence[Point]) -> Iterator[Point]:
     while waiting:
         point = waiting.popleft()
         wait = point is bench.reference or refused > len(waiting)
-        with bench.store.lock(point.sample_id, wait=wait) as held:
-            if not held:
+        with bench.store.lock(point.sample_id, wait=wait) as acquired:
+            if not acquired:
                 waiting.append(point)
                 refused += 1
                 continue

@@ -66,8 +66,8 @@ def uncalibrated(points: Sequence[Point]) -> list[Point]:
 def _bytes(bench: Workbench, missing: Sequence[Missing]) -> int:
     """Bytes on disk of what is missing: features, and samples, all of them or those of two points at a time."""
     counts = [_samples(bench, *each) for each in missing]
-    kept = counts if bench.settings.keep_samples else sorted(counts)[-2:]
-    return round(_file_bytes(bench.model) * sum(kept)) + FEATURE_BYTES * sum(counts) if sum(counts) else 0
+    on_disk = counts if bench.settings.keep_samples else sorted(counts)[-2:]
+    return round(_file_bytes(bench.model) * sum(on_disk)) + FEATURE_BYTES * sum(counts) if sum(counts) else 0
 
 
 def _cache_bytes(bench: Workbench, points: Sequence[Point]) -> int:
@@ -82,7 +82,7 @@ def _cache_bytes(bench: Workbench, points: Sequence[Point]) -> int:
 
 @torch.inference_mode()
 def _file_bytes(model: Model) -> float:
-    """Of one sample, whose size only the decoder knows."""
+    """Bytes on disk of one sample, whose size only the decoder knows."""
     nothing = torch.zeros(1, *model.sample_shape, device=model.device)
     return model.decode(nothing).numel() * BYTES_PER_VALUE + BYTES_PER_FILE
 
@@ -127,14 +127,14 @@ class Work:
     @torch.inference_mode()
     def denoising(self) -> float:
         """Seconds of all evaluations by their MACs, those of calibrations and of the latency stage among them."""
-        asked, model, reference = self.settings.latency, self.model, self.bench.reference
+        latency, model, reference = self.settings.latency, self.model, self.bench.reference
         macs = sum(point.planned_macs * count for point, count in self.samples)
         for point in uncalibrated(self.bench.points):
             macs += point.planned_macs * point.spec.calibration["num_samples"]
         batch = min(self.settings.batch_size, len(reference.spec.seeds))
         if self.settings.times_latency(model.device.type) and (macs or not self.settings.draws_samples):
-            runs = (asked["rounds"] + asked["warmup"] + 1) * asked["batch_size"]
-            batch = batch if macs else asked["batch_size"]
+            runs = (latency["rounds"] + latency["warmup"] + 1) * latency["batch_size"]
+            batch = batch if macs else latency["batch_size"]
             macs += sum(point.planned_macs for point in self.bench.points if point.runs) * runs
         if not macs:
             return 0.0
@@ -149,7 +149,7 @@ class Work:
         scorer = self.bench.scorer
         drawn = sum(count for _, count in self.samples)
         seen = sum(
-            len(point.spec.seeds) for point, _ in self.samples if scorer.missing(self.bench.part(point))
+            len(point.spec.seeds) for point, _ in self.samples if scorer.metrics_to_do(self.bench.part(point))
         )
         if not (drawn or seen):
             return 0.0
@@ -157,13 +157,13 @@ class Work:
         noise = torch.randn(1, *model.sample_shape, generator=torch.Generator().manual_seed(0))
         x, images = noise.to(model.device), model.decode(noise.to(model.device))
         batch = {"samples": images, "baseline": images, "condition": model.labels_or_prompts([0])}
-        chosen = {gauge.key(""): gauge for gauge in scorer.gauges.values()}
+        chosen = {bound_metric.key(""): bound_metric for bound_metric in scorer.metrics.values()}
         made = _seconds(lambda: model.media.encode(model.decode(x)[0]), model.device)
-        return drawn * made + seen * _seconds(lambda: scorer.rows_of(batch, chosen, {}), model.device)
+        return drawn * made + seen * _seconds(lambda: scorer.features_of(batch, chosen, {}), model.device)
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:
-    """Of a call: of the second one, as the first warms up, unless that takes long."""
+    """Seconds of a call: of the second one, as the first warms up, unless that takes long."""
     wait = wait_for(device) or (lambda: None)
     seconds = 0.0
     for _ in range(2):

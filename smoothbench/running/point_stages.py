@@ -100,7 +100,7 @@ class Stages:
         """The record with its scores, and the reasons why others could not be computed."""
         bench = self.bench
         scores, reasons = bench.scorer.scores([bench.part(point)])
-        names = bench.scorer.names(len(point.spec.seeds), point is bench.reference)
+        names = bench.scorer.score_names(len(point.spec.seeds), point is bench.reference)
         pairs = {} if point is bench.reference else self._reference_scores
         new = {key: entry(bench.scorer, names[key], each, pairs.get(key)) for key, each in scores.items()}
         record = replace(record, scores={**record.scores, **new})
@@ -113,7 +113,7 @@ class Stages:
         cuts = generate(point, bench.model, samples, tick, bench.largest_batch)
         samples.copy_previews(bench.store.folder / "previews")
         baseline = None if point is bench.reference else self._baseline(point)
-        bench.scorer.observe(samples, baseline, bench.scorer.missing(bench.part(point), read=True))
+        bench.scorer.extract(samples, baseline, bench.scorer.metrics_to_do(bench.part(point), read=True))
         return cuts
 
     def _baseline(self, point: Point) -> Samples:

@@ -63,7 +63,7 @@ def _parts(
         paired = record.reference if pairs is None else record.reference_id == pairs.get(seeds)
         if not (of_point and scored and paired and record.reference == (pairs is None)):
             continue
-        if scorer.missing(_part(record)):
+        if scorer.metrics_to_do(_part(record)):
             log.warning("%s: rows of seeds %d-%d are lost: run them again", record.name, *seeds)
             continue
         parts[seeds] = record
@@ -132,7 +132,7 @@ def _write(
 ) -> None:
     """Write a record that is like its parts but for seeds, counts and scores."""
     first, count = parts[0], sum(part.num_samples for part in parts)
-    names = scorer.names(count, reference=pair is None)
+    names = scorer.score_names(count, reference=pair is None)
     entries = {
         score: replace(
             entry(scorer, names[score], value, pair.get(score) if pair else None),

@@ -35,7 +35,7 @@ def has_features(bench: Workbench, point: Point, read: bool = False) -> bool:
     """Whether previews and every metric's features are on disk, and no sample is damaged (`read`: nor a feature)."""
     samples = bench.samples(point)
     previews = all(path.exists() for path in samples.previews(bench.store.folder / "previews"))
-    return previews and not samples.damaged() and not bench.scorer.missing(bench.part(point), read)
+    return previews and not samples.damaged() and not bench.scorer.metrics_to_do(bench.part(point), read)
 
 
 def missing_evaluations(bench: Workbench, point: Point) -> int:

@@ -120,9 +120,9 @@ def _in_parts(model: Model, solver: Solver, calibration: Config, plan: Split) ->
     )
 
 
-def curves_file(model: Config, solver: Config, asked: Config, version: int = Curves.version) -> str:
-    """Where curves lie in a results folder, by the model and the solver described, and the calibration asked for."""
-    on = {key: value for key, value in asked.items() if key != "unconditional" or value}
+def curves_file(model: Config, solver: Config, calibration: Config, version: int = Curves.version) -> str:
+    """Return where curves lie in a results folder, by the descriptions of model and solver, and the calibration."""
+    on = {key: value for key, value in calibration.items() if key != "unconditional" or value}
     known = {"model": model, "solver": solver, "calibration": on, "version": version}
     return f"curves/{identity(known)}.npz"
 

@@ -40,15 +40,15 @@ def device_of(name: str) -> torch.device:
     """`auto` is CUDA where there is one; UsageError for a device that is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", name)
-    if not found:
+    match = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", name)
+    if not match:
         raise UsageError(f"device={name!r:.60}: no such device; use auto, cpu or cuda")
     if name.startswith("cuda") and not torch.cuda.is_available():
         reason = why_no_cuda(torch.version.cuda, sign_of_nvidia(), hidden())
         raise UsageError(
             f"device={name}: there is no CUDA device here ({reason}); use device=auto or device=cpu"
         )
-    if found[1] and int(found[1]) >= torch.cuda.device_count():
+    if match[1] and int(match[1]) >= torch.cuda.device_count():
         raise UsageError(f"device={name}: there are {torch.cuda.device_count()} CUDA devices, from cuda:0")
     return torch.device(name)
 

@@ -92,10 +92,10 @@ def split(samples: int, outputs: Sequence[int], lags: int, free: int | None, lea
     `outputs` are bytes of each site and sample, `least` is the smallest batch. Batches are made smaller first,
     which costs no computation; only where a single one is too large are the sites taken in several passes.
     """
-    whole = sum(outputs) * lags
-    if free is None or whole * samples <= SHARE * free:
-        return Split(samples, 1, whole * samples)
-    batch = max(int(SHARE * free / whole), least)
+    each_sample = sum(outputs) * lags
+    if free is None or each_sample * samples <= SHARE * free:
+        return Split(samples, 1, each_sample * samples)
+    batch = max(int(SHARE * free / each_sample), least)
     passes = 1
     while passes < len(outputs) and _largest(outputs, passes) * lags * batch > SHARE * free:
         passes += 1

@@ -1,4 +1,4 @@
-"""A metric bound to its encoder and real samples, and the hashes by which its scores and what it sees are known."""
+"""A metric bound to its encoder and real samples, and the hashes that identify its scores and its features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 from metrics.score import Score
 from smoothbench.media.image_npz import ImageFile
 from smoothbench.protocols import Config, PerSample
-from smoothbench.storage.feature_cache import Rows
+from smoothbench.storage.feature_cache import Features
 from smoothbench.storage.identity import describe, identity
 
 Inputs = Mapping[str, Tensor]
@@ -18,41 +18,41 @@ BASELINE = "baseline."  # before an encoder's output: of the uncached sample of 
 
 
 @dataclass
-class Gauge:
-    """A metric with its encoder and the real samples that it is fitted to."""
+class BoundMetric:
+    """A metric together with its encoder and, if it needs them, its real samples."""
 
     metric: Any
     encoder: Any
     encoder_key: str
     config_hash: str
-    called: Mapping[str, Any]  # by name and version, as scores keep it
+    name_and_version: Mapping[str, Any]  # by name and version, as scores keep it
     real: ImageFile | None = None
     fitted: bool = False
 
     @property
     def paired(self) -> bool:
-        """Needs the uncached samples."""
+        """Whether the metric compares with the uncached samples."""
         return any(name == "baseline" or name.startswith(BASELINE) for name in self.metric.inputs)
 
     def key(self, baseline: str | None) -> str:
-        """Names its rows; metrics that keep the same input as it is share them."""
+        """Return the hash of its features; metrics whose features are the same input as it is share them."""
         if isinstance(self.metric, PerSample):
             return identity(["per sample", self.config_hash, baseline if self.paired else None])
         return identity(["input", self.encoder_key, self.metric.inputs[0]])
 
-    def rows(self, inputs: Inputs) -> Tensor:
-        """What is kept of each sample of a batch."""
+    def features(self, inputs: Inputs) -> Tensor:
+        """Compute the features of a batch, [B, ...]."""
         named = [inputs[name] for name in self.metric.inputs]
         return self.metric.per_sample(*named) if isinstance(self.metric, PerSample) else named[0]
 
 
-def gauge_of(node: Config, metric: Any, encoder: Any, real: ImageFile | None) -> Gauge:
-    """A metric by what its node has built, with the hashes by which its scores and what it sees are known."""
+def bind_metric(node: Config, metric: Any, encoder: Any, real: ImageFile | None) -> BoundMetric:
+    """Bind what the node of a metric has built, with the hashes that identify its scores and its features."""
     key = "" if encoder is None else identity(describe(encoder, node["encoder"]))
     known = describe(metric, node["metric"])
     called = {part: value for part, value in known.items() if part in CALLED}
     digest = real.digest if real else ""
-    return Gauge(
+    return BoundMetric(
         metric, encoder, key, identity({"metric": known, "encoder": key, "real": digest}), called, real
     )
 
@@ -67,6 +67,6 @@ class Metric(Protocol):
     inputs: tuple[str, ...]
     higher_is_better: bool
 
-    def score(self, rows: Rows) -> Score:
+    def score(self, rows: Features) -> Score:
         """The score over all samples, [N, ...] in the order of their seeds."""
         ...

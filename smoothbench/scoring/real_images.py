@@ -23,12 +23,12 @@ class RealSamples:
         """The file, read to its end; UsageError, naming `where` it is asked for, for one that is unusable."""
         if path not in self._files:
             try:
-                found = ImageFile(path)
-                for _ in found.batches(BATCH):  # what is damaged must show now
+                file = ImageFile(path)
+                for _ in file.batches(BATCH):  # what is damaged must show now
                     pass
             except ValueError as error:
                 raise UsageError(f"{where}: real samples {error}") from None
-            self._files[path] = found
+            self._files[path] = file
         return self._files[path]
 
     def check_size(self, path: str | Path, where: str) -> None:

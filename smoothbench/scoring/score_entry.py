@@ -15,17 +15,17 @@ from smoothbench.storage.score_entry import Delta, MetricName, ScoreEntry
 
 def entry(scorer: Scorer, name: str, score: Score, reference: Score | None) -> ScoreEntry:
     """A score as it stands in a record; the difference to the reference is a paired one."""
-    gauge, estimate = scorer.gauges[name], score.estimate
+    bound_metric, estimate = scorer.metrics[name], score.estimate
     return ScoreEntry(
         value=estimate.value,
         se=estimate.se,
         low=estimate.low,
         high=estimate.high,
         n=len(score.influence),
-        higher_is_better=gauge.metric.higher_is_better,
+        higher_is_better=bound_metric.metric.higher_is_better,
         flag=score.flag,
-        metric=MetricName.from_json(dict(gauge.called)),
-        config_hash=gauge.config_hash,
+        metric=MetricName.from_json(dict(bound_metric.name_and_version)),
+        config_hash=bound_metric.config_hash,
         quantiles=dict(score.quantiles) if score.quantiles else None,
         blocks=None,
         delta=None if reference is None else _difference(paired_difference(score, reference)),

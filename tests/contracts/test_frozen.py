@@ -1,11 +1,22 @@
 """The ids of everything in conf/ stay: code can be moved and written anew without orphaning a result."""
 
+from typing import Any
+
 import pytest
 
 from tests.contracts import freeze
 
 
-@pytest.mark.parametrize("name", freeze.configurations())
+def configurations() -> list[Any]:
+    """Names of all that is frozen; experiments and models of many sites are slow."""
+    slow = pytest.mark.slow
+    return [
+        pytest.param(name, marks=[slow] * name.startswith(("exp ", "model ")))
+        for name in freeze.configurations()
+    ]
+
+
+@pytest.mark.parametrize("name", configurations())
 def test_the_ids_of_points_are_those_that_are_frozen(name: str) -> None:
     lines = freeze.changes(freeze.frozen(), freeze.now(name))
     assert not lines, "\n".join(lines)

@@ -94,6 +94,7 @@ def test_the_generated_parts_are_current(name: str) -> None:
     assert f"<!-- part {name} -->\n{part}\n\n" in README, "run: python -m docs.readme_parts"
 
 
+@pytest.mark.slow
 def test_a_readme_without_a_place_for_a_part_is_refused() -> None:
     with pytest.raises(ValueError, match="no place for methods: a line <!-- part methods -->"):
         readme_parts.current(README.replace("<!-- part methods -->", ""))
@@ -144,6 +145,7 @@ OTHERS = ("cache=late", "+exp=NAME stage=cost")  # the example of a policy, and 
 
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+@pytest.mark.slow
 def test_what_the_readme_shows_is_taken(arguments: list[str]) -> None:
     overrides = [
         re.sub("^(seed|cache.policy.alpha)=([^,]+),.*", r"\1=\2", each) for each in arguments if each != "-m"

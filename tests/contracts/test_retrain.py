@@ -32,6 +32,7 @@ def test_every_step_is_a_command_that_knows_its_arguments(
         assert all(flag in known for flag in arguments if flag.startswith("--")), module
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_ends_it_with_its_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -109,7 +109,7 @@ def test_a_run_time_policy_whose_code_changed_is_sampled_anew(
     found = []
     for source in (DYNAMIC, DYNAMIC, DYNAMIC.replace("% 2", "% 3")):
         write(tmp_path, monkeypatch, mine=source)
-        found.append(experiment(tmp_path, *asked, "stage=cost").points[1])
+        found.append(experiment(tmp_path, *asked, "stage=cost").bench.points[1])
     assert found[0].sample_id == found[1].sample_id != found[2].sample_id
     assert found[0].cell_id == found[1].cell_id != found[2].cell_id
     record = run(tmp_path, *asked, "metrics=[psnr]")["new"]
@@ -131,7 +131,7 @@ def test_a_solver_answers_for_its_code_by_its_version(
 
 
 def test_another_predictor_makes_other_samples_and_its_version_is_known(tmp_path: Path) -> None:
-    points = experiment(tmp_path, "only=[fora,taylor]", "stage=cost").points
+    points = experiment(tmp_path, "only=[fora,taylor]", "stage=cost").bench.points
     assert points[2].sample_id != points[1].sample_id
     assert points[1].code["policy"]["version"] == 1
 

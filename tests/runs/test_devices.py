@@ -94,7 +94,7 @@ def test_tf32_is_part_of_the_identity_where_it_is_on(tmp_path: Path) -> None:
 
 
 def test_on_a_gpu_the_identity_says_also_where_it_is_off(tmp_path: Path) -> None:
-    model = experiment(tmp_path, *FEW).model
+    model = experiment(tmp_path, *FEW).bench.model
     model.device = torch.device("cuda")  # older samples, which do not say so, had it on for convolutions
     assert model._identity("weights")["numerics"] == {"device": "cuda", "matmul": "highest", "tf32": False}
 

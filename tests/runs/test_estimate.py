@@ -35,8 +35,8 @@ def work(folder: Path, *more: str) -> tuple[Any, Work]:
 
 def test_decoding_and_metrics_are_part_of_it(tmp_path: Path) -> None:
     running, todo = work(tmp_path)
-    (gauge,) = running.bench.scorer.gauges.values()
-    decode, per_sample = running.bench.model.decode, gauge.metric.per_sample
+    (bound_metric,) = running.bench.scorer.metrics.values()
+    decode, per_sample = running.bench.model.decode, bound_metric.metric.per_sample
 
     def slow_decode(x: torch.Tensor) -> torch.Tensor:
         time.sleep(0.05)
@@ -47,7 +47,7 @@ def test_decoding_and_metrics_are_part_of_it(tmp_path: Path) -> None:
         return per_sample(*inputs)  # type: ignore[no-any-return]
 
     before = todo.finishing()
-    running.bench.model.decode, gauge.metric.per_sample = slow_decode, slow_metric
+    running.bench.model.decode, bound_metric.metric.per_sample = slow_decode, slow_metric
     after = todo.finishing()
     assert after - before == pytest.approx(8 * 0.05 + 8 * 0.1, rel=0.4)  # of two points of four samples
 
@@ -75,14 +75,14 @@ def test_the_line_says_what_it_leaves_out(tmp_path: Path, caplog: pytest.LogCapt
 
 def test_an_estimate_that_cannot_be_made_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     running = experiment(tmp_path, *FEW)
-    (gauge,) = running.bench.scorer.gauges.values()
+    (bound_metric,) = running.bench.scorer.metrics.values()
 
     def refusing(*inputs: torch.Tensor) -> torch.Tensor:
         if len(inputs[0]) == 1:
             raise RuntimeError("needs two samples")
-        return gauge.metric.__class__.per_sample(gauge.metric, *inputs)  # type: ignore[no-any-return]
+        return bound_metric.metric.__class__.per_sample(bound_metric.metric, *inputs)  # type: ignore[no-any-return]
 
-    gauge.metric.per_sample = refusing
+    bound_metric.metric.per_sample = refusing
     with caplog.at_level("INFO"):
         running.run()
     left = "(without pooling and the report, decoding and metrics (needs two samples))"

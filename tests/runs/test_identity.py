@@ -80,7 +80,7 @@ def test_a_template_that_says_none_but_skips_is_no_baseline(tmp_path: Path) -> N
         "only=[saved]",
         "stage=cost",
     ]
-    point = experiment(tmp_path, *asked).points[1]
+    point = experiment(tmp_path, *asked).bench.points[1]
     assert not point.uncached and point.policy == SavedSchedule(str(path)).plan(point.trajectory)
 
 
@@ -92,7 +92,7 @@ def test_the_architecture_is_part_of_the_identity(tmp_path: Path) -> None:
         json.dumps(config | {"num_attention_heads": 6, "attention_head_dim": 16})
     )
     ids = [
-        experiment(tmp_path, "only=[none]", *path).reference.sample_id
+        experiment(tmp_path, "only=[none]", *path).bench.reference.sample_id
         for path in ([], [f"model.path={copy}"])
     ]
     assert ids[0] != ids[1]
@@ -102,7 +102,7 @@ def test_equal_numbers_are_equal_identities(tmp_path: Path) -> None:
     assert identity({"a": [1.0, 2]}) == identity({"a": [1, 2.0]}) != identity({"a": [1.5, 2]})
     assert identity(float("inf"))
     ids = [
-        experiment(tmp_path, "only=[none]", g).reference.sample_id
+        experiment(tmp_path, "only=[none]", g).bench.reference.sample_id
         for g in ("model.guidance=2", "model.guidance=2.0")
     ]
     assert ids[0] == ids[1]

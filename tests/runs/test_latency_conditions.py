@@ -99,7 +99,7 @@ def test_compiled_points_are_static_and_compared_with_the_bare_model(
     for points in names.values():
         assert (points["reference"]["cache_bytes"], points["fora-interval=2"]["cache_bytes"]) == (0, KEPT)
     assert [found[f"float32-{mode}-1.json"]["warmup"] for mode in names] == [0, 1]  # compiling is not timed
-    assert not any("forward" in vars(module) for module in run.model.denoiser.modules())
+    assert not any("forward" in vars(module) for module in run.bench.model.denoiser.modules())
 
 
 def test_a_condition_that_fails_is_named_and_the_others_go_on(
@@ -132,7 +132,7 @@ def test_a_dtype_that_the_model_lacks_is_refused_before_anything_is_measured(tmp
 def test_what_is_not_measured_is_not_refused(tmp_path: Path, override: str) -> None:
     also = "latency.also={dtype:[bfloat16]}"
     run = experiment(tmp_path, *(each for each in FEW if "rounds" not in each), override, also)
-    check_conditions(run.settings, run.model)
+    check_conditions(run.settings, run.bench.model)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_the_cost_table(table: Experiment) -> None:
 
 
 def test_no_weights_are_loaded_for_costs(table: Experiment) -> None:
-    assert table.model.unavailable_reason and "denoiser" not in vars(table.model)
+    assert table.bench.model.unavailable_reason and "denoiser" not in vars(table.bench.model)
 
 
 def test_the_report_shows_both(table: Experiment) -> None:

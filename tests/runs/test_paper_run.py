@@ -66,9 +66,9 @@ def test_diffusers_numerics_switch_model_and_solver_together(tmp_path: Path) -> 
     save_tiny_dit(tmp_path / "tiny")
     path = f"model.path={tmp_path / 'tiny'}"
     reference, diffusers = (paper(tmp_path, path, *more) for more in ([], ["model.numerics=diffusers"]))
-    grids = [each.points[0].solver.coordinates for each in (reference, diffusers)]
+    grids = [each.bench.points[0].solver.coordinates for each in (reference, diffusers)]
     assert grids[0][0] == 999 and grids[1][0] == 980
-    assert reference.points[0].sample_id != diffusers.points[0].sample_id
+    assert reference.bench.points[0].sample_id != diffusers.bench.points[0].sample_id
 
 
 @pytest.mark.parametrize(

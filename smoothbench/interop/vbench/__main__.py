@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from smoothbench import beside, command  # noqa: F401  beside: before what imports metrics
+from smoothbench import command, sibling_packages  # noqa: F401  sibling_packages: before what imports metrics
 from smoothbench.interop.vbench.export import BEFORE, EACH, FILTERED, Written, export
 from smoothbench.interop.vbench.import_results import keep
 from smoothbench.interop.vbench.prompt_list import read_listing

@@ -61,6 +61,7 @@ def published_router(path: Path, on: Trajectory) -> str:
     return released(path, logits)
 
 
+@pytest.mark.slow
 def test_the_published_count_of_macs(xl: Trajectory, tmp_path: Path) -> None:
     """1071 attention and 1065 MLP computations of 1400 each: 278.7 TMACs at 64 rows (SmoothCache, Table 1)."""
     path = os.environ.get(RELEASED) or published_router(tmp_path / "DDIM50_router.pt", xl)

@@ -102,6 +102,7 @@ def test_costs_are_counted_also_where_offloading_begins_inside() -> None:
     assert expected.rest_macs > 0 and all(site.macs > 0 for site in expected.sites)
 
 
+@pytest.mark.slow
 def test_branches_that_are_compiled_handles_are_intercepted() -> None:
     dit = build_tiny()
     schedule = fora(dit)

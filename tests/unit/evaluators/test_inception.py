@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from metrics.features import Features
 from metrics.inception_score import InceptionScore
-from metrics.rows import Rows
 from metrics.score import Score
 from smoothbench.errors import UsageError
 from smoothbench.evaluators import inception
@@ -30,15 +30,15 @@ from tests.oracles.inception import (
 
 COUNT = 200
 SIDE = 75  # to which the network resizes, the least it can take: at its own 299 this takes 16 times as long
-needs_paper = pytest.mark.skipif(inception.found() is None, reason=f"needs {inception.INSTALL}")
+needs_paper = pytest.mark.skipif(inception.find_torch_fidelity() is None, reason=f"needs {inception.INSTALL}")
 
 
 @dataclass
 class Bench:
     """Two sets of random images, what Inception makes of them, and the five scores of one against the other."""
 
-    real: dict[str, Rows]
-    fake: dict[str, Rows]
+    real: dict[str, Features]
+    fake: dict[str, Features]
     scores: dict[str, Score]
 
 
@@ -58,12 +58,12 @@ def bench(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     pictures, others = images(COUNT, 1, 1.2), images(COUNT, 2)
     real = encoded(network, pictures)
     found = scorer(folder, reference(folder / "reference.npz", pictures, real), weights)
-    for gauge in found.gauges.values():
-        gauge.encoder.extractor.INPUT_IMAGE_SIZE = SIDE
+    for bound_metric in found.metrics.values():
+        bound_metric.encoder.extractor.INPUT_IMAGE_SIZE = SIDE
     samples = Samples(folder, "fake", range(COUNT), 50, Png())
     for batch in samples.batches():
         samples.write(batch, others[batch[0] : batch[-1] + 1])
-    found.observe(samples, None, list(found.gauges))
+    found.extract(samples, None, list(found.metrics))
     scores, reasons = found.scores([("fake", None, range(COUNT))])
     assert not reasons
     return Bench(real, encoded(network, others), {k.partition("@")[0]: v for k, v in scores.items()})
@@ -90,6 +90,7 @@ def test_the_five_scores_are_their_definitions(bench: Bench) -> None:
 
 
 @needs_paper
+@pytest.mark.slow
 def test_the_network_at_its_own_size(weights: Path) -> None:
     network, pictures = load_inception(str(weights)), images(3, 4)
     with torch.inference_mode():
@@ -135,6 +136,7 @@ def test_the_influence_on_splits_is_the_jackknife() -> None:
 
 
 @needs_paper
+@pytest.mark.slow
 def test_weights_are_tensors_or_refused_in_one_line(weights: Path, tmp_path: Path) -> None:
     class Code:
         def __reduce__(self) -> tuple[Any, ...]:
@@ -173,7 +175,7 @@ def test_the_default_weights_are_torch_hubs(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_missing_extra_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inception, "APART", "nowhere")
+    monkeypatch.setattr(inception, "SEPARATE", "nowhere")
     monkeypatch.setattr("sys.path", [])
     with pytest.raises(UsageError, match=r"torch-fidelity is not installed: pip install .*-e '\.\[paper\]'"):
         scorer(tmp_path, "null", "null", "is")

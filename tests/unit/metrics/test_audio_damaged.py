@@ -25,6 +25,8 @@ from smoothbench.models.nano.audio.clap import load_clap
 from smoothbench.models.nano.audio.tagger import load_tagger
 from tests.support.audio_nets import notes
 
+pytestmark = pytest.mark.slow  # scores of many damaged sets, once for all cases
+
 Found = dict[str, dict[str, Score]]  # by damage and metric
 
 EACH = 6

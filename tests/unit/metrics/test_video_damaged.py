@@ -28,6 +28,8 @@ from metrics.vbench_proxy import (
 from metrics.video_distances import ClipPSNR, DifferencePSNR, FramesPSNR, FramesSSIM
 from tests.support.clips import clips
 
+pytestmark = pytest.mark.slow  # scores of many damaged sets, once for all cases
+
 COUNT = 12
 METRICS: dict[str, Any] = {
     "flicker": TemporalFlicker(),

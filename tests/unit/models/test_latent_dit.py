@@ -72,6 +72,7 @@ def test_the_folder_of_a_yaml_comes_before_its_architecture(
         ("dit_l_2_256", 511.61, 77.508, 80.729, 48),
     ],
 )
+@pytest.mark.slow
 def test_published_sizes(name: str, parameters: float, linear: float, whole: float, sites: int) -> None:
     """Millions of parameters and GMACs a row, with and without the attention products."""
     model = by_yaml(name)

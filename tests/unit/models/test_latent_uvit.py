@@ -176,6 +176,7 @@ def test_decoded_pixels(checkpoint_folder: Path) -> None:
     assert pixels.dtype == torch.uint8 and pixels.shape == (2, 3, 16, 16)
 
 
+@pytest.mark.slow
 def test_costs_without_weights(tmp_path: Path) -> None:
     """Learning-to-Cache's own count, of the linear layers of one row: 6.44 T at 50, 2.58 T at 20."""
     overrides = ["+exp=paper/uvit_dpm", "stage=cost", "device=cpu", f"results_dir={tmp_path}"]

@@ -115,6 +115,7 @@ def test_the_same_clip_at_any_batch_size_cached_or_not(nano: Any) -> None:
         torch.testing.assert_close(latents(nano, FEW, [seed], silent)[0], at_once[seed], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_seconds_and_captions_change_the_clip(nano: Any) -> None:
     shorter = built("model.seconds=1.0")
     assert shorter.identity != nano.identity
@@ -126,6 +127,7 @@ def test_seconds_and_captions_change_the_clip(nano: Any) -> None:
 SETTLED = DPMSolverPlusPlus3MSDE(steps=20, sigma_min=0.05, sigma_max=80.0)
 
 
+@pytest.mark.slow
 def test_the_tagger_hears_what_was_asked(nano: Any) -> None:
     """Chance is 1 in 9 for instruments and patterns, 1 in 4 for registers; the card's rates are of 100 steps."""
     seeds = range(10)
@@ -152,6 +154,7 @@ def test_evaluation_nodes_fit_the_prompts(nano: Any) -> None:
     torch.testing.assert_close(outputs["logits"].log_softmax(1), joint.flatten(1), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss() -> None:
     torch.manual_seed(0)
     joint, generator = Joint(), torch.Generator().manual_seed(0)

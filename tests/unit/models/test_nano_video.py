@@ -53,7 +53,7 @@ def test_prompt_lists_are_the_grammar(nano: Any) -> None:
     for name, held_out in (("seen", False), ("held_out", True)):
         assert embedded(LISTS[name]).read_text() == table(held_out)
         texts = embedded_prompts(name).texts
-        assert set(scenes_of(texts)) == {s for s in scenes() if s.asked and s.held_out == held_out}
+        assert set(scenes_of(texts)) == {s for s in scenes() if s.has_prompts and s.held_out == held_out}
     marked = {name: labels(nano.prompts, name) for name in (*ATTRIBUTES, "all")}
     for row, text in enumerate(nano.prompts.texts[:40]):
         for name in ("item", "colour", "motion"):
@@ -109,6 +109,7 @@ def test_guidance_mixes_caption_and_null_of_as_many_words(nano: Any) -> None:
     assert not torch.allclose(cond, uncond, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_the_same_clip_at_any_batch_size_cached_or_not(nano: Any) -> None:
     full = Schedule.steps(find_sites(nano.denoiser), [True] * 4, {"method": "all"})
     whole = latents(nano, FEW, range(5), silent)
@@ -118,6 +119,7 @@ def test_the_same_clip_at_any_batch_size_cached_or_not(nano: Any) -> None:
         torch.testing.assert_close(latents(nano, FEW, [seed], silent)[0], whole[seed], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_classifier_sees_what_was_asked(nano: Any) -> None:
     """Chance is 1 in 6, 6, 8 and about 2; the card's rates are of 30 steps."""
     seeds = range(10)
@@ -162,6 +164,7 @@ def test_times_are_logit_normal_and_spread_evenly() -> None:
     assert (t > LOGIT[0]).sum() == 500 and t.sigmoid().min() > 0 and t.sigmoid().max() < 1
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss() -> None:
     torch.manual_seed(0)
     joint, generator = Joint(), torch.Generator().manual_seed(0)

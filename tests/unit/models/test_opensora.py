@@ -41,6 +41,7 @@ def noise(model: OpenSora, rows: int) -> torch.Tensor:
     return torch.randn(rows, *model.sample_shape, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.slow
 def test_the_published_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The paper's 1612.1 TMACs, taken apart (metrics of the issue): without any weights."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))

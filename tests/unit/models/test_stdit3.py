@@ -59,6 +59,7 @@ def test_keys_and_shapes_of_the_published_checkpoint() -> None:
 
 
 @pytest.mark.parametrize(("words", "teramacs"), [(300, (24.8625, 28.2551)), (67, (24.8278, 27.5035))])
+@pytest.mark.slow
 def test_macs_of_a_row_of_the_published_model(words: int, teramacs: tuple[float, float]) -> None:
     """480p of 9:16, 2 s; keys and values of cross-attention are those of the words given."""
     with torch.device("meta"):

@@ -199,6 +199,7 @@ def test_the_point_under_the_mouse_is_heard(audio_results: Path) -> None:
     assert shown["images"] == ["strip", "raster"] and shown["going"] == [True]
 
 
+@pytest.mark.slow
 def test_report_and_its_publication_are_alike(audio_results: Path, tmp_path: Path) -> None:
     for path in (audio_results / "records").glob(
         "*.json"

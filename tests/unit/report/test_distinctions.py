@@ -37,6 +37,7 @@ def titles(folder: Path) -> list[str]:
     return sorted(group_title(part) for _, part in comparable_groups(load(folder)))
 
 
+@pytest.mark.slow
 def test_two_checkpoints_have_headings_of_their_own_everywhere(checkpoints: Path) -> None:
     paths = write(checkpoints)
     said = [f"weights checkpoints/{letter} ({letter * 8})" for letter in "ab"]
@@ -51,6 +52,7 @@ def test_two_checkpoints_have_headings_of_their_own_everywhere(checkpoints: Path
         assert sorted(text in heading for text in said for heading in found) == [False, False, True, True]
 
 
+@pytest.mark.slow
 def test_pictures_say_which_checkpoint_they_show_and_show_one(checkpoints: Path) -> None:
     drawn = [path for path in write(checkpoints) if path.suffix == ".svg" and "pareto" in path.name]
     texts = [re.sub(r"<[^>]*>", "", path.read_text()) for path in drawn]
@@ -65,6 +67,7 @@ def test_pictures_say_which_checkpoint_they_show_and_show_one(checkpoints: Path)
 @pytest.mark.parametrize("draw", [schedules, pareto, composition])
 @pytest.mark.parametrize("path", ["checkpoints/a", f"/data/{'checkpoints/' * 7}run"])
 @pytest.mark.filterwarnings("error")
+@pytest.mark.slow
 def test_a_long_heading_fits_above_a_picture(
     tmp_path: Path, draw: Callable[[pd.DataFrame], Figure], path: str
 ) -> None:
@@ -167,6 +170,7 @@ def test_latex_says_in_its_comment_which_setting_it_is(checkpoints: Path) -> Non
     assert all("(seeds 0-255), weights " in head for head in heads)
 
 
+@pytest.mark.slow
 def test_a_study_of_two_checkpoints_mixes_nothing(tmp_path: Path) -> None:
     save_curves(tmp_path)
     for letter in "ab":

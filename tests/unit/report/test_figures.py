@@ -151,6 +151,7 @@ def test_composition_needs_the_references_cost(results: Path) -> None:
 
 
 @pytest.mark.parametrize("x", ["macs", "latency"])
+@pytest.mark.slow
 def test_error_bars_on_both_axes_and_the_line_of_fewer_steps(results: Path, x: str) -> None:
     frame = load(results).assign(
         latency=lambda f: f["share"], **{"latency.mad": 0.01, "latency.device": "cpu"}
@@ -165,6 +166,7 @@ def test_error_bars_on_both_axes_and_the_line_of_fewer_steps(results: Path, x: s
     assert sum(line.get_linewidth() == front_style()["linewidth"] for line in axes.lines) == 1
 
 
+@pytest.mark.slow
 def test_many_scores_are_drawn_real_data_first_and_the_rest_named(results: Path) -> None:
     frame = load(results).iloc[-3:]
     own = [name for name in frame if str(name).startswith("psnr")]
@@ -226,6 +228,7 @@ def test_spearman_agrees_with_scipy() -> None:
     assert np.isnan(calibration_variance.spearman(np.arange(3.0), np.ones(3))[0])
 
 
+@pytest.mark.slow
 def test_calibration_variance_is_told_and_drawn(variance_study: Path) -> None:
     frame = load(variance_study)
     rows = calibration_variance.points(frame)

@@ -111,6 +111,7 @@ def test_pictures_are_embedded_once_and_shared(results_with_previews: Path) -> N
     assert points[3]["strip"] == points[4]["strip"] != points[2]["strip"]
 
 
+@pytest.mark.slow
 def test_twenty_five_points_stay_under_two_megabytes(results_with_previews: Path) -> None:
     rng = np.random.default_rng(1)
     for i in range(25):

@@ -51,6 +51,7 @@ def cells(text: str, heading: str, label: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
 
+@pytest.mark.slow
 def test_each_condition_has_a_table_of_its_own(latency_results: Path) -> None:
     write(latency_results)
     text = (latency_results / "report.md").read_text(encoding="utf-8")
@@ -153,6 +154,7 @@ def test_the_page_has_the_same_tables(latency_results: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_published_with_what_they_measured(latency_results: Path, tmp_path: Path) -> None:
     target = tmp_path / "results"
     write(latency_results)

@@ -65,6 +65,7 @@ def test_latex_of_negative_values_and_unmarked_differences(results: Path) -> Non
     assert [row[4].endswith(r"\textsuperscript{*}") for row in rows[2:4]] == [False, True]
 
 
+@pytest.mark.slow
 def test_published_points_are_pooled_ones(tmp_path: Path) -> None:
     folder, target = build_pooled(tmp_path / "runs", (0, 6)), tmp_path / "results"
     publish(folder, target)
@@ -78,6 +79,7 @@ def test_published_points_are_pooled_ones(tmp_path: Path) -> None:
         assert (folder / name).read_bytes() == (target / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_published_folder_keeps_only_the_curves_in_use(tmp_path: Path) -> None:
     folder = build(tmp_path / "dit_ddim", (0, 14), UNSCORED)
     (folder / "curves" / "other.npz").write_bytes(b"of a point that is gone")
@@ -104,6 +106,7 @@ def test_publication_of_an_older_schema_is_replaced(tmp_path: Path) -> None:
     assert len(load(target)) == 2 and not load(target).attrs["ignored"]
 
 
+@pytest.mark.slow
 def test_publishing_again_replaces_what_is_gone_and_nothing_else(tmp_path: Path) -> None:
     small, target = build(tmp_path / "runs" / "dit_ddim", (0, 6, 18), UNSCORED), tmp_path / "results"
     publish(small, target)

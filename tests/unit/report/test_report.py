@@ -3,20 +3,14 @@
 import json
 import logging
 import math
-import os
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import smoothbench.report
 from smoothbench.report import load, write
-from smoothbench.report.__main__ import main
 from smoothbench.report.data.frame import scores
 from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.document import document
@@ -28,11 +22,7 @@ from smoothbench.report.publish import publish
 from smoothbench.report.tables.column import BETTER, DAGGER, WORSE
 from smoothbench.report.tables.point_tables import numbers, ranks, report_table
 from smoothbench.report.tables.text import to_markdown, to_text
-from tests.support.report_folder import build, edit, made, plans, record, save
-
-DRAWN = ("pareto_macs", "pareto_latency", "error_curves", "composition")
-RENDERED = {"report.md", "report.html", "table.csv", "table.tex", "schedules.png", "contact_sheet.png"}
-RENDERED |= {f"{name}.{extension}" for name in DRAWN for extension in ("png", "svg")}
+from tests.support.report_folder import RENDERED, build, edit, made, plans, record, save
 
 
 @pytest.fixture(scope="module")
@@ -59,25 +49,6 @@ def text_of(folder: Path) -> str:
 def cell(folder: Path, policy: str, column: str) -> str:
     table = report_table(load(folder))
     return str(table.loc[table["policy"].str.startswith(policy), column].iloc[0])
-
-
-def command(folder: Path) -> subprocess.CompletedProcess[str]:
-    """The report in a process of its own, where sets and dictionaries of strings hash otherwise."""
-    root = str(Path(smoothbench.report.__file__).parents[2])
-    line = [sys.executable, "-m", "smoothbench.report", str(folder)]
-    environment = os.environ | {"PYTHONPATH": root, "PYTHONHASHSEED": "7"}
-    return subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
-
-
-def test_same_records_same_bytes(tmp_path: Path) -> None:
-    folder = build(tmp_path / "dit_ddim", (0, 1, 5, 6, 7, 10, 14, 15, 18, 21), ("fd_nano@256",))
-    first = {path: path.read_bytes() for path in write(folder)}
-    assert {path.name for path in first} == RENDERED
-    for path in first:
-        path.unlink()
-    assert command(folder).returncode == 0
-    assert first == {path: path.read_bytes() for path in first}
-    assert not list(folder.glob(".*"))  # no temporary file stays
 
 
 def test_frame_keeps_the_experiments_order_and_numbers(results: Path) -> None:
@@ -147,6 +118,7 @@ def test_flagged_scores_and_odd_labels(results: Path) -> None:
     assert "| a\\|b $x$ $y$ |" in text
 
 
+@pytest.mark.slow
 def test_sample_counts_seeds_and_devices_are_never_mixed(small_results: Path) -> None:
     others = [record(0, 1024, (0, 1024)), record(6, 1024, (0, 1024)), record(0, 256, (256, 512))]
     elsewhere = {"name": "elsewhere", "point_id": "0" * 12, "provenance": {"device": "another"}}
@@ -183,6 +155,7 @@ def test_broken_and_foreign_records_are_named_and_left(
     assert "foreign.json: its schema is 99" in text_of(results)
 
 
+@pytest.mark.slow
 def test_without_latency_previews_or_any_success(small_results: Path, tmp_path: Path) -> None:
     (small_results / "latency.json").unlink()
     assert not any("latency" in path.name for path in write(small_results))
@@ -210,6 +183,7 @@ def test_empty_pictures_say_what_to_do(tmp_path: Path) -> None:
             draw(frame)
 
 
+@pytest.mark.slow
 def test_distinct_schedules_and_samples_are_drawn_once(results: Path) -> None:
     frame = load(results)
     drawn = [axes for axes in schedules(frame).axes if axes.collections]
@@ -227,6 +201,7 @@ def test_previews_keep_whole_pixels(results: Path, size: tuple[int, int], drawn:
     assert strip.shape[0] == round(drawn * size[1] / size[0])
 
 
+@pytest.mark.slow
 def test_published_copy_has_no_samples_and_says_the_same(small_results: Path, tmp_path: Path) -> None:
     target = tmp_path / "results" / "dit_ddim"
     write(small_results)
@@ -235,15 +210,3 @@ def test_published_copy_has_no_samples_and_says_the_same(small_results: Path, tm
     assert not (target / "samples").exists() and not list(target.rglob("*.tmp"))
     for name in RENDERED:
         assert (small_results / name).read_bytes() == (target / name).read_bytes()
-
-
-def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = build(tmp_path / "dit_ddim", (0, 6, 21), ())  # without scores there are no plots to draw
-    assert main([str(folder), "--publish", str(tmp_path / "copy")]) == 0
-    out = capsys.readouterr().out
-    assert "FORA N=2" in out and "failed: L2C router" in out
-    assert re.search(r"copy \(\d+ files, \d+\.\d MiB\)", out)
-    assert (tmp_path / "copy" / "report.md").exists()
-    done = command(tmp_path / "nothing")
-    assert done.returncode == 2
-    assert done.stdout == "" and done.stderr.count("\n") == 1 and "no readable record" in done.stderr

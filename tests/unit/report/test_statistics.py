@@ -164,6 +164,7 @@ def test_two_tables_and_the_tails(results: Path) -> None:
     assert text_of(results).count("\n| policy |") == 3  # the short one, and two behind it
 
 
+@pytest.mark.slow
 def test_terminal_is_narrow_and_says_where_the_rest_is(results: Path) -> None:
     more = {f"metric_{i}@256": made(0.1, 0.5) for i in range(6)}
     edit(results, "fora-n=2", scores=record(6, 256, (0, 256))["scores"] | more)
@@ -174,6 +175,7 @@ def test_terminal_is_narrow_and_says_where_the_rest_is(results: Path) -> None:
     assert any("more scores" in line and "report.md and table.csv" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_copied_folder_rebuilds_the_tables(tmp_path: Path) -> None:
     folder = build(tmp_path / "dit_ddim", (0, 6), ("fd_nano@256",))
     names = ("report.md", "table.csv", "table.tex")

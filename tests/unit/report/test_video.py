@@ -194,6 +194,7 @@ def test_the_point_under_the_mouse_moves_and_all_start_together(video_results: P
         assert [re.sub(";start=[0-9]+", "", source) for source in sources] == shown["before"]
 
 
+@pytest.mark.slow
 def test_report_and_its_publication_are_alike(video_results: Path, tmp_path: Path) -> None:
     for path in (video_results / "records").glob(
         "*.json"

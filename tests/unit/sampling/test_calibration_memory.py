@@ -114,6 +114,7 @@ def test_outputs_are_measured_without_computing(tiny: TinyDiT) -> None:
     ("experiment", "limit"),
     [("paper/opensora_rflow", 70e9), ("paper/stable_audio_dpmpp3m", 20e9)],
 )
+@pytest.mark.slow
 def test_the_papers_models_calibrate_in_the_memory_of_one_card(experiment: str, limit: float) -> None:
     plan = settings(composed(f"+exp={experiment}", "stage=cost"))
     model = build_model(plan.model, CPU)
@@ -138,6 +139,7 @@ def measured(plan: Settings, model: Model, folder: Path) -> ErrorCurves:
     return calibrate_point.Curves(model, sites[0], store, force=False).measured(solver, spec)[0]
 
 
+@pytest.mark.slow
 def test_the_harness_calibrates_in_parts_where_memory_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -160,6 +162,7 @@ def test_the_harness_calibrates_in_parts_where_memory_is_short(
     assert "1 at a time, passes: 3" in said[2]
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_after_all_is_calibrated_in_smaller_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,6 +18,7 @@ def nano() -> Model:
     return build_model(settings(composed()).model, torch.device("cpu"))
 
 
+@pytest.mark.slow
 def test_the_same_samples_at_any_batch_size(nano: Model) -> None:
     """Bit-equal noise; the CPU's matrix kernels block by batch, which moves results by rounding alone.
 

@@ -130,6 +130,7 @@ def share(data: bytes) -> float:
     return float(torch.sigmoid(logits[~logits.isnan()]).mean())
 
 
+@pytest.mark.slow
 def test_the_penalty_decides_how_much_is_computed(own_trajectories: OwnTrajectories, tmp_path: Path) -> None:
     shares = [
         share(
@@ -141,6 +142,7 @@ def test_the_penalty_decides_how_much_is_computed(own_trajectories: OwnTrajector
 
 
 @pytest.mark.parametrize("interval", [2, 3])
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_to_the_same_router(
     interval: int, own_trajectories: OwnTrajectories, tmp_path: Path
 ) -> None:
@@ -169,6 +171,7 @@ def as_if_written_on(device: str, path: Path) -> None:
             file.writestr(name, data)
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_from_what_another_device_wrote(
     own_trajectories: OwnTrajectories, tmp_path: Path
 ) -> None:
@@ -211,6 +214,7 @@ def test_settings_out_of_range(wrong: dict[str, Any]) -> None:
         RouterTraining(**wrong)
 
 
+@pytest.mark.slow
 def test_trained_then_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     made = ["stage=train", "cache=l2c", "out=own.safetensors", *SMALL, "cache.training.steps=2"]

@@ -65,6 +65,7 @@ def test_a_router_learns_from_a_model_that_has_sampled(name: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("model", "solver"), [("stable_audio_nano", "dpmpp_3m_sde"), ("opensora_nano", "rflow")]
 )
+@pytest.mark.slow
 def test_training_a_router_by_the_command(
     model: str, solver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
