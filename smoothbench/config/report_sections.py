@@ -8,11 +8,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from smoothbench import beside
+from smoothbench import sibling_packages
 from smoothbench.config.validate import shown
 from smoothbench.errors import UsageError
 
-EXPERIMENTS = beside.ROOT / "conf" / "exp"
+EXPERIMENTS = sibling_packages.ROOT / "conf" / "exp"
 NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 

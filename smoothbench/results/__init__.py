@@ -3,7 +3,7 @@
 `load(folder)` is the way in, for notebooks and for code outside the project; docs/results.md shows what it gives.
 """
 
-import smoothbench.beside  # noqa: F401  before anything that imports metrics or baselines
+import smoothbench.sibling_packages  # noqa: F401  before anything that imports metrics or baselines
 from smoothbench.results.folder import Results, load
 from smoothbench.results.group import Group
 from smoothbench.results.point import PointResult

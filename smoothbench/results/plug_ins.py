@@ -6,12 +6,12 @@ from typing import Any
 
 from hydra.utils import get_object
 
-from smoothbench import beside
+from smoothbench import sibling_packages
 from smoothbench.config.moved import moved
 from smoothbench.errors import UsageError
 from smoothbench.storage.identity import name_of
 
-CONF = beside.ROOT / "conf"
+CONF = sibling_packages.ROOT / "conf"
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
 
 
