@@ -24,7 +24,7 @@ FASTEST = 0.05  # share of the pixels, the fastest ones, whose motion counts
 class TemporalFlicker(SampleMean):
     """One minus the mean absolute difference of neighbouring frames over 255; a frozen clip scores 1.
 
-    It is VBench's formula for temporal flickering, in float64; VBench reads the frames from mp4 and leaves out
+    It is VBench's formula, in float64, for temporal flickering; VBench reads the frames from mp4 and leaves out
     clips that move.
     """
 
