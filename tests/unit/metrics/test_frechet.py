@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from metrics import rows as metrics_rows
+from metrics import features as metrics_features
 from metrics.features import Features, FloatArray
 from metrics.frechet import FrechetDistance
 from metrics.frechet_extrapolated import FrechetExtrapolated
@@ -74,7 +74,7 @@ def test_both_ways_agree_where_samples_begin_to_fill_the_space(monkeypatch: pyte
     few = fitted(pad[1]).score(pad[0])
     assert few.value == pytest.approx(dense.value, rel=1e-10)
     np.testing.assert_allclose(few.influence, dense.influence, atol=1e-9)
-    monkeypatch.setattr(metrics_rows, "PIECE", 42 * 9)  # the real side in pieces of 9
+    monkeypatch.setattr(metrics_features, "PIECE", 42 * 9)  # the real side in pieces of 9
     np.testing.assert_allclose(fitted(pad[1]).score(pad[0]).influence, few.influence, atol=1e-9)
 
 
@@ -136,7 +136,7 @@ def test_is_the_function_of_merged_moments(monkeypatch: pytest.MonkeyPatch) -> N
     expected = frechet_distance(parts[0].mean, parts[0].covariance, y.mean(axis=0), np.cov(y.T))
     whole = fitted(y).score(x)
     assert whole.value == pytest.approx(expected, rel=1e-12)
-    monkeypatch.setattr(metrics_rows, "PIECE", D * 7)
+    monkeypatch.setattr(metrics_features, "PIECE", D * 7)
     pieces = fitted(y).score(x)
     assert pieces.value == pytest.approx(whole.value, rel=1e-12)
     np.testing.assert_allclose(pieces.influence, whole.influence, atol=1e-10)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metrics import rows
+from metrics import features as metrics_features
 from metrics.inception_score import InceptionScore
 from metrics.score import Score
 
@@ -73,7 +73,7 @@ def test_order_does_not_matter() -> None:
 def test_large_sets_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = random_logits(60)
     at_once = score(logits)
-    monkeypatch.setattr(rows, "PIECE", 7 * K)
+    monkeypatch.setattr(metrics_features, "PIECE", 7 * K)
     assert score(logits).value == pytest.approx(at_once.value, rel=1e-12)
     np.testing.assert_allclose(score(logits).influence, at_once.influence, atol=1e-12)
 

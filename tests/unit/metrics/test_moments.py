@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics import rows as metrics_rows
+from metrics import features as metrics_features
 from metrics.features import Features, FloatArray
 from metrics.moments import Moments
 
@@ -64,7 +64,7 @@ def test_one_row_at_a_time_and_large_sets_in_pieces(monkeypatch: pytest.MonkeyPa
     rows = features()
     whole = streamed(rows)
     assert_same(streamed(*split(rows, 1)), whole)
-    monkeypatch.setattr(metrics_rows, "PIECE", 6 * 7)
+    monkeypatch.setattr(metrics_features, "PIECE", 6 * 7)
     assert_same(streamed(rows), whole)
 
 
