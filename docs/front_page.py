@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from smoothbench.report import load
 from smoothbench.report.figures.style import BASELINE, COLOURS, INK, MUTED, new_figure, styled
+from smoothbench.results import load
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "results" / "dit_ddim"
@@ -75,7 +75,7 @@ Points = dict[str, dict[str, list[list[float]]]]  # score, family: rows of share
 
 def points(folder: Path = RECORDS) -> Points:
     """The numbers that the picture shows, read from the records of `folder` and rounded to five digits."""
-    frame = load(folder).sort_values("share")
+    frame = load(folder).frame.sort_values("share")
     return {score: {line.label: _family(frame, line, SCORES[score]) for line in LINES} for score in SCORES}
 
 

@@ -17,7 +17,7 @@ from hydra.utils import get_class
 from docs.front_page import FIDELITY, QUALITY, RECORDS, ROOT
 from smoothbench.caching import predictor
 from smoothbench.caching.predictor import predictor_from
-from smoothbench.report import load
+from smoothbench.results import load
 
 README = ROOT / "README.md"
 HEAD = re.compile(r"# (?P<name>[^:]+?)(?: \(arXiv (?P<arxiv>[\d.]+)\))?: (?P<what>.+)")
@@ -103,7 +103,7 @@ def _arxiv(number: str | None) -> str:
 
 def table() -> str:
     """Six rows of the published table of dit_ddim, with two of its scores."""
-    frame = load(RECORDS).set_index("label")
+    frame = load(RECORDS).frame.set_index("label")
     lines = [
         "| policy | MACs | speed-up | `fd_nano`, difference | PSNR |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -123,7 +123,7 @@ def _row(label: str, row: "pd.Series[Any]") -> str:
 
 def schedule() -> str:
     """The schedule of one point, a line for each kind of layer: # computed, . reused."""
-    frame = load(RECORDS).set_index("label")
+    frame = load(RECORDS).frame.set_index("label")
     plan = frame.loc[DRAWN, "schedule"]
     lines = [f"{'SmoothCache':14}noisiest{'sample':>{len(plan.rows) - 8}}"]
     for kind, name in KINDS.items():

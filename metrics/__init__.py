@@ -1,1 +1,1 @@
-"""Metrics: tensors and paths in, numbers with each sample's influence out; nothing else of SmoothBench."""
+"""Metrics take tensors and paths, and give numbers with the influence of each sample; they need nothing of ours."""

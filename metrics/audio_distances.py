@@ -1,4 +1,4 @@
-"""Distances of a clip to the uncached one of the same seed that need no network."""
+"""Audio distances that need no network: from a clip to the uncached clip of the same seed."""
 
 import math
 from abc import abstractmethod
@@ -13,11 +13,16 @@ from metrics.spectra import magnitudes, mel_bands
 FULL_SCALE: Final = 32768.0
 RESOLUTIONS: Final = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # FFT, hop, window
 SILENCE: Final = 10 ** (-80 / 20)  # of full scale; three steps of 16 bits lie below it
-QUIETEST: Final = 10**-3.5  # magnitude that Parallel WaveGAN's logarithm starts at, about 16-bit rounding
+QUIETEST: Final = (
+    10**-3.5
+)  # smallest magnitude in Parallel WaveGAN's logarithm: about the rounding of 16 bits
 
 
 class ClipDistance(SampleMean):
-    """Mean over samples of a distance to the uncached clip; clips are compared one by one, all channels at once."""
+    """The mean over samples of a distance between a clip and the uncached clip of the same seed.
+
+    Clips are compared one by one, with all their channels at once.
+    """
 
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = False
@@ -26,25 +31,26 @@ class ClipDistance(SampleMean):
     audible = 1 / FULL_SCALE  # a peak below it is silence
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """Distances, float64 [B], of two int16 [B, C, T].
+        """Compute the distances, float64 [B], between samples and uncached clips, both int16 [B, C, T].
 
-        Raises ValueError for others, for clips shorter than a window, and where an uncached clip is silent.
+        Raises ValueError for other inputs, for clips shorter than a window, and where an uncached clip is silent.
         """
         samples, baseline = _pair(inputs[0], inputs[1], self.shortest, self.audible)
-        each = [self.distance(clip, other) for clip, other in zip(samples, baseline, strict=True)]
-        return torch.stack(each)
+        return torch.stack(
+            [self.distance(clip, other) for clip, other in zip(samples, baseline, strict=True)]
+        )
 
     @abstractmethod
     def distance(self, clip: Tensor, other: Tensor) -> Tensor:
-        """Of a clip [C, T] to the uncached one, both float64 in -1 .. 1."""
+        """Compute the distance between a clip and the uncached clip, both float64 [C, T] in -1 .. 1."""
 
 
 class MultiResolutionSTFT(ClipDistance):
-    """Spectral convergence plus log-magnitude L1 (nats), mean over three resolutions.
+    """The spectral convergence plus the L1 distance of log magnitudes (nats), averaged over three resolutions.
 
-    The auxiliary loss of Parallel WaveGAN (Yamamoto et al. 2020, arXiv 1910.11480), its resolutions: FFTs of
-    512, 1024 and 2048 samples, at any rate. A pure gain g costs |1 - g| + |ln g|. An uncached clip whose
-    peak is below -80 dB of full scale is silent: the logarithm's floor hides it.
+    This is the auxiliary loss of Parallel WaveGAN (Yamamoto et al. 2020, arXiv 1910.11480) at its resolutions: FFTs
+    of 512, 1024 and 2048 samples, at any rate. A pure gain g costs |1 - g| + |ln g|. An uncached clip whose
+    peak is below -80 dB of full scale counts as silent, because the floor of the logarithm hides it.
     """
 
     audible = SILENCE
@@ -53,21 +59,21 @@ class MultiResolutionSTFT(ClipDistance):
     version = 1
 
     def distance(self, clip: Tensor, other: Tensor) -> Tensor:
-        parts = []
+        distances = []
         for resolution in RESOLUTIONS:
             a, b = (magnitudes(audio, *resolution).clamp(min=QUIETEST) for audio in (clip, other))
-            parts.append((a - b).norm() / b.norm() + (a.log() - b.log()).abs().mean())
-        return torch.stack(parts).mean()
+            distances.append((a - b).norm() / b.norm() + (a.log() - b.log()).abs().mean())
+        return torch.stack(distances).mean()
 
 
 class LogMelL1(ClipDistance):
-    """Mean absolute difference of log-mel spectrograms, in dB, over bands, frames and channels.
+    """The mean absolute difference of log-mel spectrograms, in dB, over bands, frames and channels.
 
-    As HiFi-GAN's loss (Kong et al. 2020, arXiv 2010.05646), but in dB, and what is quieter than `floor` dB
-    counts as that loud. 0 dB is the magnitude that a sine of full scale has at its own line of the
-    spectrum; a band adds up its lines' under a triangle of peak 1, so that a steady such sine comes to up
-    to +6 dB in bands of many lines, and down to -7 dB in bands of few (44.1 kHz, else as by default).
-    `rate` in Hz must be the clips' own, `fft` and `hop` are samples. Raises ValueError for settings that
+    It is HiFi-GAN's loss (Kong et al. 2020, arXiv 2010.05646), but in dB, with everything below `floor` dB
+    raised to it. 0 dB is the magnitude that a sine of full scale has at its own line of the spectrum. A band
+    sums the magnitudes of its lines under a triangle of peak 1: a steady sine of full scale reaches up to
+    +6 dB in bands of many lines, and down to -7 dB in bands of few (at 44.1 kHz, other parameters by default).
+    `rate` in Hz must be the clips' own; `fft` and `hop` are in samples. Raises ValueError for parameters that
     are not whole numbers from 1, a floor not below 0, and bands narrower than the spectrum's lines.
     """
 
@@ -95,17 +101,18 @@ class LogMelL1(ClipDistance):
         return (self._decibels(clip) - self._decibels(other)).abs().mean()
 
     def _decibels(self, audio: Tensor) -> Tensor:
-        # Hann's window leaves a quarter of its length of a sine's amplitude
+        # under a Hann window, a sine of amplitude 1 has the magnitude of a quarter of the window's length
         scaled = magnitudes(audio, self.shortest, self._hop, self.shortest) * (4 / self.shortest)
         return 20 * (self._bands @ scaled).clamp(min=self._floor).log10()
 
 
 class SISDR(ClipDistance):
-    """Scale-invariant signal-to-distortion ratio to the uncached clip, in dB, within +- `cap`.
+    """The scale-invariant signal-to-distortion ratio to the uncached clip, in dB, clipped to +- `cap`.
 
-    Le Roux et al. 2019 (arXiv 1811.02508), without removing means; channels share one scale.
-    Identical clips would be infinite: 60 dB is an error of a thousandth. Blind to gain, and very sensitive to
-    phase: a clip that sounds the same a few samples later scores low. Raises ValueError for a cap not above 0.
+    Defined by Le Roux et al. 2019 (arXiv 1811.02508); means are not removed, and channels share one scale.
+    The cap is needed because identical clips have an infinite ratio; 60 dB is an error of a thousandth. The ratio
+    ignores gain and is very sensitive to phase: a clip that is shifted by a few samples sounds the same and
+    scores low. Raises ValueError for a cap not above 0.
     """
 
     higher_is_better = True
@@ -120,13 +127,13 @@ class SISDR(ClipDistance):
     def distance(self, clip: Tensor, other: Tensor) -> Tensor:
         target = (clip * other).sum() / other.square().sum() * other
         energy, error = target.square().sum(), (clip - target).square().sum()
-        if energy == 0:  # silence and what is orthogonal: nothing of the signal is there
+        if energy == 0:  # a silent clip, or one orthogonal to the uncached one, holds nothing of the signal
             return torch.tensor(-self._cap, dtype=torch.float64)
         return (10 * (energy / error).log10()).clamp(-self._cap, self._cap)
 
 
 def _pair(samples: Tensor, baseline: Tensor, shortest: int, audible: float) -> tuple[Tensor, Tensor]:
-    """Both as float64 in -1 .. 1; ValueError as `ClipDistance.per_sample` has it."""
+    """Convert both to float64 in -1 .. 1; ValueError as of `ClipDistance.per_sample`."""
     for name, clips in (("samples", samples), ("baseline", baseline)):
         if clips.dtype != torch.int16 or clips.ndim != 3 or 0 in clips.shape:
             raise ValueError(f"{name} must be clips int16 [B, C, T], not {clips.dtype} {list(clips.shape)}")

@@ -1,14 +1,14 @@
-"""Does a classifier see the class that was asked for?"""
+"""Class agreement: whether a classifier recognises the class that a sample was conditioned on."""
 
 import torch
 from torch import Tensor
 
-from metrics.rows import checked
+from metrics.features import checked
 from metrics.score import SampleMean
 
 
 class ClassAgreement(SampleMean):
-    """Share of samples, 0 to 1, whose most probable class is the one asked for."""
+    """The share of samples, 0 to 1, whose most probable class is the one that they were conditioned on."""
 
     inputs: tuple[str, ...] = ("logits", "condition")
     higher_is_better = True
@@ -16,11 +16,11 @@ class ClassAgreement(SampleMean):
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """1.0 or 0.0, float64 [B], for logits [B, K] and condition int64 [B].
+        """Return 1.0 where the class agrees, else 0.0: float64 [B], for logits [B, K] and classes int64 [B].
 
         Raises ValueError for other shapes or types, NaN or Inf, and a class outside 0 .. K-1.
         """
-        logits, condition = (part.detach().cpu() for part in inputs)
+        logits, condition = (tensor.detach().cpu() for tensor in inputs)
         checked(logits.double().numpy(), "logits")
         if condition.dtype != torch.int64 or condition.shape != logits.shape[:1]:
             raise ValueError(

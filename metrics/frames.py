@@ -1,4 +1,4 @@
-"""Clips of frames: what the metrics of video take, and what networks for images see of them."""
+"""Video clips as inputs of metrics: checks, grey values, and image encoders that are run frame by frame."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,9 @@ LUMA = (0.299, 0.587, 0.114)  # Rec. 601, as OpenCV's grey
 
 
 def checked_clips(clips: Tensor, name: str = "samples", least: int = 1) -> Tensor:
-    """The clips themselves, uint8 [B, T, C, H, W] with 1 or 3 channels and at least so many frames.
+    """Return the clips if they are uint8 [B, T, C, H, W] with 1 or 3 channels and at least `least` frames.
 
-    Raises ValueError for others, saying what they are.
+    Raises ValueError, with the type and shape, for others.
     """
     if clips.dtype != torch.uint8 or clips.ndim != 5 or clips.shape[2] not in (1, 3) or 0 in clips.shape:
         raise ValueError(
@@ -23,7 +23,7 @@ def checked_clips(clips: Tensor, name: str = "samples", least: int = 1) -> Tenso
 
 
 def checked_pair(samples: Tensor, baseline: Tensor, least: int = 1) -> tuple[Tensor, Tensor]:
-    """Clips and the uncached ones of the same seeds; ValueError unless they are of one shape."""
+    """Return clips and the uncached clips of the same seeds; ValueError unless they have one shape."""
     checked_clips(samples, least=least)
     if checked_clips(baseline, "baseline").shape != samples.shape:
         raise ValueError(
@@ -34,7 +34,7 @@ def checked_pair(samples: Tensor, baseline: Tensor, least: int = 1) -> tuple[Ten
 
 
 def grey(clips: Tensor) -> Tensor:
-    """Luma float32 [..., H, W], 0 to 255, of frames [..., C, H, W]."""
+    """Convert frames [..., C, H, W] to their luma, float32 [..., H, W], 0 to 255."""
     frames = clips.float()
     if frames.shape[-3] == 1:
         return frames.squeeze(-3)
@@ -42,14 +42,14 @@ def grey(clips: Tensor) -> Tensor:
 
 
 class FrameEncoder(nn.Module):
-    """An encoder of images, frame by frame: of a clip what it sees in each.
+    """Encodes video clips frame by frame with an encoder of images.
 
-    forward(uint8 [B, T, C, H, W]) gives a dict: `frames` [B, T, D], the network's `output` of each frame, and,
-    where the network gives `stages`, these as one row a clip, scaled so that the squared distance of
-    two rows is the mean over frames. `network`: any of images uint8 [N, C, H, W] to a dict; null: the
-    pixels themselves, 0 to 1. A `coarse` above 1 shows it frames without detail, each square of so many
-    pixels a side averaged: the background, as far as one is seen without a segmentation.
-    `digest` is the network's. Raises ValueError for other clips and a network without that output.
+    forward(uint8 [B, T, C, H, W]) gives a dict: `frames` [B, T, D], the network's `output` for each frame, and,
+    where the network gives `stages`, these as one vector per clip, scaled so that the squared distance of
+    two vectors is the mean over frames. `network` maps images uint8 [N, C, H, W] to a dict; with null the
+    pixels themselves, 0 to 1, are the features. With a `coarse` above 1 the network sees frames whose squares of
+    `coarse` x `coarse` pixels are averaged: the background, as far as it can be told without a segmentation.
+    `digest` is the network's. Raises ValueError for other clips, and for a network without that output.
     """
 
     name = "frames"
@@ -70,15 +70,15 @@ class FrameEncoder(nn.Module):
         if self.coarse > 1:
             back = interpolate(self._coarse(frames), clips.shape[3:], mode="bilinear")
             frames = back.round().to(torch.uint8)
-        found: dict[str, Tensor] = self.network(frames)
-        if self.output not in found:
-            raise ValueError(f"the encoder of frames gives {', '.join(found)}, not {self.output}")
-        seen = {"frames": found[self.output].flatten(1).unflatten(0, (batch, length))}
-        if "stages" in found:
-            seen["stages"] = found["stages"].unflatten(0, (batch, length)).flatten(1) / length**0.5
-        return seen
+        outputs: dict[str, Tensor] = self.network(frames)
+        if self.output not in outputs:
+            raise ValueError(f"the encoder of frames gives {', '.join(outputs)}, not {self.output}")
+        features = {"frames": outputs[self.output].flatten(1).unflatten(0, (batch, length))}
+        if "stages" in outputs:
+            features["stages"] = outputs["stages"].unflatten(0, (batch, length)).flatten(1) / length**0.5
+        return features
 
     def _coarse(self, frames: Tensor) -> Tensor:
-        """Squares averaged, which blurs and samples in one; float32 [N, C, H / coarse, W / coarse]."""
+        """Average squares of pixels, which blurs and reduces frames at once; float32 [N, C, H / coarse, W / coarse]."""
         size = [max(1, round(side / self.coarse)) for side in frames.shape[2:]]
         return interpolate(frames.float(), size, mode="area")

@@ -1,4 +1,4 @@
-"""Frechet distance of a feature map that still knows where things are."""
+"""The Frechet distance of a spatial feature map, before pooling (sFID)."""
 
 from torch import Tensor
 
@@ -6,9 +6,9 @@ from metrics.frechet import FrechetDistance
 
 
 class SpatialFrechetDistance(FrechetDistance):
-    """Frechet distance of the first channels of the encoder's map, all positions (Nash et al. 2021).
+    """The Frechet distance of the first channels of the encoder's feature map at all positions (Nash et al. 2021).
 
-    As ADM's evaluation does for sFID: 7 channels, channels last, flattened; there d is 2023, and the names
+    ADM's evaluation computes sFID so: 7 channels, channels last, flattened; there d is 2023, and the names
     of its reference statistics end in `_s`. Everything else, the flag of N < 20 d included, is as for
     `FrechetDistance`.
     """
@@ -24,7 +24,7 @@ class SpatialFrechetDistance(FrechetDistance):
         self._channels = channels
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """float32 [B, h w channels] of a map [B, C, h, w]; ValueError for others and for too few channels."""
+        """Flatten a map [B, C, h, w] to features float32 [B, h w channels]; ValueError for too few channels."""
         (spatial,) = inputs
         if spatial.ndim != 4 or 0 in spatial.shape or spatial.shape[1] < self._channels:
             raise ValueError(

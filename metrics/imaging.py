@@ -1,7 +1,7 @@
-"""Imaging quality as a vector, one score each, without a learned opinion: VBench's MUSIQ is not imitated.
+"""Imaging quality of video frames as several separate scores without learned weights (VBench has MUSIQ for it).
 
-Each is a mean over the frames of a clip, of their luma from 0 to 255. Which direction is better holds for
-photographs; what a policy changes is seen in its difference to the uncached clips.
+Each score is a mean over the frames of a clip, computed on their luma from 0 to 255. Which direction is better holds
+for photographs; the effect of a policy shows in its difference to the uncached clips.
 """
 
 import math
@@ -20,14 +20,14 @@ IMMERKAER: Final = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))
 
 
 class OfFrames(SampleMean):
-    """A number of each frame, averaged over a clip and over clips; frames have at least `smallest` pixels a side."""
+    """The mean over clips of a number per frame; frames must have at least `smallest` pixels a side."""
 
     inputs: tuple[str, ...] = ("samples",)
     higher_is_better = False
     smallest = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """Means over frames, float64 [B], of clips uint8 [B, T, C, H, W]; ValueError for others."""
+        """Average the number over the frames of clips uint8 [B, T, C, H, W]: float64 [B]; ValueError for others."""
         clips = checked_clips(inputs[0])
         if min(clips.shape[3:]) < self.smallest:
             raise ValueError(
@@ -37,11 +37,14 @@ class OfFrames(SampleMean):
 
     @abstractmethod
     def of_frames(self, frames: Tensor) -> Tensor:
-        """The numbers [T] of frames float64 [T, H, W]."""
+        """Compute the numbers [T] of frames float64 [T, H, W]."""
 
 
 class Sharpness(OfFrames):
-    """Variance of the Laplacian, in squared grey levels (Pech-Pacheco et al. 2000): blur lowers it, noise raises it."""
+    """The variance of the Laplacian, in squared grey levels (Pech-Pacheco et al. 2000).
+
+    Blur lowers it, noise raises it.
+    """
 
     higher_is_better = True
     smallest = 3
@@ -53,7 +56,7 @@ class Sharpness(OfFrames):
 
 
 class NoiseSigma(OfFrames):
-    """Standard deviation of the noise, in grey levels (Immerkaer 1996); fine texture counts as noise."""
+    """The standard deviation of the noise, in grey levels (Immerkaer 1996); fine texture counts as noise."""
 
     smallest = 3
     name = "noise_sigma"
@@ -64,9 +67,9 @@ class NoiseSigma(OfFrames):
 
 
 class ExposedShare(OfFrames):
-    """Share of pixels of a luma from `low` to `high`: burnt out, or drowned, where these are near 255 or 0.
+    """The share of pixels whose luma lies from `low` to `high`: overexposed near 255, underexposed near 0.
 
-    Raises ValueError for a range that is none within 0 to 255.
+    Raises ValueError for anything but a range within 0 to 255.
     """
 
     name = "exposed_share"
@@ -78,17 +81,17 @@ class ExposedShare(OfFrames):
         self._low, self._high = low, high
 
     def of_frames(self, frames: Tensor) -> Tensor:
-        # half a level of play: float32 luma of grey pixels is not always whole
+        # a tolerance of half a level: the float32 luma of grey pixels is not always a whole number
         inside = (frames >= self._low - 0.5) & (frames <= self._high + 0.5)
         return inside.double().flatten(1).mean(1)
 
 
 class Blockiness(OfFrames):
-    """How much larger steps between pixels are at the borders of `block`-sized squares than elsewhere, in grey levels.
+    """By how many grey levels pixels differ more across the borders of `block` x `block` squares than elsewhere.
 
-    Mean absolute difference of neighbours, both directions (after Wang, Sheikh and Bovik 2002); about 0 where there are
-    no blocks. 8 pixels are JPEG's blocks, and a patch of 2 latents of 4 pixels (nano). Raises ValueError for a block
-    under 2.
+    The mean absolute difference of neighbours, in both directions (after Wang, Sheikh and Bovik 2002); about 0 where
+    there are no blocks. 8 pixels are JPEG's blocks, and a patch of 2 x 2 latents of 4 pixels (nano). Raises ValueError
+    for a block under 2.
     """
 
     name = "blockiness"

@@ -1,18 +1,18 @@
-"""Inception Score from a classifier's logits."""
+"""The Inception Score of a classifier's logits."""
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
-from metrics.rows import FloatArray, Rows, at_least, checked, pieces
+from metrics.features import Features, FloatArray, at_least, checked, pieces
 from metrics.score import Score
 
 
 class InceptionScore:
-    """exp(mean KL(p(y|x) || p(y))), from 1 to the number of classes (Salimans et al. 2016, section 4).
+    """The Inception Score exp(mean KL(p(y|x) || p(y))), from 1 to the number of classes (Salimans et al. 2016).
 
-    The mean over consecutive splits of `split` samples in the order of the rows, as ADM's evaluation has it
-    with 5,000; a last one that is shorter counts as much as the others, and is flagged. None: all samples
-    are one split. Raises ValueError for a split below 2.
+    It is the mean over consecutive splits of `split` samples, as in ADM's evaluation with 5,000; a last split that is
+    shorter counts as much as the others, and is flagged. With None all samples are one split. Section 4 of the paper.
+    Raises ValueError for a split below 2.
     """
 
     inputs: tuple[str, ...] = ("logits",)
@@ -25,36 +25,36 @@ class InceptionScore:
             raise ValueError(f"split={split} samples: at least 2, ADM takes 5000; null takes all at once")
         self._split = split
 
-    def score(self, rows: Rows) -> Score:
-        """The score of logits [N, K]; ValueError for another shape, NaN or Inf, and fewer than 2 samples.
+    def score(self, logits: Features) -> Score:
+        """Score logits [N, K]; ValueError for another shape, NaN or Inf, and fewer than 2 samples.
 
-        A split of n samples is one of S in the mean, so an influence on it counts N / (S n).
+        A split of n samples is one of S in the mean, so the influence on its score counts N / (S n).
         """
-        count = len(checked(rows, "logits"))
+        count = len(checked(logits, "logits"))
         at_least(count, 2, "the Inception Score")
         size = self._split or count
-        parts = [_of_split(rows[start : start + size]) for start in range(0, count, size)]
-        pushes = [count / (len(parts) * len(influence)) * influence for _, influence in parts]
+        splits = [_split_score(logits[start : start + size]) for start in range(0, count, size)]
+        influences = [count / (len(splits) * len(influence)) * influence for _, influence in splits]
         short = count % size
-        flag = f"the last of {len(parts)} splits has {short} of {size} samples" if short else None
-        return Score(float(np.mean([value for value, _ in parts])), np.concatenate(pushes), flag)
+        flag = f"the last of {len(splits)} splits has {short} of {size} samples" if short else None
+        return Score(float(np.mean([value for value, _ in splits])), np.concatenate(influences), flag)
 
 
-def _of_split(rows: Rows) -> tuple[float, FloatArray]:
-    """The score of one split and the influence [n] on it.
+def _split_score(logits: Features) -> tuple[float, FloatArray]:
+    """Return the score of one split and the influence [n] on it.
 
-    F = E[sum p log p] - sum pbar log pbar has the derivative kl_i - F towards sample i: the sample's own
-    term, and its pull on pbar, of which the +1 of d(z log z) drops out as both sum to 1.
-    The exponential scales that by IS.
+    F = E[sum p log p] - sum pbar log pbar has the derivative kl_i - F towards sample i. It consists of the sample's
+    own term and of its effect on pbar, where the +1 of d(z log z) cancels because p and pbar both sum to 1.
+    The exponential scales the derivative by the score.
     """
-    log_marginal = _log_marginal(rows)
-    kl = np.concatenate([_divergence(log_softmax(piece, axis=1), log_marginal) for piece in pieces(rows)])
+    log_marginal = _log_marginal(logits)
+    kl = np.concatenate([_divergence(log_softmax(piece, axis=1), log_marginal) for piece in pieces(logits)])
     value = float(np.exp(kl.mean()))
     return value, value * (kl - kl.mean())
 
 
-def _log_marginal(logits: Rows) -> FloatArray:
-    """log of the mean probability of each class; in logarithms, as a class may underflow everywhere."""
+def _log_marginal(logits: Features) -> FloatArray:
+    """The log of the mean probability of each class; in logarithms, because a class may underflow in all samples."""
     sums = [logsumexp(log_softmax(piece, axis=1), axis=0) for piece in pieces(logits)]
     marginal: FloatArray = logsumexp(sums, axis=0) - np.log(len(logits))
     return marginal

@@ -1,4 +1,4 @@
-"""How sure we are: standard errors from influences, Student's t, and many comparisons at once."""
+"""Statistical inference: standard errors from influences, Student's t, paired differences, Holm's adjustment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr, stdtrit
 
-from metrics.rows import FloatArray
+from metrics.features import FloatArray
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number from `count` samples with its standard error, in the unit of the number.
+    """A number estimated from `count` samples, with its standard error in the same unit.
 
     Raises ValueError for numbers that are not finite, a negative se, and fewer than 2 samples.
     """
@@ -36,12 +36,12 @@ class Estimate:
 
     @property
     def high(self) -> float:
-        """Upper end of the same interval."""
+        """Upper end of the 95 % interval."""
         return self.value + self._half_width
 
     @property
     def p_value(self) -> float:
-        """Two-sided against 0, by the same t; with no spread at all 1 where the value is 0, otherwise 0."""
+        """The two-sided p-value against 0, by Student's t; for a standard error of 0 it is 1 or 0."""
         if self.se == 0:
             return float(self.value == 0)
         return float(2 * stdtr(self.count - 1, -abs(self.value) / self.se))
@@ -62,15 +62,15 @@ class Scored(Protocol):
 
 
 def estimate(value: float, influence: ArrayLike) -> Estimate:
-    """The estimate by the influence function: its se is std(influence, ddof=1) / sqrt(N)."""
-    each = np.asarray(influence, dtype=np.float64)
-    return Estimate(value, float(each.std(ddof=1) / np.sqrt(len(each))), len(each))
+    """Estimate the standard error of a value from the influences [N]: std(influence, ddof=1) / sqrt(N)."""
+    influences = np.asarray(influence, dtype=np.float64)
+    return Estimate(value, float(influences.std(ddof=1) / np.sqrt(len(influences))), len(influences))
 
 
 def paired_difference(a: Scored, b: Scored) -> Estimate:
-    """a - b, for scores of the same N seeds in the same order.
+    """Estimate a - b for two scores of the same N seeds in the same order.
 
-    What both share, the luck of the seeds, cancels in the difference of the influences.
+    The variation between seeds that both share cancels in the difference of the influences.
     Raises ValueError if the numbers of samples differ.
     """
     if len(a.influence) != len(b.influence):
@@ -81,9 +81,9 @@ def paired_difference(a: Scored, b: Scored) -> Estimate:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values of one family, adjusted so that the chance of any false finding stays below the level.
+    """Adjust the p-values of one family so that the chance of any false finding stays below the level (Holm 1979).
 
-    In the order given (Holm 1979). Raises ValueError for values that are not between 0 and 1.
+    The order stays. Raises ValueError for values that are not between 0 and 1.
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
@@ -93,4 +93,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1.0)
-    return [float(each) for each in adjusted]
+    return [float(value) for value in adjusted]

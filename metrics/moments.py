@@ -8,14 +8,14 @@ from typing import IO, Self
 
 import numpy as np
 
-from metrics.rows import FloatArray, Rows, checked, pieces
+from metrics.features import Features, FloatArray, checked, pieces
 
 
 class Moments:
-    """Streaming count, mean and covariance of rows, the same for any split of the data.
+    """The count, mean and covariance of features that come in batches; the same for any split into batches.
 
-    Merges centred sums (Chan, Golub, LeVeque 1979), because raw sums of squares lose
-    (mean / std)^2 digits.
+    It merges centred sums (Chan, Golub, LeVeque 1979), because raw sums of squares lose precision by a factor of
+    (mean / std)^2.
     """
 
     def __init__(self) -> None:
@@ -25,31 +25,31 @@ class Moments:
 
     @property
     def mean(self) -> FloatArray:
-        """Mean, float64 [d]; raises ValueError for fewer than 2 samples."""
+        """The mean, float64 [d]; ValueError for fewer than 2 samples."""
         self._check_enough()
         return self._mean.copy()
 
     @property
     def covariance(self) -> FloatArray:
-        """Covariance with N - 1, float64 [d, d]; raises ValueError for fewer than 2 samples."""
+        """The covariance with N - 1, float64 [d, d]; ValueError for fewer than 2 samples."""
         self._check_enough()
         return self._scatter / (self.count - 1)
 
-    def update(self, rows: Rows) -> None:
-        """Add rows [B, d]; raises ValueError for another width or shape, and for NaN or Inf."""
-        for piece in pieces(checked(rows, "features")):
+    def update(self, features: Features) -> None:
+        """Add features [B, d]; ValueError for another width or shape, and for NaN or Inf."""
+        for piece in pieces(checked(features, "features")):
             mean = piece.mean(axis=0)
             centred = piece - mean
             self._merge(len(piece), mean, centred.T @ centred)
 
     def merge(self, other: "Moments") -> None:
-        """Add everything another Moments has seen; raises ValueError for another width."""
+        """Add all samples of another Moments; ValueError for another width."""
         if other.count:
             self._merge(other.count, other._mean, other._scatter)
 
     @classmethod
     def from_npz(cls, path: str | Path) -> Self:
-        """Moments from a file of `mu` [d], `sigma` [d, d] (N - 1) and `n`.
+        """Read moments from a file of `mu` [d], `sigma` [d, d] (N - 1) and `n`.
 
         Raises ValueError, naming the file, when it is missing, unreadable or pickled, lacks a key,
         or holds wrong shapes, an asymmetric sigma, NaN or Inf, or n below 2.
@@ -83,15 +83,15 @@ class Moments:
 
 
 def read_statistics(path: str | Path, suffix: str = "") -> tuple[FloatArray, FloatArray, int | None]:
-    """Mean [d], covariance [d, d] (N - 1) and, where the file tells it, the number of samples.
+    """Read the mean [d], the covariance [d, d] (N - 1) and, if the file has it, the number of samples.
 
-    From the npz's `mu`, `sigma` and `n`; the first two end in `suffix` (ADM's of the spatial features: `_s`).
-    No other array is read: ADM's reference batches hold 2 GB of images beside them. Raises ValueError,
-    naming the file, as `Moments.from_npz` does.
+    They are the arrays `mu`, `sigma` and `n` of an npz; the names of the first two end in `suffix` (`_s` for the
+    spatial features in ADM's files). No other array is read: ADM's reference batches also hold 2 GB of images.
+    Raises ValueError, naming the file, as `Moments.from_npz` does.
     """
     keys = (f"mu{suffix}", f"sigma{suffix}")
-    found = _read_npz(Path(path), keys, "n")
-    mu, sigma, n = found[keys[0]], found[keys[1]], found.get("n")
+    arrays = _read_npz(Path(path), keys, "n")
+    mu, sigma, n = arrays[keys[0]], arrays[keys[1]], arrays.get("n")
     _check_statistics(f"reference statistics {path}", keys, mu, sigma)
     if n is not None:
         _check_count(f"reference statistics {path}", n)
@@ -100,9 +100,9 @@ def read_statistics(path: str | Path, suffix: str = "") -> tuple[FloatArray, Flo
 
 def _read_npz(path: Path, keys: Sequence[str], optional: str) -> dict[str, FloatArray]:
     with _opened(path) as file, _archive(file, path) as archive:
-        if missing := [key for key in keys if key not in archive]:
+        if absent := [key for key in keys if key not in archive]:
             raise ValueError(
-                f"reference statistics {path} lack {', '.join(missing)}: they need {' and '.join(keys)}"
+                f"reference statistics {path} lack {', '.join(absent)}: they need {' and '.join(keys)}"
             )
         try:
             wanted = [*keys, optional] if optional in archive else keys
@@ -115,7 +115,7 @@ def _read_npz(path: Path, keys: Sequence[str], optional: str) -> dict[str, Float
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """The file, opened here because numpy leaves its own open when the archive is cut short."""
+    """Open the file here, because numpy would leave its own handle open when the archive is cut short."""
     try:
         return path.open("rb")
     except FileNotFoundError as error:

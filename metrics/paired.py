@@ -1,4 +1,4 @@
-"""Fidelity to the uncached sample of the same seed."""
+"""Image fidelity: PSNR and SSIM between a sample and the uncached sample of the same seed."""
 
 import math
 
@@ -10,10 +10,10 @@ from metrics.score import SampleMean
 
 
 class PSNR(SampleMean):
-    """Mean over samples of the peak signal-to-noise ratio, in dB.
+    """The mean over samples of the peak signal-to-noise ratio to the uncached sample, in dB.
 
-    The mean of ratios, not the ratio of the pooled error. A sample counts at most `cap` dB, as identical
-    images would be infinite: 60 dB is an rms error of a quarter grey level.
+    It averages ratios, and does not pool errors. A sample counts at most `cap` dB, because identical
+    images have an infinite ratio; 60 dB is an rms error of a quarter grey level.
     """
 
     inputs: tuple[str, ...] = ("samples", "baseline")
@@ -28,17 +28,17 @@ class PSNR(SampleMean):
         self._cap = cap
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """dB [B] of two uint8 [B, C, H, W]; raises ValueError for others."""
+        """Compute the ratios [B], in dB, of two batches uint8 [B, C, H, W]; ValueError for others."""
         samples, baseline = _pair(*inputs)
         ratios = peak_signal_noise_ratio(samples, baseline, data_range=255.0, reduction="none", dim=(1, 2, 3))
         return ratios.clamp(max=self._cap)
 
 
 class SSIM(SampleMean):
-    """Mean over samples of the structural similarity (Wang et al. 2004), 11x11 Gaussian of sigma 1.5.
+    """The mean over samples of the structural similarity (Wang et al. 2004), with an 11x11 Gaussian of sigma 1.5.
 
-    As torchmetrics has it: over all positions, borders reflected. Wang's own code averages only where the
-    window fits, so its figures differ, most for small images.
+    It is torchmetrics' form: over all positions, with reflected borders. Wang's own code averages only where the
+    window fits, so its values differ, most for small images.
     """
 
     inputs: tuple[str, ...] = ("samples", "baseline")
@@ -48,7 +48,7 @@ class SSIM(SampleMean):
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """Similarity [B] of two uint8 [B, C, H, W], H and W at least 11; raises ValueError for others."""
+        """Compute the similarities [B] of two batches uint8 [B, C, H, W], H and W at least 11; else ValueError."""
         samples, baseline = _pair(*inputs)
         if min(samples.shape[2:]) < 11:
             raise ValueError(
@@ -58,12 +58,12 @@ class SSIM(SampleMean):
         scores = structural_similarity_index_measure(
             samples, baseline, sigma=1.5, data_range=255.0, reduction="none"
         )
-        # the return type also allows for pairs, which come only when the full image is asked for
+        # by its type it may also return a pair, but does so only with return_full_image
         return torch.as_tensor(scores)
 
 
 def _pair(samples: Tensor, baseline: Tensor) -> tuple[Tensor, Tensor]:
-    """Both as float64; raises ValueError unless they are uint8 [B, C, H, W] of one shape."""
+    """Convert both to float64; ValueError unless they are uint8 [B, C, H, W] of one shape."""
     for name, images in (("samples", samples), ("baseline", baseline)):
         if images.dtype != torch.uint8 or images.ndim != 4 or 0 in images.shape:
             raise ValueError(f"{name} must be uint8 [B, C, H, W], not {images.dtype} {list(images.shape)}")

@@ -1,4 +1,4 @@
-"""Distance to the uncached sample of the same seed, as a network sees it."""
+"""Perceptual distance: LPIPS' arithmetic between a sample and the uncached sample of the same seed."""
 
 import torch
 from torch import Tensor
@@ -7,11 +7,11 @@ from metrics.score import SampleMean
 
 
 class PerceptualDistance(SampleMean):
-    """Mean over samples of the squared distance of the encoder's `stages` to the uncached sample's.
+    """The mean over samples of the squared distance between a sample's `stages` and the uncached sample's.
 
-    The arithmetic is LPIPS' (Zhang et al. 2018, equation 1) with all channel weights 1, where the encoder
-    gives for each image one row of channel-normalised maps, each scaled by 1 / sqrt(H W): the spatial mean
-    of the squared difference, summed over stages. Named for its encoder, never an unqualified LPIPS.
+    The arithmetic is LPIPS' (Zhang et al. 2018, equation 1) with all channel weights 1. The encoder gives, for
+    each image, one vector of channel-normalised maps, each scaled by 1 / sqrt(H W), so that the squared distance is
+    the spatial mean of the squared difference, summed over stages. Name it after its encoder, never plainly LPIPS.
     """
 
     inputs: tuple[str, ...] = ("stages", "baseline.stages")
@@ -21,7 +21,7 @@ class PerceptualDistance(SampleMean):
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """Squared distances, float64 [B], of two [B, D]; raises ValueError for others, NaN and Inf."""
+        """Compute the squared distances, float64 [B], of two batches [B, D]; ValueError for others, NaN and Inf."""
         stages, baseline = inputs
         if stages.ndim != 2 or 0 in stages.shape or stages.shape != baseline.shape:
             raise ValueError(

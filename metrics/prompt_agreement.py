@@ -1,15 +1,15 @@
-"""Does a classifier hear what the prompt said?"""
+"""Prompt agreement: whether a classifier recognises in a sample what its prompt asks for."""
 
 from torch import Tensor
 
 from metrics.class_agreement import ClassAgreement
-from metrics.prompted import checked_table, digest, rows_of
+from metrics.prompted import checked_table, digest, look_up
 
 
 class PromptAgreement(ClassAgreement):
-    """Share of samples, 0 to 1, whose most probable class is the one that their prompt says.
+    """The share of samples, 0 to 1, whose most probable class is that of their prompt.
 
-    `labels` int64 [P] is the class of each prompt, `output` the encoder's logits to look at. Raises
+    `labels` int64 [P] are the classes of the prompts, `output` names the encoder's logits to use. Raises
     ValueError for other labels.
     """
 
@@ -23,9 +23,9 @@ class PromptAgreement(ClassAgreement):
         self.digest = digest(self._labels)
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """1.0 or 0.0, float64 [B], for logits [B, K] and prompts int64 [B].
+        """Return 1.0 where the class agrees, else 0.0: float64 [B], for logits [B, K] and prompt numbers int64 [B].
 
         Raises ValueError as `ClassAgreement` does, and for prompts without a label.
         """
         logits, condition = inputs
-        return super().per_sample(logits, rows_of(self._labels, condition, "labels"))
+        return super().per_sample(logits, look_up(self._labels, condition, "labels"))

@@ -1,4 +1,4 @@
-"""What is known of each prompt, looked up for the samples that were asked for it."""
+"""Tables with an entry for each prompt (labels, embeddings, logits), looked up for samples of these prompts."""
 
 import hashlib
 
@@ -7,19 +7,19 @@ from torch import Tensor
 
 
 def checked_table(table: Tensor, name: str, ndim: int) -> Tensor:
-    """A tensor with a row for each prompt, [P, ...]; ValueError for no tensor, another shape, NaN or Inf."""
+    """Return a table with an entry for each prompt, [P, ...]; ValueError for another type or shape, NaN or Inf."""
     if not isinstance(table, Tensor) or table.ndim != ndim or 0 in table.shape:
-        found = list(table.shape) if isinstance(table, Tensor) else repr(table)[:60]
-        raise ValueError(f"{name} must be a tensor of {ndim} dimensions with a row a prompt, not {found}")
+        shown = list(table.shape) if isinstance(table, Tensor) else repr(table)[:60]
+        raise ValueError(f"{name} must be a tensor of {ndim} dimensions with a row a prompt, not {shown}")
     if bad := int((~torch.isfinite(table.double().reshape(len(table), -1))).any(1).sum()):
         raise ValueError(f"{bad} of {len(table)} rows of {name} hold NaN or Inf: make them again")
     return table
 
 
-def rows_of(table: Tensor, condition: Tensor, name: str) -> Tensor:
-    """The rows [B, ...] of the prompts whose numbers are `condition`, int64 [B].
+def look_up(table: Tensor, condition: Tensor, name: str) -> Tensor:
+    """Look up the entries [B, ...] of the prompts whose numbers are `condition`, int64 [B].
 
-    Raises ValueError for another type or shape, for -1 (no prompt), and for a prompt that has no row.
+    Raises ValueError for another type or shape, for -1 (no prompt), and for a prompt without an entry.
     """
     condition = condition.detach().cpu()
     if condition.dtype != torch.int64 or condition.ndim != 1:

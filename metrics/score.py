@@ -1,4 +1,4 @@
-"""A number, how sure we are of it, and what each sample had to do with it."""
+"""Scores: the value of a metric with the influence of each sample, from which its uncertainty follows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from metrics.features import Features, FloatArray
 from metrics.inference import Estimate, estimate
-from metrics.rows import FloatArray, Rows
 
 LEVELS = ("0.01", "0.05", "0.5", "0.95", "0.99")
 
@@ -18,8 +18,8 @@ LEVELS = ("0.01", "0.05", "0.5", "0.95", "0.99")
 class Score:
     """A metric's value over N samples, with the first-order influence of each sample on it.
 
-    influence: float64 [N], in the order of the rows, mean about 0, in the unit of the value.
-    flag: a caution for the reader, or None. quantiles: of per-sample distances, the value at each of
+    influence: float64 [N], in the order of the samples, mean about 0, in the unit of the value.
+    flag: a caution for the reader, or None. quantiles: for per-sample distances, their quantile at each of
     `LEVELS`; None for other metrics. Raises ValueError for fewer than 2 samples and for numbers that are
     not finite.
     """
@@ -48,7 +48,7 @@ class Score:
 
 
 def mean_score(values: ArrayLike, with_quantiles: bool = False) -> Score:
-    """The mean over samples as a Score, from one number a sample, [N].
+    """Average one number per sample, [N], into a Score.
 
     Raises ValueError for another shape, no samples, and NaN or Inf.
     """
@@ -66,14 +66,14 @@ def mean_score(values: ArrayLike, with_quantiles: bool = False) -> Score:
 
 
 class SampleMean(ABC):
-    """A metric that is the mean of one number a sample."""
+    """A metric that is the mean of one number per sample."""
 
-    is_distance = False  # of each sample to another one: then the tails are told as well
+    is_distance = False  # whether the number is a distance to another sample: then quantiles are computed too
 
     @abstractmethod
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """The numbers to average, [B], of one batch."""
+        """Compute the numbers [B] of one batch that are averaged."""
 
-    def score(self, rows: Rows) -> Score:
-        """The mean over all samples, from one number each, [N]; ValueError as `mean_score` has it."""
-        return mean_score(rows, with_quantiles=self.is_distance)
+    def score(self, values: Features) -> Score:
+        """Average the numbers [N] of all samples; ValueError as of `mean_score`."""
+        return mean_score(values, with_quantiles=self.is_distance)

@@ -7,13 +7,19 @@ from torch import Tensor
 
 
 def magnitudes(audio: Tensor, fft: int, hop: int, window: int) -> Tensor:
-    """STFT magnitudes float64 [C, fft / 2 + 1, frames] of [C, T]: Hann window, centred, reflected at the ends."""
+    """Compute STFT magnitudes float64 [C, fft / 2 + 1, frames] of audio [C, T].
+
+    Hann window, centred frames, reflected at the ends.
+    """
     shape = torch.hann_window(window, dtype=torch.float64)
     return torch.stft(audio.double(), fft, hop, window, shape, pad_mode="reflect", return_complex=True).abs()
 
 
 def mel_bands(rate: int, fft: int, bands: int) -> Tensor:
-    """Triangles float64 [bands, fft / 2 + 1] of peak 1, evenly spaced on HTK's mel scale up to half the rate."""
+    """Build triangular mel filters of peak 1, float64 [bands, fft / 2 + 1].
+
+    They are evenly spaced on HTK's mel scale up to half the rate.
+    """
     top = 2595 * math.log10(1 + rate / 2 / 700)
     mels = torch.linspace(0, top, bands + 2, dtype=torch.float64)
     edges = 700 * (10 ** (mels / 2595) - 1)

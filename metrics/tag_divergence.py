@@ -1,23 +1,24 @@
-"""Does a tagger hear in a sample what it hears in real samples of the same prompt?"""
+"""Tag divergence: whether a tagger predicts the same for a sample as for real samples of the same prompt."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from metrics.prompted import checked_table, digest, rows_of
-from metrics.rows import checked
+from metrics.features import checked
+from metrics.prompted import checked_table, digest, look_up
 from metrics.score import SampleMean
 
 
 class TagDivergence(SampleMean):
-    """Mean over samples of KL(sample || reference), in nats, of a tagger's probabilities.
+    """The mean over samples of KL(sample || reference), in nats, between a tagger's probabilities.
 
-    The softmax over all classes of the logits, which the encoder has averaged over windows; the sum over
-    classes of p (log p - log(q + epsilon)), where q are the reference's of the same prompt. The definition
-    of stable-audio-metrics (Evans et al. 2024, arXiv 2402.04825), also as to its direction; epsilon
-    lets a value be below 0 by at most K epsilon for K classes. `reference`: logits [P, K], a row a prompt.
-    Raises ValueError for another reference, and an epsilon that is not above 0.
+    Probabilities p are the softmax over all classes of the logits, which the encoder has averaged over windows. A
+    sample's value is the sum over classes of p (log p - log(q + epsilon)), where q are the reference's probabilities
+    for the same prompt. Definition and direction are those of stable-audio-metrics (Evans et al. 2024,
+    arXiv 2402.04825). By epsilon a value may fall below 0 by at most K epsilon for K classes. `reference` holds
+    logits [P, K], one vector per prompt. Raises ValueError for another reference, and for an epsilon that is not
+    above 0.
     """
 
     inputs: tuple[str, ...] = ("logits", "condition")
@@ -34,13 +35,13 @@ class TagDivergence(SampleMean):
         self._log_q = (table.double().softmax(dim=1) + epsilon).log()
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """Nats, float64 [B], for logits [B, K] and prompts int64 [B].
+        """Compute the divergences in nats, float64 [B], for logits [B, K] and prompt numbers int64 [B].
 
         Raises ValueError for other shapes, NaN or Inf, and prompts without a reference.
         """
         logits, condition = inputs[0].detach().cpu().double(), inputs[1]
         checked(logits.numpy(), "logits", self._log_q.shape[1], "the reference's")
-        log_q = rows_of(self._log_q, condition, "the reference")
+        log_q = look_up(self._log_q, condition, "the reference")
         if len(log_q) != len(logits):
             raise ValueError(
                 f"{len(logits)} rows of logits for {len(log_q)} prompts: give one prompt a sample"

@@ -1,4 +1,4 @@
-"""Distances of a clip to the uncached one of the same seed that need no network."""
+"""Video distances that need no network: from a clip to the uncached clip of the same seed."""
 
 from typing import Final
 
@@ -10,44 +10,44 @@ from metrics.frames import checked_pair
 from metrics.paired import PSNR
 from metrics.score import SampleMean
 
-WINDOW: Final = 11  # pixels of SSIM's window, a side
+WINDOW: Final = 11  # side of SSIM's window, in pixels
 SIGMA: Final = 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 class FramesPSNR(PSNR):
-    """PSNR in dB, the mean over frames and then over clips; a frame counts at most `cap`, see `PSNR`.
+    """The PSNR of frames, in dB, averaged over frames and then over clips; a frame counts at most `cap`.
 
-    As video papers have it: identical frames lift the mean to the cap, so see `ClipPSNR` too.
+    Video papers report this form. Identical frames count as the cap and raise the mean, so see `ClipPSNR` too.
     """
 
     name = "psnr_frames"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """dB [B] of two uint8 [B, T, C, H, W]; raises ValueError for others."""
+        """Compute the ratios [B], in dB, of two batches uint8 [B, T, C, H, W]; ValueError for others."""
         samples, baseline = checked_pair(inputs[0], inputs[1])
         frames = super().per_sample(samples.flatten(0, 1), baseline.flatten(0, 1))
         return frames.unflatten(0, samples.shape[:2]).mean(1)
 
 
 class ClipPSNR(PSNR):
-    """PSNR in dB of whole clips, the error pooled over all frames; the mean over clips, at most `cap` each."""
+    """The PSNR of clips, in dB, with the error pooled over all frames; the mean over clips, at most `cap` each."""
 
     name = "psnr_clip"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """dB [B] of two uint8 [B, T, C, H, W]; raises ValueError for others."""
+        """Compute the ratios [B], in dB, of two batches uint8 [B, T, C, H, W]; ValueError for others."""
         samples, baseline = checked_pair(inputs[0], inputs[1])
         return super().per_sample(samples.flatten(1, 2), baseline.flatten(1, 2))
 
 
 class FramesSSIM(SampleMean):
-    """Structural similarity of each frame, the mean over frames and then over clips.
+    """The structural similarity of frames, averaged over frames and then over clips.
 
-    The numbers of `SSIM`, borders included; rows and columns are averaged one after the other, which for the many
-    frames of clips is some twenty times faster than windows of 11 x 11.
+    It gives the numbers of `SSIM`, borders included, but averages rows and columns one after the other, which for
+    the many frames of clips is some twenty times faster than windows of 11 x 11.
     """
 
     inputs: tuple[str, ...] = ("samples", "baseline")
@@ -57,7 +57,7 @@ class FramesSSIM(SampleMean):
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """Similarity [B] of two uint8 [B, T, C, H, W], H and W at least 11; raises ValueError for others."""
+        """Compute the similarities [B] of two batches uint8 [B, T, C, H, W], H and W at least 11; else ValueError."""
         samples, baseline = checked_pair(inputs[0], inputs[1])
         if min(samples.shape[3:]) < WINDOW:
             raise ValueError(
@@ -70,14 +70,14 @@ class FramesSSIM(SampleMean):
 
 def _similarity(frames: Tensor, others: Tensor) -> Tensor:
     """Wang et al. 2004, equation 13, at every pixel of frames float64 [T, C, H, W]."""
-    a, b, aa, bb, ab = (_averaged(each) for each in (frames, others, frames**2, others**2, frames * others))
-    spread = (aa - a * a).clamp(min=0) + (bb - b * b).clamp(min=0)
-    alike = (2 * a * b + C1) * (2 * (ab - a * b) + C2)
-    return alike / ((a * a + b * b + C1) * (spread + C2))
+    a, b, aa, bb, ab = (_averaged(maps) for maps in (frames, others, frames**2, others**2, frames * others))
+    variances = (aa - a * a).clamp(min=0) + (bb - b * b).clamp(min=0)
+    numerator = (2 * a * b + C1) * (2 * (ab - a * b) + C2)
+    return numerator / ((a * a + b * b + C1) * (variances + C2))
 
 
 def _averaged(maps: Tensor) -> Tensor:
-    """Means under a Gaussian of sigma 1.5 pixels, 11 wide, borders reflected."""
+    """Average maps under a Gaussian of sigma 1.5 pixels, 11 wide, with reflected borders."""
     reach = WINDOW // 2
     weights = torch.exp(-((torch.arange(WINDOW).double() - reach) ** 2) / (2 * SIGMA**2))
     maps = pad(maps, (reach, reach, reach, reach), mode="reflect")
@@ -89,17 +89,17 @@ def _averaged(maps: Tensor) -> Tensor:
 
 
 class DifferencePSNR(PSNR):
-    """PSNR in dB of the changes from frame to frame, f(t+1) - f(t), against a peak of 255, at most `cap`.
+    """The PSNR, in dB, of the changes from frame to frame, f(t+1) - f(t), against a peak of 255, at most `cap`.
 
-    The error is pooled over the clip. It sees how things move and flicker, and is blind to what stays wrong
-    throughout: an error that is the same in every frame costs nothing.
+    The error is pooled over the clip. It measures motion and flicker, and ignores what is the same in all frames:
+    a constant error costs nothing.
     """
 
     name = "psnr_motion"
     version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
-        """dB [B] of two uint8 [B, T, C, H, W], T at least 2; raises ValueError for others."""
+        """Compute the ratios [B], in dB, of two batches uint8 [B, T, C, H, W], T at least 2; ValueError for others."""
         samples, baseline = (
             clips.double().diff(dim=1) for clips in checked_pair(inputs[0], inputs[1], least=2)
         )

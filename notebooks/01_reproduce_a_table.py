@@ -29,19 +29,8 @@
 import json
 from pathlib import Path
 
-import torch
-from IPython.display import Markdown
-
-from smoothbench.caching import ErrorCurves, cached
-from smoothbench.config.instantiate import build, build_model, build_solver
-from smoothbench.planning.point import rows
-from smoothbench.report import load
-from smoothbench.report.data.frame import scores, settings
-from smoothbench.report.document import setting_title
-from smoothbench.report.tables.latex import to_latex
-from smoothbench.report.tables.point_tables import brief_columns, headline, numbers, ranking, strings
-from smoothbench.report.tables.text import to_markdown
-from smoothbench.sampling.loop import latents
+from smoothbench.caching import cached
+from smoothbench.results import load
 
 ROOT = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "results").is_dir())
 RESULTS = ROOT / "results" / "dit_ddim"  # or results/runs/dit_ddim: what you ran yourself
@@ -50,16 +39,17 @@ RESULTS = ROOT / "results" / "dit_ddim"  # or results/runs/dit_ddim: what you ra
 # ## The records
 #
 # Every point of an experiment (a model, a solver and a policy at one setting) is one JSON file in `records/`. `load`
-# makes a DataFrame of them, one row a point. `settings` splits it into the parts that may stand in one table: points
-# of another model, of other seeds or from another kind of device are never compared. The first part is the largest.
+# reads them all; its `frame` is a DataFrame with one row a point. `groups` are the points that may stand in one table:
+# points of another model, of other seeds or from another kind of device are never compared. The first group is the
+# largest.
 
 # %%
-frame = load(RESULTS)
-_, part = next(settings(frame))
-print(f"{len(frame)} records, {len(part)} of them in this table")
-print(setting_title(part))
-print(f"seeds {part['seeds'].iloc[0]}")
-print(f"scores: {', '.join(scores(part))}")
+results = load(RESULTS)
+group = results.groups[0]
+print(f"{len(results.frame)} records, {len(group.frame)} of them in this table")
+print(group.title)
+print(f"seeds {group.frame['seeds'].iloc[0]}")
+print(f"scores: {', '.join(group.scores)}")
 
 # %% [markdown]
 # ## The table
@@ -80,8 +70,7 @@ print(f"scores: {', '.join(scores(part))}")
 # - Bold is the best of a column, underlined the second; the reference does not compete.
 
 # %%
-columns = brief_columns(part, headline(part)[:4])
-Markdown(to_markdown(strings(columns), ranking(columns)))
+results.table()
 
 # %% [markdown]
 # ## The same bytes again
@@ -91,8 +80,7 @@ Markdown(to_markdown(strings(columns), ranking(columns)))
 # in the folder must come out byte for byte.
 
 # %%
-csv = numbers(part).to_csv(index=False, lineterminator="\n")
-for name, made in {"table.csv": csv, "table.tex": to_latex(part)}.items():
+for name, made in {"table.csv": group.csv(), "table.tex": group.latex()}.items():
     same = made.encode() == (RESULTS / name).read_bytes()
     print(f"{name}: {len(made.encode())} bytes, {'the same' if same else 'OTHER'} bytes as the file")
     assert same
@@ -106,25 +94,24 @@ for name, made in {"table.csv": csv, "table.tex": to_latex(part)}.items():
 #
 # ## From a record back to samples
 #
-# A record holds the configuration that the point was built from, so it is enough to build the point again. Take one
+# A record says what the point is made of: each part by name, version and parameters, wherever its code lies today.
+# That is enough to build the point again. Take one
 # that had to be calibrated: SmoothCache measures on other seeds how much each kind of layer changes from step to
 # step (the *error curves*, kept in `curves/`), and reuses outputs where the change is small.
 
 # %%
-POINT = "budget-interval=3"
-row = part[part["name"] == POINT].iloc[0]
-record = json.loads((RESULTS / "records" / f"{row['record']}.json").read_text())
-print(row["label"])
-print(json.dumps({key: record["config"][key] for key in ("cache", "solver")}, indent=2))
+point = results.point("budget-interval=3")
+print(point.label)
+print(json.dumps(point.record.described.policy.to_json(), indent=2))
 
 # %% [markdown]
 # Planned again from the stored curves, the policy must ask for exactly the schedule in the record: one bit for each
 # step and each layer.
 
 # %%
-curves = ErrorCurves.load(RESULTS / record["calibration"]["file"])
-schedule = build(record["config"]["cache"], POINT).plan(curves.trajectory, curves)
-assert rows(schedule) == record["schedule"]["rows"]
+curves = point.curves
+schedule = point.policy.plan(curves.trajectory, curves)
+assert schedule.computed == point.schedule.computed
 print(f"{schedule.evals} evaluations x {len(schedule.sites)} layers: the recorded schedule, bit for bit")
 
 # %% [markdown]
@@ -133,14 +120,12 @@ print(f"{schedule.evals} evaluations x {len(schedule.sites)} layers: the recorde
 # not promised to the bit, only to a grey level in nearly all pixels.
 
 # %%
-model = build_model(record["config"]["model"], torch.device("cpu"))
-solver = build_solver(record["config"]["solver"])
-files = sorted((RESULTS / "previews" / row["sample_id"]).glob("*.png"))
-with cached(model.denoiser, schedule) as run:
-    samples = model.decode(latents(model, solver, [int(file.stem) for file in files], run.step))
-published = torch.stack([model.media.decode(file.read_bytes()) for file in files])
+again = point.rebuild()
+with cached(again.denoiser, schedule) as run:
+    samples = again.draw(point.previews, run)
+published = again.read_samples(point.previews.values())
 agree = (samples.int() - published.int()).abs() <= 1
-print(f"{len(files)} samples made again: {agree.float().mean():.1%} of the pixels agree to a grey level")
+print(f"{len(samples)} samples made again: {agree.float().mean():.1%} of the pixels agree to a grey level")
 assert agree.float().mean() > 0.95
 
 # %% [markdown]

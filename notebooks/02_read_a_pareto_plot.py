@@ -29,38 +29,27 @@
 # %config InlineBackend.print_figure_kwargs = {"dpi": 80, "bbox_inches": "tight"}
 from pathlib import Path
 
-from IPython.display import Markdown
-
-from smoothbench.report import load
-from smoothbench.report.data.frame import higher_is_better, scores, settings
-from smoothbench.report.figures.contact_sheet import contact_sheet
-from smoothbench.report.figures.pareto_front import front
-from smoothbench.report.figures.pareto_plot import pareto
-from smoothbench.report.figures.schedule_raster import schedules
-from smoothbench.report.tables.pairing_gain import block_spread, pairing_gain
-from smoothbench.report.tables.point_tables import fidelity_columns, headline, ranking, strings
-from smoothbench.report.tables.text import to_markdown
-from smoothbench.report.tables.two_points import compare
+from smoothbench.results import load
 
 ROOT = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "results").is_dir())
 RESULTS = ROOT / "results" / "dit_ddim"  # or results/runs/dit_ddim: what you ran yourself
 FIRST, SECOND = "budget-interval=3", "fora-orientation=mirrored-interval=3"  # two points, by name
 
-_, part = next(settings(load(RESULTS)))
-quality, fidelity = headline(part)[:2]
-print(f"quality: {quality}, fidelity: {fidelity}, of {len(scores(part))} scores")
+results = load(RESULTS)
+group, frame = results.groups[0], results.groups[0].frame  # the points that may be compared
+quality, fidelity = group.headline[:2]
+print(f"quality: {quality}, fidelity: {fidelity}, of {len(group.scores)} scores")
 
 # %% [markdown]
 # ## The plot
 #
-# `pareto` draws one panel for each score. Two are enough to learn to read them: how good the samples are as images
-# (*quality*: against real data) and how close they stay to the uncached samples of the same seeds (*fidelity*).
+# `pareto` draws one panel for each score, or for those that you name. Two are enough to learn to read them: how good
+# the samples are as images (*quality*: against real data) and how close they stay to the uncached samples of the same
+# seeds (*fidelity*).
 # The whole plot is in [results/dit_ddim](../results/dit_ddim/pareto_macs.png).
 
 # %%
-others = [f"{score}.higher_is_better" for score in scores(part) if score not in (quality, fidelity)]
-two = part.drop(columns=others)  # without its direction a score is not drawn
-pareto(two)
+results.pareto(scores=[quality, fidelity])
 
 # %% [markdown]
 # - **Across**: cost, logarithmic, cheaper to the left. **Up**: the score; the label of the axis says which direction
@@ -79,8 +68,7 @@ pareto(two)
 # The front is drawn through the values, without their bars. Points come to be on it by luck as well:
 
 # %%
-on_front = front(part["macs"], part[quality], higher_is_better(part, quality))
-part.loc[on_front, ["label", "share", quality, f"{quality}.low", f"{quality}.high"]].round(3)
+group.front(quality)[["label", "share", quality, f"{quality}.low", f"{quality}.high"]].round(3)
 
 # %% [markdown]
 # The same against **latency**, which is measured. Here the bars across are the median absolute deviation over the
@@ -88,7 +76,7 @@ part.loc[on_front, ["label", "share", quality, f"{quality}.low", f"{quality}.hig
 # MACs promise.
 
 # %%
-pareto(two, "latency")
+results.pareto("latency", scores=[quality, fidelity])
 
 # %% [markdown]
 # ## Is the difference real?
@@ -98,10 +86,10 @@ pareto(two, "latency")
 # `compare` takes the difference sample by sample. Here are two policies at about the same MACs:
 
 # %%
-part.loc[part["name"].isin([FIRST, SECOND]), ["name", "label", "share", "speedup_measured"]].round(3)
+frame.loc[frame["name"].isin([FIRST, SECOND]), ["name", "label", "share", "speedup_measured"]].round(3)
 
 # %%
-print(compare(RESULTS, FIRST, SECOND))
+print(results.compare(FIRST, SECOND))
 
 # %% [markdown]
 # An interval that excludes 0 is a difference; one that includes it is *not* a proof that there is none. The p-values
@@ -111,14 +99,14 @@ print(compare(RESULTS, FIRST, SECOND))
 # of the paired one. A `gain` of 2 is worth four times as many samples.
 
 # %%
-pairing_gain(part).round(2)
+group.pairing_gain().round(2)
 
 # %% [markdown]
 # What the two policies do is not the same, though it costs the same. Dark is computed, pale is reused:
 
 # %%
-pair = part[part["name"].isin([FIRST, SECOND]) | part["reference"]]
-schedules(pair)
+uncached = frame.loc[frame["reference"], "name"].iloc[0]
+group.schedules([uncached, FIRST, SECOND])
 
 # %% [markdown]
 # ## The worst samples
@@ -128,15 +116,14 @@ schedules(pair)
 # the tail.
 
 # %%
-columns = fidelity_columns(two)
-Markdown(to_markdown(strings(columns), ranking(columns)))
+group.fidelity_table(scores=[quality, fidelity])
 
 # %% [markdown]
 # The first seeds of the two policies under the reference. Look for images that changed what they show, not for
 # small differences:
 
 # %%
-contact_sheet(pair, RESULTS / "previews")
+group.contact_sheet([uncached, FIRST, SECOND])
 
 # %% [markdown]
 # ## Are the error bars right?
@@ -148,15 +135,16 @@ contact_sheet(pair, RESULTS / "previews")
 # distances), the values of the blocks are not around the value of the whole.
 
 # %%
-block_spread(part).round(3)
+group.block_spread().round(3)
 
 # %% [markdown]
 # The values of the blocks for one point:
 
 # %%
-row = part[part["name"] == FIRST].iloc[0]
-print(f"{row['label']}, {quality}: {row[quality]:.3f} from all samples; by block:")
-print(", ".join(f"{value:.3f}" for value in row[f"{quality}.blocks"]) or "one block only")
+point = results.point(FIRST)
+score = point.scores[quality]
+print(f"{point.label}, {quality}: {score.value:.3f} from all samples; by block:")
+print(", ".join(f"{value:.3f}" for value in score.blocks or ()) or "one block only")
 
 # %% [markdown]
 # From the command line, the same without a notebook:

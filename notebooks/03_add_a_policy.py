@@ -26,26 +26,18 @@
 # %%
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 100, "bbox_inches": "tight"}
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import torch
-from IPython.display import display
 
 from baselines.fora import FORA
 from baselines.none import NoCache
 from metrics.paired import PSNR
-from smoothbench.caching import Schedule, Trajectory, cached
-from smoothbench.caching.mac_counter import measured_sites
-from smoothbench.models.nano.image.model import PixelDiT
-from smoothbench.planning.point import rows
-from smoothbench.report.figures.contact_sheet import contact_sheet
-from smoothbench.report.figures.schedule_raster import schedules
-from smoothbench.sampling.loop import latents
-from smoothbench.solvers.ddim import DDIM
+from smoothbench.caching import Schedule, cached
+from smoothbench.results import load
 
+ROOT = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "results").is_dir())
 SEEDS = range(8)
 
 # %% [markdown]
@@ -56,10 +48,9 @@ SEEDS = range(8)
 # evaluation 0 is the noisiest.
 
 # %%
-model = PixelDiT("dit_nano", "dit", guidance=2.0, device=torch.device("cpu"))
-solver = DDIM(steps=50)
-sites, rest = measured_sites(*model.skeleton())
-trajectory = Trajectory(sites, solver.coordinates, rest.total, rest.linear)
+reference = load(ROOT / "results" / "dit_ddim").point("reference")  # no cache, 50 DDIM steps, guidance 2
+bench = reference.rebuild()
+trajectory, sites = bench.trajectory, bench.trajectory.sites
 print(f"{trajectory.evals} evaluations of {len(sites)} sites, from {sites[0].name} to {sites[-1].name}")
 pd.DataFrame({"kind": site.kind, "MACs": site.macs} for site in sites).drop_duplicates().set_index("kind")
 
@@ -97,17 +88,7 @@ class ByKind:
 # %%
 policies = {"no cache": NoCache(), "FORA N=2": FORA(2), "FORA N=3": FORA(3), "by kind": ByKind()}
 plans = {label: policy.plan(trajectory) for label, policy in policies.items()}
-frame = pd.DataFrame(
-    {
-        "experiment": "notebook",
-        "model": model.name,
-        "label": label,
-        "share": trajectory.share(plan),
-        "schedule": {"sites": plan.sites, "kinds": plan.kinds, "rows": rows(plan)},
-    }
-    for label, plan in plans.items()
-)
-schedules(frame)
+bench.draw_schedules(plans)
 
 # %% [markdown]
 # ## Run it
@@ -121,8 +102,8 @@ schedules(frame)
 
 # %%
 def sample(schedule, predictor="reuse"):
-    with cached(model.denoiser, schedule, predictor=predictor) as run:
-        images = model.decode(latents(model, solver, SEEDS, run.step))
+    with cached(bench.denoiser, schedule, predictor=predictor) as run:
+        images = bench.draw(SEEDS, run)
     return images, run
 
 
@@ -156,14 +137,8 @@ pd.DataFrame(table).set_index("policy")
 # The samples, one row a policy:
 
 # %%
-with tempfile.TemporaryDirectory() as folder:
-    for label, (images, _) in runs.items():
-        (Path(folder) / label).mkdir()
-        for seed, image in zip(SEEDS, images, strict=True):
-            (Path(folder) / label / f"{seed}.png").write_bytes(model.media.encode(image))
-    share = [trajectory.share(plans[label.removesuffix(", order 1")]) for label in runs]
-    shown = pd.DataFrame({"label": list(runs), "sample_id": list(runs), "share": share})
-    display(contact_sheet(shown.assign(model=model.name, experiment="notebook"), folder))
+shares = {label: trajectory.share(plans[label.removesuffix(", order 1")]) for label in runs}
+bench.draw_samples({label: images for label, (images, _) in runs.items()}, SEEDS, shares)
 
 # %% [markdown]
 # Eight samples show whether a policy works at all. They do not show which of two is better: for that, run the

@@ -1,4 +1,4 @@
-"""The command line: `python -m smoothbench`."""
+"""The command line `python -m smoothbench`: run jobs that Hydra composes, and end with an exit code."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from smoothbench import beside, command
+from smoothbench import command, sibling_packages
 from smoothbench.config.old_keys import check_overrides
 from smoothbench.errors import PointsFailed, UsageError, one_line, with_cause
 from smoothbench.running.jobs import CURRENT, Jobs
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 points failed, 2 the request cannot be met, 128 + a signal's number: stopped by it.
+    """Run the command line and exit: 0 done, 1 points failed, 2 the request cannot be met, 128 + a signal's number.
 
-    Each mistake is one line on the error stream. Hydra composes the jobs of a multirun before the first one runs:
-    where one does not compose none runs, else all do, and the worst code counts.
+    Each error is one line on the error stream. Hydra composes all jobs of a multirun before the first one runs: if one
+    cannot be composed none runs, else all run, and the worst exit code counts.
     """
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own errors reach us
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing and exiting
     jobs = Jobs()
     running = CURRENT.set(jobs)
     try:
@@ -38,15 +38,17 @@ def main() -> None:
 
 
 def task(cfg: DictConfig) -> int:
-    """One job of Hydra's, in this process or in one that a launcher started."""
+    """Run one job of Hydra, in this process or in one that a launcher started; return its exit code."""
     with command.streams():
         return job(cfg, cast(DictConfig, HydraConfig.get()))
 
 
 def _jobs(jobs: Jobs) -> int:
-    """All that Hydra runs for this command line; the worst exit code."""
-    # an absolute folder: one named conf where the command runs is not ours
-    start = hydra.main(version_base="1.3", config_path=str(beside.ROOT / "conf"), config_name="config")
+    """Run all jobs that Hydra composes for this command line; return the worst exit code."""
+    # an absolute path, because the current folder may have a conf of its own
+    start = hydra.main(
+        version_base="1.3", config_path=str(sibling_packages.ROOT / "conf"), config_name="config"
+    )
     code = 0
     try:
         check_overrides(
@@ -60,7 +62,7 @@ def _jobs(jobs: Jobs) -> int:
         UsageError,
     ) as error:  # OSError: a multirun's folder
         code = command.end(with_cause(error), 2)
-    except Exception as error:  # of a launcher whose worker died
+    except Exception as error:  # for instance a launcher whose worker died
         log.debug("", exc_info=True)
         code = command.end(f"{type(error).__name__}: {one_line(error)} (hydra.verbose=true shows where)", 1)
     if failed := jobs.failures():
@@ -69,13 +71,13 @@ def _jobs(jobs: Jobs) -> int:
 
 
 def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
-    """One job, an experiment, a point or a calibration; its exit code.
+    """Run one job, an experiment, a point or a calibration; return its exit code.
 
-    `hydra_config` is Hydra's configuration, with the overrides: refused where nobody reads them.
+    `hydra_config` is Hydra's own configuration, which holds the overrides: an override without effect is an error.
     """
     try:
         from smoothbench.config.expand import settings
-        from smoothbench.config.overrides import check_read  # not at the top: --help need not wait for torch
+        from smoothbench.config.overrides import check_read  # not at the top: --help does not wait for torch
 
         plan = settings(cfg)
         if hydra_config is not None:
@@ -90,7 +92,7 @@ def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
         experiment = Experiment(plan)
         try:
             experiment.run()
-        except Exception:  # not where it was stopped: a cluster does not wait for pictures
+        except Exception:  # a stopped run is not caught: a cluster does not wait for pictures
             _report(experiment.store.folder)
             raise
         _report(experiment.store.folder)
@@ -105,15 +107,15 @@ def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
 
 
 def _report(folder: Path) -> None:
-    """Tables and pictures of what there is so far; the table goes to the output stream too."""
+    """Write tables and pictures of the results so far, and print the table."""
     from smoothbench.report import summary, write
 
     if not any(folder.glob("records/*.json")):
         return
     try:
-        with locked(folder, "report"):  # of several processes the last one has the parts of all
+        with locked(folder, "report"):  # one process at a time: the last one reports the results of all
             paths = write(folder)
-    except (OSError, ValueError) as error:  # a full disk, for instance: the run has its own error to tell
+    except (OSError, ValueError) as error:  # for instance a full disk, which the run reports itself
         log.warning("no report: %s", error)
         return
     print(summary(folder))

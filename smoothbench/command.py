@@ -1,4 +1,4 @@
-"""What all commands have in common: signals, output streams, and their last line where something went wrong."""
+"""What all commands share: handling of signals, robust output streams, exit codes and the last line of an error."""
 
 import argparse
 import errno
@@ -14,7 +14,7 @@ from typing import Any, TextIO, cast
 
 log = logging.getLogger(__name__)
 
-STOPPING = ("SIGTERM", "SIGHUP")  # how clusters and lost terminals stop a job; SIGINT is Python's own
+STOPPING = ("SIGTERM", "SIGHUP")  # sent by clusters and closed terminals; SIGINT is handled by Python
 PLAIN = str.maketrans(
     {
         "\u25b2": "^",
@@ -29,7 +29,7 @@ PLAIN = str.maketrans(
 
 
 class Stopped(KeyboardInterrupt):
-    """The process was told to end, by the signal of this number."""
+    """A signal, of this number, asked the process to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -37,17 +37,17 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stream:
-    """A text stream that outlives its reader, and takes every letter.
+    """A text stream that raises no error when its reader is gone or its encoding lacks a character.
 
-    What nobody reads any more (`| head -1`, a terminal that is gone) is dropped; what the encoding has not is
-    replaced by what looks like it, or by `?`.
+    Text that nobody reads any more (`| head -1`, a closed terminal) is dropped; characters that the encoding lacks
+    are replaced by similar ones, or by `?`.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write the text as far as possible; return its length."""
         try:
             self._attempt(lambda: self.stream.write(text))
         except UnicodeEncodeError as error:
@@ -56,7 +56,7 @@ class Stream:
         return len(text)
 
     def flush(self) -> None:
-        """Send on what can be sent."""
+        """Flush the stream if it still has a reader."""
         self._attempt(self.stream.flush)
 
     def __getattr__(self, name: str) -> Any:
@@ -68,9 +68,9 @@ class Stream:
         try:
             action()
         except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EIO):  # a full disk is to be told
+            if error.errno not in (errno.EPIPE, errno.EIO):  # other errors, as of a full disk, are reported
                 raise
-            with suppress(OSError):  # what is still buffered goes nowhere, also when Python ends
+            with suppress(OSError):  # buffered text goes to the null device, also when Python ends
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self.stream.fileno())
                 os.close(nowhere)
@@ -78,7 +78,7 @@ class Stream:
 
 @contextmanager
 def streams() -> Iterator[None]:
-    """While in it, the output and the error stream are of the kind above."""
+    """Make the output and the error stream a `Stream` within a context."""
     with ExitStack() as stack:
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
@@ -93,9 +93,9 @@ def streams() -> Iterator[None]:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """While in it, SIGTERM and SIGHUP raise Stopped, so that they end a command as Ctrl-C does.
+    """Make SIGTERM and SIGHUP raise Stopped within a context, so that they end a command as Ctrl-C does.
 
-    Signals that were ignored (nohup) or handled before stay so; only the main thread can change that.
+    Signals that are ignored (nohup) or handled already stay so; outside the main thread nothing changes.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -115,11 +115,11 @@ def stoppable() -> Iterator[None]:
 
 
 def run(work: Callable[[], int], interrupted: str) -> int:
-    """The exit code of a command: what `work` says, or 128 + the signal that stopped it, after one line.
+    """Run a command; return the exit code that `work` gives, or 128 + the number of the signal that stopped it.
 
-    Pictures are drawn without a display, whatever a notebook has told the environment.
+    A stopped command ends with one line on the error stream that contains `interrupted`.
     """
-    os.environ["MPLBACKEND"] = "agg"
+    os.environ["MPLBACKEND"] = "agg"  # draws without a display, also where a notebook has set another backend
     with streams():
         try:
             with stoppable():
@@ -131,7 +131,7 @@ def run(work: Callable[[], int], interrupted: str) -> int:
 
 
 def parser(module: str, description: str | None) -> argparse.ArgumentParser:
-    """The parser of `python -m <module>`, whose help shows the description as it is written."""
+    """Make the parser of `python -m <module>`, whose help keeps the line breaks of the description."""
     return argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=description,
@@ -140,11 +140,11 @@ def parser(module: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def main(work: Callable[[], int | None], interrupted: str) -> int:
-    """Carry out a command other than the benchmark's own, whose log shows warnings alone; its exit code.
+    """Run a command other than `python -m smoothbench`, with a log of warnings alone; return its exit code.
 
-    0: done, or what `work` returns. 1: it failed for a reason of the machine's, such as a full disk (OSError).
-    2: the request cannot be met (ValueError). 128 + a signal's number: stopped, and then the last line ends with
-    `interrupted`. Each error is one line on the error stream; a log of debug level has its traceback too.
+    0, or what `work` returns: done. 1: the machine failed, for instance by a full disk (OSError). 2: the request
+    cannot be met (ValueError). 128 + a signal's number: stopped, with a last line that ends with `interrupted`.
+    Each error is one line on the error stream; its traceback goes to the log at debug level.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     return run(lambda: _attempt(work), interrupted)
@@ -159,6 +159,6 @@ def _attempt(work: Callable[[], int | None]) -> int:
 
 
 def end(error: object, code: int) -> int:
-    """Say on the error stream, in one line, what went wrong; the exit code."""
+    """Print an error as one line on the error stream; return the exit code."""
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     return code

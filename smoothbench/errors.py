@@ -1,14 +1,14 @@
-"""What can go wrong in a way that the user can mend."""
+"""Errors that users can mend, and texts of exceptions on one line."""
 
 import errno
 import re
 from typing import Any, Final
 
-EXACT: Final = 30  # digits after the point, beyond which numbers of everyday sizes do not differ
+EXACT: Final = 30  # digits after the point: no two floats of usual sizes are equal in all of them
 
 
 class UsageError(ValueError):
-    """One clear line: the thing, the place, the way out. The command ends with exit code 2."""
+    """The user's request cannot be met; the message names the thing, the place and the way out (exit code 2)."""
 
 
 class PointsFailed(RuntimeError):
@@ -20,7 +20,7 @@ class MetricsFailed(RuntimeError):
 
 
 def one_line(error: Exception) -> str:
-    """What an exception says, or its kind where it says nothing, without line breaks."""
+    """Return the message of an exception without line breaks; the name of its class if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -33,9 +33,9 @@ def shown(value: Any) -> str:
 
 
 def distinct(*numbers: float, digits: int = 1) -> tuple[str, ...]:
-    """Numbers as texts, with the digits after the point, at least so many, that tell different ones apart.
+    """Format numbers with at least `digits` digits after the point, and as many as tell different numbers apart.
 
-    So that no message says that 1.5 GB are needed and 1.5 GB are there.
+    Otherwise a message could say that 1.5 GB are needed and 1.5 GB are free.
     """
     texts = tuple(f"{number:.{digits}f}" for number in numbers)
     if len(set(texts)) < len(set(numbers)) and digits < EXACT:
@@ -44,14 +44,14 @@ def distinct(*numbers: float, digits: int = 1) -> tuple[str, ...]:
 
 
 def with_cause(error: Exception) -> str:
-    """What an exception says, and what lies under it where it keeps that to itself."""
+    """Return the message of an exception, with that of its cause in brackets if the message does not contain it."""
     text, cause = one_line(error), error.__cause__
-    below = one_line(cause) if isinstance(cause, Exception) else ""
-    if not below or below in text:
+    reason = one_line(cause) if isinstance(cause, Exception) else ""
+    if not reason or reason in text:
         return text
-    return f"{text} ({below})" if str(error).strip() else below
+    return f"{text} ({reason})" if str(error).strip() else reason
 
 
 def is_full(error: Exception) -> bool:
-    """Whether the disk has no room left."""
+    """Return whether an error says that the disk or the user's quota is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

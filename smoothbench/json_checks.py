@@ -1,4 +1,4 @@
-"""Checks of values that were read from JSON files, with messages of one line."""
+"""Check values that were read from JSON files, with messages of one line."""
 
 import math
 import re
@@ -10,16 +10,16 @@ from smoothbench.errors import one_line
 def number(value: Any, name: str) -> float:
     """Return a finite number; ValueError, naming it, for anything else."""
     try:
-        found = float(require(value, name, int, float))
+        converted = float(require(value, name, int, float))
     except OverflowError:
-        found = math.inf
-    if not math.isfinite(found):
+        converted = math.inf
+    if not math.isfinite(converted):
         raise ValueError(f"its {name} is {str(value)[:40]}, not a finite number")
-    return found
+    return converted
 
 
 def require(value: Any, name: str, *types: type) -> Any:
-    """Return the value; ValueError where it is of none of the types. A bool does not count as a number."""
+    """Return a value that has one of these types; ValueError for others. A bool does not count as a number."""
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         raise ValueError(f"its {name} is {str(value)[:40]!r}, not of type {types[0].__name__}")
     return value

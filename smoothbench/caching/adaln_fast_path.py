@@ -1,6 +1,6 @@
-"""A fast path for adaLN-zero blocks whose branches are all reused: the stream plus gates times kept outputs.
+"""A fast path for adaLN-zero blocks whose branches are all reused: the stream plus gates times cached outputs.
 
-Only for speed: without it the engine gives the same up to rounding, in twice the passes over memory.
+It only saves time: without it the engine gives the same up to rounding, with twice the passes over memory.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,12 @@ def _wrap(block: nn.Module, run: "Run", pair: list[int]) -> Wrap:
 
     def wrap(original: Forward) -> Forward:
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            if args or run.row[attention] or run.row[feed_forward] or kwargs.get("cross_attention_kwargs"):
+            if (
+                args
+                or run.computed[attention]
+                or run.computed[feed_forward]
+                or kwargs.get("cross_attention_kwargs")
+            ):
                 return original(hidden_states, *args, **kwargs)
             run.visits.visit(attention)
             run.visits.visit(feed_forward)

@@ -37,20 +37,20 @@ def calibrate(
     passes: int = 1,
     offload: bool = False,
 ) -> ErrorCurves:
-    """Measure error curves, and the sites' costs, while `run` samples once or several times.
+    """Measure error curves, and the costs of sites, while `run` samples once or several times.
 
-    Row r of a batch belongs to sample r modulo `samples`, or modulo its rows by `rows_per_sample`; without
-    either, guidance is taken for fused (rows r and r + B/2 are one sample) where the batch is even. Outputs
-    of different runs are never compared, so that one large batch may as well be sampled in parts.
+    In a batch of B rows, row r belongs to sample r modulo `samples`, or modulo B / `rows_per_sample`; without
+    either, an even batch is taken to hold both halves of guidance (rows r and r + B/2 are one sample). Outputs
+    of different runs are never compared, so a large batch may also be sampled in several runs.
 
-    Where the denoiser's timestep does not tell evaluations apart, `run` takes an argument, by which to
+    Where the denoiser's timestep does not tell evaluations apart, `run` takes an argument by which to
     announce them: `lambda announcer: pipe(..., callback_on_step_end=announcer.step_callback())`, or
     `announcer.step(e)` before each forward.
 
-    With `passes`, the sites are taken in so many groups at most, with one call of `run` for each, which must sample
-    the same each time: outputs are kept of one group alone. `offload` keeps them on the CPU. Raises ValueError where
-    there is no run, where runs differ in their timesteps or have a single evaluation, and where an output is not
-    finite. Warns of outputs of 0.
+    To save memory, `passes` measures the sites in at most so many groups, one after another: `run` is called once for
+    each group, must sample the same each time, and only outputs of one group are kept. `offload` keeps them on the
+    CPU. Raises ValueError where there is no run, where runs differ in their timesteps or have a single evaluation, and
+    where an output is not finite. Warns of outputs of 0.
     """
     counts = {"k_max": k_max, "passes": passes, "samples": samples, "rows_per_sample": rows_per_sample}
     for name, value in counts.items():
@@ -69,11 +69,11 @@ def calibrate(
     return calibration.curves(recorders, samples_of)
 
 
-def _samples_of(samples: int | None, rows: int | None, batch: int) -> int:
+def _samples_of(samples: int | None, per_sample: int | None, batch: int) -> int:
     """The number of samples in a batch of `batch` rows; ValueError where it does not divide them."""
-    count = samples or (batch // rows if rows else batch // 2 if batch % 2 == 0 else batch)
-    if not count or batch % count or (rows and batch % rows):
-        divisor = f"rows_per_sample={rows}" if rows else f"samples={samples}"
+    count = samples or (batch // per_sample if per_sample else batch // 2 if batch % 2 == 0 else batch)
+    if not count or batch % count or (per_sample and batch % per_sample):
+        divisor = f"rows_per_sample={per_sample}" if per_sample else f"samples={samples}"
         raise ValueError(f"a batch of {batch} rows is no multiple of {divisor}")
     return count
 
@@ -93,7 +93,7 @@ class _Calibration:
         refuse_other_caches(self.denoiser)
         self.sites = find_sites(self.denoiser)
         self.costs = SiteCosts(self.sites)
-        self._counted_rows = 0  # of the batch whose costs were counted
+        self._counted_batch = 0  # size of the batch whose costs were counted
         self._calls_per_eval = calls_per_eval
 
     @contextmanager
@@ -110,7 +110,7 @@ class _Calibration:
             first = recorder.group.start == 0 and not recorder.finished
             if first and tick.starts_run:
                 self.costs.forget()
-                self._counted_rows = batch
+                self._counted_batch = batch
             if first and tick.e == 0:
                 self.costs.begin()
             visits.begin()
@@ -131,18 +131,21 @@ class _Calibration:
 
     def curves(self, recorders: Sequence[Recorder], samples_of: SamplesOf) -> ErrorCurves:
         """The error curves of all passes together; ValueError where the passes sampled differently."""
-        parts = [_joined(recorder.finished, type(self.denoiser).__name__) for recorder in recorders]
-        first = parts[0]
+        passes = [_joined(recorder.finished, type(self.denoiser).__name__) for recorder in recorders]
+        first = passes[0]
         if not all(
-            part.norm.shape[::2] == first.norm.shape[::2] and grid.same(first.coordinates, part.coordinates)
-            for part in parts
+            sums.norm.shape[::2] == first.norm.shape[::2] and grid.same(first.coordinates, sums.coordinates)
+            for sums in passes
         ):
             raise ValueError(
                 "the passes of a calibration sampled differently: run() must do the same each time"
             )
-        sites, rest = self.costs.result(samples_of(self._counted_rows))
-        trajectory = Trajectory(sites, parts[0].coordinates, rest.total, rest.linear)
-        change, norm = torch.cat([part.change for part in parts], 1), torch.cat([p.norm for p in parts], 1)
+        sites, rest = self.costs.result(samples_of(self._counted_batch))
+        trajectory = Trajectory(sites, passes[0].coordinates, rest.total, rest.linear)
+        change, norm = (
+            torch.cat([sums.change for sums in passes], 1),
+            torch.cat([p.norm for p in passes], 1),
+        )
         curves = ErrorCurves(trajectory, change, norm)
         if zero := curves.zero_outputs():
             warnings.warn(
@@ -156,7 +159,7 @@ class _Calibration:
         def forward(*args: Any, **kwargs: Any) -> Any:
             visits.visit(i)
             output = self.costs.run_site(self.sites[i], original, *args, **kwargs)
-            recorder.observe(i, output)
+            recorder.add(i, output)
             return output
 
         return forward

@@ -1,4 +1,4 @@
-"""What a calibration records of a run: outputs of the last evaluations, and sums over their changes."""
+"""Record the outputs of a run's last evaluations, and the sums of their changes, for a calibration."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from smoothbench.caching.grid import evaluation_numbers
 from smoothbench.caching.site_visits import check_tensor
 from smoothbench.caching.sites import Site
 
-SamplesOf = Callable[[int], int]  # the number of samples in a batch of so many rows
+SamplesOf = Callable[[int], int]  # from the number of rows of a batch to its number of samples
 
 
 class Sums(NamedTuple):
@@ -28,8 +28,8 @@ class Sums(NamedTuple):
 class Recorder:
     """Records the sums of one sampling run after another, over the sites of one group.
 
-    It keeps outputs of up to `k_max` evaluations, on the device `store` if one is given. A run that was broken off
-    leaves nothing.
+    It keeps outputs of up to `k_max` evaluations, on the device `store` if one is given. An interrupted run leaves no
+    sums.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Recorder:
             self._norm.append(torch.zeros(shape, dtype=torch.float64))
             self._coordinates.append(float(tick.e) if tick.coordinate is None else tick.coordinate)
 
-    def observe(self, i: int, output: Tensor) -> None:
+    def add(self, i: int, output: Tensor) -> None:
         """Add a computed output of site `i` to the sums, and keep it; ValueError where it is no single tensor."""
         check_tensor(self.sites[i], output)
         if i not in self.group:
@@ -96,6 +96,6 @@ class Recorder:
             )
 
     def _l1(self, output: Tensor) -> Tensor:
-        """The L1 norm of each sample, float64 [sample]; rows that an output has beside the batch's are folded in."""
-        rows = output.float().reshape(self._batch, -1).abs().sum(1)
-        return rows.view(-1, self._samples_of(self._batch)).sum(0).double().cpu()
+        """Compute the L1 norm of each sample, float64 [sample], over all rows of an output, even beyond the batch's."""
+        norms = output.float().reshape(self._batch, -1).abs().sum(1)
+        return norms.view(-1, self._samples_of(self._batch)).sum(0).double().cpu()

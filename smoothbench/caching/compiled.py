@@ -1,4 +1,4 @@
-"""Static schedules as compiled graphs: one graph for each distinct row, without Python in between."""
+"""Run static schedules as compiled graphs, one for each set of computed sites, without Python in between."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,23 +22,24 @@ Outputs = list[Tensor | None]
 class Compiled:
     """A denoiser compiled by torch, whose graphs are shared by all schedules that it follows.
 
-    Which sites are computed is part of a graph, and kept outputs are its inputs: a schedule of full and cached
-    evaluations needs two graphs, and one that differs between sites needs as many as it has distinct rows. A
-    schedule that skips nothing has a graph that keeps nothing, as the bare model has. Outputs are reused as they are
-    (predictor `reuse`). `backend` is torch.compile's.
+    The set of computed sites is part of a graph, and cached outputs are its inputs: a schedule whose evaluations are
+    either computed or reused in full needs two graphs, and one that differs between sites needs a graph for each
+    distinct set. A schedule that skips nothing has a graph that caches nothing, like the bare model. Outputs are
+    reused as they are (predictor `reuse`). `backend` is torch.compile's.
     """
 
     def __init__(self, denoiser: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
         self.denoiser, self.sites = denoiser, find_sites(denoiser)
         self.cache_bytes = 0  # size of the outputs kept in the last context
-        self._row: tuple[bool, ...] = ()
+        self._computed: tuple[bool, ...] = ()
         self._keeps = True
         self._old_outputs: Outputs = []  # read by a graph
-        self._new_outputs: Outputs = []  # written by it: apart, so that it does not depend on what was there
+        # written by it; a separate list, so that a graph does not depend on its old content
+        self._new_outputs: Outputs = []
         self._forward = denoiser.forward
         self._graphs = torch.compile(self._forward, backend=backend, dynamic=False, fullgraph=True)
         self._inside = False  # a forward that was announced or counted is under way
-        # made once: torch recognises a graph by the very functions that it was traced through
+        # made once, because torch recognises a graph by the identity of the functions that it was traced through
         modules = [denoiser.get_submodule(site.path) for site in self.sites]
         self._branches = [StandIn(module, partial(self._branch, i)) for i, module in enumerate(modules)]
 
@@ -49,7 +50,7 @@ class Compiled:
         Raises ValueError for a schedule that does not fit the denoiser or the run, and RuntimeError
         where contexts nest.
         """
-        rows = aligned(self.sites, schedule)
+        schedule_bits = aligned(self.sites, schedule)
         clock = Clock(self._forward, schedule.evals, calls_per_eval)
         histories: dict[int | str, Outputs] = {}
 
@@ -58,7 +59,7 @@ class Compiled:
                 tick = clock.enter(args, kwargs)
                 if tick.starts_run:
                     self._forget(histories)
-                self._make_ready(rows[tick.e], tick, histories.pop(tick.forward_index, None))
+                self._make_ready(schedule_bits[tick.e], tick, histories.pop(tick.forward_index, None))
                 self._inside = True
                 output = self._graphs(*args, **kwargs)
             except BaseException:
@@ -72,7 +73,7 @@ class Compiled:
 
         limits = {"cache_size_limit": MOST_GRAPHS, "accumulated_cache_size_limit": MOST_GRAPHS}
         with standing_in(self.denoiser, [*self._branches, StandIn(self.denoiser, _always(forward))]):
-            self.cache_bytes, self._keeps = 0, not all(map(all, rows))
+            self.cache_bytes, self._keeps = 0, not all(map(all, schedule_bits))
             try:
                 with torch._dynamo.config.patch(limits):
                     yield clock
@@ -80,14 +81,16 @@ class Compiled:
                 self._forget(histories)
         clock.finish()
 
-    def _make_ready(self, row: tuple[bool, ...], tick: Tick, history: Outputs | None) -> None:
-        """Prepare for one forward; ValueError where it would reuse what a broken run no longer has."""
-        if history is None and not all(row):
+    def _make_ready(self, computed: tuple[bool, ...], tick: Tick, history: Outputs | None) -> None:
+        """Prepare for one forward; ValueError where it would reuse outputs that an interrupted run has dropped."""
+        if history is None and not all(computed):
             raise ValueError(f"evaluation {tick.e} reuses outputs of a run that broke: start a new one")
-        # what is about to be computed is dropped before, or memory would hold it twice
-        old: Iterable[Tensor | None] = history or [None] * len(row)
-        self._old_outputs = [None if computed else output for computed, output in zip(row, old, strict=True)]
-        self._row, self._new_outputs = row, [None] * len(row)
+        # outputs that are about to be computed are dropped first, or memory would hold them twice
+        old: Iterable[Tensor | None] = history or [None] * len(computed)
+        self._old_outputs = [
+            None if renewed else output for renewed, output in zip(computed, old, strict=True)
+        ]
+        self._computed, self._new_outputs = computed, [None] * len(computed)
 
     def _forget(self, histories: dict[int | str, Outputs]) -> None:
         """Drop all kept outputs, and note how many bytes they were."""
@@ -97,9 +100,9 @@ class Compiled:
 
     def _branch(self, i: int, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
-            if not self._inside:  # the denoiser's forward was taken from under us
+            if not self._inside:  # another library has replaced the denoiser's forward
                 raise ValueError(outside_message(self.sites[i].name, type(self.denoiser).__name__))
-            if self._row[i]:
+            if self._computed[i]:
                 output = original(*args, **kwargs)
                 if self._keeps:
                     self._new_outputs[i] = output

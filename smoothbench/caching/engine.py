@@ -17,7 +17,7 @@ from smoothbench.caching.hooks import Forward, Wrap, intercepted
 from smoothbench.caching.policy import DynamicPolicy, Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.caching.run import Decide, Run
-from smoothbench.caching.schedule import Rows, Schedule
+from smoothbench.caching.schedule import Computed, Schedule
 from smoothbench.caching.site_visits import Visits
 from smoothbench.caching.sites import Site, find_sites
 from smoothbench.caching.trajectory import Trajectory
@@ -36,11 +36,12 @@ def cached(
     """Make a denoiser follow a schedule or policy within a context; afterwards it is the original again.
 
     `calls_per_eval` forwards make one evaluation (guidance in two calls, two-stage solvers), each
-    with its own history. A static policy that needs no curves plans for `evals` evaluations; one that decides at run
-    time needs them where runs have a single evaluation, which alone does not show whether its timestep rises or falls.
+    with its own cached outputs. A static policy that needs no curves plans for `evals` evaluations. A policy that
+    decides at run time needs `evals` only for runs of a single evaluation, from which alone it cannot be seen whether
+    timesteps rise or fall.
     Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is
     cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
-    where nothing was skipped though a policy was to, and that a compiled denoiser runs uncompiled.
+    where a policy skipped nothing, and that a compiled denoiser runs uncompiled.
     """
     handle, denoiser = denoiser, original_module(denoiser)
     refuse_other_caches(denoiser)
@@ -92,14 +93,14 @@ def _planned(sites: tuple[Site, ...], policy: Schedule | Policy | DynamicPolicy,
         policy = policy.plan(Trajectory(sites, tuple(map(float, range(evals)))))
     if evals not in (None, policy.evals):
         raise ValueError(f"the schedule has {policy.evals} evaluations, but the run has {evals}")
-    rows = aligned(sites, policy)
-    may_skip = [not all(column) for column in zip(*rows, strict=True)]
+    computed = aligned(sites, policy)
+    may_skip = [not all(column) for column in zip(*computed, strict=True)]
     baseline = policy.meta.get("method") == "none" and not any(may_skip)
-    return _Plan(lambda tick, _: rows[tick.e], policy.evals, may_skip, baseline, policy.coordinates)
+    return _Plan(lambda tick, _: computed[tick.e], policy.evals, may_skip, baseline, policy.coordinates)
 
 
-def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Rows:
-    """A schedule's rows in the order of the denoiser's sites; a site that it does not name is always computed."""
+def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
+    """Return a schedule in the order of the denoiser's sites; a site that it does not name is always computed."""
     names = {site.name for site in sites}
     if unknown := [name for name in schedule.sites if name not in names]:
         raise ValueError(
@@ -107,23 +108,23 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Rows:
         )
     column = {name: i for i, name in enumerate(schedule.sites)}
     return tuple(
-        tuple(row[column[s.name]] if s.name in column else True for s in sites) for row in schedule.computed
+        tuple(bits[column[s.name]] if s.name in column else True for s in sites) for bits in schedule.computed
     )
 
 
 def _dynamic(sites: tuple[Site, ...], policy: DynamicPolicy, evals: int | None) -> Decide:
     def decide(tick: Tick, hidden_states: Tensor) -> Sequence[bool]:
         evaluation = Evaluation(tick.e, evals, tick.coordinate, tick.forward_index, hidden_states, sites)
-        row = policy.decide(evaluation)
-        if len(row) != len(sites):
-            raise ValueError(f"{type(policy).__name__} decided on {len(row)} of {len(sites)} sites")
-        return [True] * len(sites) if tick.e == 0 else row
+        computed = policy.decide(evaluation)
+        if len(computed) != len(sites):
+            raise ValueError(f"{type(policy).__name__} decided on {len(computed)} of {len(sites)} sites")
+        return [True] * len(sites) if tick.e == 0 else computed
 
     return decide
 
 
 def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
-    """Wraps for blocks, norms and branches; all read the row that was set when the denoiser's forward began.
+    """Wraps for blocks, norms and branches; all read `run.computed`, which is set when a forward begins.
 
     Norms and blocks are wrapped only where something may be skipped.
     """
@@ -139,7 +140,7 @@ def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
 def _branch(run: Run, i: int, original: Forward) -> Forward:
     def forward(*args: Any, **kwargs: Any) -> Any:
         run.visits.visit(i)
-        if run.row[i]:
+        if run.computed[i]:
             output = original(*args, **kwargs)
             run.keep(i, output)
             return output
@@ -156,11 +157,11 @@ def _is_plain(norm: nn.Module) -> bool:
 def _norm(run: Run, i: int, plain: bool, original: Forward) -> Forward:
     """Skip a plain norm when its branch is skipped; run an adaLN norm on one token only.
 
-    So its modulation, needed for the gate, is computed, and the normalisation of the other tokens is not.
+    The modulation is needed for the gate; the normalisation of the other tokens is not.
     """
 
     def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if run.row[i]:
+        if run.computed[i]:
             return original(x, *args, **kwargs)
         return x[:, :1] if plain else original(x[:, :1], *args, **kwargs)
 

@@ -14,11 +14,11 @@ from smoothbench.caching.trajectory import Trajectory
 
 @dataclass(frozen=True)
 class ErrorCurves:
-    """Sums from which every relative L1 change follows (SmoothCache, arXiv 2411.10510, section 3.1).
+    """Error curves as sums of L1 norms, from which every relative change follows (SmoothCache, section 3.1).
 
     `l1_diff[sample, site, e, lag - 1]` is the L1 norm of the output's change between evaluations
     e - lag and e (NaN where e < lag), `l1[sample, site, e]` that of the output itself; float64. A relative
-    change is 0 where nothing changes, also where the output is 0.
+    change is 0 where nothing changes, also where the output is 0. The paper is arXiv 2411.10510.
     """
 
     trajectory: Trajectory
@@ -39,12 +39,12 @@ class ErrorCurves:
         return _relative(self.l1_diff.sum(0), self.l1.sum(0))
 
     def by_kind(self, kind: str) -> Tensor:
-        """The published form averaged over the sites of a kind, [e, lag - 1]."""
-        rows = [i for i, site in enumerate(self.trajectory.sites) if site.kind == kind]
-        return self.whole_batch()[rows].mean(0)
+        """Relative changes in the published form, averaged over the sites of a kind, [e, lag - 1]."""
+        indices = [i for i, site in enumerate(self.trajectory.sites) if site.kind == kind]
+        return self.whole_batch()[indices].mean(0)
 
     def between_sample_cv(self) -> float | None:
-        """Coefficient of variation of the lag-1 error between samples; None for fewer than 2 samples.
+        """Return the coefficient of variation of the lag-1 error between samples; None for fewer than 2 samples.
 
         The mean, over kinds and over evaluations from the second to the last but one, of the coefficient of
         variation over samples (standard deviation, ddof 1, by mean) of the per-sample lag-1 relative change,
@@ -54,13 +54,13 @@ class ErrorCurves:
         if len(self.l1) < 2 or self.trajectory.evals < 3:
             return None
         lag1 = self.per_sample()[:, :, 1:-1, 0]
-        rows = [[i for i, other in enumerate(kinds) if other == kind] for kind in dict.fromkeys(kinds)]
-        changes = torch.stack([lag1[:, of_kind].mean(1) for of_kind in rows])  # [kind, sample, evaluation]
+        indices = [[i for i, other in enumerate(kinds) if other == kind] for kind in dict.fromkeys(kinds)]
+        changes = torch.stack([lag1[:, of_kind].mean(1) for of_kind in indices])  # [kind, sample, evaluation]
         variation = torch.where(changes.std(1) == 0, 0.0, changes.std(1) / changes.mean(1))
         return float(variation.mean()) if variation.isfinite().all() else None
 
     def zero_outputs(self) -> list[str]:
-        """The names of sites whose output is 0 for all samples at some evaluation.
+        """Return the names of sites whose output is 0 for all samples at some evaluation.
 
         A change from there has no relative size: it counts as infinite, and its kind is computed.
         """
@@ -99,17 +99,17 @@ class ErrorCurves:
         try:
             with np.load(path, allow_pickle=False) as data:
                 *costs, rest = data["costs"].tolist()
-                rows = zip(data["sites"].tolist(), costs, strict=True)
-                sites = tuple(Site(n, k, p, m or None, *cost) for (n, k, p, m), cost in rows)
+                pairs = zip(data["sites"].tolist(), costs, strict=True)
+                sites = tuple(Site(n, k, p, m or None, *cost) for (n, k, p, m), cost in pairs)
                 trajectory = Trajectory(sites, tuple(data["coordinates"].tolist()), *rest)
                 curves = cls(trajectory, torch.from_numpy(data["l1_diff"]), torch.from_numpy(data["l1"]))
                 curves._check()
                 return curves
-        except Exception as error:  # what numpy and zipfile make of damaged bytes is no closed list
+        except Exception as error:  # damaged bytes make numpy and zipfile raise exceptions of many kinds
             raise ValueError(f"{path} holds no error curves ({' '.join(str(error).split())})") from error
 
     def _check(self) -> None:
-        """ValueError where the arrays do not belong together or hold what no calibration measures."""
+        """Raise ValueError where the arrays do not fit together or hold values that no calibration measures."""
         shape = (len(self.trajectory.sites), self.trajectory.evals)
         costs = [s.macs for s in self.trajectory.sites] + [self.trajectory.rest_macs]
         if not all(isinstance(macs, int) and macs >= 0 for macs in costs):
@@ -124,7 +124,7 @@ class ErrorCurves:
             raise ValueError("its sums are not finite or below 0")
 
     def digest(self) -> str:
-        """sha256 of the sums, which names the calibration in a schedule's metadata."""
+        """Return the sha256 of the sums, which identifies the calibration in a schedule's metadata."""
         return hashlib.sha256(self.l1_diff.numpy().tobytes() + self.l1.numpy().tobytes()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Which evaluation a forward belongs to: announced by the sampling loop, or read from the denoiser's arguments."""
+"""Tell which evaluation a forward belongs to: the sampling loop announces it, or the denoiser's arguments show it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -176,7 +176,9 @@ class Clock:
             return turned or (self._run_complete() and self._direction * (now - first) <= 0)
         if not self._evaluation_complete():
             return False
-        return now == first or (self.evals == 1 and now > first)  # a run has its first timestep once
+        return now == first or (
+            self.evals == 1 and now > first
+        )  # the first timestep occurs only once in a run
 
     def _evaluation_complete(self) -> bool:
         """Whether the evaluation under way has all its forwards."""

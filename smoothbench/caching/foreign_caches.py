@@ -3,7 +3,7 @@
 from torch import nn
 
 REGISTRY = "_diffusers_hook"  # where diffusers keeps the hooks of a module
-EXACT = "text_kv_cache"  # keeps only what does not change over a run, and approximates nothing
+EXACT = "text_kv_cache"  # caches only values that are constant over a run, so it approximates nothing
 # attributes by which libraries mark a denoiser: ParaAttention, cache-dit and xDiT; TeaCache, on the class
 MARKS = {"_is_cached": "cache-dit, ParaAttention or xDiT", "enable_teacache": "TeaCache"}
 

@@ -57,7 +57,7 @@ class _Watch:
             try:
                 self._end(failed)
             except BaseException:
-                if not failed:  # what is refused at its end has failed
+                if not failed:  # a forward that `end` refuses has failed
                     self._end(True)
                 raise
 

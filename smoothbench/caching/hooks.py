@@ -1,4 +1,4 @@
-"""Replace forwards of modules for a while: the one place where a model is changed, and restored."""
+"""Replace and restore the forwards of modules: the only place where a model is changed."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence

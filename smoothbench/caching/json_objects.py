@@ -1,4 +1,4 @@
-"""JSON objects as their file has them: Python's own reader drops all but the last of two equal keys."""
+"""Read JSON objects without losing keys: Python's own reader silently drops all but the last of equal keys."""
 
 from collections.abc import Iterable
 from typing import Any

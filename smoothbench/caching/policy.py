@@ -1,4 +1,4 @@
-"""What a caching method is: it plans a schedule in advance, or decides at run time."""
+"""The protocols of caching methods: static ones plan a schedule in advance, dynamic ones decide at run time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Policy(Protocol):
 
 
 class Teacher(Protocol):
-    """What a method that learns is trained on: consecutive evaluations of an uncached denoiser.
+    """The training data of a method that learns: consecutive evaluations of an uncached denoiser.
 
     `provenance` says where they come from; a trained file keeps it.
     """
@@ -44,7 +44,7 @@ class Teacher(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a dynamic method may look at before an evaluation.
+    """The information that a dynamic method has before an evaluation.
 
     `e` is the evaluation's number and `coordinate` its timestep (None if unknown), of `evals` in all (None if
     unknown); `forward_index` numbers or names the forwards of one evaluation; `hidden_states` is the denoiser's

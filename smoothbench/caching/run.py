@@ -1,4 +1,4 @@
-"""The state of a denoiser inside `cached(...)`: the row of the forward under way, kept outputs, counts."""
+"""The state of a denoiser inside `cached(...)`: the sites that the present forward computes, cached outputs, counts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -38,10 +38,11 @@ class Run(Announcer):
         super().__init__(clock)
         self.sites, self.may_skip = sites, may_skip
         self._everything = [True] * len(sites)
-        self.row: Sequence[bool] = self._everything  # the forward's under way; outside one nothing is reused
-        self.realised: list[
-            tuple[bool, ...]
-        ] = []  # rows of the last run, for the first forward of its evaluations
+        self.computed: Sequence[bool] = (
+            self._everything
+        )  # by site, for the present forward; outside one all are
+        # the sites that the last run computed, by evaluation, at the first forward of each
+        self.realised: list[tuple[bool, ...]] = []
         self.forwards = 0
         self.counts = [0] * len(sites)
         self.cache_bytes = 0
@@ -78,15 +79,15 @@ class Run(Announcer):
             self._histories[tick.forward_index] = [[] for _ in self.sites]
         self._history = self._histories[tick.forward_index]
         self._now = self._coordinate(tick)
-        self.row = self._decide(tick, first_tensor(args, kwargs))
+        self.computed = self._decide(tick, first_tensor(args, kwargs))
         if tick.forward_index == next(iter(self._histories)):
-            self.realised.append(tuple(map(bool, self.row)))
+            self.realised.append(tuple(map(bool, self.computed)))
         self.forwards += 1
         self.visits.begin()
 
     def end(self, failed: bool) -> None:
         """Note the end of the forward; one that raised voids the run."""
-        self.row = self._everything
+        self.computed = self._everything
         if failed:
             self.clock.void()
         self.visits.end(failed)

@@ -13,7 +13,7 @@ from smoothbench.caching import grid
 from smoothbench.caching.json_objects import unique_keys
 from smoothbench.caching.sites import Site
 
-Rows = tuple[tuple[bool, ...], ...]
+Computed = tuple[tuple[bool, ...], ...]
 PUBLISHED = {"self_attn": "attn", "cross_attn": "attn2", "ff": "mlp"}
 CANONICAL = {published: kind for kind, published in PUBLISHED.items()} | {"attn1": "self_attn"}
 META_DEPTH = 8  # how deep "_meta" may be nested
@@ -21,23 +21,23 @@ META_DEPTH = 8  # how deep "_meta" may be nested
 
 @dataclass(frozen=True)
 class Schedule:
-    """`computed[e][i]` says whether site i is computed at evaluation e; e = 0 is the noisiest.
+    """A schedule says which site is computed at which evaluation: `computed[e][i]` for evaluation e and site i.
 
-    Raises ValueError without sites, where the kinds or a row have another length than `sites`, or the
-    first evaluation reuses (there is nothing yet to reuse).
+    Evaluation 0 is the noisiest. Raises ValueError without sites, where `kinds` or the bits of an evaluation have
+    another length than `sites`, and where the first evaluation skips a site, as there is nothing yet to reuse.
     """
 
     sites: tuple[str, ...]
     kinds: tuple[str, ...]
-    computed: Rows
+    computed: Computed
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.sites or len(self.kinds) != len(self.sites):
             raise ValueError(f"a schedule over {len(self.sites)} sites with {len(self.kinds)} kinds")
-        for e, row in enumerate(self.computed):
-            if len(row) != len(self.sites):
-                raise ValueError(f"evaluation {e} of the schedule has {len(row)} of {len(self.sites)} sites")
+        for e, bits in enumerate(self.computed):
+            if len(bits) != len(self.sites):
+                raise ValueError(f"evaluation {e} of the schedule has {len(bits)} of {len(self.sites)} sites")
         if not self.computed or not all(self.computed[0]):
             raise ValueError("a schedule must compute every site at its first evaluation")
         if not _is_grid(self.meta.get("coordinates"), len(self.computed)):
@@ -45,19 +45,19 @@ class Schedule:
 
     @classmethod
     def of(
-        cls, sites: Sequence[Site], rows: Sequence[Sequence[int]], meta: Mapping[str, Any] | None = None
+        cls, sites: Sequence[Site], bits: Sequence[Sequence[int]], meta: Mapping[str, Any] | None = None
     ) -> "Schedule":
-        """A schedule over `sites` from its rows, one for each evaluation; ValueError for a bit not 0 or 1."""
-        if wrong := [bit for row in rows for bit in row if bit not in (0, 1)]:
+        """Make a schedule over `sites` from its bits, a list for each evaluation; ValueError for a bit not 0 or 1."""
+        if wrong := [bit for of_evaluation in bits for bit in of_evaluation if bit not in (0, 1)]:
             raise ValueError(f"a schedule's rows hold 0 and 1, not {wrong[0]!r}")
-        computed = tuple(tuple(bool(bit) for bit in row) for row in rows)
+        computed = tuple(tuple(bool(bit) for bit in of_evaluation) for of_evaluation in bits)
         return cls(tuple(s.name for s in sites), tuple(s.kind for s in sites), computed, meta or {})
 
     @classmethod
     def steps(
         cls, sites: Sequence[Site], full: Sequence[bool], meta: Mapping[str, Any] | None = None
     ) -> "Schedule":
-        """A schedule with the same bit for all sites of an evaluation, given which evaluations are computed in full."""
+        """Make a schedule with the same bit for all sites, from a bit for each evaluation: whether it is computed."""
         return cls.of(sites, [[bit] * len(sites) for bit in full], meta)
 
     @property
@@ -88,10 +88,13 @@ class Schedule:
 
     def calls(self) -> dict[str, int]:
         """At how many evaluations each site is computed, by the site's name."""
-        return {site: sum(row[i] for row in self.computed) for i, site in enumerate(self.sites)}
+        return {
+            site: sum(of_evaluation[i] for of_evaluation in self.computed)
+            for i, site in enumerate(self.sites)
+        }
 
     def to_json(self, names: str = "published") -> dict[str, Any]:
-        """The flat published form: a kind, or a kind and a block, to a list of 1 (computed) and 0.
+        """Return the flat published form: it maps a kind, or a kind and a block, to a list of 1 (computed) and 0.
 
         `names="canonical"` writes `self_attn` and `ff` in place of `attn` and `mlp`. Raises
         ValueError for other names.
@@ -100,7 +103,9 @@ class Schedule:
             raise ValueError(f"names is 'published' or 'canonical', not {names!r}")
         data: dict[str, Any] = {"_meta": dict(self.meta)} if self.meta else {}
         for kind in dict.fromkeys(self.kinds):
-            columns = {s: [int(row[i]) for row in self.computed] for i, s in self._of_kind(kind)}
+            columns = {
+                s: [int(of_evaluation[i]) for of_evaluation in self.computed] for i, s in self._of_kind(kind)
+            }
             key = _published(kind) if names == "published" else kind
             if len({tuple(column) for column in columns.values()}) == 1:
                 data[key] = next(iter(columns.values()))
@@ -124,13 +129,13 @@ class Schedule:
         absent = {s.kind for s in sites if s.name not in columns}
         if absent:
             warnings.warn(f"the schedule says nothing of {sorted(absent)}: always computed", stacklevel=2)
-        rows = [[columns[s.name][e] if s.name in columns else 1 for s in sites] for e in range(evals)]
+        bits = [[columns[s.name][e] if s.name in columns else 1 for s in sites] for e in range(evals)]
         meta = data.get("_meta", {})
         if not isinstance(meta, dict) or not _is_plain_json(meta, META_DEPTH):
             raise ValueError(
                 f"'_meta' must be an object of text and finite numbers, nested at most {META_DEPTH} deep"
             )
-        return cls.of(sites, rows, meta)
+        return cls.of(sites, bits, meta)
 
     def save(self, path: str | Path, names: str = "published") -> None:
         """Write the schedule to a JSON file, in the form that `to_json` gives."""
@@ -184,7 +189,7 @@ def _is_plain_json(value: Any, depth: int) -> bool:
 
 
 def _columns(data: Mapping[str, Any], sites: Sequence[Site]) -> dict[str, list[int]]:
-    """The list of bits of every site that the file names: first those of kinds, then of single blocks over them."""
+    """The bits of every site that the file names: those given for a block override those for its kind."""
     columns: dict[str, list[int]] = {}
     if wrong := [key for key in data if not isinstance(key, str)]:
         raise ValueError(f"{wrong[0]!r} is no kind of layer")

@@ -9,7 +9,7 @@ from smoothbench.caching.sites import Site
 
 
 class Visits:
-    """Refuses what caching cannot follow: a site that runs outside a known forward, twice in one, or not at all."""
+    """Raises an error where caching cannot follow a site: it runs outside a forward, twice in one, or not at all."""
 
     def __init__(self, sites: Sequence[Site], denoiser: str) -> None:
         self._sites, self._denoiser = sites, denoiser

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-# attribute of the branch in diffusers' blocks, its kind, and the norm that feeds it alone
+# the attribute of a branch in diffusers' blocks, its kind, and the norm whose output it alone reads
 BRANCHES = (("attn1", "self_attn", "norm1"), ("attn2", "cross_attn", "norm2"), ("ff", "ff", "norm3"))
-# blocks in which these norms feed these branches alone; elsewhere (LTX, Allegro) norm2 feeds the feed-forward
+# blocks in which only these branches read these norms; in others (LTX, Allegro) the feed-forward reads norm2
 NORMS_KNOWN = ("BasicTransformerBlock", "StableAudioDiTBlock")
 
 
@@ -75,7 +75,7 @@ def _blocks(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _is_block(module: nn.Module) -> bool:
-    # not getattr: a failed look-up is slow in a module, and every cached(...) asks them all
+    # not getattr, because a failed look-up in a module is slow, and every cached(...) tests all modules
     return module._modules.get("attn1") is not None and module._modules.get("ff") is not None
 
 

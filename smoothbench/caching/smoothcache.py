@@ -43,8 +43,8 @@ class SmoothCache:
         columns: dict[str, list[bool]] = {}
         for names, errors in _groups(curves, self.group):
             columns |= dict.fromkeys(names, scan(errors[:, : self.k_max].tolist(), self.alpha))
-        rows = [[columns[s.name][e] for s in trajectory.sites] for e in range(trajectory.evals)]
-        return Schedule.of(trajectory.sites, rows, self._meta(curves))
+        bits = [[columns[s.name][e] for s in trajectory.sites] for e in range(trajectory.evals)]
+        return Schedule.of(trajectory.sites, bits, self._meta(curves))
 
     def _meta(self, curves: ErrorCurves) -> dict[str, Any]:
         parameters = {"alpha": self.alpha, "k_max": self.k_max, "group": self.group}
@@ -67,10 +67,10 @@ def scan(errors: Sequence[Sequence[float]], alpha: float) -> list[bool]:
 
 
 def alpha_for(curves: ErrorCurves, budget: float, k_max: int = 3, group: str = "kind") -> float:
-    """The smallest alpha whose schedule costs at most `budget`, a share of the denoiser's MACs.
+    """Find the smallest alpha whose schedule costs at most `budget`, a share of the denoiser's MACs.
 
-    The schedule changes only where alpha passes a calibrated error, so it is found exactly among
-    these. Raises ValueError where no alpha gets the cost down to the budget.
+    The schedule changes only where alpha passes a calibrated error, so the search among these is exact.
+    Raises ValueError where no alpha gets the cost down to the budget.
     """
     _checked_curves(curves, curves.trajectory, k_max)
     groups = [errors[:, :k_max].flatten() for _, errors in _groups(curves, group)]
@@ -100,7 +100,7 @@ class SmoothCacheAtBudget:
     version = 1
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
-        """The schedule of the smallest alpha that costs no more than `like`."""
+        """Plan the schedule of the smallest alpha that costs no more than that of the policy `like`."""
         curves = _checked_curves(curves, trajectory, self.k_max)
         budget = curves.trajectory.share(self.like.plan(trajectory, curves))
         alpha = alpha_for(curves, budget, self.k_max, self.group)

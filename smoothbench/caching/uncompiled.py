@@ -30,7 +30,7 @@ def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module], stacklevel
     inside = {id(module) for module in intercepted}
     modules = list(denoiser.modules())
     calls = [(m, vars(m)[CALL]) for m in modules if vars(m).get(CALL) is not None and _holds(m, inside)]
-    # a handle that is a branch itself is intercepted from outside: what it compiled holds nothing of ours
+    # a compiled branch is intercepted from outside, so its graph contains nothing of the engine
     handles = [m for m in modules if HANDLED in m._modules and id(m) not in inside and _holds(m, inside)]
     stand_ins = [StandIn(handle, partial(_inner, handle)) for handle in handles]
     if calls or handles:

@@ -17,6 +17,7 @@ from smoothbench.config.cache_node import (
 )
 from smoothbench.config.moved import moved
 from smoothbench.config.old_keys import new_spelling
+from smoothbench.config.report_sections import section_names
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.config.validate import (
     OF_POINT,
@@ -46,7 +47,8 @@ def settings(cfg: DictConfig) -> Settings:
         also = plain["latency"]["also"]
         plain["latency"]["also"] = {key: values for key, values in also.items() if values is not None}
         plain["paper"] = Convention.from_config(plain["paper"])
-        return Settings(**plain, **{key: cfg[key] for key in SHARED}, specs=_specs(cfg))
+        shared = {key: cfg[key] for key in SHARED}
+        return Settings(**plain, **shared, specs=_specs(cfg), report=section_names(cfg.report))
     except OmegaConfBaseException as error:
         raise UsageError(_message(error, cfg)) from error
 

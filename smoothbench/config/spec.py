@@ -34,7 +34,7 @@ class Spec:
 
 @dataclass
 class Settings:
-    """What an experiment's points share."""
+    """What an experiment's points share; `report` names the sections that the experiment adds to its report."""
 
     experiment: str
     stage: str
@@ -51,6 +51,7 @@ class Settings:
     force: bool = False
     tf32: bool = False
     out: str | None = None
+    report: tuple[str, ...] = ()
 
     @property
     def draws_samples(self) -> bool:

@@ -29,7 +29,7 @@ SHARED = (
     "tf32",
     "out",
 )
-KNOWN = (*NODES, *SHARED, "num_samples", "seed", "seeds", "only", "paper")  # what a run reads
+KNOWN = (*NODES, *SHARED, "num_samples", "seed", "seeds", "only", "paper", "report")  # what a run reads
 WHOLE = {  # keys that are whole numbers, and their bounds
     "num_samples": (2, BLOCK),
     "batch_size": (1, BLOCK),

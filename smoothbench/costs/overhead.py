@@ -7,7 +7,7 @@ computed and kept, and of FORA's masks, interleaved. A batch of B samples is 2 B
 medians comes with a distribution-free 95 % interval over the rounds.
 """
 
-import smoothbench.beside  # noqa: F401  before what imports metrics
+import smoothbench.sibling_packages  # noqa: F401  before what imports metrics
 
 # isort: split
 import argparse

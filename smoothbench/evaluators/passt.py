@@ -1,4 +1,4 @@
-"""PaSST as a tagger: what KL-PaSST is defined on (stable-audio-metrics; Koutini et al. 2022, arXiv 2110.05069)."""
+"""PaSST as a tagger, on which KL-PaSST is defined (stable-audio-metrics; Koutini et al. 2022, arXiv 2110.05069)."""
 
 import io
 import pickle
@@ -19,7 +19,7 @@ from smoothbench.protocols import Digested
 RATE: Final = 32_000
 WINDOW: Final = 10 * RATE
 HOP: Final = 5 * RATE
-SHORTEST: Final = 0.15  # of a window: what is shorter, the published code runs unpadded through the network
+SHORTEST: Final = 0.15  # share of a window: the published code does not pad clips that are shorter
 INSTALL: Final = (
     "PaSST is not installed: pip install hear21passt timm torchaudio (they fit torch up to 2.11), or name another "
     "tagger, float32 [M, 320000] to logits [M, K], in encoder.network"
@@ -29,11 +29,11 @@ INSTALL: Final = (
 class WindowTagger(nn.Module):
     """Averages a tagger's logits over windows of 10 s, every 5 s, of 32 kHz mono.
 
-    As stable-audio-metrics has it: channels averaged, resampled, brought to a peak of -1 dB; windows start
-    while more than 5 s are left, the last one is padded: one for 10 s, 9 for 47.55 s.
-    forward(int16 [N, C, T] at `rate` Hz) gives a dict with `logits` float32 [N, K]. `network` takes float32
-    [M, 320000] to [M, K]; `digest` is its own, if any. Raises ValueError for clips of another type, of more
-    than 2 channels, shorter than 1.5 s, or silent, and for what the network gives.
+    Clips are prepared as in stable-audio-metrics: channels averaged, resampled, scaled to a peak of -1 dB. Windows
+    start while more than 5 s are left, the last one is padded: one window for 10 s, 9 for 47.55 s.
+    forward(int16 [N, C, T] at `rate` Hz) gives a dict with `logits` float32 [N, K]. `network` maps float32
+    [M, 320000] to [M, K]; `digest` is its own, if it has one. Raises ValueError for clips of another type, of more
+    than 2 channels, shorter than 1.5 s, or silent, and for outputs of another shape.
     """
 
     name = "tagger_windows"
@@ -52,17 +52,17 @@ class WindowTagger(nn.Module):
     def forward(self, clips: Tensor) -> dict[str, Tensor]:
         audio = as_floats(clips, "PaSST", (1, 2), self.shortest)
         audio = at_peak(resampled(mono(audio), self.rate, RATE), "PaSST")
-        parts = windows(audio, WINDOW, HOP)
-        logits = [self.network(clip.float().to(clips.device)) for clip in parts]
-        if any(rows.ndim != 2 or len(rows) != parts.shape[1] for rows in logits):
+        cut = windows(audio, WINDOW, HOP)
+        logits = [self.network(clip.float().to(clips.device)) for clip in cut]
+        if any(of_clip.ndim != 2 or len(of_clip) != cut.shape[1] for of_clip in logits):
             raise ValueError(
-                f"encoder.network gives {list(logits[0].shape)} for {parts.shape[1]} windows: not [M, K]"
+                f"encoder.network gives {list(logits[0].shape)} for {cut.shape[1]} windows: not [M, K]"
             )
-        return {"logits": torch.stack([rows.float().mean(0) for rows in logits])}
+        return {"logits": torch.stack([of_clip.float().mean(0) for of_clip in logits])}
 
 
 class PublishedPaSST(nn.Module):
-    """A network of the package hear21passt, float32 [M, 320000] to logits [M, 527]."""
+    """Runs a network of the package hear21passt, float32 [M, 320000] to logits [M, 527]."""
 
     name = "passt"
     version = 1
@@ -79,7 +79,7 @@ class PublishedPaSST(nn.Module):
 def published_passt() -> PublishedPaSST:
     """Load the published network with its 527 AudioSet logits; its package downloads the weights at first use.
 
-    Raises ValueError, saying what to do, where the package is not installed.
+    Raises ValueError, with the way out, where the package is not installed.
     """
     if find_spec("hear21passt") is None:
         raise ValueError(INSTALL)
@@ -93,11 +93,11 @@ def published_passt() -> PublishedPaSST:
 def reference_logits(file: str | None, prompts: Prompts) -> Tensor:
     """Read the log-probabilities of a tagger on the real clip of each prompt, float32 [P, K].
 
-    Only prompts that samples are drawn for count: no published file has those that calibrate.
+    Prompts that only calibrate are left out, because no published file has them.
 
-    `file`: one of stable-audio-metrics' load/passt_kld/*.pkl, a safetensors file, or a torch checkpoint:
-    vectors [K] of probabilities by id. Raises ValueError, naming the file, where it is missing, damaged,
-    holds something else, asks for code to be run, or lacks a prompt, and where there is no prompt.
+    `file` holds vectors [K] of probabilities by id: one of stable-audio-metrics' load/passt_kld/*.pkl, a safetensors
+    file, or a torch checkpoint. Raises ValueError, naming the file, where it does not exist, is damaged, holds
+    something else, cannot be read without running code, or lacks a prompt, and where there is no prompt.
     """
     if file is None:
         raise ValueError(
@@ -109,26 +109,28 @@ def reference_logits(file: str | None, prompts: Prompts) -> Tensor:
     ids = prompts.ids[: prompts.count]
     if not ids:
         raise ValueError(f"{path}: there are no prompts to look up in it: set model.prompts.file")
-    if absent := [each for each in ids if each not in table]:
+    if absent := [prompt_id for prompt_id in ids if prompt_id not in table]:
         raise ValueError(
             f"{path}: {len(absent)} of {len(ids)} prompts are not in it, the first has the id {absent[0]:.60}: "
             "leave them out by prompts.subset"
         )
-    rows = [table[each].float() for each in ids]
-    if any(row.ndim != 1 or row.shape != rows[0].shape or not _is_distribution(row) for row in rows):
+    tags = [table[prompt_id].float() for prompt_id in ids]
+    if any(
+        vector.ndim != 1 or vector.shape != tags[0].shape or not _is_distribution(vector) for vector in tags
+    ):
         raise ValueError(f"{path}: must hold a vector of probabilities, each as long, for each prompt")
-    return torch.stack(rows).clamp(min=torch.finfo(torch.float32).tiny).log()
+    return torch.stack(tags).clamp(min=torch.finfo(torch.float32).tiny).log()
 
 
-def _is_distribution(row: Tensor) -> bool:
-    return bool((row >= 0).all()) and abs(float(row.sum()) - 1) < 1e-3
+def _is_distribution(vector: Tensor) -> bool:
+    return bool((vector >= 0).all()) and abs(float(vector.sum()) - 1) < 1e-3
 
 
 class _TensorsAlone(pickle.Unpickler):
-    """Reads a dict of tensors that pickle itself wrote; every other name than theirs is refused.
+    """Unpickles a dict of tensors and refuses every other class or function.
 
-    The published files are no torch checkpoints, so that weights_only cannot read them as a whole; it does
-    read each storage in them.
+    The published files were written by pickle, not torch.save, so torch.load cannot read them with weights_only; it
+    reads only the storage of each tensor in them.
     """
 
     def find_class(self, module: str, name: str) -> Any:
@@ -145,7 +147,7 @@ def _pickled(path: Path) -> dict[str, Tensor]:
     try:
         with path.open("rb") as file:
             table = _TensorsAlone(file).load()
-    except Exception as error:  # whatever damaged bytes make of a parser
+    except Exception as error:  # damaged bytes make parsers raise exceptions of many kinds
         raise ValueError(f"{path}: refused or damaged ({one_line(error)[:200]}): get it again") from None
     if not isinstance(table, dict) or not all(isinstance(each, Tensor) for each in table.values()):
         raise ValueError(f"{path}: no dict of tensors is in it: get it again")

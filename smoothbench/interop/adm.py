@@ -4,7 +4,7 @@ DIR is the results folder, POINT a name or a point_id. The npz has arr_0, uint8 
 the seeds; grey images stand on all three channels.
 """
 
-import smoothbench.beside  # noqa: F401  before what imports metrics
+import smoothbench.sibling_packages  # noqa: F401  before what imports metrics
 
 # isort: split
 import argparse
@@ -90,8 +90,8 @@ def _check_room(file: Path, needed: int) -> None:
     place = next(each for each in file.absolute().parents if each.exists())
     free = shutil.disk_usage(place).free
     if free < needed:
-        asked, there = distinct(needed / 1e9, free / 1e9, digits=2)
-        raise UsageError(f"{file} needs {asked} GB, {there} GB are free: make room")
+        needed_gb, there = distinct(needed / 1e9, free / 1e9, digits=2)
+        raise UsageError(f"{file} needs {needed_gb} GB, {there} GB are free: make room")
 
 
 if __name__ == "__main__":

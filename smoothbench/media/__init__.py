@@ -1,1 +1,1 @@
-"""One sample to bytes and back."""
+"""Encode samples as files (images, audio, video) and decode them again."""

@@ -11,7 +11,10 @@ import torch
 from PIL import Image, ImageSequence
 from torch import Tensor
 
-WEBP_ANIMATED, WEBP_OPAQUE = 0b10, 0b10  # bits of the container: of the file, and of a frame that covers all
+WEBP_ANIMATED, WEBP_OPAQUE = (
+    0b10,
+    0b10,
+)  # flags of the container: an animated file, a frame that is not blended
 
 
 class Png:
@@ -38,7 +41,7 @@ class Png:
 class Flac:
     """Writes and reads clips int16 [channels, frames] as FLAC of 16 bits at `rate` Hz.
 
-    Raises ValueError for bytes that are no such file, or of another rate.
+    Raises ValueError for bytes that are no FLAC file or have another rate.
     """
 
     rate: int
@@ -65,11 +68,10 @@ class Flac:
 
 @dataclass(frozen=True)
 class Webp:
-    """Writes and reads clips uint8 [T, 3, H, W] as lossless animated WebP of `fps` frames a second, each frame kept.
+    """Writes and reads clips uint8 [T, 3, H, W] as lossless animated WebP of `fps` frames a second.
 
-    Pillow compresses the frames, but its animations merge equal neighbours, and one of equal frames alone
-    becomes a still: so the container is written here (RFC 9649, section 2.7). Raises ValueError for bytes
-    that are no such file, or of another rate.
+    Pillow compresses the frames, but the container is written here (RFC 9649, section 2.7), because Pillow's
+    animations merge equal neighbouring frames. Raises ValueError for bytes that are no WebP file or have another rate.
     """
 
     fps: float
@@ -99,13 +101,13 @@ class Webp:
         return torch.from_numpy(np.stack(frames))
 
     def _durations(self, frames: int) -> list[int]:
-        """Whole milliseconds of each frame, which add up to the length of the clip."""
+        """The duration of each frame in whole milliseconds; they add up to the length of the clip."""
         ends = [round(1000 * frame / self.fps) for frame in range(frames + 1)]
         return [end - start for start, end in pairwise(ends)]
 
 
 def _still(frame: Tensor) -> bytes:
-    """The compressed pixels of a frame uint8 [3, H, W]: a still's file without its first 12 bytes."""
+    """Compress a frame uint8 [3, H, W] to the chunk of its pixels: the file of a still without its first 12 bytes."""
     buffer = io.BytesIO()
     Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy()).save(buffer, "webp", lossless=True)
     return buffer.getvalue()[12:]

@@ -1,6 +1,6 @@
-"""Sets of images in the layout of ADM's evaluation: an npz whose arr_0 is uint8 [N, H, W, C].
+"""Read and write sets of images in the layout of ADM's evaluation: an npz whose arr_0 is uint8 [N, H, W, C].
 
-Read and written piece by piece: 10,000 reference images of 256 x 256 pixels are 2 GB, 50,000 samples 9.8 GB.
+They are read and written in batches: 10,000 real images of 256 x 256 pixels are 2 GB, 50,000 samples 9.8 GB.
 """
 
 import zipfile
@@ -24,10 +24,10 @@ Shape = tuple[int, int, int, int]  # N, H, W, C
 
 
 class ImageFile:
-    """The images of an npz in ADM's layout; nothing but arr_0 is read, and nothing is ever unpickled.
+    """The images of an npz in ADM's layout, of which only arr_0 is read; nothing is ever unpickled.
 
-    `shape` is [N, H, W, C]. Raises ValueError, naming the file, where it is no such file or has fewer than
-    2 images, and `batches` where it is damaged.
+    `shape` is [N, H, W, C]. Raises ValueError, naming the file, for another file or fewer than 2 images; `batches`
+    raises it where the file is damaged.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -36,7 +36,7 @@ class ImageFile:
         try:
             with self._opened() as (_, shape):
                 self.shape = shape
-        except Exception:  # what zipfile and numpy make of damaged bytes is no closed list
+        except Exception:  # damaged bytes make zipfile and numpy raise exceptions of many kinds
             raise ValueError(self._refusal) from None
 
     @property
@@ -50,14 +50,14 @@ class ImageFile:
         return sha256_of(self.path)
 
     def batches(self, count: int) -> Iterator[Tensor]:
-        """All images in order, uint8 [<=count, C, H, W]."""
+        """Yield all images in order, uint8 [<=count, C, H, W]."""
         try:
             with self._opened() as (member, (total, *shape)):
                 for start in range(0, total, count):
                     images = min(count, total - start)
                     data = np.frombuffer(bytearray(member.read(images * int(np.prod(shape)))), np.uint8)
                     yield torch.from_numpy(data.reshape(images, *shape)).permute(0, 3, 1, 2)
-                if member.read(1):  # the archive's checksum is looked at where its data end
+                if member.read(1):  # reading past the end also checks the archive's checksum
                     raise ValueError("more data than images")
         except Exception:
             raise ValueError(self._refusal) from None
@@ -72,7 +72,7 @@ class ImageFile:
 
 
 def image_size(path: str | Path) -> tuple[int, int] | None:
-    """Height and width of the images in an npz, or None where it holds none."""
+    """Return height and width of the images in an npz; None where it holds no images."""
     try:
         return ImageFile(path).size
     except ValueError:
@@ -80,10 +80,10 @@ def image_size(path: str | Path) -> tuple[int, int] | None:
 
 
 def write_images(path: Path, shape: Shape, batches: Iterable[NDArray[Any]]) -> None:
-    """An npz of images uint8 [N, H, W, C], whole or not at all; the same images give the same bytes.
+    """Write images uint8 [N, H, W, C] to an npz, atomically; the same images give the same bytes.
 
-    `batches` are its rows in order. ADM's own evaluation reads it as a stream, as it is not compressed.
-    Raises ValueError where the batches are not of this shape in all.
+    `batches` are the images in order. The npz is not compressed, so that ADM's evaluation can read it as a stream.
+    Raises ValueError where the batches together do not have this shape.
     """
     count = 0
     with (

@@ -1,4 +1,4 @@
-"""Clips as mp4 files, for players and for VBench: an export, since H.264 in 4:2:0 is not without loss."""
+"""Write clips as mp4 files for players and for VBench; only for export, because H.264 in 4:2:0 is lossy."""
 
 import importlib.util
 import subprocess
@@ -9,26 +9,26 @@ import torch
 from torch import Tensor
 
 from smoothbench.errors import UsageError, one_line
-from smoothbench.storage.files import written_beside
+from smoothbench.storage.files import temporary_path
 
-CRF = 10  # of x264: no difference to be seen; 0 is lossless, 23 its default
+CRF = 10  # x264's quality: no visible difference; 0 is lossless, 23 the default
 
 
 def write_mp4(frames: Tensor, path: Path, fps: float) -> None:
-    """Write a clip uint8 [T, C, H, W] with 1 or 3 channels as H.264 in yuv420p, whole or not at all.
+    """Write a clip uint8 [T, C, H, W] with 1 or 3 channels as H.264 in yuv420p, atomically.
 
-    Odd heights and widths get one more row or column, the last one again: 4:2:0 wants even ones. The same clip
-    gives the same bytes. Raises UsageError where the encoder (extra `video`) is not here, ValueError for
-    what is no clip, OSError where the file cannot be written.
+    Odd heights and widths are made even, as 4:2:0 needs, by repeating the last row or column. The same clip
+    gives the same bytes. Raises UsageError where the encoder (extra `video`) is not installed, ValueError for
+    other tensors, OSError where the file cannot be written.
     """
     _check(frames, fps)
     executable = encoder()
-    with written_beside(path, ".tmp.mp4") as temporary:
+    with temporary_path(path, ".tmp.mp4") as temporary:
         _encode(executable, _even(frames), temporary, fps, path)
 
 
 def encoder() -> str:
-    """The ffmpeg that imageio-ffmpeg brings; UsageError, with what to do, where it is not here."""
+    """Return the path of the ffmpeg that imageio-ffmpeg brings; UsageError, with the way out, where there is none."""
     if importlib.util.find_spec("imageio_ffmpeg") is None:
         raise UsageError("mp4 needs the package imageio-ffmpeg: pip install -e '.[video]'")
     import imageio_ffmpeg
@@ -41,7 +41,7 @@ def encoder() -> str:
 
 def _encode(executable: str, frames: Tensor, scratch: Path, fps: float, path: Path) -> None:
     height, width = frames.shape[2:]
-    # no colour tags: readers that know none (OpenCV, decord) then undo just what was done
+    # no colour tags, because some readers (OpenCV, decord) ignore them: so all readers invert the same conversion
     given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", _rate(fps), "-i", "-"]
     wanted = ["-c:v", "libx264", "-crf", str(CRF), "-pix_fmt", "yuv420p", "-threads", "1"]
     tail = [
@@ -59,8 +59,8 @@ def _encode(executable: str, frames: Tensor, scratch: Path, fps: float, path: Pa
         [executable, "-v", "error", "-y", *given, *wanted, *tail], input=raw, capture_output=True, check=False
     )
     if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split())[-300:]
-        raise OSError(f"{path}: ffmpeg ended with {done.returncode} ({said})")
+        message = " ".join(done.stderr.decode(errors="replace").split())[-300:]
+        raise OSError(f"{path}: ffmpeg ended with {done.returncode} ({message})")
 
 
 def _rate(fps: float) -> str:
@@ -68,7 +68,7 @@ def _rate(fps: float) -> str:
 
 
 def _even(frames: Tensor) -> Tensor:
-    """RGB on the CPU, of even height and width."""
+    """Convert frames to RGB on the CPU, with even height and width."""
     frames = frames.cpu().expand(-1, 3, -1, -1)
     for axis in (2, 3):
         if frames.shape[axis] % 2:

@@ -1,1 +1,1 @@
-"""Results of earlier versions, brought to the names and the form that they have now."""
+"""Migrate results folders of earlier versions to the names and the layout of this one."""

@@ -1,11 +1,11 @@
-"""`python -m smoothbench.migrate DIR...`: give results of an earlier version the names that they have now.
+"""`python -m smoothbench.migrate DIR...` renames the results of an earlier version as this version names them.
 
-Records of schema 2 were named by the import paths of code and the paths of files. Of each the old ids are made again
-of its own content, which proves what it is; then records, scores, previews, samples, what metrics saw, curves and
-latencies get their new names. A folder with a record that cannot be proved is left as it is.
+The ids of records of schema 2 were made from import paths of code and paths of files. The old ids of each record are
+computed again from its content, which proves what it is; then records, scores, previews, samples, features, curves
+and latencies get their new names. A folder with a record that cannot be proved is left as it is.
 """
 
-import smoothbench.beside  # noqa: F401  before what imports metrics
+import smoothbench.sibling_packages  # noqa: F401  before what imports metrics
 
 # isort: split
 import fcntl
@@ -30,7 +30,7 @@ from smoothbench.storage.results_folder import Store
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 it failed (a full disk), 2 a folder cannot be migrated, 128 + a signal: stopped."""
+    """Migrate folders; exit code 0: done, 1: failed (a full disk), 2: a folder cannot be migrated, 128 + a signal."""
     parser = command.parser("smoothbench.migrate", __doc__)
     parser.add_argument(
         "folders", type=Path, nargs="+", metavar="DIR", help="results folder, with records/ in it"
@@ -52,9 +52,9 @@ def _migrated(folders: Sequence[Path]) -> int:
 
 
 def migrate(folder: Path) -> str:
-    """Rename a results folder, whole or, where it is stopped, up to where the same call goes on; what was done.
+    """Migrate a results folder and return what was done; if it is stopped, the same call goes on.
 
-    Raises UsageError, naming each record, where one cannot be proved to be what its id says, where there are no
+    Raises UsageError, naming the records, where records cannot be proved to be what their ids say, where there are no
     records, and while another process is at work in the folder.
     """
     if not any((folder / "records").glob("*.json")):
@@ -64,7 +64,7 @@ def migrate(folder: Path) -> str:
     if not (old := _old(folder)):
         return f"{folder}: nothing to do, its {len(list(folder.glob('records/*.json')))} records are of this version"
     locks = folder / ".locks"
-    kept_locks = locks.exists()
+    had_locks = locks.exists()
     try:
         with opened(folder, "working") as file:
             if not flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB, folder):
@@ -74,29 +74,32 @@ def migrate(folder: Path) -> str:
             plan = renaming(folder, old)
             _apply(folder, plan)
     finally:
-        if not kept_locks:  # a published copy has none
+        if not had_locks:  # a published copy has none
             shutil.rmtree(locks, ignore_errors=True)
-    kept = "".join(
+    exceptions = "".join(
         f"\n  {name} keeps its old hash: {reason}" for name, reason in sorted(plan.refused.items())
     )
-    return f"{folder}: {len(old)} records have new names{kept}"
+    return f"{folder}: {len(old)} records have new names{exceptions}"
 
 
 def _old(folder: Path) -> dict[str, OldRecord]:
-    """The records of schema 2, by their files."""
-    found = {path.name: read_json(path) for path in sorted(folder.glob("records/*.json"))}
+    """The records of schema 2, by the names of their files."""
+    contents = {path.name: read_json(path) for path in sorted(folder.glob("records/*.json"))}
     return {
-        name: each
-        for name, each in found.items()
-        if isinstance(each, dict) and each.get("schema") == BY_PLACE
+        name: content
+        for name, content in contents.items()
+        if isinstance(content, dict) and content.get("schema") == BY_PLACE
     }
 
 
 def _apply(folder: Path, plan: Renaming) -> None:
-    """All that records name first, the records last, references after the others: what is left proves the rest."""
+    """Rename the files that records name, then the records, those of baselines last.
+
+    In this order the old records that a stopped migration leaves still prove what they are: that needs the baselines.
+    """
     store = Store(folder)
-    for (samples, key), (new_samples, new_key) in plan.observed.items():
-        _rename_rows(folder / "observations", samples, key, new_samples, new_key)
+    for (samples, key), (new_samples, new_key) in plan.features.items():
+        _rename_features(folder / "observations", samples, key, new_samples, new_key)
     for old, new in plan.samples.items():
         _rename_samples(folder, old, new)
     for old, new in plan.curves.items():
@@ -111,8 +114,8 @@ def _apply(folder: Path, plan: Renaming) -> None:
         store.record_path(record["name"], record["point_id"]).unlink(missing_ok=True)
 
 
-def _rename_rows(folder: Path, samples: str, key: str, new_samples: str, new_key: str) -> None:
-    """What a metric saw; the file says of what it is."""
+def _rename_features(folder: Path, samples: str, key: str, new_samples: str, new_key: str) -> None:
+    """Rename cached features, and write into the file the samples and the key that it is of."""
     old, new = folder / samples / f"{key}.npz", folder / new_samples / f"{new_key}.npz"
     arrays = read_arrays(old) if old.exists() else None
     if arrays is not None:
@@ -122,14 +125,14 @@ def _rename_rows(folder: Path, samples: str, key: str, new_samples: str, new_key
 
 
 def _rename_samples(folder: Path, old: str, new: str) -> None:
-    """Samples with their manifest, and previews."""
+    """Rename samples with their manifest, and previews."""
     path = folder / "samples" / old / "manifest.json"
     manifest = read_json(path)
     if isinstance(manifest, dict):
         write_json(path, manifest | {"sample_id": new})
     for name in ("samples", "previews"):
         _move(folder / name / old, folder / name / new)
-    with suppress(OSError):  # what no record names stays
+    with suppress(OSError):  # not empty if it holds features that no record names
         (folder / "observations" / old).rmdir()
 
 
@@ -145,7 +148,7 @@ def _rename_cells(path: Path, cells: Mapping[str, str]) -> None:
 
 
 def _rename_files(store: Store, record: OldRecord, renamed: Record) -> None:
-    """Scores, schedules and imported results, which are named like the record."""
+    """Rename scores, schedules and imported results, which are named like the record."""
     old = store.record_path(record["name"], record["point_id"])
     new = store.record_path(renamed.name, renamed.point_id)
     _move(store.folder / "scores" / f"{old.stem}.npz", store.folder / "scores" / f"{new.stem}.npz")
@@ -158,7 +161,7 @@ def _rename_files(store: Store, record: OldRecord, renamed: Record) -> None:
 
 
 def _move(old: Path, new: Path) -> None:
-    """Rename what is there, unless that is done, or the new name is taken by the same."""
+    """Rename a file or folder if it exists and the new name does not."""
     if old.exists() and not new.exists():
         os.rename(old, new)
 

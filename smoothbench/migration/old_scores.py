@@ -1,4 +1,4 @@
-"""The hashes of metrics in records of schema 2, made again of what their nodes build, and those that they have now."""
+"""Compute the hashes of metrics in records of schema 2 again from their nodes, and the hashes that they have now."""
 
 import json
 from collections.abc import Iterator
@@ -22,22 +22,22 @@ SOURCES = Path(__file__).with_name("old_sources.json")
 
 @dataclass(frozen=True)
 class Renamed:
-    """A metric as it is now, with the hashes of then in `old`."""
+    """A metric with its present hashes (`new`) and its hashes by schema 2 (`old`)."""
 
     new: BoundMetric
     old: BoundMetric
 
 
 class Metrics:
-    """Metrics by their nodes, each built once; `refused` says of each that cannot be known why."""
+    """Builds metrics from their nodes, each one once; `refused` maps those that cannot be identified to the reason."""
 
     def __init__(self) -> None:
         self.refused: dict[str, str] = {}
         self._built: dict[str, BoundMetric] = {}
-        self._parts: dict[str, Any] = {}
+        self._plugins: dict[str, Any] = {}
 
     def renamed(self, name: str, node: Config | None, config_hash: str) -> Renamed | None:
-        """What a score's metric is called now; None where its hash does not come out again of its node."""
+        """Return the metric of a score; None where its old hash does not come out again from its node."""
         if node is None:
             self.refused[name] = "no record says what it was"
             return None
@@ -55,23 +55,23 @@ class Metrics:
     def _bind(self, node: Config) -> BoundMetric:
         key, node = canonical(node), moved(node)
         if key not in self._built:
-            encoder = self._part(node["encoder"]) if "encoder" in node else None
+            encoder = self._plugin(node["encoder"]) if "encoder" in node else None
             real = node.get("real")
-            path = self._part(real) if isinstance(real, dict) else real
+            path = self._plugin(real) if isinstance(real, dict) else real
             self._built[key] = bind_metric(
-                node, self._part(node["metric"]), encoder, ImageFile(path) if path else None
+                node, self._plugin(node["metric"]), encoder, ImageFile(path) if path else None
             )
         return self._built[key]
 
-    def _part(self, node: Config) -> Any:
+    def _plugin(self, node: Config) -> Any:
         key = canonical(node)
-        if key not in self._parts:
-            self._parts[key] = build(node, "metrics")
-        return self._parts[key]
+        if key not in self._plugins:
+            self._plugins[key] = build(node, "metrics")
+        return self._plugins[key]
 
 
 def _olds(node: Config, new: BoundMetric) -> Iterator[BoundMetric]:
-    """A metric's hashes by the rules of schema 2: of nodes and digests, later of sources too."""
+    """Yield a metric with its hashes by the rules of schema 2: of nodes and digests, later of sources too."""
     real = new.real.digest if new.real else ""
     digest, encoder_digest = (
         part.digest if isinstance(part, Digested) else None for part in (new.metric, new.encoder)
@@ -88,9 +88,9 @@ def _olds(node: Config, new: BoundMetric) -> Iterator[BoundMetric]:
             yield replace(new, encoder_key=key, config_hash=identity([metric, key, real]))
 
 
-def _fingerprints(node: Config, part: Any) -> list[str]:
-    """The fingerprints a part may have had: ours from the file, a user's class as its code is now."""
-    return _sources().get(" ".join(sorted(set(_targets(node)))), [source_of(moved(node), part)])
+def _fingerprints(node: Config, plugin: Any) -> list[str]:
+    """The fingerprints that a plug-in may have had: of ours those in the file, of a user's class the present one."""
+    return _sources().get(" ".join(sorted(set(_targets(node)))), [source_of(moved(node), plugin)])
 
 
 @cache

@@ -1,6 +1,6 @@
-"""What becomes of a results folder of schema 2: the new records, and the new name of everything that is named by ids.
+"""Plan the migration of a results folder of schema 2: its new records, and new names for all files named by ids.
 
-Nothing is written here; `smoothbench.migrate` carries it out.
+Nothing is written here; `smoothbench.migration.migrate` carries the plan out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,26 +24,30 @@ from smoothbench.sampling.calibrate_point import curves_file
 from smoothbench.storage.identity import canonical, identity
 from smoothbench.storage.record import SCHEMA, Record
 
-FOUND = ("digest", "file", "spread")  # of curves, beside the calibration that was asked for
+OF_CURVES = (
+    "digest",
+    "file",
+    "spread",
+)  # keys of a record's calibration that describe curves, not how to calibrate
 Seeds = tuple[int, int]
-Ids = tuple[str, str]  # old and new
+Ids = tuple[str, str]  # an old id and the new one
 
 
 @dataclass
 class Renaming:
-    """Old names and new ones: of samples, cells, curves, of rows that metrics keep (folder, key), and records."""
+    """Old names with new ones: of samples, points, cells, curves, cached features (folder, key), and records."""
 
     samples: dict[str, str] = field(default_factory=dict)
     points: dict[str, str] = field(default_factory=dict)
     cells: dict[str, str] = field(default_factory=dict)
     curves: dict[str, str] = field(default_factory=dict)
-    observed: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    features: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     records: list[tuple[OldRecord, Record]] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)  # by metric or file: why it keeps its old name
 
 
 def renaming(folder: Path, records: Mapping[str, OldRecord]) -> Renaming:
-    """The renaming of the records in some files; UsageError, naming each, where one cannot be proved what it is."""
+    """Plan the renaming of records, by the names of their files; UsageError, naming those that cannot be proved."""
     plan, proven, wrong = Renaming(), dict[str, Proven](), []
     known = _Files(folder)
     for file, record in records.items():
@@ -77,21 +81,25 @@ def renaming(folder: Path, records: Mapping[str, OldRecord]) -> Renaming:
 def _pairs(
     records: Mapping[str, OldRecord], proven: Mapping[str, Proven], plan: Renaming
 ) -> dict[tuple[str, Seeds], Ids]:
-    """Of each reference's parts, by its first samples and the part's seeds, the old and the new id of the samples."""
-    found: dict[tuple[str, Seeds], Ids] = {}
+    """Map the baselines' sample_id and seed range to the old and the new id of the samples of that range."""
+    pairs: dict[tuple[str, Seeds], Ids] = {}
     for file, record in records.items():
         for seeds in _ranges(record) if record["reference"] else ():
             known = proven[file]
             old = old_ids(record, known.code, known.batch_size, known.planned_on, seeds, None)[0]
-            found[record["sample_id"], seeds] = old, new_ids(record, known, seeds, None)[0]
-            plan.samples[old] = found[record["sample_id"], seeds][1]
-    return found
+            new = new_ids(record, known, seeds, None)[0]
+            pairs[record["sample_id"], seeds] = old, new
+            plan.samples[old] = new
+    return pairs
 
 
 def _add_points(
     record: OldRecord, known: Proven, pairs: Mapping[tuple[str, Seeds], Ids], plan: Renaming
 ) -> None:
-    """The ids of a record and of its parts; Unproven where they are others than it says, or its pair is not here."""
+    """Add the ids of a record and of its seed ranges to the plan.
+
+    Raises Unproven where its old ids do not come out again, or the record of its baseline is not in the folder.
+    """
     olds, news = [], []
     for seeds in _ranges(record):
         pair: tuple[str | None, str | None] = (None, None)
@@ -103,9 +111,9 @@ def _add_points(
             pair = pairs[record["reference_id"], seeds]
         olds.append(old_ids(record, known.code, known.batch_size, known.planned_on, seeds, pair[0]))
         news.append(new_ids(record, known, seeds, pair[1]))
-    parts = [old[1] for old in olds]
-    if parts != (record["parts"] or [record["point_id"]]) or (
-        record["parts"] and identity(parts) != record["point_id"]
+    point_ids = [old[1] for old in olds]
+    if point_ids != (record["parts"] or [record["point_id"]]) or (
+        record["parts"] and identity(point_ids) != record["point_id"]
     ):
         raise Unproven("its point_id does not come out again")
     for old, new in zip(olds, news, strict=True):
@@ -115,7 +123,7 @@ def _add_points(
 
 
 def _renamed(record: OldRecord, known: Proven, plan: Renaming, metrics: Metrics, files: "_Files") -> Record:
-    """A record by its new names; ValueError or KeyError, naming the field, where it is damaged otherwise."""
+    """The record with its new names; ValueError or KeyError, naming the field, where other content is damaged."""
     calibration = record["calibration"] and dict(record["calibration"])
     if calibration and "file" in calibration:
         new = _curves(record, known)
@@ -127,14 +135,12 @@ def _renamed(record: OldRecord, known: Proven, plan: Renaming, metrics: Metrics,
     renamed = {
         **record,
         "schema": SCHEMA,
-        "formerly": record[
-            "point_id"
-        ],  # its place among points of one name, on which draws of a study depend
+        "formerly": record["point_id"],  # orders points of one name, on which the draws of a study depend
         "sample_id": plan.samples[record["sample_id"]],
         "point_id": plan.points[record["point_id"]],
         "cell_id": plan.cells[record["cell_id"]],
         "reference_id": plan.samples[record["reference_id"]],
-        "parts": [plan.points[part] for part in record["parts"]],
+        "parts": [plan.points[point_id] for point_id in record["parts"]],
         "described": recorded(known.described),
         "calibration": calibration,
         "scores": scores,
@@ -144,12 +150,12 @@ def _renamed(record: OldRecord, known: Proven, plan: Renaming, metrics: Metrics,
 
 def _curves(record: OldRecord, known: Proven) -> str:
     """The new name of the file of curves that a record was planned on."""
-    asked = {key: value for key, value in record["calibration"].items() if key not in FOUND}
-    return curves_file(known.described["model"], known.described["solver"], asked)
+    calibration = {key: value for key, value in record["calibration"].items() if key not in OF_CURVES}
+    return curves_file(known.described["model"], known.described["solver"], calibration)
 
 
 def _score(record: OldRecord, score: str, plan: Renaming, metrics: Metrics) -> dict[str, Any]:
-    """A score with its metric's new hash; what the metric saw of the samples goes by it, too."""
+    """The score with its metric's new hash; adds the features that the metric cached to the plan."""
     entry, name = dict(record["scores"][score]), score.partition("@")[0]
     metric = metrics.renamed(name, record["config"]["metrics"].get(name), entry["config_hash"])
     if metric is None:
@@ -158,15 +164,15 @@ def _score(record: OldRecord, score: str, plan: Renaming, metrics: Metrics) -> d
     pairs = (None, None) if record["reference"] else (old[1], new[old[1]])
     if not record["parts"]:
         keys = metric.old.key(pairs[0]), metric.new.key(pairs[1])
-        plan.observed[old[0], keys[0]] = new[old[0]], keys[1]
+        plan.features[old[0], keys[0]] = new[old[0]], keys[1]
     if metric.new.real is not None:
-        real = [identity([each.key(None), metric.new.real.digest]) for each in (metric.old, metric.new)]
-        plan.observed["real", real[0]] = "real", real[1]
+        real = [identity([bound.key(None), metric.new.real.digest]) for bound in (metric.old, metric.new)]
+        plan.features["real", real[0]] = "real", real[1]
     return entry | {"config_hash": metric.new.config_hash, "metric": dict(metric.new.name_and_version)}
 
 
 def _merged(names: Mapping[str, str]) -> list[str]:
-    """A line for each two points that have become one."""
+    """A message for every two points that would get the same new id."""
     first: dict[str, str] = {}
     pairs = [(old, first.setdefault(new, old)) for old, new in names.items()]
     return [
@@ -179,7 +185,7 @@ def _ranges(record: OldRecord) -> Sequence[Seeds]:
 
 
 class _Files:
-    """Files that results rest on: whether they still hold what they held."""
+    """Checks that the files which results depend on have not changed since."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -187,7 +193,7 @@ class _Files:
         self._digests: dict[str, str] = {}
 
     def check(self, record: OldRecord, known: Proven) -> None:
-        """Unproven where a policy's file gives another schedule by now than the record's."""
+        """Raise Unproven where the policy's file now gives another schedule than the record has."""
         if not (record["schedule"] and _has_digest(known.described["policy"])):
             return
         policy = build_policy(record["config"]["cache"], "cache")
@@ -205,18 +211,18 @@ class _Files:
             raise Unproven("its policy's file gives another schedule by now")
 
     def differ(self, calibration: Mapping[str, Any]) -> str | None:
-        """Why curves do not belong to a record; None where they do, or are not kept here."""
+        """The reason why a file of curves is not the one of a record; None where it is, or does not exist."""
         path = self.folder / calibration["file"]
         if calibration["file"] not in self._digests:
             try:
                 self._digests[calibration["file"]] = ErrorCurves.load(path).digest() if path.exists() else ""
             except ValueError:
                 return "the curves are damaged"
-        found = self._digests[calibration["file"]]
-        return None if found in ("", calibration["digest"]) else "the curves are others than the record's"
+        digest = self._digests[calibration["file"]]
+        return None if digest in ("", calibration["digest"]) else "the curves are others than the record's"
 
     def _trajectory(self, record: OldRecord) -> Trajectory:
-        """What a static policy plans on; weights are not needed."""
+        """The trajectory that a static policy plans on; built without weights."""
         config = record["config"]
         key = canonical([config["model"], config["solver"]])
         if key not in self._trajectories:

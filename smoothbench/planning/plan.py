@@ -12,7 +12,7 @@ from smoothbench.config.instantiate import build_policy, build_predictor, build_
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import PointsFailed, UsageError, one_line
 from smoothbench.json_checks import is_text
-from smoothbench.models.base.prompts import HELD
+from smoothbench.models.base.prompts import CALIBRATION_BLOCKS
 from smoothbench.planning.point import Point, rows
 from smoothbench.planning.point_ids import described, point_ids, recorded_code
 from smoothbench.protocols import BLOCK, Model, Prompted, Solver, Supports
@@ -192,8 +192,8 @@ def check_seed_blocks(settings: Settings, model: Model) -> None:
     blocks += [("calibration.seed", spec.calibration["seed"], True) for spec in settings.specs]
     blocks.append(("training.seed", settings.training["seed"], True))
     for key, block, is_training in blocks:
-        if (block >= HELD) != is_training:
+        if (block >= CALIBRATION_BLOCKS) != is_training:
             raise UsageError(
                 f"{key}={block}: {model.name} keeps prompts for calibration and training, those of seed blocks from "
-                f"{HELD} on: take a block {'from there on' if is_training else 'below'}"
+                f"{CALIBRATION_BLOCKS} on: take a block {'from there on' if is_training else 'below'}"
             )

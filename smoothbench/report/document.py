@@ -11,8 +11,10 @@ from smoothbench.report.tables.column import BETTER, DAGGER, LEVEL, WORSE, Colum
 from smoothbench.report.tables.latency_conditions import Conditions
 from smoothbench.report.tables.point_tables import (
     against_real,
+    brief_columns,
     fidelity,
     fidelity_columns,
+    headline,
     measured,
     ranking,
     strings,
@@ -20,6 +22,7 @@ from smoothbench.report.tables.point_tables import (
 )
 from smoothbench.report.tables.text import PLUS_MINUS, to_markdown
 
+BRIEF = 4  # scores of the first table
 MOST_SPELLED_OUT = 3  # more distinct values than this are only counted
 
 
@@ -28,12 +31,13 @@ def document(
     ignored: list[str],
     study: Sequence[str] = (),
     conditions: Conditions | None = None,
+    unmade: Sequence[str] = (),
 ) -> str:
-    """The report in Markdown.
+    """Write the report in Markdown.
 
     Args: parts, the frame of each setting and the names of its pictures, which lie beside the report;
     ignored, the record files that could not be read; study, lines of Markdown to come first; conditions,
-    under which latency was measured too.
+    under which latency was measured too; unmade, why sections that the experiment names are not there.
     """
     conditions = conditions or Conditions()
     lines = [
@@ -49,18 +53,19 @@ def document(
         ]
     for part, pictures in parts:
         lines += _setting(part, pictures, conditions)
+    lines += _listing("Sections that could not be made", unmade)
     lines += _listing("Records that could not be read", ignored)
     lines += _listing("Latencies that could not be read", conditions.ignored)
     return "\n".join([*lines, *_notes(pd.concat([part for part, _ in parts]))]) + "\n"
 
 
 def provenance(frame: pd.DataFrame) -> str:
-    """What the records say about their making, in one line; values that differ are listed or counted."""
+    """Say in one line how the records were made; values that differ are listed or counted."""
     return _stated(frame["provenance"])
 
 
-def setting_title(frame: pd.DataFrame, *known: str) -> str:
-    """What tells a setting from others: model, solver, the reference's steps, guidance, samples if any.
+def group_title(frame: pd.DataFrame, *known: str) -> str:
+    """Name a comparable group: model, solver, the reference's steps, guidance, samples if any.
 
     Then everything else in which it differs from the others of its folder, but for what is known already.
     """
@@ -75,7 +80,7 @@ def setting_title(frame: pd.DataFrame, *known: str) -> str:
 
 def _setting(frame: pd.DataFrame, pictures: Sequence[str], conditions: Conditions) -> list[str]:
     lines = [
-        f"## {setting_title(frame)}",
+        f"## {group_title(frame)}",
         "",
         f"- Points: {len(frame)} ({states(frame)})",
         *_samples(frame),
@@ -107,9 +112,27 @@ def _seeds(shown: str) -> str:
 
 
 def _tables(frame: pd.DataFrame) -> list[str]:
+    """A short table of the first scores; all costs and scores behind it, folded."""
     if not len(measured(frame)):
         return ["No point has finished yet.\n"]
-    title = "### Cost, and samples against real data" if scores(frame) else "### Cost"
+    if not scores(frame):
+        return ["### Cost", "", _table(table_columns(frame, []))]
+    brief = headline(frame)[:BRIEF]
+    return [
+        "### In short",
+        "",
+        _table(brief_columns(frame, brief)),
+        "<details>",
+        f"<summary>All costs, all {len(scores(frame))} scores and the worst samples</summary>",
+        "",
+        *_full_tables(frame),
+        "</details>",
+        "",
+    ]
+
+
+def _full_tables(frame: pd.DataFrame) -> list[str]:
+    title = "### Cost, and samples against real data"
     lines = [title, "", _table(table_columns(frame, against_real(frame)))]
     if fidelity(frame):
         columns = fidelity_columns(frame)
@@ -132,11 +155,13 @@ def _latency(frame: pd.DataFrame) -> list[str]:
 
 
 def _stated(records: Iterable[Mapping[str, object]]) -> str:
-    found: dict[str, set[str]] = {}
+    values_by_key: dict[str, set[str]] = {}
     for record in records:
         for key, value in _flat(record):
-            found.setdefault(key, set()).add(value)
-    return "; ".join(f"{key} {_several(key, sorted(values))}" for key, values in sorted(found.items()))
+            values_by_key.setdefault(key, set()).add(value)
+    return "; ".join(
+        f"{key} {_several(key, sorted(values))}" for key, values in sorted(values_by_key.items())
+    )
 
 
 def _flat(record: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -172,7 +197,7 @@ def _flags(frame: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _listing(title: str, items: list[str]) -> list[str]:
+def _listing(title: str, items: Sequence[str]) -> list[str]:
     return [f"### {title}", "", *(f"- {item}" for item in items), ""] if items else []
 
 

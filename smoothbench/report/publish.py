@@ -8,7 +8,7 @@ import pandas as pd
 
 from smoothbench.report.data.frame import load
 from smoothbench.report.page.media_kinds import KINDS
-from smoothbench.report.studies import registry
+from smoothbench.report.studies.named_sections import named_sections
 from smoothbench.report.tables import latency_conditions
 from smoothbench.report.write import write
 from smoothbench.storage.files import replacing
@@ -38,37 +38,38 @@ def publish(folder: str | Path, target: str | Path) -> list[Path]:
             )
     if _experiments(target) - set(frame["experiment"]):
         raise ValueError(f"{target} holds another experiment than {folder}: choose another target")
-    held = _held(folder)
-    wanted = {path for path in held - _unshown(held) if _is_used(path, frame)}
-    for old in _held(target) - wanted:
+    summarised = named_sections(frame).summarise
+    files = _publishable(folder)
+    wanted = {path for path in files - _unshown(files) if _is_used(path, frame, summarised)}
+    for old in _publishable(target) - wanted:
         (target / old).unlink()
     copied = [_copy(folder / each, target / each) for each in sorted(wanted)]
     return copied + write(target)
 
 
-def _held(folder: Path) -> set[Path]:
+def _publishable(folder: Path) -> set[Path]:
     """The files that may be published, relative to the folder; hidden ones are unfinished writes."""
-    found = [path for name in FOLDERS for path in (folder / name).rglob("*")]
-    found += [folder / name for name in FILES]
-    return {path.relative_to(folder) for path in found if path.is_file() and not path.name.startswith(".")}
+    paths = [path for name in FOLDERS for path in (folder / name).rglob("*")]
+    paths += [folder / name for name in FILES]
+    return {path.relative_to(folder) for path in paths if path.is_file() and not path.name.startswith(".")}
 
 
-def _unshown(held: set[Path]) -> set[Path]:
+def _unshown(files: set[Path]) -> set[Path]:
     """The clips that no report draws or plays: a hundred times as large as an embedded model's images."""
     published = {kind.suffix: kind.published for kind in KINDS}
     clips: dict[tuple[Path, str], list[Path]] = {}
-    for path in sorted(path for path in held if path.suffix in published):
+    for path in sorted(path for path in files if path.suffix in published):
         clips.setdefault((path.parent, path.suffix), []).append(path)
     return {path for (_, suffix), paths in clips.items() for path in paths[published[suffix] :]}
 
 
-def _is_used(path: Path, frame: pd.DataFrame) -> bool:
+def _is_used(path: Path, frame: pd.DataFrame, summarised: bool) -> bool:
     """Whether a point of the frame needs this file of a results folder.
 
-    A study has many points, and its report needs no curves, per-sample scores or previews: they stay behind.
+    Where a section of the report stands for all points, curves, per-sample scores and previews stay behind.
     """
-    kind, study = path.parts[0], set(frame["experiment"]) & set(registry.NAMES)
-    if study and kind in ("curves", "scores", "previews"):
+    kind = path.parts[0]
+    if summarised and kind in ("curves", "scores", "previews"):
         return False
     if kind in ("records", "scores", "vbench"):
         return path.stem in set(frame["record"])
@@ -85,13 +86,13 @@ def _is_used(path: Path, frame: pd.DataFrame) -> bool:
 
 def _experiments(target: Path) -> set[str]:
     """The experiments of a published folder, also of records that this version cannot show."""
-    found = set()
+    names = set()
     for path in target.glob("records/*.json"):
         try:
-            found.add(str(json.loads(path.read_text(encoding="utf-8"))["experiment"]))
+            names.add(str(json.loads(path.read_text(encoding="utf-8"))["experiment"]))
         except (ValueError, KeyError, TypeError):  # damaged: it says nothing, and is replaced
             continue
-    return found
+    return names
 
 
 def _copy(source: Path, target: Path) -> Path:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from smoothbench.report.data.frame import costs_alone, load, settings, unfinished
-from smoothbench.report.document import setting_title
+from smoothbench.report.data.frame import costs_alone, load, unfinished
+from smoothbench.report.data.groups import comparable_groups
+from smoothbench.report.document import group_title
 from smoothbench.report.tables import paper_comparison
 from smoothbench.report.tables.column import BETTER, LEVEL, WORSE
 from smoothbench.report.tables.point_tables import brief_columns, headline, strings
@@ -16,13 +17,13 @@ MOST_SCORES = 4
 
 
 def summary(folder: Path) -> str:
-    """Short tables of a results folder as plain text, and the points not done with their reasons."""
+    """Write short tables of a results folder as plain text, and the points not done with their reasons."""
     text = ""
-    for _, part in settings(load(folder)):
+    for _, part in comparable_groups(load(folder)):
         first = part.iloc[0]
         seeds = "" if costs_alone(part).all() else f", seeds {first['seeds']}"
         papers = paper_comparison.text(part, WIDTH)
-        text += f"{first['experiment']}: {setting_title(part, 'experiment', 'seeds')}{seeds}\n\n"
+        text += f"{first['experiment']}: {group_title(part, 'experiment', 'seeds')}{seeds}\n\n"
         text += f"{_table(part)}\n" if seeds or not papers else ""  # costs alone stand in the papers' tables
         text += f"{papers}\n" if papers else ""
         for _, row in unfinished(part).iterrows():

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from smoothbench.report.data.frame import load, scores, settings
+from smoothbench.report.data.frame import load, scores
+from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.document import document
 from smoothbench.report.figures.composition import composition
 from smoothbench.report.figures.error_curves import calibrated, error_curves
@@ -19,7 +20,7 @@ from smoothbench.report.figures.schedule_raster import schedules
 from smoothbench.report.figures.style import DPI, styled
 from smoothbench.report.page.html_page import page
 from smoothbench.report.page.media_kinds import kinds_in
-from smoothbench.report.studies import registry
+from smoothbench.report.studies.named_sections import named_sections
 from smoothbench.report.tables import latency_conditions
 from smoothbench.report.tables.latency_conditions import Conditions
 from smoothbench.report.tables.latex import to_latex
@@ -35,39 +36,47 @@ def write(folder: str | Path) -> list[Path]:
     """Write report.md, report.html, the tables and the pictures into a results folder; return their paths.
 
     The same records give the same bytes. Points that may not share a table get one of their own, and its
-    files a suffix. A study has pictures of its own in place of those of its settings. ValueError if the
-    folder has no record.
+    files are called by its solver, steps and guidance. Sections that the experiment names come first. ValueError
+    if the folder has no record.
     """
     folder = Path(folder)
     frame, others = load(folder), latency_conditions.read(folder)
-    study: list[Drawing] = [(name, BOTH, draw) for name, draw in registry.drawings(frame)]
-    paths = _draw(study, folder, "")
+    sections = named_sections(frame)
+    ahead: list[Drawing] = [
+        (name, BOTH, draw) for section in sections.made for name, draw in section.pictures.items()
+    ]
+    paths = _draw(ahead, folder, "")
+    detailed = not any(section.summarises and section.pictures for section in sections.made)
     parts: list[tuple[pd.DataFrame, dict[str, str]]] = []
-    for suffix, part in settings(frame):
-        end = f"-{suffix}" if suffix else ""
-        paths += _tables(part, folder, end) + _conditions(part, others, folder / f"latency{end}.csv")
-        drawings = [] if study else list(_drawings(part, folder))
+    for name, part in comparable_groups(frame):
+        end = f"-{name}" if name else ""
+        paths += _tables(part, folder, name or "table") + _conditions(
+            part, others, folder / f"latency{end}.csv"
+        )
+        drawings = list(_drawings(part, folder)) if detailed else []
         paths += _draw(drawings, folder, end)
-        parts.append((part, {name: f"{name}{end}.png" for name, _, _ in drawings}))
+        parts.append((part, {picture: f"{picture}{end}.png" for picture, _, _ in drawings}))
     ignored = frame.attrs["ignored"]
-    lines = [*registry.sections(frame), *(f"![{name}]({name}.png)\n" for name, _, _ in study)]
-    text = document([(part, list(pictures.values())) for part, pictures in parts], ignored, lines, others)
+    lines = [line for section in sections.made for line in section.lines]
+    lines += [f"![{name}]({name}.png)\n" for name, _, _ in ahead]
+    shown = [(part, list(pictures.values())) for part, pictures in parts]
+    text = document(shown, ignored, lines, others, sections.failed)
     pages = [write_text(folder / "report.md", text)]
-    drawn = [name for name, _, _ in study]
+    drawn = [name for name, _, _ in ahead]
     pages.append(write_text(folder / "report.html", page(parts, folder, ignored, others, drawn)))
     return pages + paths
 
 
-def _tables(part: pd.DataFrame, folder: Path, end: str) -> list[Path]:
-    paths = [_csv(numbers(part), folder / f"table{end}.csv")]
+def _tables(part: pd.DataFrame, folder: Path, name: str) -> list[Path]:
+    paths = [_csv(numbers(part), folder / f"{name}.csv")]
     if len(measured(part)):
-        paths.append(write_text(folder / f"table{end}.tex", to_latex(part)))
+        paths.append(write_text(folder / f"{name}.tex", to_latex(part)))
     return paths
 
 
 def _conditions(part: pd.DataFrame, others: Conditions, path: Path) -> list[Path]:
-    found = others.numbers(part)
-    return [_csv(found, path)] if len(found) else []
+    table = others.numbers(part)
+    return [_csv(table, path)] if len(table) else []
 
 
 def _csv(table: pd.DataFrame, path: Path) -> Path:

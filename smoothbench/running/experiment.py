@@ -24,7 +24,7 @@ from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.calibrate_point import Curves
 from smoothbench.sampling.devices import started
 from smoothbench.scoring.scorer import Scorer
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Experiment:
         check_conditions(settings, model)
         metrics = settings.metrics if settings.draws_samples else {}  # other stages need no encoder's weights
         ready(model, settings.stage)
-        scorer = Scorer(metrics, model, Observations(self.store.folder / "observations"))
+        scorer = Scorer(metrics, model, FeatureCache(self.store.folder / "observations"))
         self._sites = measured_sites(*model.skeleton())
         self._curves = Curves(model, self._sites[0], self.store, settings.force)
         points = plan_points(settings, model, self._sites, self._curves.known)

@@ -68,6 +68,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
             "cache": spec.policy,  # as in the records of every earlier version
             "solver": spec.solver,
             "metrics": settings.metrics,
+            **({"report": list(settings.report)} if settings.report else {}),
         },
         provenance={},
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 from metrics.score import Score
 from smoothbench.media.image_npz import ImageFile
 from smoothbench.protocols import Config, PerSample
-from smoothbench.storage.feature_cache import Rows
+from smoothbench.storage.feature_cache import Features
 from smoothbench.storage.identity import describe, identity
 
 Inputs = Mapping[str, Tensor]
@@ -67,6 +67,6 @@ class Metric(Protocol):
     inputs: tuple[str, ...]
     higher_is_better: bool
 
-    def score(self, rows: Rows) -> Score:
+    def score(self, rows: Features) -> Score:
         """The score over all samples, [N, ...] in the order of their seeds."""
         ...

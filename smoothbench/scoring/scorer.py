@@ -19,7 +19,7 @@ from smoothbench.protocols import Config, FitsReal, HasReferenceFile, Model
 from smoothbench.scoring.check_inputs import check_clips
 from smoothbench.scoring.metric import BASELINE, BoundMetric, Inputs, Metric, bind_metric
 from smoothbench.scoring.real_images import BATCH, RealSamples
-from smoothbench.storage.feature_cache import Observations, Rows, gathered
+from smoothbench.storage.feature_cache import FeatureCache, Features, concatenate_batches
 from smoothbench.storage.identity import canonical, claim, identity
 from smoothbench.storage.record import Record
 from smoothbench.storage.sample_files import Samples
@@ -36,7 +36,7 @@ def part_of(point: Point, reference: Point) -> Part:
 class Scorer:
     """The metrics of an experiment; every encoder is built once and runs once a batch."""
 
-    def __init__(self, nodes: Config, model: Model, observations: Observations) -> None:
+    def __init__(self, nodes: Config, model: Model, observations: FeatureCache) -> None:
         self.nodes, self.model, self.observations = nodes, model, observations
         self._encoders: dict[str, Any] = {}
         self._refused: dict[tuple[str, str], str] = {}  # by samples and key: why there are no rows
@@ -77,7 +77,7 @@ class Scorer:
         chosen = {self.metrics[name].key(of): self.metrics[name] for name in names}
         bar = _bar(self._batches(samples, baseline), "scoring", len(samples.batches()))
         reasons: dict[str, str] = {}
-        features = gathered(self.features_of(batch, chosen, reasons) for batch in bar)
+        features = concatenate_batches(self.features_of(batch, chosen, reasons) for batch in bar)
         self._refused |= {(samples.sample_id, key): reason for key, reason in reasons.items()}
         for key in features.keys() - reasons.keys():
             self.observations.write(samples.sample_id, key, samples.seeds, features[key])
@@ -88,7 +88,7 @@ class Scorer:
         Raises ValueError where features of a part are not on disk: `extract` them first.
         """
         names = self.score_names(sum(len(seeds) for _, _, seeds in parts), reference=parts[0][1] is None)
-        rows: dict[tuple[str, ...], Rows] = {}  # shared by the metrics that keep the same
+        rows: dict[tuple[str, ...], Features] = {}  # shared by the metrics that keep the same
         scores, reasons = {}, []
         for score, name in names.items():
             keys = tuple(self.metrics[name].key(baseline) for _, baseline, _ in parts)
@@ -104,7 +104,7 @@ class Scorer:
                 reasons.append(f"{name}: {one_line(error)}")
         return scores, reasons
 
-    def _rows(self, parts: Sequence[Part], keys: Sequence[str]) -> Rows:
+    def _rows(self, parts: Sequence[Part], keys: Sequence[str]) -> Features:
         rows = []
         for (samples, _, seeds), key in zip(parts, keys, strict=True):
             part = self.observations.read(samples, key, seeds)
@@ -161,16 +161,16 @@ class Scorer:
     def _encode(self, encoder: Any, images: Tensor) -> Inputs:
         return {name: out.cpu() for name, out in encoder(images.to(self.model.device)).items()}
 
-    def _real_rows(self, name: str, bound_metric: BoundMetric, real: ImageFile) -> Rows:
+    def _real_rows(self, name: str, bound_metric: BoundMetric, real: ImageFile) -> Features:
         """Return the features of the real samples: from disk, or extracted now."""
         seeds, of, key = range(real.shape[0]), "real", identity([bound_metric.key(None), real.digest])
         rows = self.observations.read(of, key, seeds)
         if rows is None:
             bar = _bar(real.batches(BATCH), "real samples", -(-len(seeds) // BATCH))
             try:
-                rows = gathered({key: self._features({"samples": batch}, bound_metric, {})} for batch in bar)[
-                    key
-                ]
+                rows = concatenate_batches(
+                    {key: self._features({"samples": batch}, bound_metric, {})} for batch in bar
+                )[key]
             except KeyError as error:
                 raise ValueError(f"metrics.{name}: real samples have no {error}: leave `real` out") from None
             self.observations.write(of, key, seeds, rows)

@@ -1,1 +1,1 @@
-"""Samplers as explicit steps, without a loop of their own: `smoothbench.protocols.Solver` says what each must have."""
+"""Samplers in explicit steps, without a loop of their own; `smoothbench.protocols.Solver` is their interface."""

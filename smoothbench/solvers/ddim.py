@@ -1,4 +1,4 @@
-"""DDIM with the reference implementation's time grid (Song et al. 2021, arXiv 2010.02502; facebookresearch/DiT)."""
+"""DDIM with the original implementation's time grid (Song et al. 2021, arXiv 2010.02502; facebookresearch/DiT)."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from smoothbench.solvers.plain_state import PlainState
 class DDIM(PlainState, LinearBetas):
     """Deterministic DDIM for denoisers that predict noise, on `train_steps` linear betas.
 
-    `numerics` chooses the time grid. The reference's grid is spread evenly from 0 to the last timestep: its stride
+    `numerics` chooses the time grid. The original's grid (`reference`) is even from 0 to the last timestep: its stride
     is added up, and each sum is rounded. diffusers' default grid has the stride train_steps // steps, from 0. On
     both, an update goes from one timestep of the grid to the next less noisy one, and from the last one to the
     finished sample (diffusers: `set_alpha_to_one`). Raises ValueError for a number of steps outside 2 to
@@ -36,13 +36,13 @@ class DDIM(PlainState, LinearBetas):
         """Timesteps in order of execution, the noisiest first."""
         if self.numerics == "diffusers":
             return tuple(float(i * (self.train_steps // self.steps)) for i in reversed(range(self.steps)))
-        # summed, as the reference does: where a place is a half, the sum's last bit decides how it is rounded
+        # summed, as in the original: where a place is a half, the sum's last bit decides how it is rounded
         places = accumulate(repeat(self._stride, self.steps - 1), initial=0.0)
         return tuple(float(round(place)) for place in places)[::-1]
 
     @property
     def numbers_since(self) -> int:
-        """The first version that gave these samples: most grids are those that version 1 had."""
+        """The first version that gave the same samples as this one: for most grids that is version 1."""
         multiplied = tuple(float(round(i * self._stride)) for i in reversed(range(self.steps)))
         return 1 if self.numerics == "diffusers" or self.coordinates == multiplied else self.version
 
@@ -56,7 +56,7 @@ class DDIM(PlainState, LinearBetas):
         return there**0.5 * x0 + (1 - there) ** 0.5 * output
 
     def diffuse(self, clean: Tensor, e: int, noise: Tensor) -> Tensor:
-        """The state at evaluation e that the forward process makes of a clean sample and noise, both [B, ...]."""
+        """Diffuse a clean sample with noise, both [B, ...], to the state at evaluation e (the forward process)."""
         signal = self._signal[e]
         return signal**0.5 * clean + (1 - signal) ** 0.5 * noise
 

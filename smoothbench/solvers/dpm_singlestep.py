@@ -37,7 +37,7 @@ class Level(NamedTuple):
 class DPMSolverSinglestep(LinearBetas):
     """Deterministic DPM-Solver++(2S) for denoisers that predict noise in continuous time: two evaluations a step.
 
-    It samples as U-ViT's reference does: `steps` evaluations in steps / 2 steps, even in time from 1 to
+    It samples as U-ViT's original code does: `steps` evaluations in steps / 2 steps, even in time from 1 to
     1 / `train_steps`, where it ends. The betas are Stable Diffusion's (their roots are even); the i-th of
     `train_steps`, from 0, belongs to time (i + 1) / `train_steps`, and log(alpha) is linear between these. A step's
     second evaluation lies halfway in the half log-SNR. The denoiser gets `train_steps` times the time, mostly a

@@ -20,7 +20,7 @@ class MultistepState(NamedTuple):
 
 
 class _Levels(NamedTuple):
-    """Signal and noise, each at every evaluation and at last of the finished sample; log(alpha / sigma) without it."""
+    """Signal alpha, noise sigma and log(alpha / sigma) at every evaluation; alpha and sigma of the sample too."""
 
     alpha: list[float]
     sigma: list[float]

@@ -39,7 +39,7 @@ class LinearBetas:
 
 
 def nearest_distinct(levels: Tensor, wanted: Tensor) -> tuple[float, ...]:
-    """The whole timesteps whose noise levels are nearest to those wanted, none twice, the noisiest first.
+    """Choose the whole timesteps whose noise levels are nearest to those wanted, none twice, the noisiest first.
 
     Args: levels [T], rising with the timestep; wanted [S <= T], rising. A denoiser that was trained at whole
     timesteps only, and the solver's arithmetic, both use the noise level of the timestep itself (Karras et al. 2022

@@ -1,4 +1,4 @@
-"""What solvers share whose state is nothing but the noisy sample."""
+"""The base class of solvers whose state is the noisy sample alone."""
 
 from torch import Tensor
 

@@ -1,1 +1,1 @@
-"""Everything that touches a results folder: atomic files, records, identities, locks, feature caches."""
+"""Read and write a results folder: atomic files, records, identities, locks, feature caches."""

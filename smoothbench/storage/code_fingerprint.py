@@ -1,7 +1,7 @@
-"""The code that decides a plug-in's numbers, as a fingerprint: results of other code are not taken for its own.
+"""Fingerprints of the code that decides a plug-in's numbers, so that results of different code are told apart.
 
-A class is what its definition says, and what that uses of its own project, transitively: helpers, constants, base
-classes. Comments, docstrings, layout, imports and the place of a definition do not matter.
+A fingerprint covers the definition of a class and, transitively, what it uses of its own project: functions,
+constants, base classes. Comments, docstrings, layout, imports and the place of a definition do not matter.
 """
 
 import ast
@@ -20,54 +20,54 @@ from typing import Any
 from smoothbench.storage.bytecode import bytecode_of
 
 HARNESS = __name__.partition(".")[0]
-NETWORKS = ("models", "evaluators", "media")  # rooms whose code makes up one network
+NETWORKS = ("models", "evaluators", "media")  # rooms that one network may take its code from
 Imported = tuple[str, str | None]  # a module and a name in it; None: all of it
 
 
-def fingerprint(*parts: Any) -> str:
-    """Twelve hexadecimal digits of the sha256 over the code of classes and functions.
+def fingerprint(*plugins: Any) -> str:
+    """Hash the code of classes and functions to twelve hexadecimal digits of a sha256.
 
-    The same from Python 3.11 to 3.13 where there is source. A class of a notebook, which has none, counts by its
-    bytecode. Uses are followed within the top-level package of a class (in ours, within its room, as
-    `smoothbench.solvers`, or the rooms of networks), and to base classes wherever they lie; not into installed
-    packages.
+    It is the same from Python 3.11 to 3.13 for code with source. A class of a notebook, which has none, counts by its
+    bytecode. What a class uses is followed within its top-level package (in ours within its room, for instance
+    `smoothbench.solvers`, or the rooms of networks), and to base classes in any project; installed packages are not
+    followed.
     """
-    texts = {text for part in parts for origin in _origins(part) for text in _code(origin)}
+    texts = {text for plugin in plugins for origin in _origins(plugin) for text in _code(origin)}
     return sha256("\n".join(sorted(texts)).encode()).hexdigest()[:12]
 
 
-def version_of(part: Any) -> int | None:
-    """The version that a class itself declares, or an object's class; None where it only inherits one."""
-    version = vars(part if isinstance(part, type) else type(part)).get("version")
+def version_of(plugin: Any) -> int | None:
+    """The `version` that a class (or an object's class) declares in its own body; None if it only inherits one."""
+    version = vars(plugin if isinstance(plugin, type) else type(plugin)).get("version")
     return version if type(version) is int else None
 
 
-def code_of(part: Any) -> dict[str, Any]:
-    """Version and fingerprint of an object's class, for a record."""
-    return {"version": version_of(part), "source": fingerprint(type(part))}
+def code_of(plugin: Any) -> dict[str, Any]:
+    """Return the version and the fingerprint of an object's class, as a record holds them."""
+    return {"version": version_of(plugin), "source": fingerprint(type(plugin))}
 
 
 @dataclass(frozen=True)
 class _Module:
-    """What a module defines and imports, by name, and what it imports all names of."""
+    """The definitions and imports of a module, by name, and the modules that it imports by `*`."""
 
     definitions: Mapping[str, tuple[ast.stmt, ...]]
     imports: Mapping[str, tuple[Imported, ...]]
     everything: tuple[str, ...]
 
 
-def _origins(part: Any) -> list[Any]:
-    """A function, or a class and its base classes that are not installed ones."""
-    while isinstance(part, partial):
-        part = part.func
-    part = unwrap(part) if callable(part) else type(part)
-    if not isinstance(part, type):
-        return [part if hasattr(part, "__qualname__") else type(part)]
-    return [part, *(base for base in part.__mro__[1:] if not _installed(base.__module__))]
+def _origins(plugin: Any) -> list[Any]:
+    """A function, or a class with those of its base classes that are not from installed packages."""
+    while isinstance(plugin, partial):
+        plugin = plugin.func
+    plugin = unwrap(plugin) if callable(plugin) else type(plugin)
+    if not isinstance(plugin, type):
+        return [plugin if hasattr(plugin, "__qualname__") else type(plugin)]
+    return [plugin, *(base for base in plugin.__mro__[1:] if not _installed(base.__module__))]
 
 
 def _code(origin: Any) -> Iterator[str]:
-    """The definitions that make up a class or function, each as text."""
+    """Yield the definitions that make up a class or function, as text."""
     module, name = origin.__module__, origin.__qualname__.partition(".")[0]
     parsed = _module(module)
     if parsed is None or name not in parsed.definitions:
@@ -81,12 +81,12 @@ def _code(origin: Any) -> Iterator[str]:
         seen.add(place)
         definitions, imported = _definition(*place)
         yield from map(_text, definitions)
-        uses = [*imported, *(use for each in definitions for use in _uses(place[0], each))]
-        waiting += [each for use in uses if _within(use[0], rooms) for each in _places(use)]
+        uses = [*imported, *(use for definition in definitions for use in _uses(place[0], definition))]
+        waiting += [found for use in uses if _within(use[0], rooms) for found in _places(use)]
 
 
 def _definition(module: str, name: str) -> tuple[tuple[ast.stmt, ...], list[Imported]]:
-    """The definition of a name in a module, or where the module has it from."""
+    """The definitions of a name in a module, and the imports that the module has it from."""
     parsed = _module(module)
     if parsed is None:
         return (), []
@@ -100,23 +100,23 @@ def _places(imported: Imported) -> list[tuple[str, str]]:
     if parsed is None:
         return []
     if name is None:
-        return [(module, each) for each in parsed.definitions]
+        return [(module, defined) for defined in parsed.definitions]
     if name in parsed.definitions or name in parsed.imports:
         return [(module, name)]
     return _places((f"{module}.{name}", None))
 
 
 def _uses(module: str, definition: ast.stmt) -> Iterator[Imported]:
-    """The names that a definition mentions, as far as its module or the definition itself knows them."""
+    """Yield the names that a definition mentions and that its module, or an import inside it, defines."""
     parsed = _module(module)
     assert parsed is not None
     names, imports = _mentions(definition)
     yield from ((module, name) for name in names if name in parsed.definitions or name in parsed.imports)
-    yield from (imported for each in imports for _, imported in _imports(each, _package(module)))
-    yield from ((each, None) for each in parsed.everything)
+    yield from (imported for statement in imports for _, imported in _imports(statement, _package(module)))
+    yield from ((name, None) for name in parsed.everything)
 
 
-@cache  # by the node itself, which is the same for the same source
+@cache  # keyed by the node itself: `_parsed` gives the same node for the same source
 def _mentions(definition: ast.stmt) -> tuple[frozenset[str], tuple[ast.stmt, ...]]:
     """The names in a definition, and the imports inside it."""
     nodes = list(ast.walk(definition))
@@ -130,23 +130,23 @@ def _text(definition: ast.stmt) -> str:
 
 
 def _plain(node: Any) -> Any:
-    """A syntax tree as nested lists; the same from every version of Python."""
+    """Convert a syntax tree to nested lists that are the same in every version of Python."""
     if isinstance(node, ast.AST):
         fields = ((key, _plain(value)) for key, value in ast.iter_fields(node) if key != "kind")
         return [type(node).__name__, *(field for field in fields if field[1] not in (None, []))]
     if isinstance(node, list):
-        return [_plain(each) for each in node if not _silent(each)]
+        return [_plain(child) for child in node if not _is_ignored(child)]
     return None if node is None else repr(node)
 
 
-def _silent(node: Any) -> bool:
-    """Docstrings, and imports: what they name is followed instead."""
+def _is_ignored(node: Any) -> bool:
+    """Whether a statement is a docstring or an import; the names that an import binds are followed instead."""
     text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return isinstance(node, ast.Import | ast.ImportFrom) or (text and isinstance(node.value.value, str))
 
 
 def _module(name: str) -> _Module | None:
-    """A module's source, taken apart; None where it has none."""
+    """The definitions and imports of a module; None where it has no source."""
     file = _file(name)
     if file is None or file.suffix != ".py":
         return None
@@ -169,7 +169,7 @@ def _parsed(source: bytes, package: str) -> _Module:
 
 
 def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a module, also those under `if`, `try`, `with` and loops."""
+    """Yield the statements of a module, also those inside `if`, `try`, `with` and loops."""
     for statement in body:
         yield statement
         if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -179,29 +179,29 @@ def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _names(statement: ast.stmt) -> set[str]:
-    """What a statement defines, or changes (`TABLE["key"] = value`, `TABLE.update(...)`)."""
+    """The names that a statement defines or changes (`TABLE["key"] = value`, `TABLE.update(...)`)."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
     if isinstance(statement, ast.Assign):
         targets: list[ast.expr | None] = [*statement.targets]
     elif isinstance(statement, ast.With | ast.AsyncWith):
         targets = [item.optional_vars for item in statement.items]
-    else:  # the whole of a call, as any name in it may be what is changed
+    else:  # of a call every name counts, because any of them may be what it changes
         targets = [statement.value if isinstance(statement, ast.Expr) else getattr(statement, "target", None)]
     nodes = (node for target in targets if target is not None for node in ast.walk(target))
     return {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
 def _imports(statement: ast.stmt, package: str) -> Iterator[tuple[str, Imported]]:
-    """What an import binds, each with its name here; nothing for another statement."""
+    """Yield the names that an import binds, with what they stand for; nothing for another statement."""
     if isinstance(statement, ast.Import):
         yield from (
-            (each.asname or each.name.partition(".")[0], (each.name, None)) for each in statement.names
+            (alias.asname or alias.name.partition(".")[0], (alias.name, None)) for alias in statement.names
         )
     if isinstance(statement, ast.ImportFrom):
         module = resolve_name("." * statement.level + (statement.module or ""), package)
-        for each in statement.names:
-            yield each.asname or each.name, (module, None if each.name == "*" else each.name)
+        for alias in statement.names:
+            yield alias.asname or alias.name, (module, None if alias.name == "*" else alias.name)
 
 
 def _file(module: str) -> Path | None:
@@ -219,13 +219,13 @@ def _package(module: str) -> str:
 
 
 def _room(module: str) -> tuple[str, ...]:
-    """How far uses are followed: the top-level package, rooms of the harness, or an installed module alone."""
+    """The packages within which uses are followed: the top-level one, rooms of the harness, or an installed module."""
     if _installed(module):
         return (module,)
-    top, *parts = module.split(".")
-    if top != HARNESS or not parts:
+    top, *inner = module.split(".")
+    if top != HARNESS or not inner:
         return (top,)
-    return tuple(f"{HARNESS}.{room}" for room in (NETWORKS if parts[0] in NETWORKS else parts[:1]))
+    return tuple(f"{HARNESS}.{room}" for room in (NETWORKS if inner[0] in NETWORKS else inner[:1]))
 
 
 def _within(module: str, rooms: tuple[str, ...]) -> bool:
@@ -233,7 +233,7 @@ def _within(module: str, rooms: tuple[str, ...]) -> bool:
 
 
 def _installed(module: str) -> bool:
-    """Whether a module is Python's own or lies in site-packages: what it is, its release says."""
+    """Whether a module is Python's own or lies in site-packages: then its release identifies its code."""
     file = _file(module)
     if file is None:
         return module.partition(".")[0] in sys.stdlib_module_names and module != "__main__"

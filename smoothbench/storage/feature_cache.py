@@ -1,4 +1,7 @@
-"""What the metrics keep of each sample, on disk: it outlives the samples, and parts of a point merge exactly."""
+"""The features of samples that metrics need, cached on disk.
+
+They stay when samples are deleted, so that seed ranges of a point can be pooled exactly.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,45 +15,48 @@ from torch import Tensor
 from smoothbench.storage.files import read_arrays, write_arrays
 from smoothbench.storage.npz import described
 
-Rows = NDArray[Any]  # [N, ...], a row for each sample
+Features = NDArray[Any]  # [N, ...], by sample
 
 
-class Observations:
-    """Rows by set of samples and key, `<samples>/<key>.npz`; the key says what was observed, and how."""
+class FeatureCache:
+    """Caches per-sample features on disk, as `<sample_id>/<key>.npz`; the key identifies the encoder or metric."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def read(self, samples: str, key: str, seeds: Sequence[int]) -> Rows | None:
-        """The rows of these seeds, in their order, or None where they are missing, damaged or of others."""
+    def read(self, samples: str, key: str, seeds: Sequence[int]) -> Features | None:
+        """Read the features of these seeds, in their order; None if they are absent, damaged or of other seeds."""
         if not self.has(samples, key, seeds):
             return None
         return (read_arrays(self._path(samples, key)) or {}).get("rows")
 
     def has(self, samples: str, key: str, seeds: Sequence[int], read: bool = False) -> bool:
-        """Whether a file says that it has the rows of these seeds; damage within them shows where they are read."""
+        """Whether a file declares the features of these seeds; with `read`, whether they can also be read.
+
+        Without `read` only the headers are looked at, which damage further on does not change.
+        """
         if read:
             return self.read(samples, key, seeds) is not None
-        found = described(self._path(samples, key), ("of", "seeds"))
-        # files of before say not whose rows they are
-        if found is None or found.headers.keys() - {"of"} != {"seeds", "rows"}:
+        file = described(self._path(samples, key), ("of", "seeds"))
+        # files of earlier versions do not name the samples and the key that they are of
+        if file is None or file.headers.keys() - {"of"} != {"seeds", "rows"}:
             return False
-        rows, kept = found.headers["rows"], found.values["seeds"]
-        of = np.array_equal(found.values.get("of", [samples, key]), [samples, key])
-        fits = rows.shape[:1] == (len(seeds),) and rows.dtype in (np.float32, np.float64)
-        return bool(of and fits and kept.dtype.kind == "i" and np.array_equal(kept, seeds))
+        features, cached_seeds = file.headers["rows"], file.values["seeds"]
+        named = np.array_equal(file.values.get("of", [samples, key]), [samples, key])
+        fits = features.shape[:1] == (len(seeds),) and features.dtype in (np.float32, np.float64)
+        return bool(named and fits and cached_seeds.dtype.kind == "i" and np.array_equal(cached_seeds, seeds))
 
     def drop(self, samples: str, key: str) -> None:
-        """Drop rows that cannot be read, so that they are missing, and made again."""
+        """Delete features, for instance damaged ones, so that they are computed again."""
         self._path(samples, key).unlink(missing_ok=True)
 
-    def write(self, samples: str, key: str, seeds: Sequence[int], rows: Rows) -> None:
-        """Keep rows, atomically."""
-        arrays = {"of": np.array([samples, key]), "seeds": np.array(seeds), "rows": rows}
+    def write(self, samples: str, key: str, seeds: Sequence[int], features: Features) -> None:
+        """Write features, atomically."""
+        arrays = {"of": np.array([samples, key]), "seeds": np.array(seeds), "rows": features}
         write_arrays(self._path(samples, key), arrays)
 
     def forget(self, samples: str) -> None:
-        """Drop everything that was kept of a set of samples."""
+        """Delete all features of a set of samples."""
         for path in (self.folder / samples).glob("*.npz"):
             path.unlink(missing_ok=True)
 
@@ -58,11 +64,11 @@ class Observations:
         return self.folder / samples / f"{key}.npz"
 
 
-def gathered(batches: Iterable[dict[str, Tensor]]) -> dict[str, Rows]:
-    """The rows of all batches under each key: float32 as encoders give it, everything else as float64."""
-    parts: dict[str, list[Rows]] = {}
+def concatenate_batches(batches: Iterable[dict[str, Tensor]]) -> dict[str, Features]:
+    """Concatenate the features of all batches by key; float32 stays as it is, everything else becomes float64."""
+    arrays: dict[str, list[Features]] = {}
     for batch in batches:
-        for key, rows in batch.items():
-            exact = rows if rows.dtype == torch.float32 else rows.double()
-            parts.setdefault(key, []).append(exact.cpu().numpy())
-    return {key: np.concatenate(rows) for key, rows in parts.items()}
+        for key, features in batch.items():
+            exact = features if features.dtype == torch.float32 else features.double()
+            arrays.setdefault(key, []).append(exact.cpu().numpy())
+    return {key: np.concatenate(list_of_arrays) for key, list_of_arrays in arrays.items()}

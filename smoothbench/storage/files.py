@@ -1,4 +1,4 @@
-"""Writes files that appear whole or not at all, and hashes them."""
+"""Atomic files: they appear complete or not at all; and the hashes that identify their content."""
 
 import hashlib
 import io
@@ -16,12 +16,12 @@ import numpy as np
 
 
 def scratch(path: Path, suffix: str = ".tmp") -> Path:
-    """Return a hidden name beside a file that no other process of any host or container has.
+    """Return the path of a hidden temporary file in the same folder, unique among all processes, hosts and containers.
 
-    A process number alone is no such name: containers of one folder count theirs from 1, each for itself.
+    A process number alone would not be unique: containers that share a folder number their processes from 1.
     """
     host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:20]
-    # cut: the name of the file may be at the limit itself
+    # the file's name is cut, because it may itself be as long as the file system allows
     return path.with_name(f".{path.name[:40]}.{host}.{os.getpid()}.{secrets.token_hex(4)}{suffix}")
 
 
@@ -32,8 +32,8 @@ def sha256_of(path: str | Path) -> str:
 
 
 @contextmanager
-def written_beside(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
-    """Yield the path of a temporary file for code that opens it by name; in the end it takes the place of `path`."""
+def temporary_path(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
+    """Yield a temporary path that replaces `path` at the end, for code that opens files by name itself."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = scratch(path, suffix)
     try:
@@ -45,8 +45,8 @@ def written_beside(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
-    """Yield a temporary file to write to, which takes the place of `path` once it is whole: synced, then renamed."""
-    with written_beside(path) as temporary, temporary.open("wb") as file:
+    """Open a temporary file that replaces `path` once it is complete: written, synced, renamed."""
+    with temporary_path(path) as temporary, temporary.open("wb") as file:
         yield file
         file.flush()
         if sync:
@@ -54,18 +54,18 @@ def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
 
 
 def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
-    """Write a file, whole or not at all; with `sync` it is on the disk afterwards."""
+    """Write a file atomically: afterwards it has all of the data, or is as it was."""
     with replacing(path, sync) as file:
         file.write(data)
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write readable JSON, whole or not at all; the same data gives the same bytes."""
+    """Write indented JSON atomically; the same data gives the same bytes."""
     write_atomic(path, (json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: Path) -> Any | None:
-    """Read JSON; None where the file is missing, cannot be read or is no JSON."""
+    """Read a JSON file; None where it does not exist, cannot be read or is no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -73,18 +73,18 @@ def read_json(path: Path) -> Any | None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a compressed npz, whole or not at all; the same arrays give the same bytes."""
+    """Write a compressed npz atomically; the same arrays give the same bytes."""
     buffer, ordered = io.BytesIO(), {name: arrays[name] for name in sorted(arrays)}
     np.savez_compressed(buffer, allow_pickle=False, **ordered)
     write_atomic(path, buffer.getvalue())
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """Read the arrays of an npz; None where it is missing or damaged; nothing is ever unpickled."""
+    """Read the arrays of an npz; None where it does not exist or is damaged. Nothing is ever unpickled."""
     try:
         with np.load(path, allow_pickle=False) as data:
             return {name: np.asarray(data[name]) for name in data.files}
-    except Exception:  # what numpy and zipfile make of damaged bytes is no closed list
+    except Exception:  # damaged bytes make numpy and zipfile raise exceptions of many kinds
         return None
 
 

@@ -1,21 +1,21 @@
-"""Measured latencies of an experiment's points under one set of conditions, as one JSON file."""
+"""The JSON file of latencies: an experiment's points, measured together in one setting (dtype, mode, batch size)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from smoothbench.storage.json_rules import Above, Filled, Only
 from smoothbench.storage.record import SCHEMA
-from smoothbench.storage.rules import Above, Filled, Only
 from smoothbench.storage.typed_json import Stored
 
 Seconds = Annotated[
     tuple[Annotated[float, Above(0)], ...], Filled()
-]  # of whole trajectories, a number a round
+]  # per batch and trajectory, one number for each round
 
 
 @dataclass(frozen=True, kw_only=True)
 class PointLatency(Stored):
-    """The latency of one point and, from the same rounds, of the reference. Memory is in bytes."""
+    """The latency of one point and, from the same rounds, that of the uncached baseline; memory is in bytes."""
 
     name: str | None = None
     seconds: Seconds
@@ -29,9 +29,9 @@ class PointLatency(Stored):
 
 @dataclass(frozen=True, kw_only=True)
 class Latency(Stored):
-    """The points that were measured together, by cell_id, and the conditions of the measurement.
+    """The latencies of points that were measured together, by cell_id, and how they were measured.
 
-    `dtype` and `mode` are named by files of conditions beside the usual ones alone.
+    `dtype` and `mode` are given only where they differ from those of the experiment.
     """
 
     unwritten: ClassVar[tuple[str, ...]] = ("dtype", "mode")

@@ -21,7 +21,9 @@ def flock(file: IO[Any], operation: int, folder: Path) -> bool:
         fcntl.flock(file, operation)
     except BlockingIOError:
         return False
-    except OSError as error:  # ENOLCK, ENOTSUP, EINVAL, ...: what file systems say is no closed list
+    except (
+        OSError
+    ) as error:  # ENOLCK, ENOTSUP, EINVAL, ...: file systems without locks give many kinds of errors
         raise UsageError(
             f"{folder}: its file system has no file locks ({error.strerror}), without which two processes "
             "could spoil each other's results: choose a results_dir=... on a local disk, or mount it with flock"
@@ -30,9 +32,9 @@ def flock(file: IO[Any], operation: int, folder: Path) -> bool:
 
 
 def opened(folder: Path, name: str) -> IO[str]:
-    """The file of a lock, to read and to write: NFS gives shared locks to readers, exclusive ones to writers.
+    """Open the file of a lock for reading and writing: NFS gives shared locks to readers, exclusive ones to writers.
 
-    Whoever the umask lets write may lock. Raises UsageError, naming the results folder, where this user may not.
+    Every user whom the umask lets write may lock. Raises UsageError, naming the results folder, for other users.
     """
     path = folder / ".locks" / name
     try:
@@ -49,15 +51,16 @@ def opened(folder: Path, name: str) -> IO[str]:
 
 @contextmanager
 def locked(folder: Path, name: str, wait: bool = True) -> Iterator[bool]:
-    """One process at a time; yields whether it was had: always, unless `wait` is false and another has it."""
+    """Hold a lock within a context; yields False if `wait` is false and another process holds it, else True."""
     with opened(folder, name) as file:
         yield flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), folder)
 
 
 class Presence:
-    """That this process is at work on something, as the others in the folder see it.
+    """Shows the other processes that share a folder that this one is at work.
 
-    Of processes that end at the same time exactly one is the last: each stops being at work before it asks.
+    If several processes end at the same time, exactly one of them is the last: a process stops being at work before
+    it checks whether others are.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -66,7 +69,7 @@ class Presence:
         self._alone = False
 
     def enter(self) -> Self:
-        """Be at work, after a process that has all for itself: it measures."""
+        """Start being at work; waits for a process that has the folder to itself to measure latency."""
         if self._file is None:
             self._file = opened(self.folder, self.name)
             if not flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB, self.folder):
@@ -75,14 +78,14 @@ class Presence:
         return self
 
     def last(self) -> bool:
-        """End the work; whether nobody else is at work. Then nobody can begin before this process leaves."""
+        """Stop being at work, and return whether no other process is; if so, none can start before `leave`."""
         if self._file is not None and not self._alone:
             flock(self._file, fcntl.LOCK_UN, self.folder)
             self._alone = flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, self.folder)
         return self._alone
 
     def leave(self) -> None:
-        """Be neither at work nor alone."""
+        """Release the lock: this process is neither at work nor the last."""
         if self._file is not None:
             self._file.close()
         self._file, self._alone = None, False

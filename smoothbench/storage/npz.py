@@ -1,4 +1,4 @@
-"""What an npz says of its arrays, without unpacking them."""
+"""Read the headers of the arrays in an npz file without unpacking the arrays."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 class Header(NamedTuple):
-    """Of an array: its shape, whether it lies column by column, and the type of its values."""
+    """The header of an array: its shape, whether it is stored column by column, and the type of its values."""
 
     shape: tuple[int, ...]
     by_columns: bool
@@ -20,21 +20,21 @@ class Header(NamedTuple):
 
 
 class Described(NamedTuple):
-    """The headers of all arrays, and the values of those that were asked for."""
+    """The headers of all arrays of a file, and the values of some of them."""
 
     headers: Mapping[str, Header]
     values: Mapping[str, NDArray[Any]]
 
 
 def header(member: IO[bytes]) -> Header:
-    """The header of an array, which is read past; KeyError or ValueError where it is none."""
+    """Read the header of an array, after which its data follow; KeyError or ValueError where there is none."""
     return Header(*READERS[npy.read_magic(member)](member))
 
 
 def described(path: Path, small: Sequence[str]) -> Described | None:
-    """The arrays of a file by their headers, and the values of the small ones that it has.
+    """Read the headers of all arrays of a file, and the values of the arrays named in `small`, if it has them.
 
-    None where it is missing or damaged; damage within what was not unpacked shows where that is read.
+    None where the file does not exist or is damaged; damage in the other arrays shows only when they are read.
     """
     try:
         with np.load(path, allow_pickle=False) as data:
@@ -43,5 +43,5 @@ def described(path: Path, small: Sequence[str]) -> Described | None:
                 with data.zip.open(f"{name}.npy") as member:
                     headers[name] = header(member)
             return Described(headers, {name: data[name] for name in small if name in data.files})
-    except Exception:  # what numpy and zipfile make of damaged bytes is no closed list
+    except Exception:  # damaged bytes make numpy and zipfile raise exceptions of many kinds
         return None

@@ -1,19 +1,19 @@
-"""A row of a paper's table, as a record holds it beside what was measured."""
+"""A row of a paper's table, which a record keeps for comparison with the measured scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from smoothbench.storage.rules import Matching
+from smoothbench.storage.json_rules import Matching
 from smoothbench.storage.typed_json import Stored
 
-VALUE_NAME = "[a-z][a-z0-9_]*"  # the report makes names of columns from it
+VALUE_NAME = "[a-z][a-z0-9_]*"  # the report's columns are named after it
 ValueName = Annotated[str, Matching(VALUE_NAME, "fid")]
 
 
 @dataclass(frozen=True)
 class PaperValue(Stored):
-    """One printed number, the half width of its interval, and how many decimals were printed."""
+    """One number of a paper, the half width of its interval, and how many decimals the paper gives."""
 
     value: float
     interval: float | None = None
@@ -22,7 +22,7 @@ class PaperValue(Stored):
 
 @dataclass(frozen=True)
 class PaperRow(Stored):
-    """What a paper prints about one setting. `inferred`: the setting is not stated, but follows from its MACs."""
+    """The numbers that a paper reports for one setting; `inferred`: it does not state the setting, its MACs tell it."""
 
     paper: str
     arxiv: str

@@ -1,4 +1,4 @@
-"""Where a number comes from: the machine and the versions of a run."""
+"""The provenance of a result: the machine, the versions of packages and the commit of a run."""
 
 import platform
 import subprocess
@@ -15,7 +15,7 @@ PACKAGES = ("torch", "diffusers", "hydra-core", "torchmetrics", "scipy", "numpy"
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Time, commit, versions, device and numerics of this process."""
+    """Collect time, commit, versions, device and numerics of this process."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git(),
@@ -29,7 +29,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 
 def device_name(device: torch.device) -> str:
-    """The processor's or the accelerator's own name."""
+    """Return the product name of the processor or the GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
@@ -39,7 +39,7 @@ def device_name(device: torch.device) -> str:
 
 
 def _git() -> str:
-    """The commit of the source tree, with `-dirty` where it was changed, or `unknown`."""
+    """The commit of the source tree, with `-dirty` if files were changed since, or `unknown`."""
     command = [
         "git",
         "-C",

@@ -1,9 +1,10 @@
-"""The record of a point: everything that is known about one cell of an experiment, as one JSON file."""
+"""The record of a point: all results of one cell of an experiment, as one JSON file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from smoothbench.storage.json_rules import Filled, Matching, Only
 from smoothbench.storage.paper_row import PaperRow
 from smoothbench.storage.record_cost import Cost
 from smoothbench.storage.record_parts import (
@@ -16,25 +17,25 @@ from smoothbench.storage.record_parts import (
     SolverSteps,
     Status,
 )
-from smoothbench.storage.rules import Filled, Matching, Only
 from smoothbench.storage.score_entry import ScoreEntry, ScoreName
 from smoothbench.storage.typed_json import Stored
 
-SCHEMA = 3  # of records and latency files
+SCHEMA = 3  # version of the layout of records and latency files
 SeedRange = tuple[int, int]  # half-open
 SeedText = Annotated[str, Matching("[0-9]+", "12")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record(Stored):
-    """One point over its seeds: status, cost, scores, configuration and provenance.
+    """The results of one point over its seeds: status, cost, scores, configuration and provenance.
 
-    `cell_id` is the point without its seeds; `same_as` names an earlier point with the same samples; `parts` are the
-    point_ids of the records that were pooled into this one; `reference` marks the uncached point that the others are
-    paired with, `reference_id` its samples; `seeds` are half-open ranges; `per_block` is how many samples a whole
-    seed block has; `reason` says why a status is not done; `degenerate`: a policy that skipped nothing; `planned`:
-    what the schedule rests on; `reported`: what a paper prints; `captions` by seed; `described` and `code`: what the
-    parts are; `batch_size` counts for policies that decide at run time; `formerly` is the id of an earlier version.
+    `cell_id` is the id of the point without its seeds; `same_as` names an earlier point with the same samples; `parts`
+    are the point_ids of the seed ranges that were pooled into this record; `reference` marks the uncached baseline
+    that the others are paired with, `reference_id` its samples; `seeds` are half-open ranges; `per_block` is the
+    number of samples in a full seed block; `reason` says why a status is not done; `degenerate`: the policy skipped
+    nothing; `planned`: what the schedule was planned on; `reported`: the row of a paper's table; `captions`: prompts by
+    seed; `described` and `code`: the plug-ins of the point; `batch_size` counts for policies that decide at run time;
+    `formerly` is the id in an earlier version.
     """
 
     unwritten: ClassVar[tuple[str, ...]] = ("formerly",)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
+from smoothbench.storage.json_rules import Above
 from smoothbench.storage.paper_row import ValueName
-from smoothbench.storage.rules import Above
 from smoothbench.storage.typed_json import Stored
 
 Scope = Literal["branches", "denoiser", "pipeline"]  # what a paper's MACs are computed over

@@ -1,4 +1,4 @@
-"""What tells records apart, in words: everything of a record that its identities know, piece by piece."""
+"""Describe in words what tells records apart: every setting that enters their ids, as a list of facts."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,8 +9,8 @@ from types import MappingProxyType
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_parts import PartCode
 
-SHA256 = "_sha256"  # ends the name of a hash in a model's identity; before it stands the component's
-# Where a model's configuration says which files or prompts a component is; the first that is there.
+SHA256 = "_sha256"  # suffix of the hashes in a model's identity, after the name of the component
+# Keys of a model's configuration that name the files or prompts of a component; the first one that is set counts.
 SOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "weights": ("path",),
@@ -19,17 +19,18 @@ SOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "prompts": ("prompts.file", "prompts.list"),
     }
 )
-# Shown in any case, or no part of what a point is.
+# Shown in any case, or without effect on a point's ids.
 NOT_OF_MODEL = ("name", "guidance", "numerics.device")
-ON_A_GPU = ("tf32_matmul", "tf32_cudnn")  # switches of CUDA's libraries alone
+ON_A_GPU = ("tf32_matmul", "tf32_cudnn")  # switches that act on CUDA's libraries alone
 NOT_OF_POINT = ("_target_", "label", "family", "predictor", "training", "digest", "file", "spread")
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that a record says: `name` and its value as text; only records with facts of a `kind` compare in it.
+    """One setting of a record: its `name` and its value as text.
 
-    One without a name says that a record has the kind, though maybe none of its settings.
+    Only records that have facts of the same `kind` are compared in it. A fact without a name says that a record has
+    the kind, even if it has none of its settings.
     """
 
     kind: str
@@ -41,26 +42,26 @@ class Fact:
 
 
 def model_facts(record: Record) -> list[Fact]:
-    """A model's identity, component by component, a hash with the path that it was loaded from."""
+    """List a model's identity, component by component; a hash is shown with the path that it was loaded from."""
     paths = dict(_flat(_node(record.config, "model")))
-    kind, hashes, settings = f"model {record.model.name}", [], []
+    kind, hashes, others = f"model {record.model.name}", [], []
     for key, value in _flat(record.model.to_json()):
         if key.endswith(SHA256):
             name = key.removesuffix(SHA256)
             source = next((paths[key] for key in SOURCES.get(name, ()) if paths.get(key, "-") != "-"), "")
             hashes.append(Fact(kind, name, f"{source} ({value[:8]})".strip()))
         elif key not in NOT_OF_MODEL:
-            settings.append(Fact(kind, key, value))
-    return [Fact(kind), *sorted(hashes, key=lambda fact: fact.name != "weights"), *settings]
+            others.append(Fact(kind, key, value))
+    return [Fact(kind), *sorted(hashes, key=lambda fact: fact.name != "weights"), *others]
 
 
 def solver_facts(record: Record) -> list[Fact]:
-    """A solver's settings without its steps, which a heading has."""
+    """List a solver's parameters, except its steps, which headings show."""
     return _facts(f"solver {record.solver.name}", _node(record.config, "solver"), ("steps",))
 
 
 def point_facts(record: Record) -> list[Fact]:
-    """What a point is beside its model and seeds: its method, solver, predictor, calibration and code."""
+    """List what a point consists of, except its model and seeds: method, solver, predictor, calibration, code."""
     predictor = record.predictor
     predictor = predictor if isinstance(predictor, str) else json.dumps(predictor, sort_keys=True)
     return [
@@ -77,27 +78,33 @@ def point_facts(record: Record) -> list[Fact]:
 
 
 def _code_facts(code: Mapping[str, PartCode]) -> list[Fact]:
-    """The code that decides a point; of a record from before code was recorded, that it is unknown."""
+    """The code of policy and predictor; `unknown` for a record from before code was recorded."""
     if not code:
         return [Fact("code", "code", "unknown")]
-    sources = {part: str(code.get(part, PartCode()).source)[:8] for part in ("policy", "predictor")}
-    return [Fact("code", f"code of the {part}", source) for part, source in sources.items()]
+    sources = {kind: str(code.get(kind, PartCode()).source)[:8] for kind in ("policy", "predictor")}
+    return [Fact("code", f"code of the {kind}", source) for kind, source in sources.items()]
 
 
 def numerics_facts(record: Record) -> list[Fact]:
-    """What decides the rounding; on a CPU without the switches that have no effect there."""
+    """List the settings that decide rounding, except, on a CPU, those that have no effect there."""
     kind = record.provenance.get("kind") or record.provenance.get("device")
     return _facts("numerics", record.numerics.to_json(), ON_A_GPU if kind == "cpu" else ())
 
 
 def differences(records: Sequence[Record], *omitted: str) -> list[str]:
-    """In what each of several records differs from the others, but for facts of some names; empty for one."""
+    """Describe in which settings records differ from each other, one text per record; empty for a single record.
+
+    Facts whose names are in `omitted` are left out.
+    """
     lists = differing_facts([_facts_of(record) for record in records])
     return [", ".join(str(fact) for fact in facts if fact.name not in omitted) for facts in lists]
 
 
 def namesakes(records: Iterable[Record]) -> dict[str, dict[str, str]]:
-    """By cell, as a column `differs_in`, what tells a record from others of its name; only cells that have any."""
+    """Describe what tells records of the same name apart, by cell_id, as a column `differs_in`.
+
+    Cells whose name no other record has are left out.
+    """
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record.name, []).append(record)
@@ -114,7 +121,7 @@ def _facts_of(record: Record) -> list[Fact]:
 
 
 def differing_facts(records: Sequence[Sequence[Fact]]) -> list[list[Fact]]:
-    """Of each of several lists the facts that not all lists with facts of their kind share, in their order."""
+    """Reduce each list to the facts that not all lists with facts of the same kind share; the order stays."""
     texts: dict[tuple[str, str], set[str | None]] = {}
     for key in dict.fromkeys((fact.kind, fact.name) for facts in records for fact in facts):
         texts[key] = {_text(facts, key) for facts in records if any(fact.kind == key[0] for fact in facts)}
@@ -130,18 +137,18 @@ def _facts(
 ) -> list[Fact]:
     hidden = (*NOT_OF_POINT, *omitted)
     flat = _flat({key: value for key, value in node.items() if key not in hidden})
-    settings = (Fact(kind, before + key, value) for key, value in flat if not key.endswith("_target_"))
-    return [Fact(kind), *settings]
+    facts = (Fact(kind, before + key, value) for key, value in flat if not key.endswith("_target_"))
+    return [Fact(kind), *facts]
 
 
 def _node(config: Mapping[str, object], key: str) -> Mapping[str, object]:
-    """A node of a record's configuration, empty where there is none: no check says what a configuration holds."""
+    """A node of a record's configuration; empty where there is none, because configurations are not checked."""
     node = config.get(key)
     return node if isinstance(node, Mapping) else {}
 
 
 def _flat(node: Mapping[str, object], before: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and values as short text; `-` for nothing."""
+    """Yield dotted keys, and values as short text; `-` for null."""
     for key, value in node.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{key}.")

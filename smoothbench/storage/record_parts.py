@@ -1,10 +1,10 @@
-"""What a record says about the parts of its point: model, numerics, solver, schedule, calibration, code."""
+"""The objects inside a record: status, model, numerics, solver, calibration, schedule and code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from smoothbench.storage.rules import Matching
+from smoothbench.storage.json_rules import Matching
 from smoothbench.storage.typed_json import Stored
 
 State = Literal["done", "failed", "skipped"]
@@ -13,7 +13,7 @@ Bits = Annotated[str, Matching("[01]*", "0110")]
 
 @dataclass(frozen=True)
 class Status(Stored):
-    """How far a point has come: its samples with their scores, and its cost."""
+    """The state of a point: `quality` of its samples and their scores, `cost` of its cost."""
 
     quality: State
     cost: State
@@ -21,7 +21,7 @@ class Status(Stored):
 
 @dataclass(frozen=True)
 class ModelIdentity(Stored):
-    """What decides a model's samples beside solver and schedule. A model adds its own settings, in `others`."""
+    """What decides a model's samples, apart from solver and schedule; a model's own settings are in `others`."""
 
     name: str
     guidance: float | None = None
@@ -31,7 +31,7 @@ class ModelIdentity(Stored):
 
 @dataclass(frozen=True)
 class Numerics(Stored):
-    """What decides the rounding beside the device's own kernels."""
+    """The settings that decide rounding, apart from the device's own kernels."""
 
     dtype: str | None = None
     matmul: str | None = None
@@ -49,7 +49,7 @@ class SolverSteps(Stored):
 
 @dataclass(frozen=True)
 class CalibrationRef(Stored):
-    """Which error curves a point was planned on: how they were measured, their digest and their file."""
+    """The error curves that a point was planned on: how they were measured, their digest and their file."""
 
     unwritten: ClassVar[tuple[str, ...]] = ("unconditional",)
 
@@ -65,9 +65,9 @@ class CalibrationRef(Stored):
 
 @dataclass(frozen=True)
 class RecordedSchedule(Stored):
-    """A schedule: a string of bits for each evaluation, in the order of `sites`, 1 = computed.
+    """A schedule as one string of bits for each evaluation, in the order of `sites`; 1 = computed.
 
-    `meta` is what the policy says about it: its name, its parameters.
+    `meta` holds the policy's name and parameters.
     """
 
     sites: tuple[str, ...]
@@ -77,13 +77,13 @@ class RecordedSchedule(Stored):
 
     def check(self, where: str) -> None:
         count = len(self.sites)
-        if len(self.kinds) != count or any(len(row) != count for row in self.rows):
+        if len(self.kinds) != count or any(len(bits) != count for bits in self.rows):
             raise ValueError(f"its {where} has {count} sites and kinds or rows of other lengths")
 
 
 @dataclass(frozen=True)
 class PartCode(Stored):
-    """The version that a class declares, and a hash of its source."""
+    """The version that a plug-in's class declares, and a hash of its source."""
 
     version: int | None = None
     source: str | None = None
@@ -91,7 +91,7 @@ class PartCode(Stored):
 
 @dataclass(frozen=True)
 class PartDescription(Stored):
-    """What a model, solver, predictor or policy is: name, version and parameters, or the class and its source."""
+    """A model, solver, predictor or policy by name, version and parameters, or by class and source."""
 
     unwritten: ClassVar[tuple[str, ...]] = (
         "name",
@@ -114,7 +114,7 @@ class PartDescription(Stored):
 
 @dataclass(frozen=True)
 class PointDescription(Stored):
-    """What a point is made of, from which its ids follow."""
+    """The model, solver, predictor and policy of a point, from which its ids follow."""
 
     model: PartDescription
     solver: PartDescription

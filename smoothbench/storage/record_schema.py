@@ -1,7 +1,7 @@
-"""`python -m smoothbench.storage.record_schema`: write record.schema.json, the JSON Schema of records.
+"""`python -m smoothbench.storage.record_schema` writes record.schema.json, the JSON Schema of records.
 
-A record that is to be published or handed in elsewhere can be checked with it by any validator of JSON Schema. What
-fields say about each other (seeds and sample counts, sites and bits) only `Record.from_json` checks.
+Any validator of JSON Schema can check a record with it. Consistency between fields (seeds and sample counts, sites and
+bits) is checked by `Record.from_json` alone.
 """
 
 import json
@@ -41,11 +41,11 @@ def schema_text() -> str:
 
 
 def refuse_by_place(folder: Path) -> None:
-    """Raise UsageError where a results folder holds records whose ids say where code and files lay."""
+    """Raise UsageError where a results folder holds records of schema 2, whose ids hold paths of code and files."""
     for path in sorted((folder / "records").glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):  # whoever reads it says so
+        except (OSError, ValueError, RecursionError):  # whoever reads the record warns of it
             continue
         if isinstance(record, dict) and record.get("schema") == BY_PLACE:
             raise UsageError(
@@ -55,7 +55,7 @@ def refuse_by_place(folder: Path) -> None:
 
 
 def _object(cls: type[Stored], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a class; those of classes inside it go into the definitions."""
+    """Return the schema of a class, and add those of the classes inside it to the definitions."""
     required = [member.key for member in members(cls) if not member.optional]
     properties = {member.key: _schema(member.hint, definitions) for member in members(cls)}
     summary = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
@@ -70,10 +70,10 @@ def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         rules = [rule.schema() for rule in arguments[1:]]
         return {
             **_schema(arguments[0], definitions),
-            **{key: each for rule in rules for key, each in rule.items()},
+            **{key: value for rule in rules for key, value in rule.items()},
         }
     if origin in (Union, UnionType):
-        return {"anyOf": [_schema(each, definitions) for each in arguments]}
+        return {"anyOf": [_schema(option, definitions) for option in arguments]}
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin is tuple:
@@ -87,7 +87,7 @@ def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         }
     if isinstance(hint, type) and issubclass(hint, Stored):
         if hint.__name__ not in definitions:
-            definitions[hint.__name__] = {}  # its place, before those of the classes inside it
+            definitions[hint.__name__] = {}  # reserves its place, before those of the classes inside it
             definitions[hint.__name__] = _object(hint, definitions)
         return {"$ref": f"#/$defs/{hint.__name__}"}
     return {"type": NAMES[hint]}
@@ -96,7 +96,7 @@ def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 def _array(items: tuple[Any, ...], definitions: dict[str, Any]) -> dict[str, Any]:
     if items[-1] is Ellipsis:
         return {"type": "array", "items": _schema(items[0], definitions)}
-    fixed = [_schema(each, definitions) for each in items]
+    fixed = [_schema(item, definitions) for item in items]
     return {"type": "array", "prefixItems": fixed, "minItems": len(fixed), "maxItems": len(fixed)}
 
 

@@ -1,4 +1,4 @@
-"""The results folder of an experiment: records by point, scores, a lock."""
+"""The results folder of an experiment: records and scores by point, and locks between processes."""
 
 import fcntl
 import logging
@@ -23,22 +23,22 @@ log = logging.getLogger(__name__)
 
 
 class Store:
-    """Everything of one experiment, under `results_dir/runs/<experiment>`."""
+    """Reads and writes the results of one experiment, under `results_dir/runs/<experiment>`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._named: set[Path] = set()  # what was said to be unreadable, once
+        self._warned: set[Path] = set()  # unreadable records that a warning has named
         self._present: IO[str] | None = None
 
     def check(self) -> None:
-        """Raise UsageError, before anything else starts, where nothing can be written."""
+        """Raise UsageError, before anything else starts, where the folder cannot be written to or locked."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with TemporaryFile(dir=self.folder) as file:
                 flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB, self.folder)
         except UsageError:
             raise
-        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        except (OSError, ValueError) as error:  # ValueError: not a possible file name
             reason = getattr(error, "strerror", None) or error
             raise UsageError(
                 f"cannot write to {self.folder} ({reason}): choose another results_dir=..."
@@ -46,7 +46,7 @@ class Store:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Raise PointsFailed, with the way out, where the disk gets full within it."""
+        """Turn the error of a full disk within a context into PointsFailed, with the way out."""
         try:
             yield
         except OSError as error:
@@ -59,14 +59,15 @@ class Store:
             ) from error
 
     def enter(self) -> Presence:
-        """Mark this process as at work here, until what is returned leaves, where it can write.
+        """Check the folder and mark this process as at work in it, until the returned presence leaves.
 
-        One that is alone sweeps up what killed ones left unfinished: those that have left may still write a
-        report, so that it goes by another lock, which a process keeps to its end.
+        A process that is alone deletes the temporary files of killed processes. Processes that have left may still
+        write a report, so a second lock, `present`, which is kept to the end of a process, tells who is alone.
         """
         self.check()
         refuse_by_place(self.folder)
-        present = self._present or opened(self.folder, "present")  # who is refused here is not at work
+        # opened first: a process that may not is refused before it is marked as at work
+        present = self._present or opened(self.folder, "present")
         working = Presence(self.folder, "working").enter()
         if self._present is None:
             self._present = present
@@ -77,25 +78,25 @@ class Store:
         return working
 
     def sharing(self, work: str) -> Presence:
-        """Of the processes at work here those with the same work, by its name; to be entered and left."""
+        """Return the presence, to be entered and left, that shows which processes do the same work, by its name."""
         return Presence(self.folder, f"sharing-{work}")
 
     def record_path(self, name: str, point_id: str) -> Path:
-        """Where the record of a point lies."""
+        """Return the path of a point's record."""
         return self.folder / "records" / f"{_slug(name)}-{point_id}.json"
 
     def record(self, name: str, point_id: str) -> Record | None:
-        """The point's record, or None where there is none that this version can read."""
+        """Read a point's record; None where there is none that this version can read."""
         return self._readable(self.record_path(name, point_id))
 
     def records(self) -> list[Record]:
-        """All records that this version can read; a warning names each of the others, once."""
+        """Read all records that this version can read; a warning names each of the others, once."""
         refuse_by_place(self.folder)
-        found = [self._readable(path) for path in sorted((self.folder / "records").glob("*.json"))]
-        return [record for record in found if record is not None]
+        records = [self._readable(path) for path in sorted((self.folder / "records").glob("*.json"))]
+        return [record for record in records if record is not None]
 
     def _readable(self, path: Path) -> Record | None:
-        """The record in a file, or None where there is none, or none that is whole and in its place."""
+        """The record in a file; None where there is none, or a damaged one, or one of another point."""
         if not path.exists():
             return None
         try:
@@ -103,14 +104,14 @@ class Store:
             if self.record_path(record.name, record.point_id) != path:
                 raise ValueError(f"it is the record of another point, {record.point_id[:40]}")
         except (ValueError, KeyError) as error:
-            if path not in self._named:
+            if path not in self._warned:
                 log.warning("ignored %s: %s", path, explain(error))
-            self._named.add(path)
+            self._warned.add(path)
             return None
         return record
 
     def supersede(self, record: Record) -> None:
-        """Drop other records of the same point and pair that could not be planned, or had no cost where this has."""
+        """Delete other records of the same point and baseline that were not planned, or lack the cost that this has."""
         pair = (record.name, record.seeds, record.reference_id)
         for path in (self.folder / "records").glob(f"{_slug(record.name)}-*.json"):
             old = self._readable(path)
@@ -124,20 +125,20 @@ class Store:
                 self.remove(old.name, old.point_id)
 
     def remove(self, name: str, point_id: str) -> None:
-        """Drop a record and its scores."""
+        """Delete a record and its scores."""
         self.record_path(name, point_id).unlink(missing_ok=True)
         self.scores_path(name, point_id).unlink(missing_ok=True)
 
     def write_record(self, record: Record) -> None:
-        """Replace a point's record."""
+        """Write a point's record in the place of an earlier one."""
         write_json(self.record_path(record.name, record.point_id), record.to_json())
 
     def scores_path(self, name: str, point_id: str) -> Path:
-        """Where the per-sample influence values of a point's scores lie: named like its record."""
+        """Return the path of the per-sample influences of a point's scores, which is named like its record."""
         return self.folder / "scores" / f"{self.record_path(name, point_id).stem}.npz"
 
     def scores(self, name: str, point_id: str) -> dict[str, np.ndarray] | None:
-        """The arrays of a point's scores, or None where they are missing, damaged or not one a seed."""
+        """Read the influences of a point's scores; None where they are absent, damaged or not one per seed."""
         arrays = read_arrays(self.scores_path(name, point_id)) or {}
         seeds = arrays.get("seeds", np.zeros(0))
         influences = [values for key, values in arrays.items() if key != "seeds"]
@@ -145,7 +146,7 @@ class Store:
         return arrays if fits and all(_finite(values) for values in influences) else None
 
     def lock(self, name: str, wait: bool = True) -> AbstractContextManager[bool]:
-        """One process at a time; tells whether it was had: always, unless `wait` is false and another has it."""
+        """Hold a lock of this folder within a context; see `locks.locked`."""
         return locked(self.folder, name, wait)
 
 

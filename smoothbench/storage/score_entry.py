@@ -1,20 +1,20 @@
-"""A score of a point, as its record holds it."""
+"""A score as a point's record holds it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from smoothbench.storage.rules import Between, Matching
+from smoothbench.storage.json_rules import Between, Matching
 from smoothbench.storage.typed_json import Stored
 
 ScoreName = Annotated[
     str, Matching(r"[\w-]+@[0-9]+", "fd_nano@256")
-]  # the report makes names of columns from it
+]  # the report's columns are named after it
 
 
 @dataclass(frozen=True)
 class Delta(Stored):
-    """A paired difference to the reference on the same seeds: value, standard error, 95 % interval, p-value."""
+    """A paired difference to the uncached baseline: value, standard error, 95 % interval and p-value."""
 
     value: float
     se: float
@@ -25,7 +25,7 @@ class Delta(Stored):
 
 @dataclass(frozen=True)
 class MetricName(Stored):
-    """The name and version of a metric; the class and a hash of its source where it declares none."""
+    """The name and version of a metric, or its class and a hash of its source if it declares none."""
 
     unwritten: ClassVar[tuple[str, ...]] = ("name", "class_", "version", "source")
 
@@ -40,7 +40,7 @@ class ScoreEntry(Stored):
     """A score with its standard error and 95 % interval over `n` samples.
 
     `flag` is a caution in words, `config_hash` identifies the metric with its parameters, `quantiles` are those of
-    the samples, `blocks` the values of the seed ranges that were pooled, `delta` the difference to the reference.
+    the samples, `blocks` the values of the seed ranges that were pooled, `delta` the difference to the baseline.
     """
 
     unwritten: ClassVar[tuple[str, ...]] = ("metric",)

@@ -1,8 +1,8 @@
-"""Frozen dataclasses that are read from JSON and written to it: the types of their fields are the checks.
+"""Frozen dataclasses that are read from JSON and written to it, checked by the types of their fields.
 
 Field types may be int, float, bool, str, object (any JSON), Literal, tuple, Mapping, another `Stored` class, and
-unions of these; `Annotated[type, rule]` adds a rule of `smoothbench.storage.rules`. A field with a default may be
-missing in a file.
+unions of these; `Annotated[type, rule]` adds a rule of `smoothbench.storage.json_rules`. A field with a default may be
+absent from a file.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,16 +25,16 @@ from typing import (
 from smoothbench.json_checks import number, require
 
 NOTHING = type(None)
-OWN = ("others", "absent")  # fields of `Stored`, which are no keys of a file
+NOT_KEYS = ("others", "absent")  # fields of `Stored` itself, which are no keys of a file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
     """A typed JSON object.
 
-    `others` are keys that this version does not know: they are kept. `absent` names the optional fields that a file
-    does not have, so that they are not written to it; None for an object that was made in code, of which the fields
-    in `unwritten` are left out while they are None.
+    `others` are keys that this version does not know; they are written back. `absent` names the optional fields that
+    the file did not have, so that they are not written to it either. It is None for an object that was made in code:
+    then the fields in `unwritten` are left out while they are None.
     """
 
     unwritten: ClassVar[tuple[str, ...]] = ()
@@ -43,9 +43,9 @@ class Stored:
 
     @classmethod
     def from_json(cls, data: object, where: str = "") -> Self:
-        """Check and convert what json.loads gives; `where` stands before the names in messages.
+        """Check and convert the data that json.loads gives; `where` is the prefix of names in messages.
 
-        Raises ValueError for what is wrong and KeyError for what is missing, each naming the field.
+        Raises ValueError for a wrong value and KeyError for an absent one, naming the field.
         """
         content = require(data, where or "content", dict)
         values = {}
@@ -66,7 +66,7 @@ class Stored:
         """Raise ValueError where fields contradict each other."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what json.dumps takes, its keys sorted: read and written again, a file has the same bytes."""
+        """Convert to data for json.dumps, with sorted keys: a file that is read and written has the same bytes."""
         left_out = self.unwritten if self.absent is None else self.absent
         values = [(member, getattr(self, member.name)) for member in members(type(self))]
         content = {
@@ -79,7 +79,7 @@ class Stored:
 
 
 class Member(NamedTuple):
-    """A field of a `Stored` class: its name, its key in JSON, its type with rules, whether a file may lack it."""
+    """A field of a `Stored` class: its name, its key in JSON, its type with rules, and whether it is optional."""
 
     name: str
     key: str
@@ -88,7 +88,7 @@ class Member(NamedTuple):
 
 
 def members(cls: Any) -> tuple[Member, ...]:
-    """Return the fields of a `Stored` class that are keys of its JSON."""
+    """List the fields of a `Stored` class that are keys of its JSON."""
     return _members(cls)
 
 
@@ -98,23 +98,25 @@ def _members(cls: type[Any]) -> tuple[Member, ...]:
     return tuple(
         Member(
             each.name,
-            str(each.metadata.get("key", each.name)),  # another than the name where that is a word of Python
+            str(
+                each.metadata.get("key", each.name)
+            ),  # the key differs where it is a word of Python, as `class`
             hints[each.name],
             each.default is not MISSING or each.default_factory is not MISSING,
         )
         for each in fields(cls)
-        if each.name not in OWN
+        if each.name not in NOT_KEYS
     )
 
 
 def read(hint: Any, value: object, where: str) -> Any:
-    """Convert JSON to a value of this type; ValueError or KeyError, naming `where`, for anything else."""
+    """Check and convert a value from JSON to a type; ValueError or KeyError, naming `where`, for anything else."""
     if get_origin(hint) is Annotated:
         hint, *rules = get_args(hint)
-        result = read(hint, value, where)
+        converted = read(hint, value, where)
         for rule in rules:
-            rule.check(result, where)
-        return result
+            rule.check(converted, where)
+        return converted
     if get_origin(hint) in (Union, UnionType):
         return read(_option(get_args(hint), value), value, where)
     require(value, where, *json_types(hint))
@@ -132,7 +134,7 @@ def read(hint: Any, value: object, where: str) -> Any:
 
 
 def json_types(hint: Any) -> tuple[type, ...]:
-    """Return the types that json.loads may give for a field of this type, the one that messages name first."""
+    """Return the types that json.loads may give for a field of this type; messages name the first one."""
     if get_origin(hint) is Annotated:
         return json_types(get_args(hint)[0])
     if hint is float:
@@ -148,8 +150,8 @@ def json_types(hint: Any) -> tuple[type, ...]:
 
 
 def _option(options: tuple[Any, ...], value: object) -> Any:
-    """The member of a union that a value may be of; the first where it is of none."""
-    return next((each for each in options if _may_be(each, value)), options[0])
+    """The first type of a union that a value may have; the first of all where it has none."""
+    return next((option for option in options if _may_be(option, value)), options[0])
 
 
 def _may_be(hint: Any, value: object) -> bool:
@@ -169,21 +171,21 @@ def _tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if len(items) != len(value):
         raise ValueError(f"its {where} is {str(value)[:40]}, not {len(items)} values")
     pairs = enumerate(zip(items, value, strict=True))
-    return tuple(read(hint, each, f"{where}.{place}") for place, (hint, each) in pairs)
+    return tuple(read(hint, item, f"{where}.{place}") for place, (hint, item) in pairs)
 
 
 def _mapping(of: tuple[Any, ...], value: Any, where: str) -> dict[str, Any]:
     for key in value:
         read(of[0], key, f"{where} name")
-    return {key: read(of[1], each, _join(where, key)) for key, each in value.items()}
+    return {key: read(of[1], item, _join(where, key)) for key, item in value.items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Stored):
         return value.to_json()
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if _is_list(value) else value
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if _is_list(value) else value
 
 
 def _is_list(value: object) -> bool:

@@ -1,1 +1,1 @@
-"""What methods that learn are taught with."""
+"""Training data for caching methods that learn."""

@@ -23,7 +23,7 @@ from smoothbench.planning.plan import plan_points
 from smoothbench.running.calibrate_or_train import checkpoint_id
 from smoothbench.sampling.calibrate_point import curves_file
 from smoothbench.scoring.scorer import Scorer
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from tests.support.compose import composed
 
 FILE = Path(__file__).with_name("frozen.json")
@@ -80,7 +80,7 @@ def metrics(model: str, group: str) -> dict[str, str]:
         found = {}
         for name, node in asked.metrics.items():
             try:
-                scorer = Scorer({name: node}, built, Observations(Path(folder)))
+                scorer = Scorer({name: node}, built, FeatureCache(Path(folder)))
             except UsageError:  # its network is not installed
                 continue
             found[name] = scorer.metrics[name].config_hash

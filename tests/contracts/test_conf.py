@@ -20,7 +20,7 @@ from smoothbench.config.instantiate import build, build_model, build_solver
 from smoothbench.errors import UsageError
 from smoothbench.models.nano.image.evaluator import embedded
 from smoothbench.scoring.scorer import Scorer
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.sample_files import Samples
 from tests.support.compose import composed
 
@@ -125,7 +125,7 @@ def test_every_metric_scores_twelve_samples(
 ) -> None:
     group, _, name = metric.rpartition("/")
     sets = two_sets[group]
-    scorer = Scorer({name: sets.metrics[name]}, sets.model, Observations(tmp_path))
+    scorer = Scorer({name: sets.metrics[name]}, sets.model, FeatureCache(tmp_path))
     scorer.extract(*sets.samples, [name])
     scores, reasons = scorer.scores([("one", "two", range(12))])
     score = scores[f"{name}@12"]

@@ -43,7 +43,9 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert anchor in anchors(target.read_text()), f"{path.name}: {link}"
 
 
-@pytest.mark.parametrize("name", ["architecture", "measurement", "commands", "library", "glossary"])
+@pytest.mark.parametrize(
+    "name", ["architecture", "measurement", "commands", "library", "results", "glossary"]
+)
 def test_the_readme_leads_to_every_document(name: str) -> None:
     assert f"(docs/{name}.md" in (ROOT / "README.md").read_text()
 

@@ -74,6 +74,13 @@ def test_it_runs_and_shows_what_is_committed(text: Path) -> None:
 
 
 @pytest.mark.parametrize("text", texts(), ids=lambda text: text.stem)
+def test_it_uses_the_public_faces_alone(text: Path) -> None:
+    """Of this package only results and caching, also in what a reader is told to write."""
+    imported = re.findall(r"^[# ]*(?:from|import) (smoothbench[\w.]*)", text.read_text(), re.M)
+    assert imported and set(imported) <= {"smoothbench.results", "smoothbench.caching"}
+
+
+@pytest.mark.parametrize("text", texts(), ids=lambda text: text.stem)
 def test_it_is_small_and_names_no_machine(text: Path) -> None:
     assert text.with_suffix(".ipynb").stat().st_size < MOST_BYTES
     words = "\n".join([text.read_text(), *(each for cell in shown(committed(text)) for each in cell)])

@@ -19,7 +19,7 @@ from smoothbench.config.expand import settings
 from smoothbench.errors import UsageError
 from smoothbench.media.image_npz import ImageFile
 from smoothbench.running.experiment import Experiment
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.files import read_arrays, write_arrays
 from tests.support.compose import composed
 from tests.support.damaged_arrays import SEEDS, SOME, broken, foreign
@@ -68,7 +68,7 @@ def test_any_bytes_are_arrays_or_nothing(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     arrays = read_arrays(path)
     assert arrays is None or all(isinstance(values, np.ndarray) for values in arrays.values())
-    rows = Observations(tmp_path).read("rows", "key", SEEDS)
+    rows = FeatureCache(tmp_path).read("rows", "key", SEEDS)
     assert rows is None or (len(rows) == len(SEEDS) and rows.dtype.kind == "f")
 
 
@@ -89,7 +89,7 @@ def test_nothing_is_ever_unpickled(tmp_path: Path, kind: str) -> None:
         path = folder / "key.npz"
         path.write_bytes(trapped(mark, name)[kind])
         assert read_arrays(path) is None
-        assert Observations(tmp_path).read("rows", "key", SEEDS) is None
+        assert FeatureCache(tmp_path).read("rows", "key", SEEDS) is None
         for reader in (ErrorCurves.load, ImageFile):
             with pytest.raises(ValueError, match=r"key\.npz"):
                 reader(path)
@@ -118,7 +118,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("what", OTHERS)
 def test_rows_of_something_else_are_missing(tmp_path: Path, what: str) -> None:
-    observations = Observations(tmp_path)
+    observations = FeatureCache(tmp_path)
     observations.write("set", "key", SEEDS, ROWS)
     np.testing.assert_array_equal(observations.read("set", "key", SEEDS), ROWS)
     write_arrays(tmp_path / "set" / "key.npz", OTHERS[what])

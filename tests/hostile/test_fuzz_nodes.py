@@ -14,7 +14,7 @@ from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build_model
 from smoothbench.errors import UsageError
 from smoothbench.scoring.scorer import Scorer
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from tests.support.any_config import JUNK, SCALARS, SOME, base, changed, is_number, is_whole, planned
 
 
@@ -84,7 +84,7 @@ def test_every_key_of_a_metric(cpu_model: Any, tmp_path: Path, key: str, value: 
     try:
         if cfg is not None:
             nodes = settings(cfg).metrics
-            Scorer(nodes, cpu_model, Observations(tmp_path))
+            Scorer(nodes, cpu_model, FeatureCache(tmp_path))
             assert nodes == {} or is_number(nodes["psnr"]["metric"]["cap"])
             assert key in ("", ".psnr.metric.cap"), f"metrics{key}={value!r} was silently accepted"
     except UsageError as error:

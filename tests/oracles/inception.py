@@ -11,13 +11,13 @@ from scipy.linalg import LinAlgWarning, sqrtm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metrics.rows import FloatArray, Rows
+from metrics.features import Features, FloatArray
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build_model
 from smoothbench.evaluators import inception
 from smoothbench.evaluators.inception import Inception
 from smoothbench.scoring.scorer import Scorer
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from tests.support.compose import composed
 
 
@@ -53,7 +53,7 @@ def images(count: int, seed: int, contrast: float = 1.0) -> Tensor:
     return (128 + 60 * contrast * clouds).round().clamp(0, 255).to(torch.uint8)
 
 
-def moments(rows: Rows) -> tuple[FloatArray, FloatArray]:
+def moments(rows: Features) -> tuple[FloatArray, FloatArray]:
     """Mean and unbiased covariance, sample by sample."""
     mean = sum(row.astype(np.float64) for row in rows) / len(rows)
     sigma = np.zeros((mean.size, mean.size))
@@ -62,7 +62,7 @@ def moments(rows: Rows) -> tuple[FloatArray, FloatArray]:
     return mean, sigma / (len(rows) - 1)
 
 
-def frechet(x: Rows, y: Rows) -> float:
+def frechet(x: Features, y: Features) -> float:
     """The distance with scipy's root of the product of the covariances, as ADM's evaluator has it.
 
     Both sets turned into the space that they span, which changes no distance: 400 numbers instead of 2048.
@@ -76,7 +76,7 @@ def frechet(x: Rows, y: Rows) -> float:
     return float((mu1 - mu2) @ (mu1 - mu2) + np.trace(sigma1) + np.trace(sigma2) - 2 * np.real(root))
 
 
-def inception_score(logits: Rows, split: int) -> float:
+def inception_score(logits: Features, split: int) -> float:
     """The mean over consecutive splits, class by class."""
     scores = []
     for start in range(0, len(logits), split):
@@ -87,7 +87,7 @@ def inception_score(logits: Rows, split: int) -> float:
     return float(np.mean(scores))
 
 
-def covered(of: Rows, by: Rows, k: int = 3) -> float:
+def covered(of: Features, by: Features, k: int = 3) -> float:
     """Share of rows inside a ball around one of the others that reaches to its k-th neighbour."""
     of, by = of.astype(np.float64), by.astype(np.float64)
     radii = [np.sort(np.linalg.norm(by - centre, axis=1))[k] for centre in by]  # the 0th is itself
@@ -95,7 +95,7 @@ def covered(of: Rows, by: Rows, k: int = 3) -> float:
     return float(np.mean(inside))
 
 
-def encoded(network: Inception, batch: Tensor) -> dict[str, Rows]:
+def encoded(network: Inception, batch: Tensor) -> dict[str, Features]:
     """Features, logits, and the first 7 channels of the map, channels last, as a hook of its own sees them."""
     maps: list[Tensor] = []
     handle = network.extractor.Mixed_6d.branch1x1.register_forward_hook(lambda *call: maps.append(call[2]))
@@ -113,7 +113,7 @@ def encoded(network: Inception, batch: Tensor) -> dict[str, Rows]:
     return found | {"spatial": np.stack(flat, axis=1)}
 
 
-def reference(path: Path, pictures: Tensor, rows: dict[str, Rows], **changes: Any) -> Path:
+def reference(path: Path, pictures: Tensor, rows: dict[str, Features], **changes: Any) -> Path:
     """A reference batch with ADM's keys."""
     arrays = {"arr_0": pictures.permute(0, 2, 3, 1).numpy()}
     for suffix, name in (("", "features"), ("_s", "spatial")):
@@ -131,4 +131,4 @@ def scorer(folder: Path, adm: Path | str, weights: Path | str | None, *names: st
     cfg = settings(composed(chosen, f"+model.evaluation.adm={adm}", f"+model.evaluation.inception={weights}"))
     left_out = () if weights else ("encoder",)
     nodes = {name: {k: v for k, v in node.items() if k not in left_out} for name, node in cfg.metrics.items()}
-    return Scorer(nodes, build_model(cfg.model, torch.device("cpu")), Observations(folder))
+    return Scorer(nodes, build_model(cfg.model, torch.device("cpu")), FeatureCache(folder))

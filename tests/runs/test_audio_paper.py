@@ -20,7 +20,7 @@ from smoothbench.evaluators.openl3 import WindowEncoder
 from smoothbench.evaluators.passt import reference_logits
 from smoothbench.models.base.prompts import Prompts
 from smoothbench.scoring.scorer import Scorer
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.sample_files import Samples
 from tests.oracles.inception import frechet
 from tests.support.audio_nets import Pooled, save_tiny_clap, stereo
@@ -175,7 +175,7 @@ def paper_scorer(folder: Path, *overrides: str) -> Scorer:
             *overrides,
         )
     )
-    return Scorer(cfg.metrics, build_model(cfg.model, torch.device("cpu")), Observations(folder))
+    return Scorer(cfg.metrics, build_model(cfg.model, torch.device("cpu")), FeatureCache(folder))
 
 
 @needs_transformers

@@ -136,7 +136,7 @@ def test_packages_and_configurations_of_the_current_folder_are_not_ours(tmp_path
 def test_another_package_of_our_name_that_was_imported_before_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "metrics.py").write_text("")
     done = subprocess.run(
-        [sys.executable, "-c", "import metrics, smoothbench.beside"],
+        [sys.executable, "-c", "import metrics, smoothbench.sibling_packages"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -82,10 +82,10 @@ def test_damage_is_found_and_only_that_is_made_again(smoke_results: Path, tmp_pa
     assert run(broken) == expected and files(broken) == samples
 
 
-def test_a_killed_run_of_a_former_layout_goes_on(finished: Path, tmp_path: Path) -> None:
+def test_a_killed_run_of_a_former_layout_goes_on(smoke_results: Path, tmp_path: Path) -> None:
     """Manifests used to hold the MACs of each batch, too: their samples are taken over, what is lacking is drawn."""
-    expected, samples = read(finished), files(finished)
-    shutil.copytree(finished, tmp_path / "copy")
+    expected, samples = read(smoke_results), files(smoke_results)
+    shutil.copytree(smoke_results, tmp_path / "copy")
     path = sorted((tmp_path / "copy/runs/smoke/samples").glob("*/manifest.json"))[0]
     manifest = json.loads(path.read_text())
     first, *others = sorted(path.parent.glob("*.png"))

@@ -17,7 +17,7 @@ from smoothbench.media.codecs import pcm
 from smoothbench.models.opensora.vae import pixels
 from smoothbench.sampling.point_batches import decoded
 from smoothbench.scoring.scorer import Scorer
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.sample_files import Samples
 from tests.support.audio_nets import stereo
 from tests.support.compose import composed, experiment
@@ -33,7 +33,7 @@ def nano_audio() -> Any:
 
 
 def test_a_metric_that_refuses_leaves_the_others_their_scores(nano_audio: Any, tmp_path: Path) -> None:
-    scorer = Scorer(settings(composed(*AUDIO)).metrics, nano_audio, Observations(tmp_path))
+    scorer = Scorer(settings(composed(*AUDIO)).metrics, nano_audio, FeatureCache(tmp_path))
     clips = stereo(32_768, 3)[:, :1]
     quiet = clips.clone()
     quiet[2] = clips[2].sign() * 3

@@ -9,7 +9,7 @@ import pytest
 from smoothbench.errors import UsageError
 from smoothbench.interop.vbench.__main__ import main
 from smoothbench.interop.vbench.prompt_list import read_listing
-from smoothbench.interop.vbench.totals import kept, read_results
+from smoothbench.interop.vbench.totals import imported_results, read_results
 from smoothbench.models.base.prompts import Prompts
 from tests.support.latent_dits import refusal
 
@@ -37,7 +37,7 @@ def test_results_that_are_there_twice_or_out_of_range(tmp_path: Path) -> None:
     assert read('{"temporal_style": [-0.1, [{}]]}')["temporal_style"].value == -0.1
     assert read('{"subject_consistency": [1.0000001, [{}]]}')["subject_consistency"].value > 1
     dimensions = {"color": {"value": -0.1, "videos": 1}}
-    refusal(lambda: kept({"schema": 1, "dimensions": dimensions}), "not a share of 1")
+    refusal(lambda: imported_results({"schema": 1, "dimensions": dimensions}), "not a share of 1")
 
 
 def test_help_names_the_filter(capsys: pytest.CaptureFixture[str]) -> None:

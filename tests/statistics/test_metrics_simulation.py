@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from metrics.features import Features, FloatArray
 from metrics.frechet import FrechetDistance
 from metrics.frechet_extrapolated import FrechetExtrapolated
 from metrics.inference import Estimate, paired_difference
 from metrics.kid import KernelDistance
 from metrics.precision_recall import Recall
-from metrics.rows import FloatArray, Rows
 from metrics.score import Score
 
 D, DRAWS = 8, 2000
 
 
-def repeated(score: Callable[[Rows], Score], count: int, draws: int) -> tuple[list[Estimate], ...]:
+def repeated(score: Callable[[Features], Score], count: int, draws: int) -> tuple[list[Estimate], ...]:
     """Of each draw: policy a, policy b on the same seeds, and their paired difference."""
     rng = np.random.default_rng(0)
     turn = np.linalg.qr(rng.normal(size=(D, D)))[0] * np.linspace(0.6, 1.4, D)
@@ -51,7 +51,7 @@ def real() -> FloatArray:
     return np.random.default_rng(1).normal(size=(1000, D))
 
 
-def test_frechet(real: Rows, tmp_path: Path) -> None:
+def test_frechet(real: Features, tmp_path: Path) -> None:
     np.savez(tmp_path / "reference.npz", mu=real.mean(axis=0), sigma=np.cov(real.T), n=len(real))
     metric = FrechetDistance(str(tmp_path / "reference.npz"))
     a, b, difference = repeated(metric.score, 400, DRAWS)
@@ -60,7 +60,7 @@ def test_frechet(real: Rows, tmp_path: Path) -> None:
     assert np.mean([e.se for e in difference]) < 0.3 * np.mean([e.se for e in a])
 
 
-def test_kernel_distance(real: Rows) -> None:
+def test_kernel_distance(real: Features) -> None:
     metric = KernelDistance()
     metric.fit(real[:150])
     a, _, difference = repeated(metric.score, 150, DRAWS)
@@ -68,7 +68,7 @@ def test_kernel_distance(real: Rows) -> None:
     assert_calibrated(difference)
 
 
-def test_recalls_intervals_are_too_wide_as_it_says(real: Rows) -> None:
+def test_recalls_intervals_are_too_wide_as_it_says(real: Features) -> None:
     metric = Recall()
     metric.fit(real[:200])
     a, _, difference = repeated(metric.score, 100, 400)
@@ -76,7 +76,7 @@ def test_recalls_intervals_are_too_wide_as_it_says(real: Rows) -> None:
     assert 2.0 < error_ratio(difference) < 3.2
 
 
-def test_extrapolated(real: Rows) -> None:
+def test_extrapolated(real: Features) -> None:
     metric = FrechetExtrapolated()
     metric.fit(real)
     a, _, difference = repeated(metric.score, 120, 120)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from smoothbench import beside, command  # noqa: F401  beside: before what imports metrics
+from smoothbench import command, sibling_packages  # noqa: F401  sibling_packages: before what imports metrics
 from smoothbench.interop.vbench.export import BEFORE, EACH, FILTERED, Written, export
 from smoothbench.interop.vbench.import_results import keep
 from smoothbench.interop.vbench.prompt_list import read_listing
@@ -35,27 +35,27 @@ def _carry_out(options: argparse.Namespace) -> None:
 
 def _exported(options: argparse.Namespace) -> str:
     listing = read_listing(options.prompts) if options.prompts else None
-    found = export(options.folder, options.point, options.target, listing)
-    lines = [f"{options.target}: {found.folders.total()} videos of {len(+found.prompts)} prompts"]
-    lines += [f"  {name}: {count}" for name, count in sorted(found.folders.items())]
+    written = export(options.folder, options.point, options.target, listing)
+    lines = [f"{options.target}: {written.folders.total()} videos of {len(+written.prompts)} prompts"]
+    lines += [f"  {name}: {count}" for name, count in sorted(written.folders.items())]
     if listing is not None:
-        lines += _advice(found, options.target)
+        lines += _advice(written, options.target)
     return "\n".join(lines)
 
 
-def _advice(found: Written, target: Path) -> list[str]:
+def _advice(written: Written, target: Path) -> list[str]:
     """What VBench will miss, and what it wants to be done first."""
     lines = []
-    if found.short:
+    if written.short:
         lines.append(
-            f"{found.short} prompts have fewer than {EACH} videos: VBench scores what is there, and warns"
+            f"{written.short} prompts have fewer than {EACH} videos: VBench scores what is there, and warns"
         )
-    if found.short_filtered:
+    if written.short_filtered:
         lines.append(
-            f"{found.short_filtered} prompts of {FILTERED} have fewer than {BEFORE} videos: of those that stand still "
-            f"VBench may find fewer than {EACH}"
+            f"{written.short_filtered} prompts of {FILTERED} have fewer than {BEFORE} videos: of those that stand still"
+            f" VBench may find fewer than {EACH}"
         )
-    if found.folders[FILTERED]:
+    if written.folders[FILTERED]:
         lines.append(
             f"{FILTERED}: vbench static_filter --videos_path {target / FILTERED} first, then evaluate "
             "filter_results/filtered_videos"

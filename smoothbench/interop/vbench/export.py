@@ -39,12 +39,12 @@ class Written:
 
     @property
     def short(self) -> int:
-        """The prompts with fewer videos than VBench reads, those of temporal flickering apart."""
+        """Count the prompts with fewer videos than VBench reads, those of temporal flickering apart."""
         return sum(count < EACH for prompt, count in self.prompts.items() if prompt not in self.filtered)
 
     @property
     def short_filtered(self) -> int:
-        """The prompts of temporal flickering with fewer videos than VBench's filter is to choose from."""
+        """Count the prompts of temporal flickering with fewer videos than VBench's filter is to choose from."""
         return sum(self.prompts[prompt] < BEFORE for prompt in self.filtered)
 
 
@@ -60,17 +60,17 @@ def export(folder: Path, point: str, target: Path, listing: Mapping[str, Entry] 
     parts = parts_of(Store(folder).records(), folder, point)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} is not empty: VBench would read what lies in it, give a new folder")
-    written, said = Written(), dict[str, str]()
+    written, captions_by_file = Written(), dict[str, str]()
     count = sum(part.num_samples for part in parts)
     with tqdm(total=count, desc=point, unit="clip", disable=None) as bar:
         for seed, caption, clip, fps in _clips(folder, parts):
             places = _places(seed, caption, listing, written)
             for place in places:
                 write_mp4(clip, target / place, fps)
-            said |= {Path(place).name: caption for place in places}
+            captions_by_file |= {Path(place).name: caption for place in places}
             bar.update()
     if listing is None:
-        text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(captions_by_file, indent=1, ensure_ascii=False) + "\n"
         write_atomic(target / "prompts.json", text.encode())
     else:
         written.prompts.update({entry.prompt: 0 for entry in listing.values()})  # those without any, too
@@ -130,12 +130,12 @@ def _rate(file: Path) -> float:
     """Frames a second of a clip's file, which has whole milliseconds; UsageError where there is none."""
     try:
         with Image.open(io.BytesIO(file.read_bytes()), formats=["webp"]) as image:
-            each = [_duration(frame) for frame in ImageSequence.Iterator(image)]
+            durations = [_duration(frame) for frame in ImageSequence.Iterator(image)]
     except (OSError, SyntaxError, EOFError, KeyError):
         raise UsageError(
             f"{file} is no clip, is missing or damaged: run the point again, with keep_samples=true"
         ) from None
-    fps = 1000 * len(each) / sum(each)
+    fps = 1000 * len(durations) / sum(durations)
     return float(round(fps)) if abs(fps - round(fps)) < 0.01 * fps else fps
 
 

@@ -31,30 +31,30 @@ class Entry:
 
 
 def read_listing(path: Path) -> dict[str, Entry]:
-    """The entries of VBench_full_info.json by their prompts, see `spelled`.
+    """Read the entries of VBench_full_info.json by their prompts, see `spelled`.
 
     Raises UsageError, naming the file, for one that cannot be read, of another version, and for a prompt
     that is empty or can be no file's name.
     """
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
-        for each in require(content, "content", list):
-            prompt = require(require(each, "entry", dict)["prompt_en"], "prompt_en", str)
-            folders = [_folder(name) for name in require(each["dimension"], "dimension", list)]
-            old = found.get(spelled(prompt), Entry(prompt, ()))
-            found[spelled(prompt)] = Entry(prompt, tuple(dict.fromkeys((*old.folders, *folders))))
+        for item in require(content, "content", list):
+            prompt = require(require(item, "entry", dict)["prompt_en"], "prompt_en", str)
+            folders = [_folder(name) for name in require(item["dimension"], "dimension", list)]
+            old = entries.get(spelled(prompt), Entry(prompt, ()))
+            entries[spelled(prompt)] = Entry(prompt, tuple(dict.fromkeys((*old.folders, *folders))))
             _check_name(prompt)
     except (OSError, ValueError, KeyError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or explain(error)
         raise UsageError(
             f"{path}: no list of VBench's prompts ({reason}): give its VBench_full_info.json"
         ) from None
-    return found
+    return entries
 
 
 def spelled(prompt: str) -> str:
-    """A prompt without the blanks that lists of prompts lose."""
+    """Return a prompt without the blanks that lists of prompts lose."""
     return " ".join(prompt.split())
 
 

@@ -78,7 +78,7 @@ class Totals:
 
 
 def totals(values: Mapping[str, float]) -> Totals:
-    """The weighted means of the normalised dimensions, and (4 quality + semantic) / 5, nothing clipped.
+    """Compute the weighted means of the normalised dimensions, and (4 quality + semantic) / 5, nothing clipped.
 
     `values` are VBench's own, by dimension; others than the sixteen are a KeyError.
     """
@@ -101,18 +101,18 @@ def _mean(values: Mapping[str, float], group: Mapping[str, Dimension]) -> float 
 
 
 def read_results(paths: Sequence[Path]) -> dict[str, Result]:
-    """What VBench's `*_eval_results.json` hold, all of them together, in the order of `DIMENSIONS`.
+    """Read VBench's `*_eval_results.json`, all of them together, in the order of `DIMENSIONS`.
 
     A file has an object of dimensions, each a list of its value and a list of the videos. Raises ValueError, naming
     the file, for one that cannot be read, of VBench-2.0 or of VBench++ (image to video), with another layout, with
     a dimension twice or with values out of range, and where two files disagree.
     """
-    found: dict[str, Result] = {}
+    results: dict[str, Result] = {}
     for path in paths:
         for name, result in _read(path).items():
-            if found.setdefault(name, result) != result:
+            if results.setdefault(name, result) != result:
                 raise ValueError(f"{path}: another file has another {name}: give the files of one evaluation")
-    return {name: found[name] for name in DIMENSIONS if name in found}
+    return {name: results[name] for name in DIMENSIONS if name in results}
 
 
 def _read(path: Path) -> dict[str, Result]:
@@ -129,10 +129,10 @@ def _read(path: Path) -> dict[str, Result]:
 
 def _check_version(names: Iterable[str]) -> None:
     for others, version in ((OF_2, "VBench-2.0"), (OF_I2V, "VBench++, image to video")):
-        if odd := sorted(set(names) & set(others)):
-            raise ValueError(f"{odd[0]} is a dimension of {version}, which has another total")
-    if odd := sorted(set(names) - DIMENSIONS.keys()):
-        raise ValueError(f"{odd[0][:60]} is none of its 16 dimensions")
+        if unexpected := sorted(set(names) & set(others)):
+            raise ValueError(f"{unexpected[0]} is a dimension of {version}, which has another total")
+    if unexpected := sorted(set(names) - DIMENSIONS.keys()):
+        raise ValueError(f"{unexpected[0][:60]} is none of its 16 dimensions")
 
 
 def _result(name: str, value: Any) -> Result:
@@ -150,11 +150,11 @@ def _share(value: Any, name: str) -> float:
     return share
 
 
-SCHEMA: Final = 1  # of what is kept of the results beside the records
+SCHEMA: Final = 1  # of results that lie beside the records
 
 
-def kept(content: Any) -> dict[str, Result]:
-    """The results in a file of `vbench/`; ValueError, or KeyError for what is missing, where it is damaged."""
+def imported_results(content: Any) -> dict[str, Result]:
+    """Read the results in a file of `vbench/`; ValueError, or KeyError for what is missing, where it is damaged."""
     schema = require(content, "content", dict)["schema"]
     if schema != SCHEMA:
         raise ValueError(f"its schema is {str(schema)[:40]!r}, this version reads {SCHEMA}: import it again")

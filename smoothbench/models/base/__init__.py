@@ -1,1 +1,1 @@
-"""What several models have in common."""
+"""Base classes and components that several models share."""

@@ -58,7 +58,7 @@ class Guided:
         return 1 if self.guidance == 1 else 2
 
     def _identity(self, weights_sha256: str) -> dict[str, Any]:
-        """Return what decides the samples beside solver and schedule, for the ids of results."""
+        """Return everything that decides the samples apart from solver and schedule, for the ids of results."""
         return {
             "name": self.name,
             "weights_sha256": weights_sha256,
@@ -69,9 +69,9 @@ class Guided:
         }
 
     def _tf32(self) -> dict[str, bool]:
-        """Whether TF32 is allowed, in a run for convolutions as for products; a CPU has none, and says nothing.
+        """Whether TF32 is allowed, which in a run holds for convolutions and products alike; empty on a CPU.
 
-        On a GPU it counts also where it is off: samples that do not say so were drawn with cuDNN's own default.
+        On a GPU it is recorded even if it is off: samples without the record were drawn with cuDNN's default.
         """
         allowed = tf32_matmul()
         return {"tf32": allowed} if allowed or self.device.type == "cuda" else {}
@@ -80,8 +80,8 @@ class Guided:
 class Lazy(Guided):
     """A model whose weights are loaded, and hashed, at their first use.
 
-    `files` are None where they are not here: `unavailable_reason` says so, and random weights of the same
-    architecture stand in, for latencies. Raises ValueError for a dtype that there is not.
+    `files` are None where they are not here: then `unavailable_reason` says so, and latencies are measured with
+    random weights. Raises ValueError for an unknown dtype.
     """
 
     def __init__(self, files: Files | None, unavailable_reason: str | None, dtype: str, **more: Any) -> None:
@@ -134,14 +134,16 @@ def sha256(files: Files | None) -> str:
     return files.sha256() if files else "random"
 
 
-def hashes_beside(parts: Mapping[str, Files | None], beside: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Hash the parts beside the denoiser, each over its weights and the files `beside` them, for an identity.
+def component_hashes(
+    components: Mapping[str, Files | None], hashed_files: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """Hash components, for a model's identity: for each one in `hashed_files` its weights and those files.
 
-    A part that is not here, so that its weights are random, has the hash `random`.
+    A component that is not here, so that its weights are random, has the hash `random`.
     """
     return {
-        f"{part}_sha256": files.digest(*names) if (files := parts[part]) else "random"
-        for part, names in beside.items()
+        f"{component}_sha256": files.digest(*names) if (files := components[component]) else "random"
+        for component, names in hashed_files.items()
     }
 
 

@@ -6,7 +6,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.diffusers_layout import load_component
 from smoothbench.models.weights.locate import Files, find
 from smoothbench.models.weights.read import cast
 
@@ -32,7 +32,7 @@ class Decoder:
         if files is None:
             self._vae: Any = AutoencoderKL(latent_channels=channels, **PUBLISHED)
         else:
-            self._vae = load_published(AutoencoderKL, files, low_cpu_mem_usage=False)
+            self._vae = load_component(AutoencoderKL, files, low_cpu_mem_usage=False)
         cast(self._vae, torch.float32).requires_grad_(False).eval().to(device)
         self._scale: float = self._vae.config.scaling_factor
         self._enlarged = 2 ** (len(self._vae.config.block_out_channels) - 1)
@@ -41,19 +41,19 @@ class Decoder:
     def __call__(self, latents: Tensor) -> Tensor:
         """Decode latents [B, C, h, w] to images [B, 3, H, W]."""
         pixels = latents[0, 0].numel() * self._enlarged**2
-        parts = latents.float().split(max(1, PIXELS // pixels))
-        return torch.cat([self._vae.decode(part / self._scale, return_dict=False)[0] for part in parts])
+        pieces = latents.float().split(max(1, PIXELS // pixels))
+        return torch.cat([self._vae.decode(piece / self._scale, return_dict=False)[0] for piece in pieces])
 
 
-def find_decoder(source: str | None, beside: str | None, revision: str | None) -> Files | None:
-    """Find the decoder: that of `model.vae`, else the one beside the transformer, else the published one.
+def find_decoder(source: str | None, model_path: str | None, revision: str | None) -> Files | None:
+    """Find the decoder: that of `model.vae`, else the one in the transformer's repository, else the published one.
 
-    None where they are not here. Raises ValueError for a folder that holds none.
+    None where it is not here. Raises ValueError for a folder that holds none.
     """
-    if source is None and beside is None:
+    if source is None and model_path is None:
         return find(REPOSITORY, None, [""], "model.vae")
     if source is None:
-        return find(str(beside), revision, ["vae"], "model.path")
+        return find(str(model_path), revision, ["vae"], "model.path")
     return find(source, None, ["", "vae"], "model.vae")
 
 

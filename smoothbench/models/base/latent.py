@@ -16,8 +16,8 @@ from smoothbench.models.weights.locate import Files
 class LatentModel(Lazy, ClassConditional):
     """A class-conditional model of latents, with the decoder that makes images of them.
 
-    `decoder_files` are None where they are not here, as `files`. Raises ValueError, naming the file or
-    the setting, for a decoder that does not fit and a dtype that there is not.
+    `decoder_files`, like `files`, are None where they are not here. Raises ValueError, naming the file or
+    the setting, for a decoder that does not fit and for an unknown dtype.
     """
 
     def __init__(

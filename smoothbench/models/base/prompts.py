@@ -17,8 +17,10 @@ from smoothbench.protocols import BLOCK
 
 log = logging.getLogger(__name__)
 
-HELD = 900  # seed blocks from here on calibrate and train: their prompts are no other block's
-SHARE = 10  # one in so many prompts is kept for them where they have no list of their own
+CALIBRATION_BLOCKS = (
+    900  # seed blocks from here on are for calibration and training, with prompts of their own
+)
+SHARE = 10  # one in so many prompts is reserved for them if there is no calibration list
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,11 @@ class Prompts:
     csv (columns id and caption), or audiocaps, musiccaps, song_describer: CSV as these are published. `id` and
     `caption` name other columns than the layout's. `subset` is a file of ids, one a line, to which the list is
     cut (no-singing subsets).
-    `calibration` is the list that seed blocks from 900 on take theirs from; null: the last tenth
-    of this one. A `file` of null is an empty list, with which every seed asks for nothing. Raises
-    ValueError, naming the file, for one that is not there or not readable, has no prompt, lacks a column or
-    a caption, or repeats a column or an id, and for a calibration list that stands alone, or that is left with
-    no prompt (a text, or an id in the same layout's CSV) that this list has not.
+    `calibration` is the list from which seed blocks from 900 on take their prompts; null: the last tenth
+    of this one. A `file` of null is an empty list: every sample is unconditional. Raises
+    ValueError, naming the file, for one that does not exist or cannot be read, has no prompt, lacks a column or
+    a caption, or repeats a column or an id, and for a calibration list without a `file`, or all of whose prompts (by
+    text, or by id in a CSV of the same layout) are in this list too.
     """
 
     def __init__(
@@ -63,16 +65,18 @@ class Prompts:
     ) -> None:
         if layout not in ("lines", "vbench", *LAYOUTS):
             raise ValueError(f"prompts.layout must be lines, vbench, {', '.join(LAYOUTS)}, not {layout}")
-        rows = _rows(file, layout, id, caption)
+        entries = _entries(file, layout, id, caption)
         if subset is not None:
-            rows = _cut(rows, Path(subset), str(file))
+            entries = _cut(entries, Path(subset), str(file))
         self.file, self._kind = file, (layout, id)
-        calibrating = self._apart(rows, calibration) if calibration is not None and calibration.texts else []
-        count_kept_apart = 0 if calibrating else min(len(rows) - 1, -(-len(rows) // SHARE))
-        self.count = len(rows) - max(0, count_kept_apart)
-        rows += calibrating
-        self.ids: tuple[str, ...] = tuple(identifier for identifier, _ in rows)
-        self.texts: tuple[str, ...] = tuple(text for _, text in rows)
+        calibrating = (
+            self._apart(entries, calibration) if calibration is not None and calibration.texts else []
+        )
+        reserved = 0 if calibrating else min(len(entries) - 1, -(-len(entries) // SHARE))
+        self.count = len(entries) - max(0, reserved)
+        entries += calibrating
+        self.ids: tuple[str, ...] = tuple(identifier for identifier, _ in entries)
+        self.texts: tuple[str, ...] = tuple(text for _, text in entries)
 
     def numbers(self, seeds: Sequence[int]) -> Tensor:
         """Return the prompt number of each seed, the seed modulo the prompts of its list, int64 [N]; -1: none."""
@@ -83,20 +87,20 @@ class Prompts:
         return [self.texts[number] for number in self.numbers(seeds).tolist()]
 
     def digest(self) -> str:
-        """Return the sha256 of all prompts and ids, and of which of them are kept for calibration."""
+        """Return the sha256 of all prompts and ids, and of how many are not reserved for calibration."""
         content = json.dumps([self.count, self.ids, self.texts])
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def _apart(self, rows: list[tuple[str, str]], calibration: "Prompts") -> list[tuple[str, str]]:
+    def _apart(self, entries: list[tuple[str, str]], calibration: "Prompts") -> list[tuple[str, str]]:
         """The prompts that calibrate and are not evaluated on; ValueError for none."""
-        if not rows:
+        if not entries:
             raise ValueError(
                 f"prompts {calibration.file}: calibrates, but there is no list to draw from: set prompts.file"
             )
-        ids, texts = ({row[part] for row in rows} for part in (0, 1))
+        ids, texts = ({entry[column] for entry in entries} for column in (0, 1))
         same = self._kind == calibration._kind and self._kind[0] in LAYOUTS
         candidates = list(zip(calibration.ids, calibration.texts, strict=True))
-        left = [row for row in candidates if row[1] not in texts and not (same and row[0] in ids)]
+        left = [entry for entry in candidates if entry[1] not in texts and not (same and entry[0] in ids)]
         if not left:
             raise ValueError(
                 f"prompts {calibration.file}: all of its {len(candidates)} prompts are in {self.file} too: "
@@ -111,7 +115,7 @@ class Prompts:
         calibrating = len(self.texts) - self.count
         if not self.texts:
             return -1
-        if seed < HELD * BLOCK or not calibrating:
+        if seed < CALIBRATION_BLOCKS * BLOCK or not calibrating:
             return seed % self.count
         return self.count + seed % calibrating
 
@@ -124,21 +128,21 @@ def check_prompts(prompts: object) -> None:
         )
 
 
-def _rows(file: str | None, layout: str, id: str | None, caption: str | None) -> list[tuple[str, str]]:
+def _entries(file: str | None, layout: str, id: str | None, caption: str | None) -> list[tuple[str, str]]:
     if file is None:
         return []
     path = Path(file)
     if layout == "lines":
-        rows = [(str(number), line) for number, line in enumerate(_lines(path), 1) if line]
+        entries = [(str(number), line) for number, line in enumerate(_lines(path), 1) if line]
     elif layout == "vbench":
-        rows = _vbench(path)
+        entries = _vbench(path)
     else:
-        rows = list(_table(path, LAYOUTS[layout], id, caption))
-    if not rows:
+        entries = list(_table(path, LAYOUTS[layout], id, caption))
+    if not entries:
         raise ValueError(
             f"prompts {path}: no prompt is in it: give one a line, or a CSV file with prompts.layout"
         )
-    return rows
+    return entries
 
 
 def _vbench(path: Path) -> list[tuple[str, str]]:
@@ -181,13 +185,13 @@ def _table(path: Path, layout: Layout, id: str | None, caption: str | None) -> I
                 f"prompts {path}: lacks the column {absent[0]}: it must have {', '.join(columns)}"
             )
         ids: set[str] = set()
-        for row in reader:
+        for entry in reader:
             here = f"prompts {path}, line {reader.line_num}"
-            if None in row:  # where DictReader puts what is left over
+            if None in entry:  # DictReader's key for surplus columns
                 raise ValueError(
                     f"{here}: has more cells than the header's {len(named)}: put captions with commas in quotes"
                 )
-            identifier, text = (row[key] or "").strip(), " ".join((row[text_column] or "").split())
+            identifier, text = (entry[key] or "").strip(), " ".join((entry[text_column] or "").split())
             if not identifier or not text:
                 raise ValueError(
                     f"{here}: an empty {text_column if identifier else key}: fill it in, or drop the line"
@@ -200,11 +204,11 @@ def _table(path: Path, layout: Layout, id: str | None, caption: str | None) -> I
         raise ValueError(f"prompts {path}, line {reader.line_num}: no CSV ({error}): save it again") from None
 
 
-def _cut(rows: list[tuple[str, str]], path: Path, file: str) -> list[tuple[str, str]]:
+def _cut(entries: list[tuple[str, str]], path: Path, file: str) -> list[tuple[str, str]]:
     """The prompts whose ids a file lists, in the list's own order."""
     ids = {line for line in _lines(path) if line}
-    if unknown := ids - {identifier for identifier, _ in rows}:
+    if unknown := ids - {identifier for identifier, _ in entries}:
         raise ValueError(f"prompts {path}: {min(unknown):.60} is no id of {file}: set prompts.subset")
     if not ids:
         raise ValueError(f"prompts {path}: no id is in it: give one a line")
-    return [row for row in rows if row[0] in ids]
+    return [entry for entry in entries if entry[0] in ids]

@@ -1,4 +1,4 @@
-"""The T5 text encoder that published models read their prompts with."""
+"""The T5 text encoder, which published models encode prompts with."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from smoothbench.errors import one_line
-from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.diffusers_layout import load_component
 from smoothbench.models.weights.locate import Files
 from smoothbench.models.weights.read import cast
 
@@ -17,17 +17,17 @@ TOKENIZER: Final = "tokenizer_config.json"
 class T5:
     """Encodes prompts by T5 (Raffel et al. 2020, arXiv 1910.10683), frozen, in float32 on the device.
 
-    What is longer than `tokens` is cut. Raises ValueError, naming the file, for parts that are damaged or of
+    Prompts longer than `tokens` are cut. Raises ValueError, naming the file, for files that are damaged or of
     another model.
     """
 
     def __init__(self, encoder: Files, tokenizer: Path, tokens: int, device: torch.device) -> None:
         from transformers import AutoTokenizer, T5EncoderModel  # costs do without it
 
-        self.encoder = frozen(load_published(T5EncoderModel, encoder), device)
+        self.encoder = frozen(load_component(T5EncoderModel, encoder), device)
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
-        except Exception as error:  # whatever damaged files make of a parser
+        except Exception as error:  # damaged files make parsers raise exceptions of many kinds
             reason = one_line(error)[:200]
             raise ValueError(f"{tokenizer}: no tokenizer ({reason}): download or save it again") from None
         self.tokens, self.device = tokens, device

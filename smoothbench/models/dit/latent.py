@@ -12,14 +12,14 @@ from smoothbench.models.base.guided import RANDOM_FOR_COST, REFERENCE, are_rando
 from smoothbench.models.base.image_decoder import REPOSITORY, find_decoder
 from smoothbench.models.base.latent import LatentModel
 from smoothbench.models.dit.architecture import empty_dit, run_dit, shape_of
-from smoothbench.models.dit.numerics import DIFFUSERS, as_reference, guided, pixels
+from smoothbench.models.dit.numerics import DIFFUSERS, as_original, guided, pixels
 from smoothbench.models.dit.original_checkpoint import is_original, to_diffusers
 from smoothbench.models.weights.diffusers_layout import architecture as of_published
 from smoothbench.models.weights.diffusers_layout import place
 from smoothbench.models.weights.locate import Files, checkpoint, download, find
 from smoothbench.models.weights.read import fill, read_state
 
-CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")  # the second is what the first was called
+CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")  # the second is the former name of the first
 COUNTS: Final = (
     "num_attention_heads",
     "attention_head_dim",
@@ -38,10 +38,10 @@ class LatentDiT(LatentModel):
     `path` is a repository in the Hugging Face cache (at `revision`), a folder in diffusers' layout, or
     a checkpoint of the original implementation (a file); null: there are no weights. `vae`: a folder or
     repository; null: the one beside the transformer, for a checkpoint stabilityai/sd-vae-ft-ema.
-    `numerics`: reference computes as the original implementation does, diffusers as diffusers. A
-    folder's config.json comes before `architecture`. Nothing is loaded before it is used, and weights
-    that are not here are no error: `unavailable_reason` says how to get them. Raises ValueError, naming file or
-    setting, for what is here but does not fit; damage inside a file shows at the first use of
+    `numerics`: `reference` computes as the original implementation does, `diffusers` as diffusers does. A
+    folder's config.json comes before `architecture`. Nothing is loaded before it is used, and absent weights
+    are no error: `unavailable_reason` says how to get them. Raises ValueError, naming file or
+    setting, for files that do not fit; damage inside a file shows at the first use of
     `denoiser` or `decoder`.
     """
 
@@ -84,7 +84,7 @@ class LatentDiT(LatentModel):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides the samples, for the ids of results; hashing the weights takes seconds, once."""
+        """Everything that decides the samples, for the ids of results; hashing the weights takes seconds, once."""
         return {**self._latent_identity(), "model_numerics": self.numerics}
 
     def empty(self) -> nn.Module:
@@ -103,10 +103,10 @@ class LatentDiT(LatentModel):
         return denoiser
 
     def after_load(self, denoiser: nn.Module) -> None:
-        """Set the fixed positions, which are in no checkpoint of diffusers and stay float32 there, and the numerics."""
+        """Set the numerics, and the fixed positions, which diffusers' checkpoints lack and which stay float32."""
         denoiser.pos_embed.pos_embed = self._positions().to(self.device)  # type: ignore[union-attr]
         if self.numerics == REFERENCE:
-            as_reference(denoiser)
+            as_original(denoiser)
 
     def _positions(self) -> Tensor:
         """The fixed positions [1, tokens, width], from a DiT without blocks."""
@@ -143,12 +143,12 @@ def _unavailable_reason(
     files: Files | None,
     decoder: Files | None,
 ) -> str | None:
-    """One line on what is not here, and how to get it."""
+    """Say in one line which weights are not here and how to get them; None where all are."""
     if path is None:
         return f"weights of {name} are published by nobody: give your own by model.path=FOLDER or FILE.pt"
     if files is None:
         return download(f"weights of {name} are", path, revision, "model.path")
-    if decoder is None and vae is None and files.folder is not None:  # of a repository that is half here
+    if decoder is None and vae is None and files.folder is not None:  # a repository without its decoder
         return download(f"the decoder of {name} is", path, revision, "model.vae")
     if decoder is None:
         return download(f"the decoder of {name} is", vae or REPOSITORY, None, "model.vae")

@@ -1,7 +1,7 @@
-"""The places where diffusers' DiT computes something else than the original (facebookresearch/DiT).
+"""The differences in numerics between diffusers' DiT and the original (facebookresearch/DiT).
 
-On the same weights: the frequencies of the timestep, the eps of the norm before the feed-forward, the
-guided channels, the rounding to pixels. The samplers' differences are in `smoothbench.solvers.ddim`.
+With the same weights they differ in the frequencies of the timestep, the eps of the norm before the feed-forward, the
+guided channels and the rounding to pixels. `smoothbench.solvers.ddim` has the differences of the samplers.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ DIFFUSERS: Final = "diffusers"
 GUIDED_CHANNELS = 3  # the original guides these alone, "for exact reproducibility"; the latents have 4
 
 
-def as_reference(denoiser: nn.Module) -> None:
+def as_original(denoiser: nn.Module) -> None:
     """Make a diffusers DiT compute as the original: frequencies 10000^(-i/128), not ^(-i/127); eps 1e-6, not 1e-5."""
     blocks: nn.ModuleList = denoiser.transformer_blocks  # type: ignore[assignment]
     for block in blocks:

@@ -33,9 +33,9 @@ def is_original(state: dict[str, Tensor]) -> bool:
 def to_diffusers(state: dict[str, Tensor], positions: Tensor) -> dict[str, Tensor]:
     """Rename tensors to diffusers' names: queries, keys and values apart, a copy of the embedders in each block.
 
-    `positions` [1, tokens, width] is the fixed table of the architecture: the one tensor that tells a
-    checkpoint for 512 pixels from one for 256. Raises ValueError where it is another, and for names
-    that no DiT has.
+    `positions` [1, tokens, width] is the fixed table of positions of the architecture, the only tensor that tells a
+    checkpoint for 512 pixels from one for 256. Raises ValueError where the checkpoint has another table, and for
+    names that no DiT has.
     """
     table = state.get(POSITIONS, positions)
     if table.shape != positions.shape or not torch.allclose(table.float(), positions, atol=1e-4):

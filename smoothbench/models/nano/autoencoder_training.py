@@ -34,9 +34,9 @@ class Autoencoder(nn.Module):
 
 @dataclass(frozen=True)
 class Lesson:
-    """What an autoencoder learns: `draw` gives a training batch, and `loss` is minimised on it.
+    """The task of training an autoencoder: `draw` gives a training batch, on which `loss` is minimised.
 
-    `held_out` is the batch that chooses the best weights. All randomness is the given generator's.
+    `held_out` is the batch that chooses the best weights. All random numbers come from the given generator.
     """
 
     empty: Callable[[bool], Autoencoder]

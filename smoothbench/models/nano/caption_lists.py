@@ -33,7 +33,7 @@ def class_numbers(
     """Pick the class of one attribute for every caption, int64 [P], of its classes of all attributes [P][attributes].
 
     For the attribute `all` it is the number of the combination, in which the last attribute counts fastest.
-    Raises ValueError for an attribute that there is not.
+    Raises ValueError for an unknown attribute.
     """
     names = list(attributes)
     if attribute == "all":

@@ -39,7 +39,7 @@ class CaptionedModel(Guided):
         self.denoiser.to(self.device)
 
     def embedded_identity(self, denoiser: Files, parts: Mapping[str, Path]) -> dict[str, Any]:
-        """Return what decides the samples: the denoiser's identity, and the sha256 of each other part's file."""
+        """Return everything that decides the samples: the denoiser's identity and the sha256 of the other files."""
         hashes = {f"{name}_sha256": sha256_of(path) for name, path in parts.items()}
         return {**self._identity(denoiser.sha256()), **hashes}
 

@@ -1,4 +1,4 @@
-"""Train an embedded model again: every part of it, in order, each by its own command."""
+"""Train an embedded model again: all of its networks in order, each by its own command."""
 
 import subprocess
 import sys
@@ -11,10 +11,10 @@ Step = Sequence[str]  # a module of the package, and its arguments
 
 
 def retrain(package: str, description: str | None, steps: Callable[[str, str], Sequence[Step]]) -> None:
-    """Run `steps(work, out)`: the commands for weights in `out`, whose data and checkpoints lie in `work`.
+    """Run the commands of `steps(work, out)`, which write weights to `out`, and data and checkpoints to `work`.
 
-    Each goes on where it was stopped, so that the same command goes on with the whole. The first that
-    fails ends it, with its exit status.
+    Every command goes on where it was stopped, and so does the whole training. The first command that fails ends it,
+    with its exit status.
     """
     home, name = Path(__file__).parent / package.rpartition(".")[2], package.rpartition(".")[2]
     parser = command.parser(package, description)

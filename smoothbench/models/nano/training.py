@@ -70,7 +70,7 @@ def train(
 
 
 class _State:
-    """Everything that a resumed run needs."""
+    """The state of a training that a resumed run needs."""
 
     def __init__(self, model: nn.Module, recipe: Recipe, folder: Path) -> None:
         self.model, self.recipe, self.folder = model, recipe, folder

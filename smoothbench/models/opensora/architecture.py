@@ -28,7 +28,7 @@ MARKS: Final = (
 )  # together in no earlier version's names
 OTHERS: Final = ("x_embedder_cond",)  # starts of names that 1.2 does not have
 FLAGS: Final = ("qk_norm", "pred_sigma")
-ASKED: Final = {"patch_size": "three whole numbers from 1", "mlp_ratio": "a finite number above 0"}
+EXPECTED: Final = {"patch_size": "three whole numbers from 1", "mlp_ratio": "a finite number above 0"}
 # of version 1.3, whose transformer is an STDiT3 too, and of forks: 1.2 has none of them, or false
 UNKNOWN: Final = ("kernel_size", "use_spatial_rope", "skip_temporal", "skip_y_embedder", "qk_norm_legacy")
 
@@ -36,9 +36,9 @@ UNKNOWN: Final = ("kernel_size", "use_spatial_rope", "skip_temporal", "skip_y_em
 def architecture(files: Files | None, configured: dict[str, Any]) -> dict[str, Any]:
     """Return all arguments of STDiT3: the folder's own, else the configured ones, else its defaults.
 
-    Other keys are passed over, as those that say how it was trained or which kernels it used, but for `UNKNOWN`:
-    set, these ask for another model. Raises ValueError, naming the place, for another version of Open-Sora and
-    where no model can be made of them.
+    Other keys, for instance of its training or its kernels, are ignored, except those in `UNKNOWN`, which belong to
+    another model. Raises ValueError, naming the place, for another version of Open-Sora and where no model can be
+    made of the arguments.
     """
     where, given = place(files), files.config() if files else configured
     if files and (kind := given.get("model_type", "STDiT3")) != "STDiT3":
@@ -66,12 +66,12 @@ def check_arguments(config: Mapping[str, Any], where: str) -> None:
     """Raise ValueError, naming the place and the argument, where no STDiT3 can be made of these arguments."""
     for key, value in config.items():
         if not _is(key, value):
-            asked = "true or false" if key in FLAGS else ASKED.get(key, "a whole number from 1")
-            raise ValueError(f"{where}: {key} must be {asked}, not {value!r:.60}")
+            expected = "true or false" if key in FLAGS else EXPECTED.get(key, "a whole number from 1")
+            raise ValueError(f"{where}: {key} must be {expected}, not {value!r:.60}")
     try:
         with torch.device("meta"):
             STDiT3(**{**config, "depth": 1})
-    except Exception as error:  # whatever torch makes of odd values
+    except Exception as error:  # invalid values make torch raise exceptions of many kinds
         raise ValueError(f"{where}: no STDiT3 can be made of it ({one_line(error)[:200]})") from None
 
 

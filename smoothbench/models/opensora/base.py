@@ -17,12 +17,12 @@ from smoothbench.protocols import AnnounceForward
 class TextToVideo(Guided):
     """A text-to-video model on STDiT3, guided in one forward.
 
-    What it denoises is [channels, frames, rows, columns], `shape`; it gives the velocity at 1000 t, see
-    `solvers.rflow`, which takes the model's own `shift`. Guidance rows are [cond, uncond], and the
-    unconditional ones see as many rows of the null caption as the prompt has words. Prompts go
-    by their numbers, and -1 asks for nothing. `config` holds STDiT3's arguments, all of them that
-    are not its defaults; `fps`, `height` and `width` (pixels) are inputs of it. `tokens` is what a row's
-    cross-attention sees where costs are counted. Raises ValueError for a `shift` that is no finite number above 0.
+    It denoises latents [channels, frames, height, width], `shape`, and predicts the velocity at timestep 1000 t, see
+    `solvers.rflow`, which takes the model's own `shift`. Guidance rows are [cond, uncond]; the unconditional ones
+    see as many tokens of the null caption as the prompt has. Prompts are given by their numbers; -1 is no prompt.
+    `config` holds the arguments of STDiT3 that are not its defaults; `fps`, `height` and `width` (pixels) are inputs
+    of it. Costs are counted with `tokens` tokens in cross-attention. Raises ValueError for a `shift` that is no
+    finite number above 0.
     """
 
     prediction = "velocity"
@@ -46,8 +46,8 @@ class TextToVideo(Guided):
     def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return captions [B, 1, L, channels] of prompt numbers, and their masks bool [B, l <= L], true for words.
 
-        l may be the longest prompt's words alone: then nothing is computed on the padding of all. For
-        -1 it is the null caption (the denoiser's `y_embedder.y_embedding`), all of it words.
+        l may be the length of the longest prompt, so that nothing is computed on padding that all share. For
+        -1 it is the null caption (the denoiser's `y_embedder.y_embedding`), whose mask is true throughout.
         """
         raise NotImplementedError
 
@@ -107,7 +107,7 @@ class TextToVideo(Guided):
         return velocity[:, : self.sample_shape[0]]
 
     def _identity(self, weights_sha256: str) -> dict[str, Any]:
-        """Return what decides the samples beside solver and schedule; subclasses add what encodes the prompts."""
+        """Return everything that decides the samples but solver and schedule; subclasses add the text encoder."""
         inputs = {"fps": self.fps, "height": self.height, "width": self.width}
         shape = {"sample_shape": list(self.sample_shape), "prompts_sha256": self.prompts.digest()}
         return {**super()._identity(weights_sha256), **inputs, **shape}

@@ -10,10 +10,9 @@ EPS = 1e-6
 
 
 class SelfAttention(nn.Module):
-    """Attention among the tokens of each frame; with `temporal` among those at each place, with rotary angles.
+    """Self-attention within each frame or, with `temporal`, along time at each position, with rotary angles.
 
-    It folds and unfolds by itself: tokens and output are [B, T * S, width]. Queries and keys are
-    normalised head by head where `qk_norm`.
+    Tokens and output are [B, T * S, width]. With `qk_norm` queries and keys are normalised head by head.
     """
 
     def __init__(self, width: int, heads: int, qk_norm: bool, temporal: bool) -> None:

@@ -1,4 +1,4 @@
-"""Counts what a clip costs beside the denoiser, text encoder and decoders, on the meta device."""
+"""Count the MACs of a clip outside the denoiser, in text encoder and decoders, on the meta device."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -24,9 +24,9 @@ T5_XXL: Final = {
 def pipeline(
     vae: Files | None, encoder: Files | None, size: Size, shape: tuple[int, ...], tokens: int
 ) -> dict[str, Macs]:
-    """Count MACs by part for one clip of these latents [C, t, h, w], whose prompt is padded to so many tokens.
+    """Count MACs by component for one clip of latents [C, t, h, w], whose prompt is padded to `tokens` tokens.
 
-    The published sizes where files are not here.
+    Components whose files are not here are counted at the published sizes.
     """
     with torch.device("meta"):
         video = VideoVae() if vae is None else check(vae)
@@ -40,7 +40,7 @@ def pipeline(
 
 
 def _text(encoder: Files | None, tokens: int) -> Macs:
-    """By its sizes: transformers, which has T5, is an extra, and costs are known without."""
+    """Count from T5's sizes, because transformers, which has T5, is an extra and costs must be known without it."""
     config: dict[str, Any] = {**T5_XXL, **(encoder.config() if encoder else {})}
     width, inner = config["d_model"], config["d_kv"] * config["num_heads"]
     matrices = 3 if "gated" in config["feed_forward_proj"] else 2

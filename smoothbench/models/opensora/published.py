@@ -16,22 +16,22 @@ from smoothbench.models.base.guided import (
     Lazy,
     are_random,
     check_numerics,
-    hashes_beside,
+    component_hashes,
     sha256,
 )
 from smoothbench.models.base.prompts import Prompts, check_prompts
 from smoothbench.models.opensora import vae
 from smoothbench.models.opensora.architecture import check_names
 from smoothbench.models.opensora.base import TextToVideo
+from smoothbench.models.opensora.components import checked_config, find_components, unavailable_reason
 from smoothbench.models.opensora.costs import pipeline
-from smoothbench.models.opensora.parts import checked_config, find_parts, unavailable_reason
 from smoothbench.models.opensora.sizes import Size, size_of, timestep_shift
 from smoothbench.models.opensora.text import TextEncoder, assembled
 from smoothbench.models.weights.locate import CONFIG, TOKENIZER_FILES, Files
 from smoothbench.models.weights.read import fill, lasting, read_state
 
 EXACT: Final = "exact"
-BESIDE: Final = {  # what decides samples beside the weights; of the transformer it is the architecture
+HASHED_FILES: Final = {  # by component: the files that, with its weights, decide samples (not the transformer's)
     "vae": (CONFIG,),
     "text_encoder": (CONFIG,),
     "tokenizer": TOKENIZER_FILES,
@@ -39,24 +39,24 @@ BESIDE: Final = {  # what decides samples beside the weights; of the transformer
 
 
 class OpenSora(Lazy, TextToVideo):
-    """The published text-to-video model.
+    """The text-to-video model Open-Sora 1.2 with its published weights.
 
     `path`, `vae` and `text` are repositories in the Hugging Face cache or folders in the published layouts;
     a folder's config.json comes before `architecture`. `resolution`, `aspect_ratio` and `length` are names in
-    `sizes`, and `shift` is what follows from them. `aes`, `flow` and `camera` are appended to prompts that do
-    not say them themselves; null: nothing. `tokens` are those of the prompt that costs are counted at.
+    `sizes`, and `shift` must be the one that follows from them. `aes`, `flow` and `camera` are appended to prompts
+    that do not contain them; null: nothing. Costs are counted for a prompt of `tokens` tokens.
 
     `numerics`: with `reference` the denoiser's inputs of time, frame rate and size, and the frequencies of its
     positions, are rounded to `dtype`, as the original does, also in training: in bfloat16 time 950.9 becomes
     952, which changes a tenth to a quarter of the output while noise is strong. With `exact` they are float32.
 
-    Nothing is loaded before it is used, and weights or prompts that are not here are no error:
-    `unavailable_reason` says how to get them. Raises ValueError, naming file or setting, for what is here but does
-    not fit; damage inside a file shows at its first use.
+    Nothing is loaded before it is used, and absent weights or prompts are no error: `unavailable_reason` says how to
+    get them. Raises ValueError, naming file or setting, for files that do not fit; damage inside a file shows at its
+    first use.
     """
 
     kind = "opensora"
-    version = 2  # 1 cleaned prompts with a strip less
+    version = 2  # version 1 cleaned prompts with one strip less
 
     def __init__(
         self,
@@ -84,14 +84,14 @@ class OpenSora(Lazy, TextToVideo):
         random = are_random(weights)
         check_prompts(prompts)
         self.sources = {"path": path, "vae": vae, "text": text}
-        self.found = parts = find_parts(path, vae, text)
-        config = checked_config(parts, architecture, tokens)
+        self.local_files = components = find_components(path, vae, text)
+        config = checked_config(components, architecture, tokens)
         self._rounding = _rounding(numerics, dtype)
         self.size = size = _size(resolution, aspect_ratio, length, shift, self._rounding)
-        self.parts: dict[str, Files | None] = dict.fromkeys(parts) if random else parts
-        reason = RANDOM_FOR_COST if random else unavailable_reason(name, self.sources, parts, prompts)
+        self.components: dict[str, Files | None] = dict.fromkeys(components) if random else components
+        reason = RANDOM_FOR_COST if random else unavailable_reason(name, self.sources, components, prompts)
         super().__init__(
-            files=self.parts["transformer"],
+            files=self.components["transformer"],
             unavailable_reason=reason,
             dtype=dtype,
             prompts=prompts,
@@ -111,11 +111,11 @@ class OpenSora(Lazy, TextToVideo):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides the samples, for the ids of results; hashing the weights takes seconds, once."""
+        """Everything that decides the samples, for the ids of results; hashing the weights takes seconds, once."""
         clip = {"frames": self.size.frames, "model_numerics": REFERENCE if self._rounding else EXACT}
         return {
             **self._identity(sha256(self.files)),
-            **hashes_beside(self.parts, BESIDE),
+            **component_hashes(self.components, HASHED_FILES),
             **self.appended,
             **clip,
         }
@@ -132,7 +132,7 @@ class OpenSora(Lazy, TextToVideo):
         return denoiser
 
     def after_load(self, denoiser: nn.Module) -> None:
-        """Set the numerics and, without weights, a null caption of zeros: no parameter, it has not been drawn."""
+        """Set the numerics and, without weights, a null caption of zeros, which random weights do not include."""
         denoiser.position_dtype = self._rounding or torch.float32  # type: ignore[assignment]
         if self.files is None:
             nn.init.zeros_(denoiser.get_buffer("y_embedder.y_embedding"))
@@ -140,13 +140,13 @@ class OpenSora(Lazy, TextToVideo):
     @cached_property
     def decoder(self) -> vae.VideoDecoder:
         """The video decoder on the device, loaded at first use; without weights files it has random weights."""
-        return vae.VideoDecoder(self.parts["vae"], self.size.frames, self.device)
+        return vae.VideoDecoder(self.components["vae"], self.size.frames, self.device)
 
     @cached_property
     @lasting
     def text(self) -> TextEncoder | None:
         """The encoder of prompts, loaded at first use; None where its weights are not here."""
-        encoder, tokenizer = self.parts["text_encoder"], self.parts["tokenizer"]
+        encoder, tokenizer = self.components["text_encoder"], self.components["tokenizer"]
         if encoder is None or tokenizer is None:
             return None
         return TextEncoder(encoder, tokenizer.weights.parent, self.config["model_max_length"], self.device)
@@ -155,15 +155,19 @@ class OpenSora(Lazy, TextToVideo):
     def pipeline(self) -> Mapping[str, Macs]:
         """MACs per sample of what runs beside the denoiser, text encoder and decoders, counted without any weights."""
         tokens = self.config["model_max_length"]
-        return pipeline(self.found["vae"], self.found["text_encoder"], self.size, self.sample_shape, tokens)
+        return pipeline(
+            self.local_files["vae"], self.local_files["text_encoder"], self.size, self.sample_shape, tokens
+        )
 
     def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return captions [B, 1, model_max_length, channels], zero past their words, and their masks."""
-        rows = [self._caption(number) for number in numbers.tolist()]
-        captions = torch.zeros(len(rows), 1, self.config["model_max_length"], self.config["caption_channels"])
-        mask = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.bool)
-        for caption, words, row in zip(captions, mask, rows, strict=True):
-            caption[0, : len(row)], words[: len(row)] = row, True
+        states = [self._caption(number) for number in numbers.tolist()]
+        captions = torch.zeros(
+            len(states), 1, self.config["model_max_length"], self.config["caption_channels"]
+        )
+        mask = torch.zeros(len(states), max(map(len, states)), dtype=torch.bool)
+        for caption, words, encoded in zip(captions, mask, states, strict=True):
+            caption[0, : len(encoded)], words[: len(encoded)] = encoded, True
         return captions.to(self.device), mask.to(self.device)
 
     def _caption(self, number: int) -> Tensor:
@@ -187,7 +191,7 @@ def _rounding(numerics: str, dtype: str) -> torch.dtype | None:
 def _size(
     resolution: str, aspect_ratio: str, length: str, shift: float, rounding: torch.dtype | None
 ) -> Size:
-    """The clip of these names, if `shift` is its own, exact or as the original's bfloat16 has it; else ValueError."""
+    """The size of these names; ValueError unless `shift` is its own, exact or as the original's bfloat16 rounds it."""
     size = size_of(resolution, aspect_ratio, length)
     # in float16 the original's is no number
     dtypes = [*([rounding] if rounding == torch.bfloat16 else []), torch.float64]

@@ -1,4 +1,4 @@
-"""The clips that Open-Sora 1.2 knows: resolutions, aspect ratios, lengths, and what they are as latents."""
+"""The sizes of clips that Open-Sora 1.2 knows: resolutions, aspect ratios, lengths, and the sizes of their latents."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -24,9 +24,8 @@ READY_MADE: Final = "tokenizer.json"  # a tokenizer that needs neither
 class TextEncoder:
     """Encodes prompts for the transformer, in float32 on the CPU.
 
-    Prompts are encoded one by one, so that none depends on its batch, and each once. What is longer than
-    `tokens` is cut, with a warning that names the prompt. Raises ValueError, naming the file, for parts that are
-    damaged.
+    Each prompt is encoded once and by itself, so that it does not depend on its batch. Prompts longer than `tokens`
+    are cut, with a warning that names them. Raises ValueError, naming the file, for damaged files.
     """
 
     def __init__(self, encoder: Files, tokenizer: Path, tokens: int, device: torch.device) -> None:
@@ -48,7 +47,7 @@ class TextEncoder:
 
 
 def assembled(prompt: str, aes: float | None, flow: float | None, camera: str | None) -> str:
-    """Append the scores that a prompt does not name itself, in the words of Open-Sora 1.2's inference, and clean it.
+    """Append the scores that a prompt does not contain, in the words of Open-Sora 1.2's inference code, and clean it.
 
     Raises ValueError where the packages for cleaning are not here.
     """
@@ -79,7 +78,7 @@ def cleaned(text: str) -> str:
 
 
 class _Entities:
-    """What stands in for the module `html` in diffusers' cleaning, which decodes by it just before that strip."""
+    """Replaces the module `html` in diffusers' cleaning code, to strip where it decodes entities."""
 
     @staticmethod
     def unescape(text: str) -> str:
@@ -87,7 +86,7 @@ class _Entities:
 
 
 def lacking(tokenizer: Files | None = None) -> str | None:
-    """Say in one line which package prompts need, with this tokenizer, and is not here; None: all are."""
+    """Say in one line which package for prompts and this tokenizer is not installed; None where all are."""
     pieces = tokenizer is not None and tokenizer.weights.name != READY_MADE
     needed = {**NEEDED, **FOR_PIECES} if pieces else NEEDED
     absent = [package for module, package in needed.items() if not _importable(module)]
@@ -99,7 +98,7 @@ def lacking(tokenizer: Files | None = None) -> str | None:
 def _importable(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # not even what it lies in
+    except ModuleNotFoundError:  # its parent package does not exist either
         return False
 
 

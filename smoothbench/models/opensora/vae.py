@@ -124,14 +124,14 @@ def check(files: Files) -> VideoVae:
     try:
         with torch.device("meta"):
             return VideoVae(*parts)
-    except Exception as error:  # whatever torch and diffusers make of odd values
+    except Exception as error:  # invalid values make torch and diffusers raise exceptions of many kinds
         raise ValueError(
             f"{where}/config.json: no {KIND} can be made of it ({one_line(error)[:200]})"
         ) from None
 
 
 def _arguments(node: Any, kind: str, where: Any) -> dict[str, Any]:
-    """What a part's configuration says of its size; the published one says nothing."""
+    """The arguments in a component's configuration that define its size; the published one has none."""
     if not isinstance(node, dict) or node.get("type") != kind:
         raise ValueError(f"{where}: its config.json names no {kind} of Open-Sora 1.2: model.vae={PUBLISHED}")
     return {key: value for key, value in node.items() if key not in OTHER_KEYS}

@@ -19,11 +19,11 @@ from smoothbench.protocols import AnnounceForward
 class TextToAudio(Guided):
     """A text-to-audio model on diffusers' Stable Audio transformer, guided in one forward.
 
-    What it denoises is [channels, frames]; it gives v at the noise level t = sigma, see
-    `solvers.dpmpp_3m_sde`. Guidance rows are [uncond, cond]. Prompts go by their numbers, and
-    -1 asks for nothing: then what cross-attention sees is zero, text and seconds alike, while the
-    global states stay as they are with a prompt. `tokens` is what a row's cross-attention sees.
-    `clip_shape` are channels and frames of what `decode` gives.
+    It denoises latents [channels, frames] and predicts v at the noise level t = sigma, see
+    `solvers.dpmpp_3m_sde`. Guidance rows are [uncond, cond]. Prompts are given by their numbers; -1 is no prompt:
+    then the inputs of cross-attention are zero, those of text and of seconds, while the global states are the same
+    as with a prompt. `tokens` is the number of tokens in cross-attention. `clip_shape` are the channels and frames
+    of decoded clips.
     """
 
     prediction = "v"

@@ -1,4 +1,4 @@
-"""Stable Audio's decoder: latents to stereo."""
+"""Stable Audio's decoder from latents to stereo audio."""
 
 import math
 import warnings
@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderOobleck
 from torch import Tensor
 
-from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.diffusers_layout import load_component
 from smoothbench.models.weights.locate import Files
 from smoothbench.models.weights.read import cast
 
@@ -28,7 +28,7 @@ class Oobleck:
             if files is None:
                 self._vae: Any = AutoencoderOobleck()
             else:
-                self._vae = load_published(AutoencoderOobleck, files, low_cpu_mem_usage=False)
+                self._vae = load_component(AutoencoderOobleck, files, low_cpu_mem_usage=False)
         cast(self._vae, torch.float32).requires_grad_(False).eval().to(device)
 
     @torch.inference_mode()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from smoothbench.errors import distinct
 from smoothbench.media.codecs import Flac, pcm
-from smoothbench.models.base.guided import RANDOM_FOR_COST, Lazy, are_random, hashes_beside, sha256
+from smoothbench.models.base.guided import RANDOM_FOR_COST, Lazy, are_random, component_hashes, sha256
 from smoothbench.models.base.prompts import Prompts, check_prompts
 from smoothbench.models.stable_audio.base import TextToAudio
 from smoothbench.models.stable_audio.oobleck import Oobleck, channels, rate_and_hop
@@ -32,23 +32,22 @@ COUNTS: Final = (
     "global_states_input_dim",
     "cross_attention_input_dim",
 )
-PARTS: Final = ("transformer", "vae", "text_encoder", "projection_model", "tokenizer")
-BESIDE: Final = {  # what decides samples beside the weights; of the transformer it is the architecture
-    **dict.fromkeys(PARTS[1:4], (CONFIG,)),
+COMPONENTS: Final = ("transformer", "vae", "text_encoder", "projection_model", "tokenizer")
+HASHED_FILES: Final = {  # by component: the files that, with its weights, decide samples (not the transformer's)
+    **dict.fromkeys(COMPONENTS[1:4], (CONFIG,)),
     "tokenizer": TOKENIZER_FILES,
 }
-SECONDS: Final = (0, 512)  # what the published number embeddings know
+SECONDS: Final = (0, 512)  # the range of the published number embeddings
 
 
 class StableAudioOpen(Lazy, TextToAudio):
-    """The published text-to-audio model: it always fills its whole canvas, of which the wanted seconds are kept.
+    """The text-to-audio model Stable Audio Open 1.0; it always makes full clips, which are cut to the wanted seconds.
 
     `path` is a repository in the Hugging Face cache (at `revision`) or a folder in diffusers' layout;
     a folder's config.json comes before `architecture`, its tokenizer before `text_tokens`. Nothing
-    is loaded before it is used, and weights or prompts that are not here are no error: `unavailable_reason` says how
-    to get them. Raises ValueError, naming file or setting, for what is here but does not fit, and
-    for seconds that the model does not know, that hold no frame or that its canvas is too short for; damage inside a
-    file shows at its first use.
+    is loaded before it is used, and absent weights or prompts are no error: `unavailable_reason` says how to get
+    them. Raises ValueError, naming file or setting, for files that do not fit, and for seconds out of the model's
+    range, too near together to hold a frame, or longer than its clips; damage inside a file shows at its first use.
     """
 
     kind = "stable_audio"
@@ -71,18 +70,18 @@ class StableAudioOpen(Lazy, TextToAudio):
     ) -> None:
         random = are_random(weights)
         check_prompts(prompts)
-        parts = {part: _find(path, revision, part) for part in PARTS}
-        _check_class(parts["transformer"])
-        config = of_published(StableAudioDiTModel, parts["transformer"], architecture, COUNTS)
-        _check_widths(config, parts["projection_model"], parts["text_encoder"])
-        self.parts: dict[str, Files | None] = dict.fromkeys(PARTS) if random else parts
-        tokenizer = parts["tokenizer"]
+        components = {component: _find(path, revision, component) for component in COMPONENTS}
+        _check_class(components["transformer"])
+        config = of_published(StableAudioDiTModel, components["transformer"], architecture, COUNTS)
+        _check_widths(config, components["projection_model"], components["text_encoder"])
+        self.components: dict[str, Files | None] = dict.fromkeys(COMPONENTS) if random else components
+        tokenizer = components["tokenizer"]
         self.text_tokens = longest(tokenizer.weights.parent, text_tokens) if tokenizer else text_tokens
         super().__init__(
-            files=self.parts["transformer"],
+            files=self.components["transformer"],
             unavailable_reason=RANDOM_FOR_COST
             if random
-            else _unavailable_reason(name, path, revision, parts, prompts),
+            else _unavailable_reason(name, path, revision, components, prompts),
             dtype=dtype,
             prompts=prompts,
             tokens=self.text_tokens + 2,  # those of the start and of the end
@@ -91,19 +90,19 @@ class StableAudioOpen(Lazy, TextToAudio):
             guidance=guidance,
             device=device,
         )
-        self.rate, hop = rate_and_hop(parts["vae"], config["in_channels"])
+        self.rate, hop = rate_and_hop(components["vae"], config["in_channels"])
         self.media = Flac(self.rate)
         self.seconds = seconds_start, seconds_end
-        _check_seconds(*self.seconds, parts["projection_model"], config["sample_size"] * hop / self.rate)
-        self.clip_shape = channels(parts["vae"]), self._clip_length()
+        _check_seconds(*self.seconds, components["projection_model"], config["sample_size"] * hop / self.rate)
+        self.clip_shape = channels(components["vae"]), self._clip_length()
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides the samples, for the ids of results; hashing the weights takes seconds, once."""
+        """Everything that decides the samples, for the ids of results; hashing the weights takes seconds, once."""
         conditioning = {"seconds": list(self.seconds), "text_tokens": self.text_tokens}
         return {
             **self._identity(sha256(self.files)),
-            **hashes_beside(self.parts, BESIDE),
+            **component_hashes(self.components, HASHED_FILES),
             **conditioning,
             "prompts_sha256": self.prompts.digest(),
         }
@@ -117,28 +116,28 @@ class StableAudioOpen(Lazy, TextToAudio):
     @cached_property
     def decoder(self) -> Oobleck:
         """The audio decoder on the device, loaded at first use; without weights files it has random weights."""
-        return Oobleck(self.parts["vae"], self.device)
+        return Oobleck(self.components["vae"], self.device)
 
     @cached_property
     @lasting
     def text(self) -> TextEncoder | None:
         """The encoder of prompts and seconds, loaded at first use; None where its weights are not here."""
-        encoder, projection, tokenizer = (self.parts[part] for part in PARTS[2:])
+        encoder, projection, tokenizer = (self.components[component] for component in COMPONENTS[2:])
         if encoder is None or projection is None or tokenizer is None:
             return None
         return TextEncoder(encoder, projection, tokenizer.weights.parent, self.text_tokens, self.device)
 
     def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Return prompts, padded with zeros to `text_tokens`, with the seconds after them; and the seconds alone."""
+        """Return the states of prompts, padded with zeros to `text_tokens`, then of seconds; and of seconds alone."""
         width = self.config["cross_attention_input_dim"]
         states = torch.zeros(len(numbers), self.tokens, width)
         overall = torch.zeros(len(numbers), 1, self.config["global_states_input_dim"])
         if self.text is not None:
             overall += self._seconds_embedding.flatten()
-            for row, number in zip(states, numbers.tolist(), strict=True):
+            for prompt_states, number in zip(states, numbers.tolist(), strict=True):
                 if number >= 0:
                     prompt = self.text.prompt(self.prompts.texts[number])
-                    row[: len(prompt)], row[-2:] = prompt, self._seconds_embedding
+                    prompt_states[: len(prompt)], prompt_states[-2:] = prompt, self._seconds_embedding
         return states.to(self.device), overall.to(self.device)
 
     @cached_property
@@ -169,17 +168,17 @@ class StableAudioOpen(Lazy, TextToAudio):
         return pcm(self.decoder(x)[:, :, start:end])
 
 
-def _find(path: str, revision: str | None, part: str) -> Files | None:
-    if part == "tokenizer":
-        return find(path, revision, [part], "model.path", TOKENIZER, ("tokenizer.json", "spiece.model"))
-    return find(path, revision, [part], "model.path")
+def _find(path: str, revision: str | None, component: str) -> Files | None:
+    if component == "tokenizer":
+        return find(path, revision, [component], "model.path", TOKENIZER, ("tokenizer.json", "spiece.model"))
+    return find(path, revision, [component], "model.path")
 
 
 def _unavailable_reason(
-    name: str, path: str, revision: str | None, parts: dict[str, Files | None], prompts: Prompts
+    name: str, path: str, revision: str | None, components: dict[str, Files | None], prompts: Prompts
 ) -> str | None:
-    """One line on what is not here, and how to get it."""
-    if absent := [part for part, files in parts.items() if files is None]:
+    """Say in one line which weights or prompts are not here and how to get them; None where all are."""
+    if absent := [component for component, files in components.items() if files is None]:
         return download(f"weights of {name} ({absent[0]}) are", path, revision, "model.path")
     if importlib.util.find_spec("transformers") is None:
         return f"the text encoder of {name} needs the package transformers: pip install -e '.[audio]'"
@@ -196,7 +195,7 @@ def _check_class(files: Files | None) -> None:
 
 
 def _check_widths(config: dict[str, Any], projection: Files | None, encoder: Files | None) -> None:
-    """That each part takes what the one before it gives."""
+    """Raise ValueError where a component does not fit the one before it."""
     if projection is None or encoder is None:
         return
     sizes, width = projection.config(), encoder.config().get("d_model")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from smoothbench.models.base.t5 import T5, TOKENIZER, frozen
-from smoothbench.models.weights.diffusers_layout import load_published
+from smoothbench.models.weights.diffusers_layout import load_component
 from smoothbench.models.weights.locate import Files
 from smoothbench.models.weights.read import lasting
 
@@ -15,8 +15,8 @@ from smoothbench.models.weights.read import lasting
 class TextEncoder:
     """Encodes prompts and seconds for the transformer, in float32 on the CPU.
 
-    Prompts are encoded one by one, so that none depends on its batch, and each once. Raises ValueError,
-    naming the file, for parts that are damaged or of another model.
+    Each prompt is encoded once and by itself, so that it does not depend on its batch. Raises ValueError,
+    naming the file, for files that are damaged or of another model.
     """
 
     def __init__(
@@ -25,13 +25,13 @@ class TextEncoder:
         from diffusers import StableAudioProjectionModel  # it needs transformers, which costs do not
 
         self._t5 = T5(encoder, tokenizer, tokens, device)
-        loaded = load_published(StableAudioProjectionModel, projection, low_cpu_mem_usage=False)
+        loaded = load_component(StableAudioProjectionModel, projection, low_cpu_mem_usage=False)
         self._projection: Any = frozen(loaded, device)
         self._encoded: dict[str, Tensor] = {}
 
     @lasting
     def prompt(self, text: str) -> Tensor:
-        """Encode a prompt to states of its tokens, without padding [n, width]; what is too long is cut."""
+        """Encode a prompt to the states of its tokens, without padding [n, width]; long prompts are cut."""
         if text not in self._encoded:
             states, is_prompt = self._t5(text)
             projected = self._projection(text_hidden_states=states).text_hidden_states[0]

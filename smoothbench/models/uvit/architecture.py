@@ -76,7 +76,7 @@ class UViT(nn.Module):
     """U-ViT predicts the noise in a picture [B, in_chans, img_size, img_size].
 
     `num_classes` counts the null class, which is the last. `depth` is even and leaves out the middle
-    block. Parameters are named as in the reference's configuration files. Raises ValueError for sizes
+    block. Parameters are named as in the original's configuration files. Raises ValueError for sizes
     that do not divide.
     """
 

@@ -24,10 +24,10 @@ SOURCE = "imagenet256_uvit_huge.pth, from Google Drive by the README of github.c
 class LatentUViT(LatentModel):
     """A U-ViT on latents, guided by cond + scale * (cond - uncond), each of the two in a forward of its own.
 
-    So its guidance is 1 + `scale` in the terms of other models; a scale of 0 runs the conditional
-    forward alone. Timesteps may be fractional. `path` is the reference's checkpoint, a file; null: it
-    is not here, which `unavailable_reason` says. `vae`: folder or repository of the decoder. Raises ValueError,
-    naming file or setting, for what is here but does not fit; damage inside a file shows at the first
+    In other models' terms its guidance is 1 + `scale`; a scale of 0 runs the conditional forward alone.
+    Timesteps may be fractional. `path` is the checkpoint file of the original code; null: it is not here, which
+    `unavailable_reason` says. `vae`: folder or repository of the decoder. Raises ValueError,
+    naming file or setting, for files that do not fit; damage inside a file shows at the first
     use of `denoiser` or `decoder`.
     """
 
@@ -65,7 +65,7 @@ class LatentUViT(LatentModel):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides the samples, for the ids of results; hashing the weights takes seconds, once."""
+        """Everything that decides the samples, for the ids of results; hashing the weights takes seconds, once."""
         return self._latent_identity()
 
     def empty(self) -> nn.Module:
@@ -114,7 +114,7 @@ def _checkpoint(path: str | None) -> Files | None:
 
 
 def _unavailable_reason(name: str, vae: str | None, files: Files | None, decoder: Files | None) -> str | None:
-    """One line on what is not here, and how to get it."""
+    """Say in one line which weights are not here and how to get them; None where all are."""
     if files is None:
         return f"weights of {name} are not here: get {SOURCE}, then model.path=FILE"
     if decoder is None:
@@ -122,10 +122,10 @@ def _unavailable_reason(name: str, vae: str | None, files: Files | None, decoder
     return None
 
 
-def _architecture(asked: dict[str, Any]) -> dict[str, Any]:
+def _architecture(arguments: dict[str, Any]) -> dict[str, Any]:
     """All arguments of `UViT`; ValueError, naming the setting, where no model can be made of them."""
     try:
-        bound = inspect.signature(UViT).bind(**asked)
+        bound = inspect.signature(UViT).bind(**arguments)
     except TypeError as error:
         raise ValueError(f"model.architecture: {error}") from None
     bound.apply_defaults()

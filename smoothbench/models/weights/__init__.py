@@ -1,1 +1,1 @@
-"""Published weights: where they lie, and how they are read without running code of theirs."""
+"""Find published weights and read them without running any code that they hold."""

@@ -18,13 +18,13 @@ from smoothbench.models.weights.read import read_state
 log = logging.getLogger(__name__)
 
 
-def load_published(kind: Any, files: Files, **more: Any) -> nn.Module:
+def load_component(kind: Any, files: Files, **more: Any) -> nn.Module:
     """Load a component by its class's own `from_pretrained`, which knows legacy names; every tensor must be filled.
 
     `more` goes to `from_pretrained`. Raises ValueError, naming the file, for weights that are
     damaged or of another model.
     """
-    read_state(files)  # mapped, at no cost: of damage the classes say less
+    read_state(files)  # memory-mapped, at no cost: it reports damage more clearly than the classes do
     more |= {"use_safetensors": ".safetensors" in files.weights.name, "local_files_only": True}
     with _alone(files) as folder:
         try:
@@ -39,12 +39,12 @@ def load_published(kind: Any, files: Files, **more: Any) -> nn.Module:
 
 @contextmanager
 def _alone(files: Files) -> Iterator[Path]:
-    """A folder of links to a component's configuration and to the chosen weights, by the names that classes look for.
+    """Make a folder of links to a component's configuration and to the chosen weights, under the names classes expect.
 
-    Where several layouts lie side by side, classes have an order of their own.
+    Without it, classes would choose by an order of their own where a folder holds weights in several layouts.
     """
     assert files.folder is not None
-    shards = {path.name: path for path in files.parts()} if files.split else {}
+    shards = {path.name: path for path in files.shards()} if files.split else {}
     links = {CONFIG: files.folder / CONFIG, files.standard(): files.weights, **shards}
     with TemporaryDirectory() as made:
         for name, path in links.items():
@@ -80,7 +80,7 @@ def architecture(
         raise ValueError(f"{where}.{strange[0]}: no argument of diffusers' {kind.__name__}")
     config = {key: given.get(key, default) for key, default in defaults.items()}
     for key in counts:
-        config[key] = value = _whole(config[key])
+        config[key] = value = _as_whole_number(config[key])
         if (type(value) is not int or value < 1) and not (key in optional and value is None):
             raise ValueError(f"{where}: {key} must be a whole number from 1, not {value!r:.60}")
     _check_makes(kind, config, where)
@@ -89,8 +89,8 @@ def architecture(
     return config
 
 
-def _whole(value: Any) -> Any:
-    """A published configuration may say 1024.0."""
+def _as_whole_number(value: Any) -> Any:
+    """Convert a float such as 1024.0, which published configurations hold, to a whole number."""
     return int(value) if type(value) is float and value.is_integer() else value
 
 
@@ -98,5 +98,5 @@ def _check_makes(kind: Any, config: dict[str, Any], where: str) -> None:
     try:
         with torch.device("meta"):
             kind.from_config({**config, "num_layers": 1})
-    except Exception as error:  # whatever diffusers makes of odd values
+    except Exception as error:  # invalid values make diffusers raise exceptions of many kinds
         raise ValueError(f"{where}: no {kind.__name__} can be made of it ({one_line(error)[:200]})") from None

@@ -24,8 +24,8 @@ NAMES = (  # of diffusers, then of transformers
     "pytorch_model.bin",
 )
 FORMATS: Final = (".safetensors", ".bin")
-INDEX: Final = ".index."  # in the name of what names the shards that weights are split into
-VARIANTS: Final = ("fp32", "fp16", "bf16")  # of weights, the least rounded first; others after them
+INDEX: Final = ".index."  # in the name of the file that lists the shards of weights
+VARIANTS: Final = ("fp32", "fp16", "bf16")  # variants of weights, the most precise first; others after them
 VARIANT: Final = re.compile(r"\.(\w+)(?=\.(?:safetensors|bin)$)|(?<=\.index)\.(\w+)(?=\.json$)")
 TOKENIZER_FILES: Final = (  # all that transformers may read of a tokenizer's folder
     "tokenizer.json",
@@ -60,7 +60,7 @@ class Files:
         assert self.folder is not None
         return _object(self.folder / name)
 
-    def parts(self) -> list[Path]:
+    def shards(self) -> list[Path]:
         """Return the files that hold the tensors: the weights file, or the shards that it is the index of."""
         if not self.split:
             return [self.weights]
@@ -77,7 +77,7 @@ class Files:
 
     def absent(self) -> list[Path]:
         """Return the shards that the index names and that are not here; a link to nothing counts as absent."""
-        return [path for path in self.parts() if not path.is_file()]
+        return [path for path in self.shards() if not path.is_file()]
 
     def standard(self) -> str:
         """Return the name of the weights file without its variant: what diffusers and transformers look for."""
@@ -85,11 +85,11 @@ class Files:
 
     def sha256(self) -> str:
         """Return the sha256 of the weights, in seconds for gigabytes; of shards, that of their hashes, a line each."""
-        hashes = [sha256_of(path) for path in self.parts()]
+        hashes = [sha256_of(path) for path in self.shards()]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
     def digest(self, *names: str) -> str:
-        """Return one sha256 of the weights and of those of the named files that lie beside them."""
+        """Return one sha256 of the weights and of those of the named files that the folder has."""
         assert self.folder is not None
         there = [name for name in names if (self.folder / name).is_file()]
         hashes = [self.sha256(), *(f"{name} {sha256_of(self.folder / name)}" for name in there)]
@@ -110,56 +110,59 @@ def checkpoint(path: Path) -> Files:
     """Return weights without a configuration, a file or an index of shards; ValueError where a shard is missing."""
     files = Files(path)
     if files.absent():
-        raise ValueError(_lacking(files))
+        raise ValueError(_absent_shards_message(files))
     return files
 
 
 def find(
     source: str,
     revision: str | None,
-    parts: Sequence[str],
+    subfolders: Sequence[str],
     key: str,
     config: str = CONFIG,
     names: Sequence[str] = NAMES,
 ) -> Files | None:
     """Find the files of a component in diffusers' layout; None where its repository is not here, or not all of it.
 
-    `source` is a folder or a repository OWNER/NAME, `parts` are the subfolders where the component may
-    lie, `key` is the setting that says so; it has the file `config`, and one of `names`: where these are weights,
-    as a file, else in shards with an index, else as a variant (fp16), with a warning. Raises ValueError
-    for a source that is neither, and for a folder or a repository without the component, or with a part of it.
+    `source` is a folder or a repository OWNER/NAME, `subfolders` are those where the component may
+    lie, `key` is the setting that messages name. A component has the file `config` and one of `names`: weights may be
+    one file, else shards with an index, else a variant (fp16), with a warning. Raises ValueError
+    for a source that is neither, and for a folder or a repository without the component, or with a part of its files.
     """
-    folder, expected = Path(source), " or ".join(f"{_under(part)}{config}" for part in parts)
+    folder, expected = Path(source), " or ".join(f"{_under(subfolder)}{config}" for subfolder in subfolders)
     if folder.is_dir():
-        places = [folder / part for part in parts if (folder / part / config).is_file()]
+        places = [folder / subfolder for subfolder in subfolders if (folder / subfolder / config).is_file()]
         if not places:
             raise ValueError(
                 f"{key}={folder}: this folder has no {expected}: give a model in diffusers' layout"
             )
-        return _whole(places[0], names)
+        return _require_complete(places[0], names)
     try:
         cached = [
-            try_to_load_from_cache(source, f"{_under(part)}{config}", revision=revision) for part in parts
+            try_to_load_from_cache(source, f"{_under(subfolder)}{config}", revision=revision)
+            for subfolder in subfolders
         ]
     except HFValidationError:
         cached = []
     if folder.exists() or source.count("/") != 1 or not cached:
         raise ValueError(f"{key}={source}: no such folder, and no repository OWNER/NAME either")
     configs = [Path(path).parent for path in cached if isinstance(path, str)]
-    if not configs and all(path is not None for path in cached):  # the hub has said that it is not there
+    if not configs and all(
+        path is not None for path in cached
+    ):  # the hub answered that the file does not exist
         raise ValueError(f"{key}={source}: this repository has no {expected}: name another one")
     return next((files for place in configs if (files := _complete(place, names))), None)
 
 
-def _whole(place: Path, names: Sequence[str]) -> Files:
+def _require_complete(place: Path, names: Sequence[str]) -> Files:
     if files := _complete(place, names):
         return files
-    if lacking := next(_here(place, names), None):
-        raise ValueError(_lacking(lacking))
+    if incomplete := next(_here(place, names), None):
+        raise ValueError(_absent_shards_message(incomplete))
     raise ValueError(f"{place} has no {' or '.join(names)} (half-downloaded?): download or save it again")
 
 
-def _lacking(files: Files) -> str:
+def _absent_shards_message(files: Files) -> str:
     absent, index = files.absent(), files.weights
     return (
         f"{index.parent} has no {absent[0].name}, which {index.name} names{_more(absent)} (half-downloaded?): "
@@ -168,7 +171,7 @@ def _lacking(files: Files) -> str:
 
 
 def _complete(folder: Path, names: Sequence[str]) -> Files | None:
-    """The first that there is of all that may hold a component's weights, with all of its shards."""
+    """The first of the files that may hold a component's weights, if it exists with all of its shards."""
     files = next((files for files in _here(folder, names) if not files.absent()), None)
     if files and files.standard() != files.weights.name:
         log.warning("%s: this variant is taken, as the full one is not here", files.weights)
@@ -176,7 +179,7 @@ def _complete(folder: Path, names: Sequence[str]) -> Files | None:
 
 
 def _here(folder: Path, names: Sequence[str]) -> Iterator[Files]:
-    """What there is of them: each name, an index of it, and, after all names, the variants of weights."""
+    """Yield the files that exist: for each name the file and its index, and then variants of weights."""
     weights = [name for name in names if name.endswith(FORMATS)]
     full = [
         each for name in names for each in (name, f"{name}{INDEX}json") if each == name or name in weights
@@ -198,20 +201,20 @@ def _rounding(name: str) -> int:
     return VARIANTS.index(variant) if variant in VARIANTS else len(VARIANTS)
 
 
-def _under(part: str) -> str:
-    return f"{part}/" if part else ""
+def _under(subfolder: str) -> str:
+    return f"{subfolder}/" if subfolder else ""
 
 
 def download(what: str, repository: str, revision: str | None, key: str) -> str:
-    """Say in one line how to get what is not here."""
+    """Say in one line how to download a component that is not here."""
     command = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
     licence = LICENCES.get(repository)
     terms = f"licence {licence}" if licence else "if it is gated: accept its terms, then hf auth login"
-    return f"{what} not here{_shards_missing(repository, revision)}: {command} ({terms}), or {key}=FOLDER"
+    return f"{what} not here{_stopped_download(repository, revision)}: {command} ({terms}), or {key}=FOLDER"
 
 
-def _shards_missing(repository: str, revision: str | None) -> str:
-    """In brackets, what a download that was stopped left out; nothing where it has not begun."""
+def _stopped_download(repository: str, revision: str | None) -> str:
+    """In brackets, the files that an interrupted download has not fetched; empty where none has begun."""
     try:
         place = Path(snapshot_download(repository, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):

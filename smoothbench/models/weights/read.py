@@ -25,15 +25,15 @@ STD = 0.02  # of random weights: outputs stay finite in half precision too
 
 def read_state(files: Files) -> dict[str, Tensor]:
     """Read the state dict of a component from all its shards; ValueError as of `read_tensors`."""
-    return {name: tensor for path in files.parts() for name, tensor in read_tensors(path).items()}
+    return {name: tensor for path in files.shards() for name, tensor in read_tensors(path).items()}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read the state dict of a *.safetensors file or a torch checkpoint, on the CPU, memory-mapped where that works.
 
-    Of a training checkpoint it is the averaged weights (`ema`), else `model`; its arguments, a plain
-    namespace, are allowed beside them. Raises ValueError, naming the file and what it is, where it is damaged,
-    holds something else, or asks for code to be run.
+    From a training checkpoint it reads the averaged weights (`ema`), else `model`; the checkpoint may also hold its
+    arguments as a plain namespace. Raises ValueError, naming the file and what it is, where it is damaged,
+    holds something else, or cannot be read without running code.
     """
     if other := _instead(path):
         raise ValueError(f"weights {path}: {other}")
@@ -49,7 +49,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def _instead(path: Path) -> str | None:
     try:
         return stand_in(path)
-    except OSError:  # reading it will say so
+    except OSError:  # reading the file reports it
         return None
 
 
@@ -65,7 +65,7 @@ def _read(path: Path) -> Any:
         raise ValueError(
             f"weights {path}: refused, only tensors are read and {reason}: convert it to safetensors"
         ) from None
-    except Exception as error:  # whatever damaged bytes make of a parser
+    except Exception as error:  # damaged bytes make parsers raise exceptions of many kinds
         raise ValueError(f"weights {path}: damaged or half-downloaded ({_short(error)}): {AGAIN}") from None
 
 
@@ -83,7 +83,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _differences(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterator[str]:
-    """What a file's tensors lack, have too many, and have otherwise, each with the first name."""
+    """Describe which tensors a file lacks, has too many, or has in another shape, each with the first name."""
     if absent := [name for name in wanted if name not in state]:
         yield f"it lacks {len(absent)} of {len(wanted)} tensors ({absent[0]:.80})"
     if left_over := [name for name in state if name not in wanted]:
@@ -104,8 +104,8 @@ def randomise(module: nn.Module) -> None:
 def lasting(make: Callable[P, R]) -> Callable[P, R]:
     """Make a cached value of ordinary tensors, even if it is first needed within inference mode.
 
-    No gradient can be taken through a tensor that inference mode made, so that a model that has sampled could not
-    teach a router.
+    No gradient can be taken through a tensor that was made in inference mode: without this, no router could be
+    trained on a model that has sampled before.
     """
 
     @wraps(make)

@@ -1,4 +1,4 @@
-"""Recognises files that are no weights by their first bytes: a pointer to them, a part of them, something else."""
+"""Recognise, by their first bytes, files that hold no weights: pointers, truncated files, pages and messages."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Final
 from smoothbench.errors import distinct
 
 AGAIN: Final = "download or save it again"
-HEAD: Final = 512  # bytes that tell what a file is
+HEAD: Final = 512  # bytes from which a file is recognised
 POINTER: Final = b"version https://git-lfs"
 LONGEST: Final = 100_000_000  # bytes of a safetensors file's header: no reader takes more
 UNITS: Final = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("bytes", 1))
@@ -45,7 +45,7 @@ def _text(head: bytes) -> str | None:
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # not just a character that the end of the head cuts
+        if error.start < len(head) - 3:  # an invalid byte, not a character that is cut at the end of the head
             return None
         text = head[: error.start].decode()
     plain = all(character.isprintable() or character.isspace() for character in text)
@@ -57,7 +57,7 @@ def _cut(path: Path, size: int) -> str | None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > LONGEST:
-            return None  # no header: its reader says so
+            return None  # no header, which the reader reports
         needed = 8 + length
         if needed <= size:
             needed += _promised(file.read(length))
@@ -67,13 +67,13 @@ def _cut(path: Path, size: int) -> str | None:
 
 
 def _sized(*counts: int) -> str:
-    """Bytes of files, `one of another`, in the unit that suits the largest."""
+    """Format sizes in bytes as `one of another`, in the unit that suits the largest."""
     unit, factor = next((each for each in UNITS if max(counts) >= each[1]), UNITS[-1])
     return f"{' of '.join(distinct(*(count / factor for count in counts), digits=int(factor > 1)))} {unit}"
 
 
 def _promised(header: bytes) -> int:
-    """Bytes of all tensors; 0 where the header is damaged, which its reader says."""
+    """The size in bytes of all tensors; 0 where the header is damaged, which the reader reports."""
     try:
         entries = json.loads(header)
         return max(each["data_offsets"][1] for name, each in entries.items() if name != "__metadata__")

@@ -19,7 +19,7 @@ ID = 8  # digits of an id that stands for what no record tells
 
 
 def with_distinctions(frame: pd.DataFrame, setting: Sequence[str]) -> pd.DataFrame:
-    """The frame with `distinction`, the facts in which its table differs from others, and with labels that differ.
+    """Add `distinction`, the facts in which a point's table differs from others, and make labels that differ.
 
     Args: setting, the columns that points of one table share. A label that two points of a table have gets in
     brackets what they differ in, and one whose numerics are not its reference's gets these.
@@ -34,7 +34,7 @@ def with_distinctions(frame: pd.DataFrame, setting: Sequence[str]) -> pd.DataFra
 
 
 def distinction(row: pd.Series, *known: str) -> str:
-    """What tells a row's table from the others of its folder, but for facts of names that are known already.
+    """Say what tells a row's table from the others of its folder, but for facts of names that are known already.
 
     Empty for a folder with one table.
     """
@@ -43,10 +43,10 @@ def distinction(row: pd.Series, *known: str) -> str:
 
 
 def picture_title(frame: pd.DataFrame, title: str, width: float, *known: str) -> str:
-    """A picture's title, and below it what tells its table from others, in lines that fit a width in inches."""
+    """Return a picture's title, and below it what tells its table from others, in lines that fit a width in inches."""
     letters = max(24, round(width * LETTERS))
-    said = re.sub(r"\S*/\S*", _cut, distinction(frame.iloc[0], *known))
-    wrapped = textwrap.wrap(said, letters, break_on_hyphens=False, max_lines=LINES, placeholder=" ...")
+    facts = re.sub(r"\S*/\S*", _cut, distinction(frame.iloc[0], *known))
+    wrapped = textwrap.wrap(facts, letters, break_on_hyphens=False, max_lines=LINES, placeholder=" ...")
     return "\n".join([*textwrap.wrap(title, letters, break_on_hyphens=False), *wrapped])
 
 

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from metrics.inference import holm
 from smoothbench.json_checks import explain
 from smoothbench.report.data.distinctions import with_distinctions
+from smoothbench.report.data.groups import GROUP
 from smoothbench.report.data.latency import add_latency
 from smoothbench.report.data.record_row import row_of
 from smoothbench.report.data.vbench import add_vbench
@@ -26,12 +26,10 @@ log = logging.getLogger(__name__)
 OLDER = (
     "by other code or settings of the metric than the newest scores of this table: run the experiment again"
 )
-# What two points must share to stand in one table or one picture.
-SETTING = ["experiment", "model", "identity", "num_samples", "seeds", "kind", "reference_id"]
 
 
 def load(folder: str | Path) -> pd.DataFrame:
-    """The records of a results folder, one row a point, in the experiment's own order.
+    """Read the records of a results folder into a frame, one row a point, in the experiment's own order.
 
     Columns: those of the record, flat; `macs`, `macs_linear` (per sample), `share` of the reference's MACs,
     `by_kind` (dict); for each score `<score>`, `.se`, `.low`, `.high`, `.q<level>` (quantiles over samples),
@@ -40,26 +38,39 @@ def load(folder: str | Path) -> pd.DataFrame:
     `speedup_macs`, `speedup_measured`; `distinction` and `facts...`, see `with_distinctions`, by which labels are told
     apart too; those of `papers.paper_columns` and `vbench.add_vbench` where there are any. A record
     among the parts of another is left out. `attrs["ignored"]` lists the files that could not be read,
-    `attrs["parts"]` counts those left out. ValueError if there is no record.
+    `attrs["parts"]` counts those left out, `attrs["sections"]` names sections of the report by experiment.
+    ValueError if there is no record.
     """
     folder = Path(folder)
     refuse_by_place(folder)
-    found, ignored = _read(folder)
-    if not found:
+    read, ignored = _read(folder)
+    if not read:
         why = f" ({len(ignored)} ignored; {ignored[0]})" if ignored else ""
         raise ValueError(
             f"no readable record in {folder}/records{why}: run python -m smoothbench +exp=... first"
         )
-    rows = _shown(found)
+    sections = _sections(read)
+    rows = _shown(read)
     if not rows:
         raise ValueError(f"the records in {folder}/records are all parts of each other: run it again")
     # renamed results keep their place: the permutations of a study depend on it
     rows.sort(key=lambda row: (row["experiment"], row["order"], row["name"], row.pop("formerly")))
-    frame = _add_flags(with_distinctions(pd.DataFrame(rows), SETTING))
+    frame = _add_flags(with_distinctions(pd.DataFrame(rows), GROUP))
     frame = add_latency(frame, _read_latency(folder / "latency.json"))
     frame, unread = add_vbench(_add_holm(frame), folder)
-    frame.attrs |= {"ignored": ignored + unread, "parts": len(found) - len(rows)}
+    frame.attrs |= {"ignored": ignored + unread, "parts": len(read) - len(rows), "sections": sections}
     return frame
+
+
+def _sections(rows: list[Any]) -> dict[str, list[str]]:
+    """Take the names of the report's sections out of the rows, by experiment."""
+    names: dict[str, dict[str, None]] = {}
+    for row in rows:
+        listed = row.pop("sections")
+        listed = listed if isinstance(listed, list) else []
+        texts = (name for name in listed if isinstance(name, str))
+        names.setdefault(row["experiment"], {}).update(dict.fromkeys(texts))
+    return {experiment: list(ordered) for experiment, ordered in names.items()}
 
 
 def _shown(rows: list[Any]) -> list[Any]:
@@ -71,7 +82,7 @@ def _shown(rows: list[Any]) -> list[Any]:
 
 
 def scores(frame: pd.DataFrame) -> list[str]:
-    """Names of the scores that at least one point of the frame has, the plainest first.
+    """Return the names of the scores that at least one point of the frame has, the plainest first.
 
     A longer name is a variant (`fd_inf_nano` of `fd_nano`): shorter ones come first, equal ones by letters.
     """
@@ -81,7 +92,7 @@ def scores(frame: pd.DataFrame) -> list[str]:
 
 
 def higher_is_better(frame: pd.DataFrame, score: str) -> bool:
-    """Direction of a score, as its records state it; ValueError where they contradict each other."""
+    """Return the direction of a score, as its records state it; ValueError where they contradict each other."""
     directions = set(frame[f"{score}.higher_is_better"].dropna())
     if len(directions) != 1:
         raise ValueError(f"the records of {score} disagree about higher_is_better: run its metric again")
@@ -89,50 +100,32 @@ def higher_is_better(frame: pd.DataFrame, score: str) -> bool:
 
 
 def is_reference(rows: pd.DataFrame, frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which rows are a reference of the frame or a point with the very samples of one, bool [rows]."""
+    """Mark the rows that are a reference of the frame or have the very samples of one, bool [rows]."""
     samples = frame.loc[frame["reference"].astype(bool), "sample_id"]
     return rows["sample_id"].isin(samples).to_numpy(dtype=bool)
 
 
-def settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The parts of a frame that may share a table, each after a suffix for file names.
-
-    The suffix of the largest part, or the newest among equals, is "".
-    """
-    parts = sorted(frame.groupby(SETTING, sort=True), key=lambda part: _weight(part[1]), reverse=True)
-    for position, (key, part) in enumerate(parts):
-        yield _slug(key) if position else "", part.reset_index(drop=True)
-
-
 def costs_alone(frame: pd.DataFrame) -> pd.Series:
-    """Which points were asked for their cost and for no samples, bool [rows]."""
+    """Mark the points whose run was for costs and no samples, bool [rows]."""
     return (frame["status.quality"] == "skipped") & frame["reason"].str.startswith(
         ("stage=cost", "stage=latency")
     )
 
 
 def states(frame: pd.DataFrame) -> str:
-    """How many points there are of each status, in words."""
+    """Count the points of each status, in words."""
     counts = frame["status"].mask(_costed(frame), "costs alone").value_counts()
     return ", ".join(f"{counts[state]} {state}" for state in sorted(counts.index))
 
 
 def unfinished(frame: pd.DataFrame) -> pd.DataFrame:
-    """The points that failed, or were skipped though they were asked for."""
+    """Return the points that failed, or were skipped though the run was to do them."""
     return frame[(frame["status"] != "done") & ~_costed(frame)]
 
 
 def _costed(frame: pd.DataFrame) -> pd.Series:
     """Which points have the cost that alone they were asked for, bool [rows]."""
     return costs_alone(frame) & (frame["status.cost"] == "done")
-
-
-def require_one_setting(frame: pd.DataFrame) -> None:
-    """ValueError if the frame mixes models, sample counts, seeds, references or kinds of device."""
-    mixed = {name: sorted(set(frame[name])) for name in SETTING if frame[name].nunique() > 1}
-    if mixed:
-        found = "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in mixed.items())
-        raise ValueError(f"points that cannot share a table ({found}): split them with settings(frame)")
 
 
 def _read(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -146,7 +139,11 @@ def _read(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
             if row["point_id"] in rows:
                 raise ValueError(f"another file holds the same point {row['point_id']}")
             place = record.formerly or record.point_id
-            rows[row["point_id"]] = row | {"record": path.stem, "formerly": place}
+            rows[row["point_id"]] = row | {
+                "record": path.stem,
+                "formerly": place,
+                "sections": record.config.get("report"),
+            }
         except (OSError, ValueError, KeyError, RecursionError) as error:
             ignored.append(f"records/{path.name}: {explain(error)}")
             log.warning("ignored %s", ignored[-1])
@@ -161,7 +158,7 @@ def _add_holm(frame: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for score in scores(frame):
         adjusted = pd.Series(math.nan, index=frame.index)
-        for _, part in frame.groupby(SETTING):
+        for _, part in frame.groupby(GROUP):
             tested = part[part[f"{score}.delta.p"].notna() & ~is_reference(part, part)]
             distinct = tested.drop_duplicates("sample_id")
             if distinct.empty:
@@ -178,22 +175,12 @@ def _add_flags(frame: pd.DataFrame) -> pd.DataFrame:
     times = pd.Series([str(each.get("time", "")) for each in frame["provenance"]], index=frame.index)
     for score in scores(frame):
         flags, hashes = frame[f"{score}.flag"].copy(), frame[f"{score}.config_hash"]
-        for _, part in frame[hashes.notna()].groupby(SETTING):
+        for _, part in frame[hashes.notna()].groupby(GROUP):
             newest = hashes[times[part.index].idxmax()]
             older = part.index[hashes[part.index] != newest]
             flags[older] = [f"{flag}; {OLDER}" if flag else OLDER for flag in flags[older]]
         frame = frame.assign(**{f"{score}.flag": flags})
     return frame
-
-
-def _weight(part: pd.DataFrame) -> tuple[int, str]:
-    return len(part), max(str(provenance.get("time", "")) for provenance in part["provenance"])
-
-
-def _slug(key: Hashable) -> str:
-    parts = key if isinstance(key, tuple) else (key,)
-    text = "-".join(str(part) for part in parts if part != "")
-    return "".join(each if each.isalnum() or each in "-_" else "_" for each in text)
 
 
 def _read_latency(path: Path) -> Latency | None:

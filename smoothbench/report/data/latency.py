@@ -20,7 +20,7 @@ CONDITIONS = ("device", "kind", "threads", "batch_size", "rounds")
 
 
 def add_latency(frame: pd.DataFrame, latency: Latency | None) -> pd.DataFrame:
-    """The frame with `speedup_macs` and, if latency was measured, its columns and `speedup_measured`.
+    """Add `speedup_macs` and, if latency was measured, its columns and `speedup_measured`.
 
     Args: latency, the content of latency.json or None; its points are keyed by `cell_id`, that is without
     their seeds, which do not matter to it. A speed-up is that over the reference's seconds in
@@ -47,8 +47,8 @@ def _ratio(point: PointLatency | None, name: str) -> NDArray[np.float64]:
         return np.array([math.nan])
     seconds, reference = point.seconds, point.reference_seconds
     if len(seconds) != len(reference):
-        found = f"{name} has {len(seconds)} rounds and the reference {len(reference)}"
-        raise ValueError(f"latency.json does not pair: {found}: measure latency again")
+        counts = f"{name} has {len(seconds)} rounds and the reference {len(reference)}"
+        raise ValueError(f"latency.json does not pair: {counts}: measure latency again")
     return np.asarray(reference, dtype=np.float64) / np.asarray(seconds, dtype=np.float64)
 
 

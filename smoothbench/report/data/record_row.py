@@ -38,9 +38,11 @@ COPIED = (
 def row_of(record: Record) -> dict[str, Any]:
     """Return the columns of `frame.load` for a record."""
     row = {key: getattr(record, key) for key in COPIED} | _solved(record) | _stated(record) | _costs(record)
-    alike = len({stop - first for first, stop in record.seeds}) == 1  # else the blocks' spread means nothing
+    equal_blocks = (
+        len({stop - first for first, stop in record.seeds}) == 1
+    )  # else the blocks' spread means nothing
     for name, score in record.scores.items():
-        row |= _score(name, score, score.blocks or () if alike else ())
+        row |= _score(name, score, score.blocks or () if equal_blocks else ())
     row["captions"] = {int(seed): text for seed, text in (record.captions or {}).items()}
     return row | _facts(record) | paper_columns(record)
 
@@ -64,8 +66,15 @@ def _facts(record: Record) -> dict[str, Any]:
         "facts.model": model_facts(record),
         "facts.solver": solver_facts(record),
         "facts.numerics": numerics_facts(record),
+        "facts.solver_name": _solver_name(record),
         "facts": point_facts(record),
     }
+
+
+def _solver_name(record: Record) -> str:
+    """The name that the solver's class declares, as `solver=...` chooses it; the class's own where there is none."""
+    declared = record.described.solver.name if record.described else None
+    return declared or record.solver.name
 
 
 def _stated(record: Record) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from smoothbench.interop.vbench.totals import Result, kept, totals
+from smoothbench.interop.vbench.totals import Result, imported_results, totals
 from smoothbench.json_checks import explain
 
 log = logging.getLogger(__name__)
@@ -30,24 +30,24 @@ def add_vbench(frame: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, list[st
         if not path.exists():
             continue
         try:
-            found = _numbers(kept(json.loads(path.read_text(encoding="utf-8"))))
+            numbers = _numbers(imported_results(json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, KeyError, RecursionError) as error:
             ignored.append(f"vbench/{path.name}: {explain(error)}")
             log.warning("ignored %s", ignored[-1])
             continue
-        for name, value in found.items():
+        for name, value in numbers.items():
             columns.setdefault(f"vbench.{name}", {})[index] = value
     added = {name: pd.Series(cells, index=frame.index, dtype=float) for name, cells in columns.items()}
     return (pd.concat([frame, pd.DataFrame(added)], axis="columns") if added else frame), ignored
 
 
 def _numbers(results: dict[str, Result]) -> dict[str, float]:
-    each = {name: result.value for name, result in results.items()}
-    sums = totals(each)
+    values = {name: result.value for name, result in results.items()}
+    sums = totals(values)
     known = {name: getattr(sums, name) for name in SUMS}
     return {
         **{name: math.nan if value is None else value for name, value in known.items()},
         "missing": float(len(sums.missing)),
         "videos": float(max((result.videos for result in results.values()), default=0)),
-        **each,
+        **values,
     }

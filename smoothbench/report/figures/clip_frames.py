@@ -15,36 +15,36 @@ POLICIES = 10  # that a picture compares, at most
 FRAMES = 8  # of a clip, at most
 
 Film = NDArray[np.uint8]  # RGB [frames, height, width, 3]
-Found = list[tuple[pd.DataFrame, list[Path]]]  # points that share samples, and their files
+Previewed = list[tuple[pd.DataFrame, list[Path]]]  # points that share samples, and their files
 
 
-def spread(found: Found) -> Found:
-    """The reference first, then the others in order; of many a spread over families and costs.
+def spread(previewed: Previewed) -> Previewed:
+    """Order points, the reference first; of many, choose a spread over families and costs.
 
     The families take turns: each shows its point nearest to half the reference's MACs, where policies can be
     compared, then its cheapest, where they fail, and so on upwards.
     """
-    first = [each for each in found if is_reference(each[0])]
+    first = [each for each in previewed if is_reference(each[0])]
     queues: dict[str, list[int]] = {}
-    for place, (part, _) in enumerate(found):
+    for place, (part, _) in enumerate(previewed):
         if not is_reference(part):
             queues.setdefault(str(part["family"].iloc[0]), []).append(place)
-    shares = [float(part["share"].fillna(1).iloc[0]) for part, _ in found]
+    shares = [float(part["share"].fillna(1).iloc[0]) for part, _ in previewed]
     turns = []
     for queue in queues.values():
         middle = min(queue, key=lambda place: abs(shares[place] - 0.5))
         turns.append([middle, *sorted(set(queue) - {middle}, key=lambda place: shares[place])])
     order = [place for turn in zip_longest(*turns) for place in turn if place is not None]
-    return first + [found[place] for place in sorted(order[: POLICIES - len(first)])]
+    return first + [previewed[place] for place in sorted(order[: POLICIES - len(first)])]
 
 
 def spaced(film: Sequence[Any] | NDArray[Any]) -> Any:
-    """Evenly spaced ones of frames, or of what belongs to them, from the first: at most FRAMES."""
+    """Choose evenly spaced frames, or what belongs to them, from the first: at most FRAMES."""
     return film[:: -(-len(film) // FRAMES)]
 
 
 def read_film(path: Path) -> tuple[Film, list[float]]:
-    """The frames of a clip and the second at which each starts; ValueError where it cannot be read."""
+    """Read the frames of a clip and the second at which each starts; ValueError where it cannot be read."""
     frames, durations = [], []
     try:
         with Image.open(path, formats=["webp"]) as file:
@@ -57,5 +57,5 @@ def read_film(path: Path) -> tuple[Film, list[float]]:
 
 
 def is_reference(part: pd.DataFrame) -> bool:
-    """Whether these points share the reference's samples."""
+    """Say whether these points share the reference's samples."""
     return bool(part["reference"].astype(bool).any())

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from smoothbench.report.data.distinctions import write_title
-from smoothbench.report.data.frame import require_one_setting
+from smoothbench.report.data.groups import require_one_group
 from smoothbench.report.figures.style import (
     BASELINE,
     FAINT,
@@ -37,12 +37,12 @@ SKIPPED = 0.17  # how much of its colour the skipped part keeps
 
 
 def composition(part: pd.DataFrame) -> Figure:
-    """Computed MACs by kind as shares of the reference's, a bar a point in table order; skipped is faint.
+    """Draw computed MACs by kind as shares of the reference's, a bar a point in table order; skipped is faint.
 
     After SmoothCache, Figure 4; `rest` is what no method can skip. ValueError if no point has its MACs by
     kind, the reference has none, or the points cannot share a picture.
     """
-    require_one_setting(part)
+    require_one_group(part)
     known = np.array([isinstance(each, Mapping) for each in part["by_kind"]], dtype=bool)
     rows = _bars(part[known])
     reference = rows[rows["reference"].astype(bool)]

@@ -28,19 +28,19 @@ Row = tuple[pd.DataFrame, dict[str, Tile]]  # the points that share samples, and
 
 
 def contact_sheet(frame: pd.DataFrame, previews: str | Path) -> Figure:
-    """Policies as rows, seeds across, from `previews/<sample_id>/<seed>.png`.
+    """Draw previews, policies as rows, seeds across, from `previews/<sample_id>/<seed>.png`.
 
     Points that share samples share a row; a seed that a point lacks stays blank.
     ValueError if there is no preview image.
     """
-    found = with_previews(frame, Path(previews), ".png")
-    if not found:
+    previewed = with_previews(frame, Path(previews), ".png")
+    if not previewed:
         raise ValueError(f"no preview image in {previews}: run the experiment first")
-    return sheet(frame, [(part, {path.stem: _tile(path) for path in paths}) for part, paths in found])
+    return sheet(frame, [(part, {path.stem: _tile(path) for path in paths}) for part, paths in previewed])
 
 
 def with_previews(frame: pd.DataFrame, previews: Path, suffix: str) -> list[tuple[pd.DataFrame, list[Path]]]:
-    """The points of each set of samples that has preview files, and these by seed, in the experiment's order."""
+    """Find the points of each set of samples with preview files, and these files by seed, in the experiment's order."""
     groups = [part for _, part in frame.groupby("sample_id", sort=False)]
     files = [sorted((previews / part["sample_id"].iloc[0]).glob(f"*{suffix}")) for part in groups]
     return [(part, paths) for part, paths in zip(groups, files, strict=True) if paths]
@@ -49,7 +49,7 @@ def with_previews(frame: pd.DataFrame, previews: Path, suffix: str) -> list[tupl
 def sheet(
     frame: pd.DataFrame, rows: Sequence[Row], what: str = SHOWN, right: int = EDGE, below: int = EDGE
 ) -> Figure:
-    """Rows of tiles, uint8 RGB of one size, under their seeds; an axes each, in pixels of the tiles.
+    """Draw rows of tiles, uint8 RGB of one size, under their seeds; an axes for each, in pixels of the tiles.
 
     Args: what, as the title says it; right and below, pixels that stay free there.
     """
@@ -68,13 +68,13 @@ def sheet(
 
 
 def page_title(frame: pd.DataFrame, what: str, across: int) -> str:
-    """What a page of samples shows, in lines that fit so many pixels."""
+    """Say what a page of samples shows, in lines that fit so many pixels."""
     title = f"{frame['model'].iloc[0]}, {frame['experiment'].iloc[0]}: {what}"
     return picture_title(frame, title, across / DPI, "model", "experiment")
 
 
 def fitted(image: Image.Image, side: int = TILE) -> NDArray[Any]:
-    """The pixels of an image whose longer side is about `side`: enlarged by a whole factor, or reduced."""
+    """Scale an image so that its longer side is about `side`: enlarged by a whole factor, or reduced."""
     longer = max(image.size)
     if longer > side:
         size = [max(1, each * side // longer) for each in image.size]
@@ -84,7 +84,7 @@ def fitted(image: Image.Image, side: int = TILE) -> NDArray[Any]:
 
 
 def joined(tiles: Sequence[Tile | None], shape: tuple[int, ...], gap: int = GAP) -> NDArray[np.uint8]:
-    """Tiles of one shape [height, width, 3] with white gaps between; for None a grey one."""
+    """Join tiles of one shape [height, width, 3] with white gaps between; None becomes a grey one."""
     height, width = shape[:2]
     row = np.full((height, len(tiles) * (width + gap) - gap, 3), 255, dtype=np.uint8)
     for position, tile in enumerate(tiles):
@@ -94,12 +94,12 @@ def joined(tiles: Sequence[Tile | None], shape: tuple[int, ...], gap: int = GAP)
 
 
 def label_width(parts: Iterable[pd.DataFrame]) -> int:
-    """Pixels that the names of rows need."""
+    """Return the pixels that the names of rows need."""
     return round(LETTER * max(len(label) + 4 for part in parts for label in part["label"])) + EDGE
 
 
 def captions(frame: pd.DataFrame) -> dict[int, str]:
-    """What the samples were asked to be, by seed; empty where no record tells."""
+    """Return the prompts of samples by seed; empty where no record tells."""
     return {seed: text for each in frame.get("captions", []) for seed, text in each.items()}
 
 
@@ -118,13 +118,13 @@ def _compose(
 ) -> Figure:
     """All rows on one page, one image pixel on one pixel of the page."""
     height, width, _ = strips[0].shape
-    asked = _asked(rows, seeds, width / len(seeds))
-    labels, head = label_width(rows), HEAD + above + LINE * max(map(len, asked))
+    texts = _wrapped_captions(rows, seeds, width / len(seeds))
+    labels, head = label_width(rows), HEAD + above + LINE * max(map(len, texts))
     across, down = labels + width + right, head + len(rows) * (height + GAP) + below
     figure = new_figure(across / DPI, down / DPI)
     for i, seed in enumerate(seeds):
         centre = labels + (i + 0.5) * (width + GAP) / len(seeds)
-        text = "\n".join([*asked[i], f"seed {int(seed)}"])
+        text = "\n".join([*texts[i], f"seed {int(seed)}"])
         figure.text(centre / across, 1 - (head - 8) / down, text, fontsize=7, ha="center", color=MUTED)
     for i, (part, row) in enumerate(zip(rows, strips, strict=True)):
         bottom = down - head - (i + 1) * (height + GAP) + GAP
@@ -135,14 +135,14 @@ def _compose(
     return figure
 
 
-def _asked(rows: list[pd.DataFrame], seeds: list[str], width: float) -> list[list[str]]:
+def _wrapped_captions(rows: list[pd.DataFrame], seeds: list[str], width: float) -> list[list[str]]:
     """What each seed was asked to be, in lines that fit into so many pixels; none where no record tells."""
-    said = {seed: text for part in rows for seed, text in captions(part).items()}
-    return [textwrap.wrap(said.get(int(seed), ""), round(width / LETTER)) for seed in seeds]
+    texts = {seed: text for part in rows for seed, text in captions(part).items()}
+    return [textwrap.wrap(texts.get(int(seed), ""), round(width / LETTER)) for seed in seeds]
 
 
 def name_row(figure: Figure, part: pd.DataFrame, x: float, y: float) -> None:
-    """Labels and share of MACs, right-aligned at x and around y, both as shares of the figure."""
+    """Write label and share of MACs, right-aligned at x and around y, both as shares of the figure."""
     names = list(dict.fromkeys(part["label"]))
     figure.text(x, y, "\n= ".join(names), fontsize=7.6, ha="right", va="bottom", color=INK, linespacing=1.15)
     share = part["share"].iloc[0]

@@ -28,7 +28,7 @@ APART = 0.036  # of the panel, from the name of a threshold to the next
 
 
 def error_curves(part: pd.DataFrame, folder: Path) -> Figure:
-    """Relative L1 change against the evaluation, one panel a kind, one line a lag (SmoothCache, Figure 2).
+    """Draw relative L1 change against the evaluation, one panel a kind, one line a lag (SmoothCache, Figure 2).
 
     Lines are means over the calibration samples, bands their 95 % t intervals; thin lines are the thresholds
     of the points planned on this calibration. Of several calibrations the one of the reference's solver
@@ -53,15 +53,15 @@ def error_curves(part: pd.DataFrame, folder: Path) -> Figure:
         for axes in grid[: len(kinds) : columns]:
             axes.set_ylabel(f"relative L1 change{', log scale' * (axes.get_yscale() == 'log')}", color=MUTED)
         write_title(figure, part, _title(chosen), "model", "solver", "steps")
-        said = _explanation(curves, kinds).splitlines()
+        explanation = _explanation(curves, kinds).splitlines()
         letters = round(figure.get_figwidth() * LETTERS)
-        figure.supxlabel("\n".join(textwrap.fill(line, letters) for line in said), fontsize=8.0)
+        figure.supxlabel("\n".join(textwrap.fill(line, letters) for line in explanation), fontsize=8.0)
         figure.legend(handles=_legend(curves, bool(alphas)), loc="outside right center")
     return figure
 
 
 def calibrated(part: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """The rows that were planned on a calibration whose file is there."""
+    """Return the rows that were planned on a calibration whose file is there."""
     there = [
         isinstance(each, CalibrationRef) and (folder / each.file).is_file() for each in part["calibration"]
     ]
@@ -69,22 +69,22 @@ def calibrated(part: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 
 def by_sample(curves: ErrorCurves, kind: str, lag: int = 1) -> NDArray[np.float64]:
-    """Relative changes of each sample, averaged over the blocks of a kind, [sample, evaluation]."""
+    """Return relative changes of each sample, averaged over the blocks of a kind, [sample, evaluation]."""
     sites = [i for i, site in enumerate(curves.trajectory.sites) if site.kind == kind]
     return np.asarray(curves.per_sample()[:, sites, :, lag - 1].mean(1).numpy(), dtype=np.float64)
 
 
 def thresholds(part: pd.DataFrame, calibration: CalibrationRef) -> list[float]:
-    """The distinct alphas of the points that were planned on this calibration, ascending."""
-    own = [
+    """Return the distinct alphas of the points that were planned on this calibration, ascending."""
+    calibrations = [
         isinstance(each, CalibrationRef) and each.digest == calibration.digest for each in part["calibration"]
     ]
-    alphas = [alpha_of(schedule) for schedule in part["schedule"][np.array(own, dtype=bool)]]
+    alphas = [alpha_of(schedule) for schedule in part["schedule"][np.array(calibrations, dtype=bool)]]
     return sorted({alpha for alpha in alphas if not math.isnan(alpha)})
 
 
 def alpha_of(schedule: RecordedSchedule | None) -> float:
-    """The threshold that a schedule was planned with; NaN where its policy has none, or there is no schedule."""
+    """Return the threshold that a schedule was planned with; NaN where its policy has none, or there is no schedule."""
     alpha = schedule.meta.get("alpha") if schedule else None
     return float(alpha) if isinstance(alpha, int | float) else math.nan
 

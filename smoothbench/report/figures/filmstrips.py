@@ -20,7 +20,7 @@ from metrics.video_distances import ClipPSNR
 from smoothbench.report.figures.clip_frames import (
     SUFFIX,
     Film,
-    Found,
+    Previewed,
     is_reference,
     read_film,
     spaced,
@@ -61,17 +61,17 @@ class Strip:
 
 
 def filmstrips(frame: pd.DataFrame, previews: str | Path) -> Figure:
-    """A block for each of a few seeds: policies as rows, frames across, from `previews/<sample_id>/<seed>.webp`.
+    """Draw a block for each of a few seeds: policies as rows, frames across, from `previews/<sample_id>/<seed>.webp`.
 
     Beside each clip its absolute difference to the reference's, the mean over the colours, on one scale for
     all; and the PSNR of the whole clip. The reference comes first, then a spread of the policies, see
     `spread`; of long clips evenly spaced frames are shown. ValueError if there is no clip, or one that
     cannot be read.
     """
-    found = with_previews(frame, Path(previews), SUFFIX)
-    if not found:
+    previewed = with_previews(frame, Path(previews), SUFFIX)
+    if not previewed:
         raise ValueError(f"no preview clip in {previews}: run the experiment first")
-    rows = spread(found)
+    rows = spread(previewed)
     seeds = sorted({path.stem for _, paths in rows for path in paths})[:SEEDS]
     blocks = {seed: [_strip(part, paths, seed, rows) for part, paths in rows] for seed in seeds}
     shown = [(seed, [strip for strip in strips if strip]) for seed, strips in blocks.items()]
@@ -79,7 +79,7 @@ def filmstrips(frame: pd.DataFrame, previews: str | Path) -> Figure:
         return _compose(frame, shown, _times(rows[0][1][0]))
 
 
-def _strip(part: pd.DataFrame, paths: list[Path], seed: str, rows: Found) -> Strip | None:
+def _strip(part: pd.DataFrame, paths: list[Path], seed: str, rows: Previewed) -> Strip | None:
     """A row of a block; None where the point lacks the seed."""
     files = {path.stem: path for path in paths}
     if seed not in files:
@@ -119,10 +119,10 @@ def _compose(frame: pd.DataFrame, blocks: list[tuple[str, list[Strip]]], times: 
     down = head + len(blocks) * TITLE + len(strips) * (height + GAP) + TIMES + EDGE
     page = _Page((size, down))
     page.write(EDGE, EDGE, title, fontsize=10.5, fontweight="bold", va="top")
-    top, said, y = _top(strips), captions(frame), head
+    top, texts, y = _top(strips), captions(frame), head
     for seed, rows in blocks:
         y += TITLE
-        page.write(left, y - 9, _name(int(seed), said, across), fontsize=8, fontweight="bold")
+        page.write(left, y - 9, _name(int(seed), texts, across), fontsize=8, fontweight="bold")
         for strip in rows:
             pixels = joined(strip.frames, (height, width), GAP)
             page.show(left, y, pixels)
@@ -176,15 +176,15 @@ class _Page:
         return axes
 
 
-def _name(seed: int, said: dict[int, str], across: int) -> str:
-    caption = textwrap.shorten(said.get(seed, ""), max(20, round(across / LETTER)), placeholder=" ...")
+def _name(seed: int, texts: dict[int, str], across: int) -> str:
+    caption = textwrap.shorten(texts.get(seed, ""), max(20, round(across / LETTER)), placeholder=" ...")
     return f"seed {seed}: {caption}" if caption else f"seed {seed}"
 
 
 def _top(strips: Sequence[Strip]) -> float:
     """Grey levels at the end of the scale: few pixels are further off."""
-    found = [float(np.percentile(np.stack(strip.difference), 99.5)) for strip in strips if strip.difference]
-    return 16.0 * math.ceil(max([1.0, *found]) / 16)  # the scale then names whole levels
+    maxima = [float(np.percentile(np.stack(strip.difference), 99.5)) for strip in strips if strip.difference]
+    return 16.0 * math.ceil(max([1.0, *maxima]) / 16)  # the scale then names whole levels
 
 
 def _coloured(difference: NDArray[np.float32], top: float) -> Tile:

@@ -58,7 +58,7 @@ def draw_labels(
 
 
 def marker_boxes(axes: Axes, points: Iterable[tuple[float, float]], size: float = 6.0) -> list[Bbox]:
-    """Squares of `size` points around data points, in display coordinates."""
+    """Return squares of `size` points around data points, in display coordinates."""
     figure = axes.get_figure(root=True)
     half = size / 2 * (figure.dpi if isinstance(figure, Figure) else 72.0) / 72
     centres = axes.transData.transform(list(points))
@@ -66,7 +66,7 @@ def marker_boxes(axes: Axes, points: Iterable[tuple[float, float]], size: float 
 
 
 def bar_boxes(axes: Axes, left: Vector, right: Vector, low: Vector, high: Vector) -> list[Bbox]:
-    """Boxes of error bars from (left, low) to (right, high) [n], in display coordinates."""
+    """Return boxes of error bars from (left, low) to (right, high) [n], in display coordinates."""
     starts, ends = (
         axes.transData.transform(np.stack(corner, axis=1)) for corner in ((left, low), (right, high))
     )
@@ -74,15 +74,15 @@ def bar_boxes(axes: Axes, left: Vector, right: Vector, low: Vector, high: Vector
 
 
 def line_points(axes: Axes) -> NDArray[np.float64]:
-    """The lines of an axes as points one pixel apart or less, display coordinates [n, 2]."""
-    found = [np.empty((0, 2))]
+    """Return the lines of an axes as points one pixel apart or less, display coordinates [n, 2]."""
+    points = [np.empty((0, 2))]
     for line in axes.get_lines():
         path = line.get_transform().transform_path(line.get_path())
         vertices = np.asarray(path.vertices, dtype=np.float64)
         for start, end in pairwise(vertices):
             length = float(np.hypot(*(end - start)))
-            found.append(start + np.linspace(0, 1, math.ceil(length) + 1)[:, None] * (end - start))
-    return np.concatenate(found)
+            points.append(start + np.linspace(0, 1, math.ceil(length) + 1)[:, None] * (end - start))
+    return np.concatenate(points)
 
 
 def _annotate(axes: Axes, label: Label) -> Annotation:
@@ -105,7 +105,7 @@ def _clearest(
             free.append((box.count_contains(lines), place))
     if not free:
         return None
-    return _move(annotation, min(free, key=lambda found: found[0])[1])
+    return _move(annotation, min(free, key=lambda pair: pair[0])[1])
 
 
 def _move(annotation: Annotation, place: tuple[int, int, str, str]) -> Bbox:

@@ -24,12 +24,12 @@ def draw_legend(axes: Axes, frame: pd.DataFrame) -> None:
 
 
 def star_style() -> dict[str, Any]:
-    """Looks of the reference point."""
+    """Return the looks of the reference point."""
     return _marker(INK, "*", "") | {"markersize": 11, "zorder": 5}
 
 
 def front_style() -> dict[str, Any]:
-    """Looks of the Pareto front."""
+    """Return the looks of the Pareto front."""
     return {"color": INK, "alpha": 0.13, "linewidth": 4.5}
 
 

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def front(x: ArrayLike, y: ArrayLike, higher_is_better: bool) -> NDArray[np.bool_]:
-    """Mask of the points on the Pareto front: no other is at least as good in both and better in one.
+    """Mark the points on the Pareto front: no other is at least as good in both and better in one.
 
     Args: x [N], smaller is better; y [N], direction as told. Zero is a value like any other; points that
     tie in both are on the front together; a point with NaN is never on it. ValueError if lengths differ.

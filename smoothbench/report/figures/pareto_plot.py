@@ -12,7 +12,8 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from smoothbench.report.data.distinctions import write_title
-from smoothbench.report.data.frame import higher_is_better, is_reference, require_one_setting
+from smoothbench.report.data.frame import higher_is_better, is_reference
+from smoothbench.report.data.groups import require_one_group
 from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
 from smoothbench.report.figures.legend import FADED, draw_legend, front_style, star_style
 from smoothbench.report.figures.pareto_front import front
@@ -47,13 +48,13 @@ class Panel:
 
 
 def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
-    """Small multiples of every score against `macs` (per sample) or `latency` (a batch), log cost axis.
+    """Draw every score against `macs` (per sample) or `latency` (a batch) in small panels, log cost axis.
 
     Error bars are 95 % intervals; points that another beats are faded; dashed grey is the family of the
     reference (a star). Scores against real data come first; of very many the last are only named.
     ValueError if x is unknown, nothing was measured, or points cannot share a picture.
     """
-    require_one_setting(frame)
+    require_one_group(frame)
     label = _cost_label(frame, x)
     panels, left_out = _panels(frame, x)
     costs = [cost for panel in panels for cost in panel.x]
@@ -124,10 +125,12 @@ def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, least: float, most: flo
     axes.step(panel.x[best], panel.y[best], where="post", zorder=1.5, **front_style())
     baseline = baseline_family(frame)
     for family, (colour, marker) in family_styles(frame).items():
-        own = (panel.rows["family"] == family).to_numpy()
+        of_family = (panel.rows["family"] == family).to_numpy()
         dashes = "--" if family == baseline else "-"
-        axes.plot(panel.x[own], panel.y[own], dashes, color=colour, alpha=0.4, linewidth=1.0, zorder=2)
-        for chosen, alpha, order in ((own & ~best, FADED, 3.0), (own & best, 1.0, 4.0)):
+        axes.plot(
+            panel.x[of_family], panel.y[of_family], dashes, color=colour, alpha=0.4, linewidth=1.0, zorder=2
+        )
+        for chosen, alpha, order in ((of_family & ~best, FADED, 3.0), (of_family & best, 1.0, 4.0)):
             if chosen.any():
                 _draw_points(axes, panel, chosen, colour, marker, alpha, order)
     star = panel.rows["reference"].to_numpy(dtype=bool)

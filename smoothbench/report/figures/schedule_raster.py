@@ -23,7 +23,7 @@ LEAST = 6.1  # inches across that the title beside the legend needs, and the wor
 
 
 def schedules(frame: pd.DataFrame) -> Figure:
-    """One small panel for each distinct schedule: evaluations across, sites down (grouped by kind).
+    """Draw a small panel for each distinct schedule: evaluations across, sites down (grouped by kind).
 
     Points that share a schedule share a panel; one of which only the count of full evaluations was published
     has none, as it stands for any. ValueError if no point has a schedule.

@@ -31,18 +31,20 @@ Array = NDArray[np.float64]
 
 
 def spectrograms(frame: pd.DataFrame, previews: str | Path) -> Figure:
-    """Policies as rows, seeds across, from `previews/<sample_id>/<seed>.flac` (SmoothCache, Figure 6).
+    """Draw clips, policies as rows, seeds across, from `previews/<sample_id>/<seed>.flac` (SmoothCache, Figure 6).
 
     One scale for all: 0 dB is the loudest of the reference's clips shown. Points that share samples share a
     row, a seed that a point lacks stays blank. ValueError if there is no clip, or one that cannot be read.
     """
-    found = with_previews(frame, Path(previews), SUFFIX)
-    if not found:
+    previewed = with_previews(frame, Path(previews), SUFFIX)
+    if not previewed:
         raise ValueError(f"no preview clip in {previews}: run the experiment first")
     top = loudest(frame, Path(previews))
-    rows = [(part, {path.stem: coloured(tile(path, top)) for path in paths[:SEEDS]}) for part, paths in found]
+    rows = [
+        (part, {path.stem: coloured(tile(path, top)) for path in paths[:SEEDS]}) for part, paths in previewed
+    ]
     figure = sheet(frame, rows, "log-mel spectrograms", RIGHT, BELOW)
-    seconds, rate = duration(found[0][1][0])
+    seconds, rate = duration(previewed[0][1][0])
     with styled():
         panels = figure.axes[:]
         for axes in panels:
@@ -54,15 +56,15 @@ def spectrograms(frame: pd.DataFrame, previews: str | Path) -> Figure:
 
 
 def loudest(frame: pd.DataFrame, previews: Path) -> float:
-    """Decibels of the loudest cell in the reference's clips, or in all of them where it has none."""
-    found = with_previews(frame, previews, SUFFIX)
-    own = [paths for part, paths in found if part["reference"].astype(bool).any()]
-    paths = [path for each in own or [paths for _, paths in found] for path in each[:SEEDS]]
+    """Return the decibels of the loudest cell in the reference's clips, or in all of them where it has none."""
+    previewed = with_previews(frame, previews, SUFFIX)
+    references = [paths for part, paths in previewed if part["reference"].astype(bool).any()]
+    paths = [path for each in references or [paths for _, paths in previewed] for path in each[:SEEDS]]
     return max((float(log_mel(*read_clip(path)).max()) for path in paths), default=0.0)
 
 
 def tile(path: Path, top: float) -> NDArray[np.uint8]:
-    """A clip's log-mel spectrogram, uint8 levels [mel bands, times], high bands first, `top` the loudest."""
+    """Return a clip's log-mel spectrogram, uint8 levels [mel bands, times], high bands first, `top` the loudest."""
     decibels = log_mel(*read_clip(path))
     share = np.clip((decibels - top) / RANGE + 1, 0, 1)[::-1]
     picture = Image.fromarray(share.astype(np.float32)).resize(SIZE, Image.Resampling.BILINEAR)
@@ -70,17 +72,17 @@ def tile(path: Path, top: float) -> NDArray[np.uint8]:
 
 
 def palette() -> NDArray[np.uint8]:
-    """The colour of each level, RGB [levels, 3]."""
+    """Return the colour of each level, RGB [levels, 3]."""
     return np.asarray(np.rint(255 * _colours()(np.arange(LEVELS))[:, :3]), dtype=np.uint8)
 
 
 def coloured(levels: NDArray[np.uint8]) -> Tile:
-    """Levels as RGB [mel bands, times, 3]."""
+    """Return levels as RGB [mel bands, times, 3]."""
     return palette()[levels]
 
 
 def log_mel(clip: Array, rate: int) -> Array:
-    """Power in mel bands [bands, times] in decibels, 0 where it is 1 in samples of -1 to 1, floored at -200.
+    """Return power in mel bands [bands, times] in decibels, 0 where it is 1 in samples of -1 to 1, floored at -200.
 
     A band adds up its lines' power under a triangle of peak 1, of which Hann's window gives half as much
     again: a sine of full scale, whose power is -3 dB, comes to between -1.3 and -4.6 dB by where it lies.
@@ -92,17 +94,17 @@ def log_mel(clip: Array, rate: int) -> Array:
     padded = np.pad(clip, ((0, max(length - len(clip), 0)), (0, 0)))
     options: Any = {"nperseg": length, "noverlap": length * 3 // 4, "detrend": False, "scaling": "spectrum"}
     _, _, power = spectrogram(padded, rate, window=get_window("hann", length), axis=0, **options)
-    found = mel_bands(rate, length, SIZE[1]).numpy() @ power.mean(axis=1)
-    return np.asarray(10 * np.log10(np.maximum(found, 1e-20)))
+    powers = mel_bands(rate, length, SIZE[1]).numpy() @ power.mean(axis=1)
+    return np.asarray(10 * np.log10(np.maximum(powers, 1e-20)))
 
 
 def mel(hertz: Any) -> Any:
-    """HTK's mel scale."""
+    """Convert Hertz to HTK's mel scale."""
     return 2595 * np.log10(1 + np.asarray(hertz) / 700)
 
 
 def read_clip(path: Path) -> tuple[Array, int]:
-    """A clip [frames, channels] in -1 to 1 and its rate; ValueError where it cannot be read or is empty."""
+    """Read a clip [frames, channels] in -1 to 1 and its rate; ValueError where it cannot be read or is empty."""
     try:
         clip, rate = soundfile.read(path, dtype="float64", always_2d=True)
     except soundfile.LibsndfileError as error:
@@ -115,7 +117,7 @@ def read_clip(path: Path) -> tuple[Array, int]:
 
 
 def duration(path: Path) -> tuple[float, int]:
-    """Seconds and rate of a clip."""
+    """Return the seconds and the rate of a clip."""
     clip, rate = read_clip(path)
     return len(clip) / rate, rate
 

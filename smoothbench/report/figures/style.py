@@ -56,19 +56,19 @@ STYLE: Mapping[Any, Any] = MappingProxyType(
 
 
 def styled() -> AbstractContextManager[None]:
-    """The style, for as long as a picture is drawn or saved."""
+    """Apply the style for as long as a picture is drawn or saved."""
     return matplotlib.rc_context(dict(STYLE))
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, inches, with its own canvas; no state is shared with pyplot."""
+    """Make an empty figure, inches, with its own canvas; no state is shared with pyplot."""
     figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
     return figure
 
 
 def kind_colours(kinds: Sequence[str]) -> dict[str, str]:
-    """A colour for each kind of layer: its hue is the branch, and temporal ones are paler than spatial ones."""
+    """Choose a colour for each kind of layer: its hue is the branch, and temporal ones are paler than spatial ones."""
     branches = list(dict.fromkeys(branch_of(kind) for kind in kinds))
     hues = {branch: COLOURS[i % len(COLOURS)] for i, branch in enumerate(branches)}
     return {
@@ -78,24 +78,24 @@ def kind_colours(kinds: Sequence[str]) -> dict[str, str]:
 
 
 def branch_of(kind: str) -> str:
-    """A kind without its dimension: `self_attn` of `temporal_self_attn`."""
+    """Return a kind without its dimension: `self_attn` of `temporal_self_attn`."""
     return kind.removeprefix("spatial_").removeprefix("temporal_")
 
 
 def paler(colour: str, strength: float) -> str:
-    """The colour on white paper, opaque: a grid must not show through."""
+    """Return the colour as it looks on white paper, opaque: a grid must not show through."""
     red, green, blue = (1 - strength * (1 - channel) for channel in to_rgb(colour))
     return str(to_hex((red, green, blue)))
 
 
 def baseline_family(frame: pd.DataFrame) -> str | None:
-    """Family of the reference: the points without a cache."""
+    """Return the family of the reference: the points without a cache."""
     families = frame.loc[frame["reference"].astype(bool), "family"]
     return str(families.iloc[0]) if len(families) else None
 
 
 def family_styles(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each family in order of appearance; the reference's own family is grey."""
+    """Choose colour and marker of each family in order of appearance; the reference's own family is grey."""
     baseline = baseline_family(frame)
     families = list(dict.fromkeys(frame["family"]))
     others = [family for family in families if family != baseline]
@@ -106,7 +106,7 @@ def family_styles(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 
 def log_ticks(axis: Axis, low: float, high: float, most: int = 6) -> None:
-    """Round numbers as the ticks of a logarithmic axis, also where it spans less than a decade."""
+    """Choose round numbers as the ticks of a logarithmic axis, also where it spans less than a decade."""
     ticks: list[float] = []
     for digits in ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 4, 6), (1, 2, 5), (1, 3), (1,)):
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

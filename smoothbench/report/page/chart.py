@@ -17,19 +17,19 @@ from smoothbench.storage.record_parts import RecordedSchedule
 
 
 def has_chart(frame: pd.DataFrame) -> bool:
-    """Whether any point has a cost and a score."""
+    """Say whether any point has a cost and a score."""
     rows = measured(frame)
     return bool((rows[scores(frame)].notna().any(axis="columns") & rows["share"].notna()).any())
 
 
 def raster_id(number: int, schedule: RecordedSchedule) -> str:
-    """Ids come from the content, so that the order of the points does not matter."""
+    """Return the id of a schedule's picture, made of the schedule: the order of the points does not matter."""
     content = json.dumps([schedule.sites, schedule.rows]).encode()
     return f"raster-{number}-{data_uris.digest(content)}"
 
 
 def chart(number: int, frame: pd.DataFrame) -> dict[str, Any]:
-    """The costs, scores, families and points of a setting; points name the elements that belong to them.
+    """Return the costs, scores, families and points of a group as data; points name the elements that belong to them.
 
     Each point has `[value, spread]` for each cost and `[value, low, high]` for each score, or null.
     """
@@ -66,5 +66,5 @@ def chart(number: int, frame: pd.DataFrame) -> dict[str, Any]:
 
 def _numbers(row: pd.Series, keys: Iterable[str], factor: float = 1.0) -> list[float | None] | None:
     """The numbers of a point, absent ones as null; null for all where the first is missing."""
-    found = [factor * float(row.get(key, math.nan)) for key in keys]
-    return None if math.isnan(found[0]) else [None if math.isnan(each) else each for each in found]
+    numbers = [factor * float(row.get(key, math.nan)) for key in keys]
+    return None if math.isnan(numbers[0]) else [None if math.isnan(each) else each for each in numbers]

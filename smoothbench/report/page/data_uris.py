@@ -24,7 +24,7 @@ COLOURS = 128  # of a picture: lines and letters on white need few
 
 
 def raster(schedule: RecordedSchedule) -> str:
-    """A schedule with a pixel a decision, sites grouped by kind with a white line between, as a PNG."""
+    """Draw a schedule with a pixel a decision, sites grouped by kind with a white line between, as a PNG."""
     kinds = list(dict.fromkeys(schedule.kinds))
     lines: list[list[int]] = []
     for kind in kinds:
@@ -39,17 +39,17 @@ def raster(schedule: RecordedSchedule) -> str:
 
 
 def strip(paths: Sequence[Path]) -> str:
-    """The first images of a set of samples side by side."""
+    """Join the first images of a set of samples side by side."""
     return _page([[_tile(path) for path in paths[:SEEDS]]])
 
 
 def film(paths: Sequence[Path]) -> str:
-    """Clips below each other, time across, in evenly spaced frames."""
+    """Join clips below each other, time across, in evenly spaced frames."""
     return _page([[_reduced(Image.fromarray(each)) for each in spaced(read_film(path)[0])] for path in paths])
 
 
 def spectra(paths: Sequence[Path], top: float) -> str:
-    """The spectrograms of clips side by side, `top` decibels the brightest, as a PNG of few colours."""
+    """Join the spectrograms of clips side by side, `top` decibels the brightest, as a PNG of few colours."""
     levels = [spectrum(path, top) for path in paths]
     gap = np.full((len(levels[0]), GAP), len(palette()), dtype=np.uint8)
     parts = [each for level in levels for each in (gap, level)]
@@ -59,19 +59,19 @@ def spectra(paths: Sequence[Path], top: float) -> str:
 
 
 def clip(path: Path, kind: str) -> str:
-    """A file as it is; `kind` as browsers call it, audio/flac for instance."""
+    """Encode a file as it is; `kind` as browsers call it, audio/flac for instance."""
     return _data(kind, path.read_bytes())
 
 
 def picture(path: Path) -> str:
-    """A drawn figure with few colours, as a PNG."""
+    """Encode a drawn figure with few colours, as a PNG."""
     with Image.open(path) as file:
         image = file.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     return _uri(image, "PNG", optimize=True)
 
 
 def digest(content: bytes) -> str:
-    """A short name of some content."""
+    """Return a short name of some content."""
     return hashlib.sha256(content).hexdigest()[:12]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from smoothbench.report.data.frame import costs_alone, scores, states, unfinished
-from smoothbench.report.document import provenance, setting_title
+from smoothbench.report.document import group_title, provenance
 from smoothbench.report.page import data_uris, players
 from smoothbench.report.page.chart import chart, has_chart, raster_id
 from smoothbench.report.page.html_tables import section
@@ -46,7 +46,7 @@ def page(
     others: Conditions | None = None,
     study: Sequence[str] = (),
 ) -> str:
-    """The whole of report.html.
+    """Write report.html.
 
     Args: parts, the frame of each setting and the file of each of its pictures by name; folder, where these
     files and `previews/` lie; ignored, the record files that could not be read; others, the conditions under
@@ -86,8 +86,7 @@ def _intro(frames: list[pd.DataFrame]) -> str:
     lines = [f"<p>{len(together)} points ({escape(states(together))}). {escape(provenance(together))}</p>"]
     if len(frames) > 1:
         links = [
-            f'<li><a href="#part-{i}">{escape(setting_title(frame))}</a></li>'
-            for i, frame in enumerate(frames)
+            f'<li><a href="#part-{i}">{escape(group_title(frame))}</a></li>' for i, frame in enumerate(frames)
         ]
         why = "Points of different models, samples, references or devices are not compared:"
         lines.append(f"<nav><p>{why}</p><ul>{''.join(links)}</ul></nav>")
@@ -103,7 +102,7 @@ def _setting(
     number: int, frame: pd.DataFrame, pictures: dict[str, str], folder: Path, others: Conditions
 ) -> str:
     rows, strips = measured(frame), players.strips(number, frame, folder)
-    lines = [f'<section id="part-{number}">', f"<h2>{escape(setting_title(frame))}</h2>", _facts(frame)]
+    lines = [f'<section id="part-{number}">', f"<h2>{escape(group_title(frame))}</h2>", _facts(frame)]
     if len(rows):
         columns = table_columns(frame, [*against_real(frame), *fidelity(frame)])
         lines += ["<h3>Table</h3>", _table(number, columns, frame)]
@@ -156,7 +155,7 @@ def _table(number: int, columns: list[Column], frame: pd.DataFrame) -> str:
         head = f'<th scope="row">{escape(columns[0].cells[i])}</th>'
         lines.append(f'<tr id="row-{number}-{i}">{head}{"".join(cells)}</tr>')
     region = (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {escape(setting_title(frame))}">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {escape(group_title(frame))}">'
     )
     rows = "\n".join(lines)
     table = f'<table class="sortable"><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>'
@@ -176,12 +175,12 @@ def _cell(column: Column, i: int, rank: int) -> str:
 
 def _rasters(number: int, frame: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
     """Picture and labels of each distinct schedule by the id of its element."""
-    found: dict[str, tuple[str, list[str]]] = {}
+    tiles: dict[str, tuple[str, list[str]]] = {}
     for _, row in frame[frame["schedule"].notna()].iterrows():
         share = "" if math.isnan(row["share"]) else f" ({100 * row['share']:.0f} %)"
         name = raster_id(number, row["schedule"])
-        found.setdefault(name, (data_uris.raster(row["schedule"]), []))[1].append(f"{row['label']}{share}")
-    return found
+        tiles.setdefault(name, (data_uris.raster(row["schedule"]), []))[1].append(f"{row['label']}{share}")
+    return tiles
 
 
 def _tiles(title: str, style: str, tiles: dict[str, tuple[str, list[str]]], kind: str, note: str) -> str:
@@ -197,8 +196,8 @@ def _tiles(title: str, style: str, tiles: dict[str, tuple[str, list[str]]], kind
 
 
 def _figures(pictures: dict[str, str], folder: Path) -> str:
-    found = {name: folder / file for name, file in pictures.items() if name not in DRAWN_HERE}
-    figures = [_figure(name, path) for name, path in found.items() if path.is_file()]
+    paths = {name: folder / file for name, file in pictures.items() if name not in DRAWN_HERE}
+    figures = [_figure(name, path) for name, path in paths.items() if path.is_file()]
     return f'<div class="figures"><h3>Figures</h3>{"".join(figures)}</div>' if figures else ""
 
 

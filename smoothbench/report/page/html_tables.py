@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from smoothbench.report.tables.paper_cells import Beside
+from smoothbench.report.tables.paper_cells import PaperTable
 
 
-def section(title: str, tables: Sequence[Beside], notes: Iterable[str] = ()) -> str:
-    """A heading, what holds for all tables, and the tables with their own notes; "" without any."""
+def section(title: str, tables: Sequence[PaperTable], notes: Iterable[str] = ()) -> str:
+    """Write a heading, what holds for all tables, and the tables with their own notes; "" without any."""
     if not tables:
         return ""
     return "\n".join([f"<h3>{escape(title)}</h3>{_facts(notes)}", *map(_table, tables)])
 
 
-def _table(table: Beside) -> str:
+def _table(table: PaperTable) -> str:
     cells = table.table()
     heads = "".join(f'<th scope="col">{escape(title)}</th>' for title in cells)
     lines = []

@@ -44,7 +44,7 @@ class Kind:
 
 
 def kinds_in(frame: pd.DataFrame, previews: Path) -> list[Kind]:
-    """The kinds of which there are previews."""
+    """Return the kinds of which there are previews."""
     return [kind for kind in KINDS if with_previews(frame, previews, kind.suffix)]
 
 

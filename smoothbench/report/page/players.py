@@ -16,23 +16,23 @@ Clips = list[tuple[pd.DataFrame, list[Path]]]
 
 
 def strips(number: int, frame: pd.DataFrame, folder: Path) -> dict[str, tuple[str, list[str]]]:
-    """Picture and labels of each set of samples by the id of its element."""
-    found: dict[str, tuple[str, list[str]]] = {}
+    """Return picture and labels of each set of samples by the id of its element."""
+    strips_by_id: dict[str, tuple[str, list[str]]] = {}
     previews = folder / "previews"
     for kind in kinds_in(frame, previews):
         strip = kind.strip(frame, previews)
         for rows, paths in with_previews(frame, previews, kind.suffix):
-            found[_id("strip", number, rows)] = (strip(paths), list(rows["label"]))
-    return found
+            strips_by_id[_id("strip", number, rows)] = (strip(paths), list(rows["label"]))
+    return strips_by_id
 
 
 def note(frame: pd.DataFrame, folder: Path) -> str:
-    """What the strips show."""
+    """Say what the strips show."""
     return " ".join(kind.note for kind in kinds_in(frame, folder / "previews"))
 
 
 def players(number: int, frame: pd.DataFrame, folder: Path) -> str:
-    """A table of players, policies by seeds; nothing where the samples are no clips.
+    """Write a table of players, policies by seeds; nothing where the samples are no clips.
 
     As many seeds as keep the page small, perhaps none.
     """
@@ -40,7 +40,7 @@ def players(number: int, frame: pd.DataFrame, folder: Path) -> str:
 
 
 def clips_id(number: int, sample_id: str) -> str:
-    """The id of the row whose players are of these samples."""
+    """Return the id of the row whose players are of these samples."""
     return f"clips-{number}-{sample_id}"
 
 
@@ -49,10 +49,10 @@ def _id(kind: str, number: int, rows: pd.DataFrame) -> str:
 
 
 def _players(number: int, frame: pd.DataFrame, folder: Path, kind: Kind) -> str:
-    kept = with_previews(frame, folder / "previews", kind.suffix)
-    if not kept:
+    clips = with_previews(frame, folder / "previews", kind.suffix)
+    if not clips:
         return ""
-    shown = _affordable(kept, kind.played)
+    shown = _affordable(clips, kind.played)
     seeds = sorted({path.stem for _, paths in shown for path in paths})
     if not seeds:
         return '<h3>Clips</h3><p class="note">Too large for this page: they lie beside it in previews/.</p>'
@@ -64,17 +64,17 @@ def _players(number: int, frame: pd.DataFrame, folder: Path, kind: Kind) -> str:
     return f'<h3>Clips</h3><p class="note">{PLAYED}</p>{kind.control}{region}{table}</div>'
 
 
-def _affordable(kept: Clips, most: int) -> Clips:
+def _affordable(clips: Clips, most: int) -> Clips:
     """The first seeds of every policy, as many as the budget allows."""
     for count in range(most, 0, -1):
-        chosen = [(part, paths[:count]) for part, paths in kept]
+        chosen = [(part, paths[:count]) for part, paths in clips]
         if sum(path.stat().st_size for _, paths in chosen for path in paths) <= BUDGET:
             return chosen
     return []
 
 
-def _head(seed: int, said: Mapping[int, str]) -> str:
-    caption = f"<small>{escape(said[seed])}</small>" if seed in said else ""
+def _head(seed: int, texts: Mapping[int, str]) -> str:
+    caption = f"<small>{escape(texts[seed])}</small>" if seed in texts else ""
     return f'<th scope="col">seed {seed}{caption}</th>'
 
 

@@ -1,7 +1,8 @@
-"""How many calibration samples a schedule needs: the study `calibration_size`."""
+"""How many calibration samples a schedule needs: the section of the experiment `calibration_size`."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,33 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from smoothbench.report.data.distinctions import distinction, write_title
+from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.figures.error_curves import alpha_of
 from smoothbench.report.figures.style import COLOURS, MARKERS, MUTED, new_figure, styled
 from smoothbench.report.studies import quality_loss
+from smoothbench.report.studies.section import Section
 from smoothbench.report.tables.point_tables import fidelity
 from smoothbench.report.tables.text import to_markdown
 from smoothbench.storage.record_parts import CalibrationRef
 
-EXPERIMENT = "calibration_size"
+PICTURE = "calibration_size"  # file, in a folder with several tables before the name of each
 DRAWN = ("psnr", "fd")  # families of scores in the picture
 LISTED = ("fd", "fd_inf")  # beside all fidelity scores in the table
 PANEL = (3.1, 2.9)  # inches
 COLUMNS = 4
 
 
+def section(frame: pd.DataFrame) -> Section:
+    """Return the study as a section of the report: a table and a picture for each comparable group of points."""
+    groups = [(name, group) for name, group in comparable_groups(frame) if not points(group).empty]
+    lines = [line for _, group in groups for line in markdown(group)]
+    pictures = {"-".join(filter(None, [PICTURE, name])): partial(picture, group) for name, group in groups}
+    return Section(lines, pictures, summarises=True)
+
+
 def points(frame: pd.DataFrame) -> pd.DataFrame:
-    """The study's rows, with columns `alpha`, `size`, `draw` and `bits` (what the schedule computes)."""
-    rows = frame[(frame["experiment"] == EXPERIMENT) & frame["schedule"].notna()]
+    """Return the calibrated points, with columns `alpha`, `size`, `draw` and `bits` (what the schedule computes)."""
+    rows = frame[frame["schedule"].notna()]
     rows = rows[np.array([isinstance(each, CalibrationRef) for each in rows["calibration"]], dtype=bool)]
     rows = rows.assign(
         alpha=[alpha_of(each) for each in rows["schedule"]],
@@ -41,24 +52,24 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row for each alpha and size, over the draws of the calibration.
+    """Return one row for each alpha and size, over the draws of the calibration.
 
     Columns: `alpha`, `size`, `draws`, `schedules` (distinct ones), `modal` (how many draws have the schedule
     that is the most frequent at the largest size), `share.low`, `share.high`, and for each score `.mean`,
     `.sd` over draws (ddof 1), `.se` of one draw over its samples (median).
     """
     study = points(frame)
-    found = []
+    table_rows = []
     for alpha, rows in study.groupby("alpha"):
         modal = _mode(rows.loc[rows["size"] == rows["size"].max(), "bits"])
-        found += [
+        table_rows += [
             {"alpha": alpha, "size": size} | _row(frame, draws, modal) for size, draws in rows.groupby("size")
         ]
-    return pd.DataFrame(found)
+    return pd.DataFrame(table_rows)
 
 
-def section(frame: pd.DataFrame) -> list[str]:
-    """The study in Markdown; empty where the records are none."""
+def markdown(frame: pd.DataFrame) -> list[str]:
+    """Return the study of one comparable group as lines of Markdown; empty where no point was calibrated."""
     if points(frame).empty:
         return []
     rest = distinction(frame.iloc[0])
@@ -79,7 +90,7 @@ def section(frame: pd.DataFrame) -> list[str]:
 
 
 def picture(frame: pd.DataFrame) -> Figure:
-    """Share of draws with the modal schedule, budget, and quality over draws, against calibration size."""
+    """Draw share of draws with the modal schedule, budget, and quality over draws, against calibration size."""
     study, results = points(frame), table(frame)
     chosen = quality_loss.of_families(frame, DRAWN)
     count = 2 + len(chosen)
@@ -148,9 +159,9 @@ def _strings(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     }
     for score in _listed(frame):
         signed = quality_loss.column(frame, score) != score
-        found = quality_loss.cells(list(rows[f"{score}.mean"]), list(rows[f"{score}.sd"]), signed)
+        texts = quality_loss.cells(list(rows[f"{score}.mean"]), list(rows[f"{score}.sd"]), signed)
         strings[quality_loss.title(frame, score)] = [
-            f"{cell} ({se:.2g})" for cell, se in zip(found, rows[f"{score}.se"], strict=True)
+            f"{cell} ({se:.2g})" for cell, se in zip(texts, rows[f"{score}.se"], strict=True)
         ]
     return pd.DataFrame(strings, dtype=object)
 
@@ -179,8 +190,8 @@ def _draw_modal(axes: Axes, results: pd.DataFrame) -> None:
 def _wilson(rows: pd.DataFrame) -> NDArray[np.float64]:
     """95 % intervals of the modal shares, per cent, [2, rows]."""
     pairs = zip(rows["modal"], rows["draws"], strict=True)
-    found = [binomtest(int(hits), int(draws)).proportion_ci(method="wilson") for hits, draws in pairs]
-    return 100 * np.array([[each.low for each in found], [each.high for each in found]])
+    intervals = [binomtest(int(hits), int(draws)).proportion_ci(method="wilson") for hits, draws in pairs]
+    return 100 * np.array([[each.low for each in intervals], [each.high for each in intervals]])
 
 
 def _draw_strips(axes: Axes, study: pd.DataFrame, quantity: pd.Series) -> None:

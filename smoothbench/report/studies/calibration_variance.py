@@ -1,6 +1,7 @@
-"""Whether settings whose error curves differ between samples lose more: the study `calibration_variance`."""
+"""Whether settings whose error curves differ between samples lose more: the section of `calibration_variance`."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,29 @@ from smoothbench.report.data.distinctions import distinction
 from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
 from smoothbench.report.figures.style import COLOURS, MARKERS, MUTED, new_figure, styled
 from smoothbench.report.studies import quality_loss
+from smoothbench.report.studies.section import Section
 from smoothbench.report.tables.text import to_markdown
 
-EXPERIMENT = "calibration_variance"
+PICTURE = "calibration_variance"  # file
 DRAWN = ("psnr", "dist", "fd")  # families of scores
 PANEL = (3.3, 2.7)  # inches
 PERMUTATIONS = 20_000
 WITHIN = 0.1  # of the reference's MACs: how far a rival's budget may be away
 
 
+def section(frame: pd.DataFrame) -> Section:
+    """Return the study as a section of the report: a table for each budget, and one picture of all settings."""
+    pictures = {} if points(frame).empty else {PICTURE: partial(picture, frame)}
+    return Section(markdown(frame), pictures, summarises=True)
+
+
 def points(frame: pd.DataFrame) -> pd.DataFrame:
-    """The calibrated points, with columns `setting`, `spread` (of their error curves) and `rival`.
+    """Return the calibrated points, with columns `setting`, `spread` (of their error curves) and `rival`.
 
     `rival` is the row of the uncalibrated caching point of the same setting and predictor whose budget is the
     next above the point's, or -1.
     """
-    rows = frame[(frame["experiment"] == EXPERIMENT) & (frame["status.quality"] == "done")]
+    rows = frame[frame["status.quality"] == "done"]
     spreads = [each.spread if each else None for each in rows["calibration"]]
     chosen = rows[np.array([spread is not None for spread in spreads], dtype=bool)]
     chosen = chosen.assign(
@@ -41,8 +49,8 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
     return chosen
 
 
-def section(frame: pd.DataFrame) -> list[str]:
-    """The study in Markdown; empty where the records are none."""
+def markdown(frame: pd.DataFrame) -> list[str]:
+    """Return the study as lines of Markdown; empty where no point was calibrated."""
     study = points(frame)
     if study.empty:
         return []
@@ -76,7 +84,7 @@ def section(frame: pd.DataFrame) -> list[str]:
 
 
 def picture(frame: pd.DataFrame) -> Figure:
-    """Spread of the curves against quality lost: a row of panels a budget, a column a score."""
+    """Draw spread of the curves against quality lost: a row of panels a budget, a column a score."""
     study = points(frame)
     budgets = list(study.groupby("label", sort=False))
     chosen = quality_loss.of_families(frame, DRAWN)
@@ -104,7 +112,7 @@ def picture(frame: pd.DataFrame) -> Figure:
 
 
 def correlation(x: pd.Series, y: pd.Series) -> str:
-    """Spearman's rho of two columns in one phrase, with its permutation p."""
+    """Say Spearman's rho of two columns in one phrase, with its permutation p."""
     pairs = np.array([x.to_numpy(dtype=np.float64), y.to_numpy(dtype=np.float64)])
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
     rho, p_value = spearman(*pairs)
@@ -114,7 +122,7 @@ def correlation(x: pd.Series, y: pd.Series) -> str:
 
 
 def spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Spearman's rank correlation and its two-sided p by permutation; NaN below 3 pairs or without spread."""
+    """Return Spearman's rank correlation and its two-sided p by permutation; NaN below 3 pairs or without spread."""
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan"), float("nan")
     ranks = np.stack([rankdata(x), rankdata(y)])
@@ -154,8 +162,10 @@ def _strings(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         signed = name != score
         strings[title] = quality_loss.cells(list(rows[name]), _halves(rows, name), signed)
         if "rival" in strings:
-            own = frame.reindex(rows["rival"])
-            strings[f"{title}, rival"] = quality_loss.cells(list(own[name]), _halves(own, name), signed)
+            rival_rows = frame.reindex(rows["rival"])
+            strings[f"{title}, rival"] = quality_loss.cells(
+                list(rival_rows[name]), _halves(rival_rows, name), signed
+            )
     return pd.DataFrame(strings, dtype=object)
 
 

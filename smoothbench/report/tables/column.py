@@ -31,14 +31,14 @@ class Column:
     marks: list[str] = field(default_factory=list)
 
     def text(self) -> list[str]:
-        """The cells with the difference in brackets."""
+        """Return the cells with the difference in brackets."""
         if not self.deltas:
             return self.cells
         parts = zip(self.cells, self.deltas, self.marks, strict=True)
         return [cell + (f" ({f'{delta} {mark}'.strip()})" if delta else "") for cell, delta, mark in parts]
 
     def ranks(self) -> list[int]:
-        """1 for the best, 2 for the second, 0 for neither; equal values share a rank."""
+        """Return 1 for the best, 2 for the second, 0 for neither; equal values share a rank."""
         if self.values is None:
             return [0] * len(self.cells)
         distinct = sorted(set(self.values.dropna()), reverse=self.higher_is_better)[:2]
@@ -48,22 +48,22 @@ class Column:
 
 
 def is_timed(rows: pd.DataFrame) -> bool:
-    """Whether the latency of any point was measured."""
+    """Say whether the latency of any point was measured."""
     return "latency" in rows and bool(rows["latency"].notna().any())
 
 
 def share_column(rows: pd.DataFrame, competing: pd.Series) -> Column:
-    """MACs as a share of the reference's."""
+    """Return the column of MACs as a share of the reference's."""
     return cost_column("MACs (%)", rows["share"] * 100, competing, decimals=1)
 
 
 def fastest_column(rows: pd.DataFrame, competing: pd.Series) -> Column:
-    """The measured speed-up where there is one."""
+    """Return the column of the measured speed-up where there is one, else of that by MACs."""
     return speedup_column(rows, "speedup_measured" if is_timed(rows) else "speedup_macs", competing)
 
 
 def speedup_column(rows: pd.DataFrame, name: str, competing: pd.Series) -> Column:
-    """Args: name, `speedup_macs` (by MACs) or `speedup_measured`."""
+    """Return a column of speed-ups. Args: name, `speedup_macs` (by MACs) or `speedup_measured`."""
     title = "speed-up by MACs" if name == "speedup_macs" else "speed-up"
     spread = rows.get(f"{name}.mad")
     return cost_column(title, rows[name], competing, spread, decimals=2, unit=TIMES, higher=True)
@@ -79,7 +79,7 @@ def cost_column(
     unit: str = "",
     higher: bool = False,
 ) -> Column:
-    """A column of costs; decimals None: three digits of the smallest value, two of the usual spread."""
+    """Return a column of costs; decimals None: three digits of the smallest value, two of the usual spread."""
     if decimals is None:
         least = values.min()
         decimals = decimals_for(least, 3) if spread is None else decimals_for(spread.median(), 2, least)
@@ -89,7 +89,7 @@ def cost_column(
 
 
 def score_column(rows: pd.DataFrame, score: str, competing: pd.Series) -> Column:
-    """A score with its interval and, where it has any, its paired differences to the reference."""
+    """Return a score with its interval and, where it has any, its paired differences to the reference."""
     higher = higher_is_better(rows, score)
     half = (rows[f"{score}.high"] - rows[f"{score}.low"]) / 2
     digits = decimals_for(half.median(), 2, rows[score].abs().median())
@@ -114,7 +114,7 @@ def _deltas(rows: pd.DataFrame, score: str, higher: bool) -> tuple[list[str], li
 
 
 def tail_columns(rows: pd.DataFrame, score: str, competing: pd.Series) -> list[Column]:
-    """The bounds of the worst samples, where the records have these quantiles."""
+    """Return the bounds of the worst samples, where the records have these quantiles."""
     higher, columns = higher_is_better(rows, score), []
     half = (rows[f"{score}.high"] - rows[f"{score}.low"]) / 2
     digits = decimals_for(half.median(), 2, rows[score].abs().median())

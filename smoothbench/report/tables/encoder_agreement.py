@@ -10,7 +10,7 @@ from smoothbench.report.tables.text import grid
 
 
 def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
-    """Kendall's tau-b (Kendall 1945) of the policies' order between the same score by two encoders.
+    """Compute Kendall's tau-b (Kendall 1945) of the policies' order between the same score by two encoders.
 
     Scores pair where their names differ after the last underscore alone: `fd_nano@256`, `fd_effnet@256`.
     A row a pair: `first`, `second`, `tau` (1: the same order), `p` (two-sided, of no association),
@@ -18,7 +18,7 @@ def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
     with fewer than 3 policies or no order at all are left out.
     """
     policies = frame[~is_reference(frame, frame)].drop_duplicates("sample_id")
-    found = []
+    agreements = []
     for first, second in itertools.combinations(scores(frame), 2):
         both = policies[policies[first].notna() & policies[second].notna()]
         if not _same_but_encoder(first, second) or len(both) < 3:
@@ -26,16 +26,16 @@ def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
         sign = 1.0 if higher_is_better(frame, first) == higher_is_better(frame, second) else -1.0
         tau, p = kendalltau(both[first], sign * both[second])
         if not pd.isna(tau):
-            found.append((first, second, float(tau), float(p), len(both)))
-    return pd.DataFrame(found, columns=["first", "second", "tau", "p", "policies"])
+            agreements.append((first, second, float(tau), float(p), len(both)))
+    return pd.DataFrame(agreements, columns=["first", "second", "tau", "p", "policies"])
 
 
 def section(frame: pd.DataFrame) -> list[str]:
-    """The same as lines of Markdown; none where no two encoders score the same."""
-    found = rank_agreement(frame)
+    """Write the agreement as lines of Markdown; none where no two encoders score the same."""
+    agreements = rank_agreement(frame)
     rows = [
         [f"{row['first']} and {row['second']}", f"{row['tau']:+.2f}", f"{row['p']:.2g}", str(row["policies"])]
-        for _, row in found.iterrows()
+        for _, row in agreements.iterrows()
     ]
     heading = ["scores", "Kendall's tau", "p", "policies"]
     return ["### Whether the encoders rank the policies alike", "", grid(heading, rows)] if rows else []

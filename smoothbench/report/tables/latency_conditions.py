@@ -13,7 +13,7 @@ import pandas as pd
 from smoothbench.json_checks import explain, require
 from smoothbench.report.data.latency import add_latency
 from smoothbench.report.tables.column import TIMES, cost_column, speedup_column
-from smoothbench.report.tables.paper_cells import Beside, fixed, has
+from smoothbench.report.tables.paper_cells import PaperTable, fixed, has
 from smoothbench.report.tables.point_tables import measured, point_label
 from smoothbench.report.tables.realised_speedup import measured_share, reported_share, speedup
 from smoothbench.report.tables.text import decimals_for
@@ -38,26 +38,26 @@ class Conditions:
     contents: list[Latency] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
-    def tables(self, frame: pd.DataFrame) -> list[Beside]:
-        """A table for each condition under which points of the setting were measured."""
+    def tables(self, frame: pd.DataFrame) -> list[PaperTable]:
+        """Return a table for each condition under which points of the group were measured."""
         return [_table(each, _rows(each, frame), frame) for each in self._of(frame)]
 
     def section(self, frame: pd.DataFrame) -> list[str]:
-        """The tables as lines of Markdown; none where nothing was measured."""
+        """Write the tables as lines of Markdown; none where nothing was measured."""
         lines = [line for each in self.tables(frame) for line in each.markdown()]
         return [f"### {TITLE}", "", *(f"- {note}" for note in NOTES), "", *lines] if lines else []
 
     def numbers(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """What latency.csv holds: a line for each condition and point, at full precision."""
-        found = [_numbers(each, _rows(each, frame), frame) for each in self._of(frame)]
-        return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+        """Return what latency.csv holds: a line for each condition and point, at full precision."""
+        tables = [_numbers(each, _rows(each, frame), frame) for each in self._of(frame)]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def _of(self, frame: pd.DataFrame) -> list[Latency]:
         return [each for each in self.contents if len(_rows(each, frame))]
 
 
 def read(folder: Path) -> Conditions:
-    """The conditions of a results folder; a warning names each file that cannot be read."""
+    """Read the conditions of a results folder; a warning names each file that cannot be read."""
     contents, ignored = [], []
     for path in sorted(folder.glob("latency/*.json")):
         try:
@@ -67,9 +67,9 @@ def read(folder: Path) -> Conditions:
         except (OSError, ValueError, KeyError, RecursionError) as error:
             ignored.append(f"latency/{path.name}: {explain(error)}")
             log.warning("ignored %s", ignored[-1])
-    contents.sort(key=lambda each: each.batch_size)
+    contents.sort(key=lambda content: content.batch_size)
     contents.sort(
-        key=lambda each: (each.dtype or "", each.mode or ""), reverse=True
+        key=lambda content: (content.dtype or "", content.mode or ""), reverse=True
     )  # float32 first, then eager
     return Conditions(contents, ignored)
 
@@ -93,7 +93,7 @@ def _rows(content: Latency, frame: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["latency"].notna()].reset_index(drop=True)
 
 
-def _table(content: Latency, rows: pd.DataFrame, frame: pd.DataFrame) -> Beside:
+def _table(content: Latency, rows: pd.DataFrame, frame: pd.DataFrame) -> PaperTable:
     nothing = pd.Series(False, index=rows.index)
     cells = {
         "policy": [point_label(frame, row) for _, row in rows.iterrows()],
@@ -106,7 +106,7 @@ def _table(content: Latency, rows: pd.DataFrame, frame: pd.DataFrame) -> Beside:
         "peak memory (GB)": _bytes(rows["latency.peak_bytes"] / 1e9),
     }
     what = f"{content.dtype}, {content.mode}, batch of {content.batch_size}"
-    return Beside(what, cells, _notes(content, rows, frame))
+    return PaperTable(what, cells, _notes(content, rows, frame))
 
 
 def _bytes(column: pd.Series) -> list[str]:

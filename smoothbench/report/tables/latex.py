@@ -34,7 +34,7 @@ ESCAPED = MappingProxyType(
 
 
 def to_latex(frame: pd.DataFrame, names: Sequence[str] | None = None) -> str:
-    """A `tabular` that needs booktabs alone: best bold, second underlined, an asterisk for Holm's p < 0.05.
+    """Write a `tabular` that needs booktabs alone: best bold, second underlined, an asterisk for Holm's p < 0.05.
 
     Scores are rounded as in the report's table, and followed by the difference to the reference with the
     half width of its 95 % interval. Args: names, of the scores; None for the first few of `headline`.
@@ -62,21 +62,25 @@ def to_latex(frame: pd.DataFrame, names: Sequence[str] | None = None) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that TeX prints as it stands: specials escaped, the rest of Unicode as `?`."""
+    """Escape text so that TeX prints it as it stands: specials escaped, the rest of Unicode as `?`."""
     return "".join(_letter(each) for each in text)
 
 
 def _cells(columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows; differences get a column of their own."""
     heading: list[str] = []
-    found: list[list[str]] = []
+    columns_of_cells: list[list[str]] = []
     for column in columns:
         heading.append(escape(column.title))
-        found.append([_emphasise(_value(c), r) for c, r in zip(column.cells, column.ranks(), strict=True)])
+        columns_of_cells.append(
+            [_emphasise(_value(c), r) for c, r in zip(column.cells, column.ranks(), strict=True)]
+        )
         if any(column.deltas):
             heading.append(r"$\Delta$")
-            found.append([_difference(*pair) for pair in zip(column.deltas, column.marks, strict=True)])
-    return heading, [list(row) for row in zip(*found, strict=True)]
+            columns_of_cells.append(
+                [_difference(*pair) for pair in zip(column.deltas, column.marks, strict=True)]
+            )
+    return heading, [list(row) for row in zip(*columns_of_cells, strict=True)]
 
 
 def _value(cell: str) -> str:
@@ -106,7 +110,7 @@ def _comment(text: str) -> str:
     return " ".join(escape(text).split())
 
 
-def _letter(each: str) -> str:
-    """Of what is not ASCII, the accented letters of Latin-1 work in every font encoding."""
-    latin = "\u00c0" <= each <= "\u00ff" and each not in "\u00d0\u00de\u00f0\u00fe\u00f7"
-    return ESCAPED.get(each, each if " " <= each <= "~" or latin else " " if each.isspace() else "?")
+def _letter(letter: str) -> str:
+    """Return a letter as TeX prints it; the accented ones of Latin-1 work in every font encoding."""
+    latin = "\u00c0" <= letter <= "\u00ff" and letter not in "\u00d0\u00de\u00f0\u00fe\u00f7"
+    return ESCAPED.get(letter, letter if " " <= letter <= "~" or latin else " " if letter.isspace() else "?")

@@ -8,13 +8,13 @@ from smoothbench.report.tables.text import grid
 
 
 def pairing_gain(frame: pd.DataFrame) -> pd.DataFrame:
-    """How much tighter the paired errors of the differences to the reference are than unpaired ones.
+    """Compute how much tighter the paired errors of the differences to the reference are than unpaired ones.
 
     The gain of a point is sqrt(se^2 + se_reference^2) / se of its paired difference. A row for each score
     with differences: `score`, `gain` (median over the points), `least`, `most`, `points`. Points without
     any difference (se 0) are left out.
     """
-    found = []
+    gains_by_score = []
     reference = frame[frame["reference"].astype(bool)]
     others = frame[~is_reference(frame, frame)]
     for score in scores(frame):
@@ -22,18 +22,18 @@ def pairing_gain(frame: pd.DataFrame) -> pd.DataFrame:
         if len(reference) and len(rows):
             unpaired = np.hypot(rows[f"{score}.se"], reference[f"{score}.se"].iloc[0])
             gains = unpaired / rows[f"{score}.delta.se"]
-            found.append((score, gains.median(), gains.min(), gains.max(), len(rows)))
-    return pd.DataFrame(found, columns=["score", "gain", "least", "most", "points"])
+            gains_by_score.append((score, gains.median(), gains.min(), gains.max(), len(rows)))
+    return pd.DataFrame(gains_by_score, columns=["score", "gain", "least", "most", "points"])
 
 
 def block_spread(frame: pd.DataFrame) -> pd.DataFrame:
-    """The spread over seed blocks against the influence function's error, a row for each score with blocks.
+    """Compare the spread over seed blocks with the influence function's error, a row for each score with blocks.
 
     `score`, `blocks` (their number B), `spread` (median over the points of sd over blocks / sqrt(B)), `se`
     (median), `ratio`: the root mean square over the points of the one over the other, about 1 where the
     influence function is right; `points`. Points with se 0 are left out.
     """
-    found = []
+    spreads_by_score = []
     for score in scores(frame):
         rows = frame[frame[f"{score}.blocks.sd"].notna() & (frame[f"{score}.se"] > 0)]
         if len(rows):
@@ -41,12 +41,14 @@ def block_spread(frame: pd.DataFrame) -> pd.DataFrame:
             spread = rows[f"{score}.blocks.sd"] / np.sqrt(blocks)
             ratio = float(np.sqrt(((spread / rows[f"{score}.se"]) ** 2).mean()))
             number = ", ".join(map(str, sorted(set(blocks))))
-            found.append((score, number, spread.median(), rows[f"{score}.se"].median(), ratio, len(rows)))
-    return pd.DataFrame(found, columns=["score", "blocks", "spread", "se", "ratio", "points"])
+            spreads_by_score.append(
+                (score, number, spread.median(), rows[f"{score}.se"].median(), ratio, len(rows))
+            )
+    return pd.DataFrame(spreads_by_score, columns=["score", "blocks", "spread", "se", "ratio", "points"])
 
 
 def section(frame: pd.DataFrame) -> list[str]:
-    """Both as lines of Markdown; none where nothing is paired and nothing has blocks."""
+    """Write both as lines of Markdown; none where nothing is paired and nothing has blocks."""
     gains, spreads = pairing_gain(frame), block_spread(frame)
     lines = ["### How sure the numbers are", ""] if len(gains) or len(spreads) else []
     if len(gains):

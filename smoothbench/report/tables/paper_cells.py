@@ -11,41 +11,41 @@ INFERRED = "\u2021"
 
 
 @dataclass(frozen=True)
-class Beside:
-    """One table; `spare` are the columns that go first where there is little room."""
+class PaperTable:
+    """One table; `droppable` are the columns that go first where there is little room."""
 
     title: str
     cells: dict[str, list[str]]
     notes: list[str]
-    spare: tuple[str, ...] = ()
+    droppable: tuple[str, ...] = ()
 
     def table(self) -> pd.DataFrame:
-        """The table of strings, without columns that say nothing."""
-        return pd.DataFrame(filled(self.cells), dtype=object)
+        """Return the table of strings, without columns that say nothing."""
+        return pd.DataFrame(non_empty(self.cells), dtype=object)
 
     def markdown(self) -> list[str]:
-        """Title, table and notes as lines of Markdown."""
+        """Write title, table and notes as lines of Markdown."""
         notes = [f"- {note}" for note in self.notes]
         return [f"**{self.title}**", "", to_markdown(self.table()), *notes, ""]
 
 
-def filled(cells: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The columns in which anything stands."""
+def non_empty(cells: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the columns in which anything stands."""
     return {name: column for name, column in cells.items() if set(column) != {NONE}}
 
 
 def has(rows: pd.DataFrame, column: str) -> bool:
-    """Whether any point has a value there."""
+    """Say whether any point has a value there."""
     return column in rows and bool(rows[column].notna().any())
 
 
 def values(rows: pd.DataFrame, name: str) -> pd.Series:
-    """A column, NaN where no record has it."""
+    """Return a column, NaN where no record has it."""
     return rows[name] if name in rows else pd.Series(math.nan, index=rows.index)
 
 
 def title(rows: pd.DataFrame, what: str) -> str:
-    """What a table shows, and of which paper's table."""
+    """Say what a table shows, and of which paper's table."""
     first = rows.iloc[0]
     if not has(rows, "paper"):
         return what
@@ -59,16 +59,16 @@ def _inferred(rows: pd.DataFrame) -> list[bool]:
 
 
 def labels(rows: pd.DataFrame) -> list[str]:
-    """The points' labels; a mark stands where the paper's schedule is inferred."""
-    found = zip(rows["label"], rows["reference"], _inferred(rows), strict=True)
+    """Return the points' labels; a mark stands where the paper's schedule is inferred."""
+    points = zip(rows["label"], rows["reference"], _inferred(rows), strict=True)
     return [
         f"{label}{' (reference)' if reference else ''}{f' {INFERRED}' if inferred is True else ''}"
-        for label, reference, inferred in found
+        for label, reference, inferred in points
     ]
 
 
 def marked(rows: pd.DataFrame) -> list[str]:
-    """What the mark means, where it stands."""
+    """Explain the mark, where it stands."""
     if not any(label.endswith(INFERRED) for label in labels(rows)):
         return []
     return [
@@ -78,7 +78,7 @@ def marked(rows: pd.DataFrame) -> list[str]:
 
 
 def printed(rows: pd.DataFrame, key: str) -> list[str]:
-    """The paper's values as it printed them."""
+    """Return the paper's values as it printed them."""
     columns = (values(rows, f"reported.{key}{end}") for end in ("", ".interval", ".decimals"))
     return [
         NONE if math.isnan(value) else with_spread(value, spread, int(decimals))
@@ -87,16 +87,16 @@ def printed(rows: pd.DataFrame, key: str) -> list[str]:
 
 
 def fixed(column: pd.Series, decimals: int, unit: str = "", signed: bool = False) -> list[str]:
-    """Numbers without a spread."""
+    """Write numbers without a spread."""
     return [with_spread(value, math.nan, decimals, unit, signed) for value in column]
 
 
 def finer(rows: pd.DataFrame, key: str) -> int:
-    """One decimal more than the paper's, so that its rounding is seen."""
+    """Return one decimal more than the paper's, so that its rounding is seen."""
     most = values(rows, f"reported.{key}.decimals").max()
     return 3 if math.isnan(most) else int(most) + 1
 
 
 def verdicts(rows: pd.DataFrame, key: str) -> list[str]:
-    """Whether the point agrees with the paper, as `papers` decided."""
+    """Say whether the points agree with the paper, as `papers` decided."""
     return [str(each) for each in values(rows, f"reported.{key}.within").astype(object).fillna(NONE)]

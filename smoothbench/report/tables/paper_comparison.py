@@ -9,13 +9,13 @@ from smoothbench.report.data.frame import scores
 from smoothbench.report.data.papers import NO_SCORES, OTHER_N, PART, TOLERANCE, convention_of
 from smoothbench.report.tables.column import cost_column, score_column
 from smoothbench.report.tables.paper_cells import (
-    Beside,
-    filled,
+    PaperTable,
     finer,
     fixed,
     has,
     labels,
     marked,
+    non_empty,
     printed,
     title,
     values,
@@ -30,35 +30,35 @@ TITLE = "Reported beside measured"
 IN_INTERVAL = "in the paper's interval"
 
 
-def tables(frame: pd.DataFrame) -> list[Beside]:
-    """Costs, scores and latency that papers report beside ours, paper by paper and table by table."""
-    found = []
+def tables(frame: pd.DataFrame) -> list[PaperTable]:
+    """Return costs, scores and latency that papers report beside ours, paper by paper and table by table."""
+    comparisons = []
     for rows in _groups(frame):
-        found += [_costs(rows)] if has(rows, "reported.tmacs") or has(rows, "convention.tmacs") else []
-        found += [_score(rows, score) for score in _reported_scores(rows)]
-        found += [latency(rows, frame)] if has(rows, "reported.latency") else []
-    return found
+        comparisons += [_costs(rows)] if has(rows, "reported.tmacs") or has(rows, "convention.tmacs") else []
+        comparisons += [_score(rows, score) for score in _reported_scores(rows)]
+        comparisons += [latency(rows, frame)] if has(rows, "reported.latency") else []
+    return comparisons
 
 
 def section(frame: pd.DataFrame) -> list[str]:
-    """The tables as lines of Markdown; none where no paper reports anything."""
-    found = tables(frame)
-    lines = [line for each in found for line in each.markdown()]
-    return [f"### {TITLE}", "", *lines] if found else []
+    """Write the tables as lines of Markdown; none where no paper reports anything."""
+    comparisons = tables(frame)
+    lines = [line for each in comparisons for line in each.markdown()]
+    return [f"### {TITLE}", "", *lines] if comparisons else []
 
 
 def text(frame: pd.DataFrame, width: int) -> str:
-    """The tables as plain text; columns that can be spared are left out until lines fit the width."""
-    found = []
-    for each in tables(frame):
-        table, notes = each.table(), each.notes
-        for name in each.spare:
+    """Write the tables as plain text; columns that can be spared are left out until lines fit the width."""
+    texts = []
+    for comparison in tables(frame):
+        table, notes = comparison.table(), comparison.notes
+        for name in comparison.droppable:
             if max(map(len, to_text(table).splitlines())) > width:
                 table = table.drop(columns=name, errors="ignore")
                 notes = [note for note in notes if not note.startswith(f"{name}: ")]
         lines = "\n".join(textwrap.fill(note, width) for note in notes)
-        found.append(f"{each.title}\n\n{to_text(table)}\n{lines}\n")
-    return "\n".join(found)
+        texts.append(f"{comparison.title}\n\n{to_text(table)}\n{lines}\n")
+    return "\n".join(texts)
 
 
 def _groups(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -81,7 +81,7 @@ def _with_lacking(frame: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**conventions)
 
 
-def _costs(rows: pd.DataFrame) -> Beside:
+def _costs(rows: pd.DataFrame) -> PaperTable:
     digits, nothing = finer(rows, "tmacs"), pd.Series(False, index=rows.index)
     power, unit = (1e12, "T") if rows["macs_linear"].max() >= 1e12 else (1e9, "G")
     cells = {
@@ -98,9 +98,9 @@ def _costs(rows: pd.DataFrame) -> Beside:
     }
     if not (values(rows, "convention.remainder_per_evaluation") > 0).any():
         del cells["explained"]  # the same as computed
-    notes = [*_convention(rows, filled(cells)), *marked(rows)]
+    notes = [*_convention(rows, non_empty(cells)), *marked(rows)]
     what = title(rows, "TMACs reported and computed")
-    return Beside(what, cells, notes, ("steps", "schedule", "explained"))
+    return PaperTable(what, cells, notes, ("steps", "schedule", "explained"))
 
 
 def _convention(rows: pd.DataFrame, cells: dict[str, list[str]]) -> list[str]:
@@ -134,11 +134,11 @@ def _remainder(rows: pd.DataFrame) -> str:
 
 
 def _reported_scores(rows: pd.DataFrame) -> list[str]:
-    found = [(score, score.partition("@")[0]) for score in scores(rows)]
-    return [score for score, key in found if key not in NO_SCORES and has(rows, f"reported.{key}")]
+    pairs = [(score, score.partition("@")[0]) for score in scores(rows)]
+    return [score for score, key in pairs if key not in NO_SCORES and has(rows, f"reported.{key}")]
 
 
-def _score(rows: pd.DataFrame, score: str) -> Beside:
+def _score(rows: pd.DataFrame, score: str) -> PaperTable:
     key, _, count = score.partition("@")
     rows = rows[rows[f"reported.{key}"].notna()].reset_index(drop=True)
     column = score_column(rows, score, pd.Series(False, index=rows.index))
@@ -153,4 +153,4 @@ def _score(rows: pd.DataFrame, score: str) -> Beside:
     if OTHER_N in cells[IN_INTERVAL]:
         theirs = int(rows["paper.num_samples"].max())
         notes.append(f"{OTHER_N}: the paper's scores are of {theirs:,} samples, these of {int(count):,}.")
-    return Beside(title(rows, f"{key} reported and measured"), cells, notes + marked(rows))
+    return PaperTable(title(rows, f"{key} reported and measured"), cells, notes + marked(rows))

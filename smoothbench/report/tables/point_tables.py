@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from smoothbench.report.data.frame import is_reference, require_one_setting, scores
+from smoothbench.report.data.frame import is_reference, scores
+from smoothbench.report.data.groups import require_one_group
 from smoothbench.report.tables.column import (
     Column,
     cost_column,
@@ -20,7 +21,7 @@ from smoothbench.storage.typed_json import Stored
 
 
 def report_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """All costs and all scores as strings, one row for each point that has a cost or a score.
+    """Return all costs and all scores as strings, one row for each point that has a cost or a score.
 
     A score reads `value +- half width of its 95 % interval`, then in brackets its paired difference to the
     reference; a triangle says that Holm's p over the policies is under 0.05: up is better, down is worse.
@@ -30,7 +31,7 @@ def report_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranks(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rank of each cell of `report_table`: 1 the best of its column, 2 the second, 0 neither.
+    """Rank each cell of `report_table`: 1 the best of its column, 2 the second, 0 neither.
 
     The reference and points with its very samples do not compete; equal values share a rank.
     """
@@ -38,20 +39,20 @@ def ranks(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def strings(columns: Sequence[Column]) -> pd.DataFrame:
-    """Columns as a table of strings."""
+    """Return columns as a table of strings."""
     return pd.DataFrame({column.title: column.text() for column in columns}, dtype=object)
 
 
 def ranking(columns: Sequence[Column]) -> pd.DataFrame:
-    """The ranks of the cells of `strings`."""
+    """Return the ranks of the cells of `strings`."""
     return pd.DataFrame({column.title: column.ranks() for column in columns})
 
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame without what is long and no number: what table.csv holds, at full precision."""
+    """Return the frame without what is long and no number: what table.csv holds, at full precision."""
     hidden = [name for name in frame if str(name).endswith(".config_hash") or str(name).startswith("facts")]
-    kept = frame.drop(columns=["schedule", "provenance", "record", "captions", "distinction", *hidden])
-    return kept.map(_cell)
+    shown = frame.drop(columns=["schedule", "provenance", "record", "captions", "distinction", *hidden])
+    return shown.map(_cell)
 
 
 def _cell(value: object) -> object:
@@ -61,13 +62,13 @@ def _cell(value: object) -> object:
 
 
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
-    """The points that have a cost or a score: the rows of the table."""
+    """Return the points that have a cost or a score: the rows of the table."""
     done = (frame["status.quality"] == "done") | (frame["status.cost"] == "done")
     return frame[done].reset_index(drop=True)
 
 
 def against_real(frame: pd.DataFrame) -> list[str]:
-    """The scores that hold samples against real data: the reference has them too, or others a difference."""
+    """Return the scores that compare samples with real data: the reference has them too, or others a difference."""
     reference = frame[frame["reference"].astype(bool)]
     return [
         score
@@ -77,20 +78,20 @@ def against_real(frame: pd.DataFrame) -> list[str]:
 
 
 def fidelity(frame: pd.DataFrame) -> list[str]:
-    """The scores that hold samples against the uncached ones of the same seeds."""
+    """Return the scores that compare samples with the uncached ones of the same seeds."""
     real = against_real(frame)
     return [score for score in scores(frame) if score not in real]
 
 
 def headline(frame: pd.DataFrame) -> list[str]:
-    """Scores for where there is little room, by turns of both kinds, the plainest first."""
+    """Order scores for where there is little room, by turns of both kinds, the plainest first."""
     real, close = against_real(frame), fidelity(frame)
     turns = [pair for i in range(max(len(real), len(close))) for pair in (real[i : i + 1], close[i : i + 1])]
     return [score for turn in turns for score in turn]
 
 
 def point_label(frame: pd.DataFrame, row: pd.Series) -> str:
-    """A point's label with its marks: reference, skips nothing, same samples as another."""
+    """Return a point's label with its marks: reference, skips nothing, same samples as another."""
     marks = []
     if row["reference"]:
         marks.append("reference")
@@ -104,8 +105,8 @@ def point_label(frame: pd.DataFrame, row: pd.Series) -> str:
 
 
 def table_columns(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
-    """All costs, and the scores of these names with their differences to the reference."""
-    require_one_setting(frame)
+    """Return all costs, and the scores of these names with their differences to the reference."""
+    require_one_group(frame)
     rows = measured(frame)
     competing = _competing(rows, frame)
     columns = [
@@ -122,8 +123,8 @@ def table_columns(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
 
 
 def fidelity_columns(frame: pd.DataFrame) -> list[Column]:
-    """How far samples are from the uncached ones of the same seeds: means, and bounds of the worst."""
-    require_one_setting(frame)
+    """Return how far samples are from the uncached ones of the same seeds: means, and bounds of the worst."""
+    require_one_group(frame)
     rows = measured(frame)
     rows = rows[~rows["reference"].astype(bool)].reset_index(drop=True)
     competing = _competing(rows, frame)
@@ -134,8 +135,8 @@ def fidelity_columns(frame: pd.DataFrame) -> list[Column]:
 
 
 def brief_columns(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
-    """Share of MACs, the speed-up and the scores of these names, for where there is little room."""
-    require_one_setting(frame)
+    """Return share of MACs, the speed-up and the scores of these names, for where there is little room."""
+    require_one_group(frame)
     rows = measured(frame)
     competing = _competing(rows, frame)
     columns = [_labels(frame, rows), share_column(rows, competing), fastest_column(rows, competing)]

@@ -5,12 +5,12 @@ import math
 import pandas as pd
 
 from smoothbench.report.tables.column import TIMES, cost_column, is_timed
-from smoothbench.report.tables.paper_cells import Beside, fixed, has, printed, title, values
+from smoothbench.report.tables.paper_cells import PaperTable, fixed, has, printed, title, values
 from smoothbench.report.tables.text import NONE
 
 
-def latency(rows: pd.DataFrame, frame: pd.DataFrame) -> Beside:
-    """The latency that a paper reports and, where it was measured, ours.
+def latency(rows: pd.DataFrame, frame: pd.DataFrame) -> PaperTable:
+    """Return the latency that a paper reports and, where it was measured, ours.
 
     Args: rows, the points that the paper reports; frame, all points of the setting, with its reference.
     """
@@ -30,29 +30,29 @@ def latency(rows: pd.DataFrame, frame: pd.DataFrame) -> Beside:
         }
     spare = ("reported speed-up", "measured speed-up", "measured (s)")
     what = title(rows, f"Latency reported{' and measured' if is_timed(rows) else ''}")
-    return Beside(what, cells, _notes(rows, frame, cells), spare)
+    return PaperTable(what, cells, _notes(rows, frame, cells), spare)
 
 
 def reported_share(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
-    """Of the speed-up that a paper's MACs imply, the share that its latency realises."""
+    """Return the share of the speed-up implied by a paper's MACs that its latency realises."""
     return speedup(rows, frame, "reported.latency") / speedup(rows, frame, "reported.tmacs")
 
 
 def measured_share(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
-    """Of the speed-up that linear MACs imply, as papers count them, the share that was measured here."""
+    """Return the share of the speed-up implied by linear MACs, as papers count them, that was measured here."""
     return rows["speedup_measured"] / speedup(rows, frame, "macs_linear")
 
 
 def speedup(rows: pd.DataFrame, frame: pd.DataFrame, column: str) -> pd.Series:
-    """The reference's cost over each point's; of what is reported, within one table of one paper alone."""
+    """Divide the reference's cost by each point's; reported costs within one table of one paper alone."""
     reference = frame[frame["reference"].astype(bool)]
     cost = values(reference, column).iloc[0] if len(reference) else math.nan
-    found = cost / values(rows, column)
+    speedups = cost / values(rows, column)
     if column.startswith("reported.") and len(reference):
         source = ["paper", "paper.table"]
         same = rows.reindex(columns=source) == reference.iloc[0].reindex(source)
-        found = found.where(same.all(axis="columns"))
-    return found
+        speedups = speedups.where(same.all(axis="columns"))
+    return speedups
 
 
 def _notes(rows: pd.DataFrame, frame: pd.DataFrame, cells: dict[str, list[str]]) -> list[str]:

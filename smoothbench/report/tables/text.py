@@ -8,7 +8,7 @@ PLUS_MINUS, NONE = "\u00b1", "-"
 
 
 def to_markdown(table: pd.DataFrame, ranks: pd.DataFrame | None = None) -> str:
-    """A table of strings in Markdown; cells of rank 1 are bold, of rank 2 underlined."""
+    """Write a table of strings in Markdown; cells of rank 1 are bold, of rank 2 underlined."""
     cells = [[_escape(cell) for cell in row] for row in table.to_numpy()]
     if ranks is not None:
         pairs = zip(cells, ranks.to_numpy(), strict=True)
@@ -19,7 +19,7 @@ def to_markdown(table: pd.DataFrame, ranks: pd.DataFrame | None = None) -> str:
 
 
 def to_text(table: pd.DataFrame) -> str:
-    """A table of strings in aligned columns, the first to the left, the others to the right."""
+    """Write a table of strings in aligned columns, the first to the left, the others to the right."""
     rows = [[str(title) for title in table.columns], *table.to_numpy().tolist()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(_align(*pair) for pair in enumerate(zip(row, widths, strict=True))) for row in rows]
@@ -27,12 +27,12 @@ def to_text(table: pd.DataFrame) -> str:
 
 
 def grid(heading: list[str], rows: list[list[str]]) -> str:
-    """Rows of strings in Markdown."""
+    """Write rows of strings in Markdown."""
     return to_markdown(pd.DataFrame(rows, columns=heading, dtype=object))
 
 
 def with_spread(value: float, spread: float, decimals: int, unit: str = "", signed: bool = False) -> str:
-    """`value +- spread` in so many decimals; a spread that is NaN is left out, a value makes it `-`."""
+    """Write `value +- spread` in so many decimals; a spread that is NaN is left out, a value makes it `-`."""
     if math.isnan(value):
         return NONE
     shown = round(value, decimals) + 0.0  # no negative zero
@@ -41,7 +41,7 @@ def with_spread(value: float, spread: float, decimals: int, unit: str = "", sign
 
 
 def decimals_for(value: float, digits: int, otherwise: float = math.nan) -> int:
-    """Decimals that show so many significant digits of a value (of the other to three if it is 0 or NaN)."""
+    """Return the decimals that show so many significant digits of a value (of the other to three if it is 0 or NaN)."""
     if not value > 0:
         return decimals_for(otherwise, 3) if otherwise > 0 else 3
     return min(max(digits - 1 - math.floor(math.log10(value)), 0), 6)

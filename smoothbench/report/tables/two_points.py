@@ -8,19 +8,20 @@ from numpy.typing import NDArray
 
 from metrics.inference import paired_difference
 from metrics.score import Score
+from smoothbench.errors import UsageError
 from smoothbench.report.data.distinctions import distinction
 from smoothbench.report.data.frame import load, scores
 from smoothbench.storage.files import read_arrays
 
 
 def compare(folder: str | Path, first: str, second: str) -> str:
-    """A line for each score that both have: first minus second on the same seeds, its interval and p.
+    """Write a line for each score that both have: first minus second on the same seeds, its interval and p.
 
     Points are called by name or by point_id. ValueError for what names no point, or more than one, for
     points on other seeds, and for missing or damaged per-sample scores.
     """
     frame = load(folder)
-    rows = [_point(frame, name) for name in (first, second)]
+    rows = [point_row(frame, name) for name in (first, second)]
     a, b = (_influences(Path(folder), row) for row in rows)
     if not np.array_equal(a["seeds"], b["seeds"]):
         raise ValueError(f"{first} and {second} have other seeds: nothing to pair")
@@ -32,20 +33,21 @@ def compare(folder: str | Path, first: str, second: str) -> str:
             )
             continue
         pair = (Score(float(row[name]), each[name]) for row, each in zip(rows, (a, b), strict=True))
-        found = paired_difference(*pair)
-        interval = f"{found.value:+.4g} [{found.low:+.4g}, {found.high:+.4g}]"
-        p = f"= {found.p_value:.2g}" if found.p_value > 1e-99 else "< 1e-99"
+        difference = paired_difference(*pair)
+        interval = f"{difference.value:+.4g} [{difference.low:+.4g}, {difference.high:+.4g}]"
+        p = f"= {difference.p_value:.2g}" if difference.p_value > 1e-99 else "< 1e-99"
         lines.append(f"  {name:24s} {interval:32s} p {p}")
     return "\n".join(lines)
 
 
-def _point(frame: pd.DataFrame, name: str) -> pd.Series:
+def point_row(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Return the row of a point by its name or point_id; UsageError, naming the choice, for none or several."""
     rows = frame[(frame["name"] == name) | (frame["point_id"] == name)]
     if len(rows) != 1:
         facts = [", ".join(filter(None, [row["label"], distinction(row)])) for _, row in rows.iterrows()]
         ids = [f"{point_id} ({text})" for point_id, text in zip(rows["point_id"], facts, strict=True)]
         choice = f"{'point_id' if ids else 'name'} of {', '.join(sorted(ids or set(frame['name'])))}"
-        raise ValueError(f"{len(rows)} points are called {name}: choose by {choice}")
+        raise UsageError(f"{len(rows)} points are called {name}: choose by {choice}")
     return rows.iloc[0]
 
 

@@ -4,15 +4,24 @@ import pandas as pd
 
 from smoothbench.interop.vbench.totals import DIMENSIONS
 from smoothbench.report.data.vbench import SUMS
-from smoothbench.report.tables.paper_cells import Beside, fixed, has, labels, marked, printed, title, values
+from smoothbench.report.tables.paper_cells import (
+    PaperTable,
+    fixed,
+    has,
+    labels,
+    marked,
+    printed,
+    title,
+    values,
+)
 from smoothbench.report.tables.text import NONE
 
 TITLE = "VBench (imported)"
 DECIMALS = 4
 
 
-def tables(frame: pd.DataFrame) -> list[Beside]:
-    """The sums of the points that have results, beside the paper's, and their sixteen dimensions."""
+def tables(frame: pd.DataFrame) -> list[PaperTable]:
+    """Return the sums of the points that have results, beside the paper's, and their sixteen dimensions."""
     if not has(frame, "vbench.missing"):
         return []
     rows = frame[frame["vbench.missing"].notna()].reset_index(drop=True)
@@ -20,12 +29,12 @@ def tables(frame: pd.DataFrame) -> list[Beside]:
 
 
 def section(frame: pd.DataFrame) -> list[str]:
-    """The tables as lines of Markdown; none where nothing was imported."""
+    """Write the tables as lines of Markdown; none where nothing was imported."""
     lines = [line for each in tables(frame) for line in each.markdown()]
     return [f"### {TITLE}", "", *lines] if lines else []
 
 
-def _sums(rows: pd.DataFrame) -> Beside:
+def _sums(rows: pd.DataFrame) -> PaperTable:
     difference = values(rows, "vbench.total") - values(rows, "reported.vbench")
     cells = {
         "policy": labels(rows),
@@ -48,14 +57,14 @@ def _sums(rows: pd.DataFrame) -> Beside:
             f"{NONE}: incomplete. VBench would count a missing dimension as 0; here a sum needs all of its own."
         )
     what = title(rows, "VBench's totals") if has(rows, "reported.vbench") else "VBench's totals"
-    return Beside(what, cells, notes + marked(rows), ("videos", "dimensions"))
+    return PaperTable(what, cells, notes + marked(rows), ("videos", "dimensions"))
 
 
-def _dimensions(rows: pd.DataFrame) -> Beside:
+def _dimensions(rows: pd.DataFrame) -> PaperTable:
     cells = {"dimension": [name.replace("_", " ") for name in DIMENSIONS]}
     for place, label in enumerate(labels(rows)):
-        found = pd.Series([values(rows, f"vbench.{name}")[place] for name in DIMENSIONS])
+        column = pd.Series([values(rows, f"vbench.{name}")[place] for name in DIMENSIONS])
         cells[label if label not in cells else f"{label} ({rows['point_id'][place]})"] = fixed(
-            found, DECIMALS
+            column, DECIMALS
         )
-    return Beside("VBench's dimensions, as its files have them", cells, [])
+    return PaperTable("VBench's dimensions, as its files have them", cells, [])

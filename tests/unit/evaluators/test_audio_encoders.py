@@ -97,7 +97,7 @@ def test_clap_hears_a_clip_alike_in_any_batch_and_leaves_numpy_as_it_was(tmp_pat
     short = clips[..., : 2 * 44_100]
     torch.testing.assert_close(towers(short[1:])["embedding"], towers(short)["embedding"][1:])
     audio = at_peak(resampled(short.double().mean(1) / 32768, 44_100, 48_000), "CLAP")
-    asked = towers._ears(
+    asked = towers._extractor(
         (audio[0] * 32767).trunc().numpy() / 32767, sampling_rate=48_000, return_tensors="pt"
     )
     with torch.inference_mode():

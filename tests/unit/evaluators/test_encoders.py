@@ -19,7 +19,7 @@ from smoothbench.config.instantiate import build
 from smoothbench.errors import UsageError
 from smoothbench.evaluators import effnet
 from smoothbench.evaluators.effnet import SHA256, EfficientNetLite0, SameConv2d, load_effnet
-from smoothbench.models.base.lpips_rows import stage_rows
+from smoothbench.models.base.lpips_stages import stage_vectors
 from smoothbench.models.nano.image import fashion_mnist
 from smoothbench.models.nano.image.evaluator import Evaluator, embedded, load_evaluator
 from smoothbench.models.nano.image.train_evaluator import write_real
@@ -70,11 +70,11 @@ def test_rows_of_stages_are_lpips_arithmetic() -> None:
     generator = torch.Generator().manual_seed(0)
     maps = [torch.randn(2, *shape, generator=generator) for shape in ((4, 6, 5), (7, 3, 3), (2, 1, 1))]
     maps[0][:, :, 2, 3] = 0  # a dead position stays finite
-    rows = stage_rows(maps)
+    rows = stage_vectors(maps)
     assert rows.shape == (2, 4 * 30 + 7 * 9 + 2) and rows.dtype == torch.float32
     wanted = lpips(*([stage[i].double().numpy() for stage in maps] for i in range(2)))
     assert (rows[0] - rows[1]).double().square().sum().item() == pytest.approx(wanted, rel=1e-5)
-    half = stage_rows([stage.half() for stage in maps])
+    half = stage_vectors([stage.half() for stage in maps])
     assert half.dtype == torch.float32 and torch.allclose(half, rows, atol=1e-3)
 
 
@@ -154,7 +154,7 @@ def folded(state: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
         out = layer(out, f"{name}_project_conv", f"{name}_bn2")
         x = out + x if out.shape == x.shape else out
     features = layer(x, "_conv_head", "_bn1").clamp(0, 6).mean((2, 3))
-    return {"features": features, "stages": stage_rows([*maps, x])}
+    return {"features": features, "stages": stage_vectors([*maps, x])}
 
 
 @needs_weights

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from metrics.features import Features
 from metrics.inception_score import InceptionScore
-from metrics.rows import Rows
 from metrics.score import Score
 from smoothbench.errors import UsageError
 from smoothbench.evaluators import inception
@@ -30,15 +30,15 @@ from tests.oracles.inception import (
 
 COUNT = 200
 SIDE = 75  # to which the network resizes, the least it can take: at its own 299 this takes 16 times as long
-needs_paper = pytest.mark.skipif(inception.found() is None, reason=f"needs {inception.INSTALL}")
+needs_paper = pytest.mark.skipif(inception.find_torch_fidelity() is None, reason=f"needs {inception.INSTALL}")
 
 
 @dataclass
 class Bench:
     """Two sets of random images, what Inception makes of them, and the five scores of one against the other."""
 
-    real: dict[str, Rows]
-    fake: dict[str, Rows]
+    real: dict[str, Features]
+    fake: dict[str, Features]
     scores: dict[str, Score]
 
 
@@ -175,7 +175,7 @@ def test_the_default_weights_are_torch_hubs(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_missing_extra_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inception, "APART", "nowhere")
+    monkeypatch.setattr(inception, "SEPARATE", "nowhere")
     monkeypatch.setattr("sys.path", [])
     with pytest.raises(UsageError, match=r"torch-fidelity is not installed: pip install .*-e '\.\[paper\]'"):
         scorer(tmp_path, "null", "null", "is")

@@ -11,8 +11,8 @@ import pytest
 import torch
 from numpy.lib import format as npy
 
-from metrics.reference import Statistics
-from metrics.rows import Rows
+from metrics.features import Features
+from metrics.real_statistics import FileStatistics
 from smoothbench.errors import UsageError
 from smoothbench.media.image_npz import ImageFile, write_images
 from tests.oracles.inception import images, reference, scorer
@@ -71,13 +71,13 @@ def test_statistics_are_read_without_the_images_beside_them(tmp_path: Path) -> N
     rows = {name: np.random.default_rng(0).normal(size=(20, 8)) for name in ("features", "spatial")}
     pictures = torch.zeros(100, 3, 256, 256, dtype=torch.uint8)  # 20 MB
     path = reference(tmp_path / "reference.npz", pictures, rows)
-    found: list[Statistics] = []
-    assert peak(lambda: found.append(Statistics(str(path), "_s"))) < 2e6
+    found: list[FileStatistics] = []
+    assert peak(lambda: found.append(FileStatistics(str(path), "_s"))) < 2e6
     np.testing.assert_allclose(found[0].covariance, np.cov(rows["spatial"].T))
     assert peak(lambda: [batch.sum() for batch in ImageFile(path).batches(5)]) < 6e6
 
 
-def streamed(path: Path) -> Rows:
+def streamed(path: Path) -> Features:
     """As ADM's evaluator reads: the member's header, then its bytes batch by batch."""
     with zipfile.ZipFile(path) as archive, archive.open("arr_0.npy") as member:
         assert npy.read_magic(member) == (1, 0)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from metrics.clap_score import ClapScore
+from metrics.features import Features
 from metrics.frechet_windows import WindowedFrechetDistance
 from metrics.prompt_agreement import PromptAgreement
-from metrics.rows import Rows
 from metrics.score import SampleMean
 from metrics.tag_divergence import TagDivergence
 from tests.oracles.inception import frechet
@@ -18,7 +18,7 @@ RNG = np.random.default_rng
 # --- the Frechet distance of windows
 
 
-def windows(seed: int, clips: int = 60, count: int = 3, width: int = 8) -> Rows:
+def windows(seed: int, clips: int = 60, count: int = 3, width: int = 8) -> Features:
     """Windows that share most of their luck with their clip."""
     rng = RNG(seed)
     shared = rng.normal(size=(clips, 1, width)) @ rng.normal(size=(width, width))

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
 from metrics.audio_distances import SISDR, LogMelL1, MultiResolutionSTFT
-from metrics.rows import Rows
+from metrics.features import Features
 from metrics.score import SampleMean
 from tests.support.audio_nets import notes, stereo
 from tests.support.latent_dits import refusal
@@ -71,7 +71,7 @@ def test_multi_resolution_stft_is_its_formula() -> None:
     assert found.item() == pytest.approx(np.mean(parts), rel=1e-9)
 
 
-def stft(audio: Rows, fft: int, hop: int, window: int) -> Rows:
+def stft(audio: Features, fft: int, hop: int, window: int) -> Features:
     framed, left = np.pad(audio, fft // 2, mode="reflect"), (fft - window) // 2
     shape = np.zeros(fft)
     shape[left : left + window] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from metrics import rows as metrics_rows
+from metrics.features import Features, FloatArray
 from metrics.frechet import FrechetDistance
 from metrics.frechet_extrapolated import FrechetExtrapolated
 from metrics.frechet_spatial import SpatialFrechetDistance
 from metrics.gaussians import frechet_distance
 from metrics.moments import Moments
-from metrics.rows import FloatArray, Rows
 
 D = 8
 
@@ -24,19 +24,19 @@ def rows(count: int, width: int = D, seed: int = 0) -> FloatArray:
     )
 
 
-def file_of(folder: Path, real: Rows, **changes: Rows) -> str:
+def file_of(folder: Path, real: Features, **changes: Features) -> str:
     arrays = {"mu": real.mean(axis=0), "sigma": np.cov(real.T), "n": len(real), **changes}
     np.savez(folder / "reference.npz", **arrays)
     return str(folder / "reference.npz")
 
 
-def fitted(real: Rows) -> FrechetDistance:
+def fitted(real: Features) -> FrechetDistance:
     metric = FrechetDistance()
     metric.fit(real)
     return metric
 
 
-def direct(x: Rows, y: Rows) -> float:
+def direct(x: Features, y: Features) -> float:
     """By the eigenvalues of the product, as torchmetrics and torch-fidelity do it."""
     sigma1, sigma2 = np.cov(x.T), np.cov(y.T)
     gap = x.mean(axis=0) - y.mean(axis=0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from metrics.features import FloatArray
 from metrics.gaussians import distance_and_transport, frechet_distance, frechet_influence
-from metrics.rows import FloatArray
 
 D = 8
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from metrics.class_agreement import ClassAgreement
+from metrics.features import Features
 from metrics.frechet import FrechetDistance
 from metrics.frechet_extrapolated import FrechetExtrapolated
 from metrics.frechet_spatial import SpatialFrechetDistance
@@ -24,7 +25,6 @@ from metrics.kid import KernelDistance
 from metrics.paired import PSNR, SSIM
 from metrics.perceptual import PerceptualDistance
 from metrics.precision_recall import Precision, Recall
-from metrics.rows import Rows
 from metrics.score import Score
 from smoothbench.models.nano.image.evaluator import embedded, load_evaluator
 
@@ -63,7 +63,7 @@ def blur(images: Tensor) -> Tensor:
     return torch.nn.functional.avg_pool2d(images.float(), 5, 1, 2).round().to(torch.uint8)
 
 
-def rows_of(metric: Any, inputs: Mapping[str, Tensor]) -> Rows:
+def rows_of(metric: Any, inputs: Mapping[str, Tensor]) -> Features:
     given = [inputs[name] for name in metric.inputs]
     kept: Tensor = metric.per_sample(*given) if hasattr(metric, "per_sample") else given[0]
     return kept.numpy()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from metrics import kid
+from metrics.features import Features, FloatArray
 from metrics.kid import KernelDistance
-from metrics.rows import FloatArray, Rows
 from metrics.score import Score
 
 D = 6
@@ -15,16 +15,16 @@ def rows(count: int, seed: int = 0, width: int = D, shift: float = 0.0) -> Float
     return np.random.default_rng(seed).normal(size=(count, width)) + shift
 
 
-def score(x: Rows, real: Rows) -> Score:
+def score(x: Features, real: Features) -> Score:
     metric = KernelDistance()
     metric.fit(real)
     return metric.score(x)
 
 
-def mmd(x: Rows, y: Rows) -> float:
+def mmd(x: Features, y: Features) -> float:
     """The definition, pair by pair."""
 
-    def kernel(a: Rows, b: Rows) -> float:
+    def kernel(a: Features, b: Features) -> float:
         return float((a @ b / len(a) + 1) ** 3)
 
     within = [

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrics import rows as metrics_rows
+from metrics.features import Features, FloatArray
 from metrics.moments import Moments
-from metrics.rows import FloatArray, Rows
 
 
 def features(count: int = 300, width: int = 6, seed: int = 0) -> FloatArray:
@@ -19,14 +19,14 @@ def features(count: int = 300, width: int = 6, seed: int = 0) -> FloatArray:
     return rng.normal(size=(count, width)) @ mixing + 5.0
 
 
-def streamed(*batches: Rows) -> Moments:
+def streamed(*batches: Features) -> Moments:
     moments = Moments()
     for batch in batches:
         moments.update(batch)
     return moments
 
 
-def split(rows: Rows, size: int) -> list[Rows]:
+def split(rows: Features, size: int) -> list[Features]:
     return np.split(rows, range(size, len(rows), size))
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from metrics.features import FloatArray
 from metrics.paired import PSNR, SSIM
-from metrics.rows import FloatArray
 from metrics.score import SampleMean, Score
 
 

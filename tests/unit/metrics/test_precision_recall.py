@@ -5,9 +5,9 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from metrics import neighbours
+from metrics.features import Features, FloatArray
 from metrics.neighbours import distance_tiles, nearest
 from metrics.precision_recall import Precision, Recall
-from metrics.rows import FloatArray, Rows
 from metrics.score import Score
 
 Kind = type[Precision] | type[Recall]
@@ -17,13 +17,13 @@ def rows(count: int, seed: int = 0, width: int = 3) -> FloatArray:
     return np.random.default_rng(seed).normal(size=(count, width))
 
 
-def score(kind: Kind, x: Rows, real: Rows, k: int = 3) -> Score:
+def score(kind: Kind, x: Features, real: Features, k: int = 3) -> Score:
     metric = kind(k)
     metric.fit(real)
     return metric.score(x)
 
 
-def covered(of: Rows, by: Rows, k: int = 3) -> float:
+def covered(of: Features, by: Features, k: int = 3) -> float:
     """Share of `of` inside a ball around one of `by` that reaches to its k-th neighbour."""
     radii = np.sort(cdist(by, by), axis=1)[:, k]
     return float((cdist(of, by) <= radii).any(axis=1).mean())

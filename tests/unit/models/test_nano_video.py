@@ -53,7 +53,7 @@ def test_prompt_lists_are_the_grammar(nano: Any) -> None:
     for name, held_out in (("seen", False), ("held_out", True)):
         assert embedded(LISTS[name]).read_text() == table(held_out)
         texts = embedded_prompts(name).texts
-        assert set(scenes_of(texts)) == {s for s in scenes() if s.asked and s.held_out == held_out}
+        assert set(scenes_of(texts)) == {s for s in scenes() if s.has_prompts and s.held_out == held_out}
     marked = {name: labels(nano.prompts, name) for name in (*ATTRIBUTES, "all")}
     for row, text in enumerate(nano.prompts.texts[:40]):
         for name in ("item", "colour", "motion"):

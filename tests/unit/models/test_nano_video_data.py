@@ -37,7 +37,7 @@ class Squares(Sprites):
 def test_held_out_scenes_leave_every_pair_of_values_of_two_attributes_to_training() -> None:
     every = scenes()
     assert len({each.caption for each in every}) == len(every) == 6 * 6 * 15
-    for those in (every, [each for each in every if each.asked]):
+    for those in (every, [each for each in every if each.has_prompts]):
         seen = [each for each in those if not each.held_out]
         assert 0.1 < 1 - len(seen) / len(those) < 0.2
         for pair in combinations(ATTRIBUTES, 2):
@@ -60,7 +60,7 @@ def test_splits_share_no_clip_and_training_no_held_out_scene() -> None:
     assert not any(clip.scene.held_out for clip in train)
     assert {clip.scene for clip in test} == {clip.scene for clip in reference} == set(scenes())
     assert len({clip.scene for clip in train}) == sum(not each.held_out for each in scenes())
-    assert all(clip.scene.asked for clip in corpus.train_clips(0, 2000, backwards=False))
+    assert all(clip.scene.has_prompts for clip in corpus.train_clips(0, 2000, backwards=False))
     seeds = [{clip.seed for clip in split} for split in (train, test, reference)]
     assert not (seeds[0] & seeds[1] or seeds[0] & seeds[2] or seeds[1] & seeds[2])
 

@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 from metrics.audio_distances import LogMelL1
 from smoothbench.media.codecs import Flac, pcm
 from smoothbench.report import load, write
-from smoothbench.report.data.frame import settings
+from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.figures.spectrograms import (
     LEVELS,
     SIZE,
@@ -65,7 +65,7 @@ def audio_results(tmp_path: Path) -> Path:
 
 
 def report(folder: Path) -> str:
-    return page([(part, {}) for _, part in settings(load(folder))], folder, [])
+    return page([(part, {}) for _, part in comparable_groups(load(folder))], folder, [])
 
 
 def audio_of(text: str) -> list[dict[str, str]]:
@@ -175,7 +175,7 @@ def test_large_clips_leave_seeds_out(seconds: int, players: int, audio_results: 
     files = sorted(audio_results.glob("previews/*/*.flac"))
     for path in files:
         path.write_bytes(data)
-    [(_, frame)] = settings(load(audio_results))
+    [(_, frame)] = comparable_groups(load(audio_results))
     text = listening.players(0, frame, audio_results)
     found = audio_of(f"<div>{text}</div>")
     assert len(found) == 3 * players and len(text) < 17e6

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from smoothbench.report import summary
 from smoothbench.report.data.distinctions import LINES, distinction
-from smoothbench.report.data.frame import load, settings
-from smoothbench.report.document import setting_title
+from smoothbench.report.data.frame import load
+from smoothbench.report.data.groups import comparable_groups
+from smoothbench.report.document import group_title
 from smoothbench.report.figures.composition import composition
 from smoothbench.report.figures.pareto_plot import pareto
 from smoothbench.report.figures.schedule_raster import schedules
@@ -33,7 +34,7 @@ def checkpoints(tmp_path: Path) -> Path:
 
 
 def titles(folder: Path) -> list[str]:
-    return sorted(setting_title(part) for _, part in settings(load(folder)))
+    return sorted(group_title(part) for _, part in comparable_groups(load(folder)))
 
 
 @pytest.mark.slow
@@ -56,7 +57,7 @@ def test_pictures_say_which_checkpoint_they_show_and_show_one(checkpoints: Path)
     drawn = [path for path in write(checkpoints) if path.suffix == ".svg" and "pareto" in path.name]
     texts = [re.sub(r"<[^>]*>", "", path.read_text()) for path in drawn]
     assert len(texts) == 2
-    for _, part in settings(load(checkpoints)):
+    for _, part in comparable_groups(load(checkpoints)):
         figure = pareto(part)
         title, more = figure.get_suptitle().split("\n")
         assert "dit_nano, ddim" in title and more == distinction(part.iloc[0]) and "checkpoints/" in more
@@ -74,7 +75,7 @@ def test_a_long_heading_fits_above_a_picture(
     model = {"weights_sha256": "a" * 64, "vae_sha256": "c" * 64, "text_encoder_sha256": "d" * 64, **many}
     add(tmp_path, "a", model=model, config={"model": {"path": path, "vae": path, "text": path}})
     add(tmp_path, "b", **weighted("b"))
-    for _, part in settings(load(tmp_path)):
+    for _, part in comparable_groups(load(tmp_path)):
         for each in (part, part[part["label"] == "FORA N=3"]):
             if draw is schedules or len(each) == len(part):
                 check_title(draw(each))
@@ -141,7 +142,7 @@ def test_what_a_heading_says_already_is_not_said_twice(tmp_path: Path) -> None:
     add(tmp_path, "a")
     add(tmp_path, "b", model={"guidance": 4.0})
     assert titles(tmp_path) == [f"dit_nano, ddim 50 steps, guidance {g}, N = 256" for g in (2, 4)]
-    assert sorted(distinction(part.iloc[0]) for _, part in settings(load(tmp_path))) == [
+    assert sorted(distinction(part.iloc[0]) for _, part in comparable_groups(load(tmp_path))) == [
         "guidance 2",
         "guidance 4",
     ]
@@ -164,7 +165,7 @@ def test_the_settings_of_other_solvers_and_models_do_not_compare(tmp_path: Path)
 
 
 def test_latex_says_in_its_comment_which_setting_it_is(checkpoints: Path) -> None:
-    heads = [to_latex(part).splitlines()[0] for _, part in settings(load(checkpoints))]
+    heads = [to_latex(part).splitlines()[0] for _, part in comparable_groups(load(checkpoints))]
     assert [head for head in heads if "checkpoints/a" in head] and len(set(heads)) == 2
     assert all("(seeds 0-255), weights " in head for head in heads)
 

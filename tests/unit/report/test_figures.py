@@ -17,7 +17,9 @@ from smoothbench.report.figures.error_curves import by_sample, calibrated, error
 from smoothbench.report.figures.legend import front_style
 from smoothbench.report.figures.pareto_plot import MOST, pareto
 from smoothbench.report.figures.style import MUTED
-from smoothbench.report.studies import calibration_size, calibration_variance, registry
+from smoothbench.report.studies import calibration_size, calibration_variance
+from smoothbench.report.studies.named_sections import named_sections
+from smoothbench.report.studies.section import Section
 from tests.support.study_folder import add, calibration, curves_of, fixed, smoothcache
 
 
@@ -73,6 +75,14 @@ def variance_study(tmp_path: Path) -> Path:
             loss = 0.1 * n + 0.02 * i
             add(folder, f"SmoothCache at FORA N={n}", plan, loss, calibration=stated, **where)
     return folder
+
+
+def only_section(frame: pd.DataFrame) -> Section:
+    """The section that the experiment's YAML names."""
+    sections = named_sections(frame)
+    assert sections.summarise and not sections.failed
+    (section,) = sections.made
+    return section
 
 
 def test_bands_are_t_intervals_of_the_samples(results: Path) -> None:
@@ -186,9 +196,10 @@ def test_calibration_size_by_hand(size_study: Path) -> None:
 
 def test_calibration_size_is_told_and_drawn(size_study: Path) -> None:
     frame = load(size_study)
-    text = "\n".join(registry.sections(frame))
+    made = only_section(frame)
+    text = "\n".join(made.lines)
     assert "### alpha = 0.12" in text and "fd_inf_nano@64 - no cache" in text and " of 6 |" in text
-    [(name, draw)] = registry.drawings(frame)
+    [(name, draw)] = made.pictures.items()
     figure = draw()
     assert name == "calibration_size"
     assert [axes.get_title("left") for axes in figure.axes][2:] == ["psnr@64", "fd_nano@64 - no cache"]
@@ -224,10 +235,11 @@ def test_calibration_variance_is_told_and_drawn(variance_study: Path) -> None:
     assert len(rows) == 16 and rows["spread"].nunique() == 8
     rivals = frame.loc[rows.loc[rows["rival"] >= 0, "rival"]]
     assert len(rivals) and set(rivals["family"]) == {"FORA"}
-    text = "\n".join(registry.sections(frame))
+    made = only_section(frame)
+    text = "\n".join(made.lines)
     assert text.count("| setting |") == 2 and "dpmpp, 20 steps, guidance 4" in text
     assert text.count("- psnr@64: rho = -1.00, p = 5e-05 (n = 8)") == 2
-    [(name, draw)] = registry.drawings(frame)
+    [(name, draw)] = made.pictures.items()
     figure = draw()
     assert name == "calibration_variance" and len(figure.axes) == 2 * 3
     assert figure.axes[0].get_xlabel().startswith("rho = -")
@@ -235,4 +247,4 @@ def test_calibration_variance_is_told_and_drawn(variance_study: Path) -> None:
 
 def test_other_experiments_are_no_study(results: Path) -> None:
     frame = load(results)
-    assert registry.drawings(frame) == [] and registry.sections(frame) == []
+    assert named_sections(frame).made == [] and not named_sections(frame).summarise

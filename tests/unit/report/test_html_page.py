@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from smoothbench.report import load
-from smoothbench.report.data.frame import settings
+from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.figures.pareto_front import front
 from smoothbench.report.figures.style import family_styles
 from smoothbench.report.page.html_page import page
@@ -55,7 +55,7 @@ def results_with_previews(tmp_path: Path) -> Path:
 
 
 def report(folder: Path, pictures: dict[str, str] | None = None) -> str:
-    parts = [(part, pictures or {}) for _, part in settings(load(folder))]
+    parts = [(part, pictures or {}) for _, part in comparable_groups(load(folder))]
     return page(parts, folder, [f"records/{NASTY}.json: torn"])
 
 

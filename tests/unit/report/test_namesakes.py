@@ -10,7 +10,8 @@ import pytest
 
 from smoothbench.costs.cost_table import cost_csv
 from smoothbench.errors import UsageError
-from smoothbench.report.data.frame import load, settings
+from smoothbench.report.data.frame import load
+from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.document import document
 from smoothbench.report.tables.point_tables import report_table
 from smoothbench.report.tables.two_points import compare
@@ -79,7 +80,7 @@ def test_a_record_without_code_differs_in_that(tmp_path: Path) -> None:
 def test_a_twin_is_the_one_with_the_same_samples(tmp_path: Path) -> None:
     for key, letter in (("a", "a"), ("b", "b")):
         add(tmp_path, key, **weighted(letter))
-    for _, part in settings(load(tmp_path)):
+    for _, part in comparable_groups(load(tmp_path)):
         assert "FORA N=1 (skips nothing; = no cache, 50 steps)" in list(report_table(part)["policy"])
 
 

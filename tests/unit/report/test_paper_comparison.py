@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from smoothbench.report import load, summary, write
-from smoothbench.report.data.frame import settings
+from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.page.html_page import page
 from smoothbench.report.summary import WIDTH
 from smoothbench.report.tables.paper_cells import INFERRED
@@ -97,7 +97,7 @@ def test_realised_share_of_the_implied_speedup(paper_costs: Path) -> None:
 
 
 def test_page_and_table_hold_the_same(paper_costs: Path) -> None:
-    parts = [(part, dict[str, str]()) for _, part in settings(load(paper_costs))]
+    parts = [(part, dict[str, str]()) for _, part in comparable_groups(load(paper_costs))]
     texts = [
         text_of(node) for node in walk(parsed(page(parts, paper_costs, []))) if node[0] in ("td", "th", "h3")
     ]

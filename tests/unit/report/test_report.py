@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from smoothbench.report import load, write
-from smoothbench.report.data.frame import scores, settings
+from smoothbench.report.data.frame import scores
+from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.document import document
 from smoothbench.report.figures.contact_sheet import contact_sheet
 from smoothbench.report.figures.pareto_front import front
@@ -42,7 +43,7 @@ def small_results(tmp_path: Path) -> Path:
 
 def text_of(folder: Path) -> str:
     frame = load(folder)
-    return document([(part, []) for _, part in settings(frame)], frame.attrs["ignored"])
+    return document([(part, []) for _, part in comparable_groups(frame)], frame.attrs["ignored"])
 
 
 def cell(folder: Path, policy: str, column: str) -> str:
@@ -129,12 +130,13 @@ def test_sample_counts_seeds_and_devices_are_never_mixed(small_results: Path) ->
     for function in (report_table, pareto):
         with pytest.raises(ValueError, match="num_samples 256, 1024"):
             function(frame)
-    parts = list(settings(frame))
+    parts = list(comparable_groups(frame))
     assert [len(part) for _, part in parts] == [5, 2, 1, 1]
     assert len({suffix for suffix, _ in parts}) == 4 and parts[0][0] == ""
     assert not any("@1024" in score for score in scores(parts[0][1]))
     paths = write(small_results)
     tables = [path for path in paths if path.suffix == ".csv"]
+    assert {path.name for path in tables} == {"table.csv"} | {f"{name}.csv" for name, _ in parts[1:]}
     assert sorted(len(path.read_text().splitlines()) - 1 for path in tables) == [1, 1, 2, 5]
     assert (small_results / "report.md").read_text().count("\n| policy | steps |") == 4
 

@@ -9,7 +9,7 @@ import pytest
 
 from smoothbench.errors import MetricsFailed
 from smoothbench.running.todo import is_done
-from smoothbench.storage.feature_cache import Observations
+from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.npz import described
 from tests.support.compose import experiment
 from tests.support.runs import read, run
@@ -27,7 +27,7 @@ def inside(path: Path) -> None:
 
 
 def test_asking_whether_rows_exist_does_not_unpack_them(tmp_path: Path) -> None:
-    kept = Observations(tmp_path)
+    kept = FeatureCache(tmp_path)
     rows = np.random.default_rng(0).normal(size=(4000, 1000)).astype(np.float32)
     kept.write("a", "k", range(4000), rows)
     assert kept.has("a", "k", range(4000))
@@ -39,7 +39,7 @@ def test_asking_whether_rows_exist_does_not_unpack_them(tmp_path: Path) -> None:
 
 
 def test_what_a_header_tells_is_looked_at(tmp_path: Path) -> None:
-    kept, rows = Observations(tmp_path), np.zeros((4, 2), np.float32)
+    kept, rows = FeatureCache(tmp_path), np.zeros((4, 2), np.float32)
     kept.write("a", "k", range(4), rows)
     assert (
         kept.has("a", "k", range(4)) and not kept.has("a", "k", range(5)) and not kept.has("b", "k", range(4))
@@ -55,7 +55,7 @@ def test_what_a_header_tells_is_looked_at(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [slice(0, 0), slice(0, 99), slice(0, -20)])
 def test_files_that_are_not_whole_are_not_there(tmp_path: Path, keep: slice) -> None:
-    kept = Observations(tmp_path)
+    kept = FeatureCache(tmp_path)
     kept.write("a", "k", range(4), np.zeros((4, 2), np.float32))
     path = tmp_path / "a/k.npz"
     path.write_bytes(path.read_bytes()[keep])

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from smoothbench.models.nano.files import write_arrays, write_config, write_tensors
-from smoothbench.storage.files import replacing, sha256_of, written_beside
+from smoothbench.storage.files import replacing, sha256_of, temporary_path
 
 
 def test_a_file_that_is_written_by_its_name_replaces_the_old_one_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "folder" / "clip.mp4"
-    with written_beside(target, ".tmp.mp4") as temporary:
+    with temporary_path(target, ".tmp.mp4") as temporary:
         temporary.write_bytes(b"first")
         assert not target.exists() and temporary.name.endswith(".tmp.mp4")
-    with pytest.raises(RuntimeError), written_beside(target) as temporary:
+    with pytest.raises(RuntimeError), temporary_path(target) as temporary:
         temporary.write_bytes(b"half")
         raise RuntimeError
     assert [path.read_bytes() for path in target.parent.iterdir()] == [b"first"]

@@ -1,4 +1,4 @@
-"""The closed grammar of captions: which sounds there are, and which combinations no network was trained on."""
+"""The closed grammar of captions: all sounds, and the combinations that no network was trained on."""
 
 from dataclasses import dataclass
 from itertools import product

@@ -1,4 +1,4 @@
-"""Write what the audio metrics hold samples against, from rendered clips that no network was trained on.
+"""Write the reference statistics of the audio metrics, from rendered clips that no network was trained on.
 
     python -m smoothbench.models.nano.audio.references --corpus results/runs/audio/corpus \\
         --out smoothbench/models/nano/audio/evaluators

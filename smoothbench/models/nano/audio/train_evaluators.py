@@ -33,23 +33,23 @@ BATCH: Final = 64
 HELD_OUT: Final = 1024
 
 
-class Rows(NamedTuple):
+class Examples(NamedTuple):
     """Spectrograms [N, 80, 128] (float16), labels [N, 3], words [N, 16]."""
 
     mel: Tensor
     labels: Tensor
     words: Tensor
 
-    def at(self, where: Any) -> "Rows":
-        return Rows(*(each[where] for each in self))
+    def at(self, where: Any) -> "Examples":
+        return Examples(*(each[where] for each in self))
 
 
-def load(folder: Path, split: str) -> Rows:
+def load(folder: Path, split: str) -> Examples:
     """Load a rendered split and compute its spectrograms."""
     clips = corpus.load(folder, split)
     parts = tqdm(clips.audio.split(100), desc=f"spectrograms: {split}")
     words = VOCABULARY.tokenize([Sound(*labels).caption for labels in clips.labels.tolist()])
-    return Rows(torch.cat([log_mel(part).half() for part in parts]), clips.labels, words)
+    return Examples(torch.cat([log_mel(part).half() for part in parts]), clips.labels, words)
 
 
 def augment(mel: Tensor, generator: torch.Generator) -> Tensor:
@@ -61,9 +61,9 @@ def augment(mel: Tensor, generator: torch.Generator) -> Tensor:
     return torch.maximum(mel + (gain - 0.5) * 0.4 + (tilt - 0.5) * 0.3 * slope, noise).clamp(min=-1)
 
 
-def tagging(network: Any, rows: Rows, mel: Tensor) -> Tensor:
+def tagging(network: Any, examples: Examples, mel: Tensor) -> Tensor:
     """Return the cross-entropy of the three attributes, summed."""
-    tags, columns = network.tag(mel), rows.labels.unbind(1)
+    tags, columns = network.tag(mel), examples.labels.unbind(1)
     entropies = (
         nn.functional.cross_entropy(tags[name], labels, label_smoothing=0.05)
         for name, labels in zip(ATTRIBUTES, columns, strict=True)
@@ -71,39 +71,39 @@ def tagging(network: Any, rows: Rows, mel: Tensor) -> Tensor:
     return torch.stack(list(entropies)).sum()
 
 
-def contrast(towers: Any, rows: Rows, mel: Tensor) -> Tensor:
+def contrast(towers: Any, examples: Examples, mel: Tensor) -> Tensor:
     """Return the symmetric cross-entropy over a batch, in which clips of one caption share it."""
-    scores = towers.sharpness.exp() * towers.of_mel(mel) @ towers.of_words(rows.words).T
-    same = (rows.labels[:, None] == rows.labels[None]).all(2).float()
+    scores = towers.sharpness.exp() * towers.of_mel(mel) @ towers.of_words(examples.words).T
+    same = (examples.labels[:, None] == examples.labels[None]).all(2).float()
     target = same / same.sum(1, keepdim=True)
     entropy = nn.functional.cross_entropy
     return (entropy(scores, target) + entropy(scores.T, target)) / 2
 
 
 @torch.inference_mode()
-def tagging_accuracy(network: Any, rows: Rows) -> dict[str, float]:
+def tagging_accuracy(network: Any, examples: Examples) -> dict[str, float]:
     """Return the share of clips whose attribute is recognised, for each attribute and for all three."""
-    parts = [network.tag(mel.float()) for mel in rows.mel.split(250)]
+    parts = [network.tag(mel.float()) for mel in examples.mel.split(250)]
     predicted = [torch.cat([part[name] for part in parts]).argmax(1) for name in ATTRIBUTES]
-    right = torch.stack(predicted, 1) == rows.labels
+    right = torch.stack(predicted, 1) == examples.labels
     shares = dict(zip(ATTRIBUTES, right.double().mean(0).tolist(), strict=True))
     return shares | {"all": right.all(1).double().mean().item()}
 
 
 @torch.inference_mode()
-def retrieval(towers: Any, rows: Rows) -> dict[str, float]:
+def retrieval(towers: Any, examples: Examples) -> dict[str, float]:
     """Return the share of clips whose own caption is nearest, and the mean cosine to it and to the others."""
-    labels, place = rows.labels.unique(dim=0, return_inverse=True)
+    labels, place = examples.labels.unique(dim=0, return_inverse=True)
     words = towers.of_words(VOCABULARY.tokenize([Sound(*each).caption for each in labels.tolist()]))
-    cosine = torch.cat([towers.of_mel(mel.float()) for mel in rows.mel.split(250)]) @ words.T
+    cosine = torch.cat([towers.of_mel(mel.float()) for mel in examples.mel.split(250)]) @ words.T
     own_cosine = cosine.gather(1, place[:, None])
     others = (cosine.sum() - own_cosine.sum()) / (cosine.numel() - own_cosine.numel())
     nearest = (cosine.argmax(1) == place).double().mean().item()
     return {"nearest": nearest, "own": own_cosine.mean().item(), "others": others.item()}
 
 
-Loss = Callable[[Any, Rows, Tensor], Tensor]
-KINDS: Final[dict[str, tuple[Callable[[], nn.Module], Loss, Callable[[Any, Rows], dict[str, float]]]]] = {
+Loss = Callable[[Any, Examples, Tensor], Tensor]
+KINDS: Final[dict[str, tuple[Callable[[], nn.Module], Loss, Callable[[Any, Examples], dict[str, float]]]]] = {
     "tagger": (Tagger, tagging, tagging_accuracy),
     "clap": (ContrastiveTowers, contrast, retrieval),
 }
@@ -125,11 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     network, measure, accuracy = KINDS[options.kind]
-    rows = load(options.corpus, "train")
-    held_out, rows = rows.at(slice(-HELD_OUT, None)), rows.at(slice(-HELD_OUT))
+    examples = load(options.corpus, "train")
+    held_out, examples = examples.at(slice(-HELD_OUT, None)), examples.at(slice(-HELD_OUT))
 
     def loss(model: nn.Module, generator: torch.Generator) -> Tensor:
-        batch = rows.at(torch.randint(len(rows.mel), (BATCH,), generator=generator))
+        batch = examples.at(torch.randint(len(examples.mel), (BATCH,), generator=generator))
         return measure(model, batch, augment(batch.mel, generator))
 
     @torch.inference_mode()

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from smoothbench.models.base.lpips_rows import stage_rows
+from smoothbench.models.base.lpips_stages import stage_vectors
 
 
 class Residual(nn.Module):
@@ -35,7 +35,7 @@ class Evaluator(nn.Module):
 
     forward(uint8 [N, 1, 28, 28]) gives a dict: `features` float [N, 64] (pooled last layer),
     `spatial` [N, 64, 7, 7] (the map before pooling), `logits` [N, 10], and `stages` [N, 18816]
-    (the maps of the stem and of each residual block, see `stage_rows`). Raises ValueError for
+    (the maps of the stem and of each residual block, see `stage_vectors`). Raises ValueError for
     images of another type or shape.
     """
 
@@ -64,7 +64,7 @@ class Evaluator(nn.Module):
             "features": features,
             "spatial": maps[-1],
             "logits": self.head(features),
-            "stages": stage_rows(maps),
+            "stages": stage_vectors(maps),
         }
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.base.lpips_rows import stage_rows
+from smoothbench.models.base.lpips_stages import stage_vectors
 from smoothbench.models.nano.files import MetricNetwork, restore_network
 from smoothbench.models.nano.image.evaluator import Residual
 from smoothbench.models.nano.video.corpus import FRAMES, SIZE
@@ -96,7 +96,7 @@ class FrameEncoder(nn.Module):
     """Encodes single frames by the classifier's trunk.
 
     forward(uint8 [N, 3, 32, 32]) gives a dict: `features` float [N, 64] (pooled last map), and `stages`
-    [N, 7168] (the maps of the stem and of each residual block, see `stage_rows`). Raises ValueError for
+    [N, 7168] (the maps of the stem and of each residual block, see `stage_vectors`). Raises ValueError for
     images of another type or shape.
     """
 
@@ -116,7 +116,7 @@ class FrameEncoder(nn.Module):
                 f"not {frames.dtype} {list(frames.shape)}"
             )
         maps = self.trunk.stages(frames.float() / 127.5 - 1)
-        return {"features": maps[-1].mean((2, 3)), "stages": stage_rows(maps)}
+        return {"features": maps[-1].mean((2, 3)), "stages": stage_vectors(maps)}
 
 
 def load_frames(weights: str | Path) -> FrameEncoder:

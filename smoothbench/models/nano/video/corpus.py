@@ -100,7 +100,7 @@ def _overlap(centre: Tensor, width: Tensor) -> Tensor:
 
 def train_clips(first: int, count: int, backwards: bool = True) -> list[Clip]:
     """Return clips of scenes that are not held out, all equally often; also of scenes that no prompt asks for."""
-    trained_on = [scene for scene in scenes() if not scene.held_out and (scene.asked or backwards)]
+    trained_on = [scene for scene in scenes() if not scene.held_out and (scene.has_prompts or backwards)]
     mixed = np.random.default_rng(first).permutation(max(count, len(trained_on)))[:count].tolist()
     return [
         Clip(trained_on[place % len(trained_on)], TRAIN_SEED + first + i) for i, place in enumerate(mixed)

@@ -1,7 +1,7 @@
 """The denoiser of `opensora_nano`: STDiT3 at nano scale.
 
-STDiT3 knows of time only what lies before and what behind. That suffices to tell left from right, but not
-within an hour of training on a CPU, so here a fifth channel tells each frame its place in the clip.
+STDiT3's only information on time is the relative position of frames. That suffices to learn the direction of motion,
+but not within an hour of training on a CPU, so here a fifth channel gives each frame its position in the clip.
 """
 
 import math

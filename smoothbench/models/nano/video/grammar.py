@@ -1,4 +1,4 @@
-"""The closed grammar of captions: which scenes there are, which are asked for, and which no network was trained on."""
+"""The closed grammar of captions: all scenes, those that have prompts, and those that no network was trained on."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -17,7 +17,7 @@ MOTIONS: Final = (
     "stands still",
 )
 SPEEDS: Final = ("slowly", "quickly", "none")
-BACKWARDS: Final = ("moves right", "moves down", "shrinks")  # others of them, seen from the end
+BACKWARDS: Final = ("moves right", "moves down", "shrinks")  # another motion each, played backwards
 STILL: Final = MOTIONS.index("stands still")
 ATTRIBUTES: Final = {"item": ITEMS, "colour": COLOURS, "motion": MOTIONS, "speed": SPEEDS}
 
@@ -38,16 +38,17 @@ class Scene:
         return sentence if self.motion == STILL else f"{sentence} {SPEEDS[self.speed]}"
 
     @property
-    def asked(self) -> bool:
-        """Whether prompts ask for it; not for motions that are others backwards, which the classifier alone knows.
+    def has_prompts(self) -> bool:
+        """Whether there are prompts for the scene; not for motions that are another one played backwards.
 
-        A small STDiT3 takes longer than an hour of training on a CPU to tell the two directions of time apart.
+        Only the classifier knows these: a small STDiT3 would need longer than an hour of training on a CPU to tell
+        the two directions of time apart.
         """
         return MOTIONS[self.motion] not in BACKWARDS
 
     @property
     def held_out(self) -> bool:
-        """Whether no network was trained on it: one scene in seven, spread evenly; every pair of values stays."""
+        """Whether no network was trained on the scene: one in seven, spread evenly; all pairs of values stay seen."""
         movement = 2 * self.motion + (0 if self.motion == STILL else self.speed)
         return (self.item + 2 * self.colour + 3 * movement) % 7 == 0
 

@@ -20,7 +20,7 @@ def embedded_prompts(list: str = "seen") -> Prompts:
 
 def table(held_out: bool) -> str:
     """A prompt list as CSV text, in a fixed random order."""
-    return caption_table([s.caption for s in scenes() if s.asked and s.held_out == held_out])
+    return caption_table([s.caption for s in scenes() if s.has_prompts and s.held_out == held_out])
 
 
 def scenes_of(captions: Sequence[str]) -> list[Scene]:

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     classifier = load_classifier(options.out.absolute() / "classifier.safetensors")
     sprites = Sprites("test")
-    clips = [clip for clip in reference_clips() if clip.scene.asked and not clip.scene.held_out]
+    clips = [clip for clip in reference_clips() if clip.scene.has_prompts and not clip.scene.held_out]
     parts = tqdm([clips[i : i + PART] for i in range(0, len(clips), PART)], desc="reference")
     with torch.inference_mode():
         rows = torch.cat([classifier(sprites.draw(part))["features"] for part in parts]).double().numpy()

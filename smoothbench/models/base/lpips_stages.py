@@ -1,4 +1,4 @@
-"""Flattens the inner feature maps of a network to one row per image, for perceptual distances."""
+"""Flatten the inner feature maps of a network to one vector per image, for perceptual distances."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,8 @@ from torch import Tensor
 EPSILON = 1e-8  # inside the root, as torchmetrics' LPIPS; the authors' own code has 1e-10 outside
 
 
-def stage_rows(maps: Sequence[Tensor]) -> Tensor:
-    """Return rows whose squared distance is that of LPIPS with all channel weights 1, float32 [N, D].
+def stage_vectors(maps: Sequence[Tensor]) -> Tensor:
+    """Return vectors whose squared distance is that of LPIPS with all channel weights 1, float32 [N, D].
 
     `maps` are [N, C, H, W], one for each stage. Each position is normalised to unit length over its
     channels and the map scaled by 1/sqrt(H*W), so that sum((a - b)**2) is the spatial mean of the

@@ -6,18 +6,18 @@ from typing import Any, Protocol
 
 
 class Rule(Protocol):
-    """What `Annotated[type, rule]` asks of a value."""
+    """A rule of `Annotated[type, rule]` that a value must follow."""
 
     def check(self, value: Any, name: str) -> None:
         """Raise ValueError, naming the value, where it breaks the rule."""
 
     def schema(self) -> dict[str, object]:
-        """The same as keywords of JSON Schema."""
+        """Return the rule as keywords of JSON Schema."""
 
 
 @dataclass(frozen=True)
 class Only:
-    """One value alone is allowed: the version of a file's layout."""
+    """A number must have this value, for instance the version of a file's layout."""
 
     value: int
     way_out: str = ""

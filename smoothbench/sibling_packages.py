@@ -1,6 +1,7 @@
-"""`metrics` and `baselines` are the packages beside this one, whatever the current folder has of these names.
+"""Import the packages `metrics` and `baselines` that lie beside this one, not others of these names.
 
-`python -m` looks into the current folder first. Commands import this module before anything that imports these.
+`python -m` searches the current folder first, which may hold packages of the same names. So commands import this
+module before anything that imports `metrics` or `baselines`.
 """
 
 import sys
@@ -9,12 +10,12 @@ from importlib.util import module_from_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NEIGHBOURS = ("baselines", "metrics")
+SIBLINGS = ("baselines", "metrics")
 
 
-def _import_neighbours() -> None:
-    """Import each from beside this package; ImportError where another of its name was imported before."""
-    for name in NEIGHBOURS:
+def _import_siblings() -> None:
+    """Import the packages from beside this one; ImportError where another one of the name was imported before."""
+    for name in SIBLINGS:
         if name not in sys.modules:
             spec = PathFinder.find_spec(name, [str(ROOT)])
             if spec is None or spec.loader is None:
@@ -23,10 +24,10 @@ def _import_neighbours() -> None:
             spec.loader.exec_module(module)
         places = [Path(place) for place in getattr(sys.modules[name], "__path__", ())]
         if not any(place.resolve() == ROOT / name for place in places):
-            found = places[0] if places else getattr(sys.modules[name], "__file__", "elsewhere")
+            origin = places[0] if places else getattr(sys.modules[name], "__file__", "elsewhere")
             raise ImportError(
-                f"another package {name} is imported already, from {found}: SmoothBench needs its own"
+                f"another package {name} is imported already, from {origin}: SmoothBench needs its own"
             )
 
 
-_import_neighbours()
+_import_siblings()

@@ -1,0 +1,118 @@
+"""A recorded point built again: its method, and its model and solver to draw samples with."""
+
+import math
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from smoothbench.caching import Run, Schedule, Trajectory
+from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.caching.policy import DynamicPolicy, Policy
+from smoothbench.config.instantiate import build_model, build_policy, build_solver, ready
+from smoothbench.errors import UsageError
+from smoothbench.protocols import Model, Solver
+from smoothbench.report.figures import contact_sheet, schedule_raster
+from smoothbench.results.plug_ins import check_same, classes_by_name, current_node
+from smoothbench.sampling.loop import latents, silent
+from smoothbench.storage.identity import describe, describe_model
+from smoothbench.storage.record import Record
+from smoothbench.storage.record_parts import RecordedSchedule
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A point's model and solver. `trajectory` is what a static method plans on: sites with costs, and timesteps."""
+
+    model: Model
+    solver: Solver
+    trajectory: Trajectory
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The network that `smoothbench.caching.cached` takes."""
+        return self.model.denoiser
+
+    def draw(self, seeds: Iterable[int], run: Run | None = None) -> Tensor:
+        """Draw the samples of these seeds, one batch of finished samples [B, ...] as the model decodes them.
+
+        Args: run, what `cached` gives, inside its context; None to draw without a cache. Raises FloatingPointError
+        where a sample is not finite.
+        """
+        announce = silent if run is None else run.step
+        return self.model.decode(latents(self.model, self.solver, list(seeds), announce))
+
+    def read_samples(self, files: Iterable[Path]) -> Tensor:
+        """Read sample files, for instance previews, as `draw` gives samples, [B, ...]."""
+        return torch.stack([self.model.media.decode(path.read_bytes()) for path in files])
+
+    def draw_schedules(self, schedules: Mapping[str, Schedule]) -> Figure:
+        """Draw schedules by label: evaluations across, sites down, dark is computed, with the share of MACs."""
+        rows = [
+            {**self._named(label), "share": self.trajectory.share(plan), "schedule": _recorded(plan)}
+            for label, plan in schedules.items()
+        ]
+        return schedule_raster.schedules(pd.DataFrame(rows))
+
+    def draw_samples(
+        self, samples: Mapping[str, Tensor], seeds: Sequence[int], shares: Mapping[str, float] | None = None
+    ) -> Figure:
+        """Draw batches of images by label, a row a label, a column a seed.
+
+        Args: samples, batches [B, ...] as `draw` gives them; shares, the labels' shares of the uncached MACs.
+        """
+        frame = pd.DataFrame(
+            {**self._named(label), "sample_id": str(i), "share": (shares or {}).get(label, math.nan)}
+            for i, label in enumerate(samples)
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            for i, batch in enumerate(samples.values()):
+                (Path(folder) / str(i)).mkdir()
+                for seed, sample in zip(seeds, batch, strict=True):
+                    path = Path(folder) / str(i) / f"{seed}{self.model.media.suffix}"
+                    path.write_bytes(self.model.media.encode(sample))
+            return contact_sheet.contact_sheet(frame, folder)
+
+    def _named(self, label: str) -> dict[str, str]:
+        return {"experiment": "notebook", "model": self.model.name, "label": label}
+
+
+def rebuilt(record: Record, where: str, device: str) -> Rebuilt:
+    """Build model and solver of a record; UsageError, naming the point, where a class or weights are not here."""
+    node, description = _recorded_part(record, "model", where)
+    model = ready(build_model(node, torch.device(device)), "all")
+    check_same(description, describe_model(model), f"{where}: its model")
+    node, description = _recorded_part(record, "solver", where)
+    solver = build_solver(node)
+    check_same(description, describe(solver, node), f"{where}: its solver")
+    sites, rest = measured_sites(*model.skeleton())
+    return Rebuilt(model, solver, Trajectory(sites, solver.coordinates, rest.total, rest.linear))
+
+
+def rebuilt_policy(record: Record, where: str) -> Policy | DynamicPolicy:
+    """Build the caching method of a record; UsageError where its class, version or file is not the recorded one."""
+    node, description = _recorded_part(record, "cache", where)
+    policy = build_policy(node, where)
+    check_same(description, describe(policy, node), f"{where}: its method")
+    return policy
+
+
+def _recorded_part(record: Record, group: str, where: str) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """The configuration that builds a part today, and its recorded description (empty where there is none)."""
+    node = record.config.get(group)
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise UsageError(f"{where}: its record does not say how its {group} was configured: run it again")
+    part = getattr(record.described, "policy" if group == "cache" else group, None)
+    description = {} if part is None else part.to_json()
+    return current_node(node, description, classes_by_name(group), f"{where}: its {group}"), description
+
+
+def _recorded(plan: Schedule) -> RecordedSchedule:
+    rows = tuple("".join("1" if bit else "0" for bit in bits) for bits in plan.computed)
+    return RecordedSchedule(plan.sites, plan.kinds, rows, plan.meta)
