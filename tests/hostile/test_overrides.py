@@ -170,7 +170,7 @@ def test_what_the_stage_has_no_use_for_is_refused(overrides: str, why: str) -> N
 
 def test_a_batch_size_is_read_where_a_method_decides_at_run_time() -> None:
     method = {
-        "policy._target_": "tests.unit.config.test_overrides.Alternate",
+        "policy._target_": f"{__name__}.Alternate",
         "label": "a",
         "family": "a",
         "predictor": "reuse",

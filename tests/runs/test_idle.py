@@ -59,7 +59,7 @@ def test_latency_is_left_to_those_at_work_on_the_same_points(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, other = experiment(tmp_path, *FEW, *TIMED), experiment(tmp_path, *FEW, *TIMED, "seed=1")
-    with other._working, same_work(other.settings, other.store, other.points), caplog.at_level("INFO"):
+    with other._presence, same_work(other.bench), caplog.at_level("INFO"):
         first.run()
     (said,) = [line for line in caplog.messages if line.startswith("latency")]
     assert said.startswith("latency: left to another process, which is at work on the same points")
