@@ -75,7 +75,7 @@ def comparable(path: Path) -> dict[str, Any]:
 def judged(again: Experiment, path: Path, caplog: pytest.LogCaptureFixture) -> bool:
     """Whether run and report read the record; both must agree, and whoever does not read it names it."""
     store = again.store
-    store._named.clear()
+    store._warned.clear()
     caplog.clear()
     read = [record.point_id for record in store.records()]
     frame = load(store.folder)
@@ -189,7 +189,7 @@ def test_the_record_of_another_point_is_not_taken_for_this_one(
         cached_record.read_bytes(),
         rerun.store.record_path("reference", rerun.bench.reference.point_id),
     )
-    rerun.store._named.clear()
+    rerun.store._warned.clear()
     cached_record.write_bytes(reference.read_bytes())
     assert not is_done(rerun.bench, rerun.bench.points[1])
     assert "it is the record of another point" in caplog.text
