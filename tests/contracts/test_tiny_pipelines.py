@@ -17,6 +17,8 @@ from tests.support.tiny_pipelines import (
     tiny_stable_audio_pipeline,
 )
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[[], DiffusionPipeline]
 BUILDERS = (tiny_dit_pipeline, tiny_pixart_pipeline, tiny_stable_audio_pipeline)
 SHAPES = ((16, 16, 3), (3, 16, 16), (2, 192))

@@ -14,6 +14,8 @@ from smoothbench.caching.compiled import Compiled
 from smoothbench.caching.hooks import StandIn
 from tests.support.tiny_pipelines import call_arguments, tiny_dit_pipeline, tiny_pixart_pipeline
 
+pytestmark = pytest.mark.slow
+
 STEPS = 8
 
 

@@ -32,6 +32,7 @@ def study(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_tables_and_pictures_are_called_by_solver_steps_and_guidance(study: Path) -> None:
     assert sorted(names(study)) == ["", "ddim-12-guidance1.5", "ddim-12-guidance2", "ddim-20-guidance2"]
     paths = {path.name for path in write(study)}

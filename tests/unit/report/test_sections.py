@@ -18,6 +18,8 @@ from smoothbench.report.studies.section import Section
 from tests.support.compose import composed
 from tests.support.report_folder import build, edit
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 from matplotlib.figure import Figure
 from smoothbench.report.studies.section import Section

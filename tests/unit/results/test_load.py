@@ -65,6 +65,7 @@ def test_pictures_show_the_scores_that_are_named(results: Results) -> None:
     assert list(group.pairing_gain()["score"]) and group.block_spread().empty
 
 
+@pytest.mark.slow
 def test_files_of_the_report_are_functions_of_a_group(folder: Path, results: Results, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     write(copy)
@@ -158,6 +159,7 @@ def test_the_package_documents_every_public_name() -> None:
         assert all((member.fget if isinstance(member, property) else member).__doc__ for member in plain)
 
 
+@pytest.mark.slow
 def test_it_loads_no_network_and_starts_without_a_model() -> None:
     """Reading results must not load weights or touch the samplers' data."""
     code = (

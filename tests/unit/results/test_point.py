@@ -17,6 +17,8 @@ from smoothbench.results import PointResult, load
 from smoothbench.results.plug_ins import classes_by_name
 from tests.support.report_folder import build, edit
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = Path(__file__).parents[3] / "results"
 L2C_POINT = "l2c-penalty=1e-05"
 BUDGET = "at_l2c-interval=2"  # SmoothCache at the budget of a router
