@@ -76,7 +76,7 @@ def new_record(
             **({"report": list(settings.report)} if settings.report else {}),
         },
         provenance={},
-        formerly=old and old.formerly,
+        formerly=old.formerly if old else None,
     )
 
 

@@ -154,7 +154,7 @@ def _write(
         scores=still_valid | entries,
         config={**first.config, "metrics": scorer.nodes},
         provenance={**provenance(scorer.model.device), "parts": [part.provenance for part in parts]},
-        formerly=old and old.formerly,  # not that of the first part, nor a null in its place
+        formerly=old.formerly if old else None,  # not that of the first part, nor a null in its place
         absent=None if first.absent is None else first.absent | {"formerly"},
     )
     save_scores(store, record, scores)
