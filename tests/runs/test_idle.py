@@ -248,10 +248,3 @@ def test_unfinished_files_of_any_host_are_swept_up(tmp_path: Path) -> None:
         left.write_text("being written")
         experiment(tmp_path, *FEW)
         assert left.exists()  # by the other, perhaps
-
-
-def test_a_method_that_cannot_be_is_told_before_curves_are_measured(tmp_path: Path) -> None:
-    asked = ("stage=calibrate", f"out={tmp_path / 'c.npz'}", f"results_dir={tmp_path}", "cache=smoothcache")
-    with pytest.raises(UsageError, match="alpha must be at least 0"):
-        save_plan(settings(composed(*asked, "cache.policy.alpha=-1")))
-    assert not (tmp_path / "c.npz").exists() and not list(tmp_path.rglob("curves/*"))
