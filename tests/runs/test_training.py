@@ -1,4 +1,4 @@
-"""Files of the stages calibrate and train: routers trained on latents from a file, damage, and what is refused before."""
+"""Files of the stages calibrate and train: routers trained on latents from a file, and what is refused before."""
 
 from pathlib import Path
 
