@@ -112,7 +112,7 @@ def damaged(tmp_path: Path) -> Path:
         ('{"schema": 99}', "its schema is 99, this version reads 3"),
         (
             '{"schema": 2}',
-            "its results are of an earlier version, which named them by the places of code: python -m",
+            "its results are of an earlier version, whose ids contain import paths: python -m",
         ),
         ('{"schema": 3}', "it has no 'experiment'"),
         ("[1]", "records/torn.json"),
