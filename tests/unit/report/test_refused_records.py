@@ -27,7 +27,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ),
     ({"scores": {"made@256": {"value": 1.0}}}, "it has no 'scores.made@256.se'"),
     ({"schedule": {"sites": ["a"], "kinds": ["b"], "rows": ["11"]}}, "rows of other lengths"),
-    ({"cost": {"macs": "many"}}, "its cost.macs is 'many'"),
+    ({"cost": {"macs": "many"}}, 'its cost.macs is "many"'),
 ]
 
 
