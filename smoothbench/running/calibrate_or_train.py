@@ -6,7 +6,15 @@ from typing import Any
 
 from smoothbench.caching import Schedule
 from smoothbench.caching.mac_counter import measured_sites
-from smoothbench.config.instantiate import build, build_model, build_solver, ready, require_attributes
+from smoothbench.config.instantiate import (
+    build,
+    build_model,
+    build_policy,
+    build_predictor,
+    build_solver,
+    ready,
+    require_attributes,
+)
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError
 from smoothbench.planning.plan import check_seed_blocks, plan_point, trajectory_of
@@ -49,6 +57,10 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
     spec, sites = settings.specs[-1], measured_sites(*model.skeleton())
     curves = Curves(model, sites[0], store, settings.force)
     if suffix == ".npz":
+        build_policy(
+            spec.policy, f"points.{spec.name}"
+        )  # a mistake in it is told before anything is measured
+        build_predictor(spec.predictor, f"points.{spec.name}")
         solver, _ = trajectory_of(spec, model, sites)
         return curves.measured(solver, spec)[0].to_bytes()
     point = plan_point(spec, model, sites, curves.measured, settings.batch_size)
