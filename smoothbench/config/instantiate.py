@@ -165,7 +165,7 @@ def build_policy(node: Config, where: str) -> Policy | DynamicPolicy:
 
 
 def require_attributes(built: Any, where: str, *names: str) -> Any:
-    """Return what was built; UsageError where it has not all the attributes of what must stand here.
+    """Return a built object; UsageError where it lacks an attribute that an object of this kind must have.
 
     No attribute is read: a model loads weights at the first use of some.
     """

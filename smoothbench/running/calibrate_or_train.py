@@ -52,7 +52,7 @@ def save_plan(settings: Settings) -> Path:
 
 
 def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
-    """Error curves, or the schedule that the last point's method plans on them."""
+    """Return the bytes of error curves, or of the schedule that the last point's policy plans on them."""
     check_seed_blocks(settings, model)
     spec, sites = settings.specs[-1], measured_sites(*model.skeleton())
     curves = Curves(model, sites[0], store, settings.force)
@@ -74,7 +74,7 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
 
 
 def _trained(settings: Settings, model: Model, store: Store) -> bytes:
-    """What the policy's `training` learns; the same command goes on where it was stopped."""
+    """Train a policy by its `training` node and return the router's bytes; a stopped training is resumed."""
     spec = settings.specs[-1]
     if spec.training is None:
         raise UsageError(f"stage=train: {spec.label} learns nothing; cache=l2c does")
