@@ -27,7 +27,7 @@ class L2C:
 
     def __post_init__(self) -> None:
         if not isinstance(self.router, str):
-            raise ValueError(f"cache.router must be the name of a file, not {self.router!r}")
+            raise ValueError(f"cache.policy.router must be the name of a file, not {self.router!r}")
         if not os.path.isfile(find(self.router, "routers")):
             raise ValueError(
                 f"router {self.router}: no such file (cache.policy.router=...); train one: stage=train cache=l2c "

@@ -69,6 +69,7 @@ class ByKind:
 
     self_attn: int = 3
     ff: int = 2
+    name, version = "by_kind", 1  # by which results are known; other numbers need another version
     needs_curves = False  # True: plan wants error curves, as SmoothCache does
 
     def plan(self, trajectory, curves=None):
@@ -163,6 +164,7 @@ bench.draw_samples({label: images for label, (images, _) in runs.items()}, SEEDS
 #
 #     self_attn: int = 3
 #     ff: int = 2
+#     name, version = "by_kind", 1
 #     needs_curves = False
 #
 #     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
@@ -173,11 +175,12 @@ bench.draw_samples({label: images for label, (images, _) in runs.items()}, SEEDS
 #         return Schedule.of(trajectory.sites, computed, {"method": "by_kind", **interval})
 # ```
 #
-# One YAML in `conf/cache/`, which names the class, its parameters, and how the tables and plots call it:
+# One YAML, `conf/cache/by_kind.yaml`, which names the class, its parameters, and how the tables and plots call it. Its
+# first line goes into the README's list of methods, `# NAME: what it does`, with `(arXiv ID)` after the name where
+# there is a paper:
 #
 # ```yaml
-# # conf/cache/by_kind.yaml
-# # Attention and feed-forward computed at intervals of their own.
+# # By kind: computes attention and feed-forward at intervals of their own.
 # policy:
 #   _target_: baselines.by_kind.ByKind
 #   self_attn: 3           # interval of the attention branches
@@ -187,8 +190,17 @@ bench.draw_samples({label: images for label, (images, _) in runs.items()}, SEEDS
 # label: by kind ${.policy.self_attn}, ${.policy.ff}
 # ```
 #
-# Nothing else changes. `pytest tests/contracts/test_conf.py` finds the new YAML and holds it to the contract, and
-# the policy runs with all that the benchmark does for the others:
+# No other code changes. The contract tests find the new YAML by themselves; three commands tell them and the README of
+# it, and `make quick` runs them:
+#
+# ```
+# python -m docs.readme_parts         # the README's list of methods
+# python -m tests.contracts.pin       # the class's code, held to its version
+# python -m tests.contracts.freeze    # the ids of its results
+# make quick
+# ```
+#
+# The policy runs with all that the benchmark does for the others:
 #
 # ```
 # python -m smoothbench cache=by_kind                            # 256 samples, against no cache on the same seeds

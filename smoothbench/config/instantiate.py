@@ -165,10 +165,15 @@ def build_policy(node: Config, where: str) -> Policy | DynamicPolicy:
 
 
 def require_attributes(built: Any, where: str, *names: str) -> Any:
-    """Return what was built; UsageError where it has not all the attributes of what must stand here.
+    """Return a built object; UsageError where it lacks an attribute that an object of this kind must have.
 
     No attribute is read: a model loads weights at the first use of some.
     """
+    for name in names:
+        old = ATTRIBUTES.get(name)
+        if old and _has(built, name) and any(old in vars(cls) for cls in type(built).__mro__):
+            # the class overrides what nobody calls any more, and inherits what is called
+            raise UsageError(f"{where}: {type(built).__name__} has {old}, which is {name} now")
     absent = [name for name in names if not _has(built, name)]
     if not absent:
         return built

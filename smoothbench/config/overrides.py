@@ -1,4 +1,4 @@
-"""What nobody reads is refused: a slip of the pen must not run as if it were not there."""
+"""Refuse overrides and keys without effect: a misspelt key must not run as if it were not there."""
 
 import copy
 import logging
@@ -28,12 +28,12 @@ UNREAD = "a value that nobody gives"
 
 
 def check_read(cfg: DictConfig, hydra: Mapping[str, Any]) -> None:
-    """Raise UsageError for a key that changes nothing in this run: of an override, or beside the known ones.
+    """Raise UsageError for an override that changes nothing in this run, and for an unknown key that nothing refers to.
 
-    A key is read where another value would give another plan, or none: whoever reads it, and by whatever
-    interpolation. What this stage has no use for is not read, however sound its value must be. `hydra` is Hydra's
-    own configuration: what was overridden, and which options were chosen. A job of a multirun shares its overrides
-    with others, which may read what it does not: there what exists is only warned of.
+    A key has an effect where another value of it would give another plan, or an error, also through interpolations.
+    The keys of other stages have none, though their values are checked. `hydra` is Hydra's own configuration: the
+    overrides, and the chosen options. The jobs of a multirun share their overrides, and one job may use a key that
+    another does not: there an override of an existing key gets a warning instead of the error.
     """
     plan = _plan(cfg)
     unused = [key for key in _unused(plan) if f"${{{key}}}" not in OmegaConf.to_yaml(cfg)]
@@ -115,7 +115,7 @@ def _unread(cfg: DictConfig, key: str) -> str:
 
 
 def _unused(plan: Settings) -> list[str]:
-    """List the keys that this stage has no use for, but for those that its checks compare others with."""
+    """List the keys that this stage does not use, except those that its checks compare with other keys."""
     unused = []
     known = [*WHOLE, *OTHERS]
     if plan.stage != "train":
@@ -132,7 +132,7 @@ def _within(key: str, nodes: Sequence[str]) -> bool:
 
 
 def _is_static(spec: Spec) -> bool:
-    """Whether a method surely decides before the run; the batch size is part of one that decides in it."""
+    """Whether a policy is known to plan before the run; one that decides at run time depends on the batch size."""
     try:
         target = get_object(spec.policy["_target_"])
     except Exception:  # whoever builds it tells
@@ -141,7 +141,7 @@ def _is_static(spec: Spec) -> bool:
 
 
 def _use(key: str, stage: str) -> str:
-    """Say where a key would be read that this stage has no use for."""
+    """Say in which stage or with which setting an unused key would have an effect."""
     if key.startswith("training."):
         return "only stage=train learns"
     if key.startswith("latency."):

@@ -120,13 +120,13 @@ class _Plugins:
         yield None
         if kind == "policy":
             if self.dynamic:
-                yield source_of(self.record["config"]["cache"], self.policy)
+                yield source_of(moved(self.record["config"]["cache"]), self.policy)
         elif kind == "predictor" and type(self.predictor) is not Reuse:
             # for a class with a version the recorded fingerprint; otherwise the present one, if its code is unchanged
             yield (
                 recorded.get("source")
                 if version_of(self.predictor)
-                else source_of(self.record["predictor"], self.predictor)
+                else source_of(moved(self.record["predictor"]), self.predictor)
             )
         elif recorded.get("version") is not None:
             yield recorded["version"]

@@ -8,6 +8,7 @@ from typing import Any
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 from smoothbench.caching.mac_counter import MeasuredSites
 from smoothbench.caching.policy import DynamicPolicy, Policy
+from smoothbench.config.declared_names import claim_name
 from smoothbench.config.instantiate import build_policy, build_predictor, build_solver
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import PointsFailed, UsageError, one_line
@@ -16,7 +17,6 @@ from smoothbench.models.base.prompts import CALIBRATION_BLOCKS
 from smoothbench.planning.point import Point, rows
 from smoothbench.planning.point_ids import described, point_ids, recorded_code
 from smoothbench.protocols import BLOCK, Model, Prompted, Solver, Supports
-from smoothbench.storage.identity import claim
 from smoothbench.storage.record_parts import CalibrationRef
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def plan_points(
     """
     check_seed_blocks(settings, model)
     points: list[Point] = []
-    names: dict[str, dict[str, type]] = {"solver": {}, "policy": {}, "predictor": {}}
+    names: dict[str, dict[str, type]] = {"solver": {}, "cache": {}, "predictor": {}}
     first: dict[str, str] = {}
     for spec in settings.specs:
         pair = points[0].sample_id if points else None
@@ -69,8 +69,8 @@ def plan_point(
     configured = build_policy(spec.policy, where)
     method = _substitute(configured, model, spec, where)
     predictor = build_predictor(spec.predictor, where)
-    for kind, part in {"solver": solver, "policy": configured, "predictor": predictor}.items():
-        claim({} if names is None else names[kind], part, where)
+    for group, part in {"solver": solver, "cache": configured, "predictor": predictor}.items():
+        claim_name({} if names is None else names[group], part, group, where)
     if reason := _unsupported((configured, method, predictor), trajectory, model, where):
         outcome = _Outcome(unsupported=reason)
     else:

@@ -1,35 +1,13 @@
 """From what a record says of a part to a configuration that builds it today: by the class's name, not by its place."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from hydra.utils import get_object
 
-from smoothbench import sibling_packages
 from smoothbench.config.moved import moved
 from smoothbench.errors import UsageError
 from smoothbench.storage.identity import name_of
-
-CONF = sibling_packages.ROOT / "conf"
-TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
-
-
-def classes_by_name(group: str) -> dict[str, str]:
-    """Map the names that classes declare to their import paths, for all that the YAMLs of conf/<group> name.
-
-    A class that cannot be imported is left out: whoever needs it is told that its name is not there.
-    """
-    paths: dict[str, str] = {}
-    for file in sorted((CONF / group).rglob("*.yaml")):
-        for path in TARGET.findall(file.read_text(encoding="utf-8")):
-            try:
-                name = name_of(get_object(path))
-            except Exception:  # whatever a user's module raises when it is imported
-                continue
-            if name is not None:
-                paths.setdefault(name, path)
-    return paths
 
 
 def current_node(

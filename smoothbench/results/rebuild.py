@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from smoothbench.caching import Run, Schedule, Trajectory
 from smoothbench.caching.mac_counter import measured_sites
 from smoothbench.caching.policy import DynamicPolicy, Policy
+from smoothbench.config.declared_names import classes_by_name
 from smoothbench.config.instantiate import build_model, build_policy, build_solver, ready
 from smoothbench.errors import UsageError
 from smoothbench.protocols import Model, Solver
 from smoothbench.report.figures import contact_sheet, schedule_raster
-from smoothbench.results.plug_ins import check_same, classes_by_name, current_node
+from smoothbench.results.plug_ins import check_same, current_node
 from smoothbench.sampling.loop import latents, silent
 from smoothbench.storage.identity import describe, describe_model
 from smoothbench.storage.record import Record

@@ -6,7 +6,15 @@ from typing import Any
 
 from smoothbench.caching import Schedule
 from smoothbench.caching.mac_counter import measured_sites
-from smoothbench.config.instantiate import build, build_model, build_solver, ready, require_attributes
+from smoothbench.config.instantiate import (
+    build,
+    build_model,
+    build_policy,
+    build_predictor,
+    build_solver,
+    ready,
+    require_attributes,
+)
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError
 from smoothbench.planning.plan import check_seed_blocks, plan_point, trajectory_of
@@ -44,11 +52,15 @@ def save_plan(settings: Settings) -> Path:
 
 
 def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
-    """Error curves, or the schedule that the last point's method plans on them."""
+    """Return the bytes of error curves, or of the schedule that the last point's policy plans on them."""
     check_seed_blocks(settings, model)
     spec, sites = settings.specs[-1], measured_sites(*model.skeleton())
     curves = Curves(model, sites[0], store, settings.force)
     if suffix == ".npz":
+        build_policy(
+            spec.policy, f"points.{spec.name}"
+        )  # a mistake in it is told before anything is measured
+        build_predictor(spec.predictor, f"points.{spec.name}")
         solver, _ = trajectory_of(spec, model, sites)
         return curves.measured(solver, spec)[0].to_bytes()
     point = plan_point(spec, model, sites, curves.measured, settings.batch_size)
@@ -62,7 +74,7 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
 
 
 def _trained(settings: Settings, model: Model, store: Store) -> bytes:
-    """What the policy's `training` learns; the same command goes on where it was stopped."""
+    """Train a policy by its `training` node and return the router's bytes; a stopped training is resumed."""
     spec = settings.specs[-1]
     if spec.training is None:
         raise UsageError(f"stage=train: {spec.label} learns nothing; cache=l2c does")

@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from metrics.score import Score
+from smoothbench.config.declared_names import claim_name
 from smoothbench.config.instantiate import build, require_attributes
 from smoothbench.config.metric_nodes import check_metric
 from smoothbench.errors import UsageError, one_line
@@ -20,7 +21,7 @@ from smoothbench.scoring.check_inputs import check_clips
 from smoothbench.scoring.metric import BASELINE, BoundMetric, Inputs, Metric, bind_metric
 from smoothbench.scoring.real_images import BATCH, RealSamples
 from smoothbench.storage.feature_cache import FeatureCache, Features, concatenate_batches
-from smoothbench.storage.identity import canonical, claim, identity
+from smoothbench.storage.identity import canonical, identity
 from smoothbench.storage.record import Record
 from smoothbench.storage.sample_files import Samples
 
@@ -181,7 +182,7 @@ class Scorer:
         check_metric(where, name, node)
         if "encoder" in node:
             encoder = self._encoder(node["encoder"])
-            claim(self._names["encoder"], encoder, f"{where}.encoder")
+            claim_name(self._names["encoder"], encoder, "metrics", f"{where}.encoder")
         metric = require_attributes(
             build(node["metric"], where), where, "inputs", "higher_is_better", "score"
         )
@@ -198,7 +199,7 @@ class Scorer:
             self._real.check_size(real.path, where)
         if isinstance(metric, HasReferenceFile) and metric.reference_file is not None:
             self._real.check_size(metric.reference_file, where)
-        claim(self._names["metric"], metric, where)
+        claim_name(self._names["metric"], metric, "metrics", where)
         return bind_metric(node, metric, encoder, real)
 
     def _encoder(self, node: Config) -> Any:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smoothbench.storage.files import read_arrays, write_arrays
-from smoothbench.storage.npz import described
+from smoothbench.storage.npz import read_headers
 
 Features = NDArray[Any]  # [N, ...], by sample
 
@@ -37,7 +37,7 @@ class FeatureCache:
         """
         if read:
             return self.read(samples, key, seeds) is not None
-        file = described(self._path(samples, key), ("of", "seeds"))
+        file = read_headers(self._path(samples, key), ("of", "seeds"))
         # files of earlier versions do not name the samples and the key that they are of
         if file is None or file.headers.keys() - {"of"} != {"seeds", "rows"}:
             return False

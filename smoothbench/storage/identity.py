@@ -8,6 +8,7 @@ a `name` is identified by its class name, a class without a `version` by the fin
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from inspect import signature
@@ -88,12 +89,14 @@ def _digest(plugin: Any) -> dict[str, str]:
 def _parameters(plugin: Any, node: Any, by_source: bool) -> Config:
     """All parameters but the digested ones: from the fields of a dataclass, for other classes from the node."""
     nodes = dict(node) if _is_node(node) else {}
+    given = {key: value for key, value in nodes.items() if key != "_target_"}
     if is_dataclass(plugin):
         values = {field.name: getattr(plugin, field.name) for field in fields(plugin) if field.init}
+        # what the constructor takes beside the fields: an InitVar, or the parameter of a subclass's own __init__
+        beside = _defaults(type(plugin)) | given
+        values |= {key: value for key, value in beside.items() if key not in values}
     else:
-        values = _defaults(nodes.get("_target_")) | {
-            key: value for key, value in nodes.items() if key != "_target_"
-        }
+        values = _defaults(get_object(nodes["_target_"]) if nodes else None) | given
         values |= {key: getattr(plugin, key, None) for key, value in values.items() if _is_node(value)}
     omitted = plugin.digested if isinstance(plugin, DigestsParameters) else ()
     return {
@@ -108,10 +111,20 @@ def _value(value: Any, node: Any, by_source: bool) -> Any:
     if _is_node(node):
         return _made(node, value, by_source)
     if isinstance(value, Mapping):
-        return {str(key): _value(entry, entry, by_source) for key, entry in value.items()}
+        by_key = node if isinstance(node, Mapping) else {}
+        return {str(key): _value(entry, by_key.get(key, entry), by_source) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_value(entry, entry, by_source) for entry in value]
-    return value if isinstance(value, PLAIN) else {"class": type(value).__qualname__, **_digest(value)}
+        at = node if isinstance(node, list | tuple) and len(node) == len(value) else value
+        return [_value(entry, entry_node, by_source) for entry, entry_node in zip(value, at, strict=True)]
+    if isinstance(value, PLAIN):
+        finite = not isinstance(value, float) or math.isfinite(value)
+        return value if finite else str(value)  # a record is JSON, which has no infinity
+    digest = _digest(value)
+    if digest or node is None or node is value:
+        return {"class": type(value).__qualname__, **digest}
+    return _value(
+        node, node, by_source
+    )  # an object that the class made of a plain value: what it was configured with
 
 
 def _made(node: Config, plugin: Any, by_source: bool) -> Config:
@@ -122,10 +135,10 @@ def _made(node: Config, plugin: Any, by_source: bool) -> Config:
     return {"class": target.__qualname__, **source, "parameters": given, **_digest(plugin)}
 
 
-def _defaults(target: str | None) -> Config:
-    """The default parameters of a class or function by its path; none where it has no signature."""
+def _defaults(target: Any) -> Config:
+    """The default parameters of a class or function; none where it has no signature."""
     try:
-        parameters = signature(get_object(target)).parameters if target else {}
+        parameters = signature(target).parameters if target is not None else {}
     except (TypeError, ValueError):
         return {}
     return {name: one.default for name, one in parameters.items() if one.default is not one.empty}

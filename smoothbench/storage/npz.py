@@ -19,7 +19,7 @@ class Header(NamedTuple):
     dtype: np.dtype[Any]
 
 
-class Described(NamedTuple):
+class HeadersAndValues(NamedTuple):
     """The headers of all arrays of a file, and the values of some of them."""
 
     headers: Mapping[str, Header]
@@ -31,7 +31,7 @@ def header(member: IO[bytes]) -> Header:
     return Header(*READERS[npy.read_magic(member)](member))
 
 
-def described(path: Path, small: Sequence[str]) -> Described | None:
+def read_headers(path: Path, small: Sequence[str]) -> HeadersAndValues | None:
     """Read the headers of all arrays of a file, and the values of the arrays named in `small`, if it has them.
 
     None where the file does not exist or is damaged; damage in the other arrays shows only when they are read.
@@ -42,6 +42,6 @@ def described(path: Path, small: Sequence[str]) -> Described | None:
             for name in data.files:
                 with data.zip.open(f"{name}.npy") as member:
                     headers[name] = header(member)
-            return Described(headers, {name: data[name] for name in small if name in data.files})
+            return HeadersAndValues(headers, {name: data[name] for name in small if name in data.files})
     except Exception:  # damaged bytes make numpy and zipfile raise exceptions of many kinds
         return None

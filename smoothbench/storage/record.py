@@ -35,7 +35,7 @@ class Record(Stored):
     number of samples in a full seed block; `reason` says why a status is not done; `degenerate`: the policy skipped
     nothing; `planned`: what the schedule was planned on; `reported`: the row of a paper's table; `captions`: prompts by
     seed; `described` and `code`: the plug-ins of the point; `batch_size` counts for policies that decide at run time;
-    `formerly` is the id in an earlier version.
+    `formerly` is the point_id before migration.
     """
 
     unwritten: ClassVar[tuple[str, ...]] = ("formerly",)
@@ -86,4 +86,4 @@ class Record(Stored):
                 f"its seeds {shown} are not {self.num_samples} samples in rising half-open ranges"
             )
         if self.status.cost == "done" and self.cost is None:
-            raise ValueError("its cost is 'None', though its status.cost is done")
+            raise ValueError("its cost is null, though its status.cost is done")

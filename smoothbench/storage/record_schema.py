@@ -49,7 +49,7 @@ def refuse_by_place(folder: Path) -> None:
             continue
         if isinstance(record, dict) and record.get("schema") == BY_PLACE:
             raise UsageError(
-                f"{folder}: its results are of an earlier version, which named them by the places of code: "
+                f"{folder}: its results are of an earlier version, whose ids contain import paths: "
                 f"python -m smoothbench.migrate {shlex.quote(str(folder))}, then the same command again"
             )
 

@@ -1,4 +1,4 @@
-"""Routers trained by the command on latents from a file: other latents, damaged latents, a damaged checkpoint."""
+"""Files of the stages calibrate and train: routers trained on latents from a file, and what is refused before."""
 
 from pathlib import Path
 
@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from smoothbench.cli import job
+from smoothbench.config.expand import settings
+from smoothbench.errors import UsageError
+from smoothbench.running.calibrate_or_train import save_plan
 from tests.support.compose import composed
 
 TRAIN = ("stage=train", "cache=l2c", "solver.steps=4", "cache.training.steps=2", "training.batch_size=2")
@@ -58,3 +61,10 @@ def test_a_damaged_checkpoint_is_said_once_and_then_gone(
     assert "was damaged and is removed" in capsys.readouterr().err
     assert train_router(tmp_path, "b.safetensors", data) == 0
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+def test_a_method_that_cannot_be_is_told_before_curves_are_measured(tmp_path: Path) -> None:
+    asked = ("stage=calibrate", f"out={tmp_path / 'c.npz'}", f"results_dir={tmp_path}", "cache=smoothcache")
+    with pytest.raises(UsageError, match="alpha must be at least 0"):
+        save_plan(settings(composed(*asked, "cache.policy.alpha=-1")))
+    assert not (tmp_path / "c.npz").exists() and not list(tmp_path.rglob("curves/*"))

@@ -139,7 +139,7 @@ def test_what_cannot_be_exported_is_one_line(
         ({"beauty": [0.5, [{}]]}, "beauty is none of its 16 dimensions"),
         ({"color": 0.5}, "its color is not a value and a list of videos"),
         ({"color": [0.5, []]}, "its color is not a value and a list of videos"),
-        ({"color": [True, [{}]]}, "its color is 'True', not of type int"),
+        ({"color": [True, [{}]]}, "its color is true, not a number"),
         (
             {"imaging_quality": [64.2, [{}]]},
             "its imaging_quality is 64.2, not a share of 1: another version's scale",

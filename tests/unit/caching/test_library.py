@@ -17,6 +17,8 @@ from tests.support.tiny_pipelines import (
     tiny_stable_audio_pipeline,
 )
 
+pytestmark = pytest.mark.slow
+
 SNIPPET = """\
 from smoothbench.caching import Schedule, SmoothCache, cached, calibrate, find_sites
 curves   = calibrate(pipe.transformer, lambda: pipe(class_labels=..., num_inference_steps=50))

@@ -5,11 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from smoothbench.cli import main
 from smoothbench.config.expand import settings
-from smoothbench.config.instantiate import MODEL, build_solver, require_attributes
+from smoothbench.config.instantiate import MODEL, build_model, build_solver, require_attributes
 from smoothbench.config.old_keys import check_overrides, new_spelling
 from smoothbench.errors import UsageError
 from tests.support.compose import composed
@@ -144,6 +145,30 @@ def test_a_solver_with_a_loop_of_its_own_is_told_of_the_steps(monkeypatch: pytes
         UsageError, match=r"a Own cannot stand here, it has no begin \(integrate is begin now\)"
     ):
         build_solver({"_target_": "cells.Own"})
+
+
+@pytest.mark.parametrize(
+    ("base", "target", "old", "new"),
+    [
+        ("smoothbench.solvers.ddim import DDIM as Base", "solver", "integrate", "begin"),
+        (
+            "smoothbench.models.nano.image.model import PixelDiT as Base",
+            "model",
+            "conditions",
+            "labels_or_prompts",
+        ),
+    ],
+)
+def test_a_subclass_that_overrides_what_is_not_called_any_more_is_refused(
+    monkeypatch: pytest.MonkeyPatch, base: str, target: str, old: str, new: str
+) -> None:
+    cell(monkeypatch, f"from {base}\nclass Own(Base):\n    def {old}(self, *given): ...\n")
+    with pytest.raises(UsageError, match=f"^{target}: Own has {old}, which is {new} now$"):
+        if target == "solver":
+            build_solver({"_target_": "cells.Own"})
+        else:
+            node = settings(composed()).model
+            build_model({**node, "_target_": "cells.Own"}, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -87,12 +87,12 @@ def test_unknown_rows_say_what_there_is(name: str, message: str) -> None:
     ("old", "new", "message"),
     [
         ("{", "", "Expecting value|Extra data"),
-        ('"365.59"', "365.59", "ddim50-nocache.tmacs is '365.59', not of type str"),
+        ('"365.59"', "365.59", "ddim50-nocache.tmacs is 365.59, not a text"),
         ('"2.28 +- 0.03"', '"2.28(3)"', r"ddim50-nocache.fid is '2.28\(3\)', not like"),
         ('"tmacs": "365.59"', '"tmac": "365.59"', "a value 'tmac', which is none of the table's columns"),
         ('"arxiv"', '"arXiv"', "it has no 'arxiv'"),
-        ('"inferred": false', '"inferred": 0', "inferred is '0', not of type bool"),
-        ('"percent": []', '"percent": null', "percent is 'None', not of type list"),
+        ('"inferred": false', '"inferred": 0', "inferred is 0, not true or false"),
+        ('"percent": []', '"percent": null', "percent is null, not a list"),
     ],
 )
 def test_damaged_files_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:

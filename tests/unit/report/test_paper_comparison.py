@@ -120,9 +120,9 @@ def test_records_without_papers_keep_their_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"reported": 3}, "its reported is '3'"),
+        ({"reported": 3}, "its reported is 3, not an object"),
         ({"reported": {"paper": "x"}}, "reported.arxiv"),
-        ({"planned": 1}, "its planned is '1'"),
+        ({"planned": 1}, "its planned is 1, not a text"),
         ({"reported": printed_row("ddim50-l2c") | {"values": {"f d": {"value": 1}}}}, "name 'f d'"),
         (
             {"reported": printed_row("ddim50-l2c") | {"values": {"fid": {"value": "1"}}}},

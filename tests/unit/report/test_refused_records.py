@@ -13,13 +13,13 @@ from tests.support.report_folder import build, edit, made
 BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"schema": 1}, "its schema is 1, this version reads 3: run it again"),
     ({"seeds": [[0, 100]]}, r"seeds \[\[0, 100\]\] are not 256 samples"),
-    ({"seeds": [0, 256]}, "its seeds.0 is '0', not of type list"),
+    ({"seeds": [0, 256]}, "its seeds.0 is 0, not a list"),
     (
         {"status": {"quality": "good", "cost": "done"}},
         "its status.quality is 'good', not one of done, failed, skipped",
     ),
-    ({"order": "first"}, "its order is 'first', not of type int"),
-    ({"reference": 1}, "its reference is '1', not of type bool"),
+    ({"order": "first"}, 'its order is "first", not a whole number'),
+    ({"reference": 1}, "its reference is 1, not true or false"),
     ({"scores": {"made@256": made(0.1, 1.5)}}, "made@256.delta.p is 1.5"),
     (
         {"scores": {"made@256": made(0.1, 0.5) | {"value": math.inf}}},
@@ -27,7 +27,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ),
     ({"scores": {"made@256": {"value": 1.0}}}, "it has no 'scores.made@256.se'"),
     ({"schedule": {"sites": ["a"], "kinds": ["b"], "rows": ["11"]}}, "rows of other lengths"),
-    ({"cost": {"macs": "many"}}, "its cost.macs is 'many'"),
+    ({"cost": {"macs": "many"}}, 'its cost.macs is "many"'),
 ]
 
 

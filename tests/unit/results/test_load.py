@@ -112,7 +112,7 @@ def damaged(tmp_path: Path) -> Path:
         ('{"schema": 99}', "its schema is 99, this version reads 3"),
         (
             '{"schema": 2}',
-            "its results are of an earlier version, which named them by the places of code: python -m",
+            "its results are of an earlier version, whose ids contain import paths: python -m",
         ),
         ('{"schema": 3}', "it has no 'experiment'"),
         ("[1]", "records/torn.json"),
@@ -142,7 +142,7 @@ def test_a_folder_without_records_is_refused_in_one_line(tmp_path: Path) -> None
 def test_a_record_that_is_damaged_after_loading_is_named(damaged: Path) -> None:
     results = load(damaged)
     edit(damaged, "fora-n=2", order="first")
-    with pytest.raises(UsageError, match=r"records/fora-n=2-.*\.json: its order is 'first'"):
+    with pytest.raises(UsageError, match=r'records/fora-n=2-.*\.json: its order is "first"'):
         results.point("fora-n=2")
 
 

@@ -12,9 +12,9 @@ import torch
 from baselines.fora import FORA
 from baselines.l2c import L2C
 from smoothbench.caching import Schedule, SmoothCacheAtBudget, cached
+from smoothbench.config.declared_names import classes_by_name
 from smoothbench.errors import UsageError
 from smoothbench.results import PointResult, load
-from smoothbench.results.plug_ins import classes_by_name
 from tests.support.report_folder import build, edit
 
 pytestmark = pytest.mark.slow

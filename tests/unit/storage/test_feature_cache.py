@@ -10,7 +10,7 @@ import pytest
 from smoothbench.errors import MetricsFailed
 from smoothbench.running.todo import is_done
 from smoothbench.storage.feature_cache import FeatureCache
-from smoothbench.storage.npz import described
+from smoothbench.storage.npz import read_headers
 from tests.support.compose import experiment
 from tests.support.runs import read, run
 
@@ -59,7 +59,7 @@ def test_files_that_are_not_whole_are_not_there(tmp_path: Path, keep: slice) -> 
     kept.write("a", "k", range(4), np.zeros((4, 2), np.float32))
     path = tmp_path / "a/k.npz"
     path.write_bytes(path.read_bytes()[keep])
-    assert not kept.has("a", "k", range(4)) and described(path, ()) is None
+    assert not kept.has("a", "k", range(4)) and read_headers(path, ()) is None
 
 
 def largest(folder: Path) -> Path:

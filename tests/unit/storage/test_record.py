@@ -161,7 +161,7 @@ def test_a_missing_field_is_named_unless_it_is_optional(place: Place) -> None:
         ({"seeds": [[0, 5]]}, "its seeds [[0, 5]] are not 256 samples in rising half-open ranges"),
         ({"seeds": [[0, 256, 257]]}, "its seeds.0 is [0, 256, 257], not 2 values"),
         ({"seeds": []}, "its seeds is empty"),
-        ({"cost": None}, "its cost is 'None', though its status.cost is done"),
+        ({"cost": None}, "its cost is null, though its status.cost is done"),
         ({"order": 10**400}, "not a finite number"),
         ({"schema": 2}, "its schema is 2, this version reads 3: run it again"),
         ({"status": {"quality": "Done", "cost": "done"}}, "its status.quality is 'Done', not one of done, failed"),
@@ -179,7 +179,7 @@ def test_values_that_cannot_be_are_named(change: dict[str, Any], says: str) -> N
 
 @pytest.mark.parametrize("content", [None, [], "record", 3])
 def test_what_is_no_object_is_refused(content: Any) -> None:
-    with pytest.raises(ValueError, match=r"its content is .*, not of type dict"):
+    with pytest.raises(ValueError, match=r"its content is .*, not an object"):
         Record.from_json(content)
 
 
