@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from smoothbench.caching import Schedule
-from smoothbench.config.spec import Settings
+from smoothbench.config.spec import Settings, Spec
 from smoothbench.costs.point_cost import cost, paper_cost
 from smoothbench.errors import MetricsFailed, one_line
 from smoothbench.numerics import matmul_precision, tf32_cudnn, tf32_matmul
 from smoothbench.planning.point import Point, rows
 from smoothbench.planning.point_ids import recorded
-from smoothbench.protocols import Model, Prompted
+from smoothbench.protocols import Config, Model, Prompted
 from smoothbench.storage.record import SCHEMA, Record
 from smoothbench.storage.record_parts import (
     ModelIdentity,
@@ -68,16 +68,21 @@ def new_record(
         described=PointDescription.from_json(recorded(point.described), "described"),
         code={part: PartCode.from_json(each, f"code.{part}") for part, each in point.code.items()},
         batch_size=settings.batch_size if point.dynamic else None,  # it decides no samples of a static method
-        config={
-            "model": settings.model,
-            "cache": spec.policy,  # as in the records of every earlier version
-            "solver": spec.solver,
-            "metrics": settings.metrics,
-            **({"report": list(settings.report)} if settings.report else {}),
-        },
+        config=_config(settings, spec),
         provenance={},
         formerly=old.formerly if old else None,
     )
+
+
+def _config(settings: Settings, spec: Spec) -> Config:
+    """The nodes that a point was built of, and the report's sections where they are chosen."""
+    return {
+        "model": settings.model,
+        "cache": spec.policy,  # as in the records of every earlier version
+        "solver": spec.solver,
+        "metrics": settings.metrics,
+        **({"report": list(settings.report)} if settings.report else {}),
+    }
 
 
 def _reason(point: Point, stage: str | None) -> str | None:

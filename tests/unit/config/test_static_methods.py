@@ -15,5 +15,5 @@ class Undecided(FORA):
 
 def test_a_method_whose_decide_is_none_decides_before_the_run() -> None:
     target = f"cache.policy._target_={__name__}.Undecided"
-    with pytest.raises(UsageError, match="stage=latency draws no samples; see latency.batch_size$"):
+    with pytest.raises(UsageError, match=r"stage=latency draws no samples; see latency\.batch_size$"):
         checked("metrics=[psnr]", "cache=fora", "stage=latency", target, "batch_size=3")
