@@ -64,7 +64,7 @@ def test_what_is_scored_alone_counts(tmp_path: Path) -> None:
 
 def test_latency_alone_is_estimated_too(tmp_path: Path) -> None:
     assert work(tmp_path, "stage=cost", "latency.rounds=0")[1].denoising() == 0
-    assert work(tmp_path, "stage=latency", *TIMED)[1].denoising() > 0
+    assert work(tmp_path / "alone", "stage=latency", *TIMED)[1].denoising() > 0
 
 
 def test_the_line_says_what_it_leaves_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
