@@ -10,11 +10,13 @@ from smoothbench.caching import ErrorCurves, calibrate
 from tests.support.tiny_dit import TinyDiT, build_tiny
 
 SLOW = ("runs", "hostile", "statistics", "stress")  # folders whose tests take seconds each
+SLOW_FILES = ("test_weights_layouts.py", "test_latent_uvit.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] in SLOW:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in SLOW or item.path.name in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
 
 

@@ -6,7 +6,7 @@ Keys as an earlier version spelled them are refused with their new spelling.
 import re
 from typing import Any
 
-from smoothbench.config.old_keys import KEYS_OF_CACHE, under_policy
+from smoothbench.config.old_keys import CACHE, KEYS_OF_CACHE, new_key, under_policy
 from smoothbench.errors import UsageError, shown
 from smoothbench.json_checks import is_text
 
@@ -42,8 +42,13 @@ def check_cache(node: Any, where: str) -> None:
 
 def new_interpolation(message: str, cache: Any) -> str:
     """Say how a parameter of a method is interpolated now, where the message of OmegaConf names one; or nothing."""
-    name = re.search(r"Interpolation key '([^'.]+)[^']*' not found", message)
+    match = re.search(r"Interpolation key '([^']+)' not found", message)
     policy = cache.get("policy") if isinstance(cache, dict) else None
-    if name is None or not isinstance(policy, dict) or name[1] not in policy:
+    if match is None or not isinstance(policy, dict):
         return ""
-    return f"; {under_policy(f'${{.policy.{name[1]}}}')}"
+    key, full = match[1], CACHE.fullmatch(match[1])  # relative to the node, or from the top
+    name = full["name"] if full else key.partition(".")[0]
+    new = new_key(key) if full else f".policy.{name}"
+    if name not in policy or new is None:
+        return ""
+    return f"; {under_policy(f'${{{new}}}')}"

@@ -4,8 +4,13 @@ Until version 0.1 class and parameters of a caching method stood at the top of i
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep
+from hydra.errors import HydraException
 
 from smoothbench.errors import UsageError
 
@@ -21,15 +26,23 @@ ATTRIBUTES: Mapping[str, str] = (
         }
     )
 )
-CACHE = re.compile(r"((?:points\.[^.=]+\.|reference\.)?(?:cache|published))\.([^.=]+)([^=]*)")
+CACHE = re.compile(
+    r"((?:points\.[^.=]+\.(?:sweep\.)?|reference\.)?(?:cache|published))\.(?P<name>[^.=]+)([^=]*)"
+)
 
 
 def new_spelling(key: str) -> str | None:
     """Say in a clause how a full key is spelled now; None where it is no old spelling."""
+    new = new_key(key)
+    return new and under_policy(new)
+
+
+def new_key(key: str) -> str | None:
+    """Return a full key as it is spelled now; None where it is no old spelling."""
     parts = CACHE.fullmatch(key)
-    if parts is None or parts[2] in KEYS_OF_CACHE:
+    if parts is None or parts["name"] in KEYS_OF_CACHE:
         return None
-    return under_policy(f"{parts[1]}.policy.{parts[2]}{parts[3]}")
+    return f"{parts[1]}.policy.{parts['name']}{parts[3]}"
 
 
 def under_policy(spelling: str) -> str:
@@ -40,6 +53,31 @@ def under_policy(spelling: str) -> str:
 def check_overrides(arguments: Sequence[str]) -> None:
     """Refuse the first override of a command line with an old key: UsageError with the new spelling."""
     for argument in arguments:
+        if "=" not in argument and not argument.startswith("~"):
+            continue  # an option or its value, which may be any text
         key = argument.lstrip("+~").partition("=")[0]
-        if spelling := new_spelling(key):
-            raise UsageError(f"{argument:.60}: {spelling}")
+        for full_key in (
+            key,
+            *(f"{key}{inner}" for value in _values(argument) for inner in _inner_keys(value)),
+        ):
+            if spelling := new_spelling(full_key):
+                raise UsageError(f"{argument:.60}: {spelling}")
+
+
+def _values(argument: str) -> list[Any]:
+    """The values of an override, more than one for a multirun; none where Hydra will refuse it."""
+    if "{" not in argument:
+        return []
+    try:
+        value = OverridesParser.create().parse_override(argument).value()
+    except HydraException:
+        return []
+    return value.list if isinstance(value, ChoiceSweep) else [value]
+
+
+def _inner_keys(value: Any) -> Iterator[str]:
+    """Yield the keys within a node, each with a dot before it."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield f".{name}"
+            yield from (f".{name}{key}" for key in _inner_keys(inner))

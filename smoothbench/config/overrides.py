@@ -14,6 +14,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import check_arguments
 from smoothbench.config.metric_nodes import check_metrics
@@ -136,7 +137,7 @@ def _is_static(spec: Spec) -> bool:
         target = get_object(spec.policy["_target_"])
     except Exception:  # whoever builds it tells
         return False
-    return isinstance(target, type) and not hasattr(target, "decide")
+    return isinstance(target, type) and not issubclass(target, DynamicPolicy)
 
 
 def _use(key: str, stage: str) -> str:

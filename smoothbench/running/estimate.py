@@ -12,7 +12,7 @@ import torch
 from smoothbench.errors import UsageError, distinct, one_line
 from smoothbench.planning.point import Point
 from smoothbench.protocols import Model
-from smoothbench.running.todo import is_done, missing_evaluations
+from smoothbench.running.todo import Progress
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.devices import wait_for
 from smoothbench.sampling.out_of_memory import out_of_memory
@@ -28,23 +28,19 @@ MOST_SECONDS = 10**9  # a calendar ends somewhere
 FEATURE_BYTES = 20_480  # of a sample's features: Inception's features, spatial features and logits
 
 
-def announce(bench: Workbench) -> None:
-    """Log points, samples, disk, memory and expected end; UsageError where the disk is too small.
+def announce(bench: Workbench, states: Sequence[Progress]) -> None:
+    """Log points, samples, disk, memory and expected end.
 
     Points whose error curves are still to be measured count as if nothing of them were done and nothing skipped.
     """
-    todo = [point for point in bench.points if not is_done(bench, point)]
+    todo = [state.point for state in states if not state.done]
     name, done = bench.settings.experiment, len(bench.points) - len(todo)
     if not todo:
         log.info("%s: %d points, all done before: nothing to run", name, done)
         return
-    missing = list({point.sample_id: (point, missing_evaluations(bench, point)) for point in todo}.values())
+    missing = _missing(states)
     sampled = [point for point, evaluations in missing if evaluations]
     need = _bytes(bench, missing)
-    free = shutil.disk_usage(bench.store.folder).free
-    if need > free:
-        available, needed = distinct(free / 1e9, need / 1e9)
-        raise UsageError(f"{bench.store.folder} has {available} GB free, but the samples need {needed}")
     calibrations = uncalibrated(bench.points)
     log.info(
         "%s: %d points, %d done, %d to run (%d sets of samples)%s, about %.0f MB on disk, %.3g GB kept by caches, "
@@ -55,6 +51,24 @@ def announce(bench: Workbench) -> None:
         "at the latest " if calibrations else "",
         _end(bench, missing),
     )
+
+
+def check_disk(bench: Workbench, states: Sequence[Progress]) -> None:
+    """Raise UsageError where the disk is too small for the samples that are surely missing.
+
+    Which samples a point needs whose error curves are still to be measured is not known: it counts as nothing.
+    """
+    need = _bytes(bench, _missing([state for state in states if not state.point.uncalibrated]))
+    free = shutil.disk_usage(bench.store.folder).free
+    if need > free:
+        available, needed = distinct(free / 1e9, need / 1e9)
+        raise UsageError(f"{bench.store.folder} has {available} GB free, but the samples need {needed}")
+
+
+def _missing(states: Sequence[Progress]) -> list[Missing]:
+    """A point for each set of samples of points that are not done, with the evaluations that it needs."""
+    todo = [state for state in states if not state.done]
+    return list({state.point.sample_id: (state.point, state.missing_evaluations) for state in todo}.values())
 
 
 def uncalibrated(points: Sequence[Point]) -> list[Point]:

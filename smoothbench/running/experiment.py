@@ -1,6 +1,7 @@
 """Run an experiment: what is missing of it, and nothing else."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from smoothbench.costs.latency_conditions import check_conditions
 from smoothbench.errors import PointsFailed
 from smoothbench.planning.plan import plan_points
 from smoothbench.running.claims import claimed
-from smoothbench.running.estimate import announce
+from smoothbench.running.estimate import announce, check_disk
 from smoothbench.running.finish import claim_folder, finish, same_work
 from smoothbench.running.point_stages import Stages
-from smoothbench.running.todo import is_done, missing_evaluations
+from smoothbench.running.todo import Progress, progress
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.calibrate_point import Curves
 from smoothbench.sampling.devices import started
@@ -65,29 +66,36 @@ class Experiment:
         Raises PointsFailed at the end where points failed, or at once where the disk is full.
         """
         with self._presence, self.store.explained():
-            announce(self.bench)  # before anything costs time
-            self._calibrate()
-            failed = self._complete()
+            states = progress(self.bench)
+            check_disk(self.bench, states)
+            announce(self.bench, states)  # before anything costs time
+            failed = self._complete(self._calibrate(states))
         if failed:
             raise PointsFailed(
                 f"{len(failed)} of {len(self.bench.points)} points failed: {', '.join(failed)}"
             )
 
-    def _calibrate(self) -> None:
-        """Plan the points whose error curves were not known: they are measured now."""
+    def _calibrate(self, states: Sequence[Progress]) -> Sequence[Progress]:
+        """Plan the points whose error curves were not known: they are measured now; how far all points are then.
+
+        Raises UsageError where the disk is too small for what they turn out to need.
+        """
         settings, model = self.settings, self.bench.model
         if any(point.uncalibrated for point in self.bench.points):
             points = plan_points(settings, model, self._sites, self._curves.measured)
             self.bench = replace(self.bench, points=points)
+            states = progress(self.bench, states)
+            check_disk(self.bench, states)
         for point in self.bench.points:
             if reason := point.missing_weights or point.unsupported:
                 log.warning("%s skipped: %s", point.spec.name, reason)
+        return states
 
-    def _complete(self) -> list[str]:
+    def _complete(self, states: Sequence[Progress]) -> list[str]:
         """Take all points to their records, then pool and time them; the names of those that failed."""
         bench = self.bench
         with same_work(bench) as sharing:
-            failed = self._points(Stages(bench))
+            failed = self._points(Stages(bench), states)
             cost_csv(self.store)
             sound = [p for p in bench.points if p.policy is not None and p.spec.name not in failed]
             if bench.reference in sound:  # everything is compared with it
@@ -96,11 +104,11 @@ class Experiment:
             self._drop_reference()
         return failed
 
-    def _points(self, stages: Stages) -> list[str]:
+    def _points(self, stages: Stages, states: Sequence[Progress]) -> list[str]:
         """Take each point that is not done to its record; the names of those that failed."""
         bench, failed = self.bench, list[str]()
-        todo = [point for point in bench.points if not is_done(bench, point)]
-        evaluations = {point.sample_id: missing_evaluations(bench, point) for point in todo}
+        todo = [state.point for state in states if not state.done]
+        evaluations = {state.point.sample_id: state.missing_evaluations for state in states if not state.done}
         total = sum(evaluations.values())
         bar = tqdm(total=total, unit="eval", disable=None if total else True, smoothing=0.05)
         with bar, logging_redirect_tqdm():

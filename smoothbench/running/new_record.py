@@ -24,8 +24,13 @@ from smoothbench.storage.record_parts import (
 from smoothbench.storage.sample_files import PREVIEWS
 
 
-def new_record(settings: Settings, model: Model, point: Point, reference: Point) -> Record:
-    """Build the record of a point with all that is known before its first sample; quality is still to come."""
+def new_record(
+    settings: Settings, model: Model, point: Point, reference: Point, old: Record | None = None
+) -> Record:
+    """Build the record of a point with all that is known before its first sample; quality is still to come.
+
+    Args: old, the record that it will replace, whose place among points of one name it keeps.
+    """
     spec, schedule = point.spec, point.policy if isinstance(point.policy, Schedule) else None
     planned_cost = cost(point, reference) if schedule is not None else None
     stage = None if settings.draws_samples else f"stage={settings.stage}"
@@ -71,6 +76,7 @@ def new_record(settings: Settings, model: Model, point: Point, reference: Point)
             **({"report": list(settings.report)} if settings.report else {}),
         },
         provenance={},
+        formerly=old and old.formerly,
     )
 
 

@@ -69,7 +69,8 @@ class Stages:
         """Write records of points that are not sampled, since their reference failed."""
         bench = self.bench
         for point in points:
-            record = new_record(bench.settings, bench.model, point, bench.reference)
+            old = stored_record(bench, point)
+            record = new_record(bench.settings, bench.model, point, bench.reference, old)
             reason = f"{bench.reference.spec.name} failed, its pair"
             bench.store.write_record(
                 replace(record, reason=reason, provenance=provenance(bench.model.device))
@@ -78,8 +79,8 @@ class Stages:
     def _known(self, point: Point) -> Record:
         """A record with all that is known before the first sample, earlier scores included."""
         bench = self.bench
-        record = new_record(bench.settings, bench.model, point, bench.reference)
         old, sampled = stored_record(bench, point), bench.settings.draws_samples
+        record = new_record(bench.settings, bench.model, point, bench.reference, old)
         if old and old.status.quality == "done" and not (sampled and bench.regenerates(point)):
             return resumed(record, old)
         return record

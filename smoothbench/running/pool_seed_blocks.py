@@ -64,7 +64,7 @@ def _parts(
         if not (of_point and scored and paired and record.reference == (pairs is None)):
             continue
         if scorer.metrics_to_do(_part(record)):
-            log.warning("%s: rows of seeds %d-%d are lost: run them again", record.name, *seeds)
+            log.warning("%s: features of seeds %d-%d are lost: run them again", record.name, *seeds)
             continue
         parts[seeds] = record
     return parts
@@ -154,6 +154,8 @@ def _write(
         scores=still_valid | entries,
         config={**first.config, "metrics": scorer.nodes},
         provenance={**provenance(scorer.model.device), "parts": [part.provenance for part in parts]},
+        formerly=old and old.formerly,  # not that of the first part, nor a null in its place
+        absent=None if first.absent is None else first.absent | {"formerly"},
     )
     save_scores(store, record, scores)
     store.write_record(record)

@@ -1,9 +1,42 @@
 """What of an experiment is still to be done, by what lies in its results folder."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from smoothbench.planning.point import Point
 from smoothbench.running.new_record import as_reported, is_of
 from smoothbench.running.workbench import Workbench
 from smoothbench.storage.record import Record
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a point was when its files were read: whether it was done, and the evaluations that it still needed."""
+
+    point: Point
+    done: bool
+    missing_evaluations: int
+
+
+def progress(bench: Workbench, before: Sequence[Progress] = ()) -> list[Progress]:
+    """Read how far every point is, in the order of the points; all files of samples are hashed for that.
+
+    Points that `before` has as they are planned now are not read again.
+    """
+    known = {_planned_as(each.point): each for each in before if not each.point.uncalibrated}
+    states = []
+    for point in bench.points:
+        if (state := known.get(_planned_as(point))) is not None:
+            states.append(Progress(point, state.done, state.missing_evaluations))
+            continue
+        done = is_done(bench, point)
+        states.append(Progress(point, done, 0 if done else missing_evaluations(bench, point)))
+    return states
+
+
+def _planned_as(point: Point) -> tuple[str, str, str, str | None]:
+    """All of a plan that decides which files a point needs."""
+    return point.spec.name, point.point_id, point.sample_id, point.same_as
 
 
 def stored_record(bench: Workbench, point: Point) -> Record | None:

@@ -111,16 +111,17 @@ class Store:
         return record
 
     def supersede(self, record: Record) -> None:
-        """Delete other records of the same point and baseline that were not planned, or lack the cost that this has."""
+        """Delete other records of the same point and baseline that failed without a cost, or were not supported.
+
+        A record of a policy that decides at run time, whose cost is still to come, stays: it is of other settings.
+        """
         pair = (record.name, record.seeds, record.reference_id)
         for path in (self.folder / "records").glob(f"{_slug(record.name)}-*.json"):
             old = self._readable(path)
             if old is None or (old.name, old.seeds, old.reference_id) != pair:
                 continue
-            costless = old.status.cost == "failed" or (old.status.cost, record.status.cost) == (
-                "skipped",
-                "done",
-            )
+            skipped = old.status.cost == "skipped" and old.batch_size is None
+            costless = old.status.cost == "failed" or (skipped and record.status.cost == "done")
             if costless and old.point_id != record.point_id:
                 self.remove(old.name, old.point_id)
 

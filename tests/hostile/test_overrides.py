@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
+from baselines.fora import FORA
 from smoothbench.caching.policy import Evaluation
 from smoothbench.cli import main
 from smoothbench.config.instantiate import build_model, build_policy, build_solver
@@ -177,6 +178,18 @@ def test_a_batch_size_is_read_where_a_method_decides_at_run_time() -> None:
     }
     given = [f"++cache.{key}={value}" for key, value in method.items()]
     assert refusal("stage=latency", *given, "batch_size=3") is None
+
+
+class Undecided(FORA):
+    """A static method that says that it has no `decide`, as Python's protocols allow."""
+
+    decide = None
+
+
+def test_a_method_whose_decide_is_none_decides_before_the_run() -> None:
+    given = ("cache=fora", f"cache.policy._target_={__name__}.Undecided", "batch_size=3")
+    said = refusal("stage=latency", *given)
+    assert said is not None and said.endswith("stage=latency draws no samples; see latency.batch_size")
 
 
 def test_a_point_that_equals_the_reference_is_said_to() -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import time
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 import torch
 
 from smoothbench.errors import UsageError
-from smoothbench.running.estimate import Work, clock_time
+from smoothbench.running.estimate import Work, _bytes, clock_time
 from smoothbench.running.todo import missing_evaluations
+from smoothbench.storage.sample_files import Samples
 from tests.support.compose import experiment
 
 FEW = ("metrics=[psnr]", "only=[fora]", "solver.steps=4", "num_samples=4")
@@ -127,3 +129,70 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_calibrated(
     with pytest.raises(UsageError, match="GB free, but the samples need"):
         running.run()
     assert not list(tmp_path.rglob("curves/*"))
+
+
+SMOOTHCACHE = ("metrics=[psnr]", "only=[smoothcache]", "solver.steps=4", "num_samples=2", "batch_size=2")
+SKIPPING = {"smoothcache": {"cache.policy.alpha": [0.6]}}
+
+
+def set_free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    usage = type("Usage", (), {"free": free})()
+    monkeypatch.setattr("smoothbench.running.estimate.shutil.disk_usage", lambda path: usage)
+
+
+def test_a_full_disk_stops_no_run_that_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment(tmp_path, *SMOOTHCACHE, sweeps=SKIPPING).run()
+    for curves in tmp_path.rglob("curves/*"):
+        curves.unlink()
+    set_free(monkeypatch, 100)
+    again = experiment(tmp_path, *SMOOTHCACHE, sweeps=SKIPPING)
+    assert any(point.uncalibrated for point in again.bench.points)
+    again.run()
+
+
+def test_a_disk_that_is_too_small_for_calibrated_points_is_said_before_they_are_sampled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = experiment(tmp_path, *SMOOTHCACHE, sweeps=SKIPPING)
+    of_reference = _bytes(
+        running.bench, [(running.bench.reference, running.bench.reference.trajectory.evals)]
+    )
+    set_free(monkeypatch, of_reference)
+    with pytest.raises(UsageError, match="GB free, but the samples need"):
+        running.run()
+    assert list(tmp_path.rglob("curves/*"))
+    assert not list(tmp_path.rglob("samples/*/*"))
+
+
+def hashed_files(running: Any, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts how often the samples of a set are looked through for damage while an experiment runs."""
+    counts: Counter[str] = Counter()
+    damaged = Samples.damaged
+
+    def counting(samples: Samples) -> bool:
+        counts[samples.sample_id] += 1
+        return damaged(samples)
+
+    monkeypatch.setattr(Samples, "damaged", counting)
+    running.run()
+    return counts
+
+
+def test_the_samples_of_points_that_are_done_are_hashed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment(tmp_path, *FEW).run()
+    again = experiment(tmp_path, *FEW)
+    assert hashed_files(again, monkeypatch) == dict.fromkeys([p.sample_id for p in again.bench.points], 1)
+
+
+def test_only_points_that_are_planned_anew_are_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment(tmp_path, *SMOOTHCACHE, sweeps=SKIPPING).run()
+    for curves in tmp_path.rglob("curves/*"):
+        curves.unlink()
+    again = experiment(tmp_path, *SMOOTHCACHE, sweeps=SKIPPING)
+    reference = again.bench.reference.sample_id
+    counts = hashed_files(again, monkeypatch)
+    assert counts[reference] == 1 and counts[again.bench.points[1].sample_id] == 1

@@ -59,7 +59,7 @@ def test_lost_rows_of_another_block_stop_nothing(tmp_path: Path, caplog: pytest.
     for path in (tmp_path / "runs/smoke/observations" / first["sample_id"]).glob("*.npz"):
         path.unlink()
     run(tmp_path, FEW, "only=[fora]", "seed=1")
-    assert "rows of seeds 0-6 are lost: run them again" in caplog.text and not pooled(tmp_path)
+    assert "features of seeds 0-6 are lost: run them again" in caplog.text and not pooled(tmp_path)
     run(tmp_path, FEW, "only=[fora]")
     assert len(pooled(tmp_path)) == 2
 
@@ -170,3 +170,59 @@ def test_out_of_memory_fails_a_dynamic_policy(tmp_path: Path, monkeypatch: pytes
         limited(experiment(tmp_path, *asked, "only=[new]"), rows=4).run()
     reason = read(tmp_path)["new"]["reason"]
     assert reason.startswith("a batch of 4 does not fit: choose a smaller batch_size (CUDA out of memory.")
+
+
+PERIODIC = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Periodic:
+    period: int
+    def decide(self, evaluation):
+        return [evaluation.e % self.period == 0] * len(evaluation.sites)
+"""
+
+
+def test_a_cost_that_only_the_run_tells_stays_beside_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "periodic_of_user.py").write_text(PERIODIC)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/periodic.yaml").write_text(
+        "policy: {_target_: periodic_of_user.Periodic, period: 2}\npredictor: reuse\nfamily: a\nlabel: a\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    asked = (f"hydra.searchpath=[file://{tmp_path}]", "+cache@points.new.cache=periodic", FEW, "only=[new]")
+    run(tmp_path, *asked, "stage=cost")
+    run(tmp_path, *asked, "points.new.cache.policy.period=3")
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/smoke/records/new-*.json")]
+    assert sorted(record["status"]["cost"] for record in records) == ["done", "skipped"]
+
+
+def former_ids(folder: Path) -> dict[str, Any]:
+    """The ids in an earlier version that records have, by file; records without one are left out."""
+    records = {path: json.loads(path.read_text()) for path in folder.glob("runs/smoke/records/*.json")}
+    return {path.name: record["formerly"] for path, record in records.items() if "formerly" in record}
+
+
+@pytest.mark.parametrize("again", [["metrics=[psnr,ssim]"], ["metrics=[psnr]", "force=true"]])
+def test_a_record_that_is_written_again_keeps_its_former_id(tmp_path: Path, again: list[str]) -> None:
+    run(tmp_path, "metrics=[psnr]", "only=[fora]")
+    path = next(tmp_path.glob("runs/smoke/records/fora*"))
+    before = path.read_text()
+    change(path, formerly="00ff")
+    run(tmp_path, *again, "only=[fora]")
+    assert path.read_text() != before and former_ids(tmp_path) == {path.name: "00ff"}
+
+
+def test_a_pooled_record_has_its_own_former_id_and_not_that_of_a_part(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run(tmp_path, "metrics=[psnr]", "only=[fora]", f"seed={seed}")
+        for number, path in enumerate(sorted(tmp_path.glob("runs/smoke/records/*.json")) if not seed else []):
+            change(path, formerly=str(number))
+    parts = former_ids(tmp_path)
+    assert len(parts) == 2  # of the parts of seed block 0: the pooled records have none
+    path = next(p for p in (tmp_path / "runs/smoke/records").glob("fora*") if pooled_record(p))
+    change(path, formerly="00ff", scores={})
+    run(tmp_path, "metrics=[psnr]", "only=[fora]", "force=true")
+    assert former_ids(tmp_path) == parts | {path.name: "00ff"}

@@ -34,6 +34,12 @@ NOW = "class and parameters of a method are under policy now: "
             "points.s50_alpha22.published.policy.full",
         ),
         (["++reference.cache.alpha=1"], "reference.cache.policy.alpha"),
+        (["cache=smoothcache", "cache={alpha:0.2}"], "cache.policy.alpha"),
+        (["-m", "cache=smoothcache", "+cache={alpha:0.2},{alpha:0.3}"], "cache.policy.alpha"),
+        (["+exp=smoke", "points.fora.cache={interval:3}"], "points.fora.cache.policy.interval"),
+        (["+exp=smoke", "points={fora:{cache:{interval:3}}}"], "points.fora.cache.policy.interval"),
+        (["+exp=smoke", "points.fora.sweep.cache.interval=[3]"], "points.fora.sweep.cache.policy.interval"),
+        (["+exp=smoke", "points.fora.sweep={cache.interval:[3]}"], "points.fora.sweep.cache.policy.interval"),
     ],
 )
 def test_an_old_override_is_one_line_with_the_new_spelling(
@@ -80,6 +86,7 @@ HALF = "policy: {_target_: baselines.fora.FORA, interval: 3, orientation: reposi
             f"points.a.published._target_: {NOW}points.a.published.policy._target_",
         ),
         (HALF + "label: FORA N=${.interval}\n", ["cache=mine"], NOW + "${.policy.interval}"),
+        (HALF + "label: FORA N=${cache.interval}\n", ["cache=mine"], NOW + "${cache.policy.interval}"),
         (HALF + "label: a\ninterval: 2\n", ["cache=mine"], f"cache.interval: {NOW}cache.policy.interval"),
         (
             HALF + "label: a\n",
@@ -178,3 +185,13 @@ def test_a_subclass_that_overrides_what_is_not_called_any_more_is_refused(
 def test_what_is_spelled_as_now_has_no_new_spelling(key: str) -> None:
     assert new_spelling(key) is None
     check_overrides(["-m", f"+{key}=1,2", "--cfg", "job", "+cache@points.a.cache=fora", "x=cache.alpha"])
+
+
+def test_the_value_of_an_option_is_no_old_key() -> None:
+    check_overrides(["--config-dir", "cache.d", "cache=mine"])
+
+
+def test_a_node_as_it_is_spelled_now_has_no_new_spelling() -> None:
+    check_overrides(
+        ["cache={policy:{alpha:0.2},label:a}", "points.a.sweep={cache.policy.alpha:[1]}", "x={a:"]
+    )

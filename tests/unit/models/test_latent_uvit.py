@@ -25,8 +25,6 @@ from tests.support.compose import composed
 from tests.support.solve import solve
 from tests.support.tiny_pipelines import tiny_dit_pipeline
 
-pytestmark = pytest.mark.slow
-
 CPU = torch.device("cpu")
 SIZES = {"img_size": 8, "embed_dim": 32, "depth": 4, "num_heads": 2, "num_classes": 11}
 SOLVER = DPMSolverSinglestep(8)

@@ -20,8 +20,6 @@ from tests.support.hub_cache import REPOSITORY, REVISION, in_cache
 from tests.support.latent_dits import BIN, SAFE, changes, forward, latent_dit, load, refusal
 from tests.support.tiny_pipelines import save_tiny_dit, tiny_dit_pipeline
 
-pytestmark = pytest.mark.slow
-
 SHARDS: dict[str, Any] = {"max_shard_size": "50KB"}
 LAYOUTS: list[dict[str, Any]] = [
     SHARDS,
