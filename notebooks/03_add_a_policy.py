@@ -181,7 +181,7 @@ bench.draw_samples({label: images for label, (images, _) in runs.items()}, SEEDS
 #
 # ```yaml
 # # By kind: computes attention and feed-forward at intervals of their own.
-# policy:
+# policy:                  # conf/cache/by_kind.yaml
 #   _target_: baselines.by_kind.ByKind
 #   self_attn: 3           # interval of the attention branches
 #   ff: 2                  # interval of the feed-forward branches
