@@ -17,7 +17,7 @@ from smoothbench.report.data.record_row import row_of
 from smoothbench.running.experiment import Experiment
 from smoothbench.running.point_stages import Stages
 from smoothbench.running.pool_seed_blocks import pool
-from smoothbench.running.todo import is_done
+from smoothbench.running.todo import is_done, progress
 from smoothbench.storage.files import write_json
 from smoothbench.storage.record import Record
 from tests.support.compose import experiment
@@ -94,7 +94,7 @@ def judged(again: Experiment, path: Path, caplog: pytest.LogCaptureFixture) -> b
 
 def repaired(again: Experiment, path: Path, original: bytes) -> None:
     """The same command makes the record again."""
-    again._points(Stages(again.bench))
+    again._points(Stages(again.bench), progress(again.bench))
     assert comparable(path) == {k: v for k, v in json.loads(original).items() if k != "provenance"}
 
 
