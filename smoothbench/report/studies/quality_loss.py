@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from smoothbench.report.data.frame import higher_is_better, scores
 from smoothbench.report.figures.style import MUTED
+from smoothbench.report.tables.column import decimals_for, with_spread
 from smoothbench.report.tables.point_tables import fidelity
-from smoothbench.report.tables.text import decimals_for, with_spread
 
 
 def family(score: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from smoothbench.report.data.frame import higher_is_better
-from smoothbench.report.tables.text import NONE, decimals_for, with_spread
+from smoothbench.report.tables.text import NONE, PLUS_MINUS
 
 BETTER, WORSE, DAGGER = "\u25b2", "\u25bc", "\u2020"
 UP, DOWN, TIMES = "\u2191", "\u2193", "\u00d7"
@@ -129,3 +129,19 @@ def tail_columns(rows: pd.DataFrame, score: str, competing: pd.Series) -> list[C
 
 def _state(row: pd.Series) -> str:
     return NONE if row["status.quality"] == "done" else str(row["status.quality"])
+
+
+def with_spread(value: float, spread: float, decimals: int, unit: str = "", signed: bool = False) -> str:
+    """Write `value +- spread` in so many decimals; a spread that is NaN is left out, a value makes it `-`."""
+    if math.isnan(value):
+        return NONE
+    shown = round(value, decimals) + 0.0  # no negative zero
+    text = f"{shown:{'+' if signed else ''}.{decimals}f}{unit}"
+    return text if math.isnan(spread) else f"{text} {PLUS_MINUS} {spread:.{decimals}f}"
+
+
+def decimals_for(value: float, digits: int, otherwise: float = math.nan) -> int:
+    """Return the decimals that show so many significant digits of a value (of the other to three if it is 0 or NaN)."""
+    if not value > 0:
+        return decimals_for(otherwise, 3) if otherwise > 0 else 3
+    return min(max(digits - 1 - math.floor(math.log10(value)), 0), 6)

@@ -12,11 +12,10 @@ import pandas as pd
 
 from smoothbench.json_checks import explain, require
 from smoothbench.report.data.latency import add_latency
-from smoothbench.report.tables.column import TIMES, cost_column, speedup_column
+from smoothbench.report.tables.column import TIMES, cost_column, decimals_for, speedup_column
 from smoothbench.report.tables.paper_cells import PaperTable, fixed, has
 from smoothbench.report.tables.point_tables import measured, point_label
 from smoothbench.report.tables.realised_speedup import measured_share, reported_share, speedup
-from smoothbench.report.tables.text import decimals_for
 from smoothbench.storage.latency_file import Latency
 
 log = logging.getLogger(__name__)

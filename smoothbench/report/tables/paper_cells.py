@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from smoothbench.report.tables.text import NONE, to_markdown, with_spread
+from smoothbench.report.tables.column import with_spread
+from smoothbench.report.tables.text import NONE, to_markdown
 
 INFERRED = "\u2021"
 

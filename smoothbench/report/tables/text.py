@@ -1,6 +1,4 @@
-"""Tables of strings as Markdown and as plain text, and numbers rounded to what their spread allows."""
-
-import math
+"""Tables of strings as Markdown and as plain text."""
 
 import pandas as pd
 
@@ -29,22 +27,6 @@ def to_text(table: pd.DataFrame) -> str:
 def grid(heading: list[str], rows: list[list[str]]) -> str:
     """Write rows of strings in Markdown."""
     return to_markdown(pd.DataFrame(rows, columns=heading, dtype=object))
-
-
-def with_spread(value: float, spread: float, decimals: int, unit: str = "", signed: bool = False) -> str:
-    """Write `value +- spread` in so many decimals; a spread that is NaN is left out, a value makes it `-`."""
-    if math.isnan(value):
-        return NONE
-    shown = round(value, decimals) + 0.0  # no negative zero
-    text = f"{shown:{'+' if signed else ''}.{decimals}f}{unit}"
-    return text if math.isnan(spread) else f"{text} {PLUS_MINUS} {spread:.{decimals}f}"
-
-
-def decimals_for(value: float, digits: int, otherwise: float = math.nan) -> int:
-    """Return the decimals that show so many significant digits of a value (of the other to three if it is 0 or NaN)."""
-    if not value > 0:
-        return decimals_for(otherwise, 3) if otherwise > 0 else 3
-    return min(max(digits - 1 - math.floor(math.log10(value)), 0), 6)
 
 
 def _align(position: int, cell: tuple[str, int]) -> str:
