@@ -21,7 +21,7 @@ from smoothbench.scoring.check_inputs import check_clips
 from smoothbench.scoring.metric import BASELINE, BoundMetric, Inputs, Metric, bind_metric
 from smoothbench.scoring.real_images import BATCH, RealSamples
 from smoothbench.storage.feature_cache import FeatureCache, Features, concatenate_batches
-from smoothbench.storage.identity import canonical, identity
+from smoothbench.storage.identity import canonical, claim, identity
 from smoothbench.storage.record import Record
 from smoothbench.storage.sample_files import Samples
 
@@ -182,7 +182,7 @@ class Scorer:
         check_metric(where, name, node)
         if "encoder" in node:
             encoder = self._encoder(node["encoder"])
-            claim_name(self._names["encoder"], encoder, "metrics", f"{where}.encoder")
+            claim(self._names["encoder"], encoder, f"{where}.encoder")  # functions build those of conf/
         metric = require_attributes(
             build(node["metric"], where), where, "inputs", "higher_is_better", "score"
         )
