@@ -10,7 +10,10 @@ from smoothbench.caching import ErrorCurves, calibrate
 from tests.support.tiny_dit import TinyDiT, build_tiny
 
 SLOW = ("runs", "hostile", "statistics", "stress")  # folders whose tests take seconds each
-SLOW_FILES = ("test_weights_layouts.py", "test_latent_uvit.py")
+SLOW_FILES = (
+    *("test_weights_layouts.py", "test_latent_uvit.py", "test_latent_dit.py", "test_readme.py"),
+    *("test_router_training.py", "test_training_after_sampling.py", "test_video.py", "test_inception.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
