@@ -93,6 +93,10 @@ class Schedule:
             for i, site in enumerate(self.sites)
         }
 
+    def bit_strings(self) -> list[str]:
+        """Return one string for each evaluation, with a bit for each site; 1 = computed."""
+        return ["".join("1" if bit else "0" for bit in bits) for bits in self.computed]
+
     def to_json(self, names: str = "published") -> dict[str, Any]:
         """Return the flat published form: it maps a kind, or a kind and a block, to a list of 1 (computed) and 0.
 

@@ -13,7 +13,6 @@ from smoothbench.storage.identity import claim, name_of
 
 CONF = sibling_packages.ROOT / "conf"
 TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
-GROUPS = ("model", "solver", "cache", "metrics")
 
 
 @cache

@@ -15,16 +15,15 @@ from hydra.errors import HydraException
 from smoothbench.errors import UsageError
 
 KEYS_OF_CACHE = ("policy", "predictor", "family", "label", "training")
-ATTRIBUTES: Mapping[str, str] = (
-    MappingProxyType(  # what plug-ins must have, and what an earlier version called it
-        {
-            "begin": "integrate",
-            "labels_or_prompts": "conditions",
-            "unavailable_reason": "missing",
-            "guidance_rows": "rows",
-            "min_batch_size": "least_batch",
-        }
-    )
+# what plug-ins must have, and what an earlier version called it
+ATTRIBUTES: Mapping[str, str] = MappingProxyType(
+    {
+        "begin": "integrate",
+        "labels_or_prompts": "conditions",
+        "unavailable_reason": "missing",
+        "guidance_rows": "rows",
+        "min_batch_size": "least_batch",
+    }
 )
 CACHE = re.compile(
     r"((?:points\.[^.=]+\.(?:sweep\.)?|reference\.)?(?:cache|published))\.(?P<name>[^.=]+)([^=]*)"
@@ -56,10 +55,8 @@ def check_overrides(arguments: Sequence[str]) -> None:
         if "=" not in argument and not argument.startswith("~"):
             continue  # an option or its value, which may be any text
         key = argument.lstrip("+~").partition("=")[0]
-        for full_key in (
-            key,
-            *(f"{key}{inner}" for value in _values(argument) for inner in _inner_keys(value)),
-        ):
+        inner_keys = (f"{key}{inner}" for value in _values(argument) for inner in _inner_keys(value))
+        for full_key in (key, *inner_keys):
             if spelling := new_spelling(full_key):
                 raise UsageError(f"{argument:.60}: {spelling}")
 

@@ -18,7 +18,6 @@ from smoothbench.errors import UsageError, one_line
 from smoothbench.json_checks import explain
 from smoothbench.migration.old_ids import OldRecord, Proven, Unproven, bits, new_ids, old_ids, prove
 from smoothbench.migration.old_scores import Metrics
-from smoothbench.planning.point import rows
 from smoothbench.planning.point_ids import recorded
 from smoothbench.sampling.calibrate_point import curves_file
 from smoothbench.storage.identity import canonical, identity
@@ -204,7 +203,7 @@ class _Files:
             if policy.needs_curves:
                 paths = self.folder / record["calibration"]["file"], self.folder / _curves(record, known)
                 curves = ErrorCurves.load(paths[0] if paths[0].exists() else paths[1])
-            planned = rows(policy.plan(self._trajectory(record), curves))
+            planned = policy.plan(self._trajectory(record), curves).bit_strings()
         except (ValueError, OSError, RuntimeError, TypeError) as error:
             raise Unproven(f"its schedule cannot be planned again of its file ({one_line(error)})") from error
         if planned != bits(record):

@@ -14,7 +14,7 @@ from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import PointsFailed, UsageError, one_line
 from smoothbench.json_checks import is_text
 from smoothbench.models.base.prompts import CALIBRATION_BLOCKS
-from smoothbench.planning.point import Point, rows
+from smoothbench.planning.point import Point
 from smoothbench.planning.point_ids import described, point_ids, recorded_code
 from smoothbench.protocols import BLOCK, Model, Prompted, Solver, Supports
 from smoothbench.storage.record_parts import CalibrationRef
@@ -80,7 +80,7 @@ def plan_point(
         spec.calibration if outcome.policy is None else outcome.calibration and outcome.calibration.digest
     )
     parts = described(spec, model, solver, predictor, configured)
-    bits = rows(outcome.policy) if isinstance(outcome.policy, Schedule) else None
+    bits = outcome.policy.bit_strings() if isinstance(outcome.policy, Schedule) else None
     ids = point_ids(
         parts,
         bits,

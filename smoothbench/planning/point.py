@@ -69,8 +69,3 @@ class Point:
     def planned_macs(self) -> int:
         """Cost of one sample by the planned calls, in MACs, attention included."""
         return self.trajectory.cost(self.planned_calls).total
-
-
-def rows(schedule: Schedule) -> list[str]:
-    """A schedule's bits, a string for each evaluation, `1` = computed."""
-    return ["".join("1" if bit else "0" for bit in row) for row in schedule.computed]

@@ -56,7 +56,11 @@ class Rebuilt:
     def draw_schedules(self, schedules: Mapping[str, Schedule]) -> Figure:
         """Draw schedules by label: evaluations across, sites down, dark is computed, with the share of MACs."""
         rows = [
-            {**self._named(label), "share": self.trajectory.share(plan), "schedule": _recorded(plan)}
+            {
+                **self._named(label),
+                "share": self.trajectory.share(plan),
+                "schedule": RecordedSchedule.of(plan),
+            }
             for label, plan in schedules.items()
         ]
         return schedule_raster.schedules(pd.DataFrame(rows))
@@ -112,8 +116,3 @@ def _recorded_part(record: Record, group: str, where: str) -> tuple[dict[str, An
     part = getattr(record.described, "policy" if group == "cache" else group, None)
     description = {} if part is None else part.to_json()
     return current_node(node, description, classes_by_name(group), f"{where}: its {group}"), description
-
-
-def _recorded(plan: Schedule) -> RecordedSchedule:
-    rows = tuple("".join("1" if bit else "0" for bit in bits) for bits in plan.computed)
-    return RecordedSchedule(plan.sites, plan.kinds, rows, plan.meta)

@@ -12,7 +12,7 @@ import torch
 from smoothbench.errors import UsageError, distinct, one_line
 from smoothbench.planning.point import Point
 from smoothbench.protocols import Model
-from smoothbench.running.todo import Progress
+from smoothbench.running.todo import Missing, Progress, sets_to_do
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.devices import wait_for
 from smoothbench.sampling.out_of_memory import out_of_memory
@@ -22,7 +22,6 @@ from smoothbench.storage.identity import canonical
 log = logging.getLogger(__name__)
 
 BYTES_PER_VALUE, BYTES_PER_FILE = 1.1, 300  # of a sample on disk: no image takes more as PNG
-Missing = tuple[Point, int]  # a point for each set of samples, and its evaluations that are not done yet
 LONG = 2.0  # seconds of a call that is not timed twice
 MOST_SECONDS = 10**9  # a calendar ends somewhere
 FEATURE_BYTES = 20_480  # of a sample's features: Inception's features, spatial features and logits
@@ -38,7 +37,7 @@ def announce(bench: Workbench, states: Sequence[Progress]) -> None:
     if not todo:
         log.info("%s: %d points, all done before: nothing to run", name, done)
         return
-    missing = _missing(states)
+    missing = sets_to_do(states)
     sampled = [point for point, evaluations in missing if evaluations]
     need = _bytes(bench, missing)
     calibrations = uncalibrated(bench.points)
@@ -58,17 +57,11 @@ def check_disk(bench: Workbench, states: Sequence[Progress]) -> None:
 
     Which samples a point needs whose error curves are still to be measured is not known: it counts as nothing.
     """
-    need = _bytes(bench, _missing([state for state in states if not state.point.uncalibrated]))
+    need = _bytes(bench, sets_to_do([state for state in states if not state.point.uncalibrated]))
     free = shutil.disk_usage(bench.store.folder).free
     if need > free:
         available, needed = distinct(free / 1e9, need / 1e9)
         raise UsageError(f"{bench.store.folder} has {available} GB free, but the samples need {needed}")
-
-
-def _missing(states: Sequence[Progress]) -> list[Missing]:
-    """A point for each set of samples of points that are not done, with the evaluations that it needs."""
-    todo = [state for state in states if not state.done]
-    return list({state.point.sample_id: (state.point, state.missing_evaluations) for state in todo}.values())
 
 
 def uncalibrated(points: Sequence[Point]) -> list[Point]:

@@ -8,7 +8,7 @@ from smoothbench.config.spec import Settings, Spec
 from smoothbench.costs.point_cost import cost, paper_cost
 from smoothbench.errors import MetricsFailed, one_line
 from smoothbench.numerics import matmul_precision, tf32_cudnn, tf32_matmul
-from smoothbench.planning.point import Point, rows
+from smoothbench.planning.point import Point
 from smoothbench.planning.point_ids import recorded
 from smoothbench.protocols import Config, Model, Prompted
 from smoothbench.storage.record import SCHEMA, Record
@@ -61,7 +61,7 @@ def new_record(
         calibration=point.calibration,
         planned=_planned(point, schedule),
         reported=spec.reported,
-        schedule=_schedule(schedule),
+        schedule=RecordedSchedule.of(schedule) if schedule is not None else None,
         captions=_captions(model, spec.seeds[:PREVIEWS]),
         cost=planned_cost and replace(planned_cost, paper=paper_cost(point, model, settings.paper)),
         scores={},
@@ -147,14 +147,6 @@ def _captions(model: Model, seeds: Sequence[int]) -> dict[str, str] | None:
     if not isinstance(model, Prompted) or not model.prompts.texts:
         return None
     return dict(zip(map(str, seeds), model.prompts.captions(seeds), strict=True))
-
-
-def _schedule(schedule: Schedule | None) -> RecordedSchedule | None:
-    if schedule is None:
-        return None
-    return RecordedSchedule(
-        tuple(schedule.sites), tuple(schedule.kinds), tuple(rows(schedule)), dict(schedule.meta)
-    )
 
 
 def as_reported(record: Record, point: Point, settings: Settings, model: Model) -> bool:

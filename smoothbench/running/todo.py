@@ -8,6 +8,8 @@ from smoothbench.running.new_record import as_reported, is_of
 from smoothbench.running.workbench import Workbench
 from smoothbench.storage.record import Record
 
+Missing = tuple[Point, int]  # a point for each set of samples, and its evaluations that are not done yet
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -32,6 +34,12 @@ def progress(bench: Workbench, before: Sequence[Progress] = ()) -> list[Progress
         done = is_done(bench, point)
         states.append(Progress(point, done, 0 if done else missing_evaluations(bench, point)))
     return states
+
+
+def sets_to_do(states: Sequence[Progress]) -> list[Missing]:
+    """Return a point for each set of samples of the points that are not done, with the evaluations that it needs."""
+    todo = [state for state in states if not state.done]
+    return list({state.point.sample_id: (state.point, state.missing_evaluations) for state in todo}.values())
 
 
 def _planned_as(point: Point) -> tuple[str, str, str, str | None]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
+from smoothbench.caching import Schedule
 from smoothbench.storage.json_rules import Matching
 from smoothbench.storage.typed_json import Stored
 
@@ -74,6 +75,12 @@ class RecordedSchedule(Stored):
     kinds: tuple[str, ...]
     rows: tuple[Bits, ...]
     meta: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, schedule: Schedule) -> "RecordedSchedule":
+        """Return a schedule as a record holds it."""
+        bits = tuple(schedule.bit_strings())
+        return cls(tuple(schedule.sites), tuple(schedule.kinds), bits, dict(schedule.meta))
 
     def check(self, where: str) -> None:
         count = len(self.sites)

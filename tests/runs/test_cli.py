@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
-from smoothbench.cli import main
+from tests.support.command_line import refusal_of
 
 FEW = ["num_samples=4", "solver.steps=4", "latency.rounds=0", "batch_size=4"]
 
@@ -83,14 +82,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     arguments: list[str],
     message: str,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["smoothbench", *arguments])
-    GlobalHydra.instance().clear()
-    with pytest.raises(SystemExit) as end:
-        main()
-    lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("device: ")]
-    assert end.value.code == 2
-    assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0]
+    assert message in refusal_of(arguments, tmp_path, monkeypatch, capfd)
     assert not list(tmp_path.rglob("*.png"))
 
 

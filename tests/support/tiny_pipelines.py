@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -67,6 +68,14 @@ def save_tiny_dit(folder: Path, safetensors: bool = True, legacy: bool = False) 
         unknown = {"num_vector_embeds": None, "only_cross_attention": False, "use_linear_projection": False}
         path.write_text(json.dumps(json.loads(path.read_text()) | old | unknown))
     return pipe
+
+
+def save_in_both_formats(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """Save the tiny pipeline twice, and return its folders by whether it is in safetensors."""
+    folders = {safe: tmp_path_factory.mktemp("saved") for safe in (True, False)}
+    for safe, path in folders.items():
+        save_tiny_dit(path, safetensors=safe)
+    return folders
 
 
 def tiny_pixart_pipeline() -> PixArtAlphaPipeline:

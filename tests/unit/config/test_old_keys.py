@@ -1,18 +1,16 @@
 """A key as an earlier version spelled it: one line with the new spelling, exit code 2, and nothing is written."""
 
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from hydra.core.global_hydra import GlobalHydra
 
-from smoothbench.cli import main
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import MODEL, build_model, build_solver, require_attributes
 from smoothbench.config.old_keys import check_overrides, new_spelling
 from smoothbench.errors import UsageError
+from tests.support.command_line import refusal_of
 from tests.support.compose import composed
 from tests.support.user_plugins import cell
 
@@ -49,14 +47,7 @@ def test_an_old_override_is_one_line_with_the_new_spelling(
     arguments: list[str],
     spelling: str,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["smoothbench", *arguments])
-    GlobalHydra.instance().clear()
-    with pytest.raises(SystemExit) as end:
-        main()
-    lines = capfd.readouterr().err.splitlines()
-    assert end.value.code == 2
-    assert len(lines) == 1 and lines[0].startswith("error: ") and lines[0].endswith(f"{NOW}{spelling}")
+    assert refusal_of(arguments, tmp_path, monkeypatch, capfd).endswith(f"{NOW}{spelling}")
     assert not list(tmp_path.iterdir())
 
 

@@ -26,7 +26,7 @@ from tests.support.latent_dits import (
     original,
     refusal,
 )
-from tests.support.tiny_pipelines import save_tiny_dit, tiny_pixart_pipeline
+from tests.support.tiny_pipelines import save_in_both_formats, tiny_pixart_pipeline
 
 SHAPE = Shape(depth=2, width=32, heads=2)
 
@@ -34,10 +34,7 @@ SHAPE = Shape(depth=2, width=32, heads=2)
 @pytest.fixture(scope="module")
 def tiny_repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
     """The tiny pipeline by whether it is in safetensors; not to be written to."""
-    folders = {safe: tmp_path_factory.mktemp("saved") for safe in (True, False)}
-    for safe, path in folders.items():
-        save_tiny_dit(path, safetensors=safe)
-    return folders
+    return save_in_both_formats(tmp_path_factory)
 
 
 @pytest.fixture
