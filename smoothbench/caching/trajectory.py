@@ -20,6 +20,12 @@ class Trajectory:
     rest_macs: int = 0
     rest_macs_linear: int = 0
 
+    @classmethod
+    def over(cls, measured: tuple[tuple[Site, ...], Macs], coordinates: tuple[float, ...]) -> "Trajectory":
+        """Return the trajectory of measured sites, and of the rest's cost, over the timesteps of a solver."""
+        sites, rest = measured
+        return cls(sites, coordinates, rest.total, rest.linear)
+
     @property
     def evals(self) -> int:
         """The number of model evaluations."""

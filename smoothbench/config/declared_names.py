@@ -12,12 +12,16 @@ from smoothbench.storage.code_fingerprint import fingerprint
 from smoothbench.storage.identity import claim, name_of
 
 CONF = sibling_packages.ROOT / "conf"
-TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)", re.MULTILINE)
+TARGET = re.compile(r"_target_:\s*([\w.]*\w)")  # also in a node on one line
+# configurations name these by short names, in no YAML of their own
+PREDICTORS = ("smoothbench.caching.predictor.Reuse", "smoothbench.caching.predictor.Taylor")
 
 
 @cache
 def targets(group: str) -> tuple[str, ...]:
-    """List the import paths that the YAML files of conf/<group> name."""
+    """List the import paths that the YAML files of conf/<group> name; for `predictor` those of our own classes."""
+    if group == "predictor":
+        return PREDICTORS
     texts = [file.read_text(encoding="utf-8") for file in sorted((CONF / group).rglob("*.yaml"))]
     return tuple(dict.fromkeys(path for text in texts for path in TARGET.findall(text)))
 
@@ -49,7 +53,8 @@ def claim_name(taken: dict[str, type], plugin: Any, group: str, where: str) -> N
         return
     path = classes_by_name(group).get(name)
     if path is not None and fingerprint(get_object(path)) != fingerprint(cls):
+        place = f" of conf/{group}" if (CONF / group).is_dir() else ""
         raise UsageError(
-            f"{where}: {cls.__module__}.{cls.__qualname__} has the name {name!r}, as {path} of conf/{group} has, "
+            f"{where}: {cls.__module__}.{cls.__qualname__} has the name {name!r}, as {path}{place} has, "
             "whose results would pass for its own: give it another `name`"
         )

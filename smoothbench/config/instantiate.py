@@ -18,6 +18,7 @@ from smoothbench.config.moved import moved
 from smoothbench.config.old_keys import ATTRIBUTES
 from smoothbench.errors import UsageError, one_line
 from smoothbench.protocols import Config, LoadsDecoder, LoadsText, Model, Solver
+from smoothbench.storage.identity import is_node
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def check_arguments(node: Mapping[str, Any], where: str) -> None:
     except TypeError as error:
         raise UsageError(f"{where}: {node['_target_']}: {one_line(error)}") from None
     for key, value in node.items():
-        if _is_node(value):
+        if is_node(value):
             check_arguments(value, f"{where}.{key}")
 
 
@@ -95,7 +96,7 @@ def _check_keys(node: Mapping[str, Any], where: str) -> None:
     if words := [key for key in node if str(key).startswith("_") and key != "_target_"]:
         raise UsageError(f"{where}.{words[0]}: a node has a _target_ and its arguments, nothing else")
     for key, value in node.items():
-        if _is_node(value):
+        if is_node(value):
             _check_keys(value, f"{where}.{key}")
 
 
@@ -109,7 +110,7 @@ def _check_types(node: Mapping[str, Any], where: str) -> None:
     for key, value in node.items():
         hint = hints.get(key)
         kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-        if _is_node(value):
+        if is_node(value):
             _check_types(value, f"{where}.{key}")
         elif getattr(hint, "_is_protocol", False):
             raise UsageError(f"{where}.{key} must be a node with a _target_, not {value!r:.60}")
@@ -122,10 +123,6 @@ def _is(value: Any, kind: type) -> bool:
     if kind is float:
         return type(value) in (int, float) and math.isfinite(value)
     return type(value) is kind
-
-
-def _is_node(value: Any) -> bool:
-    return isinstance(value, Mapping) and "_target_" in value
 
 
 def build_model(node: Config, device: torch.device) -> Model:

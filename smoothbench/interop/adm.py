@@ -76,11 +76,7 @@ def _batches(folder: Path, parts: Sequence[Record], bar: Any) -> Iterator[Images
         for start in range(first, stop, CHUNK):
             seeds = range(start, min(start + CHUNK, stop))
             samples = Samples(folder / "samples", part.sample_id, seeds, BATCH, Png())
-            if missing := samples.missing():
-                raise UsageError(
-                    f"{part.name}: of the samples {missing[0][0]} to {missing[0][-1]} some are deleted or damaged "
-                    f"in {samples.folder}: run it again, with keep_samples=true"
-                )
+            samples.require_all(part.name)
             for batch, images in samples.read():
                 yield np.repeat(images.permute(0, 2, 3, 1).numpy(), 3 // images.shape[1], axis=3)
                 bar.update(len(batch))

@@ -134,7 +134,7 @@ class _Plugins:
             yield fingerprint(self.model if kind == "model" else type(self.solver))
 
     def described(self, code: Code) -> Config:
-        """Describe the plug-ins as `point_code.described` does, in the versions that the ids hold."""
+        """Describe the plug-ins as `planning.point_ids.described` does, in the versions that the ids hold."""
         config = self.record["config"]
         solver = describe(self.solver, config["solver"])
         name = name_of(self.model)

@@ -51,10 +51,11 @@ def renaming(folder: Path, records: Mapping[str, OldRecord]) -> Renaming:
     known = _Files(folder)
     for file, record in records.items():
         try:
+            Record.from_json({**record, "schema": SCHEMA})  # of the same shape, on which all below relies
             proven[file] = prove(record)
             known.check(record, proven[file])
-        except Unproven as error:
-            wrong.append(f"records/{file}: {error}")
+        except (ValueError, KeyError) as error:  # Unproven is a ValueError
+            wrong.append(f"records/{file}: {explain(error)}")
     if not wrong:
         pairs = _pairs(records, proven, plan)
         for file, record in records.items():

@@ -104,7 +104,7 @@ def trajectory_of(spec: Spec, model: Model, sites: MeasuredSites) -> tuple[Solve
             f"solver: {spec.solver['_target_'].rpartition('.')[2]} takes {solver.prediction}, and "
             f"{model.name} predicts {model.prediction}: leave solver=... out for the model's own"
         )
-    return solver, Trajectory(sites[0], solver.coordinates, sites[1].total, sites[1].linear)
+    return solver, Trajectory.over(sites, solver.coordinates)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the report of a results folder and print its tables; exit codes as of `command.main`."""
     parser = command.parser("smoothbench.report", __doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="results folder, with records/ in it")
-    parser.add_argument("--publish", type=Path, metavar="DIR", help="also keep a copy without samples there")
-    parser.add_argument(
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--publish", type=Path, metavar="DIR", help="also keep a copy without samples there")
+    choice.add_argument(
         "--compare", nargs=2, metavar="NAME", help="only print two points' paired differences"
     )
     options = parser.parse_args(arguments)

@@ -28,6 +28,8 @@ def publish(folder: str | Path, target: str | Path) -> list[Path]:
     folder, target = Path(folder).resolve(), Path(target).resolve()
     if folder == target or folder in target.parents or target in folder.parents:
         raise ValueError(f"cannot publish {folder} to {target}: one lies in the other, choose another target")
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"cannot publish to {target}: it is a file, choose a folder")
     frame = load(folder)
     unread = {"records": frame.attrs["ignored"], "latencies": latency_conditions.read(folder).ignored}
     for what, ignored in unread.items():

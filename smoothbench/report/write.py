@@ -63,7 +63,9 @@ def write(folder: str | Path) -> list[Path]:
     text = document(shown, ignored, lines, others, sections.failed)
     pages = [write_text(folder / "report.md", text)]
     drawn = [name for name, _, _ in ahead]
-    pages.append(write_text(folder / "report.html", page(parts, folder, ignored, others, drawn)))
+    pages.append(
+        write_text(folder / "report.html", page(parts, folder, ignored, others, drawn, sections.failed))
+    )
     return pages + paths
 
 

@@ -9,14 +9,12 @@ from matplotlib.figure import Figure
 
 from smoothbench.errors import UsageError
 from smoothbench.report.data.frame import higher_is_better, scores
-from smoothbench.report.document import group_title
+from smoothbench.report.document import BRIEF, group_title
 from smoothbench.report.figures import contact_sheet, pareto_front, pareto_plot, schedule_raster
 from smoothbench.report.tables import pairing_gain
 from smoothbench.report.tables.latex import to_latex
 from smoothbench.report.tables.point_tables import brief_columns, fidelity_columns, headline, numbers
 from smoothbench.results.table import Table
-
-BRIEF = 4  # scores of a table that names none
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,9 +76,13 @@ class Group:
     def front(self, score: str, cost: str = "macs") -> pd.DataFrame:
         """Return the rows of `frame` that no other point beats in both cost and score.
 
-        Args: cost, a column of `frame`. Raises UsageError for a score that no point has.
+        Args: cost, a column of `frame`. Raises UsageError for a score or a cost that no point has.
         """
         better = self.higher_is_better(score)
+        if cost not in self.frame or not pd.api.types.is_numeric_dtype(self.frame[cost]):
+            raise UsageError(
+                f"{self.folder}: no cost {cost}: take macs, share, or latency where it was measured"
+            )
         return self.frame.loc[pareto_front.front(self.frame[cost], self.frame[score], better)]
 
     def schedules(self, names: Sequence[str] | None = None) -> Figure:
@@ -124,9 +126,15 @@ class Group:
         return pairing_gain.block_spread(self.frame)
 
     def _check_scores(self, names: Sequence[str]) -> list[str]:
-        if unknown := [name for name in names if name not in self.scores]:
-            raise UsageError(f"{self.folder}: no score {unknown[0]}: there are {', '.join(self.scores)}")
-        return list(names)
+        return self._known(names, self.scores, "score")
+
+    def _known(self, names: Sequence[str], known: Sequence[str], what: str) -> list[str]:
+        names = (
+            [names] if isinstance(names, str) else list(names)
+        )  # a lone name is a sequence of letters, too
+        if unknown := [name for name in names if name not in known]:
+            raise UsageError(f"{self.folder}: no {what} {unknown[0]}: there are {', '.join(known)}")
+        return names
 
     def _with_scores(self, names: Sequence[str] | None) -> pd.DataFrame:
         """The frame with these scores alone: one without a direction is not shown."""
@@ -140,8 +148,4 @@ class Group:
     def _points(self, names: Sequence[str] | None) -> pd.DataFrame:
         if names is None:
             return self.frame
-        if unknown := [name for name in names if name not in set(self.frame["name"])]:
-            raise UsageError(
-                f"{self.folder}: no point {unknown[0]}: there are {', '.join(self.frame['name'])}"
-            )
-        return self.frame[self.frame["name"].isin(list(names))]
+        return self.frame[self.frame["name"].isin(self._known(names, list(self.frame["name"]), "point"))]

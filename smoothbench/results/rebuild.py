@@ -21,6 +21,7 @@ from smoothbench.errors import UsageError
 from smoothbench.protocols import Model, Solver
 from smoothbench.report.figures import contact_sheet, schedule_raster
 from smoothbench.results.plug_ins import check_same, current_node
+from smoothbench.sampling.devices import device_of
 from smoothbench.sampling.loop import latents, silent
 from smoothbench.storage.identity import describe, describe_model
 from smoothbench.storage.record import Record
@@ -91,13 +92,12 @@ class Rebuilt:
 def rebuilt(record: Record, where: str, device: str) -> Rebuilt:
     """Build model and solver of a record; UsageError, naming the point, where a class or weights are not here."""
     node, description = _recorded_part(record, "model", where)
-    model = ready(build_model(node, torch.device(device)), "all")
+    model = ready(build_model(node, device_of(device)), "all")
     check_same(description, describe_model(model), f"{where}: its model")
     node, description = _recorded_part(record, "solver", where)
     solver = build_solver(node)
     check_same(description, describe(solver, node), f"{where}: its solver")
-    sites, rest = measured_sites(*model.skeleton())
-    return Rebuilt(model, solver, Trajectory(sites, solver.coordinates, rest.total, rest.linear))
+    return Rebuilt(model, solver, Trajectory.over(measured_sites(*model.skeleton()), solver.coordinates))
 
 
 def rebuilt_policy(record: Record, where: str) -> Policy | DynamicPolicy:

@@ -88,7 +88,7 @@ def _digest(plugin: Any) -> dict[str, str]:
 
 def _parameters(plugin: Any, node: Any, by_source: bool) -> Config:
     """All parameters but the digested ones: from the fields of a dataclass, for other classes from the node."""
-    nodes = dict(node) if _is_node(node) else {}
+    nodes = dict(node) if is_node(node) else {}
     given = {key: value for key, value in nodes.items() if key != "_target_"}
     if is_dataclass(plugin):
         values = {field.name: getattr(plugin, field.name) for field in fields(plugin) if field.init}
@@ -97,7 +97,7 @@ def _parameters(plugin: Any, node: Any, by_source: bool) -> Config:
         values |= {key: value for key, value in beside.items() if key not in values}
     else:
         values = _defaults(get_object(nodes["_target_"]) if nodes else None) | given
-        values |= {key: getattr(plugin, key, None) for key, value in values.items() if _is_node(value)}
+        values |= {key: getattr(plugin, key, None) for key, value in values.items() if is_node(value)}
     omitted = plugin.digested if isinstance(plugin, DigestsParameters) else ()
     return {
         key: _value(value, nodes.get(key), by_source) for key, value in values.items() if key not in omitted
@@ -108,7 +108,7 @@ def _value(value: Any, node: Any, by_source: bool) -> Any:
     """A parameter as data: plain data as it is, a plug-in (with the node that it was built from) described."""
     if name_of(value) is not None or version_of(value) is not None:
         return describe(value, node, by_source)
-    if _is_node(node):
+    if is_node(node):
         return _made(node, value, by_source)
     if isinstance(value, Mapping):
         by_key = node if isinstance(node, Mapping) else {}
@@ -148,10 +148,11 @@ def _targets(node: Any) -> list[Any]:
     if not isinstance(node, Mapping):
         return []
     inner = [plugin for value in node.values() for plugin in _targets(value)]
-    return [get_object(node["_target_"]), *inner] if _is_node(node) else inner
+    return [get_object(node["_target_"]), *inner] if is_node(node) else inner
 
 
-def _is_node(value: Any) -> bool:
+def is_node(value: Any) -> bool:
+    """Whether a value is a configuration node, from which an object is built."""
     return isinstance(value, Mapping) and "_target_" in value
 
 

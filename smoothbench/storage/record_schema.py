@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import smoothbench.storage
 from smoothbench.errors import UsageError
+from smoothbench.storage.files import read_json
 from smoothbench.storage.record import Record
 from smoothbench.storage.typed_json import Stored, members
 
@@ -43,10 +44,7 @@ def schema_text() -> str:
 def refuse_by_place(folder: Path) -> None:
     """Raise UsageError where a results folder holds records of schema 2, whose ids hold paths of code and files."""
     for path in sorted((folder / "records").glob("*.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):  # whoever reads the record warns of it
-            continue
+        record = read_json(path)  # None where it cannot be read: whoever reads the record warns of it
         if isinstance(record, dict) and record.get("schema") == BY_PLACE:
             raise UsageError(
                 f"{folder}: its results are of an earlier version, whose ids contain import paths: "

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smoothbench.errors import UsageError
 from smoothbench.protocols import Media
 from smoothbench.storage.files import read_json, sha256_of, write_atomic, write_json
 
@@ -52,6 +53,14 @@ class Samples:
     def missing(self) -> list[Sequence[int]]:
         """The batches that are not done."""
         return [batch for batch in self.batches() if not self._is_done(batch)]
+
+    def require_all(self, name: str) -> None:
+        """Raise UsageError, naming the point, where samples are deleted or damaged."""
+        if missing := self.missing():
+            raise UsageError(
+                f"{name}: of the samples {missing[0][0]} to {missing[0][-1]} some are deleted or damaged "
+                f"in {self.folder}: run it again, with keep_samples=true"
+            )
 
     def write(self, batch: Sequence[int], samples: Tensor, calls: Mapping[str, float] | None = None) -> None:
         """Add a finished batch; the manifest comes last.

@@ -24,7 +24,6 @@ from typing import (
 
 from smoothbench.json_checks import number, require
 
-NOTHING = type(None)
 NOT_KEYS = ("others", "absent")  # fields of `Stored` itself, which are no keys of a file
 
 

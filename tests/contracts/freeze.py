@@ -81,7 +81,9 @@ def metrics(model: str, group: str) -> dict[str, str]:
         for name, node in asked.metrics.items():
             try:
                 scorer = Scorer({name: node}, built, FeatureCache(Path(folder)))
-            except UsageError:  # its network is not installed
+            except UsageError as error:
+                if "not installed" not in str(error):
+                    raise
                 continue
             found[name] = scorer.metrics[name].config_hash
         return found

@@ -18,7 +18,12 @@ def configurations() -> list[Any]:
 
 @pytest.mark.parametrize("name", configurations())
 def test_the_ids_of_points_are_those_that_are_frozen(name: str) -> None:
-    lines = freeze.changes(freeze.frozen(), freeze.now(name))
+    frozen, now = freeze.frozen(), freeze.now(name)
+    gone = [key for key in frozen if key.partition(": ")[0] == name and key not in now]
+    lines = [
+        *freeze.changes(frozen, now),
+        *(f"{key}: is gone: python -m tests.contracts.freeze" for key in gone),
+    ]
     assert not lines, "\n".join(lines)
 
 

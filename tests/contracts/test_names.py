@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("smoothbench", "baselines", "metrics")
 BARE = {"each", "found", "asked", "said", "told", "kept", "held", "own", "alike", "odd", "lacks", "whole"}
+NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -16,7 +17,7 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
 
 
 def bound(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yield names and lines of what is assigned, looped over, opened or a parameter, but for comprehensions' names."""
+    """Yield names and lines of all that is bound or defined, but for comprehensions' names."""
     loops = [node.target for node in ast.walk(tree) if isinstance(node, ast.comprehension)]
     inside = {id(node) for target in loops for node in ast.walk(target)}
     for node in ast.walk(tree):
@@ -24,6 +25,12 @@ def bound(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield node.id, node.lineno
         elif isinstance(node, ast.arg):
             yield node.arg, node.lineno
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr, node.lineno
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((alias.asname, node.lineno) for alias in node.names if alias.asname)
+        elif isinstance(node, NAMED) and node.name:
+            yield node.name, node.lineno
 
 
 def test_names_say_what_they_hold() -> None:

@@ -105,6 +105,24 @@ def test_what_cannot_be_proved_is_named_and_nothing_is_written(
     assert files(old_results) == before
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [("seeds", None, "it has no 'seeds'"), ("schedule", {"rows": 3}, "it has no 'schedule")],
+)
+def test_a_damaged_record_is_named(
+    old_results: Path, capsys: pytest.CaptureFixture[str], key: str, value: object, message: str
+) -> None:
+    path = next(old_results.glob("records/fora-*.json"))
+    record = json.loads(path.read_text())
+    record |= {key: value}
+    if value is None:
+        del record[key]
+    path.write_text(json.dumps(record))
+    assert migrate.main([str(old_results)]) == 2
+    error = capsys.readouterr().err
+    assert f"records/{path.name}: {message}" in error and error.count("\n") == 1
+
+
 def test_a_score_of_other_code_keeps_its_hash_and_is_made_anew(old_results: Path) -> None:
     for path in old_results.glob("records/fora-*.json"):
         record = json.loads(path.read_text())

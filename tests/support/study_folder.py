@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from smoothbench.caching import ErrorCurves, Site, SmoothCache, Trajectory
+from smoothbench.storage.record_parts import RecordedSchedule
 
 KINDS = ("self_attn", "ff")
 SITES = tuple(Site(f"blocks.{b}.{kind}", kind, "", None, 100, 90) for b in range(2) for kind in KINDS)
@@ -37,9 +38,7 @@ def calibration(folder: Path, curves: ErrorCurves, draw: int = 0) -> dict[str, A
 
 def smoothcache(curves: ErrorCurves, alpha: float) -> dict[str, Any]:
     """The schedule of a record, planned on the curves."""
-    plan = SmoothCache(alpha).plan(curves.trajectory, curves)
-    rows = ["".join("01"[bit] for bit in row) for row in plan.computed]
-    return {"sites": list(plan.sites), "kinds": list(plan.kinds), "rows": rows, "meta": dict(plan.meta)}
+    return RecordedSchedule.of(SmoothCache(alpha).plan(curves.trajectory, curves)).to_json()
 
 
 def fixed(evals: int, interval: int = 1) -> dict[str, Any]:

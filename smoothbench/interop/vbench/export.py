@@ -103,11 +103,7 @@ def _clips(folder: Path, parts: Sequence[Record]) -> Iterator[tuple[int, str, Te
         for start, stop in part.seeds:
             fps = _rate(folder / "samples" / part.sample_id / f"{start:09d}{Webp.suffix}")
             samples = Samples(folder / "samples", part.sample_id, range(start, stop), BATCH, Webp(fps))
-            if missing := samples.missing():
-                raise UsageError(
-                    f"{part.name}: of the samples {missing[0][0]} to {missing[0][-1]} some are deleted or "
-                    f"damaged in {samples.folder}: run it again, with keep_samples=true"
-                )
+            samples.require_all(part.name)
             for batch, clips in samples.read():
                 captions = prompts.captions(batch)
                 for seed, caption, clip in zip(batch, captions, clips, strict=True):

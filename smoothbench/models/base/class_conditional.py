@@ -1,5 +1,6 @@
 """The base class of class-conditional image models: the null class, guidance rows, the denoiser's costs."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -36,9 +37,9 @@ class ClassConditional(Guided):
         super().__init__(name, config, shape, guidance, device, dtype)
         self.classes = classes
 
+    @abstractmethod
     def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
         """Run the denoiser once and return its whole output [B, C or 2 C, H, W], in its dtype, the noise first."""
-        raise NotImplementedError
 
     def unconditional(self, count: int) -> Tensor:
         """Return the label of the null class for so many samples, int64 [count]."""

@@ -1,5 +1,6 @@
 """The base classes of all models: classifier-free guidance, and weights that are loaded when they are used."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
@@ -16,7 +17,7 @@ REFERENCE: Final = "reference"  # a model's numerics: as its original implementa
 RANDOM_FOR_COST = "model.weights=random: random weights are for stage=cost alone; samples need published"
 
 
-class Guided:
+class Guided(ABC):
     """A model with classifier-free guidance (Ho and Salimans 2022); a guidance of 1 runs the conditional rows alone.
 
     Raises ValueError for a guidance that is no number.
@@ -25,6 +26,8 @@ class Guided:
     forwards = 1
     unavailable_reason: str | None = None
     min_batch_size = 1
+
+    denoiser: nn.Module  # with its weights, on the device; subclasses say where these come from
 
     def __init__(
         self,
@@ -39,14 +42,9 @@ class Guided:
         self.sample_shape, self.guidance = shape, _number(guidance)
         self.device, self.dtype = device, dtype
 
-    @cached_property
-    def denoiser(self) -> nn.Module:
-        """The denoiser with its weights, on the device; subclasses say where these come from."""
-        raise NotImplementedError
-
+    @abstractmethod
     def empty(self) -> nn.Module:
         """Build the denoiser's architecture on torch's current default device."""
-        raise NotImplementedError
 
     def guide(self, cond: Tensor, uncond: Tensor) -> Tensor:
         """Combine two predictions by classifier-free guidance: uncond + guidance * (cond - uncond)."""
@@ -90,16 +88,16 @@ class Lazy(Guided):
         super().__init__(dtype=DTYPES[dtype], **more)
         self.files, self.unavailable_reason = files, unavailable_reason
 
+    @abstractmethod
     def load(self, files: Files) -> nn.Module:
-        """The denoiser with its weights, on the device; subclasses say where these come from."""
-        raise NotImplementedError
+        """Build the denoiser with the weights of these files, on the device."""
 
     def after_load(self, denoiser: nn.Module) -> None:
         """Set what no weights file holds (fixed positions, numerics); called once, after the weights are loaded."""
 
     @cached_property
     @lasting
-    def denoiser(self) -> nn.Module:
+    def denoiser(self) -> nn.Module:  # type: ignore[override]  # mypy takes it for read-only
         """The denoiser on the device, loaded at first use; without weights files it has random weights."""
         if self.files is None:
             denoiser = self.allocated()

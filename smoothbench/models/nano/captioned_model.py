@@ -1,5 +1,6 @@
 """The base class of the embedded text-to-audio and text-to-video models: small weights, captions of a grammar."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -43,9 +44,9 @@ class CaptionedModel(Guided):
         hashes = {f"{name}_sha256": sha256_of(path) for name, path in parts.items()}
         return {**self._identity(denoiser.sha256()), **hashes}
 
+    @abstractmethod
     def embed_prompts(self) -> tuple[Tensor, Tensor]:
         """Compute the denoiser's two text inputs for each prompt and, last, for no prompt, [P + 1, ...] each."""
-        raise NotImplementedError
 
     def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the text inputs of the prompts with these numbers [B]; -1 is no prompt."""

@@ -10,7 +10,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from smoothbench.models.weights.read import fill, read_tensors
-from smoothbench.storage.files import replacing, sha256_of
+from smoothbench.storage.files import replacing, sha256_of, write_atomic
 
 M = TypeVar("M", bound=nn.Module)
 N = TypeVar("N", bound="MetricNetwork")
@@ -27,8 +27,7 @@ def save(network: nn.Module, file: Path) -> None:
 
 def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
     """Write tensors as safetensors, whole or not at all, in a new or existing folder."""
-    with replacing(file) as target:
-        target.write(to_bytes(dict(tensors)))
+    write_atomic(file, to_bytes(dict(tensors)))
 
 
 def write_arrays(file: Path, arrays: Mapping[str, Any], compressed: bool = False) -> None:
@@ -63,5 +62,4 @@ def restore_network(network: N, file: Path) -> N:
 
 def write_config(config: dict[str, Any], file: Path) -> None:
     """Write an architecture's arguments as JSON, whole or not at all, in a new or existing folder."""
-    with replacing(file) as target:
-        target.write((json.dumps(config, indent=2) + "\n").encode())
+    write_atomic(file, (json.dumps(config, indent=2) + "\n").encode())

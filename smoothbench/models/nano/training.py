@@ -17,7 +17,10 @@ from smoothbench.storage.files import replacing
 
 @dataclass(frozen=True)
 class Recipe:
-    """The length and speed of a training: optimiser steps, peak learning rate, and how often to validate."""
+    """The length and speed of a training: optimiser steps, peak learning rate, and how often to validate.
+
+    Raises ValueError for less than one step.
+    """
 
     steps: int
     lr: float
@@ -26,6 +29,10 @@ class Recipe:
     ema: float = 0.9995
     look_every: int = 500
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"{self.steps} steps train nothing: give a larger --steps, --images or --clips")
 
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step: a linear warm-up, then a cosine to zero."""

@@ -1,6 +1,7 @@
 """The base class of Open-Sora and its nano twin (hpcaitech/Open-Sora, report 03)."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,13 +44,13 @@ class TextToVideo(Guided):
         self.prompts, self.tokens = prompts, tokens
         self.fps, self.height, self.width, self.shift = fps, height, width, shift
 
+    @abstractmethod
     def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return captions [B, 1, L, channels] of prompt numbers, and their masks bool [B, l <= L], true for words.
 
         l may be the length of the longest prompt, so that nothing is computed on padding that all share. For
         -1 it is the null caption (the denoiser's `y_embedder.y_embedding`), whose mask is true throughout.
         """
-        raise NotImplementedError
 
     def empty(self) -> nn.Module:
         """Build the denoiser's architecture, whose weights are yet to be loaded."""

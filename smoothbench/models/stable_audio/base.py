@@ -1,6 +1,7 @@
 """The base class of Stable Audio and its nano twin (Evans et al. 2024, arXiv 2407.14358)."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -34,9 +35,9 @@ class TextToAudio(Guided):
         super().__init__(config=config, shape=shape, **more)
         self.prompts, self.tokens = prompts, tokens
 
+    @abstractmethod
     def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states for cross-attention [B, tokens, width] and the global states [B, 1, width]."""
-        raise NotImplementedError
 
     def empty(self) -> nn.Module:
         """Build the denoiser's architecture, whose weights are yet to be loaded."""

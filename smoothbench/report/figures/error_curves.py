@@ -16,13 +16,12 @@ from scipy.stats import t as student
 
 from smoothbench.caching import ErrorCurves
 from smoothbench.report.data.distinctions import write_title
-from smoothbench.report.figures.style import COLOURS, MUTED, log_ticks, new_figure, styled
+from smoothbench.report.figures.style import COLOURS, LOG_FROM, MUTED, log_ticks, new_figure, styled
 from smoothbench.storage.record_parts import CalibrationRef, RecordedSchedule
 
 PANEL = (4.6, 3.3)  # inches
 COLUMNS = 3
 LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
-LOG_FROM = 12.0  # values that span a larger factor than this get a logarithmic axis
 LETTERS = 15  # of the explanation in an inch, about
 APART = 0.036  # of the panel, from the name of a threshold to the next
 

@@ -19,6 +19,7 @@ from smoothbench.report.figures.legend import FADED, draw_legend, front_style, s
 from smoothbench.report.figures.pareto_front import front
 from smoothbench.report.figures.style import (
     FAINT,
+    LOG_FROM,
     MUTED,
     baseline_family,
     family_styles,
@@ -31,7 +32,6 @@ from smoothbench.report.tables.point_tables import against_real, fidelity
 PANEL = (3.5, 2.75)  # inches
 MOST = 15  # panels; with the legend they fill a grid of four by four
 TINY = 1e-3
-LOG_FROM = 12.0  # scores that span a larger factor than this get a logarithmic axis
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 INK, MUTED, FAINT, PAPER = "#1c2430", "#5b6675", "#dfe4ea", "#ffffff"
+LOG_FROM = 12.0  # values that span a larger factor than this get a logarithmic axis
 BASELINE = "#7a828c"
 # Okabe and Ito (2008), safe for the colour-blind, without its black and its yellow, which vanish here.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

@@ -45,12 +45,14 @@ def page(
     ignored: list[str],
     others: Conditions | None = None,
     study: Sequence[str] = (),
+    unmade: Sequence[str] = (),
 ) -> str:
     """Write report.html.
 
     Args: parts, the frame of each setting and the file of each of its pictures by name; folder, where these
     files and `previews/` lie; ignored, the record files that could not be read; others, the conditions under
-    which latency was measured too; study, the names of pictures of studies, which come first. The same
+    which latency was measured too; study, the names of pictures of studies, which come first; unmade, the sections
+    that could not be made. The same
     records and pictures give the same bytes; nothing is loaded from anywhere.
     """
     others = others or Conditions()
@@ -58,6 +60,7 @@ def page(
     experiments = list(dict.fromkeys(str(part["experiment"].iloc[0]) for part in frames))
     body = [_study(name, folder) for name in study]
     body += [_setting(i, part, pictures, folder, others) for i, (part, pictures) in enumerate(parts)]
+    body.append(_listing("Sections that could not be made", unmade))
     body.append(_listing("Records that could not be read", ignored))
     body.append(_listing("Latencies that could not be read", others.ignored))
     return Template(_asset("template.html")).substitute(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metrics.paired import PSNR
-from smoothbench.config.declared_names import claim_name
+from smoothbench.config.declared_names import claim_name, targets
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build_model
 from smoothbench.errors import UsageError
@@ -52,3 +52,18 @@ def test_a_metric_with_the_name_of_one_in_conf_is_refused(tmp_path) -> None:  # 
 def test_a_class_of_conf_has_its_own_name() -> None:
     claim_name({}, DDIM(), "solver", "solver")
     claim_name({}, PSNR(), "metrics", "metrics.psnr")
+
+
+def test_nodes_on_one_line_count() -> None:
+    assert {"metrics.paired.PSNR", "metrics.paired.SSIM"} <= set(targets("metrics"))
+
+
+def test_a_predictor_with_the_name_of_ours_is_refused() -> None:
+    class Last:
+        name, version, depth = "taylor", 1, 2
+
+    with pytest.raises(UsageError) as error:
+        claim_name({}, Last(), "predictor", "points.mine")
+    assert "Last has the name 'taylor', as smoothbench.caching.predictor.Taylor has, whose" in str(
+        error.value
+    )

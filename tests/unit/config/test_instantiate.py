@@ -6,6 +6,7 @@ import pytest
 
 from smoothbench.config.instantiate import build
 from smoothbench.errors import UsageError
+from tests.support.user_plugins import cell
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,13 @@ def test_what_a_call_fails_with_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UsageError, match=r"^here: RuntimeError: no licence$"):
         build({"_target_": "broken_call.Thing"}, "here")
+
+
+def test_a_model_without_its_forward_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = "from smoothbench.models.base.class_conditional import ClassConditional\n"
+    cell(monkeypatch, f"{base}class Half(ClassConditional):\n    def empty(self): ...\n")
+    given = {"name": "half", "config": {}, "shape": [1], "classes": 1, "guidance": 1.0}
+    with pytest.raises(
+        UsageError, match=r"model: Can't instantiate abstract class Half with abstract method run$"
+    ):
+        build({"_target_": "cells.Half", **given, "device": "cpu"}, "model")

@@ -34,3 +34,8 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path) -> N
     resumed = trained(tmp_path / "cut")
     assert all(torch.equal(resumed[name], uninterrupted[name]) for name in uninterrupted)
     assert not torch.equal(uninterrupted["weight"], torch.zeros(1, 4))
+
+
+def test_a_training_of_no_steps_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 steps train nothing"):
+        Recipe(steps=0, lr=0.1)

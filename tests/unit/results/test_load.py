@@ -82,12 +82,21 @@ def test_points_are_compared_in_pairs(folder: Path, results: Results) -> None:
     assert results.compare(*ids) == compare(folder, *ids)
 
 
+def test_a_lone_name_is_one_name(results: Results) -> None:
+    group = results.groups[0]
+    assert str(group.table("psnr@256")) == str(group.table(["psnr@256"]))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda results: results.table(["fid"]), "no score fid: there are psnr@256, ssim@256"),
         (lambda results: results.pareto(scores=["fid"]), "no score fid"),
         (lambda results: results.groups[0].front("fid"), "no score fid"),
+        (
+            lambda results: results.groups[0].front("psnr@256", "speed"),
+            "no cost speed: take macs, share, or latency",
+        ),
         (lambda results: results.groups[0].latex(["fid"]), "no score fid"),
         (lambda results: results.groups[0].schedules(["gone"]), "no point gone: there are no-cache"),
         (lambda results: results.point("gone"), "0 points are called gone: choose by name of"),

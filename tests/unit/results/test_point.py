@@ -83,6 +83,11 @@ def test_samples_are_drawn_again(folder: Path) -> None:
     assert again.draw_samples({"FORA": samples}, seeds, {"FORA": 0.4}).axes
 
 
+def test_a_device_that_is_not_there_is_one_line(folder: Path) -> None:
+    with pytest.raises(UsageError, match="device='foo': no such device; use auto, cpu or cuda"):
+        load(folder).point("fora-interval=3").rebuild("foo")
+
+
 def test_a_class_is_found_by_its_name_where_its_path_is_of_an_old_layout(folder: Path) -> None:
     def move(record: dict[str, Any]) -> None:
         for part in ("cache", "solver"):  # the model's is one that `moved` knows, with a file that moved too

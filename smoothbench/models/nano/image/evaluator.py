@@ -1,14 +1,12 @@
 """The evaluation network for Fashion-MNIST: what Inception is to ImageNet, at nano scale."""
 
-import hashlib
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor, nn
 
 from smoothbench.models.base.lpips_stages import stage_vectors
+from smoothbench.models.nano.files import MetricNetwork, restore_network
 
 
 class Residual(nn.Module):
@@ -30,7 +28,7 @@ class Residual(nn.Module):
         return torch.relu(self.body(x) + self.shortcut(x))
 
 
-class Evaluator(nn.Module):
+class Evaluator(MetricNetwork):
     """Classifies 28x28 grey images; its inner layers serve as features.
 
     forward(uint8 [N, 1, 28, 28]) gives a dict: `features` float [N, 64] (pooled last layer),
@@ -40,7 +38,6 @@ class Evaluator(nn.Module):
     """
 
     num_features = 64
-    digest = ""
     name = "nano_images"
     version = 1
     digested = ("weights",)
@@ -78,12 +75,4 @@ def load_evaluator(weights: str | Path) -> Evaluator:
 
     Its `digest` is the sha256 of the file. Raises ValueError, naming the file, for bad weights.
     """
-    path = Path(embedded(weights))
-    try:
-        data = path.read_bytes()
-        network = Evaluator()
-        network.load_state_dict(load(data))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise ValueError(f"weights {path}: {' '.join(str(error).split())[:200]}") from None
-    network.digest = hashlib.sha256(data).hexdigest()
-    return network.eval().requires_grad_(False)
+    return restore_network(Evaluator(), Path(embedded(weights)))
