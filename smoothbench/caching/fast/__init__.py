@@ -35,8 +35,6 @@ def fast_forward(
     if architecture is None or not isinstance(predictor, Weighted) or not grid.has_timesteps(coordinates):
         return None
     assert coordinates is not None
-    if not architecture.is_unchanged():
-        return None
     slots = find_slots(architecture, sites, rows)
     return None if slots is None else FastForward(architecture, slots, predictor, coordinates, may_skip)
 

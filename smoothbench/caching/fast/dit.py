@@ -24,8 +24,7 @@ from smoothbench.caching.fast.timesteps import on_device, shared_timestep
 from smoothbench.caching.fast.unchanged import forward_of
 
 KEPT_FOR_A_CLASS: Final = 2**24  # bytes of modulations, computed for so many evaluations ahead as fit
-GATES: Final = (2, 5)  # places of the gates among the six modulations of a block
-SHIFTS_AND_SCALES: Final = (0, 1, 3, 4)
+SIX: Final = 6  # modulations of a block: shift, scale and gate of one branch, then of the other
 
 
 class DiT(Architecture):
@@ -93,48 +92,54 @@ class _DiTParts(Parts):
         embedding = self._denoiser.pos_embed
         self._projection, self._bias = flat_weight(embedding.proj), embedding.proj.bias
         self._positions, self._patch = embedding.pos_embed, embedding.patch_size
+        self._side = (embedding.height, embedding.width)
+        self._last_norm, self._last = self._denoiser.norm_out, self._denoiser.proj_out_2
         self._classes, self._rows = _distinct(inputs["class_labels"])
         self._coordinates = coordinates
         self._modulations: dict[float, Tensor] = {}  # by timestep, of the evaluations computed ahead
-        self._now: Sequence[Tensor] = ()
+        self._of_branches: Sequence[Tensor] = ()  # shift and scale of each, in the present forward
 
     def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and take the modulations of this evaluation."""
         modulations = self._modulations_at(e, shared_timestep(inputs["timestep"], coordinate), inputs)
-        if self._rows is not None:
-            modulations = modulations.index_select(1, self._rows)
-        self._now = modulations.unbind(0)
-        self.gates = self._now
+        head = 3 * len(self._branches)
+        self.gates = self._of_rows(modulations[:, 2:head:3])
+        self._of_head = self._of_rows(modulations[:, head:])
+        self._inner, self._of_branches = modulations, ()
         patches = to_patches(inputs["hidden_states"], self._patch)
         tokens = F.linear(patches, self._projection, self._bias)
         return torch.add(tokens, self._positions).to(tokens.dtype)
 
     def branch(self, i: int, stream: Tensor) -> Tensor:
         """Normalise and modulate the stream, and run self-attention or feed-forward on it."""
-        place = len(self._branches) + 2 + 2 * i
-        shift, scale = self._now[place], self._now[place + 1]
+        if not self._of_branches:  # the first that this evaluation computes
+            self._of_branches = self._of_rows(self._inner)
+        shift, scale = self._of_branches[3 * i], self._of_branches[3 * i + 1]
         return self._branches[i](modulated(stream, self._norms[i], shift, scale))
 
     def head(self, stream: Tensor, inputs: Inputs) -> Any:
         """Modulate and project the stream, and put the patches together."""
-        denoiser, place = self._denoiser, len(self._branches)
-        normal = modulated(stream, denoiser.norm_out, self._now[place], self._now[place + 1])
-        tokens = denoiser.proj_out_2.forward(normal)
-        height, width = (side // self._patch for side in inputs["hidden_states"].shape[2:])
-        sample = from_patches(tokens, self._patch, height, width)
-        return output_of(denoiser, sample, inputs.get("return_dict", True))
+        normal = modulated(stream, self._last_norm, *self._of_head)
+        tokens = F.linear(normal, self._last.weight, self._last.bias)
+        sample = from_patches(tokens, self._patch, *self._side)
+        return output_of(self._denoiser, sample, inputs.get("return_dict", True))
+
+    def _of_rows(self, modulations: Tensor) -> tuple[Tensor, ...]:
+        """Modulations [classes, n, 1, width] as n tensors [B, 1, width]."""
+        if self._rows is not None and len(modulations) != len(self._rows):
+            modulations = modulations.index_select(0, self._rows)
+        return modulations.unbind(1)
 
     def _modulations_at(self, e: int, timestep: float | None, inputs: Inputs) -> Tensor:
-        """All modulations [2 L gates, 2 of the head, 4 L of the branches; classes, 1, width] at a timestep."""
+        """The modulations [classes, 6 L + 2, 1, width] at a timestep: those of L blocks, then of the head."""
         if timestep is None:  # rows at timesteps of their own
-            return _modulations(self._denoiser, self._blocks, inputs["timestep"][:1], self._classes)[0]
+            return _of_each_row(self._denoiser, self._blocks, inputs)
         known = self._modulations.get(timestep)
         if known is None:
             ahead = self._coordinates[e : e + self._at_once()]
             timesteps = list(ahead) if timestep == next(iter(ahead), None) else [timestep]
-            computed = _modulations(
-                self._denoiser, self._blocks, on_device(timesteps, inputs["timestep"]), self._classes
-            )
+            on_it = on_device(timesteps, inputs["timestep"])
+            computed = _modulations(self._denoiser, self._blocks, on_it, self._classes)
             self._modulations = dict(zip(timesteps, computed.unbind(0), strict=True))
             known = self._modulations[timestep]
         return known
@@ -142,38 +147,58 @@ class _DiTParts(Parts):
     def _at_once(self) -> int:
         """How many evaluations are computed together: whatever classes share a batch, so that none depends on it."""
         width, weight = self._positions.shape[-1], self._denoiser.proj_out_1.weight
-        return max(1, KEPT_FOR_A_CLASS // ((6 * len(self._blocks) + 2) * width * weight.element_size()))
+        return max(1, KEPT_FOR_A_CLASS // ((SIX * len(self._blocks) + 2) * width * weight.element_size()))
 
 
 def _modulations(denoiser: Any, blocks: Sequence[Any], timesteps: Tensor, classes: Tensor) -> Tensor:
-    """Modulations of timesteps [K] and classes [U], [K, 6 L + 2, U, 1, width]; 1 is added to scales."""
-    width, sites = denoiser.inner_dim, 2 * len(blocks)
-    shape = (len(timesteps), 3 * sites + 2, len(classes), 1, width)
-    together = torch.empty(shape, dtype=denoiser.proj_out_1.weight.dtype, device=timesteps.device)
+    """Modulations of timesteps [K] and classes [U], [K, U, 6 L + 2, 1, width]; 1 is added to scales."""
+    width, parts, dtype = denoiser.inner_dim, SIX * len(blocks) + 2, denoiser.proj_out_1.weight.dtype
+    rows = len(timesteps) * len(classes)
+    together = torch.empty(rows, parts * width, dtype=dtype, device=timesteps.device)
+    features = [_features(block, timesteps, dtype) for block in _distinct_frequencies(blocks)]
     for number, block in enumerate(blocks):
-        condition = _condition(block.norm1.emb, timesteps, classes, together.dtype)
+        embedder = block.norm1.emb
+        time = embedder.timestep_embedder.forward(features[number % len(features)])
+        label = embedder.class_embedder.embedding_table.forward(classes)
+        condition = F.silu(time[:, None] + label).view(rows, width)
         if number == 0:
-            head = denoiser.proj_out_1.forward(condition)
-            _place(together, sites, head, width, (0, 1))
-        six = block.norm1.linear.forward(condition)
-        _place(together, 2 * number, six, width, GATES)
-        _place(together, sites + 2 + 4 * number, six, width, SHIFTS_AND_SCALES)
-    together[:, sites + 1 :: 2] += 1
-    return together
+            _linear(denoiser.proj_out_1, condition, together[:, SIX * len(blocks) * width :])
+        place = SIX * width * number
+        _linear(block.norm1.linear, condition, together[:, place : place + SIX * width])
+    return together.view(len(timesteps), len(classes), parts, 1, width)
 
 
-def _condition(embedder: Any, timesteps: Tensor, classes: Tensor, dtype: torch.dtype) -> Tensor:
-    """The activated embedding of timesteps and classes, [U, K, width]."""
-    time = embedder.timestep_embedder.forward(embedder.time_proj.forward(timesteps).to(dtype))
-    label = embedder.class_embedder.embedding_table.forward(classes)
-    return F.silu(time[None] + label[:, None])
+def _of_each_row(denoiser: Any, blocks: Sequence[Any], inputs: Inputs) -> Tensor:
+    """Modulations of rows that have a timestep and a class each, [B, 6 L + 2, 1, width]."""
+    pairs = zip(inputs["timestep"].split(1), inputs["class_labels"].split(1), strict=True)
+    return torch.cat([_modulations(denoiser, blocks, timestep, label)[0] for timestep, label in pairs])
 
 
-def _place(together: Tensor, place: int, values: Tensor, width: int, chosen: Sequence[int]) -> None:
-    """Write chosen parts of values [U, K, parts * width] to consecutive places."""
-    parts = values.unflatten(-1, (-1, width)).permute(1, 2, 0, 3)
-    for number, part in enumerate(chosen):
-        together[:, place + number, :, 0] = parts[:, part]
+def _features(block: Any, timesteps: Tensor, dtype: torch.dtype) -> Tensor:
+    features: Tensor = block.norm1.emb.time_proj.forward(timesteps).to(dtype)
+    return features
+
+
+def _distinct_frequencies(blocks: Sequence[Any]) -> Sequence[Any]:
+    """The first block alone where all have the same frequencies of the timestep, else all blocks."""
+
+    def settings(block: Any) -> tuple[Any, ...]:
+        frequencies = block.norm1.emb.time_proj
+        return (
+            frequencies.num_channels,
+            frequencies.flip_sin_to_cos,
+            frequencies.downscale_freq_shift,
+            frequencies.scale,
+        )
+
+    return blocks[:1] if len(set(map(settings, blocks))) == 1 else blocks
+
+
+def _linear(layer: nn.Linear, condition: Tensor, out: Tensor) -> None:
+    """Write a linear layer's output to `out` [rows, parts * width]; every third part, a scale, gets 1 added."""
+    together = torch.zeros_like(layer.bias).view(-1, condition.shape[1])
+    together[1::3] = 1
+    torch.addmm(layer.bias + together.flatten(), condition, layer.weight.t(), out=out)
 
 
 def _distinct(labels: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -6,14 +6,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from smoothbench.caching.evaluation_clock import Tick
-from smoothbench.caching.fast.chain import Term
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
 from smoothbench.caching.fast.slots import Bits, Slot
-from smoothbench.caching.fast.steps import Plan, plan
+from smoothbench.caching.fast.steps import Kept, Plan, plan
 from smoothbench.caching.fast.unchanged import needs_gradients
 from smoothbench.caching.predictor import Weighted
 
-Kept = tuple[tuple[float, ...], tuple[Tensor, ...]]  # coordinates and outputs, the newest first
 NOTHING: Kept = ((), ())
 
 
@@ -38,27 +36,30 @@ class FastForward:
         self._runs: dict[int | str, _Run] = {}  # by forward of an evaluation
         self._answers = False
 
-    def answers(self, tick: Tick, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-        """Return whether this forward can run from the parts; it is found out where a run starts.
+    def inputs(self, tick: Tick, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inputs | None:
+        """Return the inputs of a forward by name; None where the parts cannot answer in this run.
 
-        Raises ValueError where a later forward of the run has arguments that the first one had not.
+        That is found out where a run starts. Raises ValueError where a later forward of the run has arguments that
+        the first one had not.
         """
         if tick.starts_run:
             self.forget()
-            self._answers = self._can_begin(args, kwargs)
-        elif self._answers and self._inputs(args, kwargs) is None:
-            raise ValueError(
-                f"evaluation {tick.e} gives the {type(self._architecture.denoiser).__name__} arguments that the first "
-                "one did not give: pass fast=False to cached(...)"
-            )
-        return self._answers
+            self._answers = self._can_run()
+        if not self._answers:
+            return None
+        inputs = self._architecture.inputs(args, kwargs)
+        if inputs is not None and self._architecture.takes(inputs):
+            return inputs
+        if tick.starts_run:
+            self._answers = False
+            return None
+        raise ValueError(
+            f"evaluation {tick.e} gives the {type(self._architecture.denoiser).__name__} other kinds of arguments than "
+            "the first one of the run: pass fast=False to cached(...)"
+        )
 
-    def __call__(
-        self, tick: Tick, now: float, bits: Bits, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> tuple[Any, Sequence[int]]:
+    def __call__(self, tick: Tick, now: float, bits: Bits, inputs: Inputs) -> tuple[Any, Sequence[int]]:
         """Run one forward at coordinate `now`; return its output and the numbers of the sites that it computed."""
-        inputs = self._inputs(args, kwargs)
-        assert inputs is not None
         run = self._runs.get(tick.forward_index)
         if run is None:
             parts = self._architecture.begin(inputs, self._coordinates)
@@ -77,17 +78,9 @@ class FastForward:
         """Drop everything of the run under way."""
         self._runs = {}
 
-    def _inputs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inputs | None:
-        inputs = self._architecture.inputs(args, kwargs)
-        return inputs if inputs is not None and self._architecture.takes(inputs) else None
-
-    def _can_begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    def _can_run(self) -> bool:
         architecture = self._architecture
-        return (
-            architecture.is_unchanged()
-            and not needs_gradients(architecture.denoiser)
-            and self._inputs(args, kwargs) is not None
-        )
+        return architecture.is_unchanged() and not needs_gradients(architecture.denoiser)
 
     def _planned(self, bits: tuple[bool, ...]) -> Plan:
         planned = self._plans.get(bits)
@@ -102,13 +95,15 @@ class _Run:
     def __init__(self, parts: Parts, predictor: Weighted, slots: int) -> None:
         self.parts, self._predictor = parts, predictor
         self.opened: dict[int, Tensor] = {}
-        self._kept: list[Kept] = [NOTHING] * slots
+        self.kept: list[Kept] = [NOTHING] * slots
         self._now = 0.0
-        self._weights: dict[tuple[float, ...], Sequence[float]] = {}  # of the present forward, by coordinates
+        # of the present forward, by coordinates
+        self._weights: dict[tuple[float, ...], Sequence[float]] = {}
+        self._coordinates: dict[tuple[float, ...], tuple[float, ...]] = {}
 
     def forward(self, tick: Tick, now: float, planned: Plan, inputs: Inputs) -> Any:
         """Run the steps of one forward."""
-        self._now, self._weights = now, {}
+        self._now, self._weights, self._coordinates = now, {}, {}
         stream = self.parts.embed(tick.e, tick.coordinate, inputs)
         for step in planned.steps:
             stream = step(self, stream)
@@ -116,18 +111,20 @@ class _Run:
 
     def keep(self, slot: int, output: Tensor) -> None:
         """Keep a computed output, and drop the oldest one that no prediction needs any more."""
-        coordinates, outputs = self._kept[slot]
+        coordinates, outputs = self.kept[slot]
         older = self._predictor.depth - 1
-        self._kept[slot] = (self._now, *coordinates[:older]), (output, *outputs[:older])
+        at = (self._now, *coordinates[:older])
+        # one tuple for all slots that were computed together, which are then told by its identity
+        self.kept[slot] = self._coordinates.setdefault(at, at), (output, *outputs[:older])
 
-    def terms(self, slot: int, gate: Tensor | None) -> Sequence[Term]:
-        """Return the kept outputs of a slot with the predictor's weights."""
-        coordinates, outputs = self._kept[slot]
+    def weights(self, coordinates: tuple[float, ...]) -> Sequence[float]:
+        """Return the predictor's weights of outputs kept at these coordinates, at the present one."""
         weights = self._weights.get(coordinates)
         if weights is None:
             weights = self._weights[coordinates] = self._predictor.weights(coordinates, self._now)
-        return [(gate, output, weight) for output, weight in zip(outputs, weights, strict=True) if weight]
+        return weights
 
     @property
     def kept_bytes(self) -> int:
-        return sum(output.nbytes for _, outputs in self._kept for output in outputs)
+        """The size of all kept outputs."""
+        return sum(output.nbytes for _, outputs in self.kept for output in outputs)

@@ -40,11 +40,12 @@ class Architecture(ABC):
 
     def inputs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inputs | None:
         """Return the arguments of a forward by name; None where one is given that the parts do not know."""
-        given = dict(zip(self.arguments, args, strict=False)) | dict(kwargs)
-        known = len(args) <= len(self.arguments) and all(
-            name in self.used for name, value in given.items() if value is not None
-        )
-        return given if known else None
+        if len(args) > len(self.arguments):
+            return None
+        given = {**dict(zip(self.arguments, args, strict=False)), **kwargs}
+        if given.keys() <= self.used:
+            return given
+        return None if any(given[name] is not None for name in given.keys() - self.used) else given
 
     @abstractmethod
     def takes(self, inputs: Inputs) -> bool:

@@ -7,20 +7,23 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from smoothbench.caching.fast.chain import Term, add_terms
+from smoothbench.caching.fast.chain import add_terms
 from smoothbench.caching.fast.parts import Architecture, Parts
 from smoothbench.caching.fast.slots import Bits, Slot
+
+Kept = tuple[tuple[float, ...], tuple[Tensor, ...]]  # coordinates and outputs, the newest first
 
 
 class Forward(Protocol):
     """The forward under way, as its steps see it; slots are numbered."""
 
     parts: Parts
+    kept: Sequence[Kept]  # by slot
     opened: dict[int, Tensor]  # the stream before the sums that are being computed
 
     def keep(self, slot: int, output: Tensor) -> None: ...
 
-    def terms(self, slot: int, gate: Tensor | None) -> Sequence[Term]: ...
+    def weights(self, coordinates: tuple[float, ...]) -> Sequence[float]: ...
 
 
 class Step(Protocol):
@@ -55,10 +58,15 @@ class Reuse:
     in_place: bool
 
     def __call__(self, forward: Forward, stream: Tensor) -> Tensor:
-        gates = forward.parts.gates
-        terms: list[Term] = []
+        gates, kept, terms = forward.parts.gates, forward.kept, []
+        at: tuple[float, ...] = ()
         for slot, branch in self.slots:
-            terms += forward.terms(slot, None if branch is None else gates[branch])
+            coordinates, outputs = kept[slot]
+            if coordinates is not at:  # mostly those of the slot before
+                at, weights = coordinates, forward.weights(coordinates)
+            gate = None if branch is None else gates[branch]
+            for output, weight in zip(outputs, weights, strict=True):
+                terms.append((gate, output, weight))
         return add_terms(stream, terms, self.in_place)
 
 

@@ -1,6 +1,6 @@
 """Tell whether a denoiser's modules are as their classes made them, so that other arithmetic may take their place."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -9,12 +9,6 @@ from torch.nn.modules import module as torch_module
 
 from smoothbench.caching.hooks import StandIn
 
-HOOKS = (
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
 PACKAGES = ("torch", "diffusers", "smoothbench")  # whose classes are known by their names
 
 
@@ -24,14 +18,10 @@ def unchanged(denoiser: nn.Module, branches: Collection[str], kinds: Collection[
     A branch may hold anything inside, as its own forward is called; it must not itself have hooks, or a forward
     that was set inside the context. Forwards that the engine set do not count.
     """
-    if torch_module._has_any_global_hook():
+    if torch_module._has_any_global_hook() or not _is_own_class(denoiser, kinds):
         return False
     inside = {id(denoiser.get_submodule(path)) for path in branches}
-    return all(
-        _is_bare(module) and (id(module) in inside or (_is_own(module) and type(module).__name__ in kinds))
-        for module in _outside(denoiser, inside)
-        if module is not denoiser
-    ) and _is_own_class(denoiser, kinds)
+    return all(_is_unchanged(child, inside, kinds) for child in _children(denoiser))
 
 
 def forward_of(module: nn.Module) -> Callable[..., Any]:
@@ -40,32 +30,38 @@ def forward_of(module: nn.Module) -> Callable[..., Any]:
     return present.__wrapped__ if isinstance(present, StandIn) else module.forward
 
 
-def _outside(module: nn.Module, inside: Collection[int]) -> Iterator[nn.Module]:
-    """Yield a module and those in it, but nothing from inside of the branches."""
-    yield module
-    if id(module) not in inside:
-        for child in module._modules.values():
-            if child is not None:
-                yield from _outside(child, inside)
+def _is_unchanged(module: nn.Module, branches: Collection[int], kinds: Collection[str]) -> bool:
+    """Whether a module, and all that is in it but inside of branches, is as its class made it."""
+    if not _is_bare(module):
+        return False
+    if id(module) in branches:
+        return True
+    return _is_own(module, kinds) and all(_is_unchanged(child, branches, kinds) for child in _children(module))
+
+
+def _children(module: nn.Module) -> list[nn.Module]:
+    return [child for child in module._modules.values() if child is not None]
 
 
 def _is_bare(module: nn.Module) -> bool:
     """Whether nothing runs before, after or in place of a module's own forward."""
     state = vars(module)
+    hooks = state["_forward_hooks"] or state["_forward_pre_hooks"]
+    back = state["_backward_hooks"] or state["_backward_pre_hooks"]
+    if hooks or back or state.get("_compiled_call_impl") is not None:
+        return False
     present = state.get("forward")
-    return (
-        (present is None or isinstance(present, StandIn))
-        and state.get("_compiled_call_impl") is None
-        and not any(state.get(hooks) for hooks in HOOKS)
-    )
+    return present is None or isinstance(present, StandIn)
 
 
-def _is_own(module: nn.Module) -> bool:
-    """Whether a module is of a known package, in evaluation mode, and has the forward of its class and plain weights."""
-    present = vars(module).get("forward")
-    foreign = isinstance(present, StandIn) and present.is_foreign
-    plain = all(weight is None or type(weight) is nn.Parameter for weight in module._parameters.values())
-    return not foreign and plain and type(module).__module__.split(".")[0] in PACKAGES
+def _is_own(module: nn.Module, kinds: Collection[str]) -> bool:
+    """Whether a module is of a known class, and has that class's forward and plain weights."""
+    kind, present = type(module), vars(module).get("forward")
+    if kind.__name__ not in kinds or kind.__module__.partition(".")[0] not in PACKAGES:
+        return False
+    if present is not None and present.is_foreign:
+        return False
+    return all(weight is None or type(weight) is nn.Parameter for weight in module._parameters.values())
 
 
 def _is_own_class(denoiser: nn.Module, kinds: Collection[str]) -> bool:
