@@ -10,12 +10,16 @@ from smoothbench.caching.fast.dit import DiT
 from smoothbench.caching.fast.forward import FastForward
 from smoothbench.caching.fast.parts import Architecture
 from smoothbench.caching.fast.slots import Bits, find_slots
+from smoothbench.caching.fast.stable_audio import StableAudio
 from smoothbench.caching.predictor import Predictor, Weighted
 from smoothbench.caching.sites import Site
 
 __all__ = ["FastForward", "fast_forward"]
 
-ARCHITECTURES: dict[str, type[Architecture]] = {"DiTTransformer2DModel": DiT}
+ARCHITECTURES: dict[str, type[Architecture]] = {
+    "DiTTransformer2DModel": DiT,
+    "StableAudioDiTModel": StableAudio,
+}
 
 
 def fast_forward(
