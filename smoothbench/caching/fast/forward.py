@@ -33,8 +33,8 @@ class FastForward:
         self._predictor = predictor
         self._kept = [any(may_skip[i] for i in slot.sites) for slot in slots]
         self._plans: dict[tuple[bool, ...], Plan] = {}
-        self._runs: dict[int | str, _Run] = {}  # by forward of an evaluation
-        self._answers = False
+        self._runs: dict[int | str, _Run] = {}
+        self._answers: dict[int | str, bool] = {}  # by forward of an evaluation: whether it runs from its parts
 
     def inputs(self, tick: Tick, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inputs | None:
         """Return the inputs of a forward by name; None where the parts cannot answer in this run.
@@ -42,21 +42,22 @@ class FastForward:
         That is found out where a run starts. Raises ValueError where a later forward of the run has arguments that
         the first one had not.
         """
-        if tick.starts_run:
-            self.forget()
-            self._answers = self._can_run()
-        if not self._answers:
+        index = tick.forward_index
+        first = tick.starts_run or index not in self._answers
+        if first:
+            self._answers[index] = self._can_run()
+        if not self._answers[index]:
             return None
         inputs = self._architecture.inputs(args, kwargs)
         if inputs is not None and self._architecture.takes(inputs):
             return inputs
-        if tick.starts_run:
-            self._answers = False
-            return None
-        raise ValueError(
-            f"evaluation {tick.e} gives the {type(self._architecture.denoiser).__name__} other kinds of arguments than "
-            "the first one of the run: pass fast=False to cached(...)"
-        )
+        if not first:
+            raise ValueError(
+                f"evaluation {tick.e} gives the {type(self._architecture.denoiser).__name__} other kinds of arguments "
+                "than the first one of the run: pass fast=False to cached(...)"
+            )
+        self._answers[index] = False
+        return None
 
     def __call__(self, tick: Tick, now: float, bits: Bits, inputs: Inputs) -> tuple[Any, Sequence[int]]:
         """Run one forward at coordinate `now`; return its output and the numbers of the sites that it computed."""
@@ -76,7 +77,7 @@ class FastForward:
 
     def forget(self) -> None:
         """Drop everything of the run under way."""
-        self._runs = {}
+        self._runs, self._answers = {}, {}
 
     def _can_run(self) -> bool:
         architecture = self._architecture
