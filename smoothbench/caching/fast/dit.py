@@ -3,7 +3,7 @@
 All modulations depend on timestep and class alone: they are computed for many evaluations at once, for each class once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import torch
@@ -19,9 +19,8 @@ from smoothbench.caching.fast.images import (
     plain_embedding,
     to_patches,
 )
-from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, remembered
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
 from smoothbench.caching.fast.timesteps import on_device, shared_timestep
-from smoothbench.caching.fast.unchanged import forward_of
 
 KEPT_FOR_A_CLASS: Final = 2**24  # bytes of modulations, computed for so many evaluations ahead as fit
 SIX: Final = 6  # modulations of a block: shift, scale and gate of one branch, then of the other
@@ -51,20 +50,16 @@ class DiT(Architecture):
         }
     )
 
-    def __init__(self, denoiser: nn.Module) -> None:
-        super().__init__(denoiser)
-        self.blocks: list[Any] = list(self.denoiser.transformer_blocks)
-        branches = [(n, name) for n in range(len(self.blocks)) for name in ("attn1", "ff")]
-        self.paths = tuple(f"transformer_blocks.{n}.{name}" for n, name in branches)
-        self.gated = (True,) * len(self.paths)
+    attributes = ("attn1", "ff")
+    gates = (True, True)
+
+    def named_blocks(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the path of every block and the block."""
+        return ((f"transformer_blocks.{n}", b) for n, b in enumerate(self.denoiser.transformer_blocks))
 
     def fits(self) -> bool:
         """Return whether all blocks are adaLN-zero blocks of two branches, and the embedding is a plain one."""
-        return (
-            plain_embedding(self.denoiser.pos_embed)
-            and list(self.denoiser.transformer_blocks) == self.blocks
-            and all(_is_adaln_zero(block) for block in self.blocks)
-        )
+        return plain_embedding(self.denoiser.pos_embed) and all(map(_is_adaln_zero, self.blocks))
 
     def takes(self, inputs: Inputs) -> bool:
         """Return whether there are pictures of the model's own size, and a timestep and a class for each."""
@@ -85,10 +80,9 @@ class DiT(Architecture):
 
 class _DiTParts(Parts):
     def __init__(self, architecture: DiT, inputs: Inputs, coordinates: Sequence[float]) -> None:
-        self.constant = remembered(inputs, ["class_labels"])
+        super().__init__(architecture, inputs, ["class_labels"])
         self._denoiser, self._blocks = architecture.denoiser, architecture.blocks
         self._norms = [norm for block in self._blocks for norm in (block.norm1.norm, block.norm3)]
-        self._branches = [forward_of(branch) for block in self._blocks for branch in (block.attn1, block.ff)]
         embedding = self._denoiser.pos_embed
         self._projection, self._bias = flat_weight(embedding.proj), embedding.proj.bias
         self._positions, self._patch = embedding.pos_embed, embedding.patch_size
@@ -102,7 +96,7 @@ class _DiTParts(Parts):
     def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and take the modulations of this evaluation."""
         modulations = self._modulations_at(e, shared_timestep(inputs["timestep"], coordinate), inputs)
-        head = 3 * len(self._branches)
+        head = 3 * len(self.forwards)
         self.gates = self._of_rows(modulations[:, 2:head:3])
         self._of_head = self._of_rows(modulations[:, head:])
         self._inner, self._of_branches = modulations, ()
@@ -115,7 +109,7 @@ class _DiTParts(Parts):
         if not self._of_branches:  # the first that this evaluation computes
             self._of_branches = self._of_rows(self._inner)
         shift, scale = self._of_branches[3 * i], self._of_branches[3 * i + 1]
-        return self._branches[i](modulated(stream, self._norms[i], shift, scale))
+        return self.forwards[i](modulated(stream, self._norms[i], shift, scale))
 
     def head(self, stream: Tensor, inputs: Inputs) -> Any:
         """Modulate and project the stream, and put the patches together."""

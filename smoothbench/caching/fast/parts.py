@@ -1,13 +1,13 @@
 """What a fast forward needs of a denoiser: its embedding, its residual branches with their gates, and its head."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from smoothbench.caching.fast.unchanged import unchanged
+from smoothbench.caching.fast.unchanged import forward_of, unchanged
 
 Inputs = Mapping[str, Any]  # the arguments of a forward, by name
 
@@ -15,13 +15,13 @@ Inputs = Mapping[str, Any]  # the arguments of a forward, by name
 class Architecture(ABC):
     """A denoiser of a known class, which a fast forward can take apart.
 
-    `paths` lead to its residual branches in order of execution, and `gated` says of each whether its output is
-    multiplied by a gate. `joins` are the branches before which the stream is more than a sum (long skips).
+    Its residual branches are `attributes` of its `blocks`, block by block in order of execution; `paths` lead to them,
+    and `gated` says of each whether its output is multiplied by a gate. `joins` are the branches before which the stream is more than a sum (long skips).
     `arguments` are the names of the denoiser's arguments, in order; only those in `used` may be given.
     """
 
-    paths: tuple[str, ...]
-    gated: tuple[bool, ...]
+    attributes: tuple[str, ...]
+    gates: tuple[bool, ...]  # of the branches of one block
     joins: frozenset[int] = frozenset()
     arguments: tuple[str, ...]
     used: frozenset[str]
@@ -29,10 +29,23 @@ class Architecture(ABC):
 
     def __init__(self, denoiser: nn.Module) -> None:
         self.denoiser: Any = denoiser
+        found = dict(self.named_blocks())
+        self.blocks: list[Any] = list(found.values())
+        self.paths = tuple(f"{path}.{name}" for path in found for name in self.attributes)
+        self.gated = self.gates * len(found)
+
+    @abstractmethod
+    def named_blocks(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the path of every block and the block, in order of execution."""
+
+    def branches(self) -> list[nn.Module]:
+        """Return the modules of the branches, in order of execution."""
+        return [block._modules[name] for block in self.blocks for name in self.attributes]
 
     def is_unchanged(self) -> bool:
         """Return whether every module outside of the branches is as its class made it, so that parts may replace it."""
-        return unchanged(self.denoiser, self.paths, self.kinds) and self.fits()
+        same_blocks = all(a is b for a, (_, b) in zip(self.blocks, self.named_blocks(), strict=True))
+        return same_blocks and unchanged(self.denoiser, self.branches(), self.kinds) and self.fits()
 
     @abstractmethod
     def fits(self) -> bool:
@@ -64,6 +77,10 @@ class Parts(ABC):
 
     constant: Mapping[str, Any]  # the inputs that may not change within the run
     gates: Sequence[Tensor | None]  # of each branch, [B, 1, width], for the present forward; None: no gate
+
+    def __init__(self, architecture: Architecture, inputs: Inputs, constant: Sequence[str]) -> None:
+        self.constant = remembered(inputs, constant)
+        self.forwards = [forward_of(branch) for branch in architecture.branches()]
 
     def holds(self, inputs: Inputs) -> bool:
         """Return whether the constant inputs are those of the run's first forward, without waiting for a device."""

@@ -3,7 +3,7 @@
 Time reaches the blocks by a token alone, so little depends on the evaluation; prompts are projected once a run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smoothbench.caching.fast.images import output_of
-from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, remembered
-from smoothbench.caching.fast.unchanged import forward_of
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
 
 CONDITIONS = ("encoder_hidden_states", "global_hidden_states", "rotary_embedding")
-BRANCHES = (("attn1", "norm1"), ("attn2", "norm2"), ("ff", "norm3"))  # with the norms that feed them
+NORMS = ("norm1", "norm2", "norm3")  # that feed the three branches
 
 
 class StableAudio(Architecture):
@@ -46,16 +45,16 @@ class StableAudio(Architecture):
         }
     )
 
-    def __init__(self, denoiser: nn.Module) -> None:
-        super().__init__(denoiser)
-        self.blocks: list[Any] = list(self.denoiser.transformer_blocks)
-        names = [f"transformer_blocks.{n}.{name}" for n in range(len(self.blocks)) for name, _ in BRANCHES]
-        self.paths, self.gated = tuple(names), (False,) * len(names)
+    attributes = ("attn1", "attn2", "ff")
+    gates = (False, False, False)
+
+    def named_blocks(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the path of every block and the block."""
+        return ((f"transformer_blocks.{n}", b) for n, b in enumerate(self.denoiser.transformer_blocks))
 
     def fits(self) -> bool:
         """Return whether no block computes its feed-forward in chunks."""
-        same = list(self.denoiser.transformer_blocks) == self.blocks
-        return same and all(block._chunk_size is None for block in self.blocks)
+        return all(block._chunk_size is None for block in self.blocks)
 
     def takes(self, inputs: Inputs) -> bool:
         """Return whether latents, time, prompt and global states are there, in the model's dtype, one for each row."""
@@ -74,11 +73,10 @@ class StableAudio(Architecture):
 
 class _StableAudioParts(Parts):
     def __init__(self, architecture: StableAudio, inputs: Inputs) -> None:
-        self.constant = remembered(inputs, CONDITIONS)
+        super().__init__(architecture, inputs, CONDITIONS)
         denoiser = self._denoiser = architecture.denoiser
         self.gates = (None,) * len(architecture.paths)
-        self._norms = [getattr(block, norm) for block in architecture.blocks for _, norm in BRANCHES]
-        self._branches = [forward_of(getattr(b, name)) for b in architecture.blocks for name, _ in BRANCHES]
+        self._norms = [getattr(block, norm) for block in architecture.blocks for norm in NORMS]
         self._prompt = denoiser.cross_attention_proj.forward(inputs["encoder_hidden_states"])
         self._overall = denoiser.global_proj.forward(inputs["global_hidden_states"])
         self._arguments: tuple[dict[str, Any], ...] = (
@@ -102,7 +100,7 @@ class _StableAudioParts(Parts):
         """Normalise the stream, and run attention or feed-forward on it."""
         norm = self._norms[i]
         normal = torch.layer_norm(stream, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-        return self._branches[i](normal, **self._arguments[i % 3])
+        return self.forwards[i](normal, **self._arguments[i % 3])
 
     def head(self, stream: Tensor, inputs: Inputs) -> Any:
         """Project the tokens of the latents, channels first."""

@@ -12,7 +12,7 @@ from smoothbench.caching.hooks import StandIn
 PACKAGES = ("torch", "diffusers", "smoothbench")  # whose classes are known by their names
 
 
-def unchanged(denoiser: nn.Module, branches: Collection[str], kinds: Collection[str]) -> bool:
+def unchanged(denoiser: nn.Module, branches: Collection[nn.Module], kinds: Collection[str]) -> bool:
     """Return whether the modules outside of the branches are of these classes, without hooks or other forwards.
 
     A branch may hold anything inside, as its own forward is called; it must not itself have hooks, or a forward
@@ -20,23 +20,28 @@ def unchanged(denoiser: nn.Module, branches: Collection[str], kinds: Collection[
     """
     if torch_module._has_any_global_hook() or not _is_own_class(denoiser, kinds):
         return False
-    inside = {id(denoiser.get_submodule(path)) for path in branches}
-    return all(_is_unchanged(child, inside, kinds) for child in _children(denoiser))
+    inside = set(map(id, branches))
+    known: dict[type, bool] = {}
+    below = _children(denoiser)
+    while below:
+        module = below.pop()
+        if not _is_bare(module):
+            return False
+        if id(module) in inside:
+            continue
+        kind = type(module)
+        if kind not in known:
+            known[kind] = kind.__name__ in kinds and kind.__module__.partition(".")[0] in PACKAGES
+        if not known[kind] or not _has_own_forward(module) or not _has_plain_weights(module):
+            return False
+        below += _children(module)
+    return True
 
 
 def forward_of(module: nn.Module) -> Callable[..., Any]:
     """Return a module's forward without the engine's stand-in."""
     present = vars(module).get("forward")
     return present.__wrapped__ if isinstance(present, StandIn) else module.forward
-
-
-def _is_unchanged(module: nn.Module, branches: Collection[int], kinds: Collection[str]) -> bool:
-    """Whether a module, and all that is in it but inside of branches, is as its class made it."""
-    if not _is_bare(module):
-        return False
-    if id(module) in branches:
-        return True
-    return _is_own(module, kinds) and all(_is_unchanged(child, branches, kinds) for child in _children(module))
 
 
 def _children(module: nn.Module) -> list[nn.Module]:
@@ -54,14 +59,15 @@ def _is_bare(module: nn.Module) -> bool:
     return present is None or isinstance(present, StandIn)
 
 
-def _is_own(module: nn.Module, kinds: Collection[str]) -> bool:
-    """Whether a module is of a known class, and has that class's forward and plain weights."""
-    kind, present = type(module), vars(module).get("forward")
-    if kind.__name__ not in kinds or kind.__module__.partition(".")[0] not in PACKAGES:
-        return False
-    if present is not None and present.is_foreign:
-        return False
-    return all(weight is None or type(weight) is nn.Parameter for weight in module._parameters.values())
+def _has_own_forward(module: nn.Module) -> bool:
+    """Whether the forward of a bare module is that of its class, but for a stand-in of the engine's."""
+    present = vars(module).get("forward")
+    return present is None or not present.is_foreign
+
+
+def _has_plain_weights(module: nn.Module) -> bool:
+    weights = module._parameters.values()
+    return not weights or {type(weight) for weight in weights if weight is not None} <= {nn.Parameter}
 
 
 def _is_own_class(denoiser: nn.Module, kinds: Collection[str]) -> bool:
