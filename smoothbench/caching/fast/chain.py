@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-Term = tuple[Tensor | None, Tensor, float]  # a gate [B, 1, width] or None, a kept output, and its weight
+Term = tuple[Tensor | None, Tensor, float]  # a gate [B or 1, 1, width] or None, a kept output, and its weight
 AT_ONCE = 2**19  # bytes of the stream that stay in a core's cache while all terms are added to them
 
 
@@ -45,5 +45,5 @@ def _add(stream: Tensor, terms: Sequence[Term], part: slice) -> None:
     for gate, output, weight in terms:
         if gate is None:
             stream.add_(output[part], alpha=weight)
-        else:
-            stream.addcmul_(gate[part], output[part], value=weight)
+        else:  # rows may share one gate
+            stream.addcmul_(gate if len(gate) == 1 else gate[part], output[part], value=weight)

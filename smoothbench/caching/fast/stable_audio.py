@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from smoothbench.caching.fast.images import output_of
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
+from smoothbench.caching.fast.timesteps import distinct_rows
 
 CONDITIONS = ("encoder_hidden_states", "global_hidden_states", "rotary_embedding")
 NORMS = ("norm1", "norm2", "norm3")  # that feed the three branches
@@ -91,7 +92,7 @@ class _StableAudioParts(Parts):
 
     def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
         """Project the latents, behind the token of time and global states."""
-        denoiser, timestep = self._denoiser, inputs["timestep"]
+        denoiser, timestep = self._denoiser, distinct_rows(inputs["timestep"])
         features = denoiser.time_proj.forward(timestep.to(self._enter.dtype))
         token = self._overall + denoiser.timestep_proj.forward(features)[:, None]
         return torch.cat([token, F.linear(inputs["hidden_states"].transpose(1, 2), self._enter)], 1)
