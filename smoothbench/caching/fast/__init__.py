@@ -9,6 +9,8 @@ from smoothbench.caching import grid
 from smoothbench.caching.fast.dit import DiT
 from smoothbench.caching.fast.forward import FastForward
 from smoothbench.caching.fast.parts import Architecture
+from smoothbench.caching.fast.pixart import PixArt
+from smoothbench.caching.fast.sana import Sana
 from smoothbench.caching.fast.slots import Bits, find_slots
 from smoothbench.caching.fast.stable_audio import StableAudio
 from smoothbench.caching.predictor import Predictor, Weighted
@@ -19,6 +21,8 @@ __all__ = ["FastForward", "fast_forward"]
 ARCHITECTURES: dict[str, type[Architecture]] = {
     "DiTTransformer2DModel": DiT,
     "StableAudioDiTModel": StableAudio,
+    "PixArtTransformer2DModel": PixArt,
+    "SanaTransformer2DModel": Sana,
 }
 
 

@@ -10,20 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from smoothbench.caching.fast.images import (
-    fits_patches,
-    flat_weight,
-    from_patches,
-    modulated,
-    output_of,
-    plain_embedding,
-    to_patches,
-)
+from smoothbench.caching.fast.images import Patches, from_patches, output_of
+from smoothbench.caching.fast.modulation import SIX, modulated
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
 from smoothbench.caching.fast.timesteps import on_device, shared_timestep
 
 KEPT_FOR_A_CLASS: Final = 2**24  # bytes of modulations, computed for so many evaluations ahead as fit
-SIX: Final = 6  # modulations of a block: shift, scale and gate of one branch, then of the other
 
 
 class DiT(Architecture):
@@ -59,14 +51,13 @@ class DiT(Architecture):
 
     def fits(self) -> bool:
         """Return whether all blocks are adaLN-zero blocks of two branches, and the embedding is a plain one."""
-        return plain_embedding(self.denoiser.pos_embed) and all(map(_is_adaln_zero, self.blocks))
+        return Patches.know(self.denoiser.pos_embed) and all(map(_is_adaln_zero, self.blocks))
 
     def takes(self, inputs: Inputs) -> bool:
         """Return whether there are pictures of the model's own size, and a timestep and a class for each."""
         pictures, timestep, labels = (inputs.get(n) for n in ("hidden_states", "timestep", "class_labels"))
         return (
-            fits_patches(self.denoiser.pos_embed, pictures)
-            and pictures.dtype == self.denoiser.proj_out_2.weight.dtype
+            Patches.take(self.denoiser.pos_embed, pictures)
             and isinstance(timestep, Tensor)
             and isinstance(labels, Tensor)
             and timestep.ndim == 1
@@ -83,10 +74,8 @@ class _DiTParts(Parts):
         super().__init__(architecture, inputs, ["class_labels"])
         self._denoiser, self._blocks = architecture.denoiser, architecture.blocks
         self._norms = [norm for block in self._blocks for norm in (block.norm1.norm, block.norm3)]
-        embedding = self._denoiser.pos_embed
-        self._projection, self._bias = flat_weight(embedding.proj), embedding.proj.bias
-        self._positions, self._patch = embedding.pos_embed, embedding.patch_size
-        self._side = (embedding.height, embedding.width)
+        self._embed, embedding = Patches(self._denoiser.pos_embed), self._denoiser.pos_embed
+        self._grid = (embedding.height, embedding.width)
         self._last_norm, self._last = self._denoiser.norm_out, self._denoiser.proj_out_2
         self._classes, self._rows = _distinct(inputs["class_labels"])
         self._coordinates = coordinates
@@ -100,9 +89,7 @@ class _DiTParts(Parts):
         self.gates = self._of_rows(modulations[:, 2:head:3])
         self._of_head = self._of_rows(modulations[:, head:])
         self._inner, self._of_branches = modulations, ()
-        patches = to_patches(inputs["hidden_states"], self._patch)
-        tokens = F.linear(patches, self._projection, self._bias)
-        return torch.add(tokens, self._positions).to(tokens.dtype)
+        return self._embed(inputs["hidden_states"])
 
     def branch(self, i: int, stream: Tensor) -> Tensor:
         """Normalise and modulate the stream, and run self-attention or feed-forward on it."""
@@ -115,7 +102,7 @@ class _DiTParts(Parts):
         """Modulate and project the stream, and put the patches together."""
         normal = modulated(stream, self._last_norm, *self._of_head)
         tokens = F.linear(normal, self._last.weight, self._last.bias)
-        sample = from_patches(tokens, self._patch, *self._side)
+        sample = from_patches(tokens, self._embed.size, *self._grid)
         return output_of(self._denoiser, sample, inputs.get("return_dict", True))
 
     def _of_rows(self, modulations: Tensor) -> tuple[Tensor, ...]:
@@ -140,8 +127,8 @@ class _DiTParts(Parts):
 
     def _at_once(self) -> int:
         """How many evaluations are computed together: whatever classes share a batch, so that none depends on it."""
-        width, weight = self._positions.shape[-1], self._denoiser.proj_out_1.weight
-        return max(1, KEPT_FOR_A_CLASS // ((SIX * len(self._blocks) + 2) * width * weight.element_size()))
+        width, size = self._denoiser.inner_dim, self._denoiser.proj_out_1.weight.element_size()
+        return max(1, KEPT_FOR_A_CLASS // ((SIX * len(self._blocks) + 2) * width * size))
 
 
 def _modulations(denoiser: Any, blocks: Sequence[Any], timesteps: Tensor, classes: Tensor) -> Tensor:

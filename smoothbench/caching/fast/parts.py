@@ -111,11 +111,17 @@ def remembered(inputs: Inputs, names: Sequence[str]) -> dict[str, Any]:
 def _copied(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.clone() if value.device.type == "cpu" else value
+    if isinstance(value, Mapping):
+        return {name: _copied(part) for name, part in value.items()}
     return tuple(map(_copied, value)) if isinstance(value, list | tuple) else value
 
 
 def _same(known: Any, value: Any) -> bool:
     """Whether an input is the known one; on a device only the very tensor is, as comparing would wait for it."""
+    if isinstance(known, Mapping):
+        return isinstance(value, Mapping) and known.keys() == value.keys() and all(
+            _same(part, value[name]) for name, part in known.items()
+        )
     if isinstance(known, tuple):
         return len(known) == len(value or ()) and all(map(_same, known, value))
     if not isinstance(known, Tensor):

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from smoothbench.caching.fast.modulation import SharedModulation
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
 from smoothbench.caching.fast.timesteps import distinct_rows
 from smoothbench.models.opensora.blocks import EPS
 
-SIX = 6  # modulations of a block: shift, scale and gate of self-attention, then of the feed-forward
 CONDITIONS = ("y", "mask", "fps", "height", "width")
 
 
@@ -73,21 +73,16 @@ class _STDiT3Parts(Parts):
         text, keys = denoiser.text(inputs["y"], inputs.get("mask"))
         rotation = denoiser.rope(self._grid[0])
         self._arguments = ((self._grid[0], rotation), (text, keys), ())
-        tables = torch.stack([block.scale_shift_table for block in architecture.blocks])
-        self._tables = _plus_one(tables)[:, :, None, None]  # [L, 6, 1, 1, width]
-        self._last_table = _plus_one(denoiser.final_layer.scale_shift_table)[:, None, None]
-        self._modulations: Sequence[Tensor] = ()  # of all blocks, six each, in the present forward
-        self._last: Sequence[Tensor] = ()
+        self._modulation = SharedModulation(
+            [block.scale_shift_table for block in architecture.blocks], denoiser.final_layer.scale_shift_table
+        )
 
     def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and modulate by the time."""
         denoiser, timestep = self._denoiser, distinct_rows(inputs["timestep"])
         time = denoiser.t_embedder(timestep) + self._rate
-        six = denoiser.t_block(time).unflatten(-1, (SIX, 1, -1)).transpose(0, 1)
-        self._modulations = (self._tables + six).flatten(0, 1).unbind(0)
-        self._last = (self._last_table + time[:, None]).unbind(0)
-        pairs = zip(self._modulations[2::SIX], self._modulations[5::SIX], strict=True)
-        self.gates = [gate for first, second in pairs for gate in (first, None, second)]
+        self._modulation.at(denoiser.t_block(time), time)
+        self.gates = self._modulation.gates()
         convolution, patches = denoiser.x_embedder.proj, self._patches(denoiser.padded(inputs["x"]))
         return F.linear(patches, convolution.weight.flatten(1), convolution.bias).add_(self._positions)
 
@@ -95,14 +90,13 @@ class _STDiT3Parts(Parts):
         """Run self-attention or feed-forward on the modulated stream, or cross-attention on the stream itself."""
         block, kind = divmod(i, 3)
         if kind != 1:
-            place = SIX * block + 3 * (kind // 2)
-            stream = _modulated(stream, self._modulations[place], self._modulations[place + 1])
+            stream = _modulated(stream, *self._modulation.of_branch(block, kind == 2))
         return self.forwards[i](stream, *self._arguments[kind])
 
     def head(self, stream: Tensor, inputs: Inputs) -> Any:
         """Modulate the stream by the time, project it, and put the patches together."""
         denoiser = self._denoiser
-        patches = denoiser.final_layer.linear(_modulated(stream, *self._last))
+        patches = denoiser.final_layer.linear(_modulated(stream, *self._modulation.head))
         return denoiser.clip(patches, self._grid, self._size)
 
     def _patches(self, clips: Tensor) -> Tensor:
@@ -110,13 +104,6 @@ class _STDiT3Parts(Parts):
         (frames, rows, columns), (time, high, wide) = self._grid, self._denoiser.patch_size
         cut = clips.reshape(len(clips), -1, frames, time, rows, high, columns, wide)
         return cut.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(len(clips), frames * rows * columns, -1)
-
-
-def _plus_one(tables: Tensor) -> Tensor:
-    """Tables [..., parts, width] of shifts and scales, gates perhaps, with 1 added to scales."""
-    added = torch.zeros_like(tables)
-    added[..., 1::3, :] = 1
-    return tables + added
 
 
 def _modulated(stream: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
