@@ -77,6 +77,11 @@ class Run(Announcer):
         return 1 - sum(self.counts) / (self.forwards * len(self.sites)) if self.forwards else 0.0
 
     @property
+    def is_fast(self) -> bool:
+        """Whether the sampling run under way runs by a fast forward."""
+        return self._fast is not None and self._fast.is_running
+
+    @property
     def degenerate(self) -> bool:
         """Whether something ran and nothing was skipped."""
         return self.forwards > 0 and self.skipped_share == 0

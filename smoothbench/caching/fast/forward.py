@@ -71,6 +71,11 @@ class FastForward:
         return run.forward(tick, now, planned, inputs), planned.computed
 
     @property
+    def is_running(self) -> bool:
+        """Whether a run is under way that it answers for."""
+        return bool(self._runs)
+
+    @property
     def kept_bytes(self) -> int:
         """The size of all kept outputs."""
         return sum(run.kept_bytes for run in self._runs.values())
