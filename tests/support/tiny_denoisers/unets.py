@@ -71,7 +71,7 @@ UNETS: Mapping[str, Tiny] = MappingProxyType(
             {**CROSS, **blocks("3D"), "attention_head_dim": 4}, {"sample": CLIP, **STEP}
         ),
         "I2VGenXLUNet": Tiny(
-            {**CROSS, **blocks("3D"), "num_attention_heads": 2},
+            {**CROSS, **blocks("3D"), "attention_head_dim": 2},
             {
                 "sample": CLIP,
                 **STEP,
@@ -107,9 +107,9 @@ UNETS: Mapping[str, Tiny] = MappingProxyType(
                 "time_embedding_dim": 16,
                 "groups": 4,
                 "attention_head_dim": 8,
-                "layers_per_block": 1,
+                "layers_per_block": 2,
                 "block_out_channels": (8, 16, 16, 32),
-                "cross_attention_dim": 16,
+                "cross_attention_dim": 24,
                 "encoder_hid_dim": 16,
             },
             {
