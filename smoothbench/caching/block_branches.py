@@ -80,6 +80,7 @@ DECLARED: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "layer.2.DenseReluDense": "ff",
         },
         "SDCascadeAttnBlock": {"attention": "self_attn"},
+        "RFD4ProteinaTrunkLayer": {"mhba.mha": "self_attn", "transition.transition": "ff"},
     }
 )
 # the norm whose output a branch alone reads, in blocks where that is certain; in others (LTX, Allegro) the

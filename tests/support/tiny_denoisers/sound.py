@@ -311,5 +311,32 @@ SOUND: Mapping[str, Tiny] = MappingProxyType(
                 "vision_noisy_frame_indexes": [torch.tensor([0])],
             },
         ),
+        "RFD4ProteinaTransformer": Tiny(
+            {
+                "nlayers": 3,
+                "token_dim": 16,
+                "nheads": 2,
+                "dim_cond": 16,
+                "pair_repr_dim": 8,
+                "latent_dim": 4,
+                "t_emb_dim": 8,
+                "feats_seq": ("xt_bb_ca", "xt_local_latents"),
+                "feats_cond_seq": ("time_emb_bb_ca", "time_emb_local_latents"),
+                "feats_pair_repr": ("xt_bb_ca_pair_dists",),
+                "feats_pair_cond": ("time_emb_bb_ca",),
+                "tri_mult_c": 8,
+            },
+            {
+                "bb_ca": Noise(2, 6, 3),
+                "local_latents": Noise(2, 6, 4),
+                "bb_ca_time": Time(scale=1.0, rises=True),
+                "local_latents_time": Time(scale=1.0, rises=True),
+                "padding_mask": Flags(2, 6),
+                "conditioning": {
+                    "is_in_context_conditioning": torch.zeros(2, 6, dtype=torch.bool),
+                    "supports_local_latent": Flags(2, 6),
+                },
+            },
+        ),
     }
 )
