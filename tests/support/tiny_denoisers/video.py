@@ -5,31 +5,12 @@ from types import MappingProxyType
 
 import torch
 
-from tests.support.tiny_denoisers.ingredients import Flags, Noise, Ones, Time, Tiny, Zeros
+from tests.support.tiny_denoisers.ingredients import Flags, Noise, Ones, Time, Tiny
 
 WIDTH = {"num_layers": 3, "attention_head_dim": 8, "num_attention_heads": 2}
 CLIP = Noise(2, 4, 2, 8, 8)
 TEXT = Noise(2, 6, 16)
-FRACTION = Time(scale=1.0)
 STEP = {"timestep": Time(), "encoder_hidden_states": TEXT}
-WAN = {
-    "patch_size": (1, 2, 2),
-    "num_attention_heads": 2,
-    "attention_head_dim": 12,
-    "in_channels": 4,
-    "out_channels": 4,
-    "text_dim": 16,
-    "freq_dim": 16,
-    "ffn_dim": 32,
-    "num_layers": 3,
-    "rope_max_seq_len": 32,
-}
-ANYFLOW = {
-    "hidden_states": Noise(2, 2, 4, 8, 8),
-    "timestep": Time((2, 2)),
-    "r_timestep": Time((2, 2), 500.0),
-    "encoder_hidden_states": TEXT,
-}
 COGVIDEO = {
     **WIDTH,
     "in_channels": 4,
@@ -42,30 +23,8 @@ COGVIDEO = {
     "max_text_seq_length": 6,
 }
 FRAMES = Noise(2, 2, 4, 8, 8)
-HUNYUAN = {
-    "in_channels": 4,
-    "out_channels": 4,
-    "num_attention_heads": 2,
-    "attention_head_dim": 10,
-    "num_layers": 3,
-    "num_single_layers": 3,
-    "num_refiner_layers": 1,
-    "patch_size": 2,
-    "patch_size_t": 1,
-    "text_embed_dim": 16,
-    "pooled_projection_dim": 8,
-    "rope_axes_dim": (2, 4, 4),
-}
-HUNYUAN_ARGUMENTS = {
-    "hidden_states": CLIP,
-    "timestep": Time(),
-    "encoder_hidden_states": TEXT,
-    "encoder_attention_mask": Ones(2, 6),
-    "pooled_projections": Noise(2, 8),
-    "guidance": Ones(2),
-}
 
-VIDEO: Mapping[str, Tiny] = MappingProxyType(
+VIDEO_DENOISERS: Mapping[str, Tiny] = MappingProxyType(
     {
         "AllegroTransformer3DModel": Tiny(
             {
@@ -140,42 +99,6 @@ VIDEO: Mapping[str, Tiny] = MappingProxyType(
             },
             {"hidden_states": CLIP, **STEP},
         ),
-        "WanTransformer3DModel": Tiny(WAN, {"hidden_states": CLIP, **STEP}),
-        "SkyReelsV2Transformer3DModel": Tiny(WAN, {"hidden_states": CLIP, **STEP}),
-        "ChronoEditTransformer3DModel": Tiny(WAN, {"hidden_states": CLIP, **STEP}),
-        "AnyFlowTransformer3DModel": Tiny({**WAN, "gate_value": 0.25}, ANYFLOW),
-        "AnyFlowFARTransformer3DModel": Tiny(
-            {
-                **WAN,
-                "compressed_patch_size": (1, 4, 4),
-                "full_chunk_limit": 3,
-                "gate_value": 0.25,
-            },
-            {**ANYFLOW, "chunk_partition": [1, 1]},
-        ),
-        "HeliosTransformer3DModel": Tiny(
-            {
-                **{key: value for key, value in WAN.items() if key != "rope_max_seq_len"},
-                "rope_dim": (4, 4, 4),
-                "guidance_cross_attn": True,
-                "zero_history_timestep": True,
-            },
-            {
-                "hidden_states": CLIP,
-                **STEP,
-                "indices_hidden_states": Ones(2, 2),
-                "indices_latents_history_short": Ones(2, 1),
-                "indices_latents_history_mid": Ones(2, 1),
-                "indices_latents_history_long": Ones(2, 4),
-                "latents_history_short": Noise(2, 4, 1, 8, 8),
-                "latents_history_mid": Noise(2, 4, 1, 8, 8),
-                "latents_history_long": Noise(2, 4, 4, 8, 8),
-            },
-        ),
-        "WanVACETransformer3DModel": Tiny(
-            {**WAN, "num_layers": 4, "vace_layers": [0, 2], "vace_in_channels": 12},
-            {"hidden_states": CLIP, **STEP, "control_hidden_states": Noise(2, 12, 2, 8, 8)},
-        ),
         "CogVideoXTransformer3DModel": Tiny(COGVIDEO, {"hidden_states": FRAMES, **STEP}),
         "ConsisIDTransformer3DModel": Tiny(
             {
@@ -228,64 +151,6 @@ VIDEO: Mapping[str, Tiny] = MappingProxyType(
                 "max_sequence_length": 6,
             },
             {"hidden_states": CLIP, **STEP, "encoder_attention_mask": Flags(2, 6)},
-        ),
-        "HunyuanVideoTransformer3DModel": Tiny({**HUNYUAN, "guidance_embeds": True}, HUNYUAN_ARGUMENTS),
-        "HunyuanVideoFramepackTransformer3DModel": Tiny(
-            {
-                **HUNYUAN,
-                "guidance_embeds": True,
-                "has_image_proj": True,
-                "image_proj_dim": 16,
-                "has_clean_x_embedder": True,
-            },
-            {
-                **HUNYUAN_ARGUMENTS,
-                "image_embeds": TEXT,
-                "indices_latents": Ones(2),
-                "latents_clean": CLIP,
-                "indices_latents_clean": Ones(2),
-                "latents_history_2x": CLIP,
-                "indices_latents_history_2x": Ones(2),
-                "latents_history_4x": Noise(2, 4, 8, 8, 8),
-                "indices_latents_history_4x": Ones(8),
-            },
-        ),
-        "HunyuanVideo15Transformer3DModel": Tiny(
-            {
-                **WIDTH,
-                "in_channels": 4,
-                "out_channels": 4,
-                "num_refiner_layers": 1,
-                "mlp_ratio": 2.0,
-                "text_embed_dim": 16,
-                "text_embed_2_dim": 8,
-                "image_embed_dim": 12,
-                "rope_axes_dim": (2, 2, 4),
-                "target_size": 16,
-            },
-            {
-                "hidden_states": Noise(2, 4, 1, 4, 4),
-                **STEP,
-                "encoder_attention_mask": Ones(2, 6),
-                "encoder_hidden_states_2": Noise(2, 4, 8),
-                "encoder_attention_mask_2": Ones(2, 4),
-                "image_embeds": torch.zeros(2, 3, 12),
-            },
-        ),
-        "MotifVideoTransformer3DModel": Tiny(
-            {
-                "in_channels": 9,
-                "out_channels": 4,
-                "num_attention_heads": 2,
-                "attention_head_dim": 12,
-                "num_layers": 2,
-                "num_single_layers": 3,
-                "num_decoder_layers": 2,
-                "text_embed_dim": 16,
-                "image_embed_dim": 4,
-                "rope_axes_dim": (4, 4, 4),
-            },
-            {"hidden_states": Noise(2, 9, 2, 8, 8), **STEP},
         ),
         "Kandinsky5Transformer3DModel": Tiny(
             {
