@@ -1,6 +1,7 @@
 """Runs of blocks that a span can stand in for: the blocks of a denoiser in order of execution, and their stacks."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -18,20 +19,20 @@ def span_blocks(denoiser: nn.Module) -> tuple[Block, ...]:
     """
     declared = _declared(denoiser)
     if declared:
-        skips = any(_takes_skip(denoiser, path) for path in declared)
-        return tuple(Block(path, path, "declared", skips=skips) for path in declared)
+        return tuple(_read_by_skips(denoiser, [Block(path, path, "declared") for path in declared]))
     if is_unet(denoiser):
-        return tuple(Block(path, path, LEVELS, skips=True) for path in _levels(denoiser))
+        return tuple(_levels(denoiser))
     if "down_downscalers" in denoiser._modules:
         return tuple(Block(path, path, "deepest level") for path in _deepest_level(denoiser))
-    return tuple(_in_order(denoiser, branch_blocks(denoiser)))
+    return tuple(_read_by_skips(denoiser, _in_order(branch_blocks(denoiser))))
 
 
 def default_spans(blocks: Sequence[Block]) -> list[tuple[int, int]]:
     """The longest span of each stack; of a U-Net all but its outermost levels (DeepCache, arXiv 2312.00858)."""
     if blocks and blocks[0].stack == LEVELS:
-        outermost = min(1, (len(blocks) - 1) // 2)
-        return [(outermost, len(blocks) - 1 - outermost)]
+        start = next(i for i, block in enumerate(blocks) if block.reader is not None)
+        deeper = min(start + 1, len(blocks) // 2)
+        return [(deeper, (blocks[deeper].reader or deeper))]
     stacks = [block.stack for block in blocks]
     return [
         (stacks.index(stack), len(stacks) - 1 - stacks[::-1].index(stack)) for stack in dict.fromkeys(stacks)
@@ -49,12 +50,12 @@ def check_span(blocks: Sequence[Block], first: int, last: int, denoiser: str) ->
             f"{no_span}{blocks[first].path} and {blocks[last].path} have different streams; a span lies within "
             f"blocks {stacks}"
         )
-    reader = len(blocks) - 1 - first
-    if blocks[first].skips and first != last < reader:
-        raise ValueError(
-            f"{no_span}block {reader} reads what block {first} gives, so that a span from block {first} must reach "
-            f"block {reader}"
-        )
+    for i in range(first, last):
+        reader = blocks[i].reader
+        if reader is not None and reader > last:
+            raise ValueError(
+                f"{no_span}block {reader} reads what block {i} gives, so that it must be in the span too"
+            )
 
 
 def _declared(denoiser: nn.Module) -> tuple[str, ...]:
@@ -66,27 +67,36 @@ def _declared(denoiser: nn.Module) -> tuple[str, ...]:
     return () if sites is None else tuple(dict.fromkeys(site.path.rpartition(".")[0] for site in sites()))
 
 
-def _takes_skip(denoiser: nn.Module, path: str) -> bool:
-    return denoiser.get_submodule(path)._modules.get("skip_linear") is not None
+def _in_order(blocks: Sequence[Block]) -> list[Block]:
+    """Blocks in order of execution: those over space and over time take turns (Latte)."""
+    if not any(block.name.startswith("temporal_") for block in blocks):
+        return list(blocks)
+    turns = sorted(blocks, key=lambda block: int(block.name.split(".")[-1]))
+    return [replace(block, stack="in turns") for block in turns]
 
 
-def _in_order(denoiser: nn.Module, blocks: Sequence[Block]) -> Iterator[Block]:
-    """Yield blocks in order of execution: those over space and over time take turns (Latte)."""
-    skips = any(_takes_skip(denoiser, block.path) for block in blocks)
-    take_turns = any(block.name.startswith("temporal_") for block in blocks)
-    if take_turns:
-        blocks = sorted(blocks, key=lambda block: int(block.name.split(".")[-1]))
-    for block in blocks:
-        yield Block(block.name, block.path, "" if take_turns else block.stack, block.branches, skips)
+def _read_by_skips(denoiser: nn.Module, blocks: Sequence[Block]) -> Iterator[Block]:
+    """Yield blocks with their readers: where later blocks take skips, the last reads the first, and so on."""
+    for i, block in enumerate(blocks):
+        reader = len(blocks) - 1 - i
+        takes_skip = (
+            denoiser.get_submodule(blocks[reader].path)._modules.get("skip_linear") if reader > i else None
+        )
+        yield block if takes_skip is None else replace(block, reader=reader)
 
 
-def _levels(denoiser: nn.Module) -> Iterator[str]:
-    for name in ("down_blocks", "mid_block", "up_blocks"):
-        module = denoiser._modules.get(name)
-        if isinstance(module, nn.ModuleList):
-            yield from (f"{name}.{i}" for i in range(len(module)))
-        elif module is not None:
-            yield name
+def _levels(denoiser: nn.Module) -> Iterator[Block]:
+    """Yield the levels of a U-Net; those up again are read in the order opposite to that down."""
+    down, up = (len(denoiser.get_submodule(name)) for name in ("down_blocks", "up_blocks"))  # type: ignore[arg-type]
+    middle = denoiser._modules.get("mid_block") is not None
+    last = down + middle + up - 1
+    for i in range(down):
+        reader = last - i + down - up
+        yield Block(f"down_blocks.{i}", f"down_blocks.{i}", LEVELS, reader=reader if reader <= last else None)
+    if middle:
+        yield Block("mid_block", "mid_block", LEVELS)
+    for i in range(up):
+        yield Block(f"up_blocks.{i}", f"up_blocks.{i}", LEVELS)
 
 
 def _deepest_level(denoiser: nn.Module) -> Iterator[str]:

@@ -26,25 +26,25 @@ JOINED = ("Flux2SingleTransformerBlock",)
 class Block:
     """One block of a denoiser, for example `blocks.3`, `temporal_blocks.3` or `single_blocks.3`.
 
-    `path` leads to its module, `stack` names the blocks that hand the same streams on, and `skips` says that blocks
-    of the stack also hand their output to a later one: the first to the last, the second to the last but one.
+    `path` leads to its module, and `stack` names the blocks that hand the same streams on. `reader` is the number of
+    a later block that also reads what this one gives, by a skip past those in between (None: there is none).
     """
 
     name: str
     path: str
     stack: str
     branches: tuple[Branch, ...] = ()
-    skips: bool = False
+    reader: int | None = None
 
 
 def branch_blocks(denoiser: nn.Module) -> tuple[Block, ...]:
     """Find the blocks of a denoiser that have branches, in the order of its modules."""
-    found = [] if is_unet(denoiser) else list(_in_lists(denoiser))
-    found = found or [("", path, block) for path, block in _anywhere(denoiser, "")]
-    over_time = any(_is_temporal(path) for _, path, _ in found)
+    modules = [] if is_unet(denoiser) else list(_in_lists(denoiser))
+    modules = modules or [("", path, block) for path, block in _anywhere(denoiser, "")]
+    over_time = any(_is_temporal(path) for _, path, _ in modules)
     counts: dict[str, int] = {}
     blocks = []
-    for stack, path, block in found:
+    for stack, path, block in modules:
         prefix = _prefix(path, over_time)
         number = counts.get(prefix, 0)
         counts[prefix] = number + 1
@@ -73,8 +73,14 @@ def _in_lists(denoiser: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
         if earlier is None or not _same_streams(earlier, first, name):
             stack = name
         earlier = first
+        decoder = len(listed) - _decoder_blocks(denoiser, name)
         for i, block in enumerate(listed):
-            yield stack, *_original(f"{name}.{i}", block)
+            yield stack if i < decoder else f"{name} of the decoder", *_original(f"{name}.{i}", block)
+
+
+def _decoder_blocks(denoiser: nn.Module, name: str) -> int:
+    """The number of the last blocks in a list that start again from the first one's input (Motif-Video)."""
+    return int(getattr(denoiser, "num_decoder_layers", 0)) if "single" in name else 0
 
 
 def _list_names(denoiser: nn.Module) -> list[str]:

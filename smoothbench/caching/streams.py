@@ -60,10 +60,12 @@ def routes(passes: Sequence[Pass], span: str, keeps_output: bool = False) -> lis
     """
     if keeps_output:
         return [_without_streams(one) for one in passes]
-    known: dict[type, dict[int, str]] = {}
+    known: dict[
+        tuple[type, int], dict[int, str]
+    ] = {}  # a last block may give fewer streams than its class does
     for one in passes:
-        known.setdefault(one.block, {}).update(one.becomes)
-    return [_route(one, passes[0].shapes, known[one.block], span) for one in passes]
+        known.setdefault((one.block, len(one.leaf_shapes)), {}).update(one.becomes)
+    return [_route(one, passes[0].shapes, known[one.block, len(one.leaf_shapes)], span) for one in passes]
 
 
 def _without_streams(one: Pass) -> Route:
