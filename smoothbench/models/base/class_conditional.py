@@ -58,7 +58,9 @@ class ClassConditional(Guided):
     def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided noise prediction [B, C, H, W], in float32."""
         announce(0)
-        labels = self._labels.of(labels_or_prompts, lambda: self._guidance_labels(labels_or_prompts))
+        labels = self._labels.of(
+            labels_or_prompts, self.guidance_rows, lambda: self._guidance_labels(labels_or_prompts)
+        )
         if self.guidance == 1:
             return self.noise(x, t, labels)
         return self.guide(*self.noise(torch.cat([x, x]), t, labels).chunk(2))

@@ -18,14 +18,15 @@ class Conditions(Generic[Made]):
     """
 
     def __init__(self) -> None:
-        self._last: tuple[Tensor, Tensor, Made] | None = None  # the tensor, a copy of its values, what was made
+        # the tensor, a copy of its values, guidance rows, what was made
+        self._last: tuple[Tensor, Tensor, int, Made] | None = None
 
-    def of(self, labels_or_prompts: Tensor, make: Callable[[], Made]) -> Made:
-        """Return what `make` makes of these labels or prompts [B], which lie on the CPU."""
+    def of(self, labels_or_prompts: Tensor, guidance_rows: int, make: Callable[[], Made]) -> Made:
+        """Return what `make` makes of these labels or prompts [B], which lie on the CPU, and of so many rows of each."""
         if self._last is not None:
-            asked, values, made = self._last
-            if asked is labels_or_prompts and torch.equal(values, labels_or_prompts):
+            asked, values, rows, made = self._last
+            if asked is labels_or_prompts and rows == guidance_rows and torch.equal(values, asked):
                 return made
         made = lasting(make)()
-        self._last = labels_or_prompts, labels_or_prompts.clone(), made
+        self._last = labels_or_prompts, labels_or_prompts.clone(), guidance_rows, made
         return made

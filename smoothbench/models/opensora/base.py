@@ -73,7 +73,9 @@ class TextToVideo(Guided):
     def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided velocity [B, C, T, H, W], in float32."""
         announce(0)
-        captions, mask, fps = self._conditions.of(labels_or_prompts, lambda: self._guidance(labels_or_prompts))
+        captions, mask, fps = self._conditions.of(
+            labels_or_prompts, self.guidance_rows, lambda: self._guidance(labels_or_prompts)
+        )
         if self.guidance == 1:
             return self._run(self.denoiser, x, t, captions, mask, fps)
         cond, uncond = self._run(self.denoiser, torch.cat([x, x]), t, captions, mask, fps).chunk(2)

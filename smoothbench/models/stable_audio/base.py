@@ -60,7 +60,9 @@ class TextToAudio(Guided):
     def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided v-prediction [B, C, T], in float32."""
         announce(0)
-        states, overall = self._conditions.of(labels_or_prompts, lambda: self._guidance(labels_or_prompts))
+        states, overall = self._conditions.of(
+            labels_or_prompts, self.guidance_rows, lambda: self._guidance(labels_or_prompts)
+        )
         if self.guidance == 1:
             return self._v(x, t, states, overall)
         uncond, cond = self._v(torch.cat([x, x]), t, states, overall).chunk(2)

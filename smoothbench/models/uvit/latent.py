@@ -89,7 +89,9 @@ class LatentUViT(LatentModel):
     def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided noise prediction, in float32; forward 0 is the conditional one, forward 1 the other."""
         announce(0)
-        labels = self._labels.of(labels_or_prompts, lambda: self._guidance_labels(labels_or_prompts))
+        labels = self._labels.of(
+            labels_or_prompts, self.guidance_rows, lambda: self._guidance_labels(labels_or_prompts)
+        )
         cond = self.noise(x, t, labels[: len(x)])
         if self.forwards == 1:
             return cond
