@@ -22,7 +22,7 @@ class Conditions(Generic[Made]):
         self._last: tuple[Tensor, Tensor, int, Made] | None = None
 
     def of(self, labels_or_prompts: Tensor, guidance_rows: int, make: Callable[[], Made]) -> Made:
-        """Return what `make` makes of these labels or prompts [B], which lie on the CPU, and of so many rows of each."""
+        """Return what `make` makes of labels or prompts [B], which lie on the CPU, and of so many rows of each."""
         if self._last is not None:
             asked, values, rows, made = self._last
             if asked is labels_or_prompts and rows == guidance_rows and torch.equal(values, asked):
