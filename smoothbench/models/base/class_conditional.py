@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.media.codecs import Png
-from smoothbench.models.base.conditions import Conditions
 from smoothbench.models.base.guided import Guided
 from smoothbench.models.weights.read import cast
 from smoothbench.protocols import AnnounceForward
@@ -37,7 +36,6 @@ class ClassConditional(Guided):
     ) -> None:
         super().__init__(name, config, shape, guidance, device, dtype)
         self.classes = classes
-        self._labels: Conditions[Tensor] = Conditions()  # of all guidance rows, on the device
 
     @abstractmethod
     def run(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
@@ -58,11 +56,9 @@ class ClassConditional(Guided):
     def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided noise prediction [B, C, H, W], in float32."""
         announce(0)
-        labels = self._labels.of(
-            labels_or_prompts, self.guidance_rows, lambda: self._guidance_labels(labels_or_prompts)
-        )
         if self.guidance == 1:
-            return self.noise(x, t, labels)
+            return self.noise(x, t, labels_or_prompts)
+        labels = torch.cat([labels_or_prompts, torch.full_like(labels_or_prompts, self.classes)])
         return self.guide(*self.noise(torch.cat([x, x]), t, labels).chunk(2))
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
@@ -74,10 +70,6 @@ class ClassConditional(Guided):
                 torch.empty(self.guidance_rows, dtype=torch.long),
             )
         return denoiser, partial(self._rows, denoiser, x, 0.0, labels)
-
-    def _guidance_labels(self, labels: Tensor) -> Tensor:
-        rows = [labels, self.unconditional(len(labels)).to(labels)][: self.guidance_rows]
-        return torch.cat(rows).to(self.device)
 
     def _rows(self, denoiser: nn.Module, x: Tensor, t: float, labels: Tensor) -> Tensor:
         return self.run(denoiser, x.to(self.dtype), t, labels)

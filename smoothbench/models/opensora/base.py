@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smoothbench.models.base.conditions import Conditions
 from smoothbench.models.base.guided import Guided
 from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.opensora.stdit3 import STDiT3
@@ -43,7 +42,6 @@ class TextToVideo(Guided):
         if type(shift) not in (int, float) or not 0 < shift < math.inf:
             raise ValueError(f"model.shift must be a finite number above 0, not {shift!r:.60}")
         self.prompts, self.tokens = prompts, tokens
-        self._conditions: Conditions[tuple[Tensor, Tensor, Tensor]] = Conditions()
         self.fps, self.height, self.width, self.shift = fps, height, width, shift
 
     @abstractmethod
@@ -73,26 +71,14 @@ class TextToVideo(Guided):
     def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided velocity [B, C, T, H, W], in float32."""
         announce(0)
-        captions, mask, fps = self._conditions.of(
-            labels_or_prompts, self.guidance_rows, lambda: self._guidance(labels_or_prompts)
-        )
+        captions, mask = self.context(labels_or_prompts)
         if self.guidance == 1:
-            return self._run(self.denoiser, x, t, captions, mask, fps)
-        cond, uncond = self._run(self.denoiser, torch.cat([x, x]), t, captions, mask, fps).chunk(2)
+            return self._run(self.denoiser, x, t, captions, mask)
+        null: Any = self.denoiser.get_submodule("y_embedder").y_embedding
+        nothing = null[: captions.shape[2]].to(captions).expand_as(captions)
+        rows = torch.cat([captions, nothing])
+        cond, uncond = self._run(self.denoiser, torch.cat([x, x]), t, rows, mask).chunk(2)
         return self.guide(cond, uncond)
-
-    def _guidance(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Captions of all guidance rows, the masks and the frame rates, on the device."""
-        captions, mask = self.context(numbers)
-        if self.guidance != 1:
-            null: Any = self.denoiser.get_submodule("y_embedder").y_embedding
-            nothing = null[: captions.shape[2]].to(captions).expand_as(captions)
-            captions = torch.cat([captions, nothing])
-        fps = self._frame_rates(len(captions), self.device)
-        return captions.to(self.device, self.dtype), mask.to(self.device), fps
-
-    def _frame_rates(self, rows: int, device: torch.device) -> Tensor:
-        return torch.full((rows,), self.conditioning_value(self.fps), device=device)
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
         """Return the denoiser on the meta device, and a call that runs one sample's guidance rows through it."""
@@ -108,22 +94,14 @@ class TextToVideo(Guided):
         """Convert a time, frame rate, height or width to the number that the denoiser gets."""
         return float(number)
 
-    def _run(
-        self,
-        denoiser: nn.Module,
-        x: Tensor,
-        t: float,
-        captions: Tensor,
-        mask: Tensor,
-        fps: Tensor | None = None,
-    ) -> Tensor:
+    def _run(self, denoiser: nn.Module, x: Tensor, t: float, captions: Tensor, mask: Tensor) -> Tensor:
         """Run the denoiser once, in its dtype; masks are repeated over the guidance rows."""
         velocity: Tensor = denoiser(
             x.to(self.dtype),
             torch.full((len(x),), self.conditioning_value(t), device=x.device),
             captions.to(x.device, self.dtype),
             mask.to(x.device),
-            self._frame_rates(len(x), x.device) if fps is None else fps,
+            torch.full((len(x),), self.conditioning_value(self.fps), device=x.device),
             self.conditioning_value(self.height),
             self.conditioning_value(self.width),
         )

@@ -11,7 +11,6 @@ from diffusers import StableAudioDiTModel
 from diffusers.models.embeddings import get_1d_rotary_pos_embed
 from torch import Tensor, nn
 
-from smoothbench.models.base.conditions import Conditions
 from smoothbench.models.base.guided import Guided
 from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.weights.read import cast, lasting
@@ -35,7 +34,6 @@ class TextToAudio(Guided):
         shape = (config["in_channels"], config["sample_size"])
         super().__init__(config=config, shape=shape, **more)
         self.prompts, self.tokens = prompts, tokens
-        self._conditions: Conditions[tuple[Tensor, Tensor]] = Conditions()
 
     @abstractmethod
     def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,20 +58,12 @@ class TextToAudio(Guided):
     def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided v-prediction [B, C, T], in float32."""
         announce(0)
-        states, overall = self._conditions.of(
-            labels_or_prompts, self.guidance_rows, lambda: self._guidance(labels_or_prompts)
-        )
+        states, overall = self.context(labels_or_prompts)
         if self.guidance == 1:
             return self._v(x, t, states, overall)
-        uncond, cond = self._v(torch.cat([x, x]), t, states, overall).chunk(2)
+        rows = torch.cat([torch.zeros_like(states), states]), torch.cat([overall, overall])
+        uncond, cond = self._v(torch.cat([x, x]), t, *rows).chunk(2)
         return self.guide(cond, uncond)
-
-    def _guidance(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """The context of all guidance rows, on the device and in the dtype of the denoiser."""
-        states, overall = self.context(numbers)
-        if self.guidance != 1:
-            states, overall = torch.cat([torch.zeros_like(states), states]), torch.cat([overall, overall])
-        return states.to(self.device, self.dtype), overall.to(self.device, self.dtype)
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
         """Return the denoiser on the meta device, and a call that runs one sample's guidance rows through it."""

@@ -89,14 +89,11 @@ class LatentUViT(LatentModel):
     def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
         """Return the guided noise prediction, in float32; forward 0 is the conditional one, forward 1 the other."""
         announce(0)
-        labels = self._labels.of(
-            labels_or_prompts, self.guidance_rows, lambda: self._guidance_labels(labels_or_prompts)
-        )
-        cond = self.noise(x, t, labels[: len(x)])
+        cond = self.noise(x, t, labels_or_prompts)
         if self.forwards == 1:
             return cond
         announce(1)
-        return self.guide(cond, self.noise(x, t, labels[len(x) :]))
+        return self.guide(cond, self.noise(x, t, self.unconditional(len(x))))
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
         """Return the denoiser on the meta device, and a call that runs all forwards of an evaluation for one sample."""

@@ -64,17 +64,9 @@ class OpenSoraNano(CaptionedModel, TextToVideo):
         mask = torch.cat([self.words > 0, torch.ones(1, TOKENS, dtype=torch.bool)])
         return torch.cat([states, null[None].to(states)])[:, None], mask
 
-    def _run(
-        self,
-        denoiser: nn.Module,
-        x: Tensor,
-        t: float,
-        captions: Tensor,
-        mask: Tensor,
-        fps: Tensor | None = None,
-    ) -> Tensor:
+    def _run(self, denoiser: nn.Module, x: Tensor, t: float, captions: Tensor, mask: Tensor) -> Tensor:
         """Run the denoiser once, with a channel more that holds each frame's place in the clip."""
-        return super()._run(denoiser, placed(x), t, captions, mask, fps)
+        return super()._run(denoiser, placed(x), t, captions, mask)
 
     def decode(self, x: Tensor) -> Tensor:
         """Decode latents to clips uint8 [B, 12, 3, 32, 32]."""
