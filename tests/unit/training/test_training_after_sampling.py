@@ -54,7 +54,7 @@ def test_a_router_learns_from_a_model_that_has_sampled(name: str, tmp_path: Path
     model: Model = EVERY[name](tmp_path)
     x, labels_or_prompts = torch.randn(2, *model.sample_shape), model.labels_or_prompts([0, 1])
     with torch.inference_mode():  # the first to ask for the denoiser, the text encoder and all that is kept
-        model.predict(x, 700.0, labels_or_prompts, lambda forward_index: None)
+        model.predict(x, 700.0, model.conditioning(labels_or_prompts), lambda forward_index: None)
     sites = find_sites(model.denoiser)
     logits = torch.zeros(len(sites), requires_grad=True)
     forwards = [lambda t=t: model.output(x, t, labels_or_prompts) for t in (700.0, 600.0)]
