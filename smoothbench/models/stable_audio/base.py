@@ -56,7 +56,7 @@ class TextToAudio(Guided):
         return self._v(x, t, *self._on_device(*self.context(labels_or_prompts)))
 
     def conditioning(self, labels_or_prompts: Tensor) -> Any:
-        """Return the states of all guidance rows [R, tokens, width] and the global ones [R, 1, width], on the device."""
+        """Return the states of all guidance rows [R, tokens, width] and global ones [R, 1, width], on the device."""
         states, overall = self.context(labels_or_prompts)
         if self.guidance != 1:
             states = torch.cat([torch.zeros_like(states), states])
