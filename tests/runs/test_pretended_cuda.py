@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -103,6 +103,23 @@ def test_an_uncached_run_does_not_wait_either(name: str, built: Built, ledger: L
     assert not synchronisations([event for during in events[1:] for event in during])
     assert ledger.launches > 50 * len(solver.coordinates)
     assert samples.device == CUDA
+
+
+@pytest.mark.parametrize("level", ["span", "denoiser"])
+@pytest.mark.parametrize("name", ["dit", "uvit", "stable_audio", "opensora"])
+def test_neither_does_a_schedule_of_spans_or_of_the_whole_denoiser(
+    name: str, level: Literal["span", "denoiser"], built: Built, ledger: Ledger
+) -> None:
+    model, solver = built(name, CPU)
+    rows = [e != 2 for e in range(len(solver.coordinates))]
+    schedule = Schedule.steps(find_sites(model.denoiser, level), rows, {"method": "x"})
+    with cached(model.denoiser, schedule) as run:
+        expected = latents(model, solver, SEEDS, run.step)
+    model, solver = built(name, CUDA)
+    with cached(model.denoiser, schedule) as run:
+        samples, events = states_and_events(model, solver, ledger, run.step)
+    assert not synchronisations([event for during in events[1:] for event in during])
+    assert_close(samples, expected)
 
 
 class WhereItMoved:
