@@ -21,7 +21,7 @@ from tests.support.runs import read
 
 CPU = torch.device("cpu")
 SEEDS = range(2)
-CALIBRATION = {"num_samples": 2, "k_max": 2, "seed": 999, "draw": 0, "unconditional": False}
+CALIBRATION = {"num_samples": 2, "k_max": 1, "seed": 999, "draw": 0, "unconditional": False}
 Built = Callable[[str, torch.device], tuple[Model, Solver]]
 
 
@@ -158,7 +158,7 @@ def test_a_policy_that_decides_at_run_time(name: str, built: Built, ledger: Ledg
     assert_close(samples[1], samples[0])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if "bfloat16" not in name])
 def test_calibration_and_decoding(name: str, built: Built, ledger: Ledger) -> None:
     curves, decoded = [], []
     for device in (CPU, CUDA):

@@ -23,17 +23,19 @@ __all__ = ["CUDA", "PINNED", "Event", "Ledger", "pretended_cuda", "synchronisati
 def pretended_cuda() -> Iterator[Ledger]:
     """Make `torch` have a CUDA device within a context, and give the ledger of what it is asked for.
 
-    Skips the test where a real device is here, and where this torch cannot do it.
+    Skips the test where a real device is here, and where torch is built for CUDA and cannot do without one.
     """
     if torch.cuda.is_available():
         pytest.skip("a real CUDA device is here")
-    guard = getattr(torch._C, "_ensureCUDADeviceGuardSet", None)  # what torch's own FakeTensorMode calls
-    if guard is None:
-        pytest.skip(f"torch {torch.__version__} has no guard for a device that is not there")
-    guard()
+    # where torch is built for CUDA its guard of devices would look for a real one: torch's own FakeTensorMode does this
+    if guard := getattr(torch._C, "_ensureCUDADeviceGuardSet", None):
+        guard()
+    elif torch.version.cuda is not None:
+        pytest.skip(f"torch {torch.__version__}, built for CUDA, cannot do without a device")
     ledger = Ledger()
     with pytest.MonkeyPatch.context() as patch:
         for name, stand_in in stand_ins(ledger).items():
             patch.setattr(torch.cuda, name, stand_in)
+        patch.setattr(torch.backends.cudnn, "enabled", False)  # its operators exist on real devices alone
         with Functions(ledger), Operators(ledger):
             yield ledger
