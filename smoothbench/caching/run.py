@@ -92,6 +92,7 @@ class Run(Announcer):
         self._check_grid(tick)
         if tick.starts_run:
             self.forget()
+            self.check()
             self.realised = []
         if tick.forward_index not in self._histories:
             self._histories[tick.forward_index] = [[] for _ in self.sites]
@@ -158,6 +159,11 @@ class Run(Announcer):
         rebuild = self._rebuilds[i]
         assert rebuild is not None  # the first evaluation computes every site
         return rebuild([self._predictor(history, self._now) for history in self._history[i]])
+
+    def check(self) -> None:
+        """Raise ValueError where a run that is over was not what it was taken for."""
+        if self._fast is not None:
+            self._fast.check()
 
     def forget(self) -> None:
         """Drop all kept outputs, and note how many bytes they were."""

@@ -34,6 +34,7 @@ class FastForward:
         self._kept = [any(may_skip[i] for i in slot.sites) for slot in slots]
         self._plans: dict[tuple[bool, ...], Plan] = {}
         self._runs: dict[int | str, _Run] = {}
+        self._doubts: list[Tensor | None] = []
         self._answers: dict[
             int | str, bool
         ] = {}  # by forward of an evaluation: whether it runs from its parts
@@ -85,7 +86,17 @@ class FastForward:
 
     def forget(self) -> None:
         """Drop everything of the run under way."""
+        self._doubts += [run.parts.mistaken() for run in self._runs.values()]
         self._runs, self._answers = {}, {}
+
+    def check(self) -> None:
+        """Raise ValueError where a run that is over got other timesteps than it was told, which it could not read."""
+        doubts, self._doubts = self._doubts, []
+        if any(bool(doubt) for doubt in doubts if doubt is not None):
+            raise ValueError(
+                f"the {type(self._architecture.denoiser).__name__} got other timesteps than run.step(e, coordinate) "
+                "announced: announce the timesteps themselves, or pass fast=False to cached(...)"
+            )
 
     def _can_run(self) -> bool:
         architecture = self._architecture

@@ -87,6 +87,10 @@ class Parts(ABC):
         """Return whether the constant inputs are those of the run's first forward, without waiting for a device."""
         return all(_same(value, inputs.get(name)) for name, value in self.constant.items())
 
+    def mistaken(self) -> Tensor | None:
+        """Return whether an input was not what the parts took it for, as a tensor on the device; None: they read all."""
+        return None
+
     @abstractmethod
     def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
         """Embed the inputs of evaluation `e`; return the stream [B, tokens, width], which the caller may change."""

@@ -77,6 +77,11 @@ def tensor_of_another_class(denoiser: nn.Module) -> None:
     class Quantised(nn.Parameter):
         """As quantised weights are."""
 
+        @classmethod
+        def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            with torch._C.DisableTorchFunctionSubclass():
+                return function(*args, **(kwargs or {}))
+
     denoiser.proj_out_2.weight = Quantised(denoiser.proj_out_2.weight.data, requires_grad=False)
 
 
