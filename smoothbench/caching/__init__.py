@@ -10,11 +10,13 @@ from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.policy import Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, Reuse, Taylor
+from smoothbench.caching.probes import Probe
 from smoothbench.caching.run import Run
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site, find_sites
 from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAtBudget, alpha_for
 from smoothbench.caching.trajectory import Trajectory
+from smoothbench.caching.weighted_sum import WeightedSum
 
 __all__ = [
     "Cost",
@@ -24,6 +26,7 @@ __all__ = [
     "Macs",
     "Policy",
     "Predictor",
+    "Probe",
     "Reuse",
     "Run",
     "Schedule",
@@ -32,6 +35,7 @@ __all__ = [
     "SmoothCacheAtBudget",
     "Taylor",
     "Trajectory",
+    "WeightedSum",
     "alpha_for",
     "cached",
     "calibrate",

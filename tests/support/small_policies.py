@@ -1,0 +1,131 @@
+"""A tiny caching method of each kind: with probes, with observation, with its own weights, with rollouts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from smoothbench.caching import Evaluation, Probe, Site, find_sites
+from smoothbench.caching.predictor import History, Predictor
+from smoothbench.caching.sites import block_paths
+
+
+def change(new: Tensor, old: Tensor) -> float:
+    return float((new - old).abs().mean() / old.abs().mean())
+
+
+@dataclass
+class FirstBlock:
+    """Reuse all blocks but the first where that one adds nearly what it added when they were last computed."""
+
+    threshold: float
+    last: dict[int | str, Tensor] = field(default_factory=dict, init=False, repr=False)
+    name = "first_block"
+    version = 1
+
+    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
+        return find_sites(denoiser, "span", [(0, 0), (1, len(block_paths(denoiser)) - 1)])
+
+    def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
+        return [Probe("blocks.0-0.span")]
+
+    def decide(self, evaluation: Evaluation) -> Sequence[bool]:
+        if evaluation.starts_run:
+            self.last.clear()
+        return [True, True]
+
+    def decide_after(self, probe: Probe, evaluation: Evaluation, value: Any) -> Sequence[bool]:
+        old = self.last.get(evaluation.forward_index)
+        computes = old is None or change(value[0], old) > self.threshold
+        if computes:
+            self.last[evaluation.forward_index] = value[0]
+        return [True, computes]
+
+
+@dataclass
+class FirstInput:
+    """Reuse the whole stack until the changes of the first attention's input add up to a threshold."""
+
+    threshold: float
+    level: str = "span"
+    last: dict[int | str, Tensor] = field(default_factory=dict, init=False, repr=False)
+    added: dict[int | str, float] = field(default_factory=dict, init=False, repr=False)
+    name = "first_input"
+    version = 1
+
+    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
+        return find_sites(denoiser, self.level)
+
+    def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
+        return [Probe(find_sites(denoiser)[0].name, "input")]
+
+    def decide(self, evaluation: Evaluation) -> Sequence[bool]:
+        if evaluation.starts_run:
+            self.last.clear()
+            self.added.clear()
+        return [True] * len(evaluation.sites)
+
+    def decide_after(self, probe: Probe, evaluation: Evaluation, value: Any) -> Sequence[bool]:
+        index = evaluation.forward_index
+        if index in self.last:
+            self.added[index] = self.added.get(index, 0.0) + change(value, self.last[index])
+        self.last[index] = value
+        computes = evaluation.e == 0 or self.added[index] >= self.threshold
+        if computes:
+            self.added[index] = 0.0
+        return [computes] * len(evaluation.sites)
+
+
+@dataclass
+class LastBlockChecks:
+    """Predict all blocks but the last; compute them again after the last block differs too much from its prediction."""
+
+    threshold: float
+    wrong: dict[int | str, bool] = field(default_factory=dict, init=False, repr=False)
+    name = "last_block_checks"
+    version = 1
+
+    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
+        last = len(block_paths(denoiser)) - 1
+        return find_sites(denoiser, "span", [(0, last - 1), (last, last)])
+
+    def decide(self, evaluation: Evaluation) -> Sequence[bool]:
+        if evaluation.starts_run:
+            self.wrong.clear()
+        return [self.wrong.pop(evaluation.forward_index, False), True]
+
+    def observe(
+        self, site: Site, evaluation: Evaluation, predicted: Callable[[], Any], computed: Any
+    ) -> None:
+        if site == evaluation.sites[-1] and (forecast := predicted()) is not None:
+            self.wrong[evaluation.forward_index] = change(forecast[0], computed[0]) > self.threshold
+
+
+@dataclass(frozen=True)
+class ScaledDifference:
+    """Add to the last output a share of its last change, which is each site's own: `shares` by site."""
+
+    shares: dict[str, float]
+    depth: int = 2
+    coordinate: str = "index"
+    name = "scaled_difference"
+    version = 1
+
+    def bind(self, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
+        return [_Scaled(self.shares[site.name]) for site in sites]
+
+    def __call__(self, history: History, now: float) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    share: float
+    depth: int = 2
+    coordinate: str = "index"
+
+    def __call__(self, history: History, now: float) -> Tensor:
+        if len(history) < 2:
+            return history[0][1]
+        return history[0][1] + self.share * (history[0][1] - history[1][1])
