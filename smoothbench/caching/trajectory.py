@@ -12,8 +12,8 @@ from smoothbench.caching.sites import Site
 class Trajectory:
     """What a static method plans on: the sites with their costs, and the step coordinates, the noisiest first.
 
-    `rest_macs` and `rest_macs_linear` are the MACs of an evaluation outside the sites, per sample. `approaches` are what
-    a dynamic method may run of a site before it gives it up at a probe, with their costs.
+    `rest_macs` and `rest_macs_linear` are the MACs of an evaluation outside the sites, per sample. `approaches` are
+    what a dynamic method may run of a site before it gives it up at a probe, with their costs.
     """
 
     sites: tuple[Site, ...]
