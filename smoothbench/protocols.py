@@ -236,3 +236,14 @@ class DigestsParameters(Protocol):
     """A plug-in of which `digested` names the parameters that are files or tables: its `digest` stands for them."""
 
     digested: tuple[str, ...]
+
+
+@runtime_checkable
+class GainedParameters(Protocol):
+    """A plug-in that gained parameters after results were made with it.
+
+    `gained` gives, for each of them, the value that means the same as before. A parameter with this value is no part
+    of what identifies the plug-in.
+    """
+
+    gained: Mapping[str, Any]

@@ -3,6 +3,7 @@
 It needs nothing but torch. `cached` is the engine, `SmoothCache` the method.
 """
 
+from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.calibration import calibrate
 from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
@@ -19,6 +20,7 @@ from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.weighted_sum import WeightedSum
 
 __all__ = [
+    "AtLevel",
     "Cost",
     "ErrorCurves",
     "Evaluation",
