@@ -5,6 +5,7 @@ It needs nothing but torch. `cached` is the engine, `SmoothCache` the method.
 
 from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.calibration import calibrate
+from smoothbench.caching.calibration_batch import CalibrationBatch
 from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
@@ -12,6 +13,7 @@ from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.policy import Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, Reuse, Taylor
 from smoothbench.caching.probes import Probe
+from smoothbench.caching.recording import Recording
 from smoothbench.caching.run import Run
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site, find_sites
@@ -21,6 +23,7 @@ from smoothbench.caching.weighted_sum import WeightedSum
 
 __all__ = [
     "AtLevel",
+    "CalibrationBatch",
     "Cost",
     "ErrorCurves",
     "Evaluation",
@@ -29,6 +32,7 @@ __all__ = [
     "Policy",
     "Predictor",
     "Probe",
+    "Recording",
     "Reuse",
     "Run",
     "Schedule",
