@@ -1,15 +1,17 @@
 """The calibration batch: planners record its uncached run, and roll out candidate schedules on it."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from smoothbench.caching.announce import Announcer
+from smoothbench.caching.binding import Fitting
 from smoothbench.caching.engine import cached
 from smoothbench.caching.evaluation_clock import Clock
 from smoothbench.caching.forward_watch import watched
@@ -23,7 +25,6 @@ from smoothbench.caching.sites import DENOISER, Site
 from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
-from smoothbench.caching.weighted_sum import WeightedSum
 
 Sample = Callable[[Announcer], Tensor]  # samples the whole batch: final latents [samples, ...]
 
@@ -96,9 +97,11 @@ class CalibrationBatch:
         """
         chosen = self.predictor if predictor is None else predictor_from(predictor)
         if isinstance(chosen, Fitting):
-            chosen = chosen.fit(schedule, self)
-        with torch.no_grad(), cached(self.denoiser, schedule, predictor=chosen, evals=schedule.evals) as run:
-            final = self._sample(run)
+            chosen = cast(Predictor, chosen.fit(schedule, self))
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.filterwarnings("ignore", message="the cache policy skipped nothing")
+            with cached(self.denoiser, schedule, predictor=chosen, evals=schedule.evals) as run:
+                final = self._sample(run)
         macs = self.trajectory.cost(schedule.calls()).total * len(final)
         self._count(Spent(1, 1, schedule.evals * len(final), macs))
         return final
@@ -161,21 +164,3 @@ class _Outputs:
     def predict(self, i: int) -> Any:
         """Nothing is reused in a recording."""
         raise NotImplementedError
-
-
-@runtime_checkable
-class PlansOnBatch(Protocol):
-    """A static caching method that plans on runs of the calibration batch: recorded ones, or rollouts of candidates."""
-
-    def plan_on(self, trajectory: Trajectory, batch: CalibrationBatch) -> Schedule:
-        """Plan a schedule; what `batch.record` and `batch.rollout` cost is counted."""
-        ...
-
-
-@runtime_checkable
-class Fitting(Predictor, Protocol):
-    """A predictor that has to be fitted to the uncached calibration batch, for one schedule, before it predicts."""
-
-    def fit(self, schedule: Schedule, batch: CalibrationBatch) -> WeightedSum:
-        """Return the weights of the kept outputs, for each site and evaluation that the schedule skips."""
-        ...

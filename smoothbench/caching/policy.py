@@ -13,6 +13,7 @@ from smoothbench.caching.sites import Site
 from smoothbench.caching.trajectory import Trajectory
 
 if TYPE_CHECKING:
+    from smoothbench.caching.calibration_batch import CalibrationBatch
     from smoothbench.caching.error_curves import ErrorCurves
 
 
@@ -22,6 +23,15 @@ class Policy(Protocol):
     needs_curves: bool
 
     def plan(self, trajectory: Trajectory, curves: "ErrorCurves | None" = None) -> Schedule: ...
+
+
+@runtime_checkable
+class PlansOnBatch(Protocol):
+    """A static caching method that plans on runs of the calibration batch: recorded ones, or rollouts of candidates."""
+
+    def plan_on(self, trajectory: Trajectory, batch: "CalibrationBatch") -> Schedule:
+        """Plan a schedule; what `batch.record` and `batch.rollout` cost is counted."""
+        ...
 
 
 @runtime_checkable

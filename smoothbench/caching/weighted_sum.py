@@ -17,42 +17,42 @@ Rows = Sequence[Sequence[float]]  # for each evaluation, the weights of the kept
 
 @dataclass(frozen=True)
 class WeightedSum:
-    """Adds up the kept outputs with weights from a table: `weights[site][e]` holds those of evaluation e.
+    """Adds up the kept outputs with weights from a table: `table[site][e]` holds those of evaluation e.
 
     The newest output comes first; a list may be empty where its evaluation is computed. Where fewer outputs are kept
     than a list has weights, the newest is repeated. All sites have the weights of the key "*", where there is one
     and none of their own. Raises ValueError for a table without weights, and for tables of different lengths.
     """
 
-    weights: Mapping[str, Rows]
+    table: Mapping[str, Rows]
     coordinate: str = field(default="index", init=False)
     name = "weighted_sum"
     version = 1
-    digested: ClassVar[tuple[str, ...]] = ("weights",)
+    digested: ClassVar[tuple[str, ...]] = ("table",)
 
     def __post_init__(self) -> None:
-        lengths = {len(rows) for rows in self.weights.values()}
+        lengths = {len(rows) for rows in self.table.values()}
         if len(lengths) != 1 or 0 in lengths:
             raise ValueError(
                 f"weights are lists of equally many evaluations for each site, not of {sorted(lengths)}"
             )
-        if not all(isfinite(w) for rows in self.weights.values() for row in rows for w in row):
+        if not all(isfinite(w) for rows in self.table.values() for row in rows for w in row):
             raise ValueError("weights must be finite")
 
     @property
     def depth(self) -> int:
         """The largest number of outputs that a site is predicted from."""
-        return max(1, *(len(row) for rows in self.weights.values() for row in rows))
+        return max(1, *(len(row) for rows in self.table.values() for row in rows))
 
     @property
     def evals(self) -> int:
         """The number of evaluations that the table is for."""
-        return len(next(iter(self.weights.values())))
+        return len(next(iter(self.table.values())))
 
     @property
     def digest(self) -> str:
         """The sha256 of the table."""
-        table = {site: [list(map(float, row)) for row in rows] for site, rows in self.weights.items()}
+        table = {site: [list(map(float, row)) for row in rows] for site, rows in self.table.items()}
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
     def bind(self, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
@@ -61,21 +61,15 @@ class WeightedSum:
             known = "an unknown number of evaluations" if evals is None else f"{evals} evaluations"
             raise ValueError(f"the weights are for {self.evals} evaluations, but the run has {known}")
         names = {site.name for site in sites}
-        if strange := [name for name in self.weights if name != "*" and name not in names]:
+        if strange := [name for name in self.table if name != "*" and name not in names]:
             raise ValueError(
                 f"the weights are for site {strange[0]}, but the run has {sites[0].name} to {sites[-1].name}"
             )
-        if "*" not in self.weights and (absent := [s.name for s in sites if s.name not in self.weights]):
+        if "*" not in self.table and (absent := [s.name for s in sites if s.name not in self.table]):
             raise ValueError(
-                f"the weights are for {', '.join(list(self.weights)[:3])}, and none are for site {absent[0]}"
+                f"the weights are for {', '.join(list(self.table)[:3])}, and none are for site {absent[0]}"
             )
-        return [SiteWeights(self.weights.get(site.name) or self.weights["*"]) for site in sites]
-
-    def __call__(self, history: History, now: float) -> Tensor:
-        """Predict where one table serves all sites; ValueError where it does not, as it must be bound to a site."""
-        if set(self.weights) != {"*"}:
-            raise ValueError("weights that differ between sites must be bound to one: bind(sites, evals)")
-        return SiteWeights(self.weights["*"])(history, now)
+        return [SiteWeights(self.table.get(site.name) or self.table["*"]) for site in sites]
 
 
 @dataclass(frozen=True)

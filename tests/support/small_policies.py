@@ -4,9 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from smoothbench.caching import Evaluation, Probe, Site, find_sites
+from smoothbench.caching import (
+    AtLevel,
+    CalibrationBatch,
+    Evaluation,
+    Probe,
+    Schedule,
+    Site,
+    Trajectory,
+    WeightedSum,
+    find_sites,
+)
 from smoothbench.caching.predictor import History, Predictor
 from smoothbench.caching.sites import block_paths
 
@@ -115,9 +126,6 @@ class ScaledDifference:
     def bind(self, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
         return [_Scaled(self.shares[site.name]) for site in sites]
 
-    def __call__(self, history: History, now: float) -> Tensor:
-        raise NotImplementedError
-
 
 @dataclass(frozen=True)
 class _Scaled:
@@ -129,3 +137,68 @@ class _Scaled:
         if len(history) < 2:
             return history[0][1]
         return history[0][1] + self.share * (history[0][1] - history[1][1])
+
+
+@dataclass(frozen=True)
+class LargestChanges(AtLevel):
+    """Compute, beside the first, the `count` evaluations at which the recorded outputs of the sites change most."""
+
+    count: int
+    name = "largest_changes"
+    version = 1
+
+    def plan_on(self, trajectory: Trajectory, batch: CalibrationBatch) -> Schedule:
+        probes = [Probe(site.name) for site in trajectory.sites]
+        recording = batch.record(probes)
+        total = sum(recording.gram(probe).sum(0) for probe in probes)
+        squares = total.diagonal()
+        changes = (squares[1:] + squares[:-1] - 2 * total.diagonal(1)) / squares[:-1]
+        chosen = {0, *(changes.argsort(descending=True)[: self.count] + 1).tolist()}
+        full = [e in chosen for e in range(trajectory.evals)]
+        return Schedule.steps(trajectory.sites, full, {"method": "largest_changes", "count": self.count})
+
+
+@dataclass(frozen=True)
+class LeastDamage(AtLevel):
+    """Skip the `count` evaluations that, skipped alone, change the final latents least; from the second on."""
+
+    count: int
+    name = "least_damage"
+    version = 1
+
+    def plan_on(self, trajectory: Trajectory, batch: CalibrationBatch) -> Schedule:
+        damage = {}
+        for skipped in range(1, trajectory.evals):
+            one = Schedule.steps(trajectory.sites, [e != skipped for e in range(trajectory.evals)])
+            damage[skipped] = float((batch.rollout(one) - batch.uncached).abs().mean())
+        skipped = sorted(damage, key=lambda e: damage[e])[: self.count]
+        full = [e not in skipped for e in range(trajectory.evals)]
+        return Schedule.steps(trajectory.sites, full, {"method": "least_damage", "count": self.count})
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """Weights of the last `depth` computed outputs by least squares on the recorded uncached run, for each site."""
+
+    depth: int = 2
+    ridge: float = 1e-6
+    coordinate: str = "index"
+    name = "least_squares"
+    version = 1
+
+    def fit(self, schedule: Schedule, batch: CalibrationBatch) -> WeightedSum:
+        recording = batch.record([Probe(site) for site in schedule.sites])
+        table = {}
+        for i, site in enumerate(schedule.sites):
+            gram = recording.gram(Probe(site)).sum(0)
+            table[site] = [self._row(gram, schedule, i, e) for e in range(schedule.evals)]
+        return WeightedSum(table)
+
+    def _row(self, gram: Tensor, schedule: Schedule, i: int, e: int) -> list[float]:
+        if schedule.computed[e][i]:
+            return []
+        kept = [k for k in range(e - 1, -1, -1) if schedule.computed[k][i]][: self.depth]
+        normal = gram[kept][:, kept]
+        normal = normal + self.ridge * normal.diagonal().mean() * torch.eye(len(kept))
+        weights: list[float] = torch.linalg.solve(normal, gram[kept, e]).tolist()
+        return weights
