@@ -18,6 +18,7 @@ from smoothbench.caching.run import Run
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site, find_sites
 from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAtBudget, alpha_for
+from smoothbench.caching.split_spans import split_spans
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.weighted_sum import WeightedSum
 
@@ -46,4 +47,5 @@ __all__ = [
     "cached",
     "calibrate",
     "find_sites",
+    "split_spans",
 ]

@@ -17,9 +17,9 @@ from smoothbench.caching import (
     Trajectory,
     WeightedSum,
     find_sites,
+    split_spans,
 )
 from smoothbench.caching.predictor import History, Predictor
-from smoothbench.caching.sites import block_paths
 
 
 def change(new: Tensor, old: Tensor) -> float:
@@ -36,7 +36,7 @@ class FirstBlock:
     version = 1
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        return find_sites(denoiser, "span", [(0, 0), (1, len(block_paths(denoiser)) - 1)])
+        return split_spans(denoiser, first=1)
 
     def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
         return [Probe("blocks.0-0.span")]
@@ -98,8 +98,7 @@ class LastBlockChecks:
     version = 1
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        last = len(block_paths(denoiser)) - 1
-        return find_sites(denoiser, "span", [(0, last - 1), (last, last)])
+        return split_spans(denoiser, last=1)
 
     def decide(self, evaluation: Evaluation) -> Sequence[bool]:
         if evaluation.starts_run:
