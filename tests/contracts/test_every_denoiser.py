@@ -92,7 +92,7 @@ class Subject:
         parameters = tuple(inspect.signature(first.forward).parameters)
         if not self._returns_two(site):
             return parameters[:1]
-        pair = next(pair for pair in PAIRS if set(pair) <= set(parameters))
+        pair = next((pair for pair in PAIRS if set(pair) <= set(parameters)))
         return pair[::-1] if self.name.startswith(TEXT_FIRST) else pair
 
     def _returns_two(self, site: Site) -> bool:

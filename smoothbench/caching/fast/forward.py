@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from smoothbench.caching.evaluation_clock import Tick
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
@@ -34,9 +34,7 @@ class FastForward:
         self._kept = [any(may_skip[i] for i in slot.sites) for slot in slots]
         self._plans: dict[tuple[bool, ...], Plan] = {}
         self._runs: dict[int | str, _Run] = {}
-        self._answers: dict[
-            int | str, bool
-        ] = {}  # by forward of an evaluation: whether it runs from its parts
+        self._answers: dict[int | str, bool] = {}  # by forward of an evaluation: whether it runs from its parts
 
     def inputs(self, tick: Tick, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inputs | None:
         """Return the inputs of a forward by name; None where the parts cannot answer in this run.
