@@ -54,7 +54,9 @@ class Planning:
                 if (known := self.calibrated.curves(self.solver, self.spec, self.trajectory.sites)) is None:
                     return Outcome(uncalibrated=True)
                 curves, file = known
-                outcome = Outcome(calibration=self._reference(curves.digest(), file, curves.between_sample_cv()))
+                outcome = Outcome(
+                    calibration=self._reference(curves.digest(), file, curves.between_sample_cv())
+                )
             if not runs_on_batch(method, self.predictor):
                 assert not isinstance(method, PlansOnBatch)
                 return replace(outcome, policy=checked(method, method.plan(self.trajectory, curves)))

@@ -21,9 +21,7 @@ from smoothbench.planning.point_ids import decision_of, described, point_ids, re
 from smoothbench.protocols import BLOCK, Model, Prompted, Solver, Supports
 
 
-def plan_points(
-    settings: Settings, model: Model, sites: ChosenSites, calibrated: Calibrated
-) -> list[Point]:
+def plan_points(settings: Settings, model: Model, sites: ChosenSites, calibrated: Calibrated) -> list[Point]:
     """Plan all points of an experiment in order, the reference first; a point with another's samples names that one.
 
     Raises UsageError where a configuration can be no method at all, and where two classes claim one name.
@@ -71,7 +69,7 @@ def plan_point(
     try:
         trajectory, reason = sites.trajectory(method, solver.coordinates), None
     except ValueError as error:  # the model does not have the sites that the method chooses
-        trajectory, reason = Trajectory.over(sites.branches, solver.coordinates), one_line(error)
+        trajectory, reason = Trajectory((), solver.coordinates), one_line(error)
     if reason := reason or _unsupported((configured, method, predictor), trajectory, model, where):
         outcome = Outcome(unsupported=reason)
     else:
