@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from smoothbench.caching import Schedule, Trajectory
 from smoothbench.caching.mac_counter import MeasuredSites
 from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
+from smoothbench.caching.predictor import Predictor
 from smoothbench.config.declared_names import claim_name
 from smoothbench.config.instantiate import build_policy, build_predictor, build_solver
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
 from smoothbench.json_checks import is_text
 from smoothbench.models.base.prompts import CALIBRATION_BLOCKS
-from smoothbench.planning.calibrated import Calibrated
+from smoothbench.planning.calibrated import Calibrated, runs_on_batch
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.outcome import Outcome, Planning, needs_curves
 from smoothbench.planning.point import Point
@@ -84,7 +85,6 @@ def plan_point(
     ids = point_ids(
         parts,
         schedule and decision_of(schedule, trajectory.sites, sites),
-        schedule is None or bool(schedule.skipped_share),
         batch_size if isinstance(outcome.policy, DynamicPolicy) else None,
         (spec.seeds.start, spec.seeds.stop),
         planned_on,
@@ -94,7 +94,7 @@ def plan_point(
     return Point(
         spec,
         solver,
-        predictor if outcome.weights is None else outcome.weights,
+        predictor if outcome.weights is None else cast(Predictor, outcome.weights),
         trajectory,
         outcome.policy,
         *ids,
@@ -103,6 +103,7 @@ def plan_point(
         missing_weights=outcome.missing_weights,
         unsupported=outcome.unsupported,
         uncalibrated=outcome.uncalibrated,
+        plans_on_batch=runs_on_batch(method, predictor),
         code=code,
         described=parts,
     )

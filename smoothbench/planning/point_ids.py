@@ -1,6 +1,6 @@
 """What a point is made of, described: its ids follow from that, and its record holds it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smoothbench.caching import Schedule, Site
@@ -55,7 +55,6 @@ def decision_of(schedule: Schedule, sites: Sequence[Site], chosen: ChosenSites) 
 def point_ids(
     parts: Config,
     planned: Any,
-    reuses: bool,
     batch_size: int | None,
     seeds: Sequence[int],
     planned_on: Any,
@@ -64,12 +63,14 @@ def point_ids(
     """The ids of a point's samples, of the point, and of the point without its seeds.
 
     Args: parts, as `described` has them; planned, its schedule as `decision_of` gives it, None where it decides at
-    run time or could not be planned; reuses, whether it may skip anything; batch_size, which counts at run time alone;
-    planned_on, the digest of its curves, or how they are to be measured; pair, the samples that it is compared with.
+    run time or could not be planned; batch_size, which counts at run time alone; planned_on, the digest of its curves,
+    or how they are to be measured; pair, the samples that it is compared with.
     """
     seeds = list(seeds)
     sampler = {part: parts[part] for part in ("model", "solver")}
     decision = [parts["policy"], batch_size] if planned is None else planned
+    bits = planned["bits"] if isinstance(planned, Mapping) else planned
+    reuses = bits is None or any("0" in of_evaluation for of_evaluation in bits)
     # only a reused output has anything to do with the predictor
     cut = {**sampler, "decision": decision, "predictor": parts["predictor"] if reuses else None}
     method = {part: parts[part] for part in ("policy", "predictor")} | {"calibration": planned_on}
