@@ -125,17 +125,17 @@ class CalibrationBatch:
         wraps = input_wraps(denoiser, [places[probe] for probe in inputs], seen)
         wraps += site_wraps(denoiser, outputs, _Outputs(recorder, outputs))
         clock = Clock(denoiser.forward, None)
-        whole = [probe for probe in probes if probe.site == DENOISER]
+        of_denoiser = [probe for probe in probes if probe.site == DENOISER]
 
         def begin(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
             tick, entered = clock.enter(args, kwargs), first_tensor(args, kwargs)
             recorder.begin(tick, len(entered))
-            for probe in whole:
+            for probe in of_denoiser:
                 if probe.of == INPUT:
                     recorder.add(probe, entered)
 
         def end(failed: bool, output: Any) -> None:
-            for probe in [] if failed else whole:
+            for probe in [] if failed else of_denoiser:
                 if probe.of == OUTPUT:
                     recorder.add(probe, output)
 

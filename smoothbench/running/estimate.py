@@ -73,8 +73,8 @@ def uncalibrated(points: Sequence[Point]) -> list[Point]:
 def _calibration(point: Point) -> str:
     """What a calibration is known by, of one solver; a plan that is made on it is one of its own."""
     sites = [site.name for site in point.trajectory.sites]
-    own = point.point_id if point.plans_on_batch else None
-    return canonical([point.described["solver"], point.spec.calibration, sites, own])
+    planning = point.point_id if point.plans_on_batch else None
+    return canonical([point.described["solver"], point.spec.calibration, sites, planning])
 
 
 def _bytes(bench: Workbench, missing: Sequence[Missing]) -> int:
@@ -91,8 +91,8 @@ def _cache_bytes(bench: Workbench, points: Sequence[Point]) -> int:
     for sites in choices:
         assert skeleton is not None and call is not None
         choices[sites] = sum(output_bytes(skeleton, sites, call))
-    kept = max((choices[point.trajectory.sites] * point.predictor.depth for point in points), default=0)
-    return kept * min(bench.settings.batch_size, max((len(point.spec.seeds) for point in points), default=0))
+    most = max((choices[point.trajectory.sites] * point.predictor.depth for point in points), default=0)
+    return most * min(bench.settings.batch_size, max((len(point.spec.seeds) for point in points), default=0))
 
 
 @torch.inference_mode()
