@@ -15,6 +15,7 @@ from smoothbench.caching.predictor import Predictor, Reuse, Taylor
 from smoothbench.caching.probes import Probe
 from smoothbench.caching.recording import Recording
 from smoothbench.caching.run import Run
+from smoothbench.caching.saved_sites import saved_sites
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site, find_sites
 from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAtBudget, alpha_for
@@ -47,5 +48,6 @@ __all__ = [
     "cached",
     "calibrate",
     "find_sites",
+    "saved_sites",
     "split_spans",
 ]
