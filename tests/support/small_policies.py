@@ -201,3 +201,15 @@ class LeastSquares:
         normal = normal + self.ridge * normal.diagonal().mean() * torch.eye(len(kept))
         weights: list[float] = torch.linalg.solve(normal, gram[kept, e]).tolist()
         return weights
+
+
+@dataclass
+class FarProbe(FirstInput):
+    """Look at a block that no small model has."""
+
+    threshold: float = 0.1
+    name = "far_probe"
+    version = 1
+
+    def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
+        return [Probe("blocks.99.ff", "input")]
