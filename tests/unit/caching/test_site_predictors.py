@@ -51,6 +51,25 @@ def test_each_site_has_its_own_weights(tiny: TinyDiT) -> None:
     assert all(not torch.equal(outputs[None], outputs[site]) for site in schedule.sites)
 
 
+def test_weights_also_predict_guidance_in_two_forwards(tiny: TinyDiT) -> None:
+    schedule = fora(tiny)
+
+    def run(predictor: Any) -> torch.Tensor:
+        x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(5))
+        with torch.inference_mode(), cached(tiny.denoiser, schedule, predictor=predictor, calls_per_eval=2):
+            for t in torch.linspace(999, 0, 12).long():
+                outputs = [
+                    tiny.denoiser(x, timestep=t.expand(2), class_labels=torch.full((2,), label)).sample
+                    for label in (3, 10)
+                ]
+                x = x - 0.1 * (outputs[0] + outputs[1])
+        return x
+
+    rows = taylor_table(schedule, 1)
+    assert torch.equal(run(WeightedSum({"*": rows})), run("taylor1"))
+    assert not torch.equal(run("taylor1"), run("reuse"))
+
+
 def test_where_less_is_kept_than_weighed_the_newest_output_is_repeated(tiny: TinyDiT) -> None:
     schedule = fora(tiny)
     with cached(tiny.denoiser, schedule, predictor=WeightedSum({"*": [[9.0] * 20] * 12})):
