@@ -28,7 +28,7 @@ def reused_block_wraps(denoiser: nn.Module, run: "Run") -> list[tuple[nn.Module,
 
 def _fits(block: nn.Module, run: "Run", pair: list[int]) -> bool:
     is_pair = getattr(block, "norm_type", None) == "ada_norm_zero" and len(pair) == 2
-    return is_pair and all(run.may_skip[i] for i in pair)
+    return is_pair and all(run.may_skip[i] and i not in run.reads_input for i in pair)
 
 
 def _wrap(block: nn.Module, run: "Run", pair: list[int]) -> Wrap:
