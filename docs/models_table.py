@@ -23,20 +23,21 @@ HEAD = """# Which models can be cached
 
 <!-- written by python -m docs.models_table -->
 
-These are the transformers and U-Nets of diffusers {version}: {denoisers} can be cached as a whole (`denoiser`) and by runs of
-blocks (`span`), {branches} also by their residual branches (`branch`). `find_sites(transformer, levels=...)` finds the sites;
-[the glossary](glossary.md#caching) says what the words mean. A tiny instance of every class is tested: calibrated, reused at each
-level against an independent writing, restored, and its MACs counted. Text encoders inside a transformer and the refiners before its
-blocks are not in the table: they are always computed.
+These are the transformers and U-Nets of diffusers {version}. Of them {denoisers} can be cached as a whole (`denoiser`)
+and by runs of blocks (`span`), {branches} also by their residual branches (`branch`); `find_sites(transformer, levels)`
+finds the sites. [The glossary](glossary.md#caching) says what the words mean. A tiny instance of every class is tested:
+calibrated, reused at each level against an independent writing, restored, and its MACs counted. Text encoders inside a
+transformer, and refiners before its blocks, are no sites: they are always computed. What keeps keys between forwards
+(`kv_cache`) is tested without them.
 
-A span keeps what its blocks *add* to each stream, or what they *give*, where that has another shape or is joined with skips.
-Where a class has two spans, the streams of its blocks are joined or parted between them, and no span goes across.
+A span keeps what its blocks *add* to each stream, or what they *give*, where that has another shape or is joined with
+skips. Where a class has two spans, its streams are joined or parted between them, and no span goes across.
 
 """
 TWICE = "the feed-forward runs twice, for picture and text"
 SHARED = "in single blocks attention and feed-forward share a projection: a span of one block keeps both"
 LINEAR = "the feed-forward is no module of its own: a span of one block keeps it"
-FLEX = "attention is torch's flex attention, whose MACs torch's counter cannot count: schedules run, `calibrate` does not"
+FLEX = "torch's counter of MACs stops at its flex attention: schedules run, `calibrate` does not"
 REMARKS: Mapping[str, str] = MappingProxyType(
     {
         "AnyFlowFARTransformer3DModel": FLEX,

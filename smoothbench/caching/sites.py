@@ -20,10 +20,10 @@ class Site:
 
     A `branch` is one residual branch of one block, before its gate, for example `blocks.7.self_attn`: `path` leads
     to its module, `norm` to the norm that feeds this branch alone (or is None). A `span` is what a run of blocks adds
-    to the stream, for example `blocks.0-27.span` (in a U-Net what they give): `blocks` are the paths of its blocks in order of execution, `path`
-    that of the first. A `denoiser` site is the whole output. `macs` and `macs_linear` are the cost for one sample and
-    one evaluation, with and without the attention products (0: not measured); the cost of sites inside a site is
-    theirs, not the outer one's.
+    to the stream (in a U-Net what they give), for example `blocks.0-27.span`: `blocks` are the paths of its blocks in
+    order of execution, `path` that of the first. A `denoiser` site is the whole output. `macs` and `macs_linear` are
+    the cost for one sample and one evaluation, with and without the attention products (0: not measured); the cost of
+    sites inside a site is theirs, not the outer one's.
     """
 
     name: str

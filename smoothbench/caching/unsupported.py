@@ -22,7 +22,7 @@ NO_BRANCHES: Mapping[str, str] = MappingProxyType(
 
 
 def refuse(denoiser: nn.Module, branches: bool) -> None:
-    """Raise ValueError, with the reason, for a class that cannot be cached, or, where they are asked for, by branches."""
+    """Raise ValueError, with the reason, for a class that cannot be cached, or with `branches` not by these."""
     name = type(denoiser).__name__
     if name in NO_DENOISER:
         raise ValueError(f"{name} cannot be cached: {NO_DENOISER[name]}")
