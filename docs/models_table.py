@@ -35,36 +35,21 @@ skips. Where a class has two spans, its streams are joined or parted between the
 
 """
 TWICE = "the feed-forward runs twice, for picture and text"
-SHARED = "in single blocks attention and feed-forward share a projection: a span of one block keeps both"
-LINEAR = "the feed-forward is no module of its own: a span of one block keeps it"
 FLEX = "torch's counter of MACs stops at its flex attention: schedules run, `calibrate` does not"
 REMARKS: Mapping[str, str] = MappingProxyType(
     {
         "AnyFlowFARTransformer3DModel": FLEX,
-        "BriaFiboTransformer2DModel": SHARED,
-        "BriaTransformer2DModel": SHARED,
-        "ChromaTransformer2DModel": SHARED,
         "CogView3PlusTransformer2DModel": TWICE,
         "CogView4Transformer2DModel": TWICE,
         "ConsisIDTransformer3DModel": "the attention to the face, between blocks, is always computed",
         "Cosmos3OmniTransformer": "`context_ff` is the feed-forward of the text",
         "EasyAnimateTransformer3DModel": f"in the last blocks {TWICE}",
-        "Flux2Transformer2DModel": "in single blocks `attn_ff` is attention and feed-forward in one",
         "Flux3Transformer2DModel": "the blocks of the text and of a reference picture are always computed",
-        "FluxTransformer2DModel": SHARED,
         "GlmImageTransformer2DModel": TWICE,
         "HunyuanDiT2DModel": "a span with an early block has the block that reads it by a skip",
-        "HunyuanImageTransformer2DModel": SHARED,
-        "HunyuanVideoFramepackTransformer3DModel": SHARED,
-        "HunyuanVideoTransformer3DModel": SHARED,
         "Kandinsky5Transformer3DModel": "the blocks of the text are always computed",
         "Kandinsky6SRTransformer3DModel": FLEX,
         "Kandinsky6Transformer3DModel": "the blocks of the texts are always computed",
-        "LongCatImageTransformer2DModel": SHARED,
-        "MiniMaxMusic3Transformer1DModel": LINEAR,
-        "MotifVideoTransformer3DModel": SHARED,
-        "OvisImageTransformer2DModel": SHARED,
-        "PRXTransformer2DModel": LINEAR,
         "RFD4ProteinaTransformer": "with a recycle depth of at most 1",
         "SD3Transformer2DModel": "`image_self_attn` is the second attention of SD 3.5 medium",
         "StableCascadeUNet": "the span is the deepest level",

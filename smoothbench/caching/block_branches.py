@@ -83,6 +83,18 @@ DECLARED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "RFD4ProteinaTrunkLayer": {"mhba.mha": "self_attn", "transition.transition": "ff"},
     }
 )
+# branches that are several modules: the last of them, and those that feed it alone
+FED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "proj_out": (
+            "attn",
+            "proj_mlp",
+        ),  # parallel attention and feed-forward of FLUX's single-stream blocks
+        "down_proj": ("gate_proj", "up_proj"),
+        "ff_out": ("ff_in",),
+    }
+)
+BETWEEN = ("cross_attn",)  # of Motif-Video: it adds to the attention before the last layer
 # the norm whose output a branch alone reads, in blocks where that is certain; in others (LTX, Allegro) the
 # feed-forward reads norm2
 NORMS: Mapping[str, str] = MappingProxyType({"self_attn": "norm1", "cross_attn": "norm2", "ff": "norm3"})
@@ -91,11 +103,15 @@ NORMS_KNOWN = ("BasicTransformerBlock", "StableAudioDiTBlock")
 
 @dataclass(frozen=True)
 class Branch:
-    """One residual branch of a block: its kind, the path of its module, and the norm that feeds it alone."""
+    """One residual branch of a block: its kind, the path of its module, and what feeds this branch alone.
+
+    `norm` is the path of a norm, `feeders` are those of further modules, in order of execution.
+    """
 
     kind: str
     path: str
     norm: str | None = None
+    feeders: tuple[str, ...] = ()
 
 
 def branches(path: str, block: nn.Module) -> tuple[Branch, ...]:
@@ -108,9 +124,14 @@ def branches(path: str, block: nn.Module) -> tuple[Branch, ...]:
     inner = block._modules.get("block")  # HiDream wraps its blocks
     if inner is not None and len(block._modules) == 1:
         path, block = f"{path}.block", inner
-    return tuple(
-        Branch(kind, f"{path}.{name}", _norm(path, block, kind)) for name, kind in _kinds(block).items()
-    )
+    fed = _fed(path, block)
+    inside = {feeder for branch in fed for feeder in branch.feeders}
+    plain = [
+        Branch(kind, f"{path}.{name}", _norm(path, block, kind))
+        for name, kind in _kinds(block).items()
+        if f"{path}.{name}" not in inside
+    ]
+    return (*plain, *fed)
 
 
 def has_branches(block: nn.Module) -> bool:
@@ -140,6 +161,17 @@ def _kinds(block: nn.Module) -> dict[str, str]:
     if type(block).__name__ == "Kandinsky3AttentionBlock" and _reads_another_stream(block.attention):
         present["attention"] = "cross_attn"
     return present
+
+
+def _fed(path: str, block: nn.Module) -> tuple[Branch, ...]:
+    """The branches of a block whose last layer is a module by itself, and what feeds it."""
+    for last, feeders in FED.items():
+        if all(block._modules.get(name) is not None for name in (last, *feeders)):
+            present = [name for name in (*feeders, *BETWEEN) if block._modules.get(name) is not None]
+            kind = "attn_ff" if "attn" in feeders else "ff"
+            norm = f"{path}.norm" if "attn" in feeders else None
+            return (Branch(kind, f"{path}.{last}", norm, tuple(f"{path}.{name}" for name in present)),)
+    return ()
 
 
 def _has(block: nn.Module, path: str) -> bool:

@@ -118,8 +118,8 @@ class _Counting:
     """Follows the sites of an uncached denoiser, to count what they cost."""
 
     def __init__(self, costs: SiteCosts) -> None:
-        self.enter = costs.enter
-        self._leave = costs.leave
+        self.enter = self.feed = costs.enter
+        self.fed = self._leave = costs.leave
 
     def keep(self, i: int, output: Any) -> None:
         """Stop counting site `i`."""

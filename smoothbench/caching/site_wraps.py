@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from smoothbench.caching.hooks import Forward, Wrap
+from smoothbench.caching.outputs import Rebuild, take_apart
 from smoothbench.caching.sites import BRANCH, SPAN, Site
 from smoothbench.caching.spans import Span
 
@@ -24,6 +26,14 @@ class Follower(Protocol):
 
     def predict(self, i: int) -> Any:
         """Return the output of site `i` in place of a computed one."""
+        ...
+
+    def feed(self, i: int) -> bool:
+        """A module that feeds site `i` alone is reached: return True to have it run, False to leave it out."""
+        ...
+
+    def fed(self, i: int) -> None:
+        """Such a module has run."""
         ...
 
 
@@ -48,10 +58,12 @@ def site_wraps(
             partial(follower.predict, i),
         ).wraps()
     ]
-    branches = [(i, site) for i, site in enumerate(sites) if site.level == BRANCH]
-    return wraps + [
-        (denoiser.get_submodule(site.path), partial(_branch, follower, i)) for i, site in branches
-    ]
+    for i, site in enumerate(sites):
+        if site.level == BRANCH:
+            wraps.append((denoiser.get_submodule(site.path), partial(_branch, follower, i)))
+            feeders = [denoiser.get_submodule(path) for path in site.feeders]
+            wraps += [(feeder, partial(_feeder, follower, i)) for feeder in feeders]
+    return wraps
 
 
 def _branch(follower: Follower, i: int, original: Forward) -> Forward:
@@ -61,5 +73,26 @@ def _branch(follower: Follower, i: int, original: Forward) -> Forward:
             follower.keep(i, output)
             return output
         return follower.predict(i)
+
+    return forward
+
+
+def _feeder(follower: Follower, i: int, original: Forward) -> Forward:
+    """Leave a module out whose output site `i` alone reads: zeros of at most one token stand in for it."""
+    widths: list[torch.Size] = []  # of the tensors of its output, without batch and tokens
+    rebuild: Rebuild | None = None
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        nonlocal rebuild
+        if not follower.feed(i):
+            assert rebuild is not None  # the first evaluation computes every site
+            streams = [part for part in (*args, *kwargs.values()) if isinstance(part, Tensor)]
+            pairs = zip(streams, widths, strict=False)
+            return rebuild([x.new_zeros(len(x), min(x.shape[1], 1), *width) for x, width in pairs])
+        output = original(*args, **kwargs)
+        follower.fed(i)
+        leaves, rebuild = take_apart(output, "a feeder")
+        widths[:] = [leaf.shape[2:] for leaf in leaves]
+        return output
 
     return forward
