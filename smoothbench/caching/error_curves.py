@@ -135,7 +135,7 @@ class ErrorCurves:
 
 
 def _levels(sites: Sequence[Site]) -> dict[str, Any]:
-    """The levels of sites, and blocks of spans and feeders of branches, for an npz file; nothing for plain branches."""
+    """The levels of sites, blocks of spans and feeders of branches, for an npz file; nothing for plain branches."""
     if all(site.level == BRANCH and not site.feeders for site in sites):
         return {}
     import numpy as np

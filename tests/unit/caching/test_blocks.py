@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from smoothbench.caching import ErrorCurves, Schedule, cached, calibrate, find_sites
+from smoothbench.caching import ErrorCurves, MacCounter, Schedule, cached, calibrate, find_sites
 from smoothbench.models.opensora.stdit3 import STDiT3
 from smoothbench.models.uvit.architecture import UViT
 from tests.support.tiny_denoisers import TINY
@@ -114,35 +114,22 @@ def test_nothing_inside_a_reused_span_runs(name: str, spans: list[tuple[int, int
         ("MiniMaxMusic3Transformer1DModel", ("ff_in",)),
     ],
 )
-def test_what_feeds_a_reused_branch_alone_is_left_out(
+def test_what_feeds_a_branch_alone_is_part_of_its_cost_and_left_out_with_it(
     name: str, feeders: tuple[str, ...], tmp_path: Path
 ) -> None:
     denoiser = tiny(name)
     sites = find_sites(denoiser)
     fed = next(site for site in sites if site.feeders)
     assert fed.feeders == tuple(f"{fed.path.rpartition('.')[0]}.{feeder}" for feeder in feeders)
-    ran: list[nn.Module] = []
-    for path in (fed.path, *fed.feeders):
-        for part in (part for part in denoiser.get_submodule(path).modules() if isinstance(part, nn.Linear)):
-            part.register_forward_hook(lambda module, *_: ran.append(module))
-    with torch.no_grad():
-        denoiser(**TINY[name].at(NOISE[0]))
-        in_a_forward = len(ran)
-        with cached(denoiser, Schedule.steps(sites, (True, False, True), {"method": "x"})):
-            for level in NOISE:
-                denoiser(**TINY[name].at(level))
-    assert len(ran) == 3 * in_a_forward > 0
     curves = calibrate(denoiser, lambda: [denoiser(**TINY[name].at(level)) for level in NOISE])
     curves.save(tmp_path / "curves.npz")
     assert ErrorCurves.load(tmp_path / "curves.npz").trajectory == curves.trajectory
-    costs = {site.name: site.macs for site in curves.trajectory.sites}
-    assert costs[fed.name] > linear_macs(denoiser, [fed.path, *fed.feeders], tokens=8)
-
-
-def linear_macs(denoiser: nn.Module, paths: Sequence[str], tokens: int) -> int:
-    """The MACs of the linear layers at these paths, for so many tokens of one sample."""
-    modules = [module for path in paths for module in denoiser.get_submodule(path).modules()]
-    return tokens * sum(module.weight.numel() for module in modules if isinstance(module, nn.Linear))
+    schedule = Schedule.steps(sites, (True, False), {"method": "x"})
+    with torch.no_grad(), cached(denoiser, schedule), MacCounter() as counter:
+        denoiser(**TINY[name].at(NOISE[0]))
+        computed = counter.macs().total
+        denoiser(**TINY[name].at(NOISE[1]))
+    assert counter.macs().total - computed == curves.trajectory.rest_macs
 
 
 def test_stdit3_and_uvit_have_the_blocks_of_the_sites_that_they_declare() -> None:
