@@ -34,18 +34,13 @@ A span keeps what its blocks *add* to each stream, or what they *give*, where th
 skips. Where a class has two spans, its streams are joined or parted between them, and no span goes across.
 
 """
-TWICE = "the feed-forward runs twice, for picture and text"
 FLEX = "torch's counter of MACs stops at its flex attention: schedules run, `calibrate` does not"
 REMARKS: Mapping[str, str] = MappingProxyType(
     {
         "AnyFlowFARTransformer3DModel": FLEX,
-        "CogView3PlusTransformer2DModel": TWICE,
-        "CogView4Transformer2DModel": TWICE,
         "ConsisIDTransformer3DModel": "the attention to the face, between blocks, is always computed",
         "Cosmos3OmniTransformer": "`context_ff` is the feed-forward of the text",
-        "EasyAnimateTransformer3DModel": f"in the last blocks {TWICE}",
         "Flux3Transformer2DModel": "the blocks of the text and of a reference picture are always computed",
-        "GlmImageTransformer2DModel": TWICE,
         "HunyuanDiT2DModel": "a span with an early block has the block that reads it by a skip",
         "Kandinsky5Transformer3DModel": "the blocks of the text are always computed",
         "Kandinsky6SRTransformer3DModel": FLEX,

@@ -172,6 +172,7 @@ class _Recording:
     def __init__(self, costs: SiteCosts, recorder: Recorder, visits: Visits) -> None:
         self._costs, self._recorder, self._visits = costs, recorder, visits
         self.feed, self.fed = costs.enter, costs.leave  # what feeds a site is part of its cost
+        self.reached = visits.has_run
 
     def enter(self, i: int) -> bool:
         """Start counting site `i`, which is computed."""

@@ -118,12 +118,23 @@ class _Counting:
     """Follows the sites of an uncached denoiser, to count what they cost."""
 
     def __init__(self, costs: SiteCosts) -> None:
-        self.enter = self.feed = costs.enter
-        self.fed = self._leave = costs.leave
+        self.feed, self.fed = costs.enter, costs.leave  # what feeds a site is part of its cost
+        self._costs = costs
+        self._open: set[int] = set()
+
+    def enter(self, i: int) -> bool:
+        """Start counting site `i`, which is computed."""
+        self._open.add(i)
+        return self._costs.enter(i)
+
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` is being counted."""
+        return i in self._open
 
     def keep(self, i: int, output: Any) -> None:
         """Stop counting site `i`."""
-        self._leave(i)
+        self._open.remove(i)
+        self._costs.leave(i)
 
     def predict(self, i: int) -> Any:
         """Nothing is reused while costs are counted."""

@@ -140,6 +140,10 @@ class Run(Announcer):
         self.visits.leave_out(self._inner[i])
         return False
 
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` was reached before in this forward."""
+        return self.visits.has_run(i)
+
     def feed(self, i: int) -> bool:
         """A module that feeds site `i` alone is reached: return whether this forward computes the site."""
         return bool(self.computed[i])

@@ -20,6 +20,10 @@ class Follower(Protocol):
         """Site `i` is reached: return True to have it computed, False to give its output by `predict`."""
         ...
 
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` was reached before in this forward."""
+        ...
+
     def keep(self, i: int, output: Any) -> None:
         """Take the output that was computed at site `i`; of a span a tuple, one tensor for each stream."""
         ...
@@ -60,7 +64,10 @@ def site_wraps(
     ]
     for i, site in enumerate(sites):
         if site.level == BRANCH:
-            wraps.append((denoiser.get_submodule(site.path), partial(_branch, follower, i)))
+            wrap = (
+                partial(_branch, follower, i) if site.calls == 1 else partial(_calls, follower, i, site.calls)
+            )
+            wraps.append((denoiser.get_submodule(site.path), wrap))
             feeders = [denoiser.get_submodule(path) for path in site.feeders]
             wraps += [(feeder, partial(_feeder, follower, i)) for feeder in feeders]
     return wraps
@@ -73,6 +80,26 @@ def _branch(follower: Follower, i: int, original: Forward) -> Forward:
             follower.keep(i, output)
             return output
         return follower.predict(i)
+
+    return forward
+
+
+def _calls(follower: Follower, i: int, calls: int, original: Forward) -> Forward:
+    """Follow a branch whose module runs several times in a forward: its output is the tuple of all."""
+    outputs: list[Any] = []  # computed so far in this forward, or those that are yet to be given
+    computes = True
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        nonlocal computes
+        if not follower.reached(i) or len(outputs) == (calls if computes else 0):  # the latter is refused
+            computes = follower.enter(i)
+            outputs[:] = [] if computes else follower.predict(i)
+        if not computes:
+            return outputs.pop(0)
+        outputs.append(original(*args, **kwargs))
+        if len(outputs) == calls:
+            follower.keep(i, tuple(outputs))
+        return outputs[-1]
 
     return forward
 

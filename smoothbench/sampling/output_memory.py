@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from smoothbench.caching import Site
-from smoothbench.caching.hooks import Forward, Wrap, intercepted
+from smoothbench.caching.hooks import intercepted
+from smoothbench.caching.outputs import take_apart
+from smoothbench.caching.site_wraps import site_wraps
 
 SHARE = 0.7  # of what is free: the rest is for what the denoiser computes with
 
@@ -20,22 +21,44 @@ def output_bytes(denoiser: nn.Module, sites: Sequence[Site], call: Callable[[], 
 
     On the meta device nothing is computed.
     """
-    sizes = [0] * len(sites)
-
-    def counting(i: int, original: Forward) -> Forward:
-        def forward(*args: Any, **kwargs: Any) -> Any:
-            output: Tensor = original(*args, **kwargs)
-            sizes[i] += output.numel() * output.element_size()
-            return output
-
-        return forward
-
-    wraps: list[tuple[nn.Module, Wrap]] = [
-        (denoiser.get_submodule(site.path), partial(counting, i)) for i, site in enumerate(sites)
-    ]
-    with intercepted(denoiser, wraps), torch.no_grad():
+    sizes = _Sizes(len(sites))
+    with intercepted(denoiser, site_wraps(denoiser, sites, sizes)), torch.no_grad():
         call()
-    return tuple(sizes)
+    return tuple(sizes.bytes)
+
+
+class _Sizes:
+    """Follows the sites of an uncached denoiser, and adds up the bytes of their outputs."""
+
+    def __init__(self, sites: int) -> None:
+        self.bytes = [0] * sites
+        self._open: set[int] = set()
+
+    def enter(self, i: int) -> bool:
+        """Site `i` is computed."""
+        self._open.add(i)
+        return True
+
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` is under way."""
+        return i in self._open
+
+    def keep(self, i: int, output: Any) -> None:
+        """Add what site `i` gave."""
+        self._open.remove(i)
+        leaves, _ = take_apart(output, "a site")
+        self.bytes[i] += sum(leaf.numel() * leaf.element_size() for leaf in leaves)
+
+    def predict(self, i: int) -> Any:
+        """Nothing is reused while outputs are measured."""
+        raise NotImplementedError
+
+    def feed(self, i: int) -> bool:
+        """What feeds a site runs."""
+        return True
+
+    def fed(self, i: int) -> None:
+        """What feeds a site keeps nothing."""
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.caching import ErrorCurves, MacCounter, Schedule, cached, calibrate, find_sites
+from smoothbench.caching.compiled import Compiled
 from smoothbench.models.opensora.stdit3 import STDiT3
 from smoothbench.models.uvit.architecture import UViT
 from tests.support.tiny_denoisers import TINY
@@ -130,6 +131,32 @@ def test_what_feeds_a_branch_alone_is_part_of_its_cost_and_left_out_with_it(
         computed = counter.macs().total
         denoiser(**TINY[name].at(NOISE[1]))
     assert counter.macs().total - computed == curves.trajectory.rest_macs
+
+
+def test_a_branch_that_runs_twice_in_a_forward_is_one_site() -> None:
+    """CogView 4 has one feed-forward for picture and text: both outputs are kept, and a third call is refused."""
+    denoiser = tiny("CogView4Transformer2DModel")
+    sites = find_sites(denoiser)
+    assert [site.calls for site in sites] == [1, 2] * 3
+    schedule = Schedule.steps(sites, (True, False, False), {"method": "x"})
+    arguments = [TINY["CogView4Transformer2DModel"].at(level) for level in NOISE]
+    with torch.no_grad(), cached(denoiser, schedule) as run:
+        for given in arguments:
+            denoiser(**given)
+    assert run.calls == dict.fromkeys(schedule.sites, 1)
+    assert run.cache_bytes == 3 * 2 * 4 * 2 * (16 + 6) * 32
+    block = denoiser.transformer_blocks[1]
+    block.norm2.register_forward_hook(lambda _, args, output: (block.ff(output), output)[1])
+    with (
+        torch.no_grad(),
+        cached(denoiser, schedule),
+        pytest.raises(ValueError, match=r"blocks\.1\.ff ran twice in forward 1"),
+    ):
+        denoiser(**arguments[0])
+    with pytest.raises(
+        ValueError, match=r"blocks\.0\.ff runs 2 times in a forward, which no graph here can follow"
+    ):
+        Compiled(denoiser)
 
 
 def test_stdit3_and_uvit_have_the_blocks_of_the_sites_that_they_declare() -> None:
