@@ -34,7 +34,7 @@ A span keeps what its blocks *add* to each stream, or what they *give*, where th
 skips. Where a class has two spans, its streams are joined or parted between them, and no span goes across.
 
 """
-FLEX = "torch's counter of MACs stops at its flex attention: schedules run, `calibrate` does not"
+FLEX = "torch's counter of MACs stops at its flex attention: it follows schedules, but is not calibrated"
 REMARKS: Mapping[str, str] = MappingProxyType(
     {
         "AnyFlowFARTransformer3DModel": FLEX,

@@ -14,6 +14,7 @@ from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import intercepted
 from smoothbench.caching.site_wraps import site_wraps
 from smoothbench.caching.sites import DENOISER, Site, find_sites
+from smoothbench.caching.unsupported import refuse_counting
 
 ATTENTION = ("bmm", "baddbmm", "attention")
 
@@ -148,6 +149,7 @@ def site_costs(
 
     `call` runs one evaluation, of one or several forwards, on `samples` samples (guidance rows are part of one).
     """
+    refuse_counting(denoiser)
     costs = SiteCosts(sites)
     with ExitStack() as stack:
         stack.enter_context(intercepted(denoiser, site_wraps(denoiser, sites, _Counting(costs))))
