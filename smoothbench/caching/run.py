@@ -148,6 +148,17 @@ class Run(Announcer):
         self.visits.leave_out(self._inner[i])
         return False
 
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` was reached before in this forward."""
+        return self.visits.has_run(i)
+
+    def feed(self, i: int) -> bool:
+        """A module that feeds site `i` alone is reached: return whether this forward computes the site."""
+        return bool(self.computed[i])
+
+    def fed(self, i: int) -> None:
+        """Nothing is noted of the modules that feed a site."""
+
     def keep(self, i: int, output: Any) -> None:
         """Keep a computed output of site `i`; ValueError where it has no tensors, or not as many as before."""
         leaves, self._rebuilds[i] = take_apart(output, self.sites[i].name)
