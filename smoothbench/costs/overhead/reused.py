@@ -1,0 +1,134 @@
+"""The cost of an evaluation in which everything is reused, beside its floor: seconds, in paired rounds."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smoothbench.caching import Schedule, cached
+from smoothbench.costs.interleave import in_rounds, ratio_interval
+from smoothbench.costs.overhead.cases import Case
+from smoothbench.costs.overhead.floors import Ends, ends_of
+from smoothbench.costs.overhead.realised import Interval
+from smoothbench.protocols import Model, Solver
+from smoothbench.sampling.devices import wait_for
+from smoothbench.sampling.loop import SeededNoise, sampling_states, silent, solver_states
+
+FIRST = 2  # evaluation 0 computes everything, 1 may prepare what the others share
+
+
+@dataclass(frozen=True)
+class Reused:
+    """What a fully reused evaluation takes: milliseconds, and its ratio to two floors.
+
+    `over_floor` is over the bare arithmetic, `over_loop` over a denoiser of that arithmetic in the same sampling loop,
+    whose bookkeeping (labels, timesteps, prompts) both then pay.
+    """
+
+    level: str
+    milliseconds: float
+    floor_milliseconds: float
+    over_floor: Interval
+    over_loop: Interval
+
+
+def reused(case: Case, batch: int, rounds: int) -> list[Reused]:
+    """Measure a fully reused evaluation and its floors; empty for a denoiser that no floor is written for."""
+    model: Any = case.model
+    ends = ends_of(model.denoiser, model.guidance_rows * batch)
+    if ends is None:
+        return []
+    solver, seeds = case.solver, range(batch)
+    kept = _kept_like(model, ends, batch, span=False)
+    runs = {
+        "reused": _under(model, solver, seeds, _one_full(case)),
+        "floor": _floor(model, solver, seeds, ends, kept),
+        "loop": _loop(model, solver, seeds, ends, kept),
+    }
+    seconds = in_rounds(runs, rounds, 1)
+    middle = {name: sorted(values)[len(values) // 2] * 1e3 for name, values in seconds.items()}
+    over_floor, over_loop = (ratio_interval(seconds["reused"], seconds[name]) for name in ("floor", "loop"))
+    return [Reused("branch", middle["reused"], middle["floor"], over_floor, over_loop)]
+
+
+def _one_full(case: Case) -> Schedule:
+    sites, evals = case.sites[0], case.uncached.trajectory.evals
+    return Schedule.steps(sites, [e == 0 for e in range(evals)])
+
+
+def _under(model: Model, solver: Solver, seeds: Sequence[int], schedule: Schedule) -> Callable[[], float]:
+    clock = _Clock(model)
+
+    def run() -> float:
+        with cached(model.denoiser, schedule) as context:
+            return clock.mean(sampling_states(model, solver, seeds, context.step))
+
+    return run
+
+
+def _loop(
+    model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor
+) -> Callable[[], float]:
+    """The sampling loop around a denoiser that embeds, reads what is kept, and has a head."""
+    clock, looped = _Clock(model), copy.copy(model)
+    denoiser: nn.Module = copy.copy(model.denoiser)
+
+    def forward(x: Tensor, *_: Any, return_dict: bool | None = None, **__: Any) -> Any:
+        output = _evaluated(ends, kept, x)
+        return output if return_dict is None else (output,)
+
+    denoiser.forward = forward  # type: ignore[assignment]
+    looped.__dict__["denoiser"] = denoiser
+    return lambda: clock.mean(sampling_states(looped, solver, seeds, silent))
+
+
+def _floor(
+    model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor
+) -> Callable[[], float]:
+    clock, rows = _Clock(model), model.guidance_rows // model.forwards
+
+    def predict(e: int, x: Tensor, coordinate: float) -> Tensor:
+        output = _evaluated(ends, kept, torch.cat([x] * rows).to(model.dtype))[:, : x.shape[1]].float()
+        return output if rows == 1 else model.guide(*output.chunk(2))
+
+    @torch.inference_mode()
+    def run() -> float:
+        noise = SeededNoise(seeds, model.sample_shape, model.device)
+        return clock.mean(solver_states(solver, noise(), predict, noise))
+
+    return run
+
+
+def _evaluated(ends: Ends, kept: Tensor, rows: Tensor) -> Tensor:
+    tokens = ends.embed(rows)
+    kept.sum()
+    return ends.head(tokens)
+
+
+@torch.inference_mode()
+def _kept_like(model: Any, ends: Ends, batch: int, span: bool) -> Tensor:
+    """A tensor as large as what is kept for a batch: one stream for a span, else every output with a gate."""
+    rows = model.guidance_rows // model.forwards * batch
+    x = torch.zeros(rows, *model.sample_shape, device=model.device, dtype=model.dtype)
+    return torch.randn(1 if span else max(ends.gated, 1), *ends.embed(x).shape, device=x.device).to(x.dtype)
+
+
+class _Clock:
+    """Measures the mean seconds of the evaluations of a sampling run, all but the first two."""
+
+    def __init__(self, model: Model) -> None:
+        self._wait = wait_for(model.device) or (lambda: None)
+
+    def mean(self, states: Iterator[tuple[int, Any]]) -> float:
+        started, last = 0.0, 0
+        for e, _ in states:
+            if e == FIRST:
+                self._wait()
+                started = time.perf_counter()
+            last = e
+        self._wait()
+        return (time.perf_counter() - started) / (last - FIRST)
