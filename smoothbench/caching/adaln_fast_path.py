@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.caching.hooks import Forward, Wrap
+from smoothbench.caching.sites import BRANCH
 
 if TYPE_CHECKING:
     from smoothbench.caching.run import Run
@@ -18,6 +19,8 @@ def reused_block_wraps(denoiser: nn.Module, run: "Run") -> list[tuple[nn.Module,
     """Wraps for those adaLN-zero blocks of diffusers whose only branches are self-attention and feed-forward."""
     pairs: dict[str, list[int]] = {}
     for i, site in enumerate(run.sites):
+        if site.level != BRANCH:
+            continue
         pairs.setdefault(site.path.rpartition(".")[0], []).append(i)
     blocks = [(denoiser.get_submodule(path), pair) for path, pair in pairs.items()]
     return [(block, _wrap(block, run, pair)) for block, pair in blocks if _fits(block, run, pair)]
@@ -40,8 +43,8 @@ def _wrap(block: nn.Module, run: "Run", pair: list[int]) -> Wrap:
                 or kwargs.get("cross_attention_kwargs")
             ):
                 return original(hidden_states, *args, **kwargs)
-            run.visits.visit(attention)
-            run.visits.visit(feed_forward)
+            run.enter(attention)
+            run.enter(feed_forward)
             modulate: Any = block.norm1
             _, gate_msa, _, _, gate_mlp = modulate(
                 hidden_states, kwargs["timestep"], kwargs["class_labels"], hidden_dtype=hidden_states.dtype

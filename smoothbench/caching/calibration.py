@@ -17,10 +17,12 @@ from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.evaluation_clock import Clock
 from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.forward_watch import watched
-from smoothbench.caching.hooks import Forward, intercepted
+from smoothbench.caching.hooks import intercepted
 from smoothbench.caching.mac_counter import SiteCosts
+from smoothbench.caching.nesting import outer_sites
 from smoothbench.caching.site_visits import Visits
-from smoothbench.caching.sites import find_sites
+from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.sites import DENOISER, Site, find_sites
 from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
@@ -36,6 +38,7 @@ def calibrate(
     calls_per_eval: int = 1,
     passes: int = 1,
     offload: bool = False,
+    sites: Sequence[Site] | None = None,
 ) -> ErrorCurves:
     """Measure error curves, and the costs of sites, while `run` samples once or several times.
 
@@ -49,7 +52,9 @@ def calibrate(
 
     To save memory, `passes` measures the sites in at most so many groups, one after another: `run` is called once for
     each group, must sample the same each time, and only outputs of one group are kept. `offload` keeps them on the
-    CPU. Raises ValueError where there is no run, where runs differ in their timesteps or have a single evaluation, and
+    CPU. `sites` are those to measure, by default all branches (see `find_sites`).
+
+    Raises ValueError where there is no run, where runs differ in their timesteps or have a single evaluation, and
     where an output is not finite. Warns of outputs of 0.
     """
     counts = {"k_max": k_max, "passes": passes, "samples": samples, "rows_per_sample": rows_per_sample}
@@ -57,7 +62,7 @@ def calibrate(
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
     samples_of = partial(_samples_of, samples, rows_per_sample)
-    calibration = _Calibration(denoiser, calls_per_eval)
+    calibration = _Calibration(denoiser, calls_per_eval, sites)
     step = -(-len(calibration.sites) // passes)
     groups = [range(i, min(i + step, len(calibration.sites))) for i in range(0, len(calibration.sites), step)]
     recorders = [
@@ -88,10 +93,11 @@ def _takes_argument(run: Callable[..., Any]) -> bool:
 class _Calibration:
     """The passes of a calibration over one denoiser; costs are counted in the first evaluation of the first pass."""
 
-    def __init__(self, denoiser: nn.Module, calls_per_eval: int) -> None:
+    def __init__(self, denoiser: nn.Module, calls_per_eval: int, sites: Sequence[Site] | None) -> None:
         self.handle, self.denoiser = denoiser, original_module(denoiser)
         refuse_other_caches(self.denoiser)
-        self.sites = find_sites(self.denoiser)
+        self.sites = find_sites(self.denoiser) if sites is None else tuple(sites)
+        outer_sites(self.sites)  # refuses spans that overlap
         self.costs = SiteCosts(self.sites)
         self._counted_batch = 0  # size of the batch whose costs were counted
         self._calls_per_eval = calls_per_eval
@@ -101,8 +107,9 @@ class _Calibration:
         """Record the denoiser's sampling runs within a context."""
         clock = Clock(self.denoiser.forward, None, self._calls_per_eval)
         visits = Visits(self.sites, type(self.denoiser).__name__)
-        branches = [self.denoiser.get_submodule(site.path) for site in self.sites]
-        wraps = [(branch, partial(self._branch, recorder, visits, i)) for i, branch in enumerate(branches)]
+        outermost = [i for i, site in enumerate(self.sites) if site.level == DENOISER]
+        follower = _Recording(self.costs, recorder, visits)
+        wraps = site_wraps(self.denoiser, self.sites, follower)
 
         def begin(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
             tick, batch = clock.enter(args, kwargs), len(first_tensor(args, kwargs))
@@ -115,8 +122,11 @@ class _Calibration:
                 self.costs.begin()
             visits.begin()
 
-        def end(failed: bool) -> None:
+        def end(failed: bool, output: Any) -> None:
             self.costs.end()
+            for i in [] if failed else outermost:
+                visits.visit(i)
+                recorder.add(i, output)
             if failed:
                 clock.void()
                 recorder.drop()
@@ -124,7 +134,7 @@ class _Calibration:
 
         with ExitStack() as stack:
             stack.enter_context(intercepted(self.denoiser, wraps))
-            stack.enter_context(uncompiled(self.handle, branches, stacklevel=7))
+            stack.enter_context(uncompiled(self.handle, [module for module, _ in wraps], stacklevel=7))
             stack.enter_context(watched(self.denoiser, begin, end))
             yield Announcer(clock)
         recorder.finish()
@@ -155,14 +165,26 @@ class _Calibration:
             )
         return curves
 
-    def _branch(self, recorder: Recorder, visits: Visits, i: int, original: Forward) -> Forward:
-        def forward(*args: Any, **kwargs: Any) -> Any:
-            visits.visit(i)
-            output = self.costs.run_site(self.sites[i], original, *args, **kwargs)
-            recorder.add(i, output)
-            return output
 
-        return forward
+class _Recording:
+    """Follows the sites of an uncached denoiser, to count what they cost and to record what they give."""
+
+    def __init__(self, costs: SiteCosts, recorder: Recorder, visits: Visits) -> None:
+        self._costs, self._recorder, self._visits = costs, recorder, visits
+
+    def enter(self, i: int) -> bool:
+        """Start counting site `i`, which is computed."""
+        self._visits.visit(i)
+        return self._costs.enter(i)
+
+    def keep(self, i: int, output: Any) -> None:
+        """Record what site `i` gave."""
+        self._costs.leave(i)
+        self._recorder.add(i, output)
+
+    def predict(self, i: int) -> Any:
+        """Nothing is reused during a calibration."""
+        raise NotImplementedError
 
 
 def _joined(runs: Sequence[Sums], denoiser: str) -> Sums:

@@ -1,14 +1,14 @@
 """Record the outputs of a run's last evaluations, and the sums of their changes, for a calibration."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from smoothbench.caching.evaluation_clock import Tick
 from smoothbench.caching.grid import evaluation_numbers
-from smoothbench.caching.site_visits import check_tensor
+from smoothbench.caching.outputs import take_apart
 from smoothbench.caching.sites import Site
 
 SamplesOf = Callable[[int], int]  # from the number of rows of a batch to its number of samples
@@ -47,7 +47,9 @@ class Recorder:
         self._change: list[Tensor] = []  # [sample, site, lag - 1] for each evaluation
         self._norm: list[Tensor] = []
         self._coordinates: list[float] = []
-        self._outputs: dict[tuple[int | str, int], list[Tensor]] = {}  # by forward and site, the newest first
+        self._outputs: dict[
+            tuple[int | str, int], list[list[Tensor]]
+        ] = {}  # by forward and site, the newest first
 
     def begin(self, tick: Tick, batch: int) -> None:
         """Note that a forward of `batch` rows begins."""
@@ -60,18 +62,22 @@ class Recorder:
             self._norm.append(torch.zeros(shape, dtype=torch.float64))
             self._coordinates.append(float(tick.e) if tick.coordinate is None else tick.coordinate)
 
-    def add(self, i: int, output: Tensor) -> None:
-        """Add a computed output of site `i` to the sums, and keep it; ValueError where it is no single tensor."""
-        check_tensor(self.sites[i], output)
+    def add(self, i: int, output: Any) -> None:
+        """Add a computed output of site `i` to the sums, all its tensors together, and keep it."""
         if i not in self.group:
             return
-        output, column = output.detach().to(self._store or output.device), i - self.group.start
+        leaves, _ = take_apart(output, self.sites[i].name)
+        stored, column = (
+            [leaf.detach().to(self._store or leaf.device) for leaf in leaves],
+            i - self.group.start,
+        )
         earlier = self._outputs.get((self._forward_index, i), [])
-        self._norm[-1][:, column] += self._l1(output)
+        self._norm[-1][:, column] += self._l1(stored)
         for lag, older in enumerate(earlier):
             sums = self._change[-1][:, column, lag]
-            sums.copy_(sums.nan_to_num(0.0) + self._l1(output.float() - older.float()))
-        self._outputs[self._forward_index, i] = [output, *earlier[: self.k_max - 1]]
+            differences = [new.float() - old.float() for new, old in zip(stored, older, strict=True)]
+            sums.copy_(sums.nan_to_num(0.0) + self._l1(differences))
+        self._outputs[self._forward_index, i] = [stored, *earlier[: self.k_max - 1]]
 
     def finish(self) -> None:
         """Close the run under way, if there is one; ValueError, naming the site, where an output was not finite."""
@@ -95,7 +101,10 @@ class Recorder:
                 f"sample {sample}: nothing can be planned on this calibration (is the dtype too narrow?)"
             )
 
-    def _l1(self, output: Tensor) -> Tensor:
+    def _l1(self, leaves: Sequence[Tensor]) -> Tensor:
         """Compute the L1 norm of each sample, float64 [sample], over all rows of an output, even beyond the batch's."""
-        norms = output.float().reshape(self._batch, -1).abs().sum(1)
-        return norms.view(-1, self._samples_of(self._batch)).sum(0).double().cpu()
+        total = torch.zeros(self._samples_of(self._batch), dtype=torch.float64)
+        for leaf in leaves:
+            norms = leaf.float().reshape(self._batch, -1).abs().sum(1)
+            total += norms.view(-1, self._samples_of(self._batch)).sum(0).double().cpu()
+        return total

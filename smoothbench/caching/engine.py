@@ -14,12 +14,14 @@ from smoothbench.caching.evaluation_clock import Clock, Tick
 from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, Wrap, intercepted
-from smoothbench.caching.policy import DynamicPolicy, Evaluation, Policy
+from smoothbench.caching.nesting import outer_sites, runs
+from smoothbench.caching.policy import ChoosesSites, DynamicPolicy, Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.caching.run import Decide, Run
 from smoothbench.caching.schedule import Computed, Schedule
 from smoothbench.caching.site_visits import Visits
-from smoothbench.caching.sites import Site, find_sites
+from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.sites import Site, find_sites, sites_named
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
 
@@ -45,7 +47,7 @@ def cached(
     """
     handle, denoiser = denoiser, original_module(denoiser)
     refuse_other_caches(denoiser)
-    sites, name = find_sites(denoiser), type(denoiser).__name__
+    sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
     plan = _planned(sites, schedule_or_policy, evals)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
     visits = Visits(sites, name)
@@ -55,13 +57,20 @@ def cached(
         stack.callback(run.forget)
         stack.enter_context(intercepted(denoiser, wraps))
         stack.enter_context(uncompiled(handle, [module for module, _ in wraps]))
-        stack.enter_context(watched(denoiser, run.begin, run.end))
+        stack.enter_context(watched(denoiser, run.begin, run.end, run.forward))
         yield run
     if not run.forwards:
         raise ValueError(f"this {name} ran no forward: pass the very module that the pipeline calls")
     clock.finish()
     if run.degenerate and not plan.baseline:
         warnings.warn("the cache policy skipped nothing: this run cost as much as no cache", stacklevel=3)
+
+
+def _sites_of(denoiser: nn.Module, policy: Schedule | Policy | DynamicPolicy) -> tuple[Site, ...]:
+    """The sites that a schedule names, or that a policy chooses; by default the denoiser's branches."""
+    if isinstance(policy, Schedule):
+        return sites_named(denoiser, policy.sites)
+    return policy.choose_sites(denoiser) if isinstance(policy, ChoosesSites) else find_sites(denoiser)
 
 
 @dataclass(frozen=True)
@@ -100,15 +109,19 @@ def _planned(sites: tuple[Site, ...], policy: Schedule | Policy | DynamicPolicy,
 
 
 def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
-    """Return a schedule in the order of the denoiser's sites; a site that it does not name is always computed."""
+    """Return a schedule in the order of the denoiser's sites; a site that it does not name is always computed.
+
+    Where a site is reused, those inside it are not computed, whatever the schedule says of them.
+    """
     names = {site.name for site in sites}
     if unknown := [name for name in schedule.sites if name not in names]:
         raise ValueError(
             f"the schedule names site {unknown[0]}, but the denoiser has {sites[0].name} to {sites[-1].name}"
         )
-    column = {name: i for i, name in enumerate(schedule.sites)}
+    column, outer = {name: i for i, name in enumerate(schedule.sites)}, outer_sites(sites)
     return tuple(
-        tuple(bits[column[s.name]] if s.name in column else True for s in sites) for bits in schedule.computed
+        runs([bits[column[s.name]] if s.name in column else True for s in sites], outer)
+        for bits in schedule.computed
     )
 
 
@@ -124,29 +137,17 @@ def _dynamic(sites: tuple[Site, ...], policy: DynamicPolicy, evals: int | None) 
 
 
 def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
-    """Wraps for blocks, norms and branches; all read `run.computed`, which is set when a forward begins.
+    """Wraps for spans, blocks, norms and branches; all read `run.computed`, which is set when a forward begins.
 
     Norms and blocks are wrapped only where something may be skipped.
     """
-    wraps = reused_block_wraps(denoiser, run)
+    wraps = site_wraps(denoiser, run.sites, run)
+    wraps += reused_block_wraps(denoiser, run)
     for i, site in enumerate(run.sites):
-        wraps.append((denoiser.get_submodule(site.path), partial(_branch, run, i)))
         if site.norm is not None and run.may_skip[i]:
             norm = denoiser.get_submodule(site.norm)
             wraps.append((norm, partial(_norm, run, i, _is_plain(norm))))
     return wraps
-
-
-def _branch(run: Run, i: int, original: Forward) -> Forward:
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        run.visits.visit(i)
-        if run.computed[i]:
-            output = original(*args, **kwargs)
-            run.keep(i, output)
-            return output
-        return run.predict(i)
-
-    return forward
 
 
 def _is_plain(norm: nn.Module) -> bool:

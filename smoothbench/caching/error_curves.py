@@ -2,13 +2,15 @@
 
 import hashlib
 import io
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from smoothbench.caching.sites import Site
+from smoothbench.caching.sites import BRANCH, Site
 from smoothbench.caching.trajectory import Trajectory
 
 
@@ -88,6 +90,7 @@ class ErrorCurves:
             sites=np.array([(s.name, s.kind, s.path, s.norm or "") for s in sites]),
             costs=np.array(costs, dtype=np.int64),
             coordinates=np.array(self.trajectory.coordinates),
+            **_levels(sites),
         )
         return buffer.getvalue()
 
@@ -101,6 +104,11 @@ class ErrorCurves:
                 *costs, rest = data["costs"].tolist()
                 pairs = zip(data["sites"].tolist(), costs, strict=True)
                 sites = tuple(Site(n, k, p, m or None, *cost) for (n, k, p, m), cost in pairs)
+                if "levels" in data:
+                    places = zip(sites, data["levels"].tolist(), strict=True)
+                    sites = tuple(
+                        replace(s, level=level, blocks=tuple(b.split())) for s, (level, b) in places
+                    )
                 trajectory = Trajectory(sites, tuple(data["coordinates"].tolist()), *rest)
                 curves = cls(trajectory, torch.from_numpy(data["l1_diff"]), torch.from_numpy(data["l1"]))
                 curves._check()
@@ -126,6 +134,15 @@ class ErrorCurves:
     def digest(self) -> str:
         """Return the sha256 of the sums, which identifies the calibration in a schedule's metadata."""
         return hashlib.sha256(self.l1_diff.numpy().tobytes() + self.l1.numpy().tobytes()).hexdigest()
+
+
+def _levels(sites: Sequence[Site]) -> dict[str, Any]:
+    """The levels of sites and the blocks of spans, for an npz file; nothing where all are branches."""
+    if all(site.level == BRANCH for site in sites):
+        return {}
+    import numpy as np
+
+    return {"levels": np.array([(site.level, " ".join(site.blocks)) for site in sites])}
 
 
 def _relative(change: Tensor, norm: Tensor) -> Tensor:

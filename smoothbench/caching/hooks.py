@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -76,11 +77,21 @@ def _without_former(forward: Forward) -> Forward:
 def intercepted(denoiser: nn.Module, wraps: Sequence[tuple[nn.Module, Wrap]]) -> Iterator[None]:
     """Replace each module's forward by `wrap(its forward)` within a context; afterwards it is the original.
 
-    Raises RuntimeError, naming the denoiser, where contexts nest.
+    Of several wraps of one module the first is the outermost. Raises RuntimeError, naming the denoiser, where contexts
+    nest.
     """
-    stand_ins = [StandIn(module, wrap) for module, wrap in wraps]
+    by_module: dict[int, tuple[nn.Module, list[Wrap]]] = {}
+    for module, wrap in wraps:
+        by_module.setdefault(id(module), (module, []))[1].append(wrap)
+    stand_ins = [StandIn(module, partial(_wrapped, of_module)) for module, of_module in by_module.values()]
     with standing_in(denoiser, stand_ins, forever=True):
         yield
+
+
+def _wrapped(wraps: Sequence[Wrap], forward: Forward) -> Forward:
+    for wrap in reversed(wraps):
+        forward = wrap(forward)
+    return forward
 
 
 @contextmanager

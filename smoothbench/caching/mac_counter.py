@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from smoothbench.caching.cost import Macs
 from smoothbench.caching.forward_watch import watched
-from smoothbench.caching.hooks import Forward, intercepted
-from smoothbench.caching.sites import Site, find_sites
+from smoothbench.caching.hooks import intercepted
+from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.sites import DENOISER, Site, find_sites
 
 ATTENTION = ("bmm", "baddbmm", "attention")
 
@@ -50,9 +50,9 @@ def _cpu_attention() -> dict[Any, Callable[..., int]]:
 
 
 class SiteCosts:
-    """Counts the MACs of one evaluation, site by site.
+    """Counts the MACs of one evaluation, site by site; the MACs of a site inside another are its own alone.
 
-    Call `begin` and `end` around the denoiser's forwards and run the branches by `run_site`, then read `result`.
+    Call `begin` and `end` around the denoiser's forwards, `enter` and `leave` around its sites, then read `result`.
     """
 
     def __init__(self, sites: tuple[Site, ...]) -> None:
@@ -62,42 +62,72 @@ class SiteCosts:
 
     def forget(self) -> None:
         """Set all counts to 0."""
-        self.by_site = dict.fromkeys((site.name for site in self.sites), Macs(0, 0))
-        self.denoiser_macs = Macs(0, 0)
+        self._macs = [Macs(0, 0)] * len(self.sites)
+        self._denoiser = Macs(0, 0)
+        self._open: list[
+            tuple[Macs, Macs]
+        ] = []  # of sites under way: the count at their start, and that of inner ones
 
     def begin(self) -> None:
         """Start counting a forward of the denoiser."""
-        self._counter = MacCounter().__enter__()
+        self._counter, self._open = MacCounter().__enter__(), []
 
     def end(self) -> None:
         """Stop counting, if a forward is being counted."""
         if self._counter is not None:
             self._counter.__exit__(None, None, None)
-            self.denoiser_macs += self._counter.macs()
+            self._denoiser += self._counter.macs()
             self._counter = None
 
-    def run_site(self, site: Site, original: Forward, *args: Any, **kwargs: Any) -> Any:
-        """Run a branch's forward, and add what the counter gained to its site."""
+    def enter(self, i: int) -> bool:
+        """Note that site `i` begins; it is always computed."""
+        if self._counter is not None:
+            self._open.append((self._counter.macs(), Macs(0, 0)))
+        return True
+
+    def leave(self, i: int) -> None:
+        """Add what the counter gained since site `i` began, less what sites inside it cost."""
         if self._counter is None:
-            return original(*args, **kwargs)
-        before = self._counter.macs()
-        output = original(*args, **kwargs)
-        self.by_site[site.name] += self._counter.macs() - before
-        return output
+            return
+        before, inner = self._open.pop()
+        spent = self._counter.macs() - before
+        self._macs[i] += spent - inner
+        if self._open:
+            start, so_far = self._open[-1]
+            self._open[-1] = (start, so_far + spent)
 
     def result(self, samples: int) -> tuple[tuple[Site, ...], Macs]:
-        """The sites with their MACs, and the MACs of the rest of the denoiser, per sample of the counted batch."""
-        sites = tuple(
-            replace(
-                s,
-                macs=self.by_site[s.name].total // samples,
-                macs_linear=self.by_site[s.name].linear // samples,
-            )
-            for s in self.sites
+        """The sites with their MACs, and the MACs of the rest of the denoiser, per sample of the counted batch.
+
+        With a denoiser site the rest is 0: what runs outside all other sites is its own.
+        """
+        macs = [Macs(m.linear // samples, m.total // samples - m.linear // samples) for m in self._macs]
+        whole = Macs(
+            self._denoiser.linear // samples,
+            self._denoiser.total // samples - self._denoiser.linear // samples,
         )
-        linear = self.denoiser_macs.linear // samples - sum(s.macs_linear for s in sites)
-        total = self.denoiser_macs.total // samples - sum(s.macs for s in sites)
-        return sites, Macs(linear, total - linear)
+        rest = whole - sum(macs, Macs(0, 0))
+        outermost = [i for i, site in enumerate(self.sites) if site.level == DENOISER]
+        if outermost:
+            macs[outermost[0]], rest = rest, Macs(0, 0)
+        pairs = zip(self.sites, macs, strict=True)
+        return tuple(replace(site, macs=m.total, macs_linear=m.linear) for site, m in pairs), rest
+
+
+class _Counting:
+    """Follows the sites of an uncached denoiser, to count what they cost."""
+
+    def __init__(self, costs: SiteCosts) -> None:
+        self.enter = costs.enter
+        self._leave = costs.leave
+
+    def keep(self, i: int, output: Any) -> None:
+        """Stop counting site `i`."""
+        self._leave(i)
+
+    def predict(self, i: int) -> Any:
+        """Nothing is reused while costs are counted."""
+        raise NotImplementedError
 
 
 def site_costs(
@@ -108,14 +138,11 @@ def site_costs(
     `call` runs one evaluation, of one or several forwards, on `samples` samples (guidance rows are part of one).
     """
     costs = SiteCosts(sites)
-
-    def around(site: Site, original: Forward) -> Forward:
-        return partial(costs.run_site, site, original)
-
-    wraps = [(denoiser.get_submodule(site.path), partial(around, site)) for site in sites]
     with ExitStack() as stack:
-        stack.enter_context(intercepted(denoiser, wraps))
-        stack.enter_context(watched(denoiser, lambda args, kwargs: costs.begin(), lambda failed: costs.end()))
+        stack.enter_context(intercepted(denoiser, site_wraps(denoiser, sites, _Counting(costs))))
+        stack.enter_context(
+            watched(denoiser, lambda args, kwargs: costs.begin(), lambda failed, output: costs.end())
+        )
         stack.enter_context(torch.no_grad())
         call()
     return costs.result(samples)
@@ -124,6 +151,6 @@ def site_costs(
 MeasuredSites = tuple[tuple[Site, ...], Macs]  # the sites with their costs, and the cost of the rest
 
 
-def measured_sites(skeleton: nn.Module, call: Any) -> MeasuredSites:
-    """The sites of a denoiser with their costs, and the cost of the rest, for one sample's evaluation."""
-    return site_costs(skeleton, find_sites(skeleton), call, samples=1)
+def measured_sites(skeleton: nn.Module, call: Any, sites: tuple[Site, ...] | None = None) -> MeasuredSites:
+    """Sites, by default the branches, with their costs, and the cost of the rest, for one sample's evaluation."""
+    return site_costs(skeleton, find_sites(skeleton) if sites is None else sites, call, samples=1)

@@ -23,6 +23,15 @@ class Policy(Protocol):
     def plan(self, trajectory: Trajectory, curves: "ErrorCurves | None" = None) -> Schedule: ...
 
 
+@runtime_checkable
+class ChoosesSites(Protocol):
+    """A caching method that does not decide on all branches, but on sites that it chooses, of any level."""
+
+    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
+        """Return the sites of a denoiser to decide on, as `find_sites` gives them."""
+        ...
+
+
 class Teacher(Protocol):
     """The training data of a method that learns: consecutive evaluations of an uncached denoiser.
 

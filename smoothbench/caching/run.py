@@ -8,15 +8,18 @@ from torch import Tensor
 from smoothbench.caching import grid
 from smoothbench.caching.announce import Announcer
 from smoothbench.caching.evaluation_clock import Clock, Tick
+from smoothbench.caching.hooks import Forward
+from smoothbench.caching.nesting import inner_sites, outer_sites, runs
+from smoothbench.caching.outputs import Rebuild, take_apart
 from smoothbench.caching.predictor import Predictor
-from smoothbench.caching.site_visits import Visits, check_tensor
-from smoothbench.caching.sites import Site
+from smoothbench.caching.site_visits import Visits
+from smoothbench.caching.sites import DENOISER, Site
 from smoothbench.caching.timestep import first_tensor
 
 Decide = Callable[[Tick, Tensor], Sequence[bool]]
-# For each site its kept outputs with their coordinates, the newest first: lists that are replaced, never changed
-# in place, as torch's compiler forgets what code under it does to a full deque.
-Histories = list[list[tuple[float, Tensor]]]
+# For each site, and each tensor of its output, the kept ones with their coordinates, the newest first: lists that are
+# replaced, never changed in place, as torch's compiler forgets what code under it does to a full deque.
+Histories = list[list[list[tuple[float, Tensor]]]]
 
 
 class Run(Announcer):
@@ -37,6 +40,10 @@ class Run(Announcer):
     ) -> None:
         super().__init__(clock)
         self.sites, self.may_skip = sites, may_skip
+        self._outer = outer_sites(sites)
+        self._inner = inner_sites(self._outer)
+        self._nested = any(self._outer)
+        self._outermost = next((i for i, site in enumerate(sites) if site.level == DENOISER), None)
         self._everything = [True] * len(sites)
         self.computed: Sequence[bool] = (
             self._everything
@@ -52,15 +59,16 @@ class Run(Announcer):
         self._now = 0.0
         self._histories: dict[int | str, Histories] = {}
         self._history: Histories = []
+        self._rebuilds: list[Rebuild | None] = [None] * len(sites)  # makes an output of its tensors
 
     @property
     def calls(self) -> dict[str, int]:
-        """How often the original forward of each site was executed, by the site's name."""
+        """How often each site was computed, by the site's name."""
         return {site.name: n for site, n in zip(self.sites, self.counts, strict=True)}
 
     @property
     def skipped_share(self) -> float:
-        """The share of branch computations that were reused so far, from 0 to 1."""
+        """The share of the sites' computations that were left out so far, from 0 to 1."""
         return 1 - sum(self.counts) / (self.forwards * len(self.sites)) if self.forwards else 0.0
 
     @property
@@ -80,33 +88,65 @@ class Run(Announcer):
         self._history = self._histories[tick.forward_index]
         self._now = self._coordinate(tick)
         self.computed = self._decide(tick, first_tensor(args, kwargs))
+        if self._nested:
+            self.computed = runs(self.computed, self._outer)
         if tick.forward_index == next(iter(self._histories)):
             self.realised.append(tuple(map(bool, self.computed)))
         self.forwards += 1
         self.visits.begin()
 
-    def end(self, failed: bool) -> None:
-        """Note the end of the forward; one that raised voids the run."""
-        self.computed = self._everything
+    def forward(self, original: Forward, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run the denoiser's forward, or return its predicted output where that is reused as it is."""
+        if self._outermost is None or self.enter(self._outermost):
+            return original(*args, **kwargs)
+        return self.predict(self._outermost)
+
+    def end(self, failed: bool, output: Any = None) -> None:
+        """Take the end of the forward and its output; one that raised voids the run."""
+        try:
+            if self._outermost is not None and not failed and self.computed[self._outermost]:
+                if not self.visits.has_run(self._outermost):  # another library's forward stood before ours
+                    self.visits.visit(self._outermost)
+                self.keep(self._outermost, output)
+        finally:
+            self.computed = self._everything
         if failed:
             self.clock.void()
         self.visits.end(failed)
 
-    def keep(self, i: int, output: Tensor) -> None:
-        """Keep a computed output of site `i`; ValueError where it is no single tensor."""
-        check_tensor(self.sites[i], output)
-        self.counts[i] += 1
-        self._history[i] = [(self._now, output), *self._history[i][: self._predictor.depth - 1]]
+    def enter(self, i: int) -> bool:
+        """Site `i` is reached: return whether this forward computes it."""
+        self.visits.visit(i)
+        if self.computed[i]:
+            return True
+        self.visits.leave_out(self._inner[i])
+        return False
 
-    def predict(self, i: int) -> Tensor:
-        """Predict the output of site `i` from its kept outputs."""
-        return self._predictor(self._history[i], self._now)
+    def keep(self, i: int, output: Any) -> None:
+        """Keep a computed output of site `i`; ValueError where it has no tensors, or not as many as before."""
+        leaves, self._rebuilds[i] = take_apart(output, self.sites[i].name)
+        self.counts[i] += 1
+        older = self._history[i] or [[] for _ in leaves]
+        if len(older) != len(leaves):
+            raise ValueError(
+                f"{self.sites[i].name} returned {len(older)} tensors before, and {len(leaves)} now: it cannot be kept"
+            )
+        depth = self._predictor.depth
+        pairs = zip(leaves, older, strict=True)
+        self._history[i] = [[(self._now, leaf), *earlier[: depth - 1]] for leaf, earlier in pairs]
+
+    def predict(self, i: int) -> Any:
+        """Predict the output of site `i` from its kept outputs, tensor by tensor."""
+        rebuild = self._rebuilds[i]
+        assert rebuild is not None  # the first evaluation computes every site
+        return rebuild([self._predictor(history, self._now) for history in self._history[i]])
 
     def forget(self) -> None:
         """Drop all kept outputs, and note how many bytes they were."""
-        outputs = [t for histories in self._histories.values() for history in histories for _, t in history]
-        self.cache_bytes = max(self.cache_bytes, sum(t.numel() * t.element_size() for t in outputs))
+        histories = [h for of_forward in self._histories.values() for of_site in of_forward for h in of_site]
+        self.cache_bytes = max(self.cache_bytes, sum(t.nbytes for history in histories for _, t in history))
         self._histories, self._history = {}, []
+        self._rebuilds = [None] * len(self.sites)
 
     def _check_grid(self, tick: Tick) -> None:
         """Raise ValueError where an evaluation starts at another timestep than the schedule was planned for."""

@@ -11,12 +11,11 @@ from typing import Any
 
 from smoothbench.caching import grid
 from smoothbench.caching.json_objects import unique_keys
+from smoothbench.caching.nesting import outer_sites, runs
+from smoothbench.caching.schedule_json import check_meta, columns_of, flat_columns
 from smoothbench.caching.sites import Site
 
 Computed = tuple[tuple[bool, ...], ...]
-PUBLISHED = {"self_attn": "attn", "cross_attn": "attn2", "ff": "mlp"}
-CANONICAL = {published: kind for kind, published in PUBLISHED.items()} | {"attn1": "self_attn"}
-META_DEPTH = 8  # how deep "_meta" may be nested
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,19 @@ class Schedule:
     def of(
         cls, sites: Sequence[Site], bits: Sequence[Sequence[int]], meta: Mapping[str, Any] | None = None
     ) -> "Schedule":
-        """Make a schedule over `sites` from its bits, a list for each evaluation; ValueError for a bit not 0 or 1."""
+        """Make a schedule over `sites` from its bits, a list for each evaluation; ValueError for a bit not 0 or 1.
+
+        Where a site is reused nothing inside it runs: bits that say otherwise become 0, with a warning.
+        """
         if wrong := [bit for of_evaluation in bits for bit in of_evaluation if bit not in (0, 1)]:
             raise ValueError(f"a schedule's rows hold 0 and 1, not {wrong[0]!r}")
-        computed = tuple(tuple(bool(bit) for bit in of_evaluation) for of_evaluation in bits)
+        outer = outer_sites(sites)
+        computed = tuple(runs([bool(bit) for bit in of_evaluation], outer) for of_evaluation in bits)
+        if sum(map(sum, computed)) < sum(map(sum, bits)):
+            warnings.warn(
+                "the schedule computes sites inside a span or denoiser that it reuses: they do not run there",
+                stacklevel=2,
+            )
         return cls(tuple(s.name for s in sites), tuple(s.kind for s in sites), computed, meta or {})
 
     @classmethod
@@ -103,19 +111,11 @@ class Schedule:
         `names="canonical"` writes `self_attn` and `ff` in place of `attn` and `mlp`. Raises
         ValueError for other names.
         """
-        if names not in ("published", "canonical"):
-            raise ValueError(f"names is 'published' or 'canonical', not {names!r}")
-        data: dict[str, Any] = {"_meta": dict(self.meta)} if self.meta else {}
-        for kind in dict.fromkeys(self.kinds):
-            columns = {
-                s: [int(of_evaluation[i]) for of_evaluation in self.computed] for i, s in self._of_kind(kind)
-            }
-            key = _published(kind) if names == "published" else kind
-            if len({tuple(column) for column in columns.values()}) == 1:
-                data[key] = next(iter(columns.values()))
-            else:
-                data |= {f"{key}-{site.split('.')[-2]}": column for site, column in columns.items()}
-        return data
+        columns = {
+            (kind, site): [int(bits[i]) for bits in self.computed]
+            for i, (kind, site) in enumerate(zip(self.kinds, self.sites, strict=True))
+        }
+        return ({"_meta": dict(self.meta)} if self.meta else {}) | flat_columns(columns, names)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], sites: Sequence[Site]) -> "Schedule":
@@ -125,20 +125,14 @@ class Schedule:
         block that the model lacks, a list of anything but 0 and 1, lists of different lengths, or a
         `_meta` that is no object or that a record could not hold.
         """
-        columns = _columns(data, sites)
-        lengths = {len(column) for column in columns.values()}
-        if len(lengths) != 1:
-            raise ValueError(f"the lists of a schedule must be equally long, not {sorted(lengths)}")
-        evals = lengths.pop()
+        columns = columns_of(data, sites)
         absent = {s.kind for s in sites if s.name not in columns}
         if absent:
             warnings.warn(f"the schedule says nothing of {sorted(absent)}: always computed", stacklevel=2)
+        evals = len(next(iter(columns.values())))
         bits = [[columns[s.name][e] if s.name in columns else 1 for s in sites] for e in range(evals)]
         meta = data.get("_meta", {})
-        if not isinstance(meta, dict) or not _is_plain_json(meta, META_DEPTH):
-            raise ValueError(
-                f"'_meta' must be an object of text and finite numbers, nested at most {META_DEPTH} deep"
-            )
+        check_meta(meta)
         return cls.of(sites, bits, meta)
 
     def save(self, path: str | Path, names: str = "published") -> None:
@@ -162,62 +156,6 @@ class Schedule:
         except ValueError as error:
             raise ValueError(f"schedule {path}: {error}") from error
 
-    def _of_kind(self, kind: str) -> list[tuple[int, str]]:
-        return [(i, s) for i, s in enumerate(self.sites) if self.kinds[i] == kind]
-
-
-def _published(kind: str) -> str:
-    dimension, base = _split(kind)
-    return dimension + PUBLISHED.get(base, base)
-
-
-def _canonical(kind: str) -> str:
-    dimension, base = _split(kind)
-    return dimension + CANONICAL.get(base, base)
-
-
-def _split(kind: str) -> tuple[str, str]:
-    dimension = next((prefix for prefix in ("spatial_", "temporal_") if kind.startswith(prefix)), "")
-    return dimension, kind.removeprefix(dimension)
-
-
-def _is_plain_json(value: Any, depth: int) -> bool:
-    """Whether a value can be written as JSON, with finite numbers only and nested at most `depth` deep."""
-    if isinstance(value, dict):
-        return depth > 0 and all(
-            isinstance(k, str) and _is_plain_json(v, depth - 1) for k, v in value.items()
-        )
-    if isinstance(value, list):
-        return depth > 0 and all(_is_plain_json(item, depth - 1) for item in value)
-    return value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
-
-
-def _columns(data: Mapping[str, Any], sites: Sequence[Site]) -> dict[str, list[int]]:
-    """The bits of every site that the file names: those given for a block override those for its kind."""
-    columns: dict[str, list[int]] = {}
-    if wrong := [key for key in data if not isinstance(key, str)]:
-        raise ValueError(f"{wrong[0]!r} is no kind of layer")
-    keys = sorted((key for key in data if key != "_meta"), key=_names_a_block)
-    if not keys:
-        raise ValueError("it names no kind of layer")
-    key_of: dict[tuple[str, str], str] = {}
-    for key in keys:
-        kind, dash, block = key.partition("-")
-        kind = _canonical(kind)
-        if (other := key_of.setdefault((kind, block), key)) != key:
-            raise ValueError(f"{other!r} and {key!r} mean the same")
-        named = [s for s in sites if s.kind == kind and (not dash or block == str(s.block))]
-        if not named:
-            raise ValueError(
-                f"{key!r} names no site of the model, which has {sorted({s.kind for s in sites})} "
-                f"in {1 + max(s.block for s in sites)} blocks"
-            )
-        bits = data[key]
-        if not isinstance(bits, list) or not bits or any(type(b) is not int or b not in (0, 1) for b in bits):
-            raise ValueError(f"{key!r} must be a list of 0 and 1")
-        columns |= {s.name: bits for s in named}
-    return columns
-
 
 def _is_grid(coordinates: Any, evals: int) -> bool:
     if coordinates is None:
@@ -226,7 +164,3 @@ def _is_grid(coordinates: Any, evals: int) -> bool:
         isinstance(c, Real) and not isinstance(c, bool) for c in coordinates
     )
     return numbers and len(coordinates) == evals and all(map(isfinite, coordinates))
-
-
-def _names_a_block(key: str) -> bool:
-    return "-" in key

@@ -1,9 +1,6 @@
 """Check that every site runs exactly once in each forward of the denoiser."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from torch import Tensor
+from collections.abc import Iterable, Sequence
 
 from smoothbench.caching.sites import Site
 
@@ -27,6 +24,15 @@ class Visits:
             raise ValueError(self._misplaced(self._sites[i].name))
         self._has_run[i] = True
 
+    def has_run(self, i: int) -> bool:
+        """Return whether site `i` has run in this forward, or was left out of it."""
+        return self._has_run[i]
+
+    def leave_out(self, inner: Iterable[int]) -> None:
+        """Note that these sites do not run in this forward, because one that contains them is reused."""
+        for i in inner:
+            self._has_run[i] = True
+
     def end(self, failed: bool = False) -> None:
         """Note that the forward has ended; ValueError, naming the first site that did not run in it."""
         ran, self._has_run, self._open = self._has_run, [True] * len(self._sites), False
@@ -44,12 +50,6 @@ class Visits:
                 "forward can be cached"
             )
         return outside_message(site, self._denoiser)
-
-
-def check_tensor(site: Site, output: Any) -> None:
-    """Raise ValueError, naming the site, where its output is not a single tensor."""
-    if not isinstance(output, Tensor):
-        raise ValueError(f"{site.name} returns a {type(output).__name__}: only single tensors can be kept")
 
 
 def outside_message(site: str, denoiser: str) -> str:

@@ -1,0 +1,40 @@
+"""Outputs of sites: a tensor, or any nest of tuples, lists, dicts and output classes that holds tensors."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.utils import _pytree as pytree  # public by the same name only from torch 2.9
+
+Rebuild = Callable[[Sequence[Tensor]], Any]
+
+
+def take_apart(output: Any, name: str) -> tuple[list[Tensor], Rebuild]:
+    """Return the tensors of an output, its leaves, and a function that builds such an output of other tensors.
+
+    What is no tensor stays as it is. Raises ValueError, naming the site, where there is no tensor.
+    """
+    if isinstance(output, Tensor):
+        return [output], _alone
+    leaves, structure = pytree.tree_flatten(output)
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    if not places:
+        raise ValueError(
+            f"{name} returns a {type(output).__name__} without tensors: there is nothing to keep"
+        )
+
+    def rebuild(tensors: Sequence[Tensor]) -> Any:
+        filled = list(leaves)
+        for place, tensor in zip(places, tensors, strict=True):
+            filled[place] = tensor
+        return pytree.tree_unflatten(filled, structure)
+
+    tensors = [leaves[i] for i in places]
+    for place in places:  # the rebuilding function must not keep them alive
+        leaves[place] = None
+    return tensors, rebuild
+
+
+def _alone(tensors: Sequence[Tensor]) -> Tensor:
+    (tensor,) = tensors
+    return tensor

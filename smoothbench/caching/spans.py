@@ -1,0 +1,114 @@
+"""Follow a span: what a run of blocks adds to the streams of a denoiser, computed or put in its place."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from smoothbench.caching.hooks import Forward, Wrap
+from smoothbench.caching.outputs import take_apart
+from smoothbench.caching.sites import Site
+from smoothbench.caching.streams import Pass, Route, note_arguments, routes
+
+
+class Span:
+    """Follows one span, whose blocks hand one or several streams on from the first to the last.
+
+    It keeps, for each stream, what the blocks add to it; a stream that leaves in another shape than it enters with is
+    kept as it leaves. Where the span is reused, its blocks hand their input on, and the last one returns what entered
+    the first plus what was kept. Which argument of a block is which stream is seen at the first computed forward.
+    """
+
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        site: Site,
+        enter: Callable[[], bool],
+        keep: Callable[[tuple[Tensor, ...]], None],
+        predict: Callable[[], Sequence[Tensor]],
+    ) -> None:
+        self.site = site
+        self._blocks = [denoiser.get_submodule(path) for path in site.blocks]
+        self._parameters = [list(inspect.signature(block.forward).parameters) for block in self._blocks]
+        self._enter, self._keep, self._predict = enter, keep, predict
+        self._computes = True
+        self._entered: Mapping[str, Tensor] = {}  # the tensors that the first block got, by argument
+        self._passes: list[Pass] = []  # of the first computed forward
+        self._leaves: Sequence[Tensor] = ()  # what the last block that ran gave, until the next one runs
+        self._routes: list[Route] = []
+        self._next = 0  # the number of the block that runs next
+
+    def wraps(self) -> list[tuple[nn.Module, Wrap]]:
+        """Return a wrap for each of its blocks."""
+        return [(block, partial(self._wrap, k)) for k, block in enumerate(self._blocks)]
+
+    def _wrap(self, k: int, original: Forward) -> Forward:
+        last = k == len(self._blocks) - 1
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            tensors = self._tensors(k, args, kwargs)
+            if k == 0:
+                self._begin(tensors)
+            self._check_order(k)
+            if not self._computes:
+                return self._added_again() if last else self._handed_on(k, tensors)
+            output = original(*args, **kwargs)
+            leaves = self._learn(k, tensors, output)
+            if last:
+                self._keep_added(leaves)
+            return output
+
+        return forward
+
+    def _begin(self, tensors: Mapping[str, Tensor]) -> None:
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        if self._passes and (shapes != self._passes[0].shapes or not self._routes):
+            self._passes, self._routes = [], []
+        self._computes, self._entered, self._leaves, self._next = self._enter(), tensors, (), 0
+
+    def _check_order(self, k: int) -> None:
+        if k != self._next:
+            raise ValueError(
+                f"{self.site.name}: {self.site.blocks[k]} ran where {self.site.blocks[self._next]} should: a span is "
+                "a run of blocks in their order of execution"
+            )
+        self._next = k + 1
+
+    def _tensors(self, k: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The tensors among the arguments of a block, by the name of the parameter."""
+        named = {**dict(zip(self._parameters[k], args, strict=False)), **kwargs}
+        return {name: value for name, value in named.items() if isinstance(value, Tensor)}
+
+    def _learn(self, k: int, tensors: Mapping[str, Tensor], output: Any) -> Sequence[Tensor]:
+        """Take the output apart, and note in the first forward which streams the block has."""
+        leaves, rebuild = take_apart(output, self.site.blocks[k])
+        if not self._routes:
+            if self._passes:
+                note_arguments(self._passes[-1], self._leaves, type(self._blocks[k]), tensors)
+            shapes = {name: tensor.shape for name, tensor in tensors.items()}
+            self._passes.append(Pass(type(self._blocks[k]), shapes, [leaf.shape for leaf in leaves], rebuild))
+            self._leaves = leaves
+        return leaves
+
+    def _keep_added(self, leaves: Sequence[Tensor]) -> None:
+        self._routes = self._routes or routes(self._passes, self.site.name)
+        pairs = zip(leaves, self._streams(), strict=True)
+        added = [leaf if old is None else leaf - old for leaf, old in pairs]
+        self._entered, self._leaves = {}, ()
+        self._keep(tuple(added))
+
+    def _added_again(self) -> Any:
+        pairs = zip(self._predict(), self._streams(), strict=True)
+        leaves = [added if old is None else old + added for added, old in pairs]
+        self._entered = {}
+        return self._routes[-1].rebuild(leaves)
+
+    def _streams(self) -> list[Tensor | None]:
+        """What the first block got of each stream; None for one that leaves the span in another shape."""
+        return [None if name is None else self._entered[name] for name in self._routes[-1].entered_as]
+
+    def _handed_on(self, k: int, tensors: Mapping[str, Tensor]) -> Any:
+        route = self._routes[k]
+        return route.rebuild([tensors[name] for name in route.handed_on])
