@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from smoothbench.caching.adaln_fast_path import reused_block_wraps
 from smoothbench.caching.evaluation_clock import Clock, Tick
+from smoothbench.caching.fingerprint import warn_if_changed
 from smoothbench.caching.foreign_caches import refuse_other_caches
+from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, Wrap, intercepted
 from smoothbench.caching.nesting import outer_sites, runs
@@ -43,15 +45,19 @@ def cached(
     timesteps rise or fall.
     Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is
     cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
-    where a policy skipped nothing, and that a compiled denoiser runs uncompiled.
+    where a policy skipped nothing, that a compiled denoiser runs uncompiled, and where the denoiser is not the one that
+    a schedule was planned on (see `fingerprint`).
     """
     handle, denoiser = denoiser, original_module(denoiser)
     refuse_other_caches(denoiser)
     sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
     plan = _planned(sites, schedule_or_policy, evals)
+    if isinstance(schedule_or_policy, Schedule):
+        warn_if_changed(denoiser, schedule_or_policy.meta, stacklevel=4)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
     visits = Visits(sites, name)
     run = Run(sites, plan.decide, plan.may_skip, predictor_from(predictor), clock, visits, plan.coordinates)
+    run.at_start = noticing_changes(denoiser, sites)
     wraps = _wraps(denoiser, run)
     with ExitStack() as stack:
         stack.callback(run.forget)

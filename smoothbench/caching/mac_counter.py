@@ -32,7 +32,9 @@ class MacCounter:
         self._contexts = ExitStack()
 
     def __enter__(self) -> "MacCounter":
-        if "torch._dynamo" in sys.modules:  # which takes seconds to import, and without it nothing is compiled
+        if (
+            "torch._dynamo" in sys.modules
+        ):  # which takes seconds to import, and without it nothing is compiled
             self._contexts.enter_context(torch.compiler.set_stance("force_eager"))
         self._contexts.enter_context(self._mode)
         return self

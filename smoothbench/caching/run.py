@@ -54,6 +54,9 @@ class Run(Announcer):
         self.counts = [0] * len(sites)
         self.cache_bytes = 0
         self.visits = visits
+        self.at_start: Callable[[], None] = (
+            _nothing  # called before a run starts; what it raises voids the run
+        )
         self._decide, self._predictor = decide, predictor
         self._planned = coordinates if grid.has_timesteps(coordinates) else None
         self._now = 0.0
@@ -81,6 +84,7 @@ class Run(Announcer):
         tick = self.clock.enter(args, kwargs)
         self._check_grid(tick)
         if tick.starts_run:
+            self.at_start()
             self.forget()
             self.realised = []
         if tick.forward_index not in self._histories:
@@ -169,3 +173,6 @@ class Run(Announcer):
         if tick.coordinate is None:
             raise ValueError("this predictor works in timesteps: announce them by run.step(e, coordinate)")
         return tick.coordinate
+
+
+def _nothing() -> None: ...

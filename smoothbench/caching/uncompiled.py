@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from torch import nn
 
@@ -35,7 +34,8 @@ def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module], stacklevel
     if calls or handles:
         warnings.warn(
             f"{type(original_module(denoiser)).__name__} is compiled: here it runs uncompiled, for a graph would "
-            "repeat what was decided at tracing; smoothbench.caching.compiled.Compiled compiles a static schedule",
+            "repeat what was decided at tracing; smoothbench.caching.compiled.Compiled compiles a static schedule, "
+            "and blocks that are compiled one by one stay so where spans are reused",
             stacklevel=stacklevel,
         )
     try:
@@ -53,4 +53,3 @@ def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module], stacklevel
 
 def _inner(handle: nn.Module, _: Forward) -> Forward:
     return original_module(handle)
-

@@ -83,6 +83,8 @@ def _planned(together: Settings, model: Model, sites: MeasuredSites) -> list[Poi
     points = plan_points(together, model, sites, curves)
     for point in points:
         if not isinstance(point.policy, Schedule):
-            reason = point.planning_error or point.unsupported or "decides at run time: it implies no speed-up"
+            reason = (
+                point.planning_error or point.unsupported or "decides at run time: it implies no speed-up"
+            )
             raise UsageError(f"{model.name}, {point.spec.name}: {reason}")
     return points

@@ -4,10 +4,10 @@
     python -m smoothbench.overhead --models dit_nano --parts realised --batches 1
     python -m smoothbench.overhead --models dit_nano --parts peers --smoothcache CLONE    # rows in Markdown
 
-Parts: realised, the time of schedules over that of the bare and of the uncached forward, and the speed-up beside the one
-that their MACs imply; reused, an evaluation in which everything is reused, over its floor; kernels, how many an
-evaluation launches; peers, other libraries' caches with the same mask. Whole sampling runs take turns in every round; the
-median of the ratios over rounds comes with a distribution-free 95 % interval.
+Parts: realised, the time of schedules over that of the bare and of the uncached forward, and the speed-up beside
+the one that their MACs imply; reused, an evaluation in which everything is reused, over its floor; kernels, how many
+an evaluation launches; peers, other libraries' caches with the same mask. Whole sampling runs take turns in every
+round; the median of the ratios over rounds comes with a distribution-free 95 % interval.
 """
 
 import smoothbench.sibling_packages  # noqa: F401  before what imports metrics
@@ -40,7 +40,9 @@ def main() -> int:
     parser = command.parser("smoothbench.overhead", __doc__)
     parser.add_argument("--models", nargs="+", default=MODELS, help="names in conf/model")
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
-    parser.add_argument("--batches", type=int, nargs="+", default=(1, 8, 64), help="samples, without guidance rows")
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=(1, 8, 64), help="samples, without guidance rows"
+    )
     parser.add_argument("--rounds", type=int, default=21, help="interleaved rounds (at least 6)")
     parser.add_argument("--steps", type=int, default=25, help="evaluations (25: the shares of 50)")
     parser.add_argument(

@@ -70,9 +70,7 @@ def _under(model: Model, solver: Solver, seeds: Sequence[int], schedule: Schedul
     return run
 
 
-def _loop(
-    model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor
-) -> Callable[[], float]:
+def _loop(model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor) -> Callable[[], float]:
     """The sampling loop around a denoiser that embeds, reads what is kept, and has a head."""
     clock, looped = _Clock(model), copy.copy(model)
     denoiser: nn.Module = copy.copy(model.denoiser)
@@ -86,9 +84,7 @@ def _loop(
     return lambda: clock.mean(sampling_states(looped, solver, seeds, silent))
 
 
-def _floor(
-    model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor
-) -> Callable[[], float]:
+def _floor(model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor) -> Callable[[], float]:
     clock, rows = _Clock(model), model.guidance_rows // model.forwards
 
     def predict(e: int, x: Tensor, coordinate: float) -> Tensor:

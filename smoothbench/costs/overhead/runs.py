@@ -42,9 +42,13 @@ def runs(case: Case, batch: int) -> dict[str, Timed]:
     assert isinstance(uncached.policy, Schedule)
     nearly = almost_full(uncached.policy)
     timed = {
-        BARE: Timed(BARE, "", "", 1.0, lambda last: (latents(case.model, case.solver, seeds, silent), last())),
+        BARE: Timed(
+            BARE, "", "", 1.0, lambda last: (latents(case.model, case.solver, seeds, silent), last())
+        ),
         UNCACHED: Timed(UNCACHED, "", "", 1.0, _cached(case, uncached, uncached.policy, seeds)),
-        KEPT: Timed(KEPT, "branch", "reuse", uncached.trajectory.share(nearly), _cached(case, uncached, nearly, seeds)),
+        KEPT: Timed(
+            KEPT, "branch", "reuse", uncached.trajectory.share(nearly), _cached(case, uncached, nearly, seeds)
+        ),
     }
     for point in case.points[1:]:
         assert isinstance(point.policy, Schedule)
@@ -80,9 +84,7 @@ def predictor_name(predictor: Predictor) -> str:
     return f"{getattr(predictor, 'name', type(predictor).__name__)}{order}"
 
 
-def _cached(
-    case: Case, point: Point, schedule: Schedule, seeds: Sequence[int]
-) -> Run:
+def _cached(case: Case, point: Point, schedule: Schedule, seeds: Sequence[int]) -> Run:
     def run(last: Callable[[], object]) -> object:
         with cached(case.model.denoiser, schedule, predictor=point.predictor) as context:
             return latents(case.model, case.solver, seeds, context.step), last()

@@ -34,9 +34,7 @@ def _attach(file: Path, denoiser: nn.Module, interval: int, evals: int) -> Calla
     blocks = {type(denoiser.get_submodule(block)) for block, _, _ in paths}
     components = list(dict.fromkeys(component for _, _, component in paths))
     bits = [int(bit) for bit in every(interval, evals)]
-    helper = module.SmoothCacheHelper(
-        denoiser, list(blocks), components, {component: bits for component in components}
-    )
+    helper = module.SmoothCacheHelper(denoiser, list(blocks), components, dict.fromkeys(components, bits))
     helper.enable()
     return helper.reset_state
 

@@ -171,8 +171,13 @@ def branches_in_place(dit: TinyDiT, backend: CountingBackend) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "compiled, level",
-    [(blocks_in_place, "span"), (blocks_by_handles, "span"), (branches_in_place, "branch")]
-    + [(blocks_in_place, "denoiser"), (branches_in_place, "denoiser")],
+    [
+        (blocks_in_place, "span"),
+        (blocks_by_handles, "span"),
+        (branches_in_place, "branch"),
+        (blocks_in_place, "denoiser"),
+        (branches_in_place, "denoiser"),
+    ],
 )
 def test_what_is_compiled_and_followed_as_a_whole_stays_compiled(
     compiled: Callable[[TinyDiT, CountingBackend], int], level: str
@@ -187,8 +192,7 @@ def test_what_is_compiled_and_followed_as_a_whole_stays_compiled(
     before = backend.runs
     assert before == graphs * dit.evals
     schedule = Schedule.steps(find_sites(dit.denoiser, level), [e % 3 == 0 for e in range(dit.evals)])
-    with warnings.catch_warnings(), cached(dit.denoiser, schedule) as run:
-        warnings.simplefilter("error", UserWarning)
+    with warnings.catch_warnings(action="error", category=UserWarning), cached(dit.denoiser, schedule) as run:
         torch.testing.assert_close(dit.run(), expected)
     assert run.calls == schedule.calls()
     assert backend.runs - before == graphs * dit.evals / 3

@@ -1,4 +1,4 @@
-"""What other libraries do to a denoiser before or inside the context: reuse goes on, and the model comes back as it was."""
+"""Other libraries change a denoiser before or inside the context: reuse goes on, and the model comes back as it was."""
 
 import tempfile
 from collections.abc import Callable
@@ -25,7 +25,9 @@ Change = Callable[[Any], None]
 class MeanAttention:
     """An attention processor of somebody else's: every token gets the mean of the values."""
 
-    def __call__(self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Any = None, **_: Any) -> Tensor:
+    def __call__(
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Any = None, **_: Any
+    ) -> Tensor:
         source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         mean: Tensor = attn.to_out[0](attn.to_v(source).mean(1, keepdim=True))
         return mean.expand(-1, hidden_states.shape[1], -1)
