@@ -92,7 +92,7 @@ class ErrorCurves:
             sites=np.array([(s.name, s.kind, s.path, s.norm or "") for s in sites]),
             costs=np.array(costs, dtype=np.int64),
             coordinates=np.array(self.trajectory.coordinates),
-            **({} if self.denoiser is None else {"denoiser": np.array(self.denoiser)}),
+            **_names(self.denoiser),
             **_levels(sites),
         )
         return buffer.getvalue()
@@ -138,6 +138,13 @@ class ErrorCurves:
     def digest(self) -> str:
         """Return the sha256 of the sums, which identifies the calibration in a schedule's metadata."""
         return hashlib.sha256(self.l1_diff.numpy().tobytes() + self.l1.numpy().tobytes()).hexdigest()
+
+
+def _names(denoiser: str | None) -> dict[str, Any]:
+    """The fingerprint of the denoiser, for an npz file; nothing where there is none."""
+    import numpy as np
+
+    return {} if denoiser is None else {"denoiser": np.array(denoiser)}
 
 
 def _levels(sites: Sequence[Site]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def _loop(model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Te
         output = _evaluated(ends, kept, x)
         return output if return_dict is None else (output,)
 
-    denoiser.forward = forward  # type: ignore[assignment]
+    denoiser.forward = forward
     looped.__dict__["denoiser"] = denoiser
     return lambda: clock.mean(sampling_states(looped, solver, seeds, silent))
 
