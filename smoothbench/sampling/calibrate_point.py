@@ -85,7 +85,7 @@ def measure_curves(model: Model, sites: Sequence[Site], solver: Solver, calibrat
             ),
             "" if free is None else f" of {free / 1e9:.3g} GB free",
         )
-        return _in_parts(model, solver, calibration, plan)
+        return _in_parts(model, sites, solver, calibration, plan)
 
     return first_that_fits(
         first,
@@ -96,7 +96,9 @@ def measure_curves(model: Model, sites: Sequence[Site], solver: Solver, calibrat
     )
 
 
-def _in_parts(model: Model, solver: Solver, calibration: Config, plan: Split) -> ErrorCurves:
+def _in_parts(
+    model: Model, sites: Sequence[Site], solver: Solver, calibration: Config, plan: Split
+) -> ErrorCurves:
     """Curves of all the calibration's samples, so many at a time as the plan says."""
     count = calibration["num_samples"]
     first = calibration["seed"] * BLOCK + calibration["draw"] * count
@@ -117,6 +119,7 @@ def _in_parts(model: Model, solver: Solver, calibration: Config, plan: Split) ->
         k_max=calibration["k_max"],
         rows_per_sample=model.guidance_rows // model.forwards,
         passes=plan.passes,
+        sites=sites,
     )
 
 

@@ -31,8 +31,10 @@ def beside(case: Case, batch: int, rounds: int, peers: Sequence[Peer]) -> tuple[
 
     Args: case, whose points are our masks of an interval of 2 and of 3.
     """
-    ours, lines = runs(case, batch), list[str]()
-    timed, groups = dict(ours), {"SmoothBench": (KEPT, *(point.spec.name for point in case.points[1:]))}
+    timed, lines, groups = runs(case, batch), list[str](), dict[str, tuple[str, ...]]()
+    for level in case.levels:
+        names = (KEPT, *(point.spec.name for point in case.points(level)))
+        groups[f"SmoothBench, {level}"] = tuple(f"{level}, {name}" for name in names)
     with _quiet():
         for peer in peers:
             if reason := peer.unavailable_reason:

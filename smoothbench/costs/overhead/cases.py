@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
-from smoothbench.caching import Schedule
+from smoothbench.caching import Schedule, find_sites
 from smoothbench.caching.mac_counter import MeasuredSites, measured_sites
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build_model
@@ -22,30 +22,36 @@ from smoothbench.sibling_packages import ROOT
 
 @dataclass(frozen=True)
 class Case:
-    """A model with its solver, and the points that are measured on it; the first one computes everything."""
+    """A model with its solver, and the points that are measured on it, by level; the first one computes everything."""
 
     model: Model
     solver: Solver
-    sites: MeasuredSites
-    points: tuple[Point, ...]
+    levels: dict[str, tuple[Point, ...]]
 
-    @property
-    def uncached(self) -> Point:
-        """The point that computes everything."""
-        return self.points[0]
+    def uncached(self, level: str) -> Point:
+        """The point that computes everything, over the sites of a level."""
+        return self.levels[level][0]
 
-    def share(self, point: Point) -> float:
-        """The MACs of a point as a share of computing everything, attention products included."""
-        assert isinstance(point.policy, Schedule)
-        return point.trajectory.share(point.policy)
+    def points(self, level: str) -> tuple[Point, ...]:
+        """The points whose schedules are over the sites of a level."""
+        return self.levels[level][1:]
 
 
-def case(model: str, caches: Sequence[str], steps: int, overrides: Sequence[str] = ()) -> Case:
+def schedule_of(point: Point) -> Schedule:
+    """The schedule of a point, which has one."""
+    assert isinstance(point.policy, Schedule)
+    return point.policy
+
+
+def case(
+    model: str, caches: Sequence[str], steps: int, levels: Sequence[str], overrides: Sequence[str] = ()
+) -> Case:
     """Compose a model's case: its own solver with so many steps, and a point for each cache, on `device=auto`.
 
     Args: caches, each a name in conf/cache, then changes of its keys, separated by commas
-    (`fora,policy.interval=3,predictor=taylor1`); overrides, more changes of the configuration. Raises UsageError for
-    what cannot be composed or planned, and for methods that decide at run time.
+    (`fora,policy.interval=3,predictor=taylor1`), planned on the sites of every one of `levels`; overrides, more
+    changes of the configuration. Raises UsageError for what cannot be composed or planned, and for methods that decide
+    at run time.
     """
     composed = [_settings(model, cache, steps, overrides) for cache in ("none", *caches)]
     specs = [composed[0].specs[0]]
@@ -53,9 +59,12 @@ def case(model: str, caches: Sequence[str], steps: int, overrides: Sequence[str]
         specs.append(replace(each.specs[-1], name=cache, order=len(specs)))
     together = replace(composed[0], specs=specs)
     built = build_model(together.model, device_of(together.device))
-    sites = measured_sites(*built.skeleton())
-    points = _planned(together, built, sites)
-    return Case(built, points[0].solver, sites, tuple(points))
+    skeleton, call = built.skeleton()
+    by_level = {
+        level: _planned(together, built, measured_sites(skeleton, call, find_sites(skeleton, level)))
+        for level in levels
+    }
+    return Case(built, by_level[levels[0]][0].solver, by_level)
 
 
 def _settings(model: str, cache: str, steps: int, overrides: Sequence[str]) -> Settings:
@@ -69,7 +78,7 @@ def _settings(model: str, cache: str, steps: int, overrides: Sequence[str]) -> S
         raise UsageError(f"{model}, {cache}: {one_line(error)}") from None
 
 
-def _planned(together: Settings, model: Model, sites: MeasuredSites) -> list[Point]:
+def _planned(together: Settings, model: Model, sites: MeasuredSites) -> tuple[Point, ...]:
     """The points of all specs, in order; curves are measured once for each calibration."""
     measured: dict[str, Curves] = {}
 
@@ -87,4 +96,4 @@ def _planned(together: Settings, model: Model, sites: MeasuredSites) -> list[Poi
                 point.planning_error or point.unsupported or "decides at run time: it implies no speed-up"
             )
             raise UsageError(f"{model.name}, {point.spec.name}: {reason}")
-    return points
+    return tuple(points)

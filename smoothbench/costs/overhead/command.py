@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from smoothbench import command
+from smoothbench.caching.sites import LEVELS
 from smoothbench.costs.overhead.beside import all_peers
 from smoothbench.costs.overhead.measure import PARTS, Plan, measure
 from smoothbench.errors import UsageError
@@ -49,6 +50,7 @@ def main() -> int:
         "--caches", nargs="+", default=MASKS + BUDGETS, help="names in conf/cache, with changes after commas"
     )
     parser.add_argument("--predictors", nargs="+", default=("reuse", "taylor1"), help="of every cache")
+    parser.add_argument("--levels", nargs="+", default=("branch", "span"), choices=LEVELS)
     parser.add_argument("--smoothcache", type=Path, help="a clone of Roblox/SmoothCache, measured as a peer")
     parser.add_argument("--json", type=Path, help="a file for all that was measured")
     args = parser.parse_args()
@@ -86,7 +88,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         raise UsageError(f"--json {args.json}: its folder does not exist")
     peers = all_peers(args.smoothcache) if "peers" in args.parts else []
     named = (args.parts, args.batches, args.rounds, args.steps, args.caches, args.predictors)
-    return Plan(*named, masks=MASKS, peers=peers)
+    return Plan(*named, levels=args.levels, masks=MASKS, peers=peers)
 
 
 def _described(conditions: dict[str, Any]) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from smoothbench.caching import Schedule, cached
+from smoothbench.caching import cached
 from smoothbench.costs.overhead.cases import Case
+from smoothbench.costs.overhead.reused import one_full
 from smoothbench.sampling.loop import sampling_states, silent
 
 # operations that return a new tensor or a number without any work on a device
@@ -68,13 +69,14 @@ class Kernels:
     reused: int
 
 
-def kernels(case: Case) -> Kernels:
-    """Count the kernels of a case's evaluations, guidance and the solver's step included, in a batch of one."""
+def kernels(case: Case) -> list[Kernels]:
+    """Count the kernels of a case's evaluations by level, guidance and the solver's step included; one sample."""
     model, solver, seeds = case.model, case.solver, range(1)
-    assert isinstance(case.uncached.policy, Schedule)
-    # evaluation 1 is computed, 3 reused: 0 and 2 may prepare what others share
-    schedule = Schedule.steps(case.sites[0], [e < 2 for e in range(case.uncached.policy.evals)])
     bare = kernels_of(sampling_states(model, solver, seeds, silent), lambda e: e == 1)
-    with cached(model.denoiser, schedule) as run:
-        counts = kernels_of(sampling_states(model, solver, seeds, run.step), lambda e: e in (1, 3))
-    return Kernels("branch", bare[1], counts[1], counts[3])
+    rows = []
+    for level in case.levels:
+        # evaluation 1 is computed, 3 reused: 0 and 2 may prepare what others share
+        with cached(model.denoiser, one_full(case, level, full=2)) as run:
+            counts = kernels_of(sampling_states(model, solver, seeds, run.step), lambda e: e in (1, 3))
+        rows.append(Kernels(level, bare[1], counts[1], counts[3]))
+    return rows

@@ -35,8 +35,8 @@ Say = Callable[[str], None]
 class Plan:
     """What is measured of every model.
 
-    `caches` are names in conf/cache with changes, each run with every one of `predictors`; `masks` are ours for the
-    comparison with the `peers`: every second evaluation, and every third.
+    `caches` are names in conf/cache with changes, each run with every one of `predictors` on the sites of every one of
+    `levels`; `masks` are ours for the comparison with the `peers`: every second evaluation, and every third.
     """
 
     parts: Sequence[str]
@@ -45,6 +45,7 @@ class Plan:
     steps: int
     caches: Sequence[str]
     predictors: Sequence[str]
+    levels: Sequence[str]
     masks: Sequence[str]
     peers: Sequence[Peer]
 
@@ -53,27 +54,26 @@ def measure(model: str, plan: Plan, say: Say) -> dict[str, Any]:
     """Measure the parts of a plan on a model; UsageError where the model or a cache cannot be composed."""
     result: dict[str, Any] = {"model": model}
     if "kernels" in plan.parts:
-        result["kernels"] = _kernels(model, say)
+        result["kernels"] = _kernels(model, plan.levels, say)
     caches = [f"{cache},predictor={p}" for p in plan.predictors for cache in plan.caches]
-    subject = case(model, caches if "realised" in plan.parts else [], plan.steps)
+    subject = case(model, caches if "realised" in plan.parts else [], plan.steps, plan.levels)
     for part, run in (("realised", _realised), ("reused", _reused)):
         if part in plan.parts:
             result[part] = [run(subject, batch, plan.rounds, say) for batch in plan.batches]
     if "peers" in plan.parts:
-        subject = case(model, plan.masks, plan.steps)
+        subject = case(model, plan.masks, plan.steps, plan.levels)
         say(BESIDE)
         result["peers"] = [_beside(subject, batch, plan, say) for batch in plan.batches]
     return result
 
 
-def _kernels(model: str, say: Say) -> list[dict[str, Any]]:
+def _kernels(model: str, levels: Sequence[str], say: Say) -> list[dict[str, Any]]:
     counted = []
     for name, overrides in ((model, ()), *((DEEP[model],) if model in DEEP else ())):
-        subject = case(name, [], KERNEL_STEPS, overrides)
-        row = kernels(subject)
-        depth = f"{name}, {len({site.path.rpartition('.')[0] for site in subject.sites[0]})} blocks"
-        say(kernels_line(depth, row))
-        counted.append({"model": name, **asdict(row)})
+        subject = case(name, [], KERNEL_STEPS, levels, overrides)
+        for row in kernels(subject):
+            say(kernels_line(name, row))
+            counted.append({"model": name, **asdict(row)})
     return counted
 
 

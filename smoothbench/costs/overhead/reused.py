@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.caching import Schedule, cached
+from smoothbench.caching.sites import BRANCH
 from smoothbench.costs.interleave import in_rounds, ratio_interval
 from smoothbench.costs.overhead.cases import Case
 from smoothbench.costs.overhead.floors import Ends, ends_of
@@ -37,27 +38,36 @@ class Reused:
 
 
 def reused(case: Case, batch: int, rounds: int) -> list[Reused]:
-    """Measure a fully reused evaluation and its floors; empty for a denoiser that no floor is written for."""
+    """Measure a fully reused evaluation and its floors, by level; empty where no floor is written for the denoiser."""
     model: Any = case.model
-    ends = ends_of(model.denoiser, model.guidance_rows * batch)
+    ends = ends_of(model.denoiser, model.guidance_rows // model.forwards * batch)
     if ends is None:
         return []
-    solver, seeds = case.solver, range(batch)
-    kept = _kept_like(model, ends, batch, span=False)
-    runs = {
-        "reused": _under(model, solver, seeds, _one_full(case)),
-        "floor": _floor(model, solver, seeds, ends, kept),
-        "loop": _loop(model, solver, seeds, ends, kept),
-    }
+    solver, seeds, runs = case.solver, range(batch), dict[str, Callable[[], float]]()
+    for level in case.levels:
+        kept = _kept_like(model, ends, batch, level)
+        runs |= {
+            level: _under(model, solver, seeds, one_full(case, level)),
+            f"{level} floor": _floor(model, solver, seeds, ends, kept),
+            f"{level} loop": _loop(model, solver, seeds, ends, kept),
+        }
     seconds = in_rounds(runs, rounds, 1)
     middle = {name: sorted(values)[len(values) // 2] * 1e3 for name, values in seconds.items()}
-    over_floor, over_loop = (ratio_interval(seconds["reused"], seconds[name]) for name in ("floor", "loop"))
-    return [Reused("branch", middle["reused"], middle["floor"], over_floor, over_loop)]
+    return [
+        Reused(
+            level,
+            middle[level],
+            middle[f"{level} floor"],
+            *(ratio_interval(seconds[level], seconds[f"{level} {floor}"]) for floor in ("floor", "loop")),
+        )
+        for level in case.levels
+    ]
 
 
-def _one_full(case: Case) -> Schedule:
-    sites, evals = case.sites[0], case.uncached.trajectory.evals
-    return Schedule.steps(sites, [e == 0 for e in range(evals)])
+def one_full(case: Case, level: str, full: int = 1) -> Schedule:
+    """Return the schedule that computes the first evaluations, one by default, and reuses everything from then on."""
+    trajectory = case.uncached(level).trajectory
+    return Schedule.steps(trajectory.sites, [e < full for e in range(trajectory.evals)])
 
 
 def _under(model: Model, solver: Solver, seeds: Sequence[int], schedule: Schedule) -> Callable[[], float]:
@@ -106,11 +116,12 @@ def _evaluated(ends: Ends, kept: Tensor, rows: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _kept_like(model: Any, ends: Ends, batch: int, span: bool) -> Tensor:
-    """A tensor as large as what is kept for a batch: one stream for a span, else every output with a gate."""
+def _kept_like(model: Any, ends: Ends, batch: int, level: str) -> Tensor:
+    """A tensor as large as what is kept for a batch: at branch level every output with a gate, else one stream."""
     rows = model.guidance_rows // model.forwards * batch
     x = torch.zeros(rows, *model.sample_shape, device=model.device, dtype=model.dtype)
-    return torch.randn(1 if span else max(ends.gated, 1), *ends.embed(x).shape, device=x.device).to(x.dtype)
+    count = max(ends.gated, 1) if level == BRANCH else 1
+    return torch.randn(count, *ends.embed(x).shape, device=x.device).to(x.dtype)
 
 
 class _Clock:

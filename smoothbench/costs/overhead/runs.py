@@ -1,13 +1,13 @@
 """Whole sampling runs that are timed: the bare model, everything computed, and the points of a case."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from smoothbench.caching import Schedule, cached
 from smoothbench.caching.predictor import Predictor
 from smoothbench.costs.overhead.alive import alive_bytes
-from smoothbench.costs.overhead.cases import Case
+from smoothbench.costs.overhead.cases import Case, schedule_of
 from smoothbench.planning.point import Point
 from smoothbench.protocols import Model
 from smoothbench.sampling.loop import latents, silent
@@ -38,27 +38,19 @@ class Timed:
 def runs(case: Case, batch: int) -> dict[str, Timed]:
     """Return the bare model's run, those that compute everything, and a run for each point, by a unique name."""
     seeds = range(batch)
-    uncached = case.uncached
-    assert isinstance(uncached.policy, Schedule)
-    nearly = almost_full(uncached.policy)
     timed = {
-        BARE: Timed(
-            BARE, "", "", 1.0, lambda last: (latents(case.model, case.solver, seeds, silent), last())
-        ),
-        UNCACHED: Timed(UNCACHED, "", "", 1.0, _cached(case, uncached, uncached.policy, seeds)),
-        KEPT: Timed(
-            KEPT, "branch", "reuse", uncached.trajectory.share(nearly), _cached(case, uncached, nearly, seeds)
-        ),
+        BARE: Timed(BARE, "", "", 1.0, lambda last: (latents(case.model, case.solver, seeds, silent), last()))
     }
-    for point in case.points[1:]:
-        assert isinstance(point.policy, Schedule)
-        timed[point.spec.name] = Timed(
-            point.spec.label,
-            "branch",
-            predictor_name(point.predictor),
-            case.share(point),
-            _cached(case, point, point.policy, seeds),
-        )
+    for level in case.levels:
+        uncached = case.uncached(level)
+        if UNCACHED not in timed:
+            timed[UNCACHED] = Timed(
+                UNCACHED, "", "", 1.0, _cached(case, uncached, schedule_of(uncached), seeds)
+            )
+        kept = replace(uncached, policy=almost_full(schedule_of(uncached)))
+        timed[f"{level}, {KEPT}"] = _point(case, level, KEPT, kept, seeds)
+        for point in case.points(level):
+            timed[f"{level}, {point.spec.name}"] = _point(case, level, point.spec.label, point, seeds)
     return timed
 
 
@@ -82,6 +74,12 @@ def predictor_name(predictor: Predictor) -> str:
     """Return a predictor's short name, as `cache.predictor` takes it: reuse, taylor1, ..."""
     order: Any = getattr(predictor, "order", "")
     return f"{getattr(predictor, 'name', type(predictor).__name__)}{order}"
+
+
+def _point(case: Case, level: str, label: str, point: Point, seeds: Sequence[int]) -> Timed:
+    schedule = schedule_of(point)
+    share = point.trajectory.share(schedule)
+    return Timed(label, level, predictor_name(point.predictor), share, _cached(case, point, schedule, seeds))
 
 
 def _cached(case: Case, point: Point, schedule: Schedule, seeds: Sequence[int]) -> Run:

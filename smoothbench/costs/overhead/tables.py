@@ -23,12 +23,12 @@ def shown(interval: Interval) -> str:
 def realised_lines(batch: int, rows: Sequence[Row]) -> Iterator[str]:
     """Yield the lines of a batch size: time over the bare and the uncached forward, implied and realised speed-up."""
     yield (
-        f"batch {batch:<4} {'run':28} {'level':7} {'predictor':9} {'time / bare':22} {'time / uncached':22} "
+        f"batch {batch:<4} {'run':28} {'level':8} {'predictor':9} {'time / bare':22} {'time / uncached':22} "
         f"{'implied':>8}  {'realised / implied':22} {'cache MiB':>9}"
     )
     for row in rows:
         yield (
-            f"           {row.label:28.28} {row.level:7} {row.predictor:9} {shown(row.over_bare):22} "
+            f"           {row.label:28.28} {row.level:8} {row.predictor:9} {shown(row.over_bare):22} "
             f"{shown(row.over_uncached):22} {row.implied:7.3f}x  {shown(row.realised):22} {row.cache_bytes / MIB:9.2f}"
         )
 

@@ -1,4 +1,4 @@
-"""The caches of diffusers that can be told to compute every N-th evaluation (diffusers.hooks, from 0.38 on)."""
+"""The caches of diffusers that can be told to compute every N-th evaluation (diffusers.hooks)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +9,7 @@ from torch import nn
 from smoothbench.costs.peers.peer import Peer
 
 BRANCHES = r"transformer_blocks\.\d+\.(attn1|attn2|ff)"
-INSTALL = "pip install 'diffusers>=0.38'"
+INSTALL = "pip install --upgrade diffusers"
 
 
 def peers() -> list[Peer]:
