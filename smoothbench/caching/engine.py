@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from smoothbench.caching.adaln_fast_path import reused_block_wraps
 from smoothbench.caching.evaluation_clock import Clock, Tick
+from smoothbench.caching.fast import fast_forward
 from smoothbench.caching.fingerprint import warn_if_changed
 from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.foreign_changes import noticing_changes
@@ -36,6 +37,8 @@ def cached(
     predictor: str | Predictor = "reuse",
     evals: int | None = None,
     calls_per_eval: int = 1,
+    coordinates: Sequence[float] | None = None,
+    fast: bool = True,
 ) -> Iterator[Run]:
     """Make a denoiser follow a schedule or policy within a context; afterwards it is the original again.
 
@@ -43,6 +46,10 @@ def cached(
     with its own cached outputs. A static policy that needs no curves plans for `evals` evaluations. A policy that
     decides at run time needs `evals` only for runs of a single evaluation, from which alone it cannot be seen whether
     timesteps rise or fall.
+    `coordinates` are the timesteps that the denoiser will get, one for each evaluation, by default those that the
+    schedule was planned for. Where they are known, a denoiser of a known class, whose modules nobody has changed, runs
+    by a forward of the engine's own that leaves out what an evaluation does not need: its results are the same within
+    rounding. `fast=False` runs the denoiser's own forward, whose computed branches give the same bits.
     Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is
     cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
     where a policy skipped nothing, that a compiled denoiser runs uncompiled, and where the denoiser is not the one that
@@ -56,7 +63,12 @@ def cached(
         warn_if_changed(denoiser, schedule_or_policy.meta, stacklevel=4)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
     visits = Visits(sites, name)
-    run = Run(sites, plan.decide, plan.may_skip, predictor_from(predictor), clock, visits, plan.coordinates)
+    chosen = predictor_from(predictor)
+    parts = None
+    if fast:
+        timesteps = _timesteps(plan, coordinates)
+        parts = fast_forward(denoiser, sites, plan.rows, chosen, timesteps, plan.may_skip)
+    run = Run(sites, plan.decide, plan.may_skip, chosen, clock, visits, plan.coordinates, parts)
     run.at_start = noticing_changes(denoiser, sites)
     wraps = _wraps(denoiser, run)
     with ExitStack() as stack:
@@ -91,6 +103,16 @@ class _Plan:
     may_skip: Sequence[bool]
     baseline: bool = False
     coordinates: Sequence[float] | None = None
+    rows: Computed | None = None  # of a static schedule
+
+
+def _timesteps(plan: _Plan, coordinates: Sequence[float] | None) -> Sequence[float] | None:
+    """The timesteps of the run, if they are known; ValueError where there are too many or too few."""
+    if coordinates is None:
+        return plan.coordinates
+    if plan.evals not in (None, len(coordinates)):
+        raise ValueError(f"{len(coordinates)} coordinates, but the run has {plan.evals} evaluations")
+    return coordinates
 
 
 def _planned(sites: tuple[Site, ...], policy: Schedule | Policy | DynamicPolicy, evals: int | None) -> _Plan:
@@ -111,7 +133,9 @@ def _planned(sites: tuple[Site, ...], policy: Schedule | Policy | DynamicPolicy,
     computed = aligned(sites, policy)
     may_skip = [not all(column) for column in zip(*computed, strict=True)]
     baseline = policy.meta.get("method") == "none" and not any(may_skip)
-    return _Plan(lambda tick, _: computed[tick.e], policy.evals, may_skip, baseline, policy.coordinates)
+    return _Plan(
+        lambda tick, _: computed[tick.e], policy.evals, may_skip, baseline, policy.coordinates, computed
+    )
 
 
 def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:

@@ -11,8 +11,8 @@ MARKS = {"_is_cached": "cache-dit, ParaAttention or xDiT", "enable_teacache": "T
 def refuse_other_caches(denoiser: nn.Module) -> None:
     """Raise ValueError, naming it, where another library's cache is active on the denoiser or its blocks."""
     for path, module in denoiser.named_modules():
-        where = f"{type(denoiser).__name__}{'.' if path else ''}{path}"
         if rival := _hooked(module) or _marked(module):
+            where = f"{type(denoiser).__name__}{'.' if path else ''}{path}"
             raise ValueError(
                 f"{where} is cached by {rival} already, and two caches would answer for each other: turn that "
                 "one off first (diffusers: disable_cache())"
@@ -22,6 +22,8 @@ def refuse_other_caches(denoiser: nn.Module) -> None:
 def _hooked(module: nn.Module) -> str | None:
     """The first of diffusers' hooks on a module that caches, recognised by the file that its class is from."""
     registry = vars(module).get(REGISTRY)
+    if registry is None:
+        return None
     for name, hook in getattr(registry, "hooks", {}).items():
         source = type(hook).__module__.rpartition(".")[2]
         if source != EXACT and ("cache" in source or "broadcast" in source):
@@ -30,5 +32,8 @@ def _hooked(module: nn.Module) -> str | None:
 
 
 def _marked(module: nn.Module) -> str | None:
-    attributes = {**vars(type(module)), **vars(module)}
-    return next((library for mark, library in MARKS.items() if attributes.get(mark)), None)
+    state, kind = vars(module), vars(type(module))
+    for mark, library in MARKS.items():
+        if state.get(mark, kind.get(mark)):
+            return library
+    return None

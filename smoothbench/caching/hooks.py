@@ -35,6 +35,11 @@ class StandIn:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._forward(*args, **kwargs)
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the forward beneath is one that another library set, not that of the module's class."""
+        return self._instance_forward is not None
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Forward:
         copied = memo.get(id(self._module))
         if copied is None:  # the forward alone is copied, not its module

@@ -109,11 +109,11 @@ class SiteCosts:
         With a denoiser site the rest is 0: what runs outside all other sites is its own.
         """
         macs = [Macs(m.linear // samples, m.total // samples - m.linear // samples) for m in self._macs]
-        whole = Macs(
+        everything = Macs(
             self._denoiser.linear // samples,
             self._denoiser.total // samples - self._denoiser.linear // samples,
         )
-        rest = whole - sum(macs, Macs(0, 0))
+        rest = everything - sum(macs, Macs(0, 0))
         outermost = [i for i, site in enumerate(self.sites) if site.level == DENOISER]
         if outermost:
             macs[outermost[0]], rest = rest, Macs(0, 0)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import factorial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -26,6 +26,15 @@ class Predictor(Protocol):
     def __call__(self, history: History, now: float) -> Tensor: ...
 
 
+@runtime_checkable
+class Weighted(Predictor, Protocol):
+    """A predictor that can tell its weights apart from the outputs, so that they can be added in one pass."""
+
+    def weights(self, coordinates: Sequence[float], now: float) -> Sequence[float]:
+        """Return the weight of each output at `coordinates`, the newest first, in the prediction at `now`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Reuse:
     """Repeats the last computed output unchanged (FORA, SmoothCache, Learning-to-Cache)."""
@@ -34,6 +43,10 @@ class Reuse:
     coordinate: str = "index"
     name = "reuse"
     version = 1
+
+    def weights(self, coordinates: Sequence[float], now: float) -> list[float]:
+        """Weight the newest output alone, by 1."""
+        return [1.0, *[0.0] * (len(coordinates) - 1)]
 
     def __call__(self, history: History, now: float) -> Tensor:
         return history[0][1]
@@ -62,13 +75,21 @@ class Taylor:
         """The number of outputs to keep: one more than the order."""
         return self.order + 1
 
+    def weights(self, coordinates: Sequence[float], now: float) -> list[float]:
+        """Weight the newest output at each coordinate: some samplers evaluate a timestep twice."""
+        places = {c: place for place, c in reversed(list(enumerate(coordinates)))}
+        distinct = sorted(places.values())
+        weights = [0.0] * len(coordinates)
+        for place, weight in zip(distinct, taylor_weights([coordinates[p] for p in distinct], now), strict=True):
+            weights[place] = weight
+        return weights
+
     def __call__(self, history: History, now: float) -> Tensor:
-        points = dict(reversed(history))  # the newest at a timestep: some samplers evaluate one twice
-        coordinates = list(reversed(points))
-        weights = taylor_weights(coordinates, now)
-        total = points[coordinates[0]].float() * weights[0]
-        for weight, coordinate in zip(weights[1:], coordinates[1:], strict=True):
-            total.add_(points[coordinate], alpha=weight)
+        weights = self.weights([coordinate for coordinate, _ in history], now)
+        total = history[0][1].float() * weights[0]
+        for weight, (_, output) in zip(weights[1:], history[1:], strict=True):
+            if weight:
+                total.add_(output, alpha=weight)
         return total.to(history[0][1].dtype)
 
 

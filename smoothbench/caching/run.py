@@ -8,6 +8,7 @@ from torch import Tensor
 from smoothbench.caching import grid
 from smoothbench.caching.announce import Announcer
 from smoothbench.caching.evaluation_clock import Clock, Tick
+from smoothbench.caching.fast.forward import FastForward
 from smoothbench.caching.hooks import Forward
 from smoothbench.caching.nesting import inner_sites, outer_sites, runs
 from smoothbench.caching.outputs import Rebuild, take_apart
@@ -25,7 +26,8 @@ Histories = list[list[list[tuple[float, Tensor]]]]
 class Run(Announcer):
     """What `cached(...)` returns: counts of what ran so far, and the state of the sampling run under way.
 
-    `coordinates` are the time grid that the schedule was planned for, None where it does not say.
+    `coordinates` are the time grid that the schedule was planned for, None where it does not say. `fast` answers for
+    the denoiser where it can.
     """
 
     def __init__(
@@ -37,8 +39,11 @@ class Run(Announcer):
         clock: Clock,
         visits: Visits,
         coordinates: Sequence[float] | None = None,
+        fast: FastForward | None = None,
     ) -> None:
         super().__init__(clock)
+        self._fast = fast
+        self._tick: Tick | None = None
         self.sites, self.may_skip = sites, may_skip
         self._outer = outer_sites(sites)
         self._inner = inner_sites(self._outer)
@@ -75,13 +80,18 @@ class Run(Announcer):
         return 1 - sum(self.counts) / (self.forwards * len(self.sites)) if self.forwards else 0.0
 
     @property
+    def is_fast(self) -> bool:
+        """Whether the sampling run under way runs by a fast forward."""
+        return self._fast is not None and self._fast.is_running
+
+    @property
     def degenerate(self) -> bool:
         """Whether something ran and nothing was skipped."""
         return self.forwards > 0 and self.skipped_share == 0
 
     def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Prepare for one forward of the denoiser; ValueError, before anything is computed, where it fits no run."""
-        tick = self.clock.enter(args, kwargs)
+        tick = self._tick = self.clock.enter(args, kwargs)
         self._check_grid(tick)
         if tick.starts_run:
             self.at_start()
@@ -101,9 +111,17 @@ class Run(Announcer):
 
     def forward(self, original: Forward, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run the denoiser's forward, or return its predicted output where that is reused as it is."""
-        if self._outermost is None or self.enter(self._outermost):
+        if self._outermost is not None and not self.enter(self._outermost):
+            return self.predict(self._outermost)
+        assert self._tick is not None
+        inputs = None if self._fast is None else self._fast.inputs(self._tick, args, kwargs)
+        if self._fast is None or inputs is None:
             return original(*args, **kwargs)
-        return self.predict(self._outermost)
+        output, computed = self._fast(self._tick, self._now, self.computed, inputs)
+        for i in computed:
+            self.counts[i] += 1
+        self.visits.leave_out(range(len(self.sites)))
+        return output
 
     def end(self, failed: bool, output: Any = None) -> None:
         """Take the end of the forward and its output; one that raised voids the run."""
@@ -148,7 +166,11 @@ class Run(Announcer):
     def forget(self) -> None:
         """Drop all kept outputs, and note how many bytes they were."""
         histories = [h for of_forward in self._histories.values() for of_site in of_forward for h in of_site]
-        self.cache_bytes = max(self.cache_bytes, sum(t.nbytes for history in histories for _, t in history))
+        size = sum(t.nbytes for history in histories for _, t in history)
+        if self._fast is not None:
+            size += self._fast.kept_bytes
+            self._fast.forget()
+        self.cache_bytes = max(self.cache_bytes, size)
         self._histories, self._history = {}, []
         self._rebuilds = [None] * len(self.sites)
 

@@ -6,11 +6,9 @@ from typing import Any
 
 from torch import nn
 
-# the attribute of a branch in diffusers' blocks, its kind, and the norm whose output it alone reads
-BRANCHES = (("attn1", "self_attn", "norm1"), ("attn2", "cross_attn", "norm2"), ("ff", "ff", "norm3"))
-# blocks in which only these branches read these norms; in others (LTX, Allegro) the feed-forward reads norm2
-NORMS_KNOWN = ("BasicTransformerBlock", "StableAudioDiTBlock")
-
+from smoothbench.caching.block_runs import check_span, default_spans, span_blocks
+from smoothbench.caching.blocks import Block, branch_blocks
+from smoothbench.caching.unsupported import refuse
 
 BRANCH, SPAN, DENOISER = "branch", "span", "denoiser"
 LEVELS = (DENOISER, SPAN, BRANCH)  # the outer first
@@ -22,7 +20,7 @@ class Site:
 
     A `branch` is one residual branch of one block, before its gate, for example `blocks.7.self_attn`: `path` leads
     to its module, `norm` to the norm that feeds this branch alone (or is None). A `span` is what a run of blocks adds
-    to the stream, for example `blocks.0-27.span`: `blocks` are the paths of its blocks in order of execution, `path`
+    to the stream, for example `blocks.0-27.span` (in a U-Net what they give): `blocks` are the paths of its blocks in order of execution, `path`
     that of the first. A `denoiser` site is the whole output. `macs` and `macs_linear` are the cost for one sample and
     one evaluation, with and without the attention products (0: not measured); the cost of sites inside a site is
     theirs, not the outer one's.
@@ -55,17 +53,19 @@ def find_sites(
 ) -> tuple[Site, ...]:
     """Find the sites of a diffusers-style denoiser at one or several levels, with costs not yet measured.
 
-    Outer sites come first, and those of a level in order of execution. A denoiser may declare its branches by a
-    method `cache_sites()`, and its blocks by `cache_blocks()`; otherwise every submodule with the branches `attn1`
-    and `ff` (and perhaps `attn2`) is a block. `spans` are pairs of block numbers (first, last), counted over all
-    blocks in order of execution; by default the whole stack is one span. Raises ValueError for another level, and
-    where the denoiser has no blocks or not these.
+    Outer sites come first, and those of a level in the order of the denoiser's modules. Blocks and branches are
+    known by the names that diffusers gives them (docs/models.md lists its classes); a denoiser may declare its
+    branches by a method `cache_sites()`, and the paths of its blocks by `cache_blocks()`. `spans` are pairs of block
+    numbers (first, last), counted over all blocks in order of execution; by default each run of blocks with the same
+    streams is one span, and of a U-Net all but its outermost levels. Raises ValueError for another level, for a class
+    that cannot be cached, and where the denoiser has no blocks, or none that a span can stand in for.
     """
     chosen = (levels,) if isinstance(levels, str) else tuple(levels)
     if not chosen or (wrong := [level for level in chosen if level not in LEVELS]):
         raise ValueError(
             f"the levels of sites are {', '.join(LEVELS)}, not {wrong[0] if chosen else 'none'!r}"
         )
+    refuse(denoiser, BRANCH in chosen)
     finders = {
         DENOISER: lambda: (Site(DENOISER, DENOISER, "", level=DENOISER),),
         SPAN: lambda: tuple(_spans(denoiser, spans)),
@@ -83,26 +83,14 @@ def sites_named(denoiser: nn.Module, names: Sequence[str]) -> tuple[Site, ...]:
     return find_sites(denoiser, levels, [_span_range(text) for text in ranges])
 
 
-def block_paths(denoiser: nn.Module) -> tuple[str, ...]:
-    """The paths of a denoiser's blocks, in order of execution; ValueError where it has none."""
-    declare: Any = getattr(denoiser, "cache_blocks", None)
-    paths = (
-        tuple(declare()) if declare is not None else tuple(path for _, path, _ in _numbered_blocks(denoiser))
-    )
-    if not paths:
-        raise ValueError(_no_blocks(denoiser))
-    return paths
-
-
 def _spans(denoiser: nn.Module, spans: Sequence[tuple[int, int]] | None) -> Iterator[Site]:
-    paths = block_paths(denoiser)
-    for first, last in [(0, len(paths) - 1)] if spans is None else spans:
-        if not 0 <= first <= last < len(paths):
-            raise ValueError(
-                f"no span of blocks {first} to {last} in {type(denoiser).__name__}: it has blocks 0 to {len(paths) - 1}"
-            )
-        blocks = paths[first : last + 1]
-        yield Site(f"blocks.{first}-{last}.{SPAN}", SPAN, blocks[0], level=SPAN, blocks=blocks)
+    blocks, name = span_blocks(denoiser), type(denoiser).__name__
+    if not blocks:
+        raise ValueError(_no_blocks(denoiser))
+    for first, last in default_spans(blocks) if spans is None else spans:
+        check_span(blocks, first, last, name)
+        paths = tuple(block.path for block in blocks[first : last + 1])
+        yield Site(f"blocks.{first}-{last}.{SPAN}", SPAN, paths[0], level=SPAN, blocks=paths)
 
 
 def _span_range(text: str) -> tuple[int, int]:
@@ -116,60 +104,20 @@ def _branch_sites(denoiser: nn.Module) -> tuple[Site, ...]:
     declare: Any = getattr(denoiser, "cache_sites", None)
     if declare is not None:
         return tuple(declare())
-    blocks = list(_numbered_blocks(denoiser))
-    if not blocks:
+    sites = tuple(site for block in branch_blocks(denoiser) for site in _sites_of_block(block))
+    if not sites:
         raise ValueError(_no_blocks(denoiser))
-    return tuple(site for prefix, path, block in blocks for site in _branches(prefix, path, block))
+    return sites
+
+
+def _sites_of_block(block: Block) -> Iterator[Site]:
+    dimension = block.name.split("blocks")[0]
+    for branch in block.branches:
+        yield Site(f"{block.name}.{branch.kind}", f"{dimension}{branch.kind}", branch.path, branch.norm)
 
 
 def _no_blocks(denoiser: nn.Module) -> str:
     return (
-        f"{type(denoiser).__name__} has no blocks with the branches attn1 and ff: "
-        "declare its sites in a method cache_sites()"
+        f"{type(denoiser).__name__} has no blocks with branches of known names (attn1, ff, ...): declare its sites "
+        "in a method cache_sites()"
     )
-
-
-def _numbered_blocks(denoiser: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
-    """Yield each block with its name (`temporal_blocks.3`) and its path."""
-    blocks = list(_blocks(denoiser, ""))
-    video = any("temporal" in path for path, _ in blocks)
-    counts: dict[str, int] = {}
-    for path, block in blocks:
-        dimension = ("temporal_" if "temporal" in path else "spatial_") if video else ""
-        number = counts.get(dimension, 0)
-        counts[dimension] = number + 1
-        yield f"{dimension}blocks.{number}", path, block
-
-
-def _blocks(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the blocks below a module, in order; the inside of a block is not searched."""
-    for name, child in module.named_children():
-        here = f"{path}.{name}" if path else name
-        if _is_block(child):
-            yield here, child
-        else:
-            yield from _blocks(child, here)
-
-
-def _is_block(module: nn.Module) -> bool:
-    # not getattr, because a failed look-up in a module is slow, and every cached(...) tests all modules
-    return module._modules.get("attn1") is not None and module._modules.get("ff") is not None
-
-
-def _branches(name: str, path: str, block: nn.Module) -> Iterator[Site]:
-    if getattr(block, "_chunk_size", None) is not None:
-        raise ValueError(f"{path} computes its feed-forward in chunks: disable_forward_chunking() first")
-    dimension = name.split("blocks")[0]
-    for attribute, kind, norm in BRANCHES:
-        if not isinstance(getattr(block, attribute, None), nn.Module):
-            continue
-        # PixArt's blocks feed the feed-forward from norm2 and the cross-attention from the bare stream.
-        if getattr(block, "norm_type", None) == "ada_norm_single":
-            norm = {"self_attn": "norm1", "cross_attn": "", "ff": "norm2"}[kind]
-        fed = type(block).__name__ in NORMS_KNOWN and isinstance(getattr(block, norm, None), nn.Module)
-        yield Site(
-            name=f"{name}.{kind}",
-            kind=f"{dimension}{kind}",
-            path=f"{path}.{attribute}",
-            norm=f"{path}.{norm}" if fed else None,
-        )

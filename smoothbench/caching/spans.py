@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from smoothbench.caching.blocks import is_unet
 from smoothbench.caching.hooks import Forward, Wrap
 from smoothbench.caching.outputs import take_apart
 from smoothbench.caching.sites import Site
@@ -32,6 +33,7 @@ class Span:
         self.site = site
         self._blocks = [denoiser.get_submodule(path) for path in site.blocks]
         self._parameters = [list(inspect.signature(block.forward).parameters) for block in self._blocks]
+        self._keeps_output = is_unet(denoiser)  # as what runs after the span reads it beside the skips
         self._enter, self._keep, self._predict = enter, keep, predict
         self._computes = True
         self._entered: Mapping[str, Tensor] = {}  # the tensors that the first block got, by argument
@@ -93,7 +95,7 @@ class Span:
         return leaves
 
     def _keep_added(self, leaves: Sequence[Tensor]) -> None:
-        self._routes = self._routes or routes(self._passes, self.site.name)
+        self._routes = self._routes or routes(self._passes, self.site.name, self._keeps_output)
         pairs = zip(leaves, self._streams(), strict=True)
         added = [leaf if old is None else leaf - old for leaf, old in pairs]
         self._entered, self._leaves = {}, ()
@@ -111,4 +113,8 @@ class Span:
 
     def _handed_on(self, k: int, tensors: Mapping[str, Tensor]) -> Any:
         route = self._routes[k]
-        return route.rebuild([tensors[name] for name in route.handed_on])
+        some = next(iter(tensors.values()))
+        pairs = zip(route.handed_on, route.leaf_shapes, strict=True)
+        return route.rebuild(
+            [some.new_empty(shape) if name is None else tensors[name] for name, shape in pairs]
+        )

@@ -30,12 +30,14 @@ class Pass:
 class Route:
     """How a block is left out: `handed_on` names, for each tensor of its output, the argument that takes its place.
 
-    `entered_as` names, for each tensor, the argument of the span's first block that is the same stream, None where
-    its shape differs; `rebuild` makes a block's output of tensors.
+    It is None where any tensor of the same shape will do, as nothing that runs reads it. `entered_as` names, for each
+    tensor, the argument of the span's first block that is the same stream, None where the tensor itself is kept;
+    `rebuild` makes a block's output of tensors.
     """
 
-    handed_on: tuple[str, ...]
+    handed_on: tuple[str | None, ...]
     entered_as: tuple[str | None, ...]
+    leaf_shapes: tuple[torch.Size, ...]
     rebuild: Rebuild
 
 
@@ -49,17 +51,26 @@ def note_arguments(
                 before.becomes[j] = name
 
 
-def routes(passes: Sequence[Pass], span: str) -> list[Route]:
+def routes(passes: Sequence[Pass], span: str, keeps_output: bool = False) -> list[Route]:
     """Work out the routes of a run of blocks from what they got and gave in one forward.
 
     A tensor of a block's output is the stream of the argument that it becomes in the next block of the same class;
-    otherwise that of the argument with its shape. Raises ValueError, naming the span, where that does not tell the
-    streams apart.
+    otherwise that of the argument with its shape. With `keeps_output` no tensor is a stream: what the last block
+    gives is kept as it is. Raises ValueError, naming the span, where the streams cannot be told apart.
     """
-    known: dict[type, dict[int, str]] = {}
+    if keeps_output:
+        return [_without_streams(one) for one in passes]
+    known: dict[
+        tuple[type, int], dict[int, str]
+    ] = {}  # a last block may give fewer streams than its class does
     for one in passes:
-        known.setdefault(one.block, {}).update(one.becomes)
-    return [_route(one, passes[0].shapes, known[one.block], span) for one in passes]
+        known.setdefault((one.block, len(one.leaf_shapes)), {}).update(one.becomes)
+    return [_route(one, passes[0].shapes, known[one.block, len(one.leaf_shapes)], span) for one in passes]
+
+
+def _without_streams(one: Pass) -> Route:
+    nothing = (None,) * len(one.leaf_shapes)
+    return Route(nothing, nothing, tuple(one.leaf_shapes), one.rebuild)
 
 
 def _route(one: Pass, first: Mapping[str, torch.Size], known: Mapping[int, str], span: str) -> Route:
@@ -67,9 +78,8 @@ def _route(one: Pass, first: Mapping[str, torch.Size], known: Mapping[int, str],
     for j, shape in enumerate(one.leaf_shapes):
         names.append(known[j] if j in known else _by_shape(one, shape, names, span))
     pairs = zip(names, one.leaf_shapes, strict=True)
-    return Route(
-        tuple(names), tuple(name if first.get(name) == shape else None for name, shape in pairs), one.rebuild
-    )
+    entered_as = tuple(name if first.get(name) == shape else None for name, shape in pairs)
+    return Route(tuple(names), entered_as, tuple(one.leaf_shapes), one.rebuild)
 
 
 def _by_shape(one: Pass, shape: torch.Size, taken: Sequence[str], span: str) -> str:

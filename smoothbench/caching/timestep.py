@@ -9,7 +9,16 @@ from torch import Tensor
 
 from smoothbench.caching.hooks import Forward
 
-TIMESTEP_NAMES = ("timestep", "timesteps", "t", "sigma")
+TIMESTEP_NAMES = (
+    "timestep",
+    "timesteps",
+    "t",
+    "sigma",
+    "timestep_ratio",  # Stable Cascade
+    "decoder_noise_time",  # T5-FiLM
+    "vision_timesteps",  # Cosmos 3
+    "bb_ca_time",  # RFD4
+)
 
 
 class Timestep(NamedTuple):

@@ -95,7 +95,11 @@ def cached_batch(point: Point, model: Model, seeds: Sequence[int], tick: Tick) -
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="the cache policy skipped nothing")  # the record says it
         with cached(
-            model.denoiser, point.policy, predictor=point.predictor, evals=point.trajectory.evals
+            model.denoiser,
+            point.policy,
+            predictor=point.predictor,
+            evals=point.trajectory.evals,
+            coordinates=point.trajectory.coordinates,
         ) as run:
 
             def announce(e: int, t: float, forward_index: int) -> None:

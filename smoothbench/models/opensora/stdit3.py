@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from smoothbench.caching import Site
 from smoothbench.models.opensora.blocks import Block, FinalLayer
 from smoothbench.models.opensora.embeddings import CaptionEmbed, PatchEmbed, Rotary, ScalarEmbed, positions
+from smoothbench.models.opensora.parts import STDiT3Architecture
 
 BRANCHES = (("attn", "self_attn", "norm1"), ("cross_attn", "cross_attn", None), ("mlp", "ff", "norm2"))
 NOTHING = re.compile(
@@ -81,23 +82,38 @@ class STDiT3(nn.Module):
         cut to its l columns once they are projected, as in the original.
         """
         size = x.shape[2:]
-        x = F.pad(x, [n for s, p in zip(size[::-1], self.patch_size[::-1], strict=True) for n in (0, -s % p)])
-        frames, rows, columns = (s // p for s, p in zip(x.shape[2:], self.patch_size, strict=True))
+        x = self.padded(x)
+        grid = self.grid(x)
         tokens = self.x_embedder(x)
-        scale = math.sqrt(height * width) / self.input_sq_size
-        places = positions(rows, columns, tokens.shape[-1], scale, x.device, self.position_dtype)
-        tokens = tokens + places.to(tokens.dtype).repeat(frames, 1)
+        tokens = tokens + self.positions(grid, height, width, tokens)
         time = self.t_embedder(timestep) + self.fps_embedder(fps)
         modulation = self.t_block(time).unflatten(-1, (6, -1))
-        text, keys = self._text(y, mask)
-        rotation = self.rope(frames)
+        text, keys = self.text(y, mask)
+        rotation = self.rope(grid[0])
         for pair in zip(self.spatial_blocks, self.temporal_blocks, strict=True):
             for block in pair:
-                tokens = block(tokens, modulation, frames, rotation, text, keys)
-        patches = self.final_layer(tokens, time).unflatten(1, (frames, rows, columns))
-        return self._clip(patches)[:, :, : size[0], : size[1], : size[2]].float()
+                tokens = block(tokens, modulation, grid[0], rotation, text, keys)
+        return self.clip(self.final_layer(tokens, time), grid, size)
 
-    def _text(self, y: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def padded(self, x: Tensor) -> Tensor:
+        """Pad clips [B, C, T, H, W] with zeros to whole patches."""
+        sides = zip(x.shape[:1:-1], self.patch_size[::-1], strict=True)
+        return F.pad(x, [n for side, patch in sides for n in (0, -side % patch)])
+
+    def grid(self, x: Tensor) -> tuple[int, int, int]:
+        """Return the numbers of patches along time, height and width of padded clips."""
+        frames, rows, columns = (side // patch for side, patch in zip(x.shape[2:], self.patch_size, strict=True))
+        return frames, rows, columns
+
+    def positions(self, grid: tuple[int, int, int], height: float, width: float, tokens: Tensor) -> Tensor:
+        """Return the positions [T * S, width] of all tokens, in their dtype, for a size in pixels."""
+        frames, rows, columns = grid
+        scale = math.sqrt(height * width) / self.input_sq_size
+        places = positions(rows, columns, tokens.shape[-1], scale, tokens.device, self.position_dtype)
+        return places.to(tokens.dtype).repeat(frames, 1)
+
+    def text(self, y: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Project captions [B, 1, L, channels]; return them and which of their tokens are words [B, 1, 1, l]."""
         text = self.y_embedder(y.squeeze(1))
         if mask is None:
             return text, None
@@ -105,10 +121,18 @@ class STDiT3(nn.Module):
         # contiguous: torch multiplies slices by bmm, which counters take for attention's
         return text[:, : keys.shape[1]].contiguous(), keys[:, None, None]
 
+    def clip(self, patches: Tensor, grid: tuple[int, int, int], size: Sequence[int]) -> Tensor:
+        """Put patches [B, T * S, p * p * p * C] together to clips float32 [B, C, T, H, W] of this size."""
+        return self._clip(patches.unflatten(1, grid))[:, :, : size[0], : size[1], : size[2]].float()
+
     def _clip(self, patches: Tensor) -> Tensor:
         """Patches [B, T, H, W, p * p * p * C], channels last within a patch, as [B, C, T, H, W]."""
         parts = patches.unflatten(-1, (*self.patch_size, self.out_channels)).permute(0, 7, 1, 4, 2, 5, 3, 6)
         return parts.flatten(6, 7).flatten(4, 5).flatten(2, 3)
+
+    def cache_parts(self) -> STDiT3Architecture:
+        """Return what the engine needs to run this denoiser by a fast forward."""
+        return STDiT3Architecture(self)
 
     def cache_sites(self) -> Iterator[Site]:
         """Yield the three branches of every block as sites, in order of execution: spatial, then temporal."""

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from smoothbench.caching import Site
 from smoothbench.models.base.embeddings import sinusoid
+from smoothbench.models.uvit.parts import UViTArchitecture
 
 EXTRAS = 2  # tokens before the patches: the class, then the time
 
@@ -129,12 +130,16 @@ class UViT(nn.Module):
         x = self.mid_block(x)
         for block in self.out_blocks:
             x = block(x, skips.pop())
-        return self._picture(self.decoder_pred(self.norm(x))[:, EXTRAS:], rows)
+        return self.picture(self.decoder_pred(self.norm(x))[:, EXTRAS:], rows)
 
-    def _picture(self, tokens: Tensor, rows: int) -> Tensor:
-        """Tokens [B, rows * columns, p * p * C], channels last within a patch, as [B, C, H, W]."""
+    def picture(self, tokens: Tensor, rows: int) -> Tensor:
+        """Put tokens [B, rows * columns, p * p * C], channels last within a patch, together as [B, C, H, W]."""
         tokens = tokens.unflatten(1, (rows, -1)).unflatten(3, (self.patch_size, self.patch_size, -1))
         return tokens.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+
+    def cache_parts(self) -> UViTArchitecture:
+        """Return what the engine needs to run this denoiser by a fast forward."""
+        return UViTArchitecture(self)
 
     def cache_sites(self) -> Iterator[Site]:
         """Yield both branches of every block as sites, in order of execution; the layers of the skips are none."""

@@ -1,0 +1,136 @@
+"""The fast forward: a denoiser's own arithmetic around its branches, planned once for each set of computed sites."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from smoothbench.caching.evaluation_clock import Tick
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
+from smoothbench.caching.fast.slots import Bits, Slot
+from smoothbench.caching.fast.steps import Kept, Plan, plan
+from smoothbench.caching.fast.unchanged import needs_gradients
+from smoothbench.caching.predictor import Weighted
+
+NOTHING: Kept = ((), ())
+
+
+class FastForward:
+    """Runs the forwards of a denoiser from its parts: equal to the engine's other way within rounding.
+
+    `coordinates` are the timesteps of the run; a slot is kept where `may_skip` says that a site of it is ever reused.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        slots: Sequence[Slot],
+        predictor: Weighted,
+        coordinates: Sequence[float],
+        may_skip: Sequence[bool],
+    ) -> None:
+        self._architecture, self._slots, self._coordinates = architecture, slots, coordinates
+        self._predictor = predictor
+        self._kept = [any(may_skip[i] for i in slot.sites) for slot in slots]
+        self._plans: dict[tuple[bool, ...], Plan] = {}
+        self._runs: dict[int | str, _Run] = {}
+        self._answers: dict[int | str, bool] = {}  # by forward of an evaluation: whether it runs from its parts
+
+    def inputs(self, tick: Tick, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inputs | None:
+        """Return the inputs of a forward by name; None where the parts cannot answer in this run.
+
+        That is found out where a run starts. Raises ValueError where a later forward of the run has arguments that
+        the first one had not.
+        """
+        index = tick.forward_index
+        first = tick.starts_run or index not in self._answers
+        if first:
+            self._answers[index] = self._can_run()
+        if not self._answers[index]:
+            return None
+        inputs = self._architecture.inputs(args, kwargs)
+        if inputs is not None and self._architecture.takes(inputs):
+            return inputs
+        if not first:
+            raise ValueError(
+                f"evaluation {tick.e} gives the {type(self._architecture.denoiser).__name__} other kinds of arguments "
+                "than the first one of the run: pass fast=False to cached(...)"
+            )
+        self._answers[index] = False
+        return None
+
+    def __call__(self, tick: Tick, now: float, bits: Bits, inputs: Inputs) -> tuple[Any, Sequence[int]]:
+        """Run one forward at coordinate `now`; return its output and the numbers of the sites that it computed."""
+        run = self._runs.get(tick.forward_index)
+        if run is None:
+            parts = self._architecture.begin(inputs, self._coordinates)
+            run = self._runs[tick.forward_index] = _Run(parts, self._predictor, len(self._slots))
+        elif not run.parts.holds(inputs):
+            run.parts = self._architecture.begin(inputs, self._coordinates)
+        planned = self._planned(tuple(bits))
+        return run.forward(tick, now, planned, inputs), planned.computed
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run is under way that it answers for."""
+        return bool(self._runs)
+
+    @property
+    def kept_bytes(self) -> int:
+        """The size of all kept outputs."""
+        return sum(run.kept_bytes for run in self._runs.values())
+
+    def forget(self) -> None:
+        """Drop everything of the run under way."""
+        self._runs, self._answers = {}, {}
+
+    def _can_run(self) -> bool:
+        architecture = self._architecture
+        return architecture.is_unchanged() and not needs_gradients(architecture.denoiser)
+
+    def _planned(self, bits: tuple[bool, ...]) -> Plan:
+        planned = self._plans.get(bits)
+        if planned is None:
+            planned = self._plans[bits] = plan(self._architecture, self._slots, self._kept, bits)
+        return planned
+
+
+class _Run:
+    """A sampling run's forwards of one index: their parts, and the outputs that they keep."""
+
+    def __init__(self, parts: Parts, predictor: Weighted, slots: int) -> None:
+        self.parts, self._predictor = parts, predictor
+        self.opened: dict[int, Tensor] = {}
+        self.kept: list[Kept] = [NOTHING] * slots
+        self._now = 0.0
+        # of the present forward, by coordinates
+        self._weights: dict[tuple[float, ...], Sequence[float]] = {}
+        self._coordinates: dict[tuple[float, ...], tuple[float, ...]] = {}
+
+    def forward(self, tick: Tick, now: float, planned: Plan, inputs: Inputs) -> Any:
+        """Run the steps of one forward."""
+        self._now, self._weights, self._coordinates = now, {}, {}
+        stream = self.parts.embed(tick.e, tick.coordinate, inputs)
+        for step in planned.steps:
+            stream = step(self, stream)
+        return self.parts.head(stream, inputs)
+
+    def keep(self, slot: int, output: Tensor) -> None:
+        """Keep a computed output, and drop the oldest one that no prediction needs any more."""
+        coordinates, outputs = self.kept[slot]
+        older = self._predictor.depth - 1
+        at = (self._now, *coordinates[:older])
+        # one tuple for all slots that were computed together, which are then told by its identity
+        self.kept[slot] = self._coordinates.setdefault(at, at), (output, *outputs[:older])
+
+    def weights(self, coordinates: tuple[float, ...]) -> Sequence[float]:
+        """Return the predictor's weights of outputs kept at these coordinates, at the present one."""
+        weights = self._weights.get(coordinates)
+        if weights is None:
+            weights = self._weights[coordinates] = self._predictor.weights(coordinates, self._now)
+        return weights
+
+    @property
+    def kept_bytes(self) -> int:
+        """The size of all kept outputs."""
+        return sum(output.nbytes for _, outputs in self.kept for output in outputs)

@@ -1,0 +1,131 @@
+"""What a fast forward needs of a denoiser: its embedding, its residual branches with their gates, and its head."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smoothbench.caching.fast.unchanged import forward_of, unchanged
+
+Inputs = Mapping[str, Any]  # the arguments of a forward, by name
+
+
+class Architecture(ABC):
+    """A denoiser of a known class, which a fast forward can take apart.
+
+    Its residual branches are `attributes` of its `blocks`, block by block in order of execution; `paths` lead to them,
+    and `gated` says of each whether its output is multiplied by a gate. `joins` are the branches before which the stream is more than a sum (long skips).
+    `arguments` are the names of the denoiser's arguments, in order; only those in `used` may be given.
+    """
+
+    attributes: tuple[str, ...]
+    gates: tuple[bool, ...]  # of the branches of one block
+    joins: frozenset[int] = frozenset()
+    arguments: tuple[str, ...]
+    used: frozenset[str]
+    kinds: frozenset[str]  # names of the classes of its modules, those inside of branches left out
+
+    def __init__(self, denoiser: nn.Module) -> None:
+        self.denoiser: Any = denoiser
+        found = dict(self.named_blocks())
+        self.blocks: list[Any] = list(found.values())
+        self.paths = tuple(f"{path}.{name}" for path in found for name in self.attributes)
+        self.gated = self.gates * len(found)
+
+    @abstractmethod
+    def named_blocks(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the path of every block and the block, in order of execution."""
+
+    def branches(self) -> list[nn.Module]:
+        """Return the modules of the branches, in order of execution."""
+        return [block._modules[name] for block in self.blocks for name in self.attributes]
+
+    def is_unchanged(self) -> bool:
+        """Return whether every module outside of the branches is as its class made it, so that parts may replace it."""
+        same_blocks = all(a is b for a, (_, b) in zip(self.blocks, self.named_blocks(), strict=True))
+        return same_blocks and unchanged(self.denoiser, self.branches(), self.kinds) and self.fits()
+
+    @abstractmethod
+    def fits(self) -> bool:
+        """Return whether the denoiser's settings are those that the parts know."""
+
+    def inputs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inputs | None:
+        """Return the arguments of a forward by name; None where one is given that the parts do not know."""
+        if len(args) > len(self.arguments):
+            return None
+        given = {**dict(zip(self.arguments, args, strict=False)), **kwargs}
+        if given.keys() <= self.used:
+            return given
+        return None if any(given[name] is not None for name in given.keys() - self.used) else given
+
+    @abstractmethod
+    def takes(self, inputs: Inputs) -> bool:
+        """Return whether the parts can answer for inputs of these kinds and shapes."""
+
+    @abstractmethod
+    def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> "Parts":
+        """Compute what is constant over a sampling run whose first forward has these inputs."""
+
+
+class Parts(ABC):
+    """The parts of a denoiser for one sampling run; what its conditions alone decide is computed once.
+
+    In each forward first comes `embed`, then branches and gates, then `head`.
+    """
+
+    constant: Mapping[str, Any]  # the inputs that may not change within the run
+    gates: Sequence[Tensor | None]  # of each branch, [B, 1, width], for the present forward; None: no gate
+
+    def __init__(self, architecture: Architecture, inputs: Inputs, constant: Sequence[str]) -> None:
+        self.constant = remembered(inputs, constant)
+        self.forwards = [forward_of(branch) for branch in architecture.branches()]
+
+    def holds(self, inputs: Inputs) -> bool:
+        """Return whether the constant inputs are those of the run's first forward, without waiting for a device."""
+        return all(_same(value, inputs.get(name)) for name, value in self.constant.items())
+
+    @abstractmethod
+    def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
+        """Embed the inputs of evaluation `e`; return the stream [B, tokens, width], which the caller may change."""
+
+    @abstractmethod
+    def branch(self, i: int, stream: Tensor) -> Tensor:
+        """Compute branch `i` from the stream before it: its output before the gate."""
+
+    def join(self, i: int, stream: Tensor) -> Tensor:
+        """Change the stream before branch `i`, one of the architecture's `joins`; the result is a new tensor."""
+        return stream
+
+    @abstractmethod
+    def head(self, stream: Tensor, inputs: Inputs) -> Any:
+        """Turn the last stream into the denoiser's output, of the type that its own forward returns."""
+
+
+def remembered(inputs: Inputs, names: Sequence[str]) -> dict[str, Any]:
+    """Return constant inputs to compare with later ones: copies on a CPU, where an original may change in place."""
+    return {name: _copied(inputs.get(name)) for name in names}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.clone() if value.device.type == "cpu" else value
+    if isinstance(value, Mapping):
+        return {name: _copied(part) for name, part in value.items()}
+    return tuple(map(_copied, value)) if isinstance(value, list | tuple) else value
+
+
+def _same(known: Any, value: Any) -> bool:
+    """Whether an input is the known one; on a device only the very tensor is, as comparing would wait for it."""
+    if isinstance(known, Mapping):
+        return isinstance(value, Mapping) and known.keys() == value.keys() and all(
+            _same(part, value[name]) for name, part in known.items()
+        )
+    if isinstance(known, tuple):
+        return len(known) == len(value or ()) and all(map(_same, known, value))
+    if not isinstance(known, Tensor):
+        return known is value or (not isinstance(value, Tensor) and known == value)
+    if known.device.type != "cpu":
+        return known is value
+    return isinstance(value, Tensor) and known.dtype == value.dtype and torch.equal(known, value)

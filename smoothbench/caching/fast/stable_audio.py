@@ -1,0 +1,119 @@
+"""The parts of diffusers' StableAudioDiTModel (Evans et al. 2024, arXiv 2407.14358): blocks of three ungated branches.
+
+Time reaches the blocks by a token alone, so little depends on the evaluation; prompts are projected once a run.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from smoothbench.caching.fast.images import output_of
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
+from smoothbench.caching.fast.timesteps import distinct_rows
+
+CONDITIONS = ("encoder_hidden_states", "global_hidden_states", "rotary_embedding")
+NORMS = ("norm1", "norm2", "norm3")  # that feed the three branches
+
+
+class StableAudio(Architecture):
+    """StableAudioDiTModel without masks, as its pipeline calls it."""
+
+    arguments = (
+        "hidden_states",
+        "timestep",
+        "encoder_hidden_states",
+        "global_hidden_states",
+        "rotary_embedding",
+        "return_dict",
+        "attention_mask",
+        "encoder_attention_mask",
+    )
+    used = frozenset(arguments[:-2])
+    kinds = frozenset(
+        {
+            "StableAudioDiTModel",
+            "StableAudioGaussianFourierProjection",
+            "Sequential",
+            "Linear",
+            "SiLU",
+            "Conv1d",
+            "ModuleList",
+            "StableAudioDiTBlock",
+            "LayerNorm",
+        }
+    )
+
+    attributes = ("attn1", "attn2", "ff")
+    gates = (False, False, False)
+
+    def named_blocks(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the path of every block and the block."""
+        return ((f"transformer_blocks.{n}", b) for n, b in enumerate(self.denoiser.transformer_blocks))
+
+    def fits(self) -> bool:
+        """Return whether no block computes its feed-forward in chunks."""
+        return all(block._chunk_size is None for block in self.blocks)
+
+    def takes(self, inputs: Inputs) -> bool:
+        """Return whether latents, time, prompt and global states are there, in the model's dtype, one for each row."""
+        given = [inputs.get(name) for name in ("hidden_states", "timestep", *CONDITIONS[:2])]
+        if not all(isinstance(value, Tensor) for value in given):
+            return False
+        latents, timestep, states, overall = given
+        rows = {len(value) for value in given if value.ndim}
+        dtypes = {latents.dtype, states.dtype, overall.dtype, self.denoiser.proj_in.weight.dtype}
+        return len(rows) == len(dtypes) == 1 and timestep.ndim == 1 and latents.ndim == 3 and overall.shape[1] == 1
+
+    def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
+        """Project the prompts and the global states, and join the layers at either end into one product each."""
+        return _StableAudioParts(self, inputs)
+
+
+class _StableAudioParts(Parts):
+    def __init__(self, architecture: StableAudio, inputs: Inputs) -> None:
+        super().__init__(architecture, inputs, CONDITIONS)
+        denoiser = self._denoiser = architecture.denoiser
+        self.gates = (None,) * len(architecture.paths)
+        self._norms = [getattr(block, norm) for block in architecture.blocks for norm in NORMS]
+        self._prompt = denoiser.cross_attention_proj.forward(inputs["encoder_hidden_states"])
+        self._overall = denoiser.global_proj.forward(inputs["global_hidden_states"])
+        self._arguments: tuple[dict[str, Any], ...] = (
+            {"rotary_emb": inputs.get("rotary_embedding")},
+            {"encoder_hidden_states": self._prompt},
+            {},
+        )
+        dtype = denoiser.proj_in.weight.dtype
+        # a convolution over single frames that is added to its input, before a linear layer and after another
+        self._enter = _product(denoiser.proj_in.weight.float(), _plus_one(denoiser.preprocess_conv.weight), dtype)
+        self._leave = _product(_plus_one(denoiser.postprocess_conv.weight), denoiser.proj_out.weight.float(), dtype)
+
+    def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
+        """Project the latents, behind the token of time and global states."""
+        denoiser, timestep = self._denoiser, distinct_rows(inputs["timestep"])
+        features = denoiser.time_proj.forward(timestep.to(self._enter.dtype))
+        token = self._overall + denoiser.timestep_proj.forward(features)[:, None]
+        return torch.cat([token, F.linear(inputs["hidden_states"].transpose(1, 2), self._enter)], 1)
+
+    def branch(self, i: int, stream: Tensor) -> Tensor:
+        """Normalise the stream, and run attention or feed-forward on it."""
+        norm = self._norms[i]
+        normal = torch.layer_norm(stream, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        return self.forwards[i](normal, **self._arguments[i % 3])
+
+    def head(self, stream: Tensor, inputs: Inputs) -> Any:
+        """Project the tokens of the latents, channels first."""
+        sample = torch.matmul(self._leave, stream[:, 1:].transpose(1, 2))
+        return output_of(self._denoiser, sample, inputs.get("return_dict", True))
+
+
+def _plus_one(weight: Tensor) -> Tensor:
+    """The matrix of a convolution over single frames plus its input, in float32."""
+    return weight[:, :, 0].float() + torch.eye(len(weight), device=weight.device)
+
+
+def _product(first: Tensor, second: Tensor, dtype: torch.dtype) -> Tensor:
+    """The matrix of two linear layers, the second one first."""
+    return (first @ second).to(dtype)

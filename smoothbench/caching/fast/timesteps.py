@@ -1,0 +1,30 @@
+"""Read the timestep that all rows of a forward share, without waiting for a device."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def shared_timestep(timestep: Tensor, coordinate: float | None) -> float | None:
+    """Return the timestep [B] of all rows; None where rows differ.
+
+    On a CPU it is read. On a device nothing is read, for that would wait for it: there it is the announced
+    coordinate.
+    """
+    if timestep.device.type != "cpu":
+        return coordinate
+    values = timestep.tolist()
+    return float(values[0]) if values.count(values[0]) == len(values) else None
+
+
+def distinct_rows(timestep: Tensor) -> Tensor:
+    """Return the timestep [1] that all rows share, or those of all rows [B]; on a device they are not looked at."""
+    return timestep[:1] if timestep.device.type == "cpu" and shared_timestep(timestep, None) is not None else timestep
+
+
+def on_device(timesteps: Sequence[float], like: Tensor) -> Tensor:
+    """Return timesteps [K] on the device and in the dtype of a tensor, without a copy from the host."""
+    if like.device.type == "cpu":
+        return torch.tensor(timesteps, dtype=like.dtype)
+    return torch.stack([torch.full((), t, dtype=like.dtype, device=like.device) for t in timesteps])

@@ -1,0 +1,84 @@
+"""Tell whether a denoiser's modules are as their classes made them, so that other arithmetic may take their place."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules import module as torch_module
+
+from smoothbench.caching.hooks import StandIn
+
+PACKAGES = ("torch", "diffusers", "smoothbench")  # whose classes are known by their names
+
+
+def unchanged(denoiser: nn.Module, branches: Collection[nn.Module], kinds: Collection[str]) -> bool:
+    """Return whether the modules outside of the branches are of these classes, without hooks or other forwards.
+
+    A branch may hold anything inside, as its own forward is called; it must not itself have hooks, or a forward
+    that was set inside the context. Forwards that the engine set do not count.
+    """
+    if torch_module._has_any_global_hook() or not _is_own_class(denoiser, kinds):
+        return False
+    inside = set(map(id, branches))
+    known: dict[type, bool] = {}
+    below = _children(denoiser)
+    while below:
+        module = below.pop()
+        if not _is_bare(module):
+            return False
+        if id(module) in inside:
+            continue
+        kind = type(module)
+        if kind not in known:
+            known[kind] = kind.__name__ in kinds and kind.__module__.partition(".")[0] in PACKAGES
+        if not known[kind] or not _has_own_forward(module) or not _has_plain_weights(module):
+            return False
+        below += _children(module)
+    return True
+
+
+def forward_of(module: nn.Module) -> Callable[..., Any]:
+    """Return a module's forward without the engine's stand-in."""
+    present = vars(module).get("forward")
+    return present.__wrapped__ if isinstance(present, StandIn) else module.forward
+
+
+def _children(module: nn.Module) -> list[nn.Module]:
+    return [child for child in module._modules.values() if child is not None]
+
+
+def _is_bare(module: nn.Module) -> bool:
+    """Whether nothing runs before, after or in place of a module's own forward."""
+    state = vars(module)
+    hooks = state["_forward_hooks"] or state["_forward_pre_hooks"]
+    back = state["_backward_hooks"] or state["_backward_pre_hooks"]
+    if hooks or back or state.get("_compiled_call_impl") is not None:
+        return False
+    present = state.get("forward")
+    return present is None or isinstance(present, StandIn)
+
+
+def _has_own_forward(module: nn.Module) -> bool:
+    """Whether the forward of a bare module is that of its class, but for a stand-in of the engine's."""
+    present = vars(module).get("forward")
+    return present is None or not present.is_foreign
+
+
+def _has_plain_weights(module: nn.Module) -> bool:
+    weights = module._parameters.values()
+    return not weights or {type(weight) for weight in weights if weight is not None} <= {nn.Parameter}
+
+
+def _is_own_class(denoiser: nn.Module, kinds: Collection[str]) -> bool:
+    """Whether the denoiser itself is of a known class and in evaluation mode; its hooks run around the engine."""
+    kind = type(denoiser)
+    present = vars(denoiser).get("forward")
+    foreign = present is not None and (not isinstance(present, StandIn) or present.is_foreign)
+    known = kind.__name__ in kinds and kind.__module__.split(".")[0] in PACKAGES
+    return known and not foreign and not denoiser.training
+
+
+def needs_gradients(denoiser: nn.Module) -> bool:
+    """Return whether torch would record operations on the denoiser's weights."""
+    return torch.is_grad_enabled() and any(weight.requires_grad for weight in denoiser.parameters())

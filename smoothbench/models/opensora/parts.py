@@ -1,0 +1,110 @@
+"""The parts of STDiT3 for the engine's fast forward: captions, positions and frame rates are embedded once a run."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from smoothbench.caching.fast.modulation import SharedModulation
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
+from smoothbench.caching.fast.timesteps import distinct_rows
+from smoothbench.models.opensora.blocks import EPS
+
+CONDITIONS = ("y", "mask", "fps", "height", "width")
+
+
+class STDiT3Architecture(Architecture):
+    """STDiT3, whose spatial and temporal blocks take turns."""
+
+    attributes = ("attn", "cross_attn", "mlp")
+    gates = (True, False, True)
+    arguments = ("x", "timestep", *CONDITIONS)
+    used = frozenset(arguments)
+    kinds = frozenset(
+        {
+            "STDiT3",
+            "Rotary",
+            "PatchEmbed",
+            "Conv3d",
+            "ScalarEmbed",
+            "Sequential",
+            "Linear",
+            "SiLU",
+            "CaptionEmbed",
+            "Mlp",
+            "ModuleList",
+            "Block",
+            "Modulated",
+            "FinalLayer",
+        }
+    )
+
+    def named_blocks(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the path of every block and the block, spatial and temporal in turns."""
+        for n in range(len(self.denoiser.spatial_blocks)):
+            for dimension in ("spatial_blocks", "temporal_blocks"):
+                yield f"{dimension}.{n}", getattr(self.denoiser, dimension)[n]
+
+    def fits(self) -> bool:
+        """Return True: STDiT3 has no settings that the parts do not know."""
+        return True
+
+    def takes(self, inputs: Inputs) -> bool:
+        """Return whether clips, timesteps, captions and frame rates are there, one for each row."""
+        rows = [inputs.get(name) for name in ("x", "timestep", "y", "fps")]
+        return all(isinstance(value, Tensor) for value in rows) and len({len(value) for value in rows}) == 1
+
+    def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
+        """Project the captions, and compute positions, rotary angles and the embedding of the frame rate."""
+        return _STDiT3Parts(self, inputs)
+
+
+class _STDiT3Parts(Parts):
+    def __init__(self, architecture: STDiT3Architecture, inputs: Inputs) -> None:
+        super().__init__(architecture, inputs, CONDITIONS)
+        denoiser = self._denoiser = architecture.denoiser
+        self._size = inputs["x"].shape[2:]
+        self._grid = denoiser.grid(denoiser.padded(inputs["x"]))
+        tokens = denoiser.x_embedder.proj.weight.new_empty(0, denoiser.x_embedder.proj.out_channels)
+        self._positions = denoiser.positions(self._grid, inputs["height"], inputs["width"], tokens)
+        self._rate = denoiser.fps_embedder(distinct_rows(inputs["fps"]))
+        text, keys = denoiser.text(inputs["y"], inputs.get("mask"))
+        rotation = denoiser.rope(self._grid[0])
+        self._arguments = ((self._grid[0], rotation), (text, keys), ())
+        self._modulation = SharedModulation(
+            [block.scale_shift_table for block in architecture.blocks], denoiser.final_layer.scale_shift_table
+        )
+
+    def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
+        """Embed the patches, and modulate by the time."""
+        denoiser, timestep = self._denoiser, distinct_rows(inputs["timestep"])
+        time = denoiser.t_embedder(timestep) + self._rate
+        self._modulation.at(denoiser.t_block(time), time)
+        self.gates = self._modulation.gates()
+        convolution, patches = denoiser.x_embedder.proj, self._patches(denoiser.padded(inputs["x"]))
+        return F.linear(patches, convolution.weight.flatten(1), convolution.bias).add_(self._positions)
+
+    def branch(self, i: int, stream: Tensor) -> Tensor:
+        """Run self-attention or feed-forward on the modulated stream, or cross-attention on the stream itself."""
+        block, kind = divmod(i, 3)
+        if kind != 1:
+            stream = _modulated(stream, *self._modulation.of_branch(block, kind == 2))
+        return self.forwards[i](stream, *self._arguments[kind])
+
+    def head(self, stream: Tensor, inputs: Inputs) -> Any:
+        """Modulate the stream by the time, project it, and put the patches together."""
+        denoiser = self._denoiser
+        patches = denoiser.final_layer.linear(_modulated(stream, *self._modulation.head))
+        return denoiser.clip(patches, self._grid, self._size)
+
+    def _patches(self, clips: Tensor) -> Tensor:
+        """Clips [B, C, T, H, W] as patches [B, tokens, C * p * p * p]."""
+        (frames, rows, columns), (time, high, wide) = self._grid, self._denoiser.patch_size
+        cut = clips.reshape(len(clips), -1, frames, time, rows, high, columns, wide)
+        return cut.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(len(clips), frames * rows * columns, -1)
+
+
+def _modulated(stream: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    return torch.addcmul(shift, F.layer_norm(stream, stream.shape[-1:], eps=EPS), scale)
