@@ -192,6 +192,9 @@ def _distinct(labels: Tensor) -> tuple[Tensor, Tensor | None]:
 
 def _is_adaln_zero(block: Any) -> bool:
     no_extras = block.attn2 is None and block.pos_embed is None and not hasattr(block, "fuser")
-    return block.norm_type == "ada_norm_zero" and no_extras and not block.only_cross_attention and (
-        block._chunk_size is None
+    return (
+        block.norm_type == "ada_norm_zero"
+        and no_extras
+        and not block.only_cross_attention
+        and (block._chunk_size is None)
     )

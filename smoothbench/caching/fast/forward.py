@@ -34,7 +34,9 @@ class FastForward:
         self._kept = [any(may_skip[i] for i in slot.sites) for slot in slots]
         self._plans: dict[tuple[bool, ...], Plan] = {}
         self._runs: dict[int | str, _Run] = {}
-        self._answers: dict[int | str, bool] = {}  # by forward of an evaluation: whether it runs from its parts
+        self._answers: dict[
+            int | str, bool
+        ] = {}  # by forward of an evaluation: whether it runs from its parts
 
     def inputs(self, tick: Tick, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inputs | None:
         """Return the inputs of a forward by name; None where the parts cannot answer in this run.

@@ -119,8 +119,10 @@ def _copied(value: Any) -> Any:
 def _same(known: Any, value: Any) -> bool:
     """Whether an input is the known one; on a device only the very tensor is, as comparing would wait for it."""
     if isinstance(known, Mapping):
-        return isinstance(value, Mapping) and known.keys() == value.keys() and all(
-            _same(part, value[name]) for name, part in known.items()
+        return (
+            isinstance(value, Mapping)
+            and known.keys() == value.keys()
+            and all(_same(part, value[name]) for name, part in known.items())
         )
     if isinstance(known, tuple):
         return len(known) == len(value or ()) and all(map(_same, known, value))

@@ -65,7 +65,12 @@ class StableAudio(Architecture):
         latents, timestep, states, overall = given
         rows = {len(value) for value in given if value.ndim}
         dtypes = {latents.dtype, states.dtype, overall.dtype, self.denoiser.proj_in.weight.dtype}
-        return len(rows) == len(dtypes) == 1 and timestep.ndim == 1 and latents.ndim == 3 and overall.shape[1] == 1
+        return (
+            len(rows) == len(dtypes) == 1
+            and timestep.ndim == 1
+            and latents.ndim == 3
+            and overall.shape[1] == 1
+        )
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Project the prompts and the global states, and join the layers at either end into one product each."""
@@ -87,8 +92,12 @@ class _StableAudioParts(Parts):
         )
         dtype = denoiser.proj_in.weight.dtype
         # a convolution over single frames that is added to its input, before a linear layer and after another
-        self._enter = _product(denoiser.proj_in.weight.float(), _plus_one(denoiser.preprocess_conv.weight), dtype)
-        self._leave = _product(_plus_one(denoiser.postprocess_conv.weight), denoiser.proj_out.weight.float(), dtype)
+        self._enter = _product(
+            denoiser.proj_in.weight.float(), _plus_one(denoiser.preprocess_conv.weight), dtype
+        )
+        self._leave = _product(
+            _plus_one(denoiser.postprocess_conv.weight), denoiser.proj_out.weight.float(), dtype
+        )
 
     def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
         """Project the latents, behind the token of time and global states."""

@@ -76,7 +76,7 @@ def kernels(case: Case) -> list[Kernels]:
     rows = []
     for level in case.levels:
         # evaluation 1 is computed, 3 reused: 0 and 2 may prepare what others share
-        with cached(model.denoiser, one_full(case, level, full=2)) as run:
+        with cached(model.denoiser, one_full(case, level, full=2), coordinates=solver.coordinates) as run:
             counts = kernels_of(sampling_states(model, solver, seeds, run.step), lambda e: e in (1, 3))
         rows.append(Kernels(level, bare[1], counts[1], counts[3]))
     return rows

@@ -74,7 +74,7 @@ def _under(model: Model, solver: Solver, seeds: Sequence[int], schedule: Schedul
     clock = _Clock(model)
 
     def run() -> float:
-        with cached(model.denoiser, schedule) as context:
+        with cached(model.denoiser, schedule, coordinates=solver.coordinates) as context:
             return clock.mean(sampling_states(model, solver, seeds, context.step))
 
     return run

@@ -84,7 +84,9 @@ def _point(case: Case, level: str, label: str, point: Point, seeds: Sequence[int
 
 def _cached(case: Case, point: Point, schedule: Schedule, seeds: Sequence[int]) -> Run:
     def run(last: Callable[[], object]) -> object:
-        with cached(case.model.denoiser, schedule, predictor=point.predictor) as context:
+        with cached(
+            case.model.denoiser, schedule, predictor=point.predictor, coordinates=case.solver.coordinates
+        ) as context:
             return latents(case.model, case.solver, seeds, context.step), last()
 
     return run

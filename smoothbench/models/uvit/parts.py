@@ -66,7 +66,11 @@ class _UViTParts(Parts):
 
     def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
         """Embed class, time and patches as tokens."""
-        denoiser, convolution, positions = self._denoiser, self._denoiser.patch_embed.proj, self._denoiser.pos_embed
+        denoiser, convolution, positions = (
+            self._denoiser,
+            self._denoiser.patch_embed.proj,
+            self._denoiser.pos_embed,
+        )
         self._early = []
         patches = to_patches(inputs["x"].contiguous(), denoiser.patch_size)
         tokens = F.linear(patches, convolution.weight.flatten(1), convolution.bias)
