@@ -21,15 +21,17 @@ def fingerprint(denoiser: nn.Module) -> str:
     weights, a checkpoint of the same architecture, an attention processor, a dtype and a device are not seen.
     """
     parts, count, total = list[str](), 0, 0
-    for path, module in denoiser.named_modules():
-        if HANDLED in module._modules:
-            continue
-        path = ".".join(part for part in path.split(".") if part != HANDLED)
+    below = [("", denoiser)]  # not named_modules(), which takes three times as long
+    while below:
+        path, module = below.pop()
+        inner = module._modules.get(HANDLED)
+        module = module if inner is None else inner
         parts.append(f"{path} {type(module).__name__}")
-        for name, tensor in module._parameters.items():
-            if tensor is not None:
-                parts.append(f"{path} {name} {tuple(tensor.shape)}")
-                count, total = count + 1, total + tensor.numel()
+        for name, weight in module._parameters.items():
+            if weight is not None:
+                parts.append(f"{path} {name} {[*weight.shape]}")
+                count, total = count + 1, total + weight.numel()
+        below += [(f"{path}.{name}", part) for name, part in module._modules.items() if part is not None]
     digest = hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:12]
     return f"{type(denoiser).__name__} with {count} parameters of {total:,} weights ({digest})"
 

@@ -100,6 +100,17 @@ def intercepted(denoiser: nn.Module, wraps: Sequence[tuple[nn.Module, Wrap]]) ->
         yield
 
 
+def compiled_parts(denoiser: nn.Module) -> list[nn.Module]:
+    """Return the modules that torch compiled, the denoiser among them, and the handles that it gave for others."""
+    parts, below = list[nn.Module](), [denoiser]  # not modules(), which takes three times as long
+    while below:
+        module = below.pop()
+        if module.__dict__.get(CALL) is not None or HANDLED in module._modules:
+            parts.append(module)
+        below += [child for child in module._modules.values() if child is not None]
+    return parts
+
+
 def holds(module: nn.Module, intercepted: Container[int]) -> bool:
     """Return whether a module has parts, beside itself, that are intercepted, by their ids."""
     return any(id(part) in intercepted for part in module.modules() if part is not module)
@@ -107,7 +118,10 @@ def holds(module: nn.Module, intercepted: Container[int]) -> bool:
 
 def _places(denoiser: nn.Module, modules: Sequence[nn.Module]) -> list[tuple[nn.Module, str]]:
     """For each module where its stand-in goes: outside its graph where it is compiled and holds no other of them."""
-    handles = {id(part._modules[HANDLED]): part for part in denoiser.modules() if HANDLED in part._modules}
+    compiled = compiled_parts(denoiser)
+    if not compiled:
+        return [(module, FORWARD) for module in modules]
+    handles = {id(part._modules[HANDLED]): part for part in compiled if HANDLED in part._modules}
     inside = {id(module) for module in modules}
 
     def place(module: nn.Module) -> tuple[nn.Module, str]:

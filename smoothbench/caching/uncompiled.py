@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import nn
 
-from smoothbench.caching.hooks import CALL, HANDLED, Forward, StandIn, holds
+from smoothbench.caching.hooks import CALL, HANDLED, Forward, StandIn, compiled_parts, holds
 
 
 def original_module(denoiser: nn.Module) -> nn.Module:
@@ -27,7 +27,7 @@ def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module], stacklevel
     """
     inside, whole = {id(module) for module in intercepted}, (denoiser, original_module(denoiser))
     # the denoiser's forwards are watched, whatever is intercepted in it
-    around = [m for m in denoiser.modules() if m in whole or holds(original_module(m), inside)]
+    around = [m for m in compiled_parts(denoiser) if m in whole or holds(original_module(m), inside)]
     calls = [(m, vars(m)[CALL]) for m in around if vars(m).get(CALL) is not None]
     handles = [m for m in around if HANDLED in m._modules]
     stand_ins = [StandIn(handle, partial(_inner, handle)) for handle in handles]

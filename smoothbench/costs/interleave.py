@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+Clock = Callable[[], float]
+
 
 def interleaved(
     runs: Mapping[str, Callable[[], object]],
@@ -17,22 +19,23 @@ def interleaved(
     warmup: int,
     synchronize: Callable[[], None] | None = None,
     order_seed: int = 0,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Measure the seconds of every run in every round, {name: [rounds]}, while the runs take turns.
 
     First come `warmup` untimed calls of every run. Every round then visits all runs once, in an order shuffled
     by the round's own generator, so that drift of the machine's clock and load falls on all runs equally.
-    `synchronize` (for instance torch.cuda.synchronize) is called before the clock is read.
+    `synchronize` (for instance torch.cuda.synchronize) is called before the clock is read, which gives seconds.
     Raises ValueError without runs, with rounds below 1 or warmup below 0.
     """
     wait = synchronize or _nothing
 
     def timed(run: Callable[[], object]) -> float:
         wait()
-        started = time.perf_counter()
+        started = clock()
         run()
         wait()
-        return time.perf_counter() - started
+        return clock() - started
 
     return in_rounds({name: partial(timed, run) for name, run in runs.items()}, rounds, warmup, order_seed)
 

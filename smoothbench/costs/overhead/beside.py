@@ -9,7 +9,7 @@ from pathlib import Path
 
 from smoothbench.caching import MacCounter
 from smoothbench.costs.overhead.cases import Case
-from smoothbench.costs.overhead.realised import Row, measured
+from smoothbench.costs.overhead.realised import Rounds, Row, measured
 from smoothbench.costs.overhead.runs import KEPT, UNCACHED, Run, Timed, runs
 from smoothbench.costs.peers import cache_dit_masks, diffusers_hooks, smoothcache_helper
 from smoothbench.costs.peers.peer import Peer
@@ -26,7 +26,7 @@ def all_peers(smoothcache: Path | None) -> list[Peer]:
     return [*diffusers_hooks.peers(), *cache_dit_masks.peers(), *published]
 
 
-def beside(case: Case, batch: int, rounds: int, peers: Sequence[Peer]) -> tuple[Table, list[str]]:
+def beside(case: Case, batch: int, rounds: Rounds, peers: Sequence[Peer]) -> tuple[Table, list[str]]:
     """Time ours and the peers' runs in the same rounds; the rows, and a line for each peer that does not run here.
 
     Args: case, whose points are our masks of an interval of 2 and of 3.

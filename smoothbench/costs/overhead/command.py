@@ -14,6 +14,7 @@ import smoothbench.sibling_packages  # noqa: F401  before what imports metrics
 
 # isort: split
 import argparse
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from smoothbench import command
 from smoothbench.caching.sites import LEVELS
 from smoothbench.costs.overhead.beside import all_peers
 from smoothbench.costs.overhead.measure import PARTS, Plan, measure
+from smoothbench.costs.overhead.realised import Rounds
 from smoothbench.errors import UsageError
 from smoothbench.numerics import set_tf32
 from smoothbench.sampling.allocator import keep_freed_memory
@@ -29,6 +31,7 @@ from smoothbench.sampling.devices import device_of
 from smoothbench.storage.files import write_json
 from smoothbench.storage.provenance import provenance
 
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 MODELS = ("dit_nano", "stable_audio_nano", "opensora_nano")
 MASKS = ("fora,policy.interval=2", "fora,policy.interval=3")
 BUDGETS = ("smoothcache_at,policy.like.interval=2", "smoothcache_at,policy.like.interval=3")
@@ -45,6 +48,9 @@ def main() -> int:
         "--batches", type=int, nargs="+", default=(1, 8, 64), help="samples, without guidance rows"
     )
     parser.add_argument("--rounds", type=int, default=21, help="interleaved rounds (at least 6)")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="cpu: of this process alone, on a busy CPU"
+    )
     parser.add_argument("--steps", type=int, default=25, help="evaluations (25: the shares of 50)")
     parser.add_argument(
         "--caches", nargs="+", default=MASKS + BUDGETS, help="names in conf/cache, with changes after commas"
@@ -62,6 +68,7 @@ def _measured(args: argparse.Namespace) -> None:
     keeps_memory = keep_freed_memory()
     set_tf32(False)
     conditions = provenance(device_of("auto")) | {
+        "clock": args.clock,
         "rounds": args.rounds,
         "steps": args.steps,
         "freed_memory": "kept" if keeps_memory else "returned",
@@ -87,7 +94,8 @@ def _plan(args: argparse.Namespace) -> Plan:
     if args.json is not None and not args.json.absolute().parent.is_dir():
         raise UsageError(f"--json {args.json}: its folder does not exist")
     peers = all_peers(args.smoothcache) if "peers" in args.parts else []
-    named = (args.parts, args.batches, args.rounds, args.steps, args.caches, args.predictors)
+    rounds = Rounds(args.rounds, CLOCKS[args.clock])
+    named = (args.parts, args.batches, rounds, args.steps, args.caches, args.predictors)
     return Plan(*named, levels=args.levels, masks=MASKS, peers=peers)
 
 
@@ -95,5 +103,6 @@ def _described(conditions: dict[str, Any]) -> str:
     return (
         f"{conditions['device']}, threads: {conditions['threads']}, torch {conditions['versions']['torch']}, "
         f"diffusers {conditions['versions']['diffusers']}, commit {conditions['git']}, freed memory "
-        f"{conditions['freed_memory']}\n{conditions['steps']} evaluations, {conditions['rounds']} interleaved rounds"
+        f"{conditions['freed_memory']}\n{conditions['steps']} evaluations, {conditions['rounds']} interleaved rounds, "
+        f"{conditions['clock']} time"
     )

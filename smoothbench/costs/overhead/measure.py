@@ -7,7 +7,7 @@ from typing import Any
 from smoothbench.costs.overhead.beside import beside
 from smoothbench.costs.overhead.cases import Case, case
 from smoothbench.costs.overhead.kernels import kernels
-from smoothbench.costs.overhead.realised import realised
+from smoothbench.costs.overhead.realised import Rounds, realised
 from smoothbench.costs.overhead.reused import reused
 from smoothbench.costs.overhead.tables import (
     BESIDE,
@@ -41,7 +41,7 @@ class Plan:
 
     parts: Sequence[str]
     batches: Sequence[int]
-    rounds: int
+    rounds: Rounds
     steps: int
     caches: Sequence[str]
     predictors: Sequence[str]
@@ -77,14 +77,14 @@ def _kernels(model: str, levels: Sequence[str], say: Say) -> list[dict[str, Any]
     return counted
 
 
-def _realised(subject: Case, batch: int, rounds: int, say: Say) -> dict[str, Any]:
+def _realised(subject: Case, batch: int, rounds: Rounds, say: Say) -> dict[str, Any]:
     rows = realised(subject, batch, rounds)
     for line in realised_lines(batch, rows):
         say(line)
     return {"batch": batch, "runs": [asdict(row) for row in rows]}
 
 
-def _reused(subject: Case, batch: int, rounds: int, say: Say) -> dict[str, Any]:
+def _reused(subject: Case, batch: int, rounds: Rounds, say: Say) -> dict[str, Any]:
     rows = reused(subject, batch, rounds)
     for line in reused_lines(batch, rows):
         say(line)

@@ -3,10 +3,19 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from smoothbench.costs.interleave import interleaved, ratio_interval
+from smoothbench.costs.interleave import Clock, interleaved, ratio_interval
 from smoothbench.costs.overhead.cases import Case
 from smoothbench.costs.overhead.runs import BARE, UNCACHED, Timed, growth, runs
 from smoothbench.sampling.devices import wait_for
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How often everything is measured, and by which clock, in seconds."""
+
+    count: int
+    clock: Clock
+
 
 Interval = tuple[float, float, float]  # a median over rounds, and the ends of its 95 % interval
 
@@ -29,15 +38,16 @@ class Row:
     cache_bytes: int
 
 
-def realised(case: Case, batch: int, rounds: int) -> list[Row]:
+def realised(case: Case, batch: int, rounds: Rounds) -> list[Row]:
     """Time all runs of a case in interleaved rounds, and return their rows, the uncached run's first."""
     return list(measured(runs(case, batch), case, rounds, UNCACHED).values())
 
 
-def measured(timed: Mapping[str, Timed], case: Case, rounds: int, reference: str) -> dict[str, Row]:
+def measured(timed: Mapping[str, Timed], case: Case, rounds: Rounds, reference: str) -> dict[str, Row]:
     """Time runs in interleaved rounds and return a row for all but the bare one; `reference` names the uncached run."""
     wait = wait_for(case.model.device)
-    seconds = interleaved({name: _alone(run) for name, run in timed.items()}, rounds, 1, wait)
+    alone = {name: _alone(run) for name, run in timed.items()}
+    seconds = interleaved(alone, rounds.count, 1, wait, clock=rounds.clock)
     uncached_bytes = growth(timed[BARE], case.model)
     return {
         name: row(

@@ -1,7 +1,6 @@
 """The cost of an evaluation in which everything is reused, beside its floor: seconds, in paired rounds."""
 
 import copy
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,10 @@ from torch import Tensor, nn
 
 from smoothbench.caching import Schedule, cached
 from smoothbench.caching.sites import BRANCH
-from smoothbench.costs.interleave import in_rounds, ratio_interval
+from smoothbench.costs.interleave import Clock, in_rounds, ratio_interval
 from smoothbench.costs.overhead.cases import Case
 from smoothbench.costs.overhead.floors import Ends, ends_of
-from smoothbench.costs.overhead.realised import Interval
+from smoothbench.costs.overhead.realised import Interval, Rounds
 from smoothbench.protocols import Model, Solver
 from smoothbench.sampling.devices import wait_for
 from smoothbench.sampling.loop import SeededNoise, sampling_states, silent, solver_states
@@ -37,7 +36,7 @@ class Reused:
     over_loop: Interval
 
 
-def reused(case: Case, batch: int, rounds: int) -> list[Reused]:
+def reused(case: Case, batch: int, rounds: Rounds) -> list[Reused]:
     """Measure a fully reused evaluation and its floors, by level; empty where no floor is written for the denoiser."""
     model: Any = case.model
     ends = ends_of(model.denoiser, model.guidance_rows // model.forwards * batch)
@@ -47,11 +46,11 @@ def reused(case: Case, batch: int, rounds: int) -> list[Reused]:
     for level in case.levels:
         kept = _kept_like(model, ends, batch, level)
         runs |= {
-            level: _under(model, solver, seeds, one_full(case, level)),
-            f"{level} floor": _floor(model, solver, seeds, ends, kept),
-            f"{level} loop": _loop(model, solver, seeds, ends, kept),
+            level: _under(model, solver, seeds, one_full(case, level), rounds.clock),
+            f"{level} floor": _floor(model, solver, seeds, ends, kept, rounds.clock),
+            f"{level} loop": _loop(model, solver, seeds, ends, kept, rounds.clock),
         }
-    seconds = in_rounds(runs, rounds, 1)
+    seconds = in_rounds(runs, rounds.count, 1)
     middle = {name: sorted(values)[len(values) // 2] * 1e3 for name, values in seconds.items()}
     return [
         Reused(
@@ -70,19 +69,23 @@ def one_full(case: Case, level: str, full: int = 1) -> Schedule:
     return Schedule.steps(trajectory.sites, [e < full for e in range(trajectory.evals)])
 
 
-def _under(model: Model, solver: Solver, seeds: Sequence[int], schedule: Schedule) -> Callable[[], float]:
-    clock = _Clock(model)
+def _under(
+    model: Model, solver: Solver, seeds: Sequence[int], schedule: Schedule, clock: Clock
+) -> Callable[[], float]:
+    watch = _Stopwatch(model, clock)
 
     def run() -> float:
         with cached(model.denoiser, schedule, coordinates=solver.coordinates) as context:
-            return clock.mean(sampling_states(model, solver, seeds, context.step))
+            return watch.mean(sampling_states(model, solver, seeds, context.step))
 
     return run
 
 
-def _loop(model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor) -> Callable[[], float]:
+def _loop(
+    model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor, clock: Clock
+) -> Callable[[], float]:
     """The sampling loop around a denoiser that embeds, reads what is kept, and has a head."""
-    clock, looped = _Clock(model), copy.copy(model)
+    watch, looped = _Stopwatch(model, clock), copy.copy(model)
     denoiser: nn.Module = copy.copy(model.denoiser)
 
     def forward(x: Tensor, *_: Any, return_dict: bool | None = None, **__: Any) -> Any:
@@ -91,11 +94,13 @@ def _loop(model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Te
 
     denoiser.forward = forward
     looped.__dict__["denoiser"] = denoiser
-    return lambda: clock.mean(sampling_states(looped, solver, seeds, silent))
+    return lambda: watch.mean(sampling_states(looped, solver, seeds, silent))
 
 
-def _floor(model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor) -> Callable[[], float]:
-    clock, rows = _Clock(model), model.guidance_rows // model.forwards
+def _floor(
+    model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor, clock: Clock
+) -> Callable[[], float]:
+    watch, rows = _Stopwatch(model, clock), model.guidance_rows // model.forwards
 
     def predict(e: int, x: Tensor, coordinate: float) -> Tensor:
         output = _evaluated(ends, kept, torch.cat([x] * rows).to(model.dtype))[:, : x.shape[1]].float()
@@ -104,7 +109,7 @@ def _floor(model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: T
     @torch.inference_mode()
     def run() -> float:
         noise = SeededNoise(seeds, model.sample_shape, model.device)
-        return clock.mean(solver_states(solver, noise(), predict, noise))
+        return watch.mean(solver_states(solver, noise(), predict, noise))
 
     return run
 
@@ -124,10 +129,11 @@ def _kept_like(model: Any, ends: Ends, batch: int, level: str) -> Tensor:
     return torch.randn(count, *ends.embed(x).shape, device=x.device).to(x.dtype)
 
 
-class _Clock:
+class _Stopwatch:
     """Measures the mean seconds of the evaluations of a sampling run, all but the first two."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, clock: Clock) -> None:
+        self._clock = clock
         self._wait = wait_for(model.device) or (lambda: None)
 
     def mean(self, states: Iterator[tuple[int, Any]]) -> float:
@@ -135,7 +141,7 @@ class _Clock:
         for e, _ in states:
             if e == FIRST:
                 self._wait()
-                started = time.perf_counter()
+                started = self._clock()
             last = e
         self._wait()
-        return (time.perf_counter() - started) / (last - FIRST)
+        return (self._clock() - started) / (last - FIRST)
