@@ -64,8 +64,18 @@ class Model(Protocol):
         """Return the null label, or the number of no prompt, for so many samples, int64 [count]."""
         ...
 
-    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
-        """Return the guided prediction for x [B, ...] at timestep t; call `announce` before each forward."""
+    def conditioning(self, labels_or_prompts: Tensor) -> Any:
+        """Return what `predict` needs of labels or prompts [B], guidance rows included, on the model's device.
+
+        The sampling loop asks for it once a run, and hands the same object to `predict` at every evaluation.
+        """
+        ...
+
+    def predict(self, x: Tensor, t: float, conditioning: Any, announce: AnnounceForward) -> Tensor:
+        """Return the guided prediction for x [B, ...] at timestep t; call `announce` before each forward.
+
+        On a GPU nothing in it may wait for the device or copy to it, so that the device never runs dry.
+        """
         ...
 
     def output(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:

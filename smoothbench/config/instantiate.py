@@ -22,8 +22,8 @@ from smoothbench.storage.identity import is_node
 
 log = logging.getLogger(__name__)
 
-MODEL: tuple[str, ...] = ("predict", "decode", "skeleton", "prediction", "labels_or_prompts", "unconditional")
-MODEL += ("output", "identity", "media", "sample_shape", "forwards", "guidance_rows")
+MODEL: tuple[str, ...] = ("conditioning", "predict", "decode", "skeleton", "prediction", "labels_or_prompts")
+MODEL += ("unconditional", "output", "identity", "media", "sample_shape", "forwards", "guidance_rows")
 MODEL += ("unavailable_reason", "min_batch_size")
 TYPES = {
     int: "a whole number",

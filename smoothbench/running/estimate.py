@@ -145,8 +145,9 @@ class Work:
             macs += sum(point.planned_macs for point in self.bench.points if point.runs) * runs
         if not macs:
             return 0.0
-        x, labels = torch.zeros(batch, *model.sample_shape), model.labels_or_prompts(range(batch))
-        run = partial(model.predict, x.to(model.device), 0.0, labels, lambda forward_index: None)
+        x = torch.zeros(batch, *model.sample_shape).to(model.device)
+        conditioning = model.conditioning(model.labels_or_prompts(range(batch)))
+        run = partial(model.predict, x, 0.0, conditioning, lambda forward_index: None)
         evaluation = _seconds(run, model.device) / batch
         return evaluation * reference.trajectory.evals / reference.planned_macs * macs
 

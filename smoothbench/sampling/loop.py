@@ -23,7 +23,10 @@ class SeededNoise:
 
     def __call__(self) -> Tensor:
         rows = [torch.randn(self._shape, generator=generator) for generator in self._generators]
-        return torch.stack(rows).to(self._device)
+        noise = torch.stack(rows)
+        if self._device.type == "cuda":  # from pinned memory, so that the copy does not wait for the device
+            noise = noise.pin_memory()
+        return noise.to(self._device, non_blocking=True)
 
 
 def solver_states(solver: Solver, x: Tensor, predict: Predict, noise: Noise) -> Iterator[tuple[int, State]]:
@@ -62,7 +65,9 @@ def sampling_states(
     belong to the seeds.
     """
     noise = SeededNoise(seeds, model.sample_shape, model.device)
-    conditioning = model.labels_or_prompts(seeds) if labels_or_prompts is None else labels_or_prompts
+    if labels_or_prompts is None:
+        labels_or_prompts = model.labels_or_prompts(seeds)
+    conditioning = model.conditioning(labels_or_prompts)
 
     def predict(e: int, x: Tensor, coordinate: float) -> Tensor:
         return model.predict(

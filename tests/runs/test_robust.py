@@ -135,10 +135,11 @@ def test_samples_that_are_not_finite_fail_their_point_alone(
     taylor = next(point for point in running.bench.points if point.spec.name == "taylor")
 
     def broken(
-        x: torch.Tensor, t: float, labels_or_prompts: torch.Tensor, announce: AnnounceForward
+        x: torch.Tensor, t: float, conditioning: torch.Tensor, announce: AnnounceForward
     ) -> torch.Tensor:
-        out = predict(x, t, labels_or_prompts, announce)
-        return torch.where(labels_or_prompts.view(-1, 1, 1, 1) == 3, torch.nan, out) if breaks else out
+        out = predict(x, t, conditioning, announce)
+        labels = conditioning[: len(x)].view(-1, 1, 1, 1)
+        return torch.where(labels == 3, torch.nan, out) if breaks else out
 
     running.bench.model.predict = broken  # type: ignore[method-assign]
     breaks = False

@@ -82,6 +82,6 @@ def sources(folder: Path) -> dict[str, str]:
 def opensora(folder: Path, **more: Any) -> OpenSora:
     """A model of that folder in the smallest size, with its prompts, unless others are given."""
     smallest = {"resolution": "144p", "shift": SHIFT, "tokens": 12, "architecture": {}, "aes": None}
-    arguments: dict[str, Any] = sources(folder) | smallest | more
+    arguments: dict[str, Any] = sources(folder) | smallest | {"device": CPU} | more
     prompts = arguments.pop("prompts", None) or Prompts(str(folder / "prompts.txt"))
-    return OpenSora("tiny", prompts=prompts, device=CPU, **arguments)
+    return OpenSora("tiny", prompts=prompts, **arguments)

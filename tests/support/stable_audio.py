@@ -24,6 +24,6 @@ def published(folder: Path) -> StableAudioPipeline:
 
 def stable_audio(folder: Path | str, **more: Any) -> StableAudioOpen:
     """A model of that folder, with its prompts unless others are given."""
-    arguments: dict[str, Any] = {"architecture": {}, "seconds_end": 2.5, **more}
+    arguments: dict[str, Any] = {"architecture": {}, "seconds_end": 2.5, "device": CPU, **more}
     prompts = arguments.pop("prompts", None) or Prompts(str(Path(folder) / "prompts.txt"))
-    return StableAudioOpen("tiny", str(folder), prompts=prompts, device=CPU, **arguments)
+    return StableAudioOpen("tiny", str(folder), prompts=prompts, **arguments)

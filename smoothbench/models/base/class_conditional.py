@@ -53,13 +53,18 @@ class ClassConditional(Guided):
         """Return the predicted noise [B, C, H, W] alone; no solver here uses a learned variance."""
         return self.output(x, t, labels_or_prompts)[:, : x.shape[1]]
 
-    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
+    def conditioning(self, labels_or_prompts: Tensor) -> Any:
+        """Return the class labels of all guidance rows on the device, int64 [2 B], without guidance [B]."""
+        if self.guidance == 1:
+            return labels_or_prompts.to(self.device)
+        return torch.cat([labels_or_prompts, self.unconditional(len(labels_or_prompts))]).to(self.device)
+
+    def predict(self, x: Tensor, t: float, conditioning: Any, announce: AnnounceForward) -> Tensor:
         """Return the guided noise prediction [B, C, H, W], in float32."""
         announce(0)
         if self.guidance == 1:
-            return self.noise(x, t, labels_or_prompts)
-        labels = torch.cat([labels_or_prompts, torch.full_like(labels_or_prompts, self.classes)])
-        return self.guide(*self.noise(torch.cat([x, x]), t, labels).chunk(2))
+            return self.noise(x, t, conditioning)
+        return self.guide(*self.noise(torch.cat([x, x]), t, conditioning).chunk(2))
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
         """Return the denoiser on the meta device, and a call that runs one sample's guidance rows through it."""

@@ -66,18 +66,23 @@ class TextToVideo(Guided):
 
     def output(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
         """Return the velocity [B, C, T, H, W] for these prompt numbers, without guidance, in float32."""
-        return self._run(self.denoiser, x, t, *self.context(labels_or_prompts))
+        return self._run(self.denoiser, x, t, *self._on_device(*self.context(labels_or_prompts)))
 
-    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
-        """Return the guided velocity [B, C, T, H, W], in float32."""
-        announce(0)
-        captions, mask = self.context(labels_or_prompts)
+    def conditioning(self, labels_or_prompts: Tensor) -> Any:
+        """Return captions [R, 1, L, channels] of all R guidance rows and the prompts' masks [B, l], on the device."""
+        captions, mask = self._on_device(*self.context(labels_or_prompts))
         if self.guidance == 1:
-            return self._run(self.denoiser, x, t, captions, mask)
+            return captions, mask
         null: Any = self.denoiser.get_submodule("y_embedder").y_embedding
         nothing = null[: captions.shape[2]].to(captions).expand_as(captions)
-        rows = torch.cat([captions, nothing])
-        cond, uncond = self._run(self.denoiser, torch.cat([x, x]), t, rows, mask).chunk(2)
+        return torch.cat([captions, nothing]), mask
+
+    def predict(self, x: Tensor, t: float, conditioning: Any, announce: AnnounceForward) -> Tensor:
+        """Return the guided velocity [B, C, T, H, W], in float32."""
+        announce(0)
+        if self.guidance == 1:
+            return self._run(self.denoiser, x, t, *conditioning)
+        cond, uncond = self._run(self.denoiser, torch.cat([x, x]), t, *conditioning).chunk(2)
         return self.guide(cond, uncond)
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
@@ -94,13 +99,16 @@ class TextToVideo(Guided):
         """Convert a time, frame rate, height or width to the number that the denoiser gets."""
         return float(number)
 
+    def _on_device(self, captions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        return captions.to(self.device, self.dtype), mask.to(self.device)
+
     def _run(self, denoiser: nn.Module, x: Tensor, t: float, captions: Tensor, mask: Tensor) -> Tensor:
         """Run the denoiser once, in its dtype; masks are repeated over the guidance rows."""
         velocity: Tensor = denoiser(
             x.to(self.dtype),
             torch.full((len(x),), self.conditioning_value(t), device=x.device),
-            captions.to(x.device, self.dtype),
-            mask.to(x.device),
+            captions,
+            mask,
             torch.full((len(x),), self.conditioning_value(self.fps), device=x.device),
             self.conditioning_value(self.height),
             self.conditioning_value(self.width),

@@ -53,16 +53,22 @@ class TextToAudio(Guided):
 
     def output(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
         """Return the v-prediction [B, C, T] for these prompt numbers, without guidance, in float32."""
-        return self._v(x, t, *self.context(labels_or_prompts))
+        return self._v(x, t, *self._on_device(*self.context(labels_or_prompts)))
 
-    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
+    def conditioning(self, labels_or_prompts: Tensor) -> Any:
+        """Return the states of all guidance rows [R, tokens, width] and global ones [R, 1, width], on the device."""
+        states, overall = self.context(labels_or_prompts)
+        if self.guidance != 1:
+            states = torch.cat([torch.zeros_like(states), states])
+            overall = torch.cat([overall, overall])
+        return self._on_device(states, overall)
+
+    def predict(self, x: Tensor, t: float, conditioning: Any, announce: AnnounceForward) -> Tensor:
         """Return the guided v-prediction [B, C, T], in float32."""
         announce(0)
-        states, overall = self.context(labels_or_prompts)
         if self.guidance == 1:
-            return self._v(x, t, states, overall)
-        rows = torch.cat([torch.zeros_like(states), states]), torch.cat([overall, overall])
-        uncond, cond = self._v(torch.cat([x, x]), t, *rows).chunk(2)
+            return self._v(x, t, *conditioning)
+        uncond, cond = self._v(torch.cat([x, x]), t, *conditioning).chunk(2)
         return self.guide(cond, uncond)
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
@@ -71,12 +77,15 @@ class TextToAudio(Guided):
         with torch.device("meta"):
             denoiser = cast(self.empty(), self.dtype)
             x = torch.empty(rows, *self.sample_shape)
-            states = torch.empty(rows, self.tokens, config["cross_attention_input_dim"])
-            overall = torch.empty(rows, 1, config["global_states_input_dim"])
+            states = torch.empty(rows, self.tokens, config["cross_attention_input_dim"], dtype=self.dtype)
+            overall = torch.empty(rows, 1, config["global_states_input_dim"], dtype=self.dtype)
             rotary = self._positions()
         # torch multiplies what is transposed, as here, by bmm, which counters take for attention's
         denoiser.get_submodule("proj_in").register_forward_pre_hook(lambda _, args: (args[0].contiguous(),))
         return denoiser, lambda: self._run(denoiser, x, 0.0, states, overall, rotary)
+
+    def _on_device(self, states: Tensor, overall: Tensor) -> tuple[Tensor, Tensor]:
+        return states.to(self.device, self.dtype), overall.to(self.device, self.dtype)
 
     def _v(self, x: Tensor, t: float, states: Tensor, overall: Tensor) -> Tensor:
         return self._run(self.denoiser, x, t, states, overall, self._rotary).float()
@@ -95,8 +104,8 @@ class TextToAudio(Guided):
         v: Tensor = denoiser(
             x.to(self.dtype),
             time,
-            encoder_hidden_states=states.to(x.device, self.dtype),
-            global_hidden_states=overall.to(x.device, self.dtype),
+            encoder_hidden_states=states,
+            global_hidden_states=overall,
             rotary_embedding=rotary,
             return_dict=False,
         )[0]

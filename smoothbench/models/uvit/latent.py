@@ -86,14 +86,19 @@ class LatentUViT(LatentModel):
         """Guide: cond + scale * (cond - uncond)."""
         return cond + self.scale * (cond - uncond)
 
-    def predict(self, x: Tensor, t: float, labels_or_prompts: Tensor, announce: AnnounceForward) -> Tensor:
+    def conditioning(self, labels_or_prompts: Tensor) -> Any:
+        """Return the class labels of each forward on the device, int64 [B]: the conditional one's first."""
+        labels = [labels_or_prompts, self.unconditional(len(labels_or_prompts))]
+        return tuple(rows.to(self.device) for rows in labels[: self.forwards])
+
+    def predict(self, x: Tensor, t: float, conditioning: Any, announce: AnnounceForward) -> Tensor:
         """Return the guided noise prediction, in float32; forward 0 is the conditional one, forward 1 the other."""
         announce(0)
-        cond = self.noise(x, t, labels_or_prompts)
+        cond = self.noise(x, t, conditioning[0])
         if self.forwards == 1:
             return cond
         announce(1)
-        return self.guide(cond, self.noise(x, t, self.unconditional(len(x))))
+        return self.guide(cond, self.noise(x, t, conditioning[1]))
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
         """Return the denoiser on the meta device, and a call that runs all forwards of an evaluation for one sample."""

@@ -128,7 +128,7 @@ def test_the_guided_channels(tmp_path: Path, scale: float) -> None:
         announced: list[int] = []
         with torch.inference_mode():
             cond, uncond = model.noise(x, 500.0, labels), model.noise(x, 500.0, model.unconditional(2))
-            prediction = model.predict(x, 500.0, labels, announced.append)
+            prediction = model.predict(x, 500.0, model.conditioning(labels), announced.append)
         guided_all = uncond + scale * (cond - uncond)
         expected = guided_all.clone()
         if numerics == "reference":

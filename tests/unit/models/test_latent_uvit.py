@@ -68,7 +68,7 @@ def test_two_forwards_of_which_each_is_announced_with_its_classes(checkpoint_fol
         lambda _, arguments: seen.append((arguments[1][0].item(), arguments[2].tolist()))
     )
     x, labels = noisy(), torch.tensor([3, 7])
-    guided = model.predict(x, 500.25, labels, lambda i: told.append(len(seen) * 10 + i))
+    guided = model.predict(x, 500.25, model.conditioning(labels), lambda i: told.append(len(seen) * 10 + i))
     assert told == [0, 11] and seen == [(500.25, [3, 7]), (500.25, [10, 10])]
     hook.remove()
     cond, uncond = (model.denoiser(x, torch.full((2,), 500.25), y) for y in (labels, torch.tensor([10, 10])))
@@ -80,7 +80,9 @@ def test_two_forwards_of_which_each_is_announced_with_its_classes(checkpoint_fol
 def test_without_guidance_one_forward(checkpoint_folder: Path) -> None:
     model, told = built(checkpoint_folder, scale=0), list[int]()
     x, labels = noisy(), torch.tensor([3, 7])
-    assert torch.equal(model.predict(x, 9.0, labels, told.append), model.output(x, 9.0, labels))
+    assert torch.equal(
+        model.predict(x, 9.0, model.conditioning(labels), told.append), model.output(x, 9.0, labels)
+    )
     assert told == [0] and (model.forwards, model.guidance_rows, model.identity["guidance"]) == (1, 1, 1)
     guided, bare = (trajectory(built(checkpoint_folder, scale=scale)) for scale in (0.4, 0))
     assert [2 * site.macs for site in bare.sites] == [site.macs for site in guided.sites]

@@ -101,7 +101,7 @@ def test_guidance_mixes_the_two_rows(nano: Any) -> None:
     x, prompts = torch.randn(2, *nano.sample_shape), torch.tensor([0, 7])
     with torch.inference_mode():
         cond, uncond = nano.output(x, 1.0, prompts), nano.output(x, 1.0, nano.unconditional(2))
-        guided = nano.predict(x, 1.0, prompts, lambda forward_index: None)
+        guided = nano.predict(x, 1.0, nano.conditioning(prompts), lambda forward_index: None)
     torch.testing.assert_close(guided, uncond + nano.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(cond, uncond, atol=1e-2)
 

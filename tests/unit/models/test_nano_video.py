@@ -104,7 +104,7 @@ def test_guidance_mixes_caption_and_null_of_as_many_words(nano: Any) -> None:
     with torch.inference_mode():
         cond = nano.output(x, 500.0, asked)
         uncond = nano._run(nano.denoiser, x, 500.0, null, nano.context(asked)[1])
-        guided = nano.predict(x, 500.0, asked, lambda forward_index: None)
+        guided = nano.predict(x, 500.0, nano.conditioning(asked), lambda forward_index: None)
     torch.testing.assert_close(guided, uncond + nano.guidance * (cond - uncond), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(cond, uncond, atol=1e-2)
 

@@ -125,7 +125,9 @@ def test_the_guided_prediction(tiny_opensora: OpenSora) -> None:
             for y in (caption, null)
         ]
         forwards: list[int] = []
-        guided = tiny_opensora.predict(x, t, torch.tensor([number]), forwards.append)
+        guided = tiny_opensora.predict(
+            x, t, tiny_opensora.conditioning(torch.tensor([number])), forwards.append
+        )
         torch.testing.assert_close(guided, rows[1] + 7 * (rows[0] - rows[1]), rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(
             tiny_opensora.output(x, t, torch.tensor([number])), rows[0], rtol=1e-4, atol=1e-5
@@ -172,10 +174,11 @@ def test_half_precision_no_guidance_and_latency(
 ) -> None:
     model, x, numbers = opensora(tiny_repository, **change), noise(tiny_opensora, 1), torch.tensor([1])
     with torch.inference_mode():
-        prediction = model.predict(x, 500.0, numbers, lambda _: None)
-        wanted = (tiny_opensora.output if "guidance" in change else tiny_opensora.predict)(
-            x, 500.0, numbers, *([] if "guidance" in change else [lambda _: None])
-        )
+        prediction = model.predict(x, 500.0, model.conditioning(numbers), lambda _: None)
+        if "guidance" in change:
+            wanted = tiny_opensora.output(x, 500.0, numbers)
+        else:
+            wanted = tiny_opensora.predict(x, 500.0, tiny_opensora.conditioning(numbers), lambda _: None)
     assert prediction.dtype == torch.float32 and prediction.isfinite().all()
     assert model.guidance_rows == (1 if "guidance" in change else 2)
     if "weights" not in change:

@@ -76,7 +76,7 @@ def test_the_guided_prediction_is_the_pipelines(pipe: tuple[Path, StableAudioPip
         uncond, cond = theirs.transformer(torch.cat([x, x]), time, **conditions).sample.chunk(2)
         audio = theirs.vae.decode(x).sample[:, :, 32:160]
         forwards: list[int] = []
-        guided = model.predict(x, sigma, torch.arange(3), forwards.append)
+        guided = model.predict(x, sigma, model.conditioning(torch.arange(3)), forwards.append)
         torch.testing.assert_close(guided, uncond + 7 * (cond - uncond), rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(model.output(x, sigma, torch.arange(3)), cond, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(
@@ -138,8 +138,8 @@ def test_half_precision_and_no_guidance(
     x, numbers = noise(full, 2), torch.tensor([0, 1])
     with torch.inference_mode():
         ours, theirs = (
-            model.predict(x, 2.0, numbers, lambda _: None),
-            full.predict(x, 2.0, numbers, lambda _: None),
+            model.predict(x, 2.0, model.conditioning(numbers), lambda _: None),
+            full.predict(x, 2.0, full.conditioning(numbers), lambda _: None),
         )
         cond = full.output(x, 2.0, numbers)
     assert ours.dtype == torch.float32 and model.guidance_rows == (1 if "guidance" in change else 2)

@@ -59,7 +59,9 @@ def alone(model: Tiny, x: Tensor, captions: Tensor) -> Tensor:
 
 
 def test_guidance_goes_from_the_null_caption_of_the_prompts_length(tiny_model: Tiny, x: Tensor) -> None:
-    got = tiny_model.predict(x, 700.0, torch.tensor([0, 1]), lambda forward_index: None)
+    got = tiny_model.predict(
+        x, 700.0, tiny_model.conditioning(torch.tensor([0, 1])), lambda forward_index: None
+    )
     null: Any = tiny_model.denoiser.get_submodule("y_embedder").y_embedding
     for row, words in enumerate(WORDS[:2]):
         cond = alone(tiny_model, x[row : row + 1], tiny_model.said[row : row + 1, :, :words])
@@ -72,7 +74,7 @@ def test_conditional_rows_come_first_and_in_one_forward(tiny_model: Tiny, x: Ten
     seen: list[tuple[Any, ...]] = []
     announced: list[int] = []
     handle = tiny_model.denoiser.register_forward_pre_hook(lambda _, args: seen.append(args))
-    tiny_model.predict(x, 700.0, torch.tensor([0, 1]), announced.append)
+    tiny_model.predict(x, 700.0, tiny_model.conditioning(torch.tensor([0, 1])), announced.append)
     handle.remove()
     assert announced == [0] and len(seen) == 1
     assert torch.equal(seen[0][0], torch.cat([x, x])) and torch.equal(seen[0][2][:2], tiny_model.said[:2])
@@ -83,7 +85,7 @@ def test_without_guidance_there_are_no_unconditional_rows(tmp_path: Path, x: Ten
     model = Tiny(tmp_path, guidance=1)
     labels_or_prompts = torch.tensor([2, 0])
     assert model.guidance_rows == 1
-    one = model.predict(x, 700.0, labels_or_prompts, lambda forward_index: None)
+    one = model.predict(x, 700.0, model.conditioning(labels_or_prompts), lambda forward_index: None)
     assert torch.equal(one, model.output(x, 700.0, labels_or_prompts)) and one.shape == x.shape
     nothing = model.output(x, 700.0, model.unconditional(2))
     null: Any = model.denoiser.get_submodule("y_embedder").y_embedding

@@ -54,9 +54,11 @@ def test_guidance_of_one_is_the_conditional_model(nano: Model) -> None:
     x, y = torch.randn(2, *nano.sample_shape), torch.tensor([3, 4])
     with torch.inference_mode():
         expected = nano.denoiser(x, timestep=torch.tensor([500, 500]), class_labels=y).sample
-        guided = nano.predict(x, 500.0, y, lambda forward_index: None)
+        guided = nano.predict(x, 500.0, nano.conditioning(y), lambda forward_index: None)
         nano.guidance = 1
-        torch.testing.assert_close(nano.predict(x, 500.0, y, lambda forward_index: None), expected)
+        torch.testing.assert_close(
+            nano.predict(x, 500.0, nano.conditioning(y), lambda forward_index: None), expected
+        )
         nano.guidance = 2.0
     assert not torch.allclose(guided, expected, atol=1e-3)
 

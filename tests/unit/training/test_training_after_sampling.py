@@ -1,8 +1,6 @@
 """A model that has sampled can teach: nothing that it keeps was made for inference alone."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -11,50 +9,23 @@ from safetensors.torch import load_file
 from baselines.router_training import distillation
 from smoothbench.caching import find_sites
 from smoothbench.cli import job
-from smoothbench.models.uvit.latent import LatentUViT
-from smoothbench.protocols import Model
-from tests.support import opensora, stable_audio
 from tests.support.compose import composed
-from tests.support.latent_dits import CPU, by_yaml, latent_dit
-from tests.support.tiny_pipelines import save_tiny_dit
+from tests.support.every_model import NAMES, Build, every_model, published
 
-UVIT = {"img_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "num_classes": 11}
-
-
-def uvit(folder: Path) -> Any:
-    return LatentUViT("tiny", None, UVIT, CPU)
+FLOAT32 = [name for name in NAMES if "bfloat16" not in name]
 
 
-def dit(folder: Path) -> Any:
-    save_tiny_dit(folder)
-    return latent_dit(folder)
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Build]:
+    return every_model(published(tmp_path_factory.mktemp("weights")))
 
 
-def audio(folder: Path) -> Any:
-    stable_audio.published(folder)
-    return stable_audio.stable_audio(folder)
-
-
-def video(folder: Path) -> Any:
-    return opensora.opensora(opensora.published(folder))
-
-
-def nano(name: str) -> Callable[[Path], Any]:
-    return lambda folder: by_yaml(name)
-
-
-EVERY = {
-    "dit": dit, "uvit": uvit, "stable_audio": audio, "opensora": video,
-    **{name: nano(name) for name in ("dit_nano", "stable_audio_nano", "opensora_nano")},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_a_router_learns_from_a_model_that_has_sampled(name: str, tmp_path: Path) -> None:
-    model: Model = EVERY[name](tmp_path)
+@pytest.mark.parametrize("name", FLOAT32)
+def test_a_router_learns_from_a_model_that_has_sampled(name: str, builds: dict[str, Build]) -> None:
+    model, _ = builds[name](torch.device("cpu"))
     x, labels_or_prompts = torch.randn(2, *model.sample_shape), model.labels_or_prompts([0, 1])
     with torch.inference_mode():  # the first to ask for the denoiser, the text encoder and all that is kept
-        model.predict(x, 700.0, labels_or_prompts, lambda forward_index: None)
+        model.predict(x, 700.0, model.conditioning(labels_or_prompts), lambda forward_index: None)
     sites = find_sites(model.denoiser)
     logits = torch.zeros(len(sites), requires_grad=True)
     forwards = [lambda t=t: model.output(x, t, labels_or_prompts) for t in (700.0, 600.0)]
