@@ -6,7 +6,7 @@ from typing import Any
 
 from smoothbench.caching import Schedule, cached
 from smoothbench.caching.predictor import Predictor
-from smoothbench.costs.overhead.alive import alive_bytes
+from smoothbench.costs.overhead.alive import new_bytes, only_new_objects
 from smoothbench.costs.overhead.cases import Case, schedule_of
 from smoothbench.planning.point import Point
 from smoothbench.protocols import Model
@@ -65,9 +65,10 @@ def growth(timed: Timed, model: Model) -> int:
     """Return the bytes of tensors that are alive at the end of a run and were not before it."""
     timed.run(_nothing)  # what a first run alone makes is there from now on
     timed.forget()
-    before, after = alive_bytes(model.device), list[int]()
-    timed.run(lambda: after.append(alive_bytes(model.device)))
-    return after[0] - before
+    sizes: list[int] = []
+    with only_new_objects():
+        timed.run(lambda: sizes.append(new_bytes(model.denoiser)))
+    return sizes[0]
 
 
 def predictor_name(predictor: Predictor) -> str:
