@@ -15,7 +15,9 @@ from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.dynamic_run import DynamicRun
 from smoothbench.caching.evaluation_clock import Clock
 from smoothbench.caching.fast import fast_forward
+from smoothbench.caching.fingerprint import warn_if_changed
 from smoothbench.caching.foreign_caches import refuse_other_caches
+from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, Wrap, intercepted
 from smoothbench.caching.nesting import outer_sites, runs
@@ -53,12 +55,15 @@ def cached(
     rounding. `fast=False` runs the denoiser's own forward, whose computed branches give the same bits.
     Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is
     cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
-    where a policy skipped nothing, and that a compiled denoiser runs uncompiled.
+    where a policy skipped nothing, that a compiled denoiser runs uncompiled, and where the denoiser is not the one that
+    a schedule was planned on (see `fingerprint`).
     """
     handle, denoiser = denoiser, original_module(denoiser)
     refuse_other_caches(denoiser)
     sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
     plan = _planned(denoiser, sites, schedule_or_policy, evals)
+    if isinstance(schedule_or_policy, Schedule):
+        warn_if_changed(denoiser, schedule_or_policy.meta, stacklevel=4)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
     visits = Visits(sites, name)
     chosen = predictor_from(predictor)
@@ -71,6 +76,7 @@ def cached(
             timesteps = _timesteps(plan, coordinates)
             parts = fast_forward(denoiser, sites, plan.rows, chosen, timesteps, plan.may_skip)
         run = Run(sites, plan.decide, plan.may_skip, chosen, clock, visits, plan.coordinates, parts)
+    run.at_start = noticing_changes(denoiser, sites)
     wraps = _wraps(denoiser, run)
     with ExitStack() as stack:
         stack.callback(run.forget)

@@ -1,5 +1,6 @@
 """Count multiply-accumulates (MACs) with torch's own counter, linear layers apart from attention."""
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,18 +24,24 @@ class MacCounter:
     """A context that counts the MACs of what runs in it; on the meta device nothing is computed.
 
     Matrix products, convolutions and attention count, elementwise work does not. torch counts
-    2 flops for a MAC, and before 2.15 cannot count the CPU's fused attention: that count is added here.
+    2 flops for a MAC, and before 2.15 cannot count the CPU's fused attention: that count is added here. What is
+    compiled runs uncompiled, as a graph's own kernels are not counted.
     """
 
     def __init__(self) -> None:
         self._mode = FlopCounterMode(display=False, custom_mapping=_cpu_attention())
+        self._contexts = ExitStack()
 
     def __enter__(self) -> "MacCounter":
-        self._mode.__enter__()
+        if (
+            "torch._dynamo" in sys.modules
+        ):  # which takes seconds to import, and without it nothing is compiled
+            self._contexts.enter_context(torch.compiler.set_stance("force_eager"))
+        self._contexts.enter_context(self._mode)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._mode.__exit__(*error)
+        self._contexts.__exit__(*error)
 
     def macs(self) -> Macs:
         """The MACs counted so far."""
