@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from smoothbench.caching.adaln_fast_path import reused_block_wraps
 from smoothbench.caching.binding import Bindable
 from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.dynamic_run import DynamicRun
@@ -163,7 +162,10 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
         raise ValueError(
             f"the schedule names site {unknown[0]}, but the denoiser has {sites[0].name} to {sites[-1].name}"
         )
-    column, outer = {name: i for i, name in enumerate(schedule.sites)}, outer_sites(sites)
+    outer = outer_sites(sites)
+    if not any(outer) and schedule.sites == tuple(site.name for site in sites):  # the most common case, quickly
+        return schedule.computed
+    column = {name: i for i, name in enumerate(schedule.sites)}
     return tuple(
         runs([bits[column[s.name]] if s.name in column else True for s in sites], outer)
         for bits in schedule.computed
@@ -171,13 +173,12 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
 
 
 def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
-    """Wraps for spans, blocks, norms and branches; all read `run.computed`, which is set when a forward begins.
+    """Wraps for spans, norms and branches; all read `run.computed`, which is set when a forward begins.
 
-    Norms and blocks are wrapped only where something may be skipped.
+    Norms are wrapped only where something may be skipped.
     """
     wraps = run.probe_wraps(denoiser) if isinstance(run, DynamicRun) else []
     wraps += site_wraps(denoiser, run.sites, run)
-    wraps += reused_block_wraps(denoiser, run)
     for i, site in enumerate(run.sites):
         if site.norm is not None and run.may_skip[i] and i not in run.reads_input:
             norm = denoiser.get_submodule(site.norm)
