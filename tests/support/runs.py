@@ -45,3 +45,10 @@ def limited(running: Experiment, rows: int) -> Experiment:
 
     running.bench.model.denoiser.register_forward_pre_hook(limit)
     return running
+
+
+def small_policy(point: str, policy: str, predictor: str = "reuse", **parameters: Any) -> str:
+    """An override that adds a point with a policy of `tests.support.small_policies`, with the parameters by name."""
+    fields = "".join(f",{key}:{value}" for key, value in parameters.items())
+    node = f"{{_target_:tests.support.small_policies.{policy}{fields}}}"
+    return f"+points.{point}.cache={{policy:{node},predictor:{predictor},family:small,label:{point}}}"
