@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from smoothbench.caching.binding import Bindable
+from smoothbench.caching.binding import bound
 from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.dynamic_run import DynamicRun
 from smoothbench.caching.evaluation_clock import Clock
@@ -67,13 +67,13 @@ def cached(
     visits = Visits(sites, name)
     chosen = predictor_from(predictor)
     run: Run
-    if plan.decisions is not None:
+    if plan.decisions is not None and plan.decisions.look_inside:
         run = DynamicRun(sites, plan.decisions, chosen, clock, visits)
     else:
         parts = None
-        if fast and not isinstance(chosen, Bindable):
-            timesteps = _timesteps(plan, coordinates)
-            parts = fast_forward(denoiser, sites, plan.rows, chosen, timesteps, plan.may_skip)
+        if fast:
+            timesteps, predictors = _timesteps(plan, coordinates), bound(chosen, sites, plan.evals)
+            parts = fast_forward(denoiser, sites, plan.rows, predictors, timesteps, plan.may_skip)
         run = Run(sites, plan.decide, plan.may_skip, chosen, clock, visits, plan.coordinates, parts)
     run.at_start = noticing_changes(denoiser, sites)
     wraps = _wraps(denoiser, run)

@@ -88,7 +88,7 @@ class Parts(ABC):
         return all(_same(value, inputs.get(name)) for name, value in self.constant.items())
 
     def mistaken(self) -> Tensor | None:
-        """Return whether an input was not what the parts took it for, as a tensor on the device; None: they read all."""
+        """Return whether an input was not what it was taken for, a tensor on the device; None where all were read."""
         return None
 
     @abstractmethod

@@ -10,6 +10,7 @@ from torch import Tensor
 from smoothbench.caching.fast.chain import add_terms
 from smoothbench.caching.fast.parts import Architecture, Parts
 from smoothbench.caching.fast.slots import Bits, Slot
+from smoothbench.caching.predictor import Weighted
 
 Kept = tuple[tuple[float, ...], tuple[Tensor, ...]]  # coordinates and outputs, the newest first
 
@@ -26,13 +27,18 @@ class Forward(Protocol):
         ...
 
     @property
+    def predictors(self) -> Sequence[Weighted]:
+        """The predictor of each slot."""
+        ...
+
+    @property
     def opened(self) -> dict[int, Tensor]:
         """The stream before each sum that is being computed."""
         ...
 
     def keep(self, slot: int, output: Tensor) -> None: ...
 
-    def weights(self, coordinates: tuple[float, ...]) -> Sequence[float]: ...
+    def weights(self, predictor: Weighted, coordinates: tuple[float, ...]) -> Sequence[float]: ...
 
 
 class Step(Protocol):
@@ -67,12 +73,14 @@ class Reuse:
     in_place: bool
 
     def __call__(self, forward: Forward, stream: Tensor) -> Tensor:
-        gates, kept, terms = forward.parts.gates, forward.kept, []
+        gates, kept, predictors, terms = forward.parts.gates, forward.kept, forward.predictors, []
         at: tuple[float, ...] = ()
+        by: Weighted | None = None
         for slot, branch in self.slots:
             coordinates, outputs = kept[slot]
-            if coordinates is not at:  # mostly those of the slot before
-                at, weights = coordinates, forward.weights(coordinates)
+            if coordinates is not at or predictors[slot] is not by:  # mostly those of the slot before
+                at, by = coordinates, predictors[slot]
+                weights = forward.weights(by, at)
             gate = None if branch is None else gates[branch]
             for output, weight in zip(outputs, weights, strict=True):
                 terms.append((gate, output, weight))
