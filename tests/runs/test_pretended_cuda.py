@@ -100,36 +100,6 @@ def test_no_evaluation_of_a_schedule_makes_the_device_wait(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("predictor", ["reuse", "taylor2"])
-def test_neither_does_one_of_a_fast_forward(name: str, predictor: str, built: Built, ledger: Ledger) -> None:
-    model, solver = built(name, CPU)
-    schedule, known = alternating(model, solver), {"coordinates": solver.coordinates, "predictor": predictor}
-    with cached(model.denoiser, schedule, predictor=predictor, fast=False) as run:
-        expected = latents(model, solver, SEEDS, run.step)
-    model, solver = built(name, CUDA)
-    with cached(model.denoiser, schedule, **known) as run:
-        samples, events = states_and_events(model, solver, ledger, run.step)
-        assert run.is_fast
-    assert not synchronisations([event for during in events[1:] for event in during])
-    if "bfloat16" not in name:
-        assert_close(samples, expected)
-
-
-def test_coordinates_that_are_not_the_timesteps_are_found_at_the_end(built: Built, ledger: Ledger) -> None:
-    """A fast forward takes them for the timesteps, as it may not wait for the device to read those."""
-    model, solver = built("dit_nano", CUDA)
-    wrong = [t + 1 for t in solver.coordinates]
-
-    def sample(fast: bool) -> None:
-        with cached(model.denoiser, alternating(model, solver), coordinates=wrong, fast=fast) as run:
-            latents(model, solver, SEEDS, lambda e, t, index: run.step(e, wrong[e], index))
-
-    sample(fast=False)
-    with pytest.raises(ValueError, match="the DiTTransformer2DModel got other timesteps than"):
-        sample(fast=True)
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_an_uncached_run_does_not_wait_either(name: str, built: Built, ledger: Ledger) -> None:
     model, solver = built(name, CUDA)
     samples, events = states_and_events(model, solver, ledger, silent)

@@ -18,8 +18,8 @@ NOTHING: Kept = ((), ())
 class FastForward:
     """Runs the forwards of a denoiser from its parts: equal to the engine's other way within rounding.
 
-    `predictors` are those of the sites, and `coordinates` the timesteps of the run; a slot is kept where `may_skip` says
-    that a site of it is ever reused.
+    `predictors` are those of the sites, and `coordinates` the timesteps of the run; a slot is kept where `may_skip`
+    says that a site of it is ever reused.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class FastForward:
     ) -> None:
         self._architecture, self._slots, self._coordinates = architecture, slots, coordinates
         self._predictors = [predictors[slot.sites[0]] for slot in slots]
-        self._kept = [any(may_skip[i] for i in slot.sites) for slot in slots]
+        self._reusable = [any(may_skip[i] for i in slot.sites) for slot in slots]
         self._plans: dict[tuple[bool, ...], Plan] = {}
         self._runs: dict[int | str, _Run] = {}
         self._doubts: list[Tensor | None] = []
@@ -112,7 +112,7 @@ class FastForward:
     def _planned(self, bits: tuple[bool, ...]) -> Plan:
         planned = self._plans.get(bits)
         if planned is None:
-            planned = self._plans[bits] = plan(self._architecture, self._slots, self._kept, bits)
+            planned = self._plans[bits] = plan(self._architecture, self._slots, self._reusable, bits)
         return planned
 
 
@@ -123,7 +123,7 @@ class _Run:
         self.parts, self.predictors = parts, predictors
         self.names = inputs.keys()
         self.opened: dict[int, Tensor] = {}
-        self.kept: list[Kept] = [NOTHING] * len(predictors)
+        self.history: list[Kept] = [NOTHING] * len(predictors)
         self._now = 0.0
         # of the present forward, by predictor and coordinates
         self._weights: dict[tuple[int, tuple[float, ...]], Sequence[float]] = {}
@@ -139,11 +139,11 @@ class _Run:
 
     def keep(self, slot: int, output: Tensor) -> None:
         """Keep a computed output, and drop the oldest one that no prediction needs any more."""
-        coordinates, outputs = self.kept[slot]
+        coordinates, outputs = self.history[slot]
         older = self.predictors[slot].depth - 1
         at = (self._now, *coordinates[:older])
         # one tuple for all slots that were computed together, which are then told by its identity
-        self.kept[slot] = self._coordinates.setdefault(at, at), (output, *outputs[:older])
+        self.history[slot] = self._coordinates.setdefault(at, at), (output, *outputs[:older])
 
     def weights(self, predictor: Weighted, coordinates: tuple[float, ...]) -> Sequence[float]:
         """Return a predictor's weights of outputs kept at these coordinates, at the present one."""
@@ -156,4 +156,4 @@ class _Run:
     @property
     def kept_bytes(self) -> int:
         """The size of all kept outputs."""
-        return sum(output.nbytes for _, outputs in self.kept for output in outputs)
+        return sum(output.nbytes for _, outputs in self.history for output in outputs)

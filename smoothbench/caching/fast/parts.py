@@ -30,10 +30,10 @@ class Architecture(ABC):
 
     def __init__(self, denoiser: nn.Module) -> None:
         self.denoiser: Any = denoiser
-        found = dict(self.named_blocks())
-        self.blocks: list[Any] = list(found.values())
-        self.paths = tuple(f"{path}.{name}" for path in found for name in self.attributes)
-        self.gated = self.gates * len(found)
+        blocks = dict(self.named_blocks())
+        self.blocks: list[Any] = list(blocks.values())
+        self.paths = tuple(f"{path}.{name}" for path in blocks for name in self.attributes)
+        self.gated = self.gates * len(blocks)
 
     @abstractmethod
     def named_blocks(self) -> Iterator[tuple[str, nn.Module]]:

@@ -77,8 +77,9 @@ def _joined(
     joined: list[Slot] = []
     for slot in slots:
         before = joined[-1] if joined else None
-        alike = before is not None and predictors[before.sites[0]] == predictors[slot.sites[0]]
-        if before is not None and alike and _together(architecture, columns, before, slot):
+        if before is not None and predictors[before.sites[0]] != predictors[slot.sites[0]]:
+            joined.append(slot)
+        elif before is not None and _together(architecture, columns, before, slot):
             joined[-1] = Slot(before.first, slot.last, before.sites + slot.sites, True)
         else:
             joined.append(slot)

@@ -22,7 +22,7 @@ class Forward(Protocol):
     def parts(self) -> Parts: ...
 
     @property
-    def kept(self) -> Sequence[Kept]:
+    def history(self) -> Sequence[Kept]:
         """The kept outputs of each slot."""
         ...
 
@@ -73,11 +73,11 @@ class Reuse:
     in_place: bool
 
     def __call__(self, forward: Forward, stream: Tensor) -> Tensor:
-        gates, kept, predictors, terms = forward.parts.gates, forward.kept, forward.predictors, []
+        gates, history, predictors, terms = forward.parts.gates, forward.history, forward.predictors, []
         at: tuple[float, ...] = ()
         by: Weighted | None = None
         for slot, branch in self.slots:
-            coordinates, outputs = kept[slot]
+            coordinates, outputs = history[slot]
             if coordinates is not at or predictors[slot] is not by:  # mostly those of the slot before
                 at, by = coordinates, predictors[slot]
                 weights = forward.weights(by, at)
@@ -127,12 +127,12 @@ class Plan:
     computed: tuple[int, ...]
 
 
-def plan(architecture: Architecture, slots: Sequence[Slot], kept: Sequence[bool], bits: Bits) -> Plan:
-    """Plan the forward that computes the sites with these bits, and keeps the outputs of the slots in `kept`.
+def plan(architecture: Architecture, slots: Sequence[Slot], reusable: Sequence[bool], bits: Bits) -> Plan:
+    """Plan the forward that computes the sites with these bits, and keeps the outputs of `reusable` slots.
 
     Where a slot is reused, nothing inside of it runs, whatever the bits there say.
     """
-    planner = _Planner(architecture, slots, kept, bits)
+    planner = _Planner(architecture, slots, reusable, bits)
     branch = 0
     while branch < len(architecture.paths):
         branch = planner.at(branch)
@@ -146,7 +146,7 @@ class _Planner:
 
     architecture: Architecture
     slots: Sequence[Slot]
-    kept: Sequence[bool]
+    reusable: Sequence[bool]
     bits: Bits
     steps: list[Step] = field(default_factory=list)
     computed: list[int] = field(default_factory=list)
@@ -164,7 +164,7 @@ class _Planner:
                 self._waiting.append((n, None if slot.is_sum else branch))
                 return self._after(slot.last)
             self.computed += slot.sites
-            if slot.is_sum and self.kept[n]:
+            if slot.is_sum and self.reusable[n]:
                 self._shared(Open(n))
         self._compute(branch, here)
         return self._after(branch)
@@ -177,7 +177,7 @@ class _Planner:
 
     def _compute(self, branch: int, here: Sequence[int]) -> None:
         self.flush()
-        slot = next((n for n in here if self.kept[n] and not self.slots[n].is_sum), None)
+        slot = next((n for n in here if self.reusable[n] and not self.slots[n].is_sum), None)
         self.steps.append(Compute(branch, slot, self._in_place))
         self._in_place = True
 

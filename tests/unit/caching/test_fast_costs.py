@@ -13,6 +13,7 @@ from smoothbench.models.nano.image.model import PixelDiT
 from smoothbench.sampling.loop import latents
 from smoothbench.solvers.ddim import DDIM
 from tests.support.fast_models import EVALS, fast_model
+from tests.support.pretended_cuda import CUDA, pretended_cuda
 
 DEPTH = 28  # of DiT-XL/2
 VIEWS = {
@@ -124,3 +125,19 @@ def test_a_sample_of_the_nano_model_does_not_depend_on_its_batch(interval: int) 
     whole = sample(range(8))
     for part in (range(1), range(2, 4), range(3, 8)):
         assert torch.equal(sample(part), whole[part.start : part.stop])
+
+
+def test_coordinates_that_are_not_the_timesteps_are_found_when_a_device_has_finished() -> None:
+    """A fast forward takes them for the timesteps, as it may not wait for the device to read those."""
+    with pretended_cuda():
+        model, solver = PixelDiT("dit_nano", "dit", 2.0, CUDA), DDIM(4)
+        policy = Schedule.steps(find_sites(model.denoiser), [True, False, True, False])
+        wrong = [t + 1 for t in solver.coordinates]
+
+        def sample(fast: bool) -> None:
+            with cached(model.denoiser, policy, coordinates=wrong, fast=fast) as run:
+                latents(model, solver, range(2), lambda e, t, index: run.step(e, wrong[e], index))
+
+        sample(fast=False)
+        with pytest.raises(ValueError, match="the DiTTransformer2DModel got other timesteps than"):
+            sample(fast=True)
