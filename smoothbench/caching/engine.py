@@ -64,17 +64,8 @@ def cached(
     if isinstance(schedule_or_policy, Schedule):
         warn_if_changed(denoiser, schedule_or_policy.meta, stacklevel=4)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
-    visits = Visits(sites, name)
-    chosen = predictor_from(predictor)
-    run: Run
-    if plan.decisions is not None and plan.decisions.look_inside:
-        run = DynamicRun(sites, plan.decisions, chosen, clock, visits)
-    else:
-        parts = None
-        if fast:
-            timesteps, predictors = _timesteps(plan, coordinates), bound(chosen, sites, plan.evals)
-            parts = fast_forward(denoiser, sites, plan.rows, predictors, timesteps, plan.may_skip)
-        run = Run(sites, plan.decide, plan.may_skip, chosen, clock, visits, plan.coordinates, parts)
+    timesteps = _timesteps(plan, coordinates) if fast else None
+    run = _run(denoiser, sites, plan, predictor_from(predictor), clock, timesteps)
     run.at_start = noticing_changes(denoiser, sites)
     wraps = _wraps(denoiser, run)
     with ExitStack() as stack:
@@ -113,6 +104,23 @@ class _Plan:
     coordinates: Sequence[float] | None = None
     rows: Computed | None = None  # of a static schedule
     decisions: Decisions | None = None
+
+
+def _run(
+    denoiser: nn.Module,
+    sites: tuple[Site, ...],
+    plan: _Plan,
+    predictor: Predictor,
+    clock: Clock,
+    timesteps: Sequence[float] | None,
+) -> Run:
+    """The state of what follows the plan, with a fast forward where that is possible and the timesteps are known."""
+    visits = Visits(sites, type(denoiser).__name__)
+    if plan.decisions is not None and plan.decisions.look_inside:
+        return DynamicRun(sites, plan.decisions, predictor, clock, visits)
+    predictors = bound(predictor, sites, plan.evals)
+    parts = fast_forward(denoiser, sites, plan.rows, predictors, timesteps, plan.may_skip)
+    return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, plan.coordinates, parts)
 
 
 def _timesteps(plan: _Plan, coordinates: Sequence[float] | None) -> Sequence[float] | None:
@@ -164,9 +172,7 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
             f"the schedule names site {unknown[0]}, but the denoiser has {sites[0].name} to {sites[-1].name}"
         )
     outer = outer_sites(sites)
-    if not any(outer) and schedule.sites == tuple(
-        site.name for site in sites
-    ):  # the most common case, quickly
+    if not any(outer) and schedule.sites == tuple(site.name for site in sites):
         return schedule.computed
     column = {name: i for i, name in enumerate(schedule.sites)}
     return tuple(
