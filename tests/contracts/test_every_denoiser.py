@@ -135,7 +135,9 @@ def test_reuse_at_each_level_equals_an_independent_writing(subject: Subject) -> 
                 continue
             outputs, run = subject.cached(Schedule.steps(sites, computes, {"method": "x"}), predictor)
             assert close(outputs, subject.by_hooks(sites, computes, int(predictor == "taylor1"))), level
-            assert not any(close([outputs[e]], [subject.bare[e]]) for e in range(len(NOISE)) if not computes[e]), level
+            assert not any(
+                close([outputs[e]], [subject.bare[e]]) for e in range(len(NOISE)) if not computes[e]
+            ), level
             assert set(run.calls.values()) == {2} and run.skipped_share == pytest.approx(1 / 3)
             assert all(torch.equal(a, b) for a, b in zip(subject.at(0), subject.bare[0], strict=True))
 
@@ -160,7 +162,9 @@ def test_calibration_and_cost_at_all_levels(subject: Subject) -> None:
     assert engine.calls["denoiser"] < len(NOISE)
 
 
-@pytest.mark.skipif(not diffusers.__version__.startswith("0.42."), reason="the page is that of diffusers 0.42")
+@pytest.mark.skipif(
+    not diffusers.__version__.startswith("0.42."), reason="the page is that of diffusers 0.42"
+)
 def test_the_page_of_models_is_what_the_classes_are() -> None:
     """If not: python -m docs.models_table"""
     assert models_table.PAGE.read_text() == models_table.page()
