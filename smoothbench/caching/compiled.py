@@ -1,6 +1,6 @@
 """Run static schedules as compiled graphs, one for each set of computed sites, without Python in between."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -8,15 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from smoothbench.caching.binding import bound
 from smoothbench.caching.engine import aligned
 from smoothbench.caching.evaluation_clock import Clock, Tick
 from smoothbench.caching.hooks import Forward, StandIn, Wrap, standing_in
+from smoothbench.caching.predictor import Predictor, Weighted, predictor_from
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.site_visits import outside_message
-from smoothbench.caching.sites import find_sites
+from smoothbench.caching.sites import Site, find_sites
 
 MOST_GRAPHS = 1024  # torch gives up after 8 by default, and after 256 of all models of a class
+# what one forward gave at each site; None where it did not compute it
 Outputs = list[Tensor | None]
+Kept = list[list[tuple[float, Tensor]]]  # at each site, with their coordinates, the newest first
 
 
 class Compiled:
@@ -24,8 +28,8 @@ class Compiled:
 
     The set of computed sites is part of a graph, and cached outputs are its inputs: a schedule whose evaluations are
     either computed or reused in full needs two graphs, and one that differs between sites needs a graph for each
-    distinct set. A schedule that skips nothing has a graph that caches nothing, like the bare model. Outputs are
-    reused as they are (predictor `reuse`). `backend` is torch.compile's.
+    distinct set. A schedule that skips nothing has a graph that caches nothing, like the bare model. The weights of a
+    predictor are inputs of a graph too, so that it needs no more graphs than `reuse`. `backend` is torch.compile's.
     """
 
     def __init__(self, denoiser: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
@@ -38,7 +42,12 @@ class Compiled:
         self.cache_bytes = 0  # size of the outputs kept in the last context
         self._computed: tuple[bool, ...] = ()
         self._keeps = True
-        self._old_outputs: Outputs = []  # read by a graph
+        self._old_outputs: list[
+            list[Tensor]
+        ] = []  # read by a graph: at each reused site as many as its predictor needs
+        self._weights: Tensor | None = (
+            None  # theirs, [site, output], on the CPU; None: the newest one as it is
+        )
         # written by it; a separate list, so that a graph does not depend on its old content
         self._new_outputs: Outputs = []
         self._forward = denoiser.forward
@@ -49,22 +58,28 @@ class Compiled:
         self._branches = [StandIn(module, partial(self._branch, i)) for i, module in enumerate(modules)]
 
     @contextmanager
-    def following(self, schedule: Schedule, calls_per_eval: int = 1) -> Iterator[Clock]:
+    def following(
+        self, schedule: Schedule, calls_per_eval: int = 1, predictor: str | Predictor = "reuse"
+    ) -> Iterator[Clock]:
         """Make the denoiser follow the schedule within a context; announce all forwards to the clock, or none.
 
-        Raises ValueError for a schedule that does not fit the denoiser or the run, and RuntimeError
-        where contexts nest.
+        Raises ValueError for a schedule that does not fit the denoiser or the run, and for a predictor that has no
+        weights; RuntimeError where contexts nest.
         """
         schedule_bits = aligned(self.sites, schedule)
+        predictors = _weighted(predictor, self.sites, schedule.evals)
         clock = Clock(self._forward, schedule.evals, calls_per_eval)
-        histories: dict[int | str, Outputs] = {}
+        histories: dict[int | str, Kept] = {}
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             try:
                 tick = clock.enter(args, kwargs)
                 if tick.starts_run:
                     self._forget(histories)
-                self._make_ready(schedule_bits[tick.e], tick, histories.pop(tick.forward_index, None))
+                now = _coordinate(predictors[0], tick)
+                history = self._make_ready(
+                    schedule_bits[tick.e], tick, histories.pop(tick.forward_index, None), predictors, now
+                )
                 self._inside = True
                 output = self._graphs(*args, **kwargs)
             except BaseException:
@@ -72,8 +87,10 @@ class Compiled:
                 raise
             finally:
                 self._inside = False
-            pairs = zip(self._new_outputs, self._old_outputs, strict=True)
-            histories[tick.forward_index] = [old if new is None else new for new, old in pairs]
+            histories[tick.forward_index] = [
+                older if new is None else [(now, new), *older]
+                for new, older in zip(self._new_outputs, history, strict=True)
+            ]
             return output
 
         limits = {"cache_size_limit": MOST_GRAPHS, "accumulated_cache_size_limit": MOST_GRAPHS}
@@ -86,20 +103,33 @@ class Compiled:
                 self._forget(histories)
         clock.finish()
 
-    def _make_ready(self, computed: tuple[bool, ...], tick: Tick, history: Outputs | None) -> None:
-        """Prepare for one forward; ValueError where it would reuse outputs that an interrupted run has dropped."""
+    def _make_ready(
+        self,
+        computed: Sequence[bool],
+        tick: Tick,
+        history: Kept | None,
+        predictors: Sequence[Weighted],
+        now: float,
+    ) -> Kept:
+        """Prepare for one forward, and return what stays kept beside what it will compute.
+
+        ValueError where it would reuse outputs that an interrupted run has dropped.
+        """
         if history is None and not all(computed):
             raise ValueError(f"evaluation {tick.e} reuses outputs of a run that broke: start a new one")
-        # outputs that are about to be computed are dropped first, or memory would hold them twice
-        old: Iterable[Tensor | None] = history or [None] * len(computed)
-        self._old_outputs = [
-            None if renewed else output for renewed, output in zip(computed, old, strict=True)
-        ]
-        self._computed, self._new_outputs = computed, [None] * len(computed)
+        sites = list(zip(computed, history or [[] for _ in computed], predictors, strict=True))
+        # outputs that nobody will need are dropped first, or memory would hold one more
+        stays = [older[: by.depth - 1] if renewed else older for renewed, older, by in sites]
+        reused = [[] if renewed else older for renewed, older, _ in sites]
+        self._old_outputs = [_filled(older, by.depth) for older, by in zip(reused, predictors, strict=True)]
+        self._weights = _weights(reused, predictors, now)
+        self._computed, self._new_outputs = tuple(computed), [None] * len(computed)
+        return stays
 
-    def _forget(self, histories: dict[int | str, Outputs]) -> None:
+    def _forget(self, histories: dict[int | str, Kept]) -> None:
         """Drop all kept outputs, and note how many bytes they were."""
-        self.cache_bytes = max(self.cache_bytes, sum(map(_bytes, histories.values())))
+        outputs = [output for sites in histories.values() for site in sites for _, output in site]
+        self.cache_bytes = max(self.cache_bytes, sum(output.nbytes for output in outputs))
         histories.clear()
         self._old_outputs, self._new_outputs = [], []
 
@@ -112,13 +142,52 @@ class Compiled:
                 if self._keeps:
                     self._new_outputs[i] = output
                 return output
-            return self._old_outputs[i]
+            outputs, weights = self._old_outputs[i], self._weights
+            if weights is None:
+                return outputs[0]
+            total = outputs[0].float() * weights[i, 0]
+            for number, output in enumerate(outputs[1:], start=1):
+                total = total + output.float() * weights[i, number]
+            return total.to(outputs[0].dtype)
 
         return forward
 
 
-def _bytes(outputs: Sequence[Tensor | None]) -> int:
-    return sum(output.nbytes for output in outputs if output is not None)
+def _weighted(predictor: str | Predictor, sites: Sequence[Site], evals: int) -> Sequence[Weighted]:
+    """The predictor of each site; ValueError where one cannot tell its weights."""
+    predictors = bound(predictor_from(predictor), sites, evals)
+    weighted = [one for one in predictors if isinstance(one, Weighted)]
+    if len(weighted) < len(predictors):
+        name = type(predictors[0]).__name__
+        raise ValueError(f"{name} cannot be compiled: it has no method weights(coordinates, now)")
+    return weighted
+
+
+def _filled(older: Sequence[tuple[float, Tensor]], depth: int) -> list[Tensor]:
+    """Kept outputs, and zeros where there are fewer than `depth`: a graph has as many inputs at every evaluation."""
+    outputs = [output for _, output in older[:depth]]
+    # a tensor of its own for each place, as torch traces apart what gets one tensor twice
+    return outputs + [torch.zeros_like(outputs[0]) for _ in range(depth - len(outputs))] if outputs else []
+
+
+def _coordinate(predictor: Weighted, tick: Tick) -> float:
+    if predictor.coordinate == "index":
+        return float(tick.e)
+    if tick.coordinate is None:
+        raise ValueError("this predictor works in timesteps: announce them by the clock")
+    return tick.coordinate
+
+
+def _weights(reused: Kept, predictors: Sequence[Weighted], now: float) -> Tensor | None:
+    """The weights of what each site reuses, [site, output]; None where every predictor keeps one output."""
+    depth = max(by.depth for by in predictors)
+    if depth == 1:
+        return None
+    table = torch.zeros(len(reused), depth)
+    for row, older, by in zip(table, reused, predictors, strict=True):
+        if older:
+            row[: len(older)] = torch.tensor(by.weights([at for at, _ in older], now))
+    return table
 
 
 def _always(forward: Forward) -> Wrap:

@@ -93,6 +93,20 @@ def test_one_graph_for_each_distinct_row() -> None:
     assert untouched(tiny.denoiser)
 
 
+def test_predictors_need_no_more_graphs() -> None:
+    predictor = "taylor2"
+    tiny, counter = build_tiny(), CompileCounter()
+    graphs, schedules = Compiled(tiny.denoiser, counter), (fora(tiny), mixed(tiny))
+    for schedule, count in zip(schedules, (2, 4), strict=True):
+        with cached(tiny.denoiser, schedule, predictor=predictor) as run:
+            expected = sample(tiny)
+        with graphs.following(schedule, predictor=predictor):
+            assert close(sample(tiny), expected) and close(sample(tiny), expected)
+        assert counter.frame_count == count
+        assert graphs.cache_bytes == run.cache_bytes
+    assert not close(expected, by_engine(tiny, mixed(tiny)))
+
+
 def test_batches_of_other_sizes_are_runs_of_their_own(tiny: TinyDiT, graphs: Compiled) -> None:
     with cached(tiny.denoiser, fora(tiny)) as run:
         expected = sample(tiny, batch=2), sample(tiny, batch=1)
