@@ -60,17 +60,14 @@ def cached(
     sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
     plan = _planned(denoiser, sites, schedule_or_policy, evals)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
-    visits = Visits(sites, name)
-    chosen = predictor_from(predictor)
-    run: Run
-    if plan.decisions is not None:
-        run = DynamicRun(sites, plan.decisions, chosen, clock, visits)
-    else:
-        parts = None
-        if fast and not isinstance(chosen, Bindable):
-            timesteps = _timesteps(plan, coordinates)
-            parts = fast_forward(denoiser, sites, plan.rows, chosen, timesteps, plan.may_skip)
-        run = Run(sites, plan.decide, plan.may_skip, chosen, clock, visits, plan.coordinates, parts)
+    run = _run(
+        denoiser,
+        sites,
+        plan,
+        predictor_from(predictor),
+        clock,
+        _timesteps(plan, coordinates) if fast else None,
+    )
     wraps = _wraps(denoiser, run)
     with ExitStack() as stack:
         stack.callback(run.forget)
@@ -83,6 +80,24 @@ def cached(
     clock.finish()
     if run.degenerate and not plan.baseline:
         warnings.warn("the cache policy skipped nothing: this run cost as much as no cache", stacklevel=3)
+
+
+def _run(
+    denoiser: nn.Module,
+    sites: tuple[Site, ...],
+    plan: "_Plan",
+    predictor: Predictor,
+    clock: Clock,
+    timesteps: Sequence[float] | None,
+) -> Run:
+    """The state of a run; where its timesteps are given, a schedule may run on a fast forward."""
+    visits = Visits(sites, type(denoiser).__name__)
+    if plan.decisions is not None:
+        return DynamicRun(sites, plan.decisions, predictor, clock, visits)
+    parts = None
+    if timesteps is not None and not isinstance(predictor, Bindable):
+        parts = fast_forward(denoiser, sites, plan.rows, predictor, timesteps, plan.may_skip)
+    return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, plan.coordinates, parts)
 
 
 def _sites_of(denoiser: nn.Module, policy: Schedule | Policy | DynamicPolicy) -> tuple[Site, ...]:
