@@ -92,7 +92,7 @@ def _run(
 ) -> Run:
     """The state of a run; where its timesteps are given, a schedule may run on a fast forward."""
     visits = Visits(sites, type(denoiser).__name__)
-    if plan.decisions is not None:
+    if plan.decisions is not None and plan.decisions.look_inside:
         return DynamicRun(sites, plan.decisions, predictor, clock, visits)
     parts = None
     if timesteps is not None and not isinstance(predictor, Bindable):
