@@ -15,6 +15,7 @@ from smoothbench.caching.announce import Announcer
 from smoothbench.caching.calibration_recorder import Recorder, SamplesOf, Sums
 from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.evaluation_clock import Clock
+from smoothbench.caching.fingerprint import fingerprint
 from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import intercepted
@@ -22,10 +23,11 @@ from smoothbench.caching.mac_counter import SiteCosts
 from smoothbench.caching.nesting import outer_sites
 from smoothbench.caching.site_visits import Visits
 from smoothbench.caching.site_wraps import site_wraps
-from smoothbench.caching.sites import DENOISER, Site, find_sites
+from smoothbench.caching.sites import BRANCH, DENOISER, Site, find_sites
 from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
+from smoothbench.caching.unsupported import refuse_counting
 
 
 def calibrate(
@@ -96,6 +98,7 @@ class _Calibration:
     def __init__(self, denoiser: nn.Module, calls_per_eval: int, sites: Sequence[Site] | None) -> None:
         self.handle, self.denoiser = denoiser, original_module(denoiser)
         refuse_other_caches(self.denoiser)
+        refuse_counting(self.denoiser)
         self.sites = find_sites(self.denoiser) if sites is None else tuple(sites)
         outer_sites(self.sites)  # refuses spans that overlap
         self.costs = SiteCosts(self.sites)
@@ -156,14 +159,24 @@ class _Calibration:
             torch.cat([sums.change for sums in passes], 1),
             torch.cat([p.norm for p in passes], 1),
         )
-        curves = ErrorCurves(trajectory, change, norm)
+        curves = ErrorCurves(trajectory, change, norm, fingerprint(self.denoiser))
         if zero := curves.zero_outputs():
             warnings.warn(
-                f"the output of {', '.join(zero[:4])}{' and others' if len(zero) > 4 else ''} is 0 at some "
-                "evaluations: where it changes from there, its kind is computed",
+                f"the output of {_listed(zero)} is 0 at some evaluations: where it changes from there, its kind is "
+                "computed",
+                stacklevel=3,
+            )
+        if uncounted := [site.name for site in sites if site.level == BRANCH and not site.macs_linear]:
+            warnings.warn(
+                f"no MACs of linear layers were counted in {_listed(uncounted)}, whose kernels torch's counter does "
+                "not know (are they quantised?): costs, shares and budgets leave them out",
                 stacklevel=3,
             )
         return curves
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:4])}{' and others' if len(names) > 4 else ''}"
 
 
 class _Recording:
@@ -171,6 +184,8 @@ class _Recording:
 
     def __init__(self, costs: SiteCosts, recorder: Recorder, visits: Visits) -> None:
         self._costs, self._recorder, self._visits = costs, recorder, visits
+        self.feed, self.fed = costs.enter, costs.leave  # what feeds a site is part of its cost
+        self.reached = visits.has_run
 
     def enter(self, i: int) -> bool:
         """Start counting site `i`, which is computed."""

@@ -9,13 +9,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from smoothbench.caching.adaln_fast_path import reused_block_wraps
 from smoothbench.caching.binding import Bindable
 from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.dynamic_run import DynamicRun
 from smoothbench.caching.evaluation_clock import Clock
 from smoothbench.caching.fast import fast_forward
+from smoothbench.caching.fingerprint import warn_if_changed
 from smoothbench.caching.foreign_caches import refuse_other_caches
+from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, Wrap, intercepted
 from smoothbench.caching.nesting import outer_sites, runs
@@ -53,12 +54,15 @@ def cached(
     rounding. `fast=False` runs the denoiser's own forward, whose computed branches give the same bits.
     Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is
     cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
-    where a policy skipped nothing, and that a compiled denoiser runs uncompiled.
+    where a policy skipped nothing, that a compiled denoiser runs uncompiled, and where the denoiser is not the one that
+    a schedule was planned on (see `fingerprint`).
     """
     handle, denoiser = denoiser, original_module(denoiser)
     refuse_other_caches(denoiser)
     sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
     plan = _planned(denoiser, sites, schedule_or_policy, evals)
+    if isinstance(schedule_or_policy, Schedule):
+        warn_if_changed(denoiser, schedule_or_policy.meta, stacklevel=4)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
     run = _run(
         denoiser,
@@ -68,6 +72,7 @@ def cached(
         clock,
         _timesteps(plan, coordinates) if fast else None,
     )
+    run.at_start = noticing_changes(denoiser, sites)
     wraps = _wraps(denoiser, run)
     with ExitStack() as stack:
         stack.callback(run.forget)
@@ -172,7 +177,12 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
         raise ValueError(
             f"the schedule names site {unknown[0]}, but the denoiser has {sites[0].name} to {sites[-1].name}"
         )
-    column, outer = {name: i for i, name in enumerate(schedule.sites)}, outer_sites(sites)
+    outer = outer_sites(sites)
+    if not any(outer) and schedule.sites == tuple(
+        site.name for site in sites
+    ):  # the most common case, quickly
+        return schedule.computed
+    column = {name: i for i, name in enumerate(schedule.sites)}
     return tuple(
         runs([bits[column[s.name]] if s.name in column else True for s in sites], outer)
         for bits in schedule.computed
@@ -180,13 +190,12 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
 
 
 def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
-    """Wraps for spans, blocks, norms and branches; all read `run.computed`, which is set when a forward begins.
+    """Wraps for spans, norms and branches; all read `run.computed`, which is set when a forward begins.
 
-    Norms and blocks are wrapped only where something may be skipped.
+    Norms are wrapped only where something may be skipped.
     """
     wraps = run.probe_wraps(denoiser) if isinstance(run, DynamicRun) else []
     wraps += site_wraps(denoiser, run.sites, run)
-    wraps += reused_block_wraps(denoiser, run)
     for i, site in enumerate(run.sites):
         if site.norm is not None and run.may_skip[i] and i not in run.reads_input:
             norm = denoiser.get_submodule(site.norm)

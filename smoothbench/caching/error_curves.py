@@ -20,12 +20,14 @@ class ErrorCurves:
 
     `l1_diff[sample, site, e, lag - 1]` is the L1 norm of the output's change between evaluations
     e - lag and e (NaN where e < lag), `l1[sample, site, e]` that of the output itself; float64. A relative
-    change is 0 where nothing changes, also where the output is 0. The paper is arXiv 2411.10510.
+    change is 0 where nothing changes, also where the output is 0. `denoiser` is the `fingerprint` of the denoiser that
+    was measured, None where nobody knows it any more. The paper is arXiv 2411.10510.
     """
 
     trajectory: Trajectory
     l1_diff: Tensor
     l1: Tensor
+    denoiser: str | None = None
 
     @property
     def k_max(self) -> int:
@@ -90,6 +92,7 @@ class ErrorCurves:
             sites=np.array([(s.name, s.kind, s.path, s.norm or "") for s in sites]),
             costs=np.array(costs, dtype=np.int64),
             coordinates=np.array(self.trajectory.coordinates),
+            **_names(self.denoiser),
             **_levels(sites),
         )
         return buffer.getvalue()
@@ -106,11 +109,10 @@ class ErrorCurves:
                 sites = tuple(Site(n, k, p, m or None, *cost) for (n, k, p, m), cost in pairs)
                 if "levels" in data:
                     places = zip(sites, data["levels"].tolist(), strict=True)
-                    sites = tuple(
-                        replace(s, level=level, blocks=tuple(b.split())) for s, (level, b) in places
-                    )
+                    sites = tuple(_placed(s, level, tuple(paths.split())) for s, (level, paths) in places)
                 trajectory = Trajectory(sites, tuple(data["coordinates"].tolist()), *rest)
-                curves = cls(trajectory, torch.from_numpy(data["l1_diff"]), torch.from_numpy(data["l1"]))
+                sums = torch.from_numpy(data["l1_diff"]), torch.from_numpy(data["l1"])
+                curves = cls(trajectory, *sums, str(data["denoiser"]) if "denoiser" in data else None)
                 curves._check()
                 return curves
         except Exception as error:  # damaged bytes make numpy and zipfile raise exceptions of many kinds
@@ -136,13 +138,27 @@ class ErrorCurves:
         return hashlib.sha256(self.l1_diff.numpy().tobytes() + self.l1.numpy().tobytes()).hexdigest()
 
 
+def _names(denoiser: str | None) -> dict[str, Any]:
+    """The fingerprint of the denoiser, for an npz file; nothing where there is none."""
+    import numpy as np
+
+    return {} if denoiser is None else {"denoiser": np.array(denoiser)}
+
+
 def _levels(sites: Sequence[Site]) -> dict[str, Any]:
-    """The levels of sites and the blocks of spans, for an npz file; nothing where all are branches."""
-    if all(site.level == BRANCH for site in sites):
+    """The levels of sites, blocks of spans and feeders of branches, for an npz file; nothing for plain branches."""
+    if all(site.level == BRANCH and not site.feeders for site in sites):
         return {}
     import numpy as np
 
-    return {"levels": np.array([(site.level, " ".join(site.blocks)) for site in sites])}
+    return {"levels": np.array([(site.level, " ".join(site.blocks or site.feeders)) for site in sites])}
+
+
+def _placed(site: Site, level: str, paths: tuple[str, ...]) -> Site:
+    """A site at its level, with the blocks of a span or the feeders of a branch."""
+    if level == BRANCH:
+        return replace(site, feeders=paths)
+    return replace(site, level=level, blocks=paths)
 
 
 def _relative(change: Tensor, norm: Tensor) -> Tensor:

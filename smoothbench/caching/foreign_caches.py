@@ -1,5 +1,8 @@
 """Detect caches of other libraries, which must not be active on the same denoiser."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
 
 REGISTRY = "_diffusers_hook"  # where diffusers keeps the hooks of a module
@@ -10,8 +13,12 @@ MARKS = {"_is_cached": "cache-dit, ParaAttention or xDiT", "enable_teacache": "T
 
 def refuse_other_caches(denoiser: nn.Module) -> None:
     """Raise ValueError, naming it, where another library's cache is active on the denoiser or its blocks."""
+    marked: dict[type, str | None] = {}  # by class, of which a denoiser has few
     for path, module in denoiser.named_modules():
-        if rival := _hooked(module) or _marked(module):
+        kind = type(module)
+        if kind not in marked:
+            marked[kind] = _marked(vars(kind))
+        if rival := _hooked(module) or marked[kind] or _marked(vars(module)):
             where = f"{type(denoiser).__name__}{'.' if path else ''}{path}"
             raise ValueError(
                 f"{where} is cached by {rival} already, and two caches would answer for each other: turn that "
@@ -31,9 +38,5 @@ def _hooked(module: nn.Module) -> str | None:
     return None
 
 
-def _marked(module: nn.Module) -> str | None:
-    state, kind = vars(module), vars(type(module))
-    for mark, library in MARKS.items():
-        if state.get(mark, kind.get(mark)):
-            return library
-    return None
+def _marked(attributes: Mapping[str, Any]) -> str | None:
+    return next((library for mark, library in MARKS.items() if attributes.get(mark)), None)

@@ -1,7 +1,7 @@
 """Replace and restore the forwards of modules: the only place where a model is changed."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import MethodType
@@ -11,21 +11,24 @@ from torch import nn
 
 Forward = Callable[..., Any]
 Wrap = Callable[[Forward], Forward]
+FORWARD = "forward"
+CALL, HANDLED = "_compiled_call_impl", "_orig_mod"  # torch's names: module.compile(), torch.compile(module)
 
 
 class StandIn:
     """Takes the place of a module's `forward` within a context; afterwards it calls the original forward.
 
     Other libraries may keep it (a hook that was added inside the context calls it as the old forward), and
-    a copy of the module gets the forward of its own class in its place.
+    a copy of the module gets the forward of its own class in its place. `attribute` is where the module keeps what it
+    stands in for: `forward`, or the compiled call of a module that torch compiled.
     """
 
-    __slots__ = ("__wrapped__", "_forward", "_inside", "_instance_forward", "_module", "active")
+    __slots__ = ("__wrapped__", "_attribute", "_forward", "_inside", "_instance_forward", "_module", "active")
 
-    def __init__(self, module: nn.Module, wrap: Wrap) -> None:
-        self._module, self.active = module, False
+    def __init__(self, module: nn.Module, wrap: Wrap, attribute: str = FORWARD) -> None:
+        self._module, self._attribute, self.active = module, attribute, False
         self._instance_forward: Forward | None = None  # of another library
-        self.__wrapped__ = _without_former(module.forward)  # where inspect.signature looks
+        self.__wrapped__ = _without_former(getattr(module, attribute))  # where inspect.signature looks
         self._inside = wrap(self.__wrapped__)
         self._forward: Forward = self.__wrapped__
 
@@ -47,14 +50,14 @@ class StandIn:
 
     def enter(self) -> None:
         """Take the place of the module's forward; RuntimeError where another stand-in has it."""
-        present = vars(self._module).get("forward")
+        present = vars(self._module).get(self._attribute)
         if isinstance(present, StandIn) and present.active:
             raise RuntimeError(
                 f"this {type(self._module).__name__} is already inside cached(...) or calibrate(...)"
             )
         self._instance_forward = None if present is None else _without_former(present)
         self._forward, self.active = self._inside, True
-        object.__setattr__(self._module, "forward", self)
+        object.__setattr__(self._module, self._attribute, self)
 
     def leave(self, forever: bool = False) -> None:
         """Give the module back its forward, unless another library has put one there meanwhile.
@@ -64,11 +67,11 @@ class StandIn:
         self._forward, self.active = self.__wrapped__, False
         if forever:
             self._inside = self.__wrapped__
-        if vars(self._module).get("forward") is not self:
+        if vars(self._module).get(self._attribute) is not self:
             return
-        del vars(self._module)["forward"]
+        del vars(self._module)[self._attribute]
         if self._instance_forward is not None:
-            object.__setattr__(self._module, "forward", self._instance_forward)
+            object.__setattr__(self._module, self._attribute, self._instance_forward)
 
 
 def _without_former(forward: Forward) -> Forward:
@@ -82,15 +85,52 @@ def _without_former(forward: Forward) -> Forward:
 def intercepted(denoiser: nn.Module, wraps: Sequence[tuple[nn.Module, Wrap]]) -> Iterator[None]:
     """Replace each module's forward by `wrap(its forward)` within a context; afterwards it is the original.
 
-    Of several wraps of one module the first is the outermost. Raises RuntimeError, naming the denoiser, where contexts
-    nest.
+    Of several wraps of one module the first is the outermost. A compiled module in which nothing else is intercepted
+    is so from outside, and stays compiled. Raises RuntimeError, naming the denoiser, where contexts nest.
     """
     by_module: dict[int, tuple[nn.Module, list[Wrap]]] = {}
     for module, wrap in wraps:
         by_module.setdefault(id(module), (module, []))[1].append(wrap)
-    stand_ins = [StandIn(module, partial(_wrapped, of_module)) for module, of_module in by_module.values()]
+    place = _places(denoiser, [module for module, _ in by_module.values()])
+    stand_ins = [
+        StandIn(module, partial(_wrapped, of_module), attribute)
+        for (module, attribute), (_, of_module) in zip(place, by_module.values(), strict=True)
+    ]
     with standing_in(denoiser, stand_ins, forever=True):
         yield
+
+
+def compiled_parts(denoiser: nn.Module) -> list[nn.Module]:
+    """Return the modules that torch compiled, the denoiser among them, and the handles that it gave for others."""
+    parts, below = list[nn.Module](), [denoiser]  # not modules(), which takes three times as long
+    while below:
+        module = below.pop()
+        if module.__dict__.get(CALL) is not None or HANDLED in module._modules:
+            parts.append(module)
+        below += [child for child in module._modules.values() if child is not None]
+    return parts
+
+
+def holds(module: nn.Module, intercepted: Container[int]) -> bool:
+    """Return whether a module has parts, beside itself, that are intercepted, by their ids."""
+    return any(id(part) in intercepted for part in module.modules() if part is not module)
+
+
+def _places(denoiser: nn.Module, modules: Sequence[nn.Module]) -> list[tuple[nn.Module, str]]:
+    """For each module where its stand-in goes: outside its graph where it is compiled and holds no other of them."""
+    compiled = compiled_parts(denoiser)
+    if not compiled:
+        return [(module, FORWARD) for module in modules]
+    handles = {id(part._modules[HANDLED]): part for part in compiled if HANDLED in part._modules}
+    inside = {id(module) for module in modules}
+
+    def place(module: nn.Module) -> tuple[nn.Module, str]:
+        handle, is_compiled = handles.get(id(module)), vars(module).get(CALL) is not None
+        if (handle is None and not is_compiled) or holds(module, inside):
+            return module, FORWARD
+        return (module, CALL) if handle is None else (handle, FORWARD)
+
+    return [place(module) for module in modules]
 
 
 def _wrapped(wraps: Sequence[Wrap], forward: Forward) -> Forward:

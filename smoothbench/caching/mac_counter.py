@@ -1,5 +1,6 @@
 """Count multiply-accumulates (MACs) with torch's own counter, linear layers apart from attention."""
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +15,7 @@ from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import intercepted
 from smoothbench.caching.site_wraps import site_wraps
 from smoothbench.caching.sites import DENOISER, Site, find_sites
+from smoothbench.caching.unsupported import refuse_counting
 
 ATTENTION = ("bmm", "baddbmm", "attention")
 
@@ -22,18 +24,24 @@ class MacCounter:
     """A context that counts the MACs of what runs in it; on the meta device nothing is computed.
 
     Matrix products, convolutions and attention count, elementwise work does not. torch counts
-    2 flops for a MAC, and before 2.15 cannot count the CPU's fused attention: that count is added here.
+    2 flops for a MAC, and before 2.15 cannot count the CPU's fused attention: that count is added here. What is
+    compiled runs uncompiled, as a graph's own kernels are not counted.
     """
 
     def __init__(self) -> None:
         self._mode = FlopCounterMode(display=False, custom_mapping=_cpu_attention())
+        self._contexts = ExitStack()
 
     def __enter__(self) -> "MacCounter":
-        self._mode.__enter__()
+        if (
+            "torch._dynamo" in sys.modules
+        ):  # which takes seconds to import, and without it nothing is compiled
+            self._contexts.enter_context(torch.compiler.set_stance("force_eager"))
+        self._contexts.enter_context(self._mode)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._mode.__exit__(*error)
+        self._contexts.__exit__(*error)
 
     def macs(self) -> Macs:
         """The MACs counted so far."""
@@ -118,12 +126,23 @@ class _Counting:
     """Follows the sites of an uncached denoiser, to count what they cost."""
 
     def __init__(self, costs: SiteCosts) -> None:
-        self.enter = costs.enter
-        self._leave = costs.leave
+        self.feed, self.fed = costs.enter, costs.leave  # what feeds a site is part of its cost
+        self._costs = costs
+        self._open: set[int] = set()
+
+    def enter(self, i: int) -> bool:
+        """Start counting site `i`, which is computed."""
+        self._open.add(i)
+        return self._costs.enter(i)
+
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` is being counted."""
+        return i in self._open
 
     def keep(self, i: int, output: Any) -> None:
         """Stop counting site `i`."""
-        self._leave(i)
+        self._open.remove(i)
+        self._costs.leave(i)
 
     def predict(self, i: int) -> Any:
         """Nothing is reused while costs are counted."""
@@ -137,6 +156,7 @@ def site_costs(
 
     `call` runs one evaluation, of one or several forwards, on `samples` samples (guidance rows are part of one).
     """
+    refuse_counting(denoiser)
     costs = SiteCosts(sites)
     with ExitStack() as stack:
         stack.enter_context(intercepted(denoiser, site_wraps(denoiser, sites, _Counting(costs))))

@@ -80,7 +80,9 @@ class Taylor:
         places = {c: place for place, c in reversed(list(enumerate(coordinates)))}
         distinct = sorted(places.values())
         weights = [0.0] * len(coordinates)
-        for place, weight in zip(distinct, taylor_weights([coordinates[p] for p in distinct], now), strict=True):
+        for place, weight in zip(
+            distinct, taylor_weights([coordinates[p] for p in distinct], now), strict=True
+        ):
             weights[place] = weight
         return weights
 

@@ -61,6 +61,9 @@ class Run(Announcer):
         self.cache_bytes = 0
         self.reads_input: frozenset[int] = frozenset()  # sites whose input is read though they are skipped
         self.visits = visits
+        self.at_start: Callable[[], None] = (
+            _nothing  # called before a run starts; what it raises voids the run
+        )
         self._decide, self._predictor = decide, predictor
         self.predictors = bound(predictor, sites, clock.evals)  # one for each site
         self._planned = coordinates if grid.has_timesteps(coordinates) else None
@@ -99,6 +102,7 @@ class Run(Announcer):
         tick = self._tick = self.clock.enter(args, kwargs)
         self._check_grid(tick)
         if tick.starts_run:
+            self.at_start()
             self.forget()
             self.realised = []
         if tick.forward_index not in self._histories:
@@ -147,6 +151,17 @@ class Run(Announcer):
             return True
         self.visits.leave_out(self._inner[i])
         return False
+
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` was reached before in this forward."""
+        return self.visits.has_run(i)
+
+    def feed(self, i: int) -> bool:
+        """A module that feeds site `i` alone is reached: return whether this forward computes the site."""
+        return bool(self.computed[i])
+
+    def fed(self, i: int) -> None:
+        """Nothing is noted of the modules that feed a site."""
 
     def keep(self, i: int, output: Any) -> None:
         """Keep a computed output of site `i`; ValueError where it has no tensors, or not as many as before."""
@@ -199,3 +214,6 @@ class Run(Announcer):
         if tick.coordinate is None:
             raise ValueError("this predictor works in timesteps: announce them by run.step(e, coordinate)")
         return tick.coordinate
+
+
+def _nothing() -> None: ...

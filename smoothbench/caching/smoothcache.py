@@ -10,6 +10,7 @@ from torch import Tensor
 from smoothbench.caching import grid
 from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.error_curves import ErrorCurves
+from smoothbench.caching.fingerprint import DENOISER
 from smoothbench.caching.policy import Policy
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.trajectory import Trajectory
@@ -51,6 +52,8 @@ class SmoothCache(AtLevel):
     def _meta(self, curves: ErrorCurves) -> dict[str, Any]:
         parameters = {"alpha": self.alpha, "k_max": self.k_max, "group": self.group}
         meta = {"method": "smoothcache", **parameters, "calibration": curves.digest()}
+        if curves.denoiser is not None:
+            meta[DENOISER] = curves.denoiser
         coordinates = curves.trajectory.coordinates
         return meta | ({"coordinates": [*map(float, coordinates)]} if grid.has_timesteps(coordinates) else {})
 

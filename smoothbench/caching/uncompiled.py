@@ -4,13 +4,10 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from torch import nn
 
-from smoothbench.caching.hooks import Forward, StandIn
-
-CALL, HANDLED = "_compiled_call_impl", "_orig_mod"  # torch's names: module.compile(), torch.compile(module)
+from smoothbench.caching.hooks import CALL, HANDLED, Forward, StandIn, compiled_parts, holds
 
 
 def original_module(denoiser: nn.Module) -> nn.Module:
@@ -24,19 +21,21 @@ def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module], stacklevel
     """Run compiled modules around intercepted ones uncompiled within a context, with a warning.
 
     A graph holds what Python did when it was traced: which branch ran, which outputs were kept. `denoiser`
-    may be what torch.compile gave; compiled modules inside a branch stay as they are. `stacklevel` is that of the
+    may be what torch.compile gave. Compiled modules that hold no intercepted one stay as they are, such as blocks where
+    only spans are followed: what is compiled itself is intercepted from outside its graph. `stacklevel` is that of the
     warning, by default where cached(...) is entered.
     """
-    inside = {id(module) for module in intercepted}
-    modules = list(denoiser.modules())
-    calls = [(m, vars(m)[CALL]) for m in modules if vars(m).get(CALL) is not None and _holds(m, inside)]
-    # a compiled branch is intercepted from outside, so its graph contains nothing of the engine
-    handles = [m for m in modules if HANDLED in m._modules and id(m) not in inside and _holds(m, inside)]
+    inside, whole = {id(module) for module in intercepted}, (denoiser, original_module(denoiser))
+    # the denoiser's forwards are watched, whatever is intercepted in it
+    around = [m for m in compiled_parts(denoiser) if m in whole or holds(original_module(m), inside)]
+    calls = [(m, vars(m)[CALL]) for m in around if vars(m).get(CALL) is not None]
+    handles = [m for m in around if HANDLED in m._modules]
     stand_ins = [StandIn(handle, partial(_inner, handle)) for handle in handles]
     if calls or handles:
         warnings.warn(
             f"{type(original_module(denoiser)).__name__} is compiled: here it runs uncompiled, for a graph would "
-            "repeat what was decided at tracing; smoothbench.caching.compiled.Compiled compiles a static schedule",
+            "repeat what was decided at tracing; smoothbench.caching.compiled.Compiled compiles a static schedule, "
+            "and blocks that are compiled one by one stay so where spans are reused",
             stacklevel=stacklevel,
         )
     try:
@@ -54,7 +53,3 @@ def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module], stacklevel
 
 def _inner(handle: nn.Module, _: Forward) -> Forward:
     return original_module(handle)
-
-
-def _holds(module: Any, inside: set[int]) -> bool:
-    return any(id(part) in inside for part in module.modules())

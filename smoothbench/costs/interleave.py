@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+Clock = Callable[[], float]
 
 
 def interleaved(
@@ -16,20 +19,39 @@ def interleaved(
     warmup: int,
     synchronize: Callable[[], None] | None = None,
     order_seed: int = 0,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Measure the seconds of every run in every round, {name: [rounds]}, while the runs take turns.
 
     First come `warmup` untimed calls of every run. Every round then visits all runs once, in an order shuffled
     by the round's own generator, so that drift of the machine's clock and load falls on all runs equally.
-    `synchronize` (for instance torch.cuda.synchronize) is called before the clock is read.
+    `synchronize` (for instance torch.cuda.synchronize) is called before the clock is read, which gives seconds.
     Raises ValueError without runs, with rounds below 1 or warmup below 0.
+    """
+    wait = synchronize or _nothing
+
+    def timed(run: Callable[[], object]) -> float:
+        wait()
+        started = clock()
+        run()
+        wait()
+        return clock() - started
+
+    return in_rounds({name: partial(timed, run) for name, run in runs.items()}, rounds, warmup, order_seed)
+
+
+def in_rounds(
+    runs: Mapping[str, Callable[[], float]], rounds: int, warmup: int, order_seed: int = 0
+) -> dict[str, list[float]]:
+    """Collect the seconds that every run reports of itself, {name: [rounds]}, while the runs take turns.
+
+    Order, warmup and errors are those of `interleaved`.
     """
     if not runs or rounds < 1 or warmup < 0:
         raise ValueError(
             f"latency of {len(runs)} runs with rounds={rounds}, warmup={warmup}: "
             "needs a run, rounds of at least 1 and warmup of at least 0"
         )
-    wait = synchronize or _nothing
     for run in runs.values():
         for _ in range(warmup):
             run()
@@ -38,11 +60,7 @@ def interleaved(
         names = list(runs)
         random.Random(order_seed + index).shuffle(names)
         for name in names:
-            wait()
-            started = time.perf_counter()
-            runs[name]()
-            wait()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(runs[name]())
     return seconds
 
 

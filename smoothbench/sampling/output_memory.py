@@ -38,19 +38,33 @@ class _Sizes:
 
     def __init__(self, sites: Sequence[Site]) -> None:
         self.bytes, self._sites = [0] * len(sites), sites
+        self._open: set[int] = set()
 
     def enter(self, i: int) -> bool:
-        """Every site is computed."""
+        """Site `i` is computed."""
+        self._open.add(i)
         return True
+
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` is under way."""
+        return i in self._open
 
     def keep(self, i: int, output: Any) -> None:
         """Add the bytes of an output of site `i`."""
+        self._open.discard(i)
         leaves, _ = take_apart(output, self._sites[i].name)
         self.bytes[i] += sum(leaf.numel() * leaf.element_size() for leaf in leaves)
 
     def predict(self, i: int) -> Any:
         """Nothing is reused while outputs are measured."""
         raise NotImplementedError
+
+    def feed(self, i: int) -> bool:
+        """What feeds a site runs."""
+        return True
+
+    def fed(self, i: int) -> None:
+        """What feeds a site keeps nothing."""
 
     def end(self, failed: bool, output: Any) -> None:
         """Take the denoiser's own output."""

@@ -62,7 +62,12 @@ def _dit() -> FastModel:
     steps = tuple(float(t) for t in torch.linspace(999, 0, EVALS).long())
     labels = torch.tensor([1, 7, 1, 10])
     return FastModel(
-        build_tiny().denoiser, "hidden_states", torch.randn(4, 1, 8, 8), {"class_labels": labels}, steps, torch.long
+        build_tiny().denoiser,
+        "hidden_states",
+        torch.randn(4, 1, 8, 8),
+        {"class_labels": labels},
+        steps,
+        torch.long,
     )
 
 
@@ -115,7 +120,9 @@ def _stdit3() -> FastModel:
 
 def _uvit() -> FastModel:
     model = UViT(img_size=8, patch_size=2, in_chans=4, embed_dim=16, depth=4, num_heads=2, num_classes=10)
-    return FastModel(model, "x", torch.randn(2, 4, 8, 8), {"class_labels": torch.tensor([3, 9])}, _falling(999.0))
+    return FastModel(
+        model, "x", torch.randn(2, 4, 8, 8), {"class_labels": torch.tensor([3, 9])}, _falling(999.0)
+    )
 
 
 def _falling(first: float) -> tuple[float, ...]:

@@ -38,14 +38,12 @@ def pooled(folder: Path) -> dict[str, Any]:
 
 def limited(running: Experiment, rows: int) -> Experiment:
     """An experiment whose denoiser has memory for so many rows."""
-    forward = running.bench.model.denoiser.forward
 
-    def limited_forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        if len(x) > rows:
+    def limit(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+        if len(args[0]) > rows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return forward(x, *args, **kwargs)
 
-    running.bench.model.denoiser.forward = limited_forward  # type: ignore[method-assign]
+    running.bench.model.denoiser.register_forward_pre_hook(limit)
     return running
 
 

@@ -34,7 +34,11 @@ class Patches:
     @staticmethod
     def take(embedding: Any, pictures: Any) -> bool:
         """Return whether pictures are of the size that the positions are for, in the dtype of the weights."""
-        if not isinstance(pictures, Tensor) or pictures.ndim != 4 or pictures.dtype != embedding.proj.weight.dtype:
+        if (
+            not isinstance(pictures, Tensor)
+            or pictures.ndim != 4
+            or pictures.dtype != embedding.proj.weight.dtype
+        ):
             return False
         patch, size = embedding.patch_size, pictures.shape[2:]
         if embedding.pos_embed is None:

@@ -23,7 +23,9 @@ class Slot:
     is_sum: bool
 
 
-def find_slots(architecture: Architecture, sites: Sequence[Site], rows: Sequence[Bits] | None) -> list[Slot] | None:
+def find_slots(
+    architecture: Architecture, sites: Sequence[Site], rows: Sequence[Bits] | None
+) -> list[Slot] | None:
     """Return the slots of these sites, in their order; None where a site is no branch or run of branches.
 
     `rows` are the bits of a static schedule: consecutive branches without gates that are always reused together then

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smoothbench.caching.fast.images import output_of
-from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
 from smoothbench.caching.fast.timesteps import distinct_rows
 
 CONDITIONS = ("encoder_hidden_states", "global_hidden_states", "rotary_embedding")
@@ -59,13 +59,17 @@ class StableAudio(Architecture):
 
     def takes(self, inputs: Inputs) -> bool:
         """Return whether latents, time, prompt and global states are there, in the model's dtype, one for each row."""
-        given = [inputs.get(name) for name in ("hidden_states", "timestep", *CONDITIONS[:2])]
-        if not all(isinstance(value, Tensor) for value in given):
+        rows = row_tensors(inputs, "hidden_states", "timestep", *CONDITIONS[:2])
+        if rows is None:
             return False
-        latents, timestep, states, overall = given
-        rows = {len(value) for value in given if value.ndim}
+        latents, timestep, states, overall = rows
         dtypes = {latents.dtype, states.dtype, overall.dtype, self.denoiser.proj_in.weight.dtype}
-        return len(rows) == len(dtypes) == 1 and timestep.ndim == 1 and latents.ndim == 3 and overall.shape[1] == 1
+        return (
+            len(rows) == len(dtypes) == 1
+            and timestep.ndim == 1
+            and latents.ndim == 3
+            and overall.shape[1] == 1
+        )
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Project the prompts and the global states, and join the layers at either end into one product each."""
@@ -87,8 +91,12 @@ class _StableAudioParts(Parts):
         )
         dtype = denoiser.proj_in.weight.dtype
         # a convolution over single frames that is added to its input, before a linear layer and after another
-        self._enter = _product(denoiser.proj_in.weight.float(), _plus_one(denoiser.preprocess_conv.weight), dtype)
-        self._leave = _product(_plus_one(denoiser.postprocess_conv.weight), denoiser.proj_out.weight.float(), dtype)
+        self._enter = _product(
+            denoiser.proj_in.weight.float(), _plus_one(denoiser.preprocess_conv.weight), dtype
+        )
+        self._leave = _product(
+            _plus_one(denoiser.postprocess_conv.weight), denoiser.proj_out.weight.float(), dtype
+        )
 
     def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
         """Project the latents, behind the token of time and global states."""

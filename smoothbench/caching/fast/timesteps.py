@@ -20,7 +20,11 @@ def shared_timestep(timestep: Tensor, coordinate: float | None) -> float | None:
 
 def distinct_rows(timestep: Tensor) -> Tensor:
     """Return the timestep [1] that all rows share, or those of all rows [B]; on a device they are not looked at."""
-    return timestep[:1] if timestep.device.type == "cpu" and shared_timestep(timestep, None) is not None else timestep
+    return (
+        timestep[:1]
+        if timestep.device.type == "cpu" and shared_timestep(timestep, None) is not None
+        else timestep
+    )
 
 
 def on_device(timesteps: Sequence[float], like: Tensor) -> Tensor:

@@ -102,7 +102,9 @@ class STDiT3(nn.Module):
 
     def grid(self, x: Tensor) -> tuple[int, int, int]:
         """Return the numbers of patches along time, height and width of padded clips."""
-        frames, rows, columns = (side // patch for side, patch in zip(x.shape[2:], self.patch_size, strict=True))
+        frames, rows, columns = (
+            side // patch for side, patch in zip(x.shape[2:], self.patch_size, strict=True)
+        )
         return frames, rows, columns
 
     def positions(self, grid: tuple[int, int, int], height: float, width: float, tokens: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
 """A denoiser that torch compiled, or is called through another handle than the one that is cached."""
 
 import copy
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
-from smoothbench.caching import cached, calibrate
+from smoothbench.caching import Schedule, cached, calibrate, find_sites
 from tests.support.linear_denoiser import Adapter
 from tests.support.tiny_dit import TinyDiT, build_tiny, fora
 
@@ -131,3 +133,76 @@ def test_a_copy_made_inside_the_context_is_a_model_of_its_own(tiny: TinyDiT) -> 
     for parameter in copied.denoiser.parameters():
         parameter.data.zero_()
     assert not torch.equal(copied.run(), before)
+
+
+class CountingBackend:
+    """A backend of torch.compile that counts how often its graphs run."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def __call__(self, graph: torch.fx.GraphModule, inputs: list) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            self.runs += 1
+            return graph.forward(*args)
+
+        return run
+
+
+def blocks_in_place(dit: TinyDiT, backend: CountingBackend) -> int:
+    dit.denoiser._repeated_blocks = ["BasicTransformerBlock"]  # what a class of diffusers declares
+    dit.denoiser.compile_repeated_blocks(backend=backend, fullgraph=True)
+    return 3
+
+
+def blocks_by_handles(dit: TinyDiT, backend: CountingBackend) -> int:
+    blocks = dit.denoiser.transformer_blocks
+    for i in range(len(blocks)):
+        blocks[i] = torch.compile(blocks[i], backend=backend)
+    return 3
+
+
+def branches_in_place(dit: TinyDiT, backend: CountingBackend) -> int:
+    for block in dit.denoiser.transformer_blocks:
+        block.attn1.compile(backend=backend)
+    return 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "compiled, level",
+    [
+        (blocks_in_place, "span"),
+        (blocks_by_handles, "span"),
+        (branches_in_place, "branch"),
+        (blocks_in_place, "denoiser"),
+        (branches_in_place, "denoiser"),
+    ],
+)
+def test_what_is_compiled_and_followed_as_a_whole_stays_compiled(
+    compiled: Callable[[TinyDiT, CountingBackend], int], level: str
+) -> None:
+    dit, backend = build_tiny(), CountingBackend()
+    bare = dit.run()
+    schedule = Schedule.steps(find_sites(dit.denoiser, level), [e % 3 == 0 for e in range(dit.evals)])
+    with cached(dit.denoiser, schedule):
+        expected = dit.run()
+    graphs = compiled(dit, backend)
+    torch.testing.assert_close(dit.run(), bare)
+    before = backend.runs
+    assert before == graphs * dit.evals
+    schedule = Schedule.steps(find_sites(dit.denoiser, level), [e % 3 == 0 for e in range(dit.evals)])
+    with warnings.catch_warnings(action="error", category=UserWarning), cached(dit.denoiser, schedule) as run:
+        torch.testing.assert_close(dit.run(), expected)
+    assert run.calls == schedule.calls()
+    assert backend.runs - before == graphs * dit.evals / 3
+    torch.testing.assert_close(dit.run(), bare)
+    assert backend.runs - before == graphs * dit.evals * 4 / 3
+
+
+@pytest.mark.slow
+def test_costs_of_compiled_blocks_are_counted(tiny: TinyDiT) -> None:
+    expected = calibrate(tiny.denoiser, tiny.run, sites=find_sites(tiny.denoiser, "span")).trajectory
+    blocks_in_place(tiny, CountingBackend())
+    sites = find_sites(tiny.denoiser, "span")
+    assert calibrate(tiny.denoiser, tiny.run, sites=sites).trajectory == expected

@@ -156,7 +156,9 @@ def test_arguments_that_the_parts_do_not_know(dit: FastModel) -> None:
             dit.run(run.step)
             assert run.is_fast is (extra["cross_attention_kwargs"] is None)
     with (
-        pytest.raises(ValueError, match="evaluation 2 gives the DiTTransformer2DModel other kinds of arguments"),
+        pytest.raises(
+            ValueError, match="evaluation 2 gives the DiTTransformer2DModel other kinds of arguments"
+        ),
         cached(dit.denoiser, schedule(dit), coordinates=dit.timesteps) as run,
     ):
         dit.constant = labels
@@ -199,7 +201,10 @@ def test_the_timesteps_that_the_denoiser_gets_decide(dit: FastModel, shift: floa
 def test_rows_at_different_timesteps(dit: FastModel) -> None:
     outputs = []
     for fast in (True, False):
-        with cached(dit.denoiser, schedule(dit), coordinates=dit.timesteps, fast=fast) as run, torch.no_grad():
+        with (
+            cached(dit.denoiser, schedule(dit), coordinates=dit.timesteps, fast=fast) as run,
+            torch.no_grad(),
+        ):
             for e in range(EVALS):
                 run.step(e, dit.timesteps[e])
                 time = torch.tensor([900, 901, 902, 10]) - e

@@ -95,7 +95,9 @@ def test_runs_follow_each_other_also_after_one_that_ran_out_of_memory(model: Fas
             raise MemoryError("in the middle")
 
     branch = model.denoiser.get_submodule(find_sites(model.denoiser)[3].path)
-    inner = next(module for module in branch.modules() if isinstance(module, torch.nn.Linear | torch.nn.Conv2d))
+    inner = next(
+        module for module in branch.modules() if isinstance(module, torch.nn.Linear | torch.nn.Conv2d)
+    )
     hook = inner.register_forward_pre_hook(out_of_memory)  # inside of a branch others may do as they like
     with cached(model.denoiser, schedule, coordinates=model.timesteps) as run:
         first = model.run(run.step)

@@ -49,18 +49,19 @@ def image(pipe: Any, seed: int) -> Tensor:
     return torch.as_tensor(pipe(**call_arguments(pipe), num_inference_steps=STEPS, generator=generator)[0])
 
 
-def every_second(pipe: Any) -> Schedule:
-    return Schedule.steps(find_sites(pipe.transformer), [e % 2 == 0 for e in range(STEPS)])
+def every_second(pipe: Any, level: str = "branch") -> Schedule:
+    return Schedule.steps(find_sites(pipe.transformer, level), [e % 2 == 0 for e in range(STEPS)])
 
 
+@pytest.mark.parametrize("level", ["branch", "span", "denoiser"])
 @pytest.mark.parametrize("build", [tiny_dit_pipeline, tiny_pixart_pipeline])
 @pytest.mark.parametrize("offload", OFFLOADS)
-def test_several_calls_in_one_context(offload: Callable[[Any], None], build: Build) -> None:
+def test_several_calls_in_one_context(offload: Callable[[Any], None], build: Build, level: str) -> None:
     pipe = build()
-    with cached(pipe.transformer, every_second(pipe)):
+    with cached(pipe.transformer, every_second(pipe, level)):
         expected = [image(pipe, seed) for seed in (1, 2)]
     offload(pipe)
-    with cached(pipe.transformer, every_second(pipe)) as run:
+    with cached(pipe.transformer, every_second(pipe, level)) as run:
         images = [image(pipe, seed) for seed in (1, 2)]
     assert all(torch.equal(a, b) for a, b in zip(images, expected, strict=True))
     assert run.forwards == 2 * STEPS and run.calls == dict.fromkeys(run.calls, STEPS)

@@ -1,0 +1,108 @@
+"""What the engine costs, and how much of a schedule's saving it realises, measured and printed.
+
+    python -m smoothbench.overhead                                    # all of it: an hour on 2 cores
+    python -m smoothbench.overhead --models dit_nano --parts realised --batches 1
+    python -m smoothbench.overhead --models dit_nano --parts peers --smoothcache CLONE    # rows in Markdown
+
+Parts: realised, the time of schedules over that of the bare and of the uncached forward, and the speed-up beside
+the one that their MACs imply; reused, an evaluation in which everything is reused, over its floor; kernels, how many
+an evaluation launches; peers, other libraries' caches with the same mask. Whole sampling runs take turns in every
+round; the median of the ratios over rounds comes with a distribution-free 95 % interval.
+"""
+
+import smoothbench.sibling_packages  # noqa: F401  before what imports metrics
+
+# isort: split
+import argparse
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from smoothbench import command
+from smoothbench.caching.sites import LEVELS
+from smoothbench.costs.overhead.beside import all_peers
+from smoothbench.costs.overhead.measure import PARTS, Plan, measure
+from smoothbench.costs.overhead.realised import Rounds
+from smoothbench.errors import UsageError
+from smoothbench.numerics import set_tf32
+from smoothbench.sampling.allocator import keep_freed_memory
+from smoothbench.sampling.devices import device_of
+from smoothbench.storage.files import write_json
+from smoothbench.storage.provenance import provenance
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+MODELS = ("dit_nano", "stable_audio_nano", "opensora_nano")
+MASKS = ("fora,policy.interval=2", "fora,policy.interval=3")
+BUDGETS = ("smoothcache_at,policy.like.interval=2", "smoothcache_at,policy.like.interval=3")
+FEWEST_ROUNDS = 6  # of a 95 % interval of a median
+FEWEST_STEPS = 4
+
+
+def main() -> int:
+    """Measure and print; return the exit code."""
+    parser = command.parser("smoothbench.overhead", __doc__)
+    parser.add_argument("--models", nargs="+", default=MODELS, help="names in conf/model")
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=(1, 8, 64), help="samples, without guidance rows"
+    )
+    parser.add_argument("--rounds", type=int, default=21, help="interleaved rounds (at least 6)")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="cpu: of this process alone, on a busy CPU"
+    )
+    parser.add_argument("--steps", type=int, default=25, help="evaluations (25: the shares of 50)")
+    parser.add_argument(
+        "--caches", nargs="+", default=MASKS + BUDGETS, help="names in conf/cache, with changes after commas"
+    )
+    parser.add_argument("--predictors", nargs="+", default=("reuse", "taylor1"), help="of every cache")
+    parser.add_argument("--levels", nargs="+", default=("branch", "span"), choices=LEVELS)
+    parser.add_argument("--smoothcache", type=Path, help="a clone of Roblox/SmoothCache, measured as a peer")
+    parser.add_argument("--json", type=Path, help="a file for all that was measured")
+    args = parser.parse_args()
+    return command.main(lambda: _measured(args), "nothing of it is kept")
+
+
+def _measured(args: argparse.Namespace) -> None:
+    plan = _plan(args)
+    keeps_memory = keep_freed_memory()
+    set_tf32(False)
+    conditions = provenance(device_of("auto")) | {
+        "clock": args.clock,
+        "rounds": args.rounds,
+        "steps": args.steps,
+        "freed_memory": "kept" if keeps_memory else "returned",
+    }
+    say = partial(print, flush=True)
+    say(_described(conditions))
+    results = []
+    for model in args.models:
+        say(f"\n{model}")
+        results.append(measure(model, plan, say))
+    if args.json is not None:
+        write_json(args.json, {"conditions": conditions, "models": results})
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    """Return what the arguments ask for; UsageError where they ask for too little to be measured."""
+    if args.rounds < FEWEST_ROUNDS:
+        raise UsageError(f"--rounds {args.rounds}: an interval needs at least {FEWEST_ROUNDS}")
+    if args.steps < FEWEST_STEPS:
+        raise UsageError(f"--steps {args.steps}: at least {FEWEST_STEPS}")
+    if wrong := [batch for batch in args.batches if batch < 1]:
+        raise UsageError(f"--batches {wrong[0]}: at least 1 sample")
+    if args.json is not None and not args.json.absolute().parent.is_dir():
+        raise UsageError(f"--json {args.json}: its folder does not exist")
+    peers = all_peers(args.smoothcache) if "peers" in args.parts else []
+    rounds = Rounds(args.rounds, CLOCKS[args.clock])
+    named = (args.parts, args.batches, rounds, args.steps, args.caches, args.predictors)
+    return Plan(*named, levels=args.levels, masks=MASKS, peers=peers)
+
+
+def _described(conditions: dict[str, Any]) -> str:
+    return (
+        f"{conditions['device']}, threads: {conditions['threads']}, torch {conditions['versions']['torch']}, "
+        f"diffusers {conditions['versions']['diffusers']}, commit {conditions['git']}, freed memory "
+        f"{conditions['freed_memory']}\n{conditions['steps']} evaluations, {conditions['rounds']} interleaved rounds, "
+        f"{conditions['clock']} time"
+    )
