@@ -64,14 +64,8 @@ def cached(
     if isinstance(schedule_or_policy, Schedule):
         warn_if_changed(denoiser, schedule_or_policy.meta, stacklevel=4)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
-    run = _run(
-        denoiser,
-        sites,
-        plan,
-        predictor_from(predictor),
-        clock,
-        _timesteps(plan, coordinates) if fast else None,
-    )
+    timesteps = _timesteps(plan, coordinates) if fast else None
+    run = _run(denoiser, sites, plan, predictor_from(predictor), clock, timesteps)
     run.at_start = noticing_changes(denoiser, sites)
     wraps = _wraps(denoiser, run)
     with ExitStack() as stack:
