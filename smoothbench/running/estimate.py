@@ -110,6 +110,8 @@ def _samples(bench: Workbench, point: Point, evaluations: int) -> int:
 def _end(bench: Workbench, missing: Sequence[Missing]) -> str:
     """The expected time of the run's end, and what that leaves out."""
     work, left_out = Work(bench, missing), "pooling and the report"
+    if any(point.uncalibrated and point.plans_on_batch for point in bench.points):
+        left_out = f"planning on the calibration batch, {left_out}"
     try:
         seconds = work.denoising()
     except Exception as error:

@@ -20,6 +20,7 @@ from smoothbench.sampling import calibrate_point
 from smoothbench.sampling.calibrate_point import calibration_batches
 from smoothbench.sampling.loop import latents
 from smoothbench.sampling.out_of_memory import first_that_fits, half
+from smoothbench.sampling.output_memory import SHARE, free_bytes
 from smoothbench.storage.files import read_json, write_atomic
 from smoothbench.storage.identity import identity
 from smoothbench.storage.results_folder import Store
@@ -75,6 +76,8 @@ def plan_on_batch(model: Model, planning: BatchPlanning) -> BatchPlan:
     not even single samples fit.
     """
     calibration, name = planning.spec.calibration, planning.spec.name
+    free = free_bytes(torch.device("cpu"))  # where recordings lie
+    room = None if free is None else int(SHARE * free)
 
     def run(size: int) -> BatchPlan:
         log.info("%s: planning on %d samples, %d at a time", name, calibration["num_samples"], size)
@@ -84,6 +87,7 @@ def plan_on_batch(model: Model, planning: BatchPlanning) -> BatchPlan:
             planning.trajectory,
             planning.predictor,
             model.guidance_rows // model.forwards,
+            room,
         )
         plan, spent = planning.plan(batch), batch.spent
         log.info(
