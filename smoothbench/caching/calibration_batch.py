@@ -24,6 +24,7 @@ from smoothbench.caching.site_wraps import site_wraps
 from smoothbench.caching.sites import DENOISER, Site
 from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.trajectory import Trajectory
+from smoothbench.caching.uncached_follower import UncachedFollower
 from smoothbench.caching.uncompiled import original_module, uncompiled
 
 Sample = Callable[[Announcer], Tensor]  # samples the whole batch: final latents [samples, ...]
@@ -155,20 +156,14 @@ class CalibrationBatch:
             return self._sample(Announcer(clock))
 
 
-class _Outputs:
-    """Follows sites of an uncached denoiser, to record what they give."""
+class _Outputs(UncachedFollower):
+    """Records what sites give."""
 
     def __init__(self, recorder: RecordingRuns, sites: Sequence[Site]) -> None:
+        super().__init__()
         self._recorder, self._sites = recorder, sites
-
-    def enter(self, i: int) -> bool:
-        """Every site is computed."""
-        return True
 
     def keep(self, i: int, output: Any) -> None:
         """Record what site `i` gave."""
+        super().keep(i, output)
         self._recorder.add(Probe(self._sites[i].name), output)
-
-    def predict(self, i: int) -> Any:
-        """Nothing is reused in a recording."""
-        raise NotImplementedError

@@ -191,7 +191,7 @@ def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
     wraps = run.probe_wraps(denoiser) if isinstance(run, DynamicRun) else []
     wraps += site_wraps(denoiser, run.sites, run)
     for i, site in enumerate(run.sites):
-        if site.norm is not None and run.may_skip[i] and i not in run.reads_input:
+        if site.norm is not None and run.may_skip[i]:
             norm = denoiser.get_submodule(site.norm)
             wraps.append((norm, partial(_norm, run, i, _is_plain(norm))))
     return wraps
@@ -209,7 +209,7 @@ def _norm(run: Run, i: int, plain: bool, original: Forward) -> Forward:
     """
 
     def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if run.computed[i]:
+        if run.feed(i):
             return original(x, *args, **kwargs)
         return x[:, :1] if plain else original(x[:, :1], *args, **kwargs)
 
