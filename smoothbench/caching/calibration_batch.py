@@ -20,11 +20,10 @@ from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.caching.probes import INPUT, OUTPUT, Probe, input_wraps, probed_sites
 from smoothbench.caching.recording import Recording, RecordingRuns
 from smoothbench.caching.schedule import Schedule
-from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.site_wraps import Observer, site_wraps
 from smoothbench.caching.sites import DENOISER, Site
 from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.trajectory import Trajectory
-from smoothbench.caching.uncached_follower import UncachedFollower
 from smoothbench.caching.uncompiled import original_module, uncompiled
 
 Sample = Callable[[Announcer], Tensor]  # samples the whole batch: final latents [samples, ...]
@@ -156,7 +155,7 @@ class CalibrationBatch:
             return self._sample(Announcer(clock))
 
 
-class _Outputs(UncachedFollower):
+class _Outputs(Observer):
     """Records what sites give."""
 
     def __init__(self, recorder: RecordingRuns, sites: Sequence[Site]) -> None:

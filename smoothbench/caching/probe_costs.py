@@ -14,12 +14,11 @@ from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import intercepted
 from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.probes import Probe, approaches, input_wraps, probed_sites
-from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.site_wraps import Observer, site_wraps
 from smoothbench.caching.sites import DENOISER, Site
-from smoothbench.caching.uncached_follower import UncachedFollower
 
 
-class _Approaching(UncachedFollower):
+class _Approaching(Observer):
     """Counts what runs of each site before a probe is reached."""
 
     def __init__(self, sites: Sequence[Site]) -> None:

@@ -13,9 +13,8 @@ from smoothbench.caching import Site
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import intercepted
 from smoothbench.caching.outputs import take_apart
-from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.site_wraps import Observer, site_wraps
 from smoothbench.caching.sites import DENOISER
-from smoothbench.caching.uncached_follower import UncachedFollower
 
 SHARE = 0.7  # of what is free: the rest is for what the denoiser computes with
 
@@ -34,8 +33,8 @@ def output_bytes(denoiser: nn.Module, sites: Sequence[Site], call: Callable[[], 
     return tuple(sizes.bytes)
 
 
-class _Sizes(UncachedFollower):
-    """Adds up the bytes of what sites give."""
+class _Sizes(Observer):
+    """Adds up the bytes of what the sites of an uncached denoiser give."""
 
     def __init__(self, sites: Sequence[Site]) -> None:
         super().__init__()
