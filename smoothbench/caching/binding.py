@@ -47,7 +47,7 @@ class Fitting(Protocol):
         ...
 
 
-def bound(predictor: Predictor, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
+def bound(predictor: Predictor | Bindable, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
     """Return the predictor of each site: the same one for all, unless it binds itself to sites."""
     if isinstance(predictor, Fitting):
         raise ValueError(f"{type(predictor).__name__} is not fitted: pass what fit(schedule, batch) gives")

@@ -38,7 +38,7 @@ class DynamicRun(Run):
         super().__init__(sites, decisions.before, may_skip, predictor, clock, visits)
         self._decisions = decisions
         pairs = list(zip(decisions.probes, decisions.places, strict=True))
-        self.reads_input = frozenset(
+        self.reads_input |= frozenset(
             i for i, site in enumerate(sites) if Probe(site.name, INPUT) in decisions.probes
         )
         self._approaches = {probe: dict(approaches(sites, probe, place)) for probe, place in pairs}

@@ -19,6 +19,7 @@ from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, Wrap, intercepted
+from smoothbench.caching.inputs import PredictsFromInput
 from smoothbench.caching.nesting import outer_sites, runs
 from smoothbench.caching.policy import ChoosesSites, DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
@@ -94,7 +95,7 @@ def _run(
     if plan.decisions is not None and plan.decisions.look_inside:
         return DynamicRun(sites, plan.decisions, predictor, clock, visits)
     parts = None
-    if timesteps is not None and not isinstance(predictor, Bindable):
+    if timesteps is not None and not isinstance(predictor, Bindable | PredictsFromInput):
         parts = fast_forward(denoiser, sites, plan.rows, predictor, timesteps, plan.may_skip)
     return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, plan.coordinates, parts)
 
@@ -189,6 +190,7 @@ def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
     Norms are wrapped only where something may be skipped.
     """
     wraps = run.probe_wraps(denoiser) if isinstance(run, DynamicRun) else []
+    wraps += [] if run.inputs is None else run.inputs.wraps(denoiser, run)
     wraps += site_wraps(denoiser, run.sites, run)
     for i, site in enumerate(run.sites):
         if site.norm is not None and run.may_skip[i]:
