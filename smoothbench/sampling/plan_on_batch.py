@@ -14,7 +14,7 @@ from smoothbench.caching import CalibrationBatch, Schedule, Site, WeightedSum
 from smoothbench.caching.announce import Announcer
 from smoothbench.config.spec import Spec
 from smoothbench.planning.calibrated import BatchPlan, BatchPlanning, Curves
-from smoothbench.planning.chosen_sites import named_sites
+from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.protocols import Model, Solver
 from smoothbench.sampling import calibrate_point
 from smoothbench.sampling.calibrate_point import calibration_batches
@@ -37,8 +37,8 @@ class Plans:
 
     version = 1
 
-    def __init__(self, model: Model, store: Store, force: bool) -> None:
-        self.model, self.store, self.force = model, store, force
+    def __init__(self, sites: ChosenSites, store: Store, force: bool) -> None:
+        self.model, self.sites, self.store, self.force = sites.model, sites, store, force
         self._made: dict[str, tuple[BatchPlan, str]] = {}
 
     def known(self, planning: BatchPlanning) -> tuple[BatchPlan, str, str] | None:
@@ -65,7 +65,7 @@ class Plans:
         return *self._made[file], file
 
     def _file(self, planning: BatchPlanning) -> str:
-        on = {"calibration": planning.spec.calibration, **named_sites(planning.trajectory.sites)}
+        on = {"calibration": planning.spec.calibration, **self.sites.named(planning.trajectory.sites)}
         return f"plans/{identity({**planning.parts, **on, 'version': self.version})}.json"
 
 
