@@ -19,6 +19,7 @@ from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, Wrap, intercepted
+from smoothbench.caching.inputs import PredictsFromInput
 from smoothbench.caching.nesting import outer_sites, runs
 from smoothbench.caching.policy import ChoosesSites, DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
@@ -64,17 +65,8 @@ def cached(
     if isinstance(schedule_or_policy, Schedule):
         warn_if_changed(denoiser, schedule_or_policy.meta, stacklevel=4)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
-    visits = Visits(sites, name)
-    chosen = predictor_from(predictor)
-    run: Run
-    if plan.decisions is not None:
-        run = DynamicRun(sites, plan.decisions, chosen, clock, visits)
-    else:
-        parts = None
-        if fast and not isinstance(chosen, Bindable):
-            timesteps = _timesteps(plan, coordinates)
-            parts = fast_forward(denoiser, sites, plan.rows, chosen, timesteps, plan.may_skip)
-        run = Run(sites, plan.decide, plan.may_skip, chosen, clock, visits, plan.coordinates, parts)
+    timesteps = _timesteps(plan, coordinates) if fast else None
+    run = _run(denoiser, sites, plan, predictor_from(predictor), clock, timesteps)
     run.at_start = noticing_changes(denoiser, sites)
     wraps = _wraps(denoiser, run)
     with ExitStack() as stack:
@@ -88,6 +80,24 @@ def cached(
     clock.finish()
     if run.degenerate and not plan.baseline:
         warnings.warn("the cache policy skipped nothing: this run cost as much as no cache", stacklevel=3)
+
+
+def _run(
+    denoiser: nn.Module,
+    sites: tuple[Site, ...],
+    plan: "_Plan",
+    predictor: Predictor,
+    clock: Clock,
+    timesteps: Sequence[float] | None,
+) -> Run:
+    """The state of a run; where its timesteps are given, a schedule may run on a fast forward."""
+    visits = Visits(sites, type(denoiser).__name__)
+    if plan.decisions is not None and plan.decisions.look_inside:
+        return DynamicRun(sites, plan.decisions, predictor, clock, visits)
+    parts = None
+    if timesteps is not None and not isinstance(predictor, Bindable | PredictsFromInput):
+        parts = fast_forward(denoiser, sites, plan.rows, predictor, timesteps, plan.may_skip)
+    return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, plan.coordinates, parts)
 
 
 def _sites_of(denoiser: nn.Module, policy: Schedule | Policy | DynamicPolicy) -> tuple[Site, ...]:
@@ -180,9 +190,10 @@ def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
     Norms are wrapped only where something may be skipped.
     """
     wraps = run.probe_wraps(denoiser) if isinstance(run, DynamicRun) else []
+    wraps += [] if run.inputs is None else run.inputs.wraps(denoiser, run)
     wraps += site_wraps(denoiser, run.sites, run)
     for i, site in enumerate(run.sites):
-        if site.norm is not None and run.may_skip[i] and i not in run.reads_input:
+        if site.norm is not None and run.may_skip[i]:
             norm = denoiser.get_submodule(site.norm)
             wraps.append((norm, partial(_norm, run, i, _is_plain(norm))))
     return wraps
@@ -200,7 +211,7 @@ def _norm(run: Run, i: int, plain: bool, original: Forward) -> Forward:
     """
 
     def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if run.computed[i]:
+        if run.feed(i):
             return original(x, *args, **kwargs)
         return x[:, :1] if plain else original(x[:, :1], *args, **kwargs)
 

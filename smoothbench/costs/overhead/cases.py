@@ -6,18 +6,22 @@ from dataclasses import dataclass, replace
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
-from smoothbench.caching import Schedule, find_sites
-from smoothbench.caching.mac_counter import MeasuredSites, measured_sites
+from smoothbench.caching import ErrorCurves, Schedule, Site
+from smoothbench.caching.sites import BRANCH
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build_model
-from smoothbench.config.spec import Settings
+from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
-from smoothbench.planning.plan import Curves, plan_points
+from smoothbench.planning.calibrated import BatchPlan, BatchPlanning, Curves
+from smoothbench.planning.chosen_sites import ChosenSites
+from smoothbench.planning.plan import plan_points
 from smoothbench.planning.point import Point
 from smoothbench.protocols import Model, Solver
 from smoothbench.sampling.calibrate_point import measure_curves
 from smoothbench.sampling.devices import device_of
+from smoothbench.sampling.plan_on_batch import plan_on_batch
 from smoothbench.sibling_packages import ROOT
+from smoothbench.storage.identity import canonical
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,7 @@ def case(
         specs.append(replace(each.specs[-1], name=cache, order=len(specs)))
     together = replace(composed[0], specs=specs)
     built = build_model(together.model, device_of(together.device))
-    skeleton, call = built.skeleton()
-    by_level = {
-        level: _planned(together, built, measured_sites(skeleton, call, find_sites(skeleton, level)))
-        for level in levels
-    }
+    by_level = {level: _planned(together, built, level) for level in levels}
     return Case(built, by_level[levels[0]][0].solver, by_level)
 
 
@@ -78,18 +78,11 @@ def _settings(model: str, cache: str, steps: int, overrides: Sequence[str]) -> S
         raise UsageError(f"{model}, {cache}: {one_line(error)}") from None
 
 
-def _planned(together: Settings, model: Model, sites: MeasuredSites) -> tuple[Point, ...]:
-    """The points of all specs, in order; curves are measured once for each calibration."""
-    measured: dict[str, Curves] = {}
-
-    def curves(solver: Solver, spec: object) -> Curves:
-        calibration = spec.calibration  # type: ignore[attr-defined]
-        key = repr(sorted(calibration.items()))
-        if key not in measured:
-            measured[key] = measure_curves(model, sites[0], solver, calibration), ""
-        return measured[key]
-
-    points = plan_points(together, model, sites, curves)
+def _planned(together: Settings, model: Model, level: str) -> tuple[Point, ...]:
+    """The points of all specs over the sites of a level, in order; UsageError for those that cannot be planned."""
+    at_level = {} if level == BRANCH else {"level": level}
+    specs = [replace(spec, policy={**spec.policy, **at_level}) for spec in together.specs]
+    points = plan_points(replace(together, specs=specs), model, ChosenSites(model), _InMemory(model))
     for point in points:
         if not isinstance(point.policy, Schedule):
             reason = (
@@ -97,3 +90,22 @@ def _planned(together: Settings, model: Model, sites: MeasuredSites) -> tuple[Po
             )
             raise UsageError(f"{model.name}, {point.spec.name}: {reason}")
     return tuple(points)
+
+
+class _InMemory:
+    """A `Calibrated` that measures once for each calibration, and keeps nothing on disk."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._measured: dict[str, ErrorCurves] = {}
+
+    def curves(self, solver: Solver, spec: Spec, sites: Sequence[Site]) -> Curves:
+        """Measure error curves, where these were not measured before."""
+        key = canonical([spec.calibration, [site.name for site in sites]])
+        if key not in self._measured:
+            self._measured[key] = measure_curves(self._model, sites, solver, spec.calibration)
+        return self._measured[key], ""
+
+    def plan(self, planning: BatchPlanning) -> tuple[BatchPlan, str, str]:
+        """Plan on the calibration batch."""
+        return plan_on_batch(self._model, planning), "", ""
