@@ -52,15 +52,13 @@ def cached(
     rounding. `fast=False` runs the denoiser's own forward, whose computed branches give the same bits.
     Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is
     cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
-    where a policy skipped nothing, that a compiled denoiser runs uncompiled, and where the denoiser is not the one that
-    a schedule was planned on (see `fingerprint`).
+    where a policy skipped nothing, a compiled denoiser runs uncompiled, or a schedule was planned on another denoiser.
     """
     handle, denoiser = denoiser, original_module(denoiser)
     refuse_other_caches(denoiser)
     sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
     plan = _planned(sites, schedule_or_policy, evals)
-    if isinstance(schedule_or_policy, Schedule):
-        warn_if_changed(denoiser, schedule_or_policy.meta, stacklevel=4)
+    warn_if_changed(denoiser, schedule_or_policy, stacklevel=4)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
     visits = Visits(sites, name)
     chosen = predictor_from(predictor)

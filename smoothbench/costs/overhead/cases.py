@@ -55,8 +55,8 @@ def case(
     """
     composed = [_settings(model, cache, steps, overrides) for cache in ("none", *caches)]
     specs = [composed[0].specs[0]]
-    for cache, each in zip(caches, composed[1:], strict=True):
-        specs.append(replace(each.specs[-1], name=cache, order=len(specs)))
+    for cache, settings_of_cache in zip(caches, composed[1:], strict=True):
+        specs.append(replace(settings_of_cache.specs[-1], name=cache, order=len(specs)))
     together = replace(composed[0], specs=specs)
     built = build_model(together.model, device_of(together.device))
     skeleton, call = built.skeleton()

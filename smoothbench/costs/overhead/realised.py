@@ -61,7 +61,7 @@ def measured(timed: Mapping[str, Timed], case: Case, rounds: Rounds, reference: 
     }
 
 
-def row(run: Timed, over_bare: Interval, over_uncached: Interval, kept: int) -> Row:
+def row(run: Timed, over_bare: Interval, over_uncached: Interval, cache_bytes: int) -> Row:
     """Return the row of a run, from its time over two others'."""
     return Row(
         run.label,
@@ -72,7 +72,7 @@ def row(run: Timed, over_bare: Interval, over_uncached: Interval, kept: int) -> 
         1 / run.share,
         _realised(run.share, over_uncached),
         _realised(run.share, over_bare),
-        kept,
+        cache_bytes,
     )
 
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from smoothbench.caching import Schedule, cached
-from smoothbench.caching.predictor import Predictor
 from smoothbench.costs.overhead.alive import new_bytes, only_new_objects
 from smoothbench.costs.overhead.cases import Case, schedule_of
 from smoothbench.planning.point import Point
@@ -47,8 +45,8 @@ def runs(case: Case, batch: int) -> dict[str, Timed]:
             timed[UNCACHED] = Timed(
                 UNCACHED, "", "", 1.0, _cached(case, uncached, schedule_of(uncached), seeds)
             )
-        kept = replace(uncached, policy=almost_full(schedule_of(uncached)))
-        timed[f"{level}, {KEPT}"] = _point(case, level, KEPT, kept, seeds)
+        nearly = replace(uncached, policy=almost_full(schedule_of(uncached)))
+        timed[f"{level}, {KEPT}"] = _point(case, level, KEPT, nearly, seeds)
         for point in case.points(level):
             timed[f"{level}, {point.spec.name}"] = _point(case, level, point.spec.label, point, seeds)
     return timed
@@ -71,16 +69,16 @@ def growth(timed: Timed, model: Model) -> int:
     return sizes[0]
 
 
-def predictor_name(predictor: Predictor) -> str:
-    """Return a predictor's short name, as `cache.predictor` takes it: reuse, taylor1, ..."""
-    order: Any = getattr(predictor, "order", "")
-    return f"{getattr(predictor, 'name', type(predictor).__name__)}{order}"
+def predictor_name(point: Point) -> str:
+    """Return the short name of a point's predictor (reuse, taylor1), or the class that its node names."""
+    predictor = point.spec.predictor
+    return predictor if isinstance(predictor, str) else predictor["_target_"].rpartition(".")[2]
 
 
 def _point(case: Case, level: str, label: str, point: Point, seeds: Sequence[int]) -> Timed:
     schedule = schedule_of(point)
     share = point.trajectory.share(schedule)
-    return Timed(label, level, predictor_name(point.predictor), share, _cached(case, point, schedule, seeds))
+    return Timed(label, level, predictor_name(point), share, _cached(case, point, schedule, seeds))
 
 
 def _cached(case: Case, point: Point, schedule: Schedule, seeds: Sequence[int]) -> Run:

@@ -116,7 +116,7 @@ def test_what_is_kept_grows_with_the_predictor_s_depth() -> None:
     reuse, taylor = (sizes[f"branch, {cache}"] for cache in caches)
     outputs = 12 * 2 * 49 * 96 * 4  # sites x rows x tokens x width x bytes
     assert reuse - sizes["uncached"] >= outputs and taylor - reuse == outputs
-    assert [predictor_name(point.predictor) for point in subject.points("branch")] == ["reuse", "taylor1"]
+    assert [predictor_name(point) for point in subject.points("branch")] == ["reuse", "taylor1"]
 
 
 def test_almost_everything_is_computed() -> None:
