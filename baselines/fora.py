@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from smoothbench.caching import ErrorCurves, Schedule, Trajectory
+from smoothbench.caching import AtLevel, ErrorCurves, Schedule, Trajectory
 
 
 @dataclass(frozen=True)
-class FORA:
+class FORA(AtLevel):
     """FORA computes all sites at fixed intervals, in the orientation of its repository or mirrored.
 
     The repository counts evaluations down (i = evals - 1 - e) and computes the first one and every
@@ -21,6 +21,7 @@ class FORA:
     version = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.interval, int) or self.interval < 1:
             raise ValueError(f"FORA's interval must be a whole number from 1, not {self.interval}")
         if self.orientation not in ("repository", "mirrored"):

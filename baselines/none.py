@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from smoothbench.caching import ErrorCurves, Schedule, Trajectory
+from smoothbench.caching import AtLevel, ErrorCurves, Schedule, Trajectory
 
 
 @dataclass(frozen=True)
-class NoCache:
+class NoCache(AtLevel):
     """No cache: this is the reference, and with fewer solver steps the rival that every method has to beat."""
 
     needs_curves = False

@@ -3,8 +3,10 @@
 import os
 from dataclasses import dataclass
 
+from torch import nn
+
 from baselines.files import find, sha256
-from smoothbench.caching import ErrorCurves, Schedule, Trajectory
+from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, saved_sites
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class SavedSchedule:
     def digest(self) -> str:
         """The sha256 of the schedule's file: what it holds counts, not where it lies."""
         return sha256(find(self.path, "schedules"))
+
+    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
+        """Return the sites that the file is for."""
+        return saved_sites(find(self.path, "schedules"), denoiser)
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
         """Read it for this model; ValueError where it is for another time grid."""

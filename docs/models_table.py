@@ -23,47 +23,28 @@ HEAD = """# Which models can be cached
 
 <!-- written by python -m docs.models_table -->
 
-These are the transformers and U-Nets of diffusers {version}: {denoisers} can be cached as a whole (`denoiser`) and by runs of
-blocks (`span`), {branches} also by their residual branches (`branch`). `find_sites(transformer, levels=...)` finds the sites;
-[the glossary](glossary.md#caching) says what the words mean. A tiny instance of every class is tested: calibrated, reused at each
-level against an independent writing, restored, and its MACs counted. Text encoders inside a transformer and the refiners before its
-blocks are not in the table: they are always computed.
+These are the transformers and U-Nets of diffusers {version}. Of them {denoisers} can be cached as a whole (`denoiser`)
+and by runs of blocks (`span`), {branches} also by their residual branches (`branch`); `find_sites(transformer, levels)`
+finds the sites. [The glossary](glossary.md#caching) says what the words mean. A tiny instance of every class is tested:
+calibrated, reused at each level against an independent writing, restored, and its MACs counted. Text encoders inside a
+transformer, and refiners before its blocks, are no sites: they are always computed. What keeps keys between forwards
+(`kv_cache`) is tested without them.
 
-A span keeps what its blocks *add* to each stream, or what they *give*, where that has another shape or is joined with skips.
-Where a class has two spans, the streams of its blocks are joined or parted between them, and no span goes across.
+A span keeps what its blocks *add* to each stream, or what they *give*, where that has another shape or is joined with
+skips. Where a class has two spans, its streams are joined or parted between them, and no span goes across.
 
 """
-TWICE = "the feed-forward runs twice, for picture and text"
-SHARED = "in single blocks attention and feed-forward share a projection: a span of one block keeps both"
-LINEAR = "the feed-forward is no module of its own: a span of one block keeps it"
-FLEX = "attention is torch's flex attention, whose MACs torch's counter cannot count: schedules run, `calibrate` does not"
+FLEX = "torch's counter of MACs stops at its flex attention: it follows schedules, but is not calibrated"
 REMARKS: Mapping[str, str] = MappingProxyType(
     {
         "AnyFlowFARTransformer3DModel": FLEX,
-        "BriaFiboTransformer2DModel": SHARED,
-        "BriaTransformer2DModel": SHARED,
-        "ChromaTransformer2DModel": SHARED,
-        "CogView3PlusTransformer2DModel": TWICE,
-        "CogView4Transformer2DModel": TWICE,
         "ConsisIDTransformer3DModel": "the attention to the face, between blocks, is always computed",
         "Cosmos3OmniTransformer": "`context_ff` is the feed-forward of the text",
-        "EasyAnimateTransformer3DModel": f"in the last blocks {TWICE}",
-        "Flux2Transformer2DModel": "in single blocks `attn_ff` is attention and feed-forward in one",
         "Flux3Transformer2DModel": "the blocks of the text and of a reference picture are always computed",
-        "FluxTransformer2DModel": SHARED,
-        "GlmImageTransformer2DModel": TWICE,
         "HunyuanDiT2DModel": "a span with an early block has the block that reads it by a skip",
-        "HunyuanImageTransformer2DModel": SHARED,
-        "HunyuanVideoFramepackTransformer3DModel": SHARED,
-        "HunyuanVideoTransformer3DModel": SHARED,
         "Kandinsky5Transformer3DModel": "the blocks of the text are always computed",
         "Kandinsky6SRTransformer3DModel": FLEX,
         "Kandinsky6Transformer3DModel": "the blocks of the texts are always computed",
-        "LongCatImageTransformer2DModel": SHARED,
-        "MiniMaxMusic3Transformer1DModel": LINEAR,
-        "MotifVideoTransformer3DModel": SHARED,
-        "OvisImageTransformer2DModel": SHARED,
-        "PRXTransformer2DModel": LINEAR,
         "RFD4ProteinaTransformer": "with a recycle depth of at most 1",
         "SD3Transformer2DModel": "`image_self_attn` is the second attention of SD 3.5 medium",
         "StableCascadeUNet": "the span is the deepest level",

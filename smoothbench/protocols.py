@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from smoothbench.caching.mac_counter import Macs
 from smoothbench.caching.trajectory import Trajectory
 
-Predict = Callable[
-    [int, Tensor, float], Tensor
-]  # (evaluation, model input, coordinate) -> the guided prediction
+# (evaluation, model input, coordinate) -> the guided prediction
+Predict = Callable[[int, Tensor, float], Tensor]
 AnnounceForward = Callable[[int], None]  # called before each forward of an evaluation with its index, from 0
 Noise = Callable[[], Tensor]  # draws fresh noise of the shape of x, from each sample's own generator
 State = Any  # what a solver keeps between evaluations, never changed in place; the loop hands it on unseen
@@ -107,19 +106,15 @@ class Solver(Protocol):
 
     def begin(self, x: Tensor) -> State:
         """The state before the first evaluation, from noise [B, ...] of variance 1."""
-        ...
 
     def model_input(self, e: int, state: State) -> Tensor:
         """What the denoiser gets at evaluation e, [B, ...]."""
-        ...
 
     def step(self, e: int, state: State, output: Tensor, noise: Noise) -> State:
         """The state after evaluation e, from the prediction `output` [B, ...]; draws `noise` only if it needs any."""
-        ...
 
     def sample(self, state: State) -> Tensor:
         """The finished sample [B, ...] of the state after the last evaluation."""
-        ...
 
 
 @runtime_checkable
@@ -128,7 +123,6 @@ class Diffuses(Solver, Protocol):
 
     def diffuse(self, clean: Tensor, e: int, noise: Tensor) -> State:
         """The state before evaluation e that the forward process makes of a clean sample and noise, both [B, ...]."""
-        ...
 
 
 @runtime_checkable
@@ -137,7 +131,6 @@ class Supports(Protocol):
 
     def supports(self, trajectory: Trajectory, model: Model) -> str | None:
         """Return None where it can be used; otherwise one line that says why not: the point is then skipped."""
-        ...
 
 
 class PromptList(Protocol):
@@ -147,7 +140,6 @@ class PromptList(Protocol):
 
     def captions(self, seeds: Sequence[int]) -> list[str]:
         """Return the prompt of each seed."""
-        ...
 
 
 @runtime_checkable
@@ -215,7 +207,6 @@ class PerSample(Protocol):
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Return the features [B, ...] of a batch from the inputs that the metric names, each [B, ...]."""
-        ...
 
 
 @runtime_checkable
@@ -224,7 +215,6 @@ class FitsReal(Protocol):
 
     def fit(self, rows: Any) -> None:
         """Take the features [M, ...] of real samples; raises ValueError where they are no good."""
-        ...
 
 
 @runtime_checkable
@@ -246,3 +236,10 @@ class DigestsParameters(Protocol):
     """A plug-in of which `digested` names the parameters that are files or tables: its `digest` stands for them."""
 
     digested: tuple[str, ...]
+
+
+@runtime_checkable
+class GainedParameters(Protocol):
+    """A plug-in with parameters that came after its first results; `gained` has the values that ids leave out."""
+
+    gained: Mapping[str, Any]

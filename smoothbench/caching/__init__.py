@@ -3,20 +3,29 @@
 It needs nothing but torch. `cached` is the engine, `SmoothCache` the method.
 """
 
+from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.calibration import calibrate
+from smoothbench.caching.calibration_batch import CalibrationBatch
 from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.policy import Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, Reuse, Taylor
+from smoothbench.caching.probes import Probe
+from smoothbench.caching.recording import Recording
 from smoothbench.caching.run import Run
+from smoothbench.caching.saved_sites import saved_sites
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site, find_sites
 from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAtBudget, alpha_for
+from smoothbench.caching.split_spans import split_spans
 from smoothbench.caching.trajectory import Trajectory
+from smoothbench.caching.weighted_sum import WeightedSum
 
 __all__ = [
+    "AtLevel",
+    "CalibrationBatch",
     "Cost",
     "ErrorCurves",
     "Evaluation",
@@ -24,6 +33,8 @@ __all__ = [
     "Macs",
     "Policy",
     "Predictor",
+    "Probe",
+    "Recording",
     "Reuse",
     "Run",
     "Schedule",
@@ -32,8 +43,11 @@ __all__ = [
     "SmoothCacheAtBudget",
     "Taylor",
     "Trajectory",
+    "WeightedSum",
     "alpha_for",
     "cached",
     "calibrate",
     "find_sites",
+    "saved_sites",
+    "split_spans",
 ]

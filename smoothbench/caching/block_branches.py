@@ -40,7 +40,8 @@ FEED_FORWARD: Mapping[str, str] = MappingProxyType(
     }
 )
 KINDS: Mapping[str, str] = MappingProxyType({**ATTENTION, **FEED_FORWARD})
-CONTEXT = tuple(name for name, kind in FEED_FORWARD.items() if kind == "context_ff")
+# blocks of two streams that have one feed-forward, which runs on each; those of EasyAnimate say so
+SERVE_BOTH = ("CogView4TransformerBlock", "GlmImageTransformerBlock")
 
 _VIDEO_AND_AUDIO = {
     f"{stream}_dec_block.{attribute}": f"{prefix}{kind}"
@@ -83,6 +84,18 @@ DECLARED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "RFD4ProteinaTrunkLayer": {"mhba.mha": "self_attn", "transition.transition": "ff"},
     }
 )
+# branches that are several modules: the last of them, and those that feed it alone
+FED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "proj_out": (
+            "attn",
+            "proj_mlp",
+        ),  # parallel attention and feed-forward of FLUX's single-stream blocks
+        "down_proj": ("gate_proj", "up_proj"),
+        "ff_out": ("ff_in",),
+    }
+)
+BETWEEN = ("cross_attn",)  # of Motif-Video: it adds to the attention before the last layer
 # the norm whose output a branch alone reads, in blocks where that is certain; in others (LTX, Allegro) the
 # feed-forward reads norm2
 NORMS: Mapping[str, str] = MappingProxyType({"self_attn": "norm1", "cross_attn": "norm2", "ff": "norm3"})
@@ -91,11 +104,17 @@ NORMS_KNOWN = ("BasicTransformerBlock", "StableAudioDiTBlock")
 
 @dataclass(frozen=True)
 class Branch:
-    """One residual branch of a block: its kind, the path of its module, and the norm that feeds it alone."""
+    """One residual branch of a block: its kind, the path of its module, and what feeds this branch alone.
+
+    `norm` is the path of a norm, `feeders` are those of further modules, in order of execution; `calls` is how often
+    its module runs in a forward.
+    """
 
     kind: str
     path: str
     norm: str | None = None
+    feeders: tuple[str, ...] = ()
+    calls: int = 1
 
 
 def branches(path: str, block: nn.Module) -> tuple[Branch, ...]:
@@ -108,9 +127,14 @@ def branches(path: str, block: nn.Module) -> tuple[Branch, ...]:
     inner = block._modules.get("block")  # HiDream wraps its blocks
     if inner is not None and len(block._modules) == 1:
         path, block = f"{path}.block", inner
-    return tuple(
-        Branch(kind, f"{path}.{name}", _norm(path, block, kind)) for name, kind in _kinds(block).items()
-    )
+    fed = _fed(path, block)
+    inside = {feeder for branch in fed for feeder in branch.feeders}
+    plain = [
+        Branch(kind, f"{path}.{name}", _norm(path, block, kind), calls=_calls(block, kind))
+        for name, kind in _kinds(block).items()
+        if f"{path}.{name}" not in inside
+    ]
+    return (*plain, *fed)
 
 
 def has_branches(block: nn.Module) -> bool:
@@ -135,11 +159,20 @@ def _kinds(block: nn.Module) -> dict[str, str]:
     if declared is not None:
         return {name: kind for name, kind in declared.items() if _has(block, name)}
     present = {name: kind for name, kind in KINDS.items() if block._modules.get(name) is not None}
-    if _feeds_both_streams(block):
-        present = {name: kind for name, kind in present.items() if kind != "ff"}
     if type(block).__name__ == "Kandinsky3AttentionBlock" and _reads_another_stream(block.attention):
         present["attention"] = "cross_attn"
     return present
+
+
+def _fed(path: str, block: nn.Module) -> tuple[Branch, ...]:
+    """The branches of a block whose last layer is a module by itself, and what feeds it."""
+    for last, feeders in FED.items():
+        if all(block._modules.get(name) is not None for name in (last, *feeders)):
+            present = [name for name in (*feeders, *BETWEEN) if block._modules.get(name) is not None]
+            kind = "attn_ff" if "attn" in feeders else "ff"
+            norm = f"{path}.norm" if "attn" in feeders else None
+            return (Branch(kind, f"{path}.{last}", norm, tuple(f"{path}.{name}" for name in present)),)
+    return ()
 
 
 def _has(block: nn.Module, path: str) -> bool:
@@ -150,11 +183,10 @@ def _has(block: nn.Module, path: str) -> bool:
     return True
 
 
-def _feeds_both_streams(block: nn.Module) -> bool:
-    """Whether the one feed-forward of a block runs twice in a forward: on the picture, then on the text."""
-    if any(block._modules.get(name) is not None for name in CONTEXT):
-        return False
-    return block._modules.get("norm2_context") is not None or "txt_ff" in vars(block)
+def _calls(block: nn.Module, kind: str) -> int:
+    """How often the module of a branch runs in a forward: one feed-forward may take picture, then text."""
+    serves_both = type(block).__name__ in SERVE_BOTH or vars(block).get("txt_ff", 0) is None
+    return 2 if kind == "ff" and serves_both else 1
 
 
 def _reads_another_stream(attention: Any) -> bool:

@@ -27,6 +27,7 @@ from smoothbench.caching.sites import BRANCH, DENOISER, Site, find_sites
 from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
+from smoothbench.caching.unsupported import refuse_counting
 
 
 def calibrate(
@@ -97,6 +98,7 @@ class _Calibration:
     def __init__(self, denoiser: nn.Module, calls_per_eval: int, sites: Sequence[Site] | None) -> None:
         self.handle, self.denoiser = denoiser, original_module(denoiser)
         refuse_other_caches(self.denoiser)
+        refuse_counting(self.denoiser)
         self.sites = find_sites(self.denoiser) if sites is None else tuple(sites)
         outer_sites(self.sites)  # refuses spans that overlap
         self.costs = SiteCosts(self.sites)
@@ -182,6 +184,8 @@ class _Recording:
 
     def __init__(self, costs: SiteCosts, recorder: Recorder, visits: Visits) -> None:
         self._costs, self._recorder, self._visits = costs, recorder, visits
+        self.feed, self.fed = costs.enter, costs.leave  # what feeds a site is part of its cost
+        self.reached = visits.has_run
 
     def enter(self, i: int) -> bool:
         """Start counting site `i`, which is computed."""

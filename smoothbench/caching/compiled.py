@@ -30,6 +30,11 @@ class Compiled:
 
     def __init__(self, denoiser: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
         self.denoiser, self.sites = denoiser, find_sites(denoiser)
+        if several := [site for site in self.sites if site.calls > 1]:
+            raise ValueError(
+                f"{several[0].name} runs {several[0].calls} times in a forward, which no graph here can follow: use "
+                "cached(...), which runs uncompiled"
+            )
         self.cache_bytes = 0  # size of the outputs kept in the last context
         self._computed: tuple[bool, ...] = ()
         self._keeps = True

@@ -9,8 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from smoothbench.caching.adaln_fast_path import reused_block_wraps
-from smoothbench.caching.evaluation_clock import Clock, Tick
+from smoothbench.caching.binding import Bindable
+from smoothbench.caching.decisions import Decisions
+from smoothbench.caching.dynamic_run import DynamicRun
+from smoothbench.caching.evaluation_clock import Clock
 from smoothbench.caching.fast import fast_forward
 from smoothbench.caching.fingerprint import warn_if_changed
 from smoothbench.caching.foreign_caches import refuse_other_caches
@@ -18,7 +20,7 @@ from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, Wrap, intercepted
 from smoothbench.caching.nesting import outer_sites, runs
-from smoothbench.caching.policy import ChoosesSites, DynamicPolicy, Evaluation, Policy
+from smoothbench.caching.policy import ChoosesSites, DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.caching.run import Decide, Run
 from smoothbench.caching.schedule import Computed, Schedule
@@ -57,16 +59,20 @@ def cached(
     handle, denoiser = denoiser, original_module(denoiser)
     refuse_other_caches(denoiser)
     sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
-    plan = _planned(sites, schedule_or_policy, evals)
+    plan = _planned(denoiser, sites, schedule_or_policy, evals)
     warn_if_changed(denoiser, schedule_or_policy, stacklevel=4)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
     visits = Visits(sites, name)
     chosen = predictor_from(predictor)
-    parts = None
-    if fast:
-        timesteps = _timesteps(plan, coordinates)
-        parts = fast_forward(denoiser, sites, plan.rows, chosen, timesteps, plan.may_skip)
-    run = Run(sites, plan.decide, plan.may_skip, chosen, clock, visits, plan.coordinates, parts)
+    run: Run
+    if plan.decisions is not None:
+        run = DynamicRun(sites, plan.decisions, chosen, clock, visits)
+    else:
+        parts = None
+        if fast and not isinstance(chosen, Bindable):
+            timesteps = _timesteps(plan, coordinates)
+            parts = fast_forward(denoiser, sites, plan.rows, chosen, timesteps, plan.may_skip)
+        run = Run(sites, plan.decide, plan.may_skip, chosen, clock, visits, plan.coordinates, parts)
     run.at_start = noticing_changes(denoiser, sites)
     wraps = _wraps(denoiser, run)
     with ExitStack() as stack:
@@ -93,7 +99,8 @@ def _sites_of(denoiser: nn.Module, policy: Schedule | Policy | DynamicPolicy) ->
 class _Plan:
     """How each evaluation is decided, and what is known before the run.
 
-    `may_skip` says for each site whether it may ever be reused, `baseline` that the policy means to skip nothing.
+    `may_skip` says for each site whether it may ever be reused, `baseline` that the policy means to skip nothing;
+    `decisions` are those of a policy that decides at run time.
     """
 
     decide: Decide
@@ -102,6 +109,7 @@ class _Plan:
     baseline: bool = False
     coordinates: Sequence[float] | None = None
     rows: Computed | None = None  # of a static schedule
+    decisions: Decisions | None = None
 
 
 def _timesteps(plan: _Plan, coordinates: Sequence[float] | None) -> Sequence[float] | None:
@@ -113,9 +121,15 @@ def _timesteps(plan: _Plan, coordinates: Sequence[float] | None) -> Sequence[flo
     return coordinates
 
 
-def _planned(sites: tuple[Site, ...], policy: Schedule | Policy | DynamicPolicy, evals: int | None) -> _Plan:
+def _planned(
+    denoiser: nn.Module,
+    sites: tuple[Site, ...],
+    policy: Schedule | Policy | DynamicPolicy,
+    evals: int | None,
+) -> _Plan:
     if isinstance(policy, DynamicPolicy):
-        return _Plan(_dynamic(sites, policy, evals), evals, [True] * len(sites))
+        decisions = Decisions(policy, denoiser, sites, evals)
+        return _Plan(decisions.before, evals, [True] * len(sites), decisions=decisions)
     if not isinstance(policy, Schedule):
         if policy.needs_curves:
             raise ValueError(
@@ -146,33 +160,25 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
         raise ValueError(
             f"the schedule names site {unknown[0]}, but the denoiser has {sites[0].name} to {sites[-1].name}"
         )
-    column, outer = {name: i for i, name in enumerate(schedule.sites)}, outer_sites(sites)
+    outer = outer_sites(sites)
+    if not any(outer) and schedule.sites == tuple(site.name for site in sites):  # the most common case, quickly
+        return schedule.computed
+    column = {name: i for i, name in enumerate(schedule.sites)}
     return tuple(
         runs([bits[column[s.name]] if s.name in column else True for s in sites], outer)
         for bits in schedule.computed
     )
 
 
-def _dynamic(sites: tuple[Site, ...], policy: DynamicPolicy, evals: int | None) -> Decide:
-    def decide(tick: Tick, hidden_states: Tensor) -> Sequence[bool]:
-        evaluation = Evaluation(tick.e, evals, tick.coordinate, tick.forward_index, hidden_states, sites)
-        computed = policy.decide(evaluation)
-        if len(computed) != len(sites):
-            raise ValueError(f"{type(policy).__name__} decided on {len(computed)} of {len(sites)} sites")
-        return [True] * len(sites) if tick.e == 0 else computed
-
-    return decide
-
-
 def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
-    """Wraps for spans, blocks, norms and branches; all read `run.computed`, which is set when a forward begins.
+    """Wraps for spans, norms and branches; all read `run.computed`, which is set when a forward begins.
 
-    Norms and blocks are wrapped only where something may be skipped.
+    Norms are wrapped only where something may be skipped.
     """
-    wraps = site_wraps(denoiser, run.sites, run)
-    wraps += reused_block_wraps(denoiser, run)
+    wraps = run.probe_wraps(denoiser) if isinstance(run, DynamicRun) else []
+    wraps += site_wraps(denoiser, run.sites, run)
     for i, site in enumerate(run.sites):
-        if site.norm is not None and run.may_skip[i]:
+        if site.norm is not None and run.may_skip[i] and i not in run.reads_input:
             norm = denoiser.get_submodule(site.norm)
             wraps.append((norm, partial(_norm, run, i, _is_plain(norm))))
     return wraps

@@ -109,9 +109,7 @@ class ErrorCurves:
                 sites = tuple(Site(n, k, p, m or None, *cost) for (n, k, p, m), cost in pairs)
                 if "levels" in data:
                     places = zip(sites, data["levels"].tolist(), strict=True)
-                    sites = tuple(
-                        replace(s, level=level, blocks=tuple(b.split())) for s, (level, b) in places
-                    )
+                    sites = tuple(_placed(s, level, tuple(paths.split())) for s, (level, paths) in places)
                 trajectory = Trajectory(sites, tuple(data["coordinates"].tolist()), *rest)
                 sums = torch.from_numpy(data["l1_diff"]), torch.from_numpy(data["l1"])
                 curves = cls(trajectory, *sums, str(data["denoiser"]) if "denoiser" in data else None)
@@ -148,12 +146,19 @@ def _names(denoiser: str | None) -> dict[str, Any]:
 
 
 def _levels(sites: Sequence[Site]) -> dict[str, Any]:
-    """The levels of sites and the blocks of spans, for an npz file; nothing where all are branches."""
-    if all(site.level == BRANCH for site in sites):
+    """The levels of sites, blocks of spans and feeders of branches, for an npz file; nothing for plain branches."""
+    if all(site.level == BRANCH and not site.feeders for site in sites):
         return {}
     import numpy as np
 
-    return {"levels": np.array([(site.level, " ".join(site.blocks)) for site in sites])}
+    return {"levels": np.array([(site.level, " ".join(site.blocks or site.feeders)) for site in sites])}
+
+
+def _placed(site: Site, level: str, paths: tuple[str, ...]) -> Site:
+    """A site at its level, with the blocks of a span or the feeders of a branch."""
+    if level == BRANCH:
+        return replace(site, feeders=paths)
+    return replace(site, level=level, blocks=paths)
 
 
 def _relative(change: Tensor, norm: Tensor) -> Tensor:

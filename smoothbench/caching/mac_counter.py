@@ -15,6 +15,7 @@ from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import intercepted
 from smoothbench.caching.site_wraps import site_wraps
 from smoothbench.caching.sites import DENOISER, Site, find_sites
+from smoothbench.caching.unsupported import refuse_counting
 
 ATTENTION = ("bmm", "baddbmm", "attention")
 
@@ -125,12 +126,23 @@ class _Counting:
     """Follows the sites of an uncached denoiser, to count what they cost."""
 
     def __init__(self, costs: SiteCosts) -> None:
-        self.enter = costs.enter
-        self._leave = costs.leave
+        self.feed, self.fed = costs.enter, costs.leave  # what feeds a site is part of its cost
+        self._costs = costs
+        self._open: set[int] = set()
+
+    def enter(self, i: int) -> bool:
+        """Start counting site `i`, which is computed."""
+        self._open.add(i)
+        return self._costs.enter(i)
+
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` is being counted."""
+        return i in self._open
 
     def keep(self, i: int, output: Any) -> None:
         """Stop counting site `i`."""
-        self._leave(i)
+        self._open.remove(i)
+        self._costs.leave(i)
 
     def predict(self, i: int) -> Any:
         """Nothing is reused while costs are counted."""
@@ -144,6 +156,7 @@ def site_costs(
 
     `call` runs one evaluation, of one or several forwards, on `samples` samples (guidance rows are part of one).
     """
+    refuse_counting(denoiser)
     costs = SiteCosts(sites)
     with ExitStack() as stack:
         stack.enter_context(intercepted(denoiser, site_wraps(denoiser, sites, _Counting(costs))))

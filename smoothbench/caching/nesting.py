@@ -11,7 +11,7 @@ def outer_sites(sites: Sequence[Site]) -> list[list[int]]:
     if all(site.level == BRANCH for site in sites):  # which many calls need quickly
         return [[] for _ in sites]
     outer = [
-        [j for j, other in enumerate(sites) if i != j and _contains(other, site)]
+        [j for j, other in enumerate(sites) if i != j and contains(other, site)]
         for i, site in enumerate(sites)
     ]
     spans = [i for i, site in enumerate(sites) if site.level == SPAN]
@@ -33,7 +33,8 @@ def runs(bits: Sequence[bool], outer: Sequence[Sequence[int]]) -> tuple[bool, ..
     )
 
 
-def _contains(site: Site, other: Site) -> bool:
+def contains(site: Site, other: Site) -> bool:
+    """Whether a site lies around another one."""
     if site.level == DENOISER:
         return other.level != DENOISER
     if site.level != SPAN or other.level == DENOISER:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from smoothbench.caching.probes import Probe
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site
 from smoothbench.caching.trajectory import Trajectory
 
 if TYPE_CHECKING:
+    from smoothbench.caching.calibration_batch import CalibrationBatch
     from smoothbench.caching.error_curves import ErrorCurves
 
 
@@ -21,6 +23,15 @@ class Policy(Protocol):
     needs_curves: bool
 
     def plan(self, trajectory: Trajectory, curves: "ErrorCurves | None" = None) -> Schedule: ...
+
+
+@runtime_checkable
+class PlansOnBatch(Protocol):
+    """A static caching method that plans on runs of the calibration batch: recorded ones, or rollouts of candidates."""
+
+    def plan_on(self, trajectory: Trajectory, batch: "CalibrationBatch") -> Schedule:
+        """Plan a schedule; what `batch.record` and `batch.rollout` cost is counted."""
+        ...
 
 
 @runtime_checkable
@@ -57,7 +68,8 @@ class Evaluation:
 
     `e` is the evaluation's number and `coordinate` its timestep (None if unknown), of `evals` in all (None if
     unknown); `forward_index` numbers or names the forwards of one evaluation; `hidden_states` is the denoiser's
-    input, [B, ...].
+    input, [B, ...]. `starts_run` says whether it is the first forward of a sampling run: a policy that remembers
+    something forgets it there.
     """
 
     e: int
@@ -66,6 +78,7 @@ class Evaluation:
     forward_index: int | str
     hidden_states: Tensor
     sites: Sequence[Site]
+    starts_run: bool = False
 
 
 @runtime_checkable
@@ -73,7 +86,43 @@ class DynamicPolicy(Protocol):
     """A caching method that decides at run time, for the whole batch: True for each site that is to be computed.
 
     At e = 0 the engine computes every site whatever `decide` returns; it calls `decide` there too, so that the
-    policy can reset its state.
+    policy can reset its state. Where guidance takes two forwards, each is decided on by itself, by `forward_index`.
     """
 
     def decide(self, evaluation: Evaluation) -> Sequence[bool]: ...
+
+
+@runtime_checkable
+class Probing(DynamicPolicy, Protocol):
+    """A dynamic method that looks at probes while a forward runs, and decides again on what has not run yet.
+
+    `decide` must leave every site around a probe computed, and a site whose output is a probe. After a probe the rest
+    of the forward follows the new bits. Sites that have run keep theirs; a site around the probe, which is under way,
+    may be given up: it is then reused, and what ran of it, the approach to the probe, is counted beside the sites.
+    """
+
+    def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
+        """Return the places of a denoiser to look at: outputs of the sites decided on, or inputs of any site."""
+        ...
+
+    def decide_after(self, probe: Probe, evaluation: Evaluation, value: Any) -> Sequence[bool]:
+        """Return a bit for each site, once a probe is reached: True where it is to be computed.
+
+        Args: value, what the probe gives: an input [B, ...]; an output as the site returns it, of a span a tuple of
+        what it adds to each stream. At e = 0 the bits change nothing.
+        """
+        ...
+
+
+@runtime_checkable
+class Observing(DynamicPolicy, Protocol):
+    """A dynamic method that is shown every computed output of the sites that it decides on."""
+
+    def observe(
+        self, site: Site, evaluation: Evaluation, predicted: Callable[[], Any], computed: Any
+    ) -> None:
+        """See what a site gave, and, by calling `predicted`, what the predictor would have given in its place.
+
+        `predicted()` is None where nothing was kept yet; it costs nothing unless it is called.
+        """
+        ...

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from smoothbench.caching import grid
 from smoothbench.caching.announce import Announcer
+from smoothbench.caching.binding import bound
 from smoothbench.caching.evaluation_clock import Clock, Tick
 from smoothbench.caching.fast.forward import FastForward
 from smoothbench.caching.hooks import Forward
@@ -58,11 +59,13 @@ class Run(Announcer):
         self.forwards = 0
         self.counts = [0] * len(sites)
         self.cache_bytes = 0
+        self.reads_input: frozenset[int] = frozenset()  # sites whose input is read though they are skipped
         self.visits = visits
         self.at_start: Callable[[], None] = (
             _nothing  # called before a run starts; what it raises voids the run
         )
         self._decide, self._predictor = decide, predictor
+        self.predictors = bound(predictor, sites, clock.evals)  # one for each site
         self._planned = coordinates if grid.has_timesteps(coordinates) else None
         self._now = 0.0
         self._histories: dict[int | str, Histories] = {}
@@ -73,6 +76,11 @@ class Run(Announcer):
     def calls(self) -> dict[str, int]:
         """How often each site was computed, by the site's name."""
         return {site.name: n for site, n in zip(self.sites, self.counts, strict=True)}
+
+    @property
+    def probe_calls(self) -> dict[str, int]:
+        """How often a site was given up at a probe inside it; a schedule gives up none."""
+        return {}
 
     @property
     def skipped_share(self) -> float:
@@ -144,6 +152,17 @@ class Run(Announcer):
         self.visits.leave_out(self._inner[i])
         return False
 
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` was reached before in this forward."""
+        return self.visits.has_run(i)
+
+    def feed(self, i: int) -> bool:
+        """A module that feeds site `i` alone is reached: return whether this forward computes the site."""
+        return bool(self.computed[i])
+
+    def fed(self, i: int) -> None:
+        """Nothing is noted of the modules that feed a site."""
+
     def keep(self, i: int, output: Any) -> None:
         """Keep a computed output of site `i`; ValueError where it has no tensors, or not as many as before."""
         leaves, self._rebuilds[i] = take_apart(output, self.sites[i].name)
@@ -153,7 +172,7 @@ class Run(Announcer):
             raise ValueError(
                 f"{self.sites[i].name} returned {len(older)} tensors before, and {len(leaves)} now: it cannot be kept"
             )
-        depth = self._predictor.depth
+        depth = self.predictors[i].depth
         pairs = zip(leaves, older, strict=True)
         self._history[i] = [[(self._now, leaf), *earlier[: depth - 1]] for leaf, earlier in pairs]
 
@@ -161,7 +180,7 @@ class Run(Announcer):
         """Predict the output of site `i` from its kept outputs, tensor by tensor."""
         rebuild = self._rebuilds[i]
         assert rebuild is not None  # the first evaluation computes every site
-        return rebuild([self._predictor(history, self._now) for history in self._history[i]])
+        return rebuild([self.predictors[i](history, self._now) for history in self._history[i]])
 
     def forget(self) -> None:
         """Drop all kept outputs, and note how many bytes they were."""

@@ -19,11 +19,13 @@ class Site:
     """A place in the denoiser whose output can be reused, at one of three levels.
 
     A `branch` is one residual branch of one block, before its gate, for example `blocks.7.self_attn`: `path` leads
-    to its module, `norm` to the norm that feeds this branch alone (or is None). A `span` is what a run of blocks adds
-    to the stream, for example `blocks.0-27.span` (in a U-Net what they give): `blocks` are the paths of its blocks in order of execution, `path`
-    that of the first. A `denoiser` site is the whole output. `macs` and `macs_linear` are the cost for one sample and
-    one evaluation, with and without the attention products (0: not measured); the cost of sites inside a site is
-    theirs, not the outer one's.
+    to its module, `norm` to the norm that feeds this branch alone (or is None), and `feeders` to further modules that
+    do, which are left out with it; where its module runs several times in a forward (`calls`), the output is a tuple
+    of all. A `span` is what a run of blocks adds
+    to the stream (in a U-Net what they give), for example `blocks.0-27.span`: `blocks` are the paths of its blocks in
+    order of execution, `path` that of the first. A `denoiser` site is the whole output. `macs` and `macs_linear` are
+    the cost for one sample and one evaluation, with and without the attention products (0: not measured); the cost of
+    sites inside a site is theirs, not the outer one's.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Site:
     macs_linear: int = 0
     level: str = BRANCH
     blocks: tuple[str, ...] = ()
+    feeders: tuple[str, ...] = ()
+    calls: int = 1
 
     @property
     def block(self) -> int:
@@ -113,7 +117,8 @@ def _branch_sites(denoiser: nn.Module) -> tuple[Site, ...]:
 def _sites_of_block(block: Block) -> Iterator[Site]:
     dimension = block.name.split("blocks")[0]
     for branch in block.branches:
-        yield Site(f"{block.name}.{branch.kind}", f"{dimension}{branch.kind}", branch.path, branch.norm)
+        name, kind = f"{block.name}.{branch.kind}", f"{dimension}{branch.kind}"
+        yield Site(name, kind, branch.path, branch.norm, feeders=branch.feeders, calls=branch.calls)
 
 
 def _no_blocks(denoiser: nn.Module) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from smoothbench.caching import grid
+from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.fingerprint import DENOISER
 from smoothbench.caching.policy import Policy
@@ -16,7 +17,7 @@ from smoothbench.caching.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
-class SmoothCache:
+class SmoothCache(AtLevel):
     """Reuse a branch for up to `k_max` evaluations while its calibrated error at that lag is at most `alpha`.
 
     `group="kind"` decides for all blocks of a kind at once by their mean error, as published;
@@ -31,6 +32,7 @@ class SmoothCache:
     version = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (isinstance(self.alpha, int | float) and 0 <= self.alpha < inf):
             raise ValueError(f"alpha must be at least 0 (a relative error) and finite, not {self.alpha}")
         if not isinstance(self.k_max, int) or self.k_max < 1:
@@ -92,7 +94,7 @@ def alpha_for(curves: ErrorCurves, budget: float, k_max: int = 3, group: str = "
 
 
 @dataclass(frozen=True)
-class SmoothCacheAtBudget:
+class SmoothCacheAtBudget(AtLevel):
     """SmoothCache with the smallest alpha that costs no more MACs than another static policy (by `alpha_for`)."""
 
     like: Policy

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from smoothbench.caching.blocks import is_unet
 from smoothbench.caching.hooks import Forward, Wrap
 from smoothbench.caching.outputs import take_apart
+from smoothbench.caching.probes import GivenUp
 from smoothbench.caching.sites import Site
 from smoothbench.caching.streams import Pass, Route, note_arguments, routes
 
@@ -56,7 +57,13 @@ class Span:
             self._check_order(k)
             if not self._computes:
                 return self._added_again() if last else self._handed_on(k, tensors)
-            output = original(*args, **kwargs)
+            try:
+                output = original(*args, **kwargs)
+            except GivenUp as given_up:
+                if given_up.site is not self.site:
+                    raise
+                self._computes = False
+                return self._added_again() if last else self._handed_on(k, tensors)
             leaves = self._learn(k, tensors, output)
             if last:
                 self._keep_added(leaves)

@@ -12,13 +12,15 @@ from smoothbench.caching.sites import Site
 class Trajectory:
     """What a static method plans on: the sites with their costs, and the step coordinates, the noisiest first.
 
-    `rest_macs` and `rest_macs_linear` are the MACs of an evaluation outside the sites, per sample.
+    `rest_macs` and `rest_macs_linear` are the MACs of an evaluation outside the sites, per sample. `approaches` are
+    what a dynamic method may run of a site before it gives it up at a probe, with their costs.
     """
 
     sites: tuple[Site, ...]
     coordinates: tuple[float, ...]
     rest_macs: int = 0
     rest_macs_linear: int = 0
+    approaches: tuple[Site, ...] = ()
 
     @classmethod
     def over(cls, measured: tuple[tuple[Site, ...], Macs], coordinates: tuple[float, ...]) -> "Trajectory":
@@ -35,11 +37,13 @@ class Trajectory:
         """Add up the MACs of one sample, given at how many evaluations each site was computed.
 
         Args: calls, by name of the site, where fractions are allowed (means over batches or forwards); the MACs of a
-        site are rounded to whole ones. Raises KeyError for a site without a count.
+        site are rounded to whole ones. An approach to a probe without a count never ran. Raises KeyError for a site
+        without a count.
         """
+        counts = dict.fromkeys((approach.name for approach in self.approaches), 0.0) | dict(calls)
         by_kind: dict[str, Macs] = {}
-        for site in self.sites:
-            total, linear = (round(macs * calls[site.name]) for macs in (site.macs, site.macs_linear))
+        for site in (*self.sites, *self.approaches):
+            total, linear = (round(macs * counts[site.name]) for macs in (site.macs, site.macs_linear))
             by_kind[site.kind] = by_kind.get(site.kind, Macs(0, 0)) + Macs(linear, total - linear)
         rest = Macs(self.rest_macs_linear, self.rest_macs - self.rest_macs_linear)
         return Cost(by_kind, Macs(self.evals * rest.linear, self.evals * rest.attention))

@@ -19,14 +19,25 @@ NO_BRANCHES: Mapping[str, str] = MappingProxyType(
         "UNet1DModel": "its layers are convolutions, and attention that adds its input to its output itself",
     }
 )
+FLEX_ATTENTION = ("AnyFlowFARTransformer3DModel", "Kandinsky6SRTransformer3DModel")
 
 
 def refuse(denoiser: nn.Module, branches: bool) -> None:
-    """Raise ValueError, with the reason, for a class that cannot be cached, or, where they are asked for, by branches."""
+    """Raise ValueError, with the reason, for a class that cannot be cached, or with `branches` not by these."""
     name = type(denoiser).__name__
     if name in NO_DENOISER:
         raise ValueError(f"{name} cannot be cached: {NO_DENOISER[name]}")
     if branches and name in NO_BRANCHES:
         raise ValueError(
             f"{name} has no branches to cache: {NO_BRANCHES[name]}; its levels are 'span' and 'denoiser'"
+        )
+
+
+def refuse_counting(denoiser: nn.Module) -> None:
+    """Raise ValueError for a class whose MACs cannot be counted: torch's counter stops at torch's flex attention."""
+    name = type(denoiser).__name__
+    if name in FLEX_ATTENTION:
+        raise ValueError(
+            f"the MACs of {name} cannot be counted, as torch's counter stops at flex attention: it follows schedules, "
+            "but is not calibrated"
         )

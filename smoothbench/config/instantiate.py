@@ -12,7 +12,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 
-from smoothbench.caching.policy import DynamicPolicy, Policy
+from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.config.moved import moved
 from smoothbench.config.old_keys import ATTRIBUTES
@@ -153,10 +153,10 @@ def ready(model: Model, stage: str) -> Model:
     return model
 
 
-def build_policy(node: Config, where: str) -> Policy | DynamicPolicy:
+def build_policy(node: Config, where: str) -> Policy | PlansOnBatch | DynamicPolicy:
     """Build a caching method, static or dynamic; UsageError where the node makes something else."""
-    policy: Policy | DynamicPolicy = build(node, where)
-    if isinstance(policy, DynamicPolicy):
+    policy: Policy | PlansOnBatch | DynamicPolicy = build(node, where)
+    if isinstance(policy, DynamicPolicy | PlansOnBatch):
         return policy
     return require_attributes(policy, where, "plan", "needs_curves")
 

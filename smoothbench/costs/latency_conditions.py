@@ -7,6 +7,7 @@ from itertools import product
 from smoothbench.caching import Schedule
 from smoothbench.caching.compiled import Compiled
 from smoothbench.caching.predictor import Reuse
+from smoothbench.caching.sites import BRANCH
 from smoothbench.config.instantiate import build_model
 from smoothbench.config.spec import Settings
 from smoothbench.costs.latency import measure_latency
@@ -34,7 +35,8 @@ def check_conditions(settings: Settings, model: Model) -> None:
 def measure_conditions(points: Sequence[Point], settings: Settings, model: Model, store: Store) -> None:
     """Write `latency.json`, and `latency/DTYPE-MODE-BATCH.json` for each combination that `latency.also` asks for.
 
-    Points that decide at run time, or predict where others reuse, are left out where it is compiled.
+    Points that decide at run time, predict where others reuse, or reuse other sites than branches, are left out where
+    it is compiled.
     Raises PointsFailed at the end where a combination could not be measured; the others are.
     """
     latency_config = settings.latency
@@ -89,4 +91,6 @@ def _measure(points: Sequence[Point], settings: Settings, model: Model, store: S
 
 
 def _static(point: Point) -> bool:
-    return isinstance(point.policy, Schedule) and (point.uncached or isinstance(point.predictor, Reuse))
+    branches = all(site.level == BRANCH for site in point.trajectory.sites)
+    reuses = point.uncached or isinstance(point.predictor, Reuse)
+    return isinstance(point.policy, Schedule) and branches and reuses

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from smoothbench.caching import Macs
+from smoothbench.caching.sites import BRANCH
 from smoothbench.errors import UsageError
 from smoothbench.paper_convention import Convention
 from smoothbench.planning.point import Point
@@ -28,9 +29,11 @@ def cost(point: Point, reference: Point, executed: Mapping[str, float] | None = 
 def paper_cost(point: Point, model: Model, convention: Convention | None) -> PaperCost | None:
     """Return the TMACs of a planned trajectory as a paper counts them; None without a convention.
 
+    No paper has rows for sites of another level than branches: there it is None, too.
+
     Raises UsageError for scope `pipeline` and a model that does not say what runs beside its denoiser.
     """
-    if convention is None:
+    if convention is None or any(site.level != BRANCH for site in point.trajectory.sites):
         return None
     components = components_of(model) if convention.scope == "pipeline" else None
     return convention.count(point.trajectory, point.planned_calls, model.guidance_rows, components)

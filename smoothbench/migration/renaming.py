@@ -12,7 +12,7 @@ import torch
 
 from smoothbench.caching import ErrorCurves, Trajectory
 from smoothbench.caching.mac_counter import measured_sites
-from smoothbench.caching.policy import DynamicPolicy
+from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch
 from smoothbench.config.instantiate import build_model, build_policy, build_solver
 from smoothbench.errors import UsageError, one_line
 from smoothbench.json_checks import explain
@@ -197,7 +197,7 @@ class _Files:
         if not (record["schedule"] and _has_digest(known.described["policy"])):
             return
         policy = build_policy(record["config"]["cache"], "cache")
-        if isinstance(policy, DynamicPolicy):
+        if isinstance(policy, DynamicPolicy | PlansOnBatch):
             raise Unproven("nothing says whether its policy's file is still the same")
         try:
             curves = None

@@ -19,7 +19,8 @@ class Point:
     `missing_weights` says why the model has no weights to calibrate on, so that there is no schedule and no cost; or
     `unsupported` says why method or predictor cannot be used here, so that the point is skipped.
     `cell_id` is the point without its seeds: parts of one point and its seed blocks have it in common.
-    `calibration` says what the method was planned on. `same_as` names the earlier point that has the same samples.
+    `calibration` says what the method was planned on; `plans_on_batch`, whether method or predictor run the model on
+    the calibration batch for that. `same_as` names the earlier point that has the same samples.
     `described` holds name, version and parameters of model, solver, predictor and policy, `code` their fingerprints.
     """
 
@@ -36,6 +37,7 @@ class Point:
     missing_weights: str | None = None
     unsupported: str | None = None
     uncalibrated: bool = False
+    plans_on_batch: bool = False
     same_as: str | None = None
     code: Config = field(default_factory=dict)
     described: Config = field(default_factory=dict)

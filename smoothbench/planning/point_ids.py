@@ -1,16 +1,18 @@
 """What a point is made of, described: its ids follow from that, and its record holds it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smoothbench.caching.policy import DynamicPolicy, Policy
+from smoothbench.caching import Schedule, Site
+from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.config.spec import Spec
+from smoothbench.planning.chosen_sites import ChosenSites, named_sites
 from smoothbench.protocols import Config, Model, Solver
 from smoothbench.storage.code_fingerprint import code_of
 from smoothbench.storage.identity import describe, describe_model, identity
 
-Method = Policy | DynamicPolicy
+Method = Policy | PlansOnBatch | DynamicPolicy
 
 
 def recorded_code(model: Model, solver: Solver, predictor: Predictor, method: Method) -> Config:
@@ -22,13 +24,14 @@ def recorded_code(model: Model, solver: Solver, predictor: Predictor, method: Me
 def described(spec: Spec, model: Model, solver: Solver, predictor: Predictor, method: Method) -> Config:
     """Model, solver, predictor and policy of a point, each by name, version and parameters.
 
-    Of a policy that plans, and has no version, the source does not count: its schedule's bits say all.
+    Of a policy that plans, and has no version, the source does not count: its schedule's bits say all. That of one
+    that plans on the calibration batch does, as its plan is kept.
     """
     return {
         "model": describe_model(model),
         "solver": describe(solver, spec.solver),
         "predictor": describe(predictor, spec.predictor),
-        "policy": describe(method, spec.policy, by_source=isinstance(method, DynamicPolicy)),
+        "policy": describe(method, spec.policy, by_source=isinstance(method, DynamicPolicy | PlansOnBatch)),
     }
 
 
@@ -37,9 +40,21 @@ def recorded(parts: Config) -> Config:
     return parts | {"model": {key: value for key, value in parts["model"].items() if key != "identity"}}
 
 
+def decision_of(schedule: Schedule, sites: Sequence[Site], chosen: ChosenSites) -> Any:
+    """Return a schedule as ids have it: its bits, and its sites where these are not the model's branches.
+
+    A schedule that skips nothing is the same at every level.
+    """
+    if named := named_sites(sites):
+        if schedule.skipped_share or not chosen.has_branches:
+            return {**named, "bits": schedule.bit_strings()}
+        return ["1" * len(chosen.branches[0])] * schedule.evals
+    return schedule.bit_strings()
+
+
 def point_ids(
     parts: Config,
-    rows: Sequence[str] | None,
+    planned: Any,
     batch_size: int | None,
     seeds: Sequence[int],
     planned_on: Any,
@@ -47,15 +62,16 @@ def point_ids(
 ) -> tuple[str, str, str]:
     """The ids of a point's samples, of the point, and of the point without its seeds.
 
-    Args: parts, as `described` has them; rows, the bits of its schedule, None where it decides at run time or could
-    not be planned; batch_size, which counts at run time alone; planned_on, the digest of its curves, or how they
-    are to be measured; pair, the samples that it is compared with.
+    Args: parts, as `described` has them; planned, its schedule as `decision_of` gives it, None where it decides at
+    run time or could not be planned; batch_size, which counts at run time alone; planned_on, the digest of its curves,
+    or how they are to be measured; pair, the samples that it is compared with.
     """
     seeds = list(seeds)
     sampler = {part: parts[part] for part in ("model", "solver")}
+    decision = [parts["policy"], batch_size] if planned is None else planned
+    bits = planned["bits"] if isinstance(planned, Mapping) else planned
+    reuses = bits is None or any("0" in of_evaluation for of_evaluation in bits)
     # only a reused output has anything to do with the predictor
-    reuses = rows is None or any("0" in row for row in rows)
-    decision = [parts["policy"], batch_size] if rows is None else list(rows)
     cut = {**sampler, "decision": decision, "predictor": parts["predictor"] if reuses else None}
     method = {part: parts[part] for part in ("policy", "predictor")} | {"calibration": planned_on}
     sample_id = identity({**cut, "seeds": seeds})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smoothbench.caching import ErrorCurves, Schedule
-from smoothbench.caching.policy import DynamicPolicy, Policy
+from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
 from smoothbench.errors import UsageError
 from smoothbench.json_checks import explain
 from smoothbench.results.rebuild import Rebuilt, rebuilt, rebuilt_policy
@@ -63,7 +63,7 @@ class PointResult:
         Raises UsageError where their file is damaged or not in this copy, or holds others than were recorded.
         """
         calibration = self.record.calibration
-        if calibration is None:
+        if calibration is None or not calibration.file.startswith("curves/"):  # or it was planned on a batch
             return None
         path = self.folder / calibration.file
         if not path.is_file():
@@ -83,7 +83,7 @@ class PointResult:
         return {int(path.stem): path for path in files if path.stem.isdecimal()}
 
     @property
-    def policy(self) -> Policy | DynamicPolicy:
+    def policy(self) -> Policy | PlansOnBatch | DynamicPolicy:
         """The caching method, built by the class that has its recorded name today, wherever that class lies.
 
         Raises UsageError where no class has the name, the class has another version than was recorded, or a file

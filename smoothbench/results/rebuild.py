@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from smoothbench.caching import Run, Schedule, Trajectory
 from smoothbench.caching.mac_counter import measured_sites
-from smoothbench.caching.policy import DynamicPolicy, Policy
+from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
+from smoothbench.caching.sites import sites_named
 from smoothbench.config.declared_names import classes_by_name
 from smoothbench.config.instantiate import build_model, build_policy, build_solver, ready
 from smoothbench.errors import UsageError
@@ -97,10 +98,12 @@ def rebuilt(record: Record, where: str, device: str) -> Rebuilt:
     node, description = _recorded_part(record, "solver", where)
     solver = build_solver(node)
     check_same(description, describe(solver, node), f"{where}: its solver")
-    return Rebuilt(model, solver, Trajectory.over(measured_sites(*model.skeleton()), solver.coordinates))
+    denoiser, call = model.skeleton()
+    sites = sites_named(denoiser, record.schedule.sites) if record.schedule else None
+    return Rebuilt(model, solver, Trajectory.over(measured_sites(denoiser, call, sites), solver.coordinates))
 
 
-def rebuilt_policy(record: Record, where: str) -> Policy | DynamicPolicy:
+def rebuilt_policy(record: Record, where: str) -> Policy | PlansOnBatch | DynamicPolicy:
     """Build the caching method of a record; UsageError where its class, version or file is not the recorded one."""
     node, description = _recorded_part(record, "cache", where)
     policy = build_policy(node, where)

@@ -17,10 +17,12 @@ from smoothbench.config.instantiate import (
 )
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError
-from smoothbench.planning.plan import check_seed_blocks, plan_point, trajectory_of
+from smoothbench.planning.chosen_sites import ChosenSites
+from smoothbench.planning.plan import check_seed_blocks, fitting_solver, plan_point, trajectory_of
 from smoothbench.protocols import Config, Model
 from smoothbench.sampling.calibrate_point import Curves
 from smoothbench.sampling.devices import started
+from smoothbench.sampling.plan_on_batch import Measured, Plans
 from smoothbench.storage.files import sha256_of, write_atomic
 from smoothbench.storage.identity import describe, describe_model, identity
 from smoothbench.storage.results_folder import Store
@@ -54,16 +56,19 @@ def save_plan(settings: Settings) -> Path:
 def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
     """Return the bytes of error curves, or of the schedule that the last point's policy plans on them."""
     check_seed_blocks(settings, model)
-    spec, sites = settings.specs[-1], measured_sites(*model.skeleton())
-    curves = Curves(model, sites[0], store, settings.force)
+    spec, sites = settings.specs[-1], ChosenSites(model)
+    curves, plans = Curves(model, store, settings.force), Plans(model, store, settings.force)
     if suffix == ".npz":
-        build_policy(
-            spec.policy, f"points.{spec.name}"
-        )  # a mistake in it is told before anything is measured
+        # a mistake in them is told before anything is measured
+        policy = build_policy(spec.policy, f"points.{spec.name}")
         build_predictor(spec.predictor, f"points.{spec.name}")
-        solver, _ = trajectory_of(spec, model, sites)
-        return curves.measured(solver, spec)[0].to_bytes()
-    point = plan_point(spec, model, sites, curves.measured, settings.batch_size)
+        solver = fitting_solver(spec, model)
+        try:
+            trajectory = sites.trajectory(policy, solver.coordinates)
+        except ValueError as error:
+            raise UsageError(f"points.{spec.name}: {error}") from None
+        return curves.measured(solver, spec, trajectory.sites)[0].to_bytes()
+    point = plan_point(spec, model, sites, Measured(curves, plans, runs=True), settings.batch_size)
     if not isinstance(point.policy, Schedule):
         raise UsageError(
             point.unsupported

@@ -65,9 +65,16 @@ def check_disk(bench: Workbench, states: Sequence[Progress]) -> None:
 
 
 def uncalibrated(points: Sequence[Point]) -> list[Point]:
-    """A point for each calibration that is still to be measured."""
-    keys = {canonical([p.described["solver"], p.spec.calibration]): p for p in points if p.uncalibrated}
+    """A point for each calibration that is still to be measured, and for each plan that is to be made on one."""
+    keys = {_calibration(point): point for point in points if point.uncalibrated}
     return list(keys.values())
+
+
+def _calibration(point: Point) -> str:
+    """What a calibration is known by, of one solver; a plan that is made on it is one of its own."""
+    sites = [site.name for site in point.trajectory.sites]
+    planning = point.point_id if point.plans_on_batch else None
+    return canonical([point.described["solver"], point.spec.calibration, sites, planning])
 
 
 def _bytes(bench: Workbench, missing: Sequence[Missing]) -> int:
@@ -79,12 +86,13 @@ def _bytes(bench: Workbench, missing: Sequence[Missing]) -> int:
 
 def _cache_bytes(bench: Workbench, points: Sequence[Point]) -> int:
     """Memory of a batch's cached outputs at most: every site's, as many as the predictor looks at."""
-    if not points:
-        return 0
-    skeleton, call = bench.model.skeleton()
-    outputs = output_bytes(skeleton, points[0].trajectory.sites, call)
-    batch = min(bench.settings.batch_size, max(len(point.spec.seeds) for point in points))
-    return sum(outputs) * batch * max(point.predictor.depth for point in points)
+    skeleton, call = bench.model.skeleton() if points else (None, None)
+    choices = {point.trajectory.sites: 0 for point in points}
+    for sites in choices:
+        assert skeleton is not None and call is not None
+        choices[sites] = sum(output_bytes(skeleton, sites, call))
+    most = max((choices[point.trajectory.sites] * point.predictor.depth for point in points), default=0)
+    return most * min(bench.settings.batch_size, max((len(point.spec.seeds) for point in points), default=0))
 
 
 @torch.inference_mode()

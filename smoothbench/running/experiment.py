@@ -9,12 +9,12 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from smoothbench.caching.mac_counter import measured_sites
 from smoothbench.config.instantiate import build_model, ready
 from smoothbench.config.spec import Settings
 from smoothbench.costs.cost_table import cost_csv
 from smoothbench.costs.latency_conditions import check_conditions
 from smoothbench.errors import PointsFailed
+from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.plan import plan_points
 from smoothbench.running.claims import claimed
 from smoothbench.running.estimate import announce, check_disk
@@ -24,6 +24,7 @@ from smoothbench.running.todo import Progress, progress, sets_to_do
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.calibrate_point import Curves
 from smoothbench.sampling.devices import started
+from smoothbench.sampling.plan_on_batch import Measured, Plans
 from smoothbench.scoring.scorer import Scorer
 from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.results_folder import Store
@@ -55,9 +56,10 @@ class Experiment:
         metrics = settings.metrics if settings.draws_samples else {}  # other stages need no encoder's weights
         ready(model, settings.stage)
         scorer = Scorer(metrics, model, FeatureCache(self.store.folder / "observations"))
-        self._sites = measured_sites(*model.skeleton())
-        self._curves = Curves(model, self._sites[0], self.store, settings.force)
-        points = plan_points(settings, model, self._sites, self._curves.known)
+        self._sites = ChosenSites(model)
+        self._curves = Curves(model, self.store, settings.force)
+        self._plans = Plans(model, self.store, settings.force)
+        points = plan_points(settings, model, self._sites, Measured(self._curves, self._plans, runs=False))
         self.bench = Workbench(settings, self.store, model, scorer, points)
 
     def run(self) -> None:
@@ -76,13 +78,13 @@ class Experiment:
             )
 
     def _calibrate(self, states: Sequence[Progress]) -> Sequence[Progress]:
-        """Plan the points whose error curves were not known: they are measured now; how far all points are then.
+        """Plan the points whose error curves or plans were not known, which are made now; how far all points are then.
 
         Raises UsageError where the disk is too small for what they turn out to need.
         """
         settings, model = self.settings, self.bench.model
         if any(point.uncalibrated for point in self.bench.points):
-            points = plan_points(settings, model, self._sites, self._curves.measured)
+            points = plan_points(settings, model, self._sites, Measured(self._curves, self._plans, runs=True))
             self.bench = replace(self.bench, points=points)
             states = progress(self.bench, states)
             check_disk(self.bench, states)

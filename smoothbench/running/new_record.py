@@ -118,7 +118,7 @@ def with_cost(
     spent = replace(cost(point, reference, calls), batches_halved=halved, paper=paper)
     if not point.dynamic:
         return replace(record, cost=spent)
-    idle = all(count == point.trajectory.evals for count in calls.values())
+    idle = all(calls[site.name] == point.trajectory.evals for site in point.trajectory.sites)
     return replace(record, cost=spent, degenerate=idle)
 
 

@@ -30,7 +30,8 @@ class Workbench:
 
     def samples(self, point: Point) -> Samples:
         """A point's samples on disk, as far as they are there."""
-        sites = [site.name for site in point.trajectory.sites] if point.dynamic else []
+        counted = (*point.trajectory.sites, *point.trajectory.approaches) if point.dynamic else ()
+        sites = [site.name for site in counted]
         return Samples(
             self.store.folder / "samples",
             point.sample_id,

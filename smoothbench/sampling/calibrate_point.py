@@ -1,14 +1,15 @@
 """Error curves of an experiment's model: from the results folder, or measured now."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from smoothbench.caching import ErrorCurves, Site, calibrate, grid
 from smoothbench.caching.announce import Announcer
 from smoothbench.config.spec import Spec
+from smoothbench.planning.chosen_sites import named_sites
 from smoothbench.protocols import BLOCK, Config, Model, Solver
 from smoothbench.sampling.loop import latents
 from smoothbench.sampling.out_of_memory import first_that_fits
@@ -29,13 +30,13 @@ class Curves:
 
     version = 1
 
-    def __init__(self, model: Model, sites: Sequence[Site], store: Store, force: bool) -> None:
-        self.model, self.sites, self.store, self.force = model, sites, store, force
+    def __init__(self, model: Model, store: Store, force: bool) -> None:
+        self.model, self.store, self.force = model, store, force
         self._curves: dict[str, ErrorCurves] = {}
 
-    def known(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str] | None:
+    def known(self, solver: Solver, spec: Spec, sites: Sequence[Site]) -> tuple[ErrorCurves, str] | None:
         """A point's error curves and their file where they were measured before; the model does not run."""
-        file = self._file(solver, spec)
+        file = self._file(solver, spec, sites)
         if file not in self._curves:
             curves = None if self.force else _stored(self.store.folder / file, solver)
             if curves is None:
@@ -43,21 +44,22 @@ class Curves:
             self._curves[file] = curves
         return self._curves[file], file
 
-    def measured(self, solver: Solver, spec: Spec) -> tuple[ErrorCurves, str]:
+    def measured(self, solver: Solver, spec: Spec, sites: Sequence[Site]) -> tuple[ErrorCurves, str]:
         """A point's error curves and their file; the first of several processes that needs them measures them."""
-        if (known := self.known(solver, spec)) is not None:
+        if (known := self.known(solver, spec, sites)) is not None:
             return known
         with self.store.explained(), self.store.lock("calibration"):
-            if (known := self.known(solver, spec)) is not None:  # by now, by another process
+            if (known := self.known(solver, spec, sites)) is not None:  # by now, by another process
                 return known
-            file = self._file(solver, spec)
-            curves = measure_curves(self.model, self.sites, solver, spec.calibration)
+            file = self._file(solver, spec, sites)
+            curves = measure_curves(self.model, sites, solver, spec.calibration)
             write_atomic(self.store.folder / file, curves.to_bytes())
         self._curves[file] = curves
         return curves, file
 
-    def _file(self, solver: Solver, spec: Spec) -> str:
-        return curves_file(describe_model(self.model), describe(solver, spec.solver), spec.calibration)
+    def _file(self, solver: Solver, spec: Spec, sites: Sequence[Site]) -> str:
+        described = describe_model(self.model), describe(solver, spec.solver)
+        return curves_file(*described, spec.calibration, named_sites(sites))
 
 
 def measure_curves(model: Model, sites: Sequence[Site], solver: Solver, calibration: Config) -> ErrorCurves:
@@ -100,18 +102,11 @@ def _in_parts(
     model: Model, sites: Sequence[Site], solver: Solver, calibration: Config, plan: Split
 ) -> ErrorCurves:
     """Curves of all the calibration's samples, so many at a time as the plan says."""
-    count = calibration["num_samples"]
-    first = calibration["seed"] * BLOCK + calibration["draw"] * count
-    labels_or_prompts = model.unconditional(count) if calibration["unconditional"] else None
-    parts = [range(i, min(i + plan.samples, count)) for i in range(0, count, plan.samples)]
-    if len(parts) > 1 and len(parts[-1]) < model.min_batch_size:
-        parts[-2:] = [range(parts[-2].start, count)]
+    batches = calibration_batches(model, calibration, plan.samples)
 
     def run(announcer: Announcer) -> None:
-        for part in parts:
-            seeds = range(first + part.start, first + part.stop)
-            given = None if labels_or_prompts is None else labels_or_prompts[part.start : part.stop]
-            latents(model, solver, seeds, announcer.step, given)
+        for seeds, labels_or_prompts in batches:
+            latents(model, solver, seeds, announcer.step, labels_or_prompts)
 
     return calibrate(
         model.denoiser,
@@ -123,10 +118,38 @@ def _in_parts(
     )
 
 
-def curves_file(model: Config, solver: Config, calibration: Config, version: int = Curves.version) -> str:
-    """Return where curves lie in a results folder, by the descriptions of model and solver, and the calibration."""
+def calibration_batches(
+    model: Model, calibration: Config, size: int
+) -> list[tuple[Sequence[int], Tensor | None]]:
+    """Cut the calibration's samples into batches: their seeds, and the labels or prompts in place of the seeds' own."""
+    count = calibration["num_samples"]
+    first = calibration["seed"] * BLOCK + calibration["draw"] * count
+    labels_or_prompts = model.unconditional(count) if calibration["unconditional"] else None
+    cuts = [range(i, min(i + size, count)) for i in range(0, count, size)]
+    if len(cuts) > 1 and len(cuts[-1]) < model.min_batch_size:
+        cuts[-2:] = [range(cuts[-2].start, count)]
+    return [
+        (
+            range(first + cut.start, first + cut.stop),
+            None if labels_or_prompts is None else labels_or_prompts[cut.start : cut.stop],
+        )
+        for cut in cuts
+    ]
+
+
+def curves_file(
+    model: Config,
+    solver: Config,
+    calibration: Config,
+    sites: Mapping[str, Sequence[str]] | None = None,
+    version: int = Curves.version,
+) -> str:
+    """Return where curves lie in a results folder, by the descriptions of model and solver, and the calibration.
+
+    Args: sites, as `named_sites` gives them.
+    """
     on = {key: value for key, value in calibration.items() if key != "unconditional" or value}
-    known = {"model": model, "solver": solver, "calibration": on, "version": version}
+    known = {"model": model, "solver": solver, "calibration": on, "version": version, **(sites or {})}
     return f"curves/{identity(known)}.npz"
 
 

@@ -1,16 +1,20 @@
 """Memory that kept outputs take: how much, how much is free, and how calibration is split to fit."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from smoothbench.caching import Site
-from smoothbench.caching.hooks import Forward, Wrap, intercepted
+from smoothbench.caching.forward_watch import watched
+from smoothbench.caching.hooks import intercepted
+from smoothbench.caching.outputs import take_apart
+from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.sites import DENOISER
 
 SHARE = 0.7  # of what is free: the rest is for what the denoiser computes with
 
@@ -20,22 +24,53 @@ def output_bytes(denoiser: nn.Module, sites: Sequence[Site], call: Callable[[], 
 
     On the meta device nothing is computed.
     """
-    sizes = [0] * len(sites)
-
-    def counting(i: int, original: Forward) -> Forward:
-        def forward(*args: Any, **kwargs: Any) -> Any:
-            output: Tensor = original(*args, **kwargs)
-            sizes[i] += output.numel() * output.element_size()
-            return output
-
-        return forward
-
-    wraps: list[tuple[nn.Module, Wrap]] = [
-        (denoiser.get_submodule(site.path), partial(counting, i)) for i, site in enumerate(sites)
-    ]
-    with intercepted(denoiser, wraps), torch.no_grad():
+    sizes = _Sizes(sites)
+    with ExitStack() as stack:
+        stack.enter_context(intercepted(denoiser, site_wraps(denoiser, sites, sizes)))
+        stack.enter_context(watched(denoiser, lambda args, kwargs: None, sizes.end))
+        stack.enter_context(torch.no_grad())
         call()
-    return tuple(sizes)
+    return tuple(sizes.bytes)
+
+
+class _Sizes:
+    """Follows the sites of an uncached denoiser, and adds up the bytes of what they give."""
+
+    def __init__(self, sites: Sequence[Site]) -> None:
+        self.bytes, self._sites = [0] * len(sites), sites
+        self._open: set[int] = set()
+
+    def enter(self, i: int) -> bool:
+        """Site `i` is computed."""
+        self._open.add(i)
+        return True
+
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` is under way."""
+        return i in self._open
+
+    def keep(self, i: int, output: Any) -> None:
+        """Add the bytes of an output of site `i`."""
+        self._open.discard(i)
+        leaves, _ = take_apart(output, self._sites[i].name)
+        self.bytes[i] += sum(leaf.numel() * leaf.element_size() for leaf in leaves)
+
+    def predict(self, i: int) -> Any:
+        """Nothing is reused while outputs are measured."""
+        raise NotImplementedError
+
+    def feed(self, i: int) -> bool:
+        """What feeds a site runs."""
+        return True
+
+    def fed(self, i: int) -> None:
+        """What feeds a site keeps nothing."""
+
+    def end(self, failed: bool, output: Any) -> None:
+        """Take the denoiser's own output."""
+        for i, site in enumerate(self._sites):
+            if site.level == DENOISER and not failed:
+                self.keep(i, output)
 
 
 def free_bytes(device: torch.device) -> int | None:

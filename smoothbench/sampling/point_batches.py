@@ -117,9 +117,9 @@ def bare_batch(point: Point, model: Model, seeds: Sequence[int]) -> Tensor:
 
 
 def evaluations(model: Model, run: Run) -> dict[str, float]:
-    """In how many evaluations each site was computed; half of one where guidance takes two forwards."""
-    forwards = model.forwards
-    return {site: n if forwards == 1 else n / forwards for site, n in run.calls.items()}
+    """In how many evaluations each site was computed, or given up at a probe; half of one where guidance takes two."""
+    calls, forwards = {**run.calls, **run.probe_calls}, model.forwards
+    return {site: n if forwards == 1 else n / forwards for site, n in calls.items()}
 
 
 def check_realised_macs(point: Point, model: Model, run: Run) -> None:

@@ -2,7 +2,8 @@
 
 A plug-in class declares in its own body `name`, unique among plug-ins of its kind (a model class declares `kind`,
 because `name` is the model's own), and `version`, which rises when the same parameters give other numbers than
-before. `digested` lists the parameters that are files or tables: they count by the object's `digest`. A class without
+before. `digested` lists the parameters that are files or tables: they count by the object's `digest`. `gained` holds
+parameters that came later, with the value at which they do not count. A class without
 a `name` is identified by its class name, a class without a `version` by the fingerprint of its source.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 from hydra.utils import get_object
 
 from smoothbench.errors import UsageError
-from smoothbench.protocols import Config, Digested, DigestsParameters, Model
+from smoothbench.protocols import Config, Digested, DigestsParameters, GainedParameters, Model
 from smoothbench.storage.code_fingerprint import fingerprint, version_of
 
 PLAIN = (str, int, float, bool, type(None))
@@ -87,7 +88,10 @@ def _digest(plugin: Any) -> dict[str, str]:
 
 
 def _parameters(plugin: Any, node: Any, by_source: bool) -> Config:
-    """All parameters but the digested ones: from the fields of a dataclass, for other classes from the node."""
+    """All parameters but the digested ones and gained ones at their old value.
+
+    They come from the fields of a dataclass, for other classes from the node.
+    """
     nodes = dict(node) if is_node(node) else {}
     given = {key: value for key, value in nodes.items() if key != "_target_"}
     if is_dataclass(plugin):
@@ -98,7 +102,9 @@ def _parameters(plugin: Any, node: Any, by_source: bool) -> Config:
     else:
         values = _defaults(get_object(nodes["_target_"]) if nodes else None) | given
         values |= {key: getattr(plugin, key, None) for key, value in values.items() if is_node(value)}
-    omitted = plugin.digested if isinstance(plugin, DigestsParameters) else ()
+    omitted = set(plugin.digested if isinstance(plugin, DigestsParameters) else ())
+    if isinstance(plugin, GainedParameters):
+        omitted |= {key for key, before in plugin.gained.items() if values.get(key) == before}
     return {
         key: _value(value, nodes.get(key), by_source) for key, value in values.items() if key not in omitted
     }

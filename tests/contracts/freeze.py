@@ -14,11 +14,12 @@ from tempfile import TemporaryDirectory
 import torch
 
 import conf
-from smoothbench.caching.mac_counter import measured_sites
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build, build_model
 from smoothbench.config.spec import Settings
 from smoothbench.errors import UsageError
+from smoothbench.planning.calibrated import Uncalibrated
+from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.plan import plan_points
 from smoothbench.running.calibrate_or_train import checkpoint_id
 from smoothbench.sampling.calibrate_point import curves_file
@@ -56,7 +57,7 @@ def points(*overrides: str) -> dict[str, str]:
     model = build_model(_weightless(asked), torch.device("cpu"))
     found = {}
     # nothing is measured: points that need curves go by the calibration that they ask for
-    for point in plan_points(asked, model, measured_sites(*model.skeleton()), lambda solver, spec: None):
+    for point in plan_points(asked, model, ChosenSites(model), Uncalibrated()):
         assert not (places := list(_places(point.described))), (
             f"{point.spec.name}: {places} are places, not parts"
         )

@@ -16,8 +16,9 @@ from diffusers.models import transformers, unets
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from docs import models_table
 from smoothbench.caching import MacCounter, Schedule, Site, cached, calibrate, find_sites
-from smoothbench.caching.unsupported import NO_BRANCHES, NO_DENOISER
+from smoothbench.caching.unsupported import FLEX_ATTENTION, NO_BRANCHES, NO_DENOISER
 from tests.oracles.reused_levels import ReusedOutputs
 from tests.support.tiny_denoisers import TINY
 
@@ -31,8 +32,6 @@ PAIRS = (  # the streams of blocks that have two
     ("vis", "aud"),
     ("und_seq", "gen_seq"),
 )
-# torch's counter of MACs, and with it a calibration, cannot run torch's flex attention
-FLEX_ATTENTION = ("AnyFlowFARTransformer3DModel", "Kandinsky6SRTransformer3DModel")
 # what leaves a span has another shape, or is joined with skips: it is kept as it is
 KEEPS_OUTPUT = ("UNet", "Latte")
 WITH_PREDICTOR = (
@@ -92,7 +91,7 @@ class Subject:
         parameters = tuple(inspect.signature(first.forward).parameters)
         if not self._returns_two(site):
             return parameters[:1]
-        pair = next((pair for pair in PAIRS if set(pair) <= set(parameters)))
+        pair = next(pair for pair in PAIRS if set(pair) <= set(parameters))
         return pair[::-1] if self.name.startswith(TEXT_FIRST) else pair
 
     def _returns_two(self, site: Site) -> bool:
@@ -110,6 +109,8 @@ class Subject:
 
 @pytest.fixture(scope="module", params=TINY)
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    if not hasattr(diffusers, request.param):
+        pytest.skip(f"diffusers {diffusers.__version__} has no {request.param}")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with warnings.catch_warnings():
@@ -142,6 +143,8 @@ def test_reuse_at_each_level_equals_an_independent_writing(subject: Subject) -> 
 def test_calibration_and_cost_at_all_levels(subject: Subject) -> None:
     """Bits of all levels at random: the cost by counts, from a calibration, is what torch's counter sees."""
     if subject.name in FLEX_ATTENTION:
+        with pytest.raises(ValueError, match=f"the MACs of {subject.name} cannot be counted"):
+            calibrate(subject.denoiser, subject.run)
         return
     sites = find_sites(subject.denoiser, subject.levels())
     run = (
@@ -157,6 +160,12 @@ def test_calibration_and_cost_at_all_levels(subject: Subject) -> None:
     assert engine.calls["denoiser"] < len(NOISE)
 
 
+def test_the_page_of_models_is_what_the_classes_are() -> None:
+    """If not: python -m docs.models_table"""
+    assert models_table.PAGE.read_text() == models_table.page()
+    assert set(models_table.REMARKS) <= set(TINY)
+
+
 def denoiser_classes(package: ModuleType) -> Iterator[str]:
     for module in pkgutil.iter_modules(package.__path__):
         name = f"{package.__name__}.{module.name}"
@@ -170,7 +179,6 @@ def test_every_denoiser_class_of_diffusers_is_known() -> None:
     assert not classes - set(TINY) - set(NO_DENOISER), (
         "give it a tiny instance, or the reason why it cannot be cached"
     )
-    assert set(TINY) | set(NO_DENOISER) <= classes
     assert len(TINY) >= 50 and len(set(TINY) - set(NO_BRANCHES)) >= 40
 
 

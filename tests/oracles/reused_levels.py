@@ -1,6 +1,7 @@
 """Reuse of branches and of runs of blocks, written with plain torch hooks: what the engine must equal."""
 
 import inspect
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,11 +23,14 @@ class ReusedOutputs:
 
     @contextmanager
     def branches(self, denoiser: nn.Module, paths: Sequence[str]) -> Iterator[None]:
-        """Reuse the outputs of the modules at these paths within a context."""
+        """Reuse the outputs of the modules at these paths within a context, each call of a forward by itself."""
+        calls: Counter[tuple[nn.Module, int]] = Counter()
 
         def after(module: nn.Module, args: Any, output: Any) -> Any:
             leaves, rebuild = _taken_apart(output)
-            return rebuild(self.stand_in(module, leaves))
+            call = calls[module, self.evaluation]
+            calls[module, self.evaluation] += 1
+            return rebuild(self.stand_in((module, call), leaves))
 
         handles = [denoiser.get_submodule(path).register_forward_hook(after) for path in paths]
         try:

@@ -38,12 +38,17 @@ def pooled(folder: Path) -> dict[str, Any]:
 
 def limited(running: Experiment, rows: int) -> Experiment:
     """An experiment whose denoiser has memory for so many rows."""
-    forward = running.bench.model.denoiser.forward
 
-    def limited_forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        if len(x) > rows:
+    def limit(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+        if len(args[0]) > rows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return forward(x, *args, **kwargs)
 
-    running.bench.model.denoiser.forward = limited_forward  # type: ignore[method-assign]
+    running.bench.model.denoiser.register_forward_pre_hook(limit)
     return running
+
+
+def small_policy(point: str, policy: str, predictor: str = "reuse", **parameters: Any) -> str:
+    """An override that adds a point with a policy of `tests.support.small_policies`, with the parameters by name."""
+    fields = "".join(f",{key}:{value}" for key, value in parameters.items())
+    node = f"{{_target_:tests.support.small_policies.{policy}{fields}}}"
+    return f"+points.{point}.cache={{policy:{node},predictor:{predictor},family:small,label:{point}}}"

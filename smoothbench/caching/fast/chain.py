@@ -1,4 +1,4 @@
-"""Add kept outputs to the stream: one pass of weighted sums over rows that stay in the processor's cache."""
+"""Add kept outputs to the stream: one pass of weighted sums, over rows that stay in a cache."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 Term = tuple[Tensor | None, Tensor, float]  # a gate [B or 1, 1, width] or None, a kept output, and its weight
-AT_ONCE = 2**19  # bytes of the stream that stay in a core's cache while all terms are added to them
+AT_ONCE = 2**22  # bytes of the stream that stay in a cache while all terms are added to them
 
 
 def add_terms(stream: Tensor, terms: Sequence[Term], in_place: bool) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from smoothbench.caching.fast.images import Patches, from_patches, output_of
 from smoothbench.caching.fast.modulation import SIX, modulated
-from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
 from smoothbench.caching.fast.timesteps import on_device, shared_timestep
 
 KEPT_FOR_A_CLASS: Final = 2**24  # bytes of modulations, computed for so many evaluations ahead as fit
@@ -55,14 +55,10 @@ class DiT(Architecture):
 
     def takes(self, inputs: Inputs) -> bool:
         """Return whether there are pictures of the model's own size, and a timestep and a class for each."""
-        pictures, timestep, labels = (inputs.get(n) for n in ("hidden_states", "timestep", "class_labels"))
-        return (
-            Patches.take(self.denoiser.pos_embed, pictures)
-            and isinstance(timestep, Tensor)
-            and isinstance(labels, Tensor)
-            and timestep.ndim == 1
-            and timestep.shape == labels.shape == pictures.shape[:1]
-        )
+        rows = row_tensors(inputs, "hidden_states", "timestep", "class_labels")
+        if rows is None or not Patches.take(self.denoiser.pos_embed, rows[0]):
+            return False
+        return rows[1].ndim == rows[2].ndim == 1
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Number the distinct classes; modulations follow with the first evaluation."""

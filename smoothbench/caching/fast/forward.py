@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from smoothbench.caching.evaluation_clock import Tick
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
@@ -51,13 +51,12 @@ class FastForward:
         if not self._answers[index]:
             return None
         inputs = self._architecture.inputs(args, kwargs)
-        if inputs is not None and self._architecture.takes(inputs):
+        run = self._runs.get(index)
+        same = inputs is not None and run is not None and inputs.keys() == run.names
+        if inputs is not None and (same or self._architecture.takes(inputs)):
             return inputs
         if not first:
-            raise ValueError(
-                f"evaluation {tick.e} gives the {type(self._architecture.denoiser).__name__} other kinds of arguments "
-                "than the first one of the run: pass fast=False to cached(...)"
-            )
+            raise self._other_arguments(tick)
         self._answers[index] = False
         return None
 
@@ -66,8 +65,10 @@ class FastForward:
         run = self._runs.get(tick.forward_index)
         if run is None:
             parts = self._architecture.begin(inputs, self._coordinates)
-            run = self._runs[tick.forward_index] = _Run(parts, self._predictor, len(self._slots))
+            run = self._runs[tick.forward_index] = _Run(parts, self._predictor, len(self._slots), inputs)
         elif not run.parts.holds(inputs):
+            if not self._architecture.takes(inputs):
+                raise self._other_arguments(tick)
             run.parts = self._architecture.begin(inputs, self._coordinates)
         planned = self._planned(tuple(bits))
         return run.forward(tick, now, planned, inputs), planned.computed
@@ -90,6 +91,12 @@ class FastForward:
         architecture = self._architecture
         return architecture.is_unchanged() and not needs_gradients(architecture.denoiser)
 
+    def _other_arguments(self, tick: Tick) -> ValueError:
+        return ValueError(
+            f"evaluation {tick.e} gives the {type(self._architecture.denoiser).__name__} other kinds of arguments "
+            "than the first one of the run: pass fast=False to cached(...)"
+        )
+
     def _planned(self, bits: tuple[bool, ...]) -> Plan:
         planned = self._plans.get(bits)
         if planned is None:
@@ -100,8 +107,9 @@ class FastForward:
 class _Run:
     """A sampling run's forwards of one index: their parts, and the outputs that they keep."""
 
-    def __init__(self, parts: Parts, predictor: Weighted, slots: int) -> None:
+    def __init__(self, parts: Parts, predictor: Weighted, slots: int, inputs: Inputs) -> None:
         self.parts, self._predictor = parts, predictor
+        self.names = inputs.keys()
         self.opened: dict[int, Tensor] = {}
         self.kept: list[Kept] = [NOTHING] * slots
         self._now = 0.0

@@ -16,8 +16,9 @@ class Architecture(ABC):
     """A denoiser of a known class, which a fast forward can take apart.
 
     Its residual branches are `attributes` of its `blocks`, block by block in order of execution; `paths` lead to them,
-    and `gated` says of each whether its output is multiplied by a gate. `joins` are the branches before which the stream is more than a sum (long skips).
-    `arguments` are the names of the denoiser's arguments, in order; only those in `used` may be given.
+    and `gated` says of each whether its output is multiplied by a gate. `joins` are the branches before which the
+    stream is more than a sum (long skips). `arguments` are the names of the denoiser's arguments, in order; only those
+    in `used` may be given. `kinds` are the names of the classes of its modules, those inside of branches left out.
     """
 
     attributes: tuple[str, ...]
@@ -25,7 +26,7 @@ class Architecture(ABC):
     joins: frozenset[int] = frozenset()
     arguments: tuple[str, ...]
     used: frozenset[str]
-    kinds: frozenset[str]  # names of the classes of its modules, those inside of branches left out
+    kinds: frozenset[str]
 
     def __init__(self, denoiser: nn.Module) -> None:
         self.denoiser: Any = denoiser
@@ -101,6 +102,13 @@ class Parts(ABC):
     @abstractmethod
     def head(self, stream: Tensor, inputs: Inputs) -> Any:
         """Turn the last stream into the denoiser's output, of the type that its own forward returns."""
+
+
+def row_tensors(inputs: Inputs, *names: str) -> list[Tensor] | None:
+    """Return these inputs if all are tensors with as many rows, else None."""
+    values = [inputs.get(name) for name in names]
+    tensors = [value for value in values if isinstance(value, Tensor) and value.ndim]
+    return tensors if len(tensors) == len(names) and len(set(map(len, tensors))) == 1 else None
 
 
 def remembered(inputs: Inputs, names: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from smoothbench.caching.fast.captions import attention_bias
 from smoothbench.caching.fast.images import Patches, from_patches, output_of
 from smoothbench.caching.fast.modulation import SharedModulation, modulated
-from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
 from smoothbench.caching.fast.timesteps import distinct_rows
 
 CONDITIONS = ("encoder_hidden_states", "added_cond_kwargs", "encoder_attention_mask")
@@ -59,14 +59,8 @@ class PixArt(Architecture):
 
     def takes(self, inputs: Inputs) -> bool:
         """Return whether there are pictures of the model's own size, and a timestep and a caption for each."""
-        pictures, timestep, captions = (inputs.get(n) for n in ("hidden_states", "timestep", CONDITIONS[0]))
-        return (
-            Patches.take(self.denoiser.pos_embed, pictures)
-            and isinstance(timestep, Tensor)
-            and isinstance(captions, Tensor)
-            and timestep.ndim == 1
-            and len(timestep) == len(captions) == len(pictures)
-        )
+        rows = row_tensors(inputs, "hidden_states", "timestep", CONDITIONS[0])
+        return rows is not None and rows[1].ndim == 1 and Patches.take(self.denoiser.pos_embed, rows[0])
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Project the captions."""

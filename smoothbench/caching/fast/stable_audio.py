@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smoothbench.caching.fast.images import output_of
-from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
 from smoothbench.caching.fast.timesteps import distinct_rows
 
 CONDITIONS = ("encoder_hidden_states", "global_hidden_states", "rotary_embedding")
@@ -59,11 +59,10 @@ class StableAudio(Architecture):
 
     def takes(self, inputs: Inputs) -> bool:
         """Return whether latents, time, prompt and global states are there, in the model's dtype, one for each row."""
-        given = [inputs.get(name) for name in ("hidden_states", "timestep", *CONDITIONS[:2])]
-        if not all(isinstance(value, Tensor) for value in given):
+        rows = row_tensors(inputs, "hidden_states", "timestep", *CONDITIONS[:2])
+        if rows is None:
             return False
-        latents, timestep, states, overall = given
-        rows = {len(value) for value in given if value.ndim}
+        latents, timestep, states, overall = rows
         dtypes = {latents.dtype, states.dtype, overall.dtype, self.denoiser.proj_in.weight.dtype}
         return (
             len(rows) == len(dtypes) == 1

@@ -17,9 +17,18 @@ Kept = tuple[tuple[float, ...], tuple[Tensor, ...]]  # coordinates and outputs, 
 class Forward(Protocol):
     """The forward under way, as its steps see it; slots are numbered."""
 
-    parts: Parts
-    kept: Sequence[Kept]  # by slot
-    opened: dict[int, Tensor]  # the stream before the sums that are being computed
+    @property
+    def parts(self) -> Parts: ...
+
+    @property
+    def kept(self) -> Sequence[Kept]:
+        """The kept outputs of each slot."""
+        ...
+
+    @property
+    def opened(self) -> dict[int, Tensor]:
+        """The stream before each sum that is being computed."""
+        ...
 
     def keep(self, slot: int, output: Tensor) -> None: ...
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smoothbench.caching.fast.modulation import SharedModulation
-from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
 from smoothbench.caching.fast.timesteps import distinct_rows
 from smoothbench.models.opensora.blocks import EPS
 
@@ -53,8 +53,7 @@ class STDiT3Architecture(Architecture):
 
     def takes(self, inputs: Inputs) -> bool:
         """Return whether clips, timesteps, captions and frame rates are there, one for each row."""
-        rows = [inputs.get(name) for name in ("x", "timestep", "y", "fps")]
-        return all(isinstance(value, Tensor) for value in rows) and len({len(value) for value in rows}) == 1
+        return row_tensors(inputs, "x", "timestep", "y", "fps") is not None
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Project the captions, and compute positions, rotary angles and the embedding of the frame rate."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smoothbench.caching.fast.images import to_patches
-from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
 from smoothbench.caching.fast.timesteps import distinct_rows
 from smoothbench.models.base.embeddings import sinusoid
 
@@ -44,10 +44,8 @@ class UViTArchitecture(Architecture):
 
     def takes(self, inputs: Inputs) -> bool:
         """Return whether pictures, timesteps and classes are there, one for each row."""
-        given = [inputs.get(name) for name in self.arguments]
-        if not all(isinstance(value, Tensor) for value in given) or len({len(value) for value in given}) > 1:
-            return False
-        return all(side % self.denoiser.patch_size == 0 for side in given[0].shape[2:])
+        rows = row_tensors(inputs, *self.arguments)
+        return rows is not None and all(side % self.denoiser.patch_size == 0 for side in rows[0].shape[2:])
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Embed the classes."""
@@ -72,7 +70,7 @@ class _UViTParts(Parts):
             self._denoiser.pos_embed,
         )
         self._early = []
-        patches = to_patches(inputs["x"].contiguous(), denoiser.patch_size)
+        patches = to_patches(inputs["x"], denoiser.patch_size)
         tokens = F.linear(patches, convolution.weight.flatten(1), convolution.bias)
         time = sinusoid(distinct_rows(inputs["timestep"]), tokens.shape[-1]).to(tokens.dtype)
         time = time[:, None] + positions[:, 1:2]

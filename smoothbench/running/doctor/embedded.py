@@ -72,6 +72,7 @@ def alternating(sampled: Sampled) -> Schedule:
 
 def cached_samples(sampled: Sampled) -> tuple[Tensor, set[int]]:
     """Sample `SEEDS` under the alternating schedule: the samples, and how often sites were computed."""
-    with cached(sampled.model.denoiser, alternating(sampled)) as run:
+    schedule, coordinates = alternating(sampled), sampled.solver.coordinates
+    with cached(sampled.model.denoiser, schedule, coordinates=coordinates) as run:
         samples = latents(sampled.model, sampled.solver, SEEDS, run.step)
     return samples, set(run.calls.values())

@@ -66,7 +66,7 @@ def _latency(model: Embedded) -> Iterator[Finding]:
     schedule = alternating(there)
 
     def reusing() -> None:
-        with cached(there.model.denoiser, schedule) as run:
+        with cached(there.model.denoiser, schedule, coordinates=there.solver.coordinates) as run:
             latents(there.model, there.solver, seeds, run.step)
 
     runs = {"bare": lambda: latents(there.model, there.solver, seeds, silent), "cached": reusing}

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 
 from tests.support.pretended_cuda.ledger import READ, Ledger, project_line
 from tests.support.pretended_cuda.operators import mixed, note_copy, note_indices
-from tests.support.pretended_cuda.tensors import CUDA, OnDevice, is_cuda, values
+from tests.support.pretended_cuda.tensors import CUDA, OnDevice, is_cuda, is_on_device, place, values
 
 
 class Functions(TorchFunctionMode):
@@ -35,6 +35,9 @@ class Functions(TorchFunctionMode):
             "pin_memory": self._pinned,
             "cuda": self._moved,
             "copy_": self._overwritten,
+            "contiguous": self._contiguous,
+            "__set__": self._set,
+            "__get__": self._get,
             "__getitem__": self._indexed,
             "__setitem__": self._assigned,
             "scaled_dot_product_attention": self._attention,
@@ -54,28 +57,28 @@ class Functions(TorchFunctionMode):
     def _from_data(self, func: Any, data: Any, **kwargs: Any) -> Any:
         """Make a tensor of data on the CPU first, as torch does, and copy it."""
         device = kwargs.pop("device", None)
-        if isinstance(data, OnDevice):
+        if is_on_device(data):
             return data.to(device or CUDA, kwargs.get("dtype"))
         made = func(data, **kwargs, device=None if is_cuda(device) else device)
         return made.to(CUDA) if is_cuda(device) else made
 
     def _new_tensor(self, func: Any, like: Tensor, data: Any, **kwargs: Any) -> Any:
-        if not isinstance(like, OnDevice):
+        if not is_on_device(like):
             return func(like, data, **kwargs)
         return self._from_data(torch.tensor, data, **{"dtype": like.dtype, "device": CUDA, **kwargs})
 
     def _read(self, func: Any, tensor: Tensor, *args: Any) -> Any:
-        if isinstance(tensor, OnDevice):
+        if is_on_device(tensor):
             self.ledger.note(READ, func.__name__.strip("_"))
         return func(values(tensor), *args)
 
     def _to_numpy(self, func: Any, tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(tensor, OnDevice):
+        if is_on_device(tensor):
             raise TypeError(f"can't convert cuda:0 device type tensor to numpy, at {project_line()}")
         return func(tensor, *args, **kwargs)
 
     def _pinned(self, func: Any, tensor: Tensor, *args: Any) -> Any:
-        if isinstance(tensor, OnDevice):
+        if is_on_device(tensor):
             raise RuntimeError(f"cannot pin a tensor of cuda:0, at {project_line()}")
         pinned: Any = tensor.clone()
         pinned.pretends_to_be_pinned = True
@@ -84,30 +87,46 @@ class Functions(TorchFunctionMode):
     def _moved(self, func: Any, tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
         return tensor.to(CUDA)
 
+    def _set(self, func: Any, tensor: Tensor, value: Any) -> None:
+        """Set an attribute; a parameter whose data moves to the device stays a parameter, with the values of these."""
+        func(tensor, value)
+        if func.__self__ is Tensor.data:
+            place(tensor, value)
+
+    def _get(self, func: Any, tensor: Tensor, *args: Any) -> Any:
+        if func.__self__ is Tensor.data and is_on_device(tensor):
+            return OnDevice(values(tensor))
+        return func(tensor, *args)
+
+    def _contiguous(self, func: Any, tensor: Tensor, **kwargs: Any) -> Tensor:
+        """Call the operator, as torch's own method asks for a guard of the device, which is not there."""
+        kwargs.setdefault("memory_format", torch.contiguous_format)
+        return torch.ops.aten.contiguous(tensor, **kwargs)
+
     def _overwritten(self, func: Any, target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
         """Copy the values, as torch asks for a guard of the device, which is not there."""
-        if not isinstance(target, OnDevice):
+        if not is_on_device(target):
             return func(target, source)
         with _disable_current_modes():
-            target.on_cpu.copy_(values(source))
+            values(target).copy_(values(source))
         note_copy(self.ledger, source, CUDA, non_blocking)
         return target
 
     def _indexed(self, func: Any, tensor: Tensor, index: Any) -> Any:
         """Index the values, as torch asks for a guard of the device, which is not there."""
         indices = [part for part in (index if isinstance(index, tuple) else (index,)) if _chooses(part)]
-        if not isinstance(tensor, OnDevice):
-            if any(isinstance(part, OnDevice) for part in indices):
+        if not is_on_device(tensor):
+            if any(is_on_device(part) for part in indices):
                 raise mixed("indexing", [tensor, *indices])
             return func(tensor, index)
         note_indices(self.ledger, "indexing", indices)
         if indices:
             self.ledger.launch("index")
         with _disable_current_modes():
-            return OnDevice(func(tensor.on_cpu, tree_map(values, index)))
+            return OnDevice(func(values(tensor), tree_map(values, index)))
 
     def _assigned(self, func: Any, tensor: Tensor, index: Any, value: Any) -> None:
-        if not isinstance(tensor, OnDevice):
+        if not is_on_device(tensor):
             func(tensor, index, value)
         elif isinstance(value, Tensor) and value.dim() > 0:
             self._overwritten(Tensor.copy_, self._indexed(Tensor.__getitem__, tensor, index), value)
@@ -117,9 +136,9 @@ class Functions(TorchFunctionMode):
     def _attention(self, func: Any, *args: Any, **kwargs: Any) -> Any:
         """One kernel: what torch makes of it on the CPU is not what it makes of it on a GPU."""
         tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-        if not any(isinstance(tensor, OnDevice) for tensor in tensors):
+        if not any(is_on_device(tensor) for tensor in tensors):
             return func(*args, **kwargs)
-        if not all(isinstance(tensor, OnDevice) for tensor in tensors):
+        if not all(is_on_device(tensor) for tensor in tensors):
             raise mixed("scaled_dot_product_attention", tensors)
         with _disable_current_modes():
             output = func(*map(values, args), **{key: values(value) for key, value in kwargs.items()})

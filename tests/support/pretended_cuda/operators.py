@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from tests.support.pretended_cuda.ledger import PINNED, READ, TO_DEVICE, TO_HOST, Ledger, project_line
-from tests.support.pretended_cuda.tensors import OnDevice, is_cuda, values
+from tests.support.pretended_cuda.tensors import OnDevice, is_cuda, is_on_device, values
 
 INDEXING: Final = ("index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index")
 SIZED_BY_VALUES: Final = (  # their results' shapes, or the results themselves, are known to the device alone
@@ -36,8 +36,8 @@ class Operators(TorchDispatchMode):
         name = func._schema.name.partition("::")[2]
         if (
             name == "_has_compatible_shallow_copy_type"
-        ):  # asked by Module.to: may a parameter's memory be replaced?
-            return isinstance(args[0], OnDevice) == isinstance(args[1], OnDevice)
+        ):  # Module.to asks whether it may set a parameter's data
+            return True
         if _is_composite(func):
             with self:
                 return func.decompose(*args, **kwargs)
@@ -49,7 +49,7 @@ class Operators(TorchDispatchMode):
 
     def _run(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        wrapped = {id(tensor.on_cpu): tensor for tensor in tensors if isinstance(tensor, OnDevice)}
+        wrapped = {id(values(tensor)): tensor for tensor in tensors if is_on_device(tensor)}
         device = kwargs.get("device")
         if not wrapped and not is_cuda(device):
             return func(*args, **kwargs)
@@ -75,9 +75,9 @@ class Operators(TorchDispatchMode):
         strangers = [
             tensor
             for tensor in tensors
-            if not isinstance(tensor, OnDevice) and tensor.dim() > 0 and all(tensor is not i for i in indices)
+            if not is_on_device(tensor) and tensor.dim() > 0 and all(tensor is not i for i in indices)
         ]
-        on_cpu = name in INDEXING and not isinstance(args[0], OnDevice)
+        on_cpu = name in INDEXING and not is_on_device(args[0])
         if strangers or on_cpu:
             raise mixed(func, tensors)
 
@@ -97,7 +97,7 @@ class Operators(TorchDispatchMode):
 
 def note_copy(ledger: Ledger, source: Tensor, target: torch.device, non_blocking: bool = False) -> None:
     """Note a copy of a tensor to a device: over the bus, or within the pretended device."""
-    here, there = isinstance(source, OnDevice), target.type == "cuda"
+    here, there = is_on_device(source), target.type == "cuda"
     if here and there:
         ledger.launch("copy")
     elif here:
@@ -110,7 +110,7 @@ def note_copy(ledger: Ledger, source: Tensor, target: torch.device, non_blocking
 def note_indices(ledger: Ledger, name: str, indices: list[Any]) -> None:
     """Note what an operator waits for that takes elements by these tensors, or lists, of numbers or bits."""
     for index in indices:
-        if not isinstance(index, OnDevice):
+        if not is_on_device(index):
             ledger.note(TO_DEVICE, f"{name} by an index on the CPU")
         if isinstance(index, Tensor) and index.dtype == torch.bool:
             ledger.note(READ, f"{name} by a mask")
@@ -138,7 +138,7 @@ def _is_view(func: Any) -> bool:
     return any(of.alias_info is not None and not of.alias_info.is_write for of in func._schema.returns)
 
 
-def _on_device(leaf: Any, wrapped: dict[int, OnDevice]) -> Any:
+def _on_device(leaf: Any, wrapped: dict[int, Tensor]) -> Any:
     """A result as a tensor of the device: the argument itself where an operator gives that back."""
     if not isinstance(leaf, Tensor):
         return leaf

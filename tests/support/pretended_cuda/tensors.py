@@ -36,22 +36,27 @@ class OnDevice(Tensor):
         """Call the operator, as torch's own method asks for a guard of the device, which is not there."""
         return torch.ops.aten.contiguous(self, memory_format=memory_format)
 
-    def __tensor_flatten__(self) -> tuple[list[str], None]:
-        """Say what it is made of, by which `Module.to` knows that a parameter must be exchanged for it whole."""
-        return ["on_cpu"], None
-
-    @staticmethod
-    def __tensor_unflatten__(parts: dict[str, Tensor], context: None, size: Any, stride: Any) -> "OnDevice":
-        return OnDevice(parts["on_cpu"])
-
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         raise RuntimeError(f"{func}: a tensor of the pretended device is used outside of pretended_cuda()")
 
 
+def is_on_device(leaf: Any) -> bool:
+    """Whether this is a tensor of the device: one of this class, or a parameter whose data was moved there."""
+    return hasattr(leaf, "on_cpu")
+
+
 def values(leaf: Any) -> Any:
     """The values of a tensor of the device, as a tensor of the CPU; anything else as it is."""
-    return leaf.on_cpu if isinstance(leaf, OnDevice) else leaf
+    return leaf.on_cpu if is_on_device(leaf) else leaf
+
+
+def place(parameter: Any, data: Tensor) -> None:
+    """Note that the data of a parameter, which stays the object that it is, are now those of another tensor."""
+    if is_on_device(data):
+        parameter.on_cpu = values(data)
+    elif is_on_device(parameter):
+        del parameter.on_cpu
 
 
 def is_cuda(device: torch.device | str | int | None) -> bool:

@@ -1,12 +1,14 @@
 """Blocks of denoisers: their order and streams, the spans that they allow, and what a model declares itself."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from smoothbench.caching import Schedule, cached, find_sites
+from smoothbench.caching import ErrorCurves, MacCounter, Schedule, cached, calibrate, find_sites
+from smoothbench.caching.compiled import Compiled
 from smoothbench.models.opensora.stdit3 import STDiT3
 from smoothbench.models.uvit.architecture import UViT
 from tests.support.tiny_denoisers import TINY
@@ -102,6 +104,59 @@ def test_nothing_inside_a_reused_span_runs(name: str, spans: list[tuple[int, int
             for level in NOISE:
                 denoiser(**TINY[name].at(level))
     assert len(ran) == 3 * in_a_forward > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "feeders"),
+    [
+        ("FluxTransformer2DModel", ("attn", "proj_mlp")),
+        ("HunyuanVideoTransformer3DModel", ("attn", "proj_mlp")),
+        ("PRXTransformer2DModel", ("gate_proj", "up_proj")),
+        ("MiniMaxMusic3Transformer1DModel", ("ff_in",)),
+    ],
+)
+def test_what_feeds_a_branch_alone_is_part_of_its_cost_and_left_out_with_it(
+    name: str, feeders: tuple[str, ...], tmp_path: Path
+) -> None:
+    denoiser = tiny(name)
+    sites = find_sites(denoiser)
+    fed = next(site for site in sites if site.feeders)
+    assert fed.feeders == tuple(f"{fed.path.rpartition('.')[0]}.{feeder}" for feeder in feeders)
+    curves = calibrate(denoiser, lambda: [denoiser(**TINY[name].at(level)) for level in NOISE])
+    curves.save(tmp_path / "curves.npz")
+    assert ErrorCurves.load(tmp_path / "curves.npz").trajectory == curves.trajectory
+    schedule = Schedule.steps(sites, (True, False), {"method": "x"})
+    with torch.no_grad(), cached(denoiser, schedule), MacCounter() as counter:
+        denoiser(**TINY[name].at(NOISE[0]))
+        computed = counter.macs().total
+        denoiser(**TINY[name].at(NOISE[1]))
+    assert counter.macs().total - computed == curves.trajectory.rest_macs
+
+
+def test_a_branch_that_runs_twice_in_a_forward_is_one_site() -> None:
+    """CogView 4 has one feed-forward for picture and text: both outputs are kept, and a third call is refused."""
+    denoiser = tiny("CogView4Transformer2DModel")
+    sites = find_sites(denoiser)
+    assert [site.calls for site in sites] == [1, 2] * 3
+    schedule = Schedule.steps(sites, (True, False, False), {"method": "x"})
+    arguments = [TINY["CogView4Transformer2DModel"].at(level) for level in NOISE]
+    with torch.no_grad(), cached(denoiser, schedule) as run:
+        for given in arguments:
+            denoiser(**given)
+    assert run.calls == dict.fromkeys(schedule.sites, 1)
+    assert run.cache_bytes == 3 * 2 * 4 * 2 * (16 + 6) * 32
+    block = denoiser.transformer_blocks[1]
+    block.norm2.register_forward_hook(lambda _, args, output: (block.ff(output), output)[1])
+    with (
+        torch.no_grad(),
+        cached(denoiser, schedule),
+        pytest.raises(ValueError, match=r"blocks\.1\.ff ran twice in forward 1"),
+    ):
+        denoiser(**arguments[0])
+    with pytest.raises(
+        ValueError, match=r"blocks\.0\.ff runs 2 times in a forward, which no graph here can follow"
+    ):
+        Compiled(denoiser)
 
 
 def test_stdit3_and_uvit_have_the_blocks_of_the_sites_that_they_declare() -> None:

@@ -136,7 +136,7 @@ def measured(plan: Settings, model: Model, folder: Path) -> ErrorCurves:
     store.check()
     sites, spec = measured_sites(*model.skeleton()), plan.specs[-1]
     solver, _ = trajectory_of(spec, model, sites)
-    return calibrate_point.Curves(model, sites[0], store, force=False).measured(solver, spec)[0]
+    return calibrate_point.Curves(model, store, force=False).measured(solver, spec, sites[0])[0]
 
 
 @pytest.mark.slow

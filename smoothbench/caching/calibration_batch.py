@@ -1,0 +1,166 @@
+"""The calibration batch: planners record its uncached run, and roll out candidate schedules on it."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from smoothbench.caching.announce import Announcer
+from smoothbench.caching.binding import Fitting
+from smoothbench.caching.engine import cached
+from smoothbench.caching.evaluation_clock import Clock
+from smoothbench.caching.forward_watch import watched
+from smoothbench.caching.hooks import intercepted
+from smoothbench.caching.predictor import Predictor, predictor_from
+from smoothbench.caching.probes import INPUT, OUTPUT, Probe, input_wraps, probed_sites
+from smoothbench.caching.recording import Recording, RecordingRuns
+from smoothbench.caching.schedule import Schedule
+from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.sites import DENOISER, Site
+from smoothbench.caching.timestep import first_tensor
+from smoothbench.caching.trajectory import Trajectory
+from smoothbench.caching.uncompiled import original_module, uncompiled
+
+Sample = Callable[[Announcer], Tensor]  # samples the whole batch: final latents [samples, ...]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What planning on a calibration batch has cost: whole runs of it, of which so many were rollouts.
+
+    `evaluations` counts evaluations of single samples, cached ones too; `macs` are those that ran, attention included.
+    """
+
+    runs: int = 0
+    rollouts: int = 0
+    evaluations: int = 0
+    macs: int = 0
+
+
+class CalibrationBatch:
+    """A few samples, apart from those that are evaluated, which a planner may run as often as it likes.
+
+    Args: denoiser; sample, a function that samples the batch and returns its final latents [samples, ...], announcing
+    each forward to the announcer that it is given (`announcer.step(e, coordinate, forward_index)`); trajectory, whose
+    costs are counted; predictor, the one that will stand in for skipped outputs; rows_per_sample, the rows of a
+    forward's batch that belong to one sample, guidance included.
+    """
+
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        sample: Sample,
+        trajectory: Trajectory,
+        predictor: str | Predictor = "reuse",
+        rows_per_sample: int = 1,
+    ) -> None:
+        self.denoiser, self.trajectory = denoiser, trajectory
+        self.predictor = predictor_from(predictor)
+        self.spent = Spent()
+        self._sample, self._rows_per_sample = sample, rows_per_sample
+        self._recorded: dict[Probe, Sequence[Sequence[Tensor]]] = {}
+        self._coordinates: tuple[float, ...] = ()
+        self._uncached: Tensor | None = None
+
+    @property
+    def uncached(self) -> Tensor:
+        """The final latents of the uncached run, [samples, ...]; it is sampled once."""
+        if self._uncached is None:
+            self.record([])
+        assert self._uncached is not None
+        return self._uncached
+
+    def record(self, probes: Sequence[Probe]) -> Recording:
+        """Sample the batch without a cache and return what the probes give; what was recorded before is not run again.
+
+        Raises ValueError, naming it, for a probe on a site that the denoiser does not have.
+        """
+        missing = [probe for probe in dict.fromkeys(probes) if probe not in self._recorded]
+        if missing or self._uncached is None:
+            recorder = RecordingRuns(missing, self._rows_per_sample)
+            self._uncached = self._observed(recorder, missing)
+            self._count(Spent(1, 0, *self._uncached_cost(len(self._uncached))))
+            recording = recorder.result()
+            self._recorded.update(recording.values)
+            self._coordinates = recording.coordinates
+        return Recording({probe: self._recorded[probe] for probe in probes}, self._coordinates)
+
+    def rollout(self, schedule: Schedule, predictor: str | Predictor | None = None) -> Tensor:
+        """Sample the batch under a schedule and return its final latents, [samples, ...].
+
+        Args: predictor, by default the batch's own, which is fitted to the schedule first where it must be.
+        """
+        chosen = self.predictor if predictor is None else predictor_from(predictor)
+        if isinstance(chosen, Fitting):
+            chosen = cast(Predictor, chosen.fit(schedule, self))
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.filterwarnings("ignore", message="the cache policy skipped nothing")
+            with cached(self.denoiser, schedule, predictor=chosen, evals=schedule.evals) as run:
+                final = self._sample(run)
+        macs = self.trajectory.cost(schedule.calls()).total * len(final)
+        self._count(Spent(1, 1, schedule.evals * len(final), macs))
+        return final
+
+    def _uncached_cost(self, samples: int) -> tuple[int, int]:
+        evals = self.trajectory.evals
+        full = self.trajectory.cost(dict.fromkeys((site.name for site in self.trajectory.sites), evals))
+        return evals * samples, full.total * samples
+
+    def _count(self, more: Spent) -> None:
+        pairs = zip(vars(self.spent).values(), vars(more).values(), strict=True)
+        self.spent = Spent(*(old + new for old, new in pairs))
+
+    def _observed(self, recorder: RecordingRuns, probes: Sequence[Probe]) -> Tensor:
+        """Sample the batch without a cache, while a recorder sees the probes."""
+        handle, denoiser = self.denoiser, original_module(self.denoiser)
+        places = dict(zip(probes, probed_sites(denoiser, self.trajectory.sites, probes), strict=True))
+        outputs = [places[probe] for probe in probes if probe.of == OUTPUT]
+        inputs = [probe for probe in probes if probe.of == INPUT and probe.site != DENOISER]
+        seen = [partial(recorder.add, probe) for probe in inputs]
+        wraps = input_wraps(denoiser, [places[probe] for probe in inputs], seen)
+        wraps += site_wraps(denoiser, outputs, _Outputs(recorder, outputs))
+        clock = Clock(denoiser.forward, None)
+        of_denoiser = [probe for probe in probes if probe.site == DENOISER]
+
+        def begin(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+            tick, entered = clock.enter(args, kwargs), first_tensor(args, kwargs)
+            recorder.begin(tick, len(entered))
+            for probe in of_denoiser:
+                if probe.of == INPUT:
+                    recorder.add(probe, entered)
+
+        def end(failed: bool, output: Any) -> None:
+            for probe in [] if failed else of_denoiser:
+                if probe.of == OUTPUT:
+                    recorder.add(probe, output)
+
+        with ExitStack() as stack:
+            stack.enter_context(intercepted(denoiser, wraps))
+            stack.enter_context(uncompiled(handle, [module for module, _ in wraps]))
+            stack.enter_context(watched(denoiser, begin, end))
+            stack.enter_context(torch.no_grad())
+            return self._sample(Announcer(clock))
+
+
+class _Outputs:
+    """Follows sites of an uncached denoiser, to record what they give."""
+
+    def __init__(self, recorder: RecordingRuns, sites: Sequence[Site]) -> None:
+        self._recorder, self._sites = recorder, sites
+
+    def enter(self, i: int) -> bool:
+        """Every site is computed."""
+        return True
+
+    def keep(self, i: int, output: Any) -> None:
+        """Record what site `i` gave."""
+        self._recorder.add(Probe(self._sites[i].name), output)
+
+    def predict(self, i: int) -> Any:
+        """Nothing is reused in a recording."""
+        raise NotImplementedError

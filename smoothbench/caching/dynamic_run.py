@@ -1,0 +1,146 @@
+"""The state of a denoiser under a dynamic policy, which may change its decisions while a forward runs."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from smoothbench.caching.decisions import Decisions
+from smoothbench.caching.evaluation_clock import Clock
+from smoothbench.caching.hooks import Forward, Wrap
+from smoothbench.caching.nesting import contains, runs
+from smoothbench.caching.predictor import Predictor
+from smoothbench.caching.probes import INPUT, OUTPUT, GivenUp, Probe, approaches, input_wraps
+from smoothbench.caching.run import Run
+from smoothbench.caching.site_visits import Visits
+from smoothbench.caching.sites import Site
+
+
+class DynamicRun(Run):
+    """Follows the decisions of a dynamic policy: those before a forward, and those after each probe in it.
+
+    A probe may lie inside a site that the policy then reuses: that site is given up there, and its predicted output
+    takes its place. Sites that have run keep their outputs. `probe_calls` counts the approaches that ran in vain.
+    """
+
+    def __init__(
+        self,
+        sites: tuple[Site, ...],
+        decisions: Decisions,
+        predictor: Predictor,
+        clock: Clock,
+        visits: Visits,
+    ) -> None:
+        probed = {probe.site for probe in decisions.probes if probe.of == OUTPUT}
+        may_skip = [site.name not in probed for site in sites]
+        super().__init__(sites, decisions.before, may_skip, predictor, clock, visits)
+        self._decisions = decisions
+        pairs = list(zip(decisions.probes, decisions.places, strict=True))
+        self.reads_input = frozenset(
+            i for i, site in enumerate(sites) if Probe(site.name, INPUT) in decisions.probes
+        )
+        self._approaches = {probe: dict(approaches(sites, probe, place)) for probe, place in pairs}
+        # the sites that must run for a probe to be reached: those around it, and for its output the site itself
+        self._needed = {
+            probe: [i for i, site in enumerate(sites) if self._must_run(site, probe, place)]
+            for probe, place in pairs
+        }
+        self._after = {probe.site: probe for probe in decisions.probes if probe.of == OUTPUT}
+        self._pending: set[Probe] = set()  # probes that this forward has not reached
+        self._under_way: list[int] = []  # sites that are being computed, the outer ones first
+        self._calls: Counter[str] = Counter(
+            {p.name: 0 for of in self._approaches.values() for p in of.values()}
+        )
+
+    @staticmethod
+    def _must_run(site: Site, probe: Probe, place: Site) -> bool:
+        return contains(site, place) or (probe.of == OUTPUT and site.name == probe.site)
+
+    @property
+    def probe_calls(self) -> dict[str, int]:
+        """How often a site was given up at a probe inside it, by the name of the approach."""
+        return dict(self._calls)
+
+    def probe_wraps(self, denoiser: nn.Module) -> list[tuple[nn.Module, Wrap]]:
+        """Wraps that show the inputs of probed sites to the policy; they belong before those of the sites."""
+        pairs = zip(self._decisions.probes, self._decisions.places, strict=True)
+        inputs = [(probe, place) for probe, place in pairs if probe.of == INPUT]
+        return input_wraps(
+            denoiser, [place for _, place in inputs], [partial(self._reach, probe) for probe, _ in inputs]
+        )
+
+    def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Prepare for one forward; ValueError where a probe lies in a site that it would reuse."""
+        super().begin(args, kwargs)
+        self._pending, self._under_way = set(self._decisions.probes), []
+        self._check_probes("decide()", self.computed)
+
+    def forward(self, original: Forward, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run the denoiser's forward; where the denoiser's own site is given up, return its predicted output."""
+        try:
+            return super().forward(original, args, kwargs)
+        except GivenUp as given_up:
+            assert self._outermost is not None and given_up.site is self.sites[self._outermost]
+            return self.predict(self._outermost)
+
+    def enter(self, i: int) -> bool:
+        """Site `i` is reached: return whether this forward computes it."""
+        computes = super().enter(i)
+        if computes:
+            self._under_way.append(i)
+        return computes
+
+    def keep(self, i: int, output: Any) -> None:
+        """Keep a computed output of site `i`, show it to the policy, and ask again where it is a probe."""
+        if i in self._under_way:
+            self._under_way.remove(i)
+        if self._decisions.observes:
+            self._decisions.show(i, self._prediction(i), output)
+        super().keep(i, output)
+        if (probe := self._after.get(self.sites[i].name)) is not None:
+            self._reach(probe, output)
+
+    def _prediction(self, i: int) -> Callable[[], Any]:
+        """A call that gives what the predictor would have given for site `i`: None where nothing is kept yet."""
+        history, now, rebuild, predictor = self._history[i], self._now, self._rebuilds[i], self.predictors[i]
+        return lambda: rebuild([predictor(leaf, now) for leaf in history]) if rebuild and history else None
+
+    def _reach(self, probe: Probe, value: Any) -> None:
+        """Ask the policy again after a probe, and follow it; ValueError where it changes what has run."""
+        self._pending.discard(probe)
+        if (bits := self._decisions.after(probe, value)) is None:
+            return
+        decided = runs(bits, self._outer)
+        for i, (old, new) in enumerate(zip(self.computed, decided, strict=True)):
+            if bool(old) != new and self.visits.has_run(i) and i not in self._under_way:
+                raise ValueError(
+                    f"{self._decisions.name}.decide_after changes {self.sites[i].name}, which has run already when "
+                    f"{probe} is seen"
+                )
+        self._check_probes("decide_after()", decided)
+        self.computed = decided
+        if self._history is next(iter(self._histories.values())):  # of the first forward of the evaluation
+            self.realised[-1] = decided
+        for i in self._under_way:
+            if not decided[i]:
+                self._give_up(i, probe)
+
+    def _give_up(self, i: int, probe: Probe) -> None:
+        """Leave site `i` in the middle of it, at a probe; its prediction takes its place."""
+        if probe in self._approaches and i in self._approaches[probe]:
+            self._calls[self._approaches[probe][i].name] += 1
+        self._under_way = self._under_way[: self._under_way.index(i)]
+        self.visits.leave_out(self._inner[i])
+        raise GivenUp(self.sites[i])
+
+    def _check_probes(self, which: str, bits: Sequence[bool]) -> None:
+        for probe in self._pending:
+            for i in self._needed[probe]:
+                if not bits[i]:
+                    inside = "is that of" if self.sites[i].name == probe.site else "lies in"
+                    raise ValueError(
+                        f"{self._decisions.name}.{which} reuses {self.sites[i].name}, but its probe {probe} {inside} "
+                        "it: a probe must be reached"
+                    )

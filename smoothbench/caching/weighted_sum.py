@@ -1,0 +1,101 @@
+"""Predict by calibrated weights: a weighted sum of the kept outputs, with weights for each site and evaluation."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import ClassVar
+
+from torch import Tensor
+
+from smoothbench.caching.predictor import History, Predictor
+from smoothbench.caching.sites import Site
+
+Rows = Sequence[Sequence[float]]  # for each evaluation, the weights of the kept outputs, the newest first
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """Adds up the kept outputs with weights from a table: `table[site][e]` holds those of evaluation e.
+
+    The newest output comes first; a list may be empty where its evaluation is computed. Where fewer outputs are kept
+    than a list has weights, the newest is repeated. All sites have the weights of the key "*", where there is one
+    and none of their own. Raises ValueError for a table without weights, and for tables of different lengths.
+    """
+
+    table: Mapping[str, Rows]
+    coordinate: str = field(default="index", init=False)
+    name = "weighted_sum"
+    version = 1
+    digested: ClassVar[tuple[str, ...]] = ("table",)
+
+    def __post_init__(self) -> None:
+        lengths = {len(rows) for rows in self.table.values()}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(
+                f"weights are lists of equally many evaluations for each site, not of {sorted(lengths)}"
+            )
+        if not all(isfinite(w) for rows in self.table.values() for row in rows for w in row):
+            raise ValueError("weights must be finite")
+
+    @property
+    def depth(self) -> int:
+        """The largest number of outputs that a site is predicted from."""
+        return max(1, *(len(row) for rows in self.table.values() for row in rows))
+
+    @property
+    def evals(self) -> int:
+        """The number of evaluations that the table is for."""
+        return len(next(iter(self.table.values())))
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the table."""
+        table = {site: [list(map(float, row)) for row in rows] for site, rows in self.table.items()}
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+    def bind(self, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
+        """Return the weighted sum of each site; ValueError where the table is for other sites or evaluations."""
+        if evals != self.evals:
+            known = "an unknown number of evaluations" if evals is None else f"{evals} evaluations"
+            raise ValueError(f"the weights are for {self.evals} evaluations, but the run has {known}")
+        names = {site.name for site in sites}
+        if strange := [name for name in self.table if name != "*" and name not in names]:
+            raise ValueError(
+                f"the weights are for site {strange[0]}, but the run has {sites[0].name} to {sites[-1].name}"
+            )
+        if "*" not in self.table and (absent := [s.name for s in sites if s.name not in self.table]):
+            raise ValueError(
+                f"the weights are for {', '.join(list(self.table)[:3])}, and none are for site {absent[0]}"
+            )
+        return [SiteWeights(self.table.get(site.name) or self.table["*"]) for site in sites]
+
+
+@dataclass(frozen=True)
+class SiteWeights:
+    """The weighted sum of one site, by its own lists of weights."""
+
+    rows: Rows
+    coordinate: str = "index"
+
+    @property
+    def depth(self) -> int:
+        """The largest number of outputs that it needs."""
+        return max(1, *map(len, self.rows))
+
+    def weights(self, coordinates: Sequence[float], now: float) -> list[float]:
+        """Return the weight of each kept output, given their evaluations, the newest first, and the present one."""
+        row = list(self.rows[round(now)])
+        missing = len(coordinates) - len(row)
+        if not row or missing < 0:
+            return [1.0, *[0.0] * (len(coordinates) - 1)]
+        return row + [0.0] * missing
+
+    def __call__(self, history: History, now: float) -> Tensor:
+        weights = self.weights([coordinate for coordinate, _ in history], now)
+        total = history[0][1].float() * weights[0]
+        for weight, (_, output) in zip(weights[1:], history[1:], strict=True):
+            if weight:
+                total.add_(output, alpha=weight)
+        return total.to(history[0][1].dtype)
