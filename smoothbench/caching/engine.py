@@ -161,7 +161,9 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
             f"the schedule names site {unknown[0]}, but the denoiser has {sites[0].name} to {sites[-1].name}"
         )
     outer = outer_sites(sites)
-    if not any(outer) and schedule.sites == tuple(site.name for site in sites):  # the most common case, quickly
+    if not any(outer) and schedule.sites == tuple(
+        site.name for site in sites
+    ):  # the most common case, quickly
         return schedule.computed
     column = {name: i for i, name in enumerate(schedule.sites)}
     return tuple(
