@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
-from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, find_sites
+from smoothbench.caching import ErrorCurves, Schedule, Trajectory, find_sites
 from smoothbench.caching.mac_counter import MeasuredSites, measured_sites
 from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch
 from smoothbench.caching.predictor import Predictor
@@ -23,7 +23,7 @@ from smoothbench.sibling_packages import ROOT
 
 @dataclass(frozen=True)
 class Planned:
-    """A cache with its schedule over the sites of one level: `cache` names it as it was asked for, `label` in tables."""
+    """A cache with its schedule over the sites of a level: `cache` names it as it was asked for, `label` in tables."""
 
     cache: str
     label: str

@@ -21,8 +21,8 @@ class Timed:
     """A sampling run that is timed, entering and leaving the engine included.
 
     `share` is its share of the MACs of computing everything, `label` what the table calls it. `run` calls its argument
-    at the end, while what is kept is still there; `forget` drops what is left then. `corrected` divides its times by its
-    share, for a run that stands for one that computes everything.
+    at the end, while what is kept is still there; `forget` drops what is left then. `corrected` divides its times by
+    its share, for a run that stands for one that computes everything.
     """
 
     label: str
