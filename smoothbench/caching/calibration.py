@@ -22,7 +22,7 @@ from smoothbench.caching.hooks import intercepted
 from smoothbench.caching.mac_counter import SiteCosts
 from smoothbench.caching.nesting import outer_sites
 from smoothbench.caching.site_visits import Visits
-from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.site_wraps import Observer, site_wraps
 from smoothbench.caching.sites import BRANCH, DENOISER, Site, find_sites
 from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.trajectory import Trajectory
@@ -179,27 +179,24 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:4])}{' and others' if len(names) > 4 else ''}"
 
 
-class _Recording:
-    """Follows the sites of an uncached denoiser, to count what they cost and to record what they give."""
+class _Recording(Observer):
+    """Counts what the sites of an uncached denoiser cost, and records what they give."""
 
     def __init__(self, costs: SiteCosts, recorder: Recorder, visits: Visits) -> None:
+        super().__init__()
+        self.feed, self.fed = costs.enter, costs.leave  # type: ignore[method-assign]  # a part of the site's cost
         self._costs, self._recorder, self._visits = costs, recorder, visits
-        self.feed, self.fed = costs.enter, costs.leave  # what feeds a site is part of its cost
-        self.reached = visits.has_run
 
     def enter(self, i: int) -> bool:
-        """Start counting site `i`, which is computed."""
+        """Start counting site `i`."""
         self._visits.visit(i)
-        return self._costs.enter(i)
+        return super().enter(i) and self._costs.enter(i)
 
     def keep(self, i: int, output: Any) -> None:
         """Record what site `i` gave."""
+        super().keep(i, output)
         self._costs.leave(i)
         self._recorder.add(i, output)
-
-    def predict(self, i: int) -> Any:
-        """Nothing is reused during a calibration."""
-        raise NotImplementedError
 
 
 def _joined(runs: Sequence[Sums], denoiser: str) -> Sums:

@@ -20,7 +20,7 @@ from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.caching.probes import INPUT, OUTPUT, Probe, input_wraps, probed_sites
 from smoothbench.caching.recording import Recording, RecordingRuns
 from smoothbench.caching.schedule import Schedule
-from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.site_wraps import Observer, site_wraps
 from smoothbench.caching.sites import DENOISER, Site
 from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.trajectory import Trajectory
@@ -147,20 +147,14 @@ class CalibrationBatch:
             return self._sample(Announcer(clock))
 
 
-class _Outputs:
-    """Follows sites of an uncached denoiser, to record what they give."""
+class _Outputs(Observer):
+    """Records what sites of an uncached denoiser give."""
 
     def __init__(self, recorder: RecordingRuns, sites: Sequence[Site]) -> None:
+        super().__init__()
         self._recorder, self._sites = recorder, sites
-
-    def enter(self, i: int) -> bool:
-        """Every site is computed."""
-        return True
 
     def keep(self, i: int, output: Any) -> None:
         """Record what site `i` gave."""
+        super().keep(i, output)
         self._recorder.add(Probe(self._sites[i].name), output)
-
-    def predict(self, i: int) -> Any:
-        """Nothing is reused in a recording."""
-        raise NotImplementedError

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from smoothbench.caching.cost import Macs
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import intercepted
-from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.site_wraps import Observer, site_wraps
 from smoothbench.caching.sites import DENOISER, Site, find_sites
 from smoothbench.caching.unsupported import refuse_counting
 
@@ -122,31 +122,21 @@ class SiteCosts:
         return tuple(replace(site, macs=m.total, macs_linear=m.linear) for site, m in pairs), rest
 
 
-class _Counting:
-    """Follows the sites of an uncached denoiser, to count what they cost."""
+class _Counting(Observer):
+    """Counts what the sites of an uncached denoiser cost, with what feeds them."""
 
     def __init__(self, costs: SiteCosts) -> None:
-        self.feed, self.fed = costs.enter, costs.leave  # what feeds a site is part of its cost
-        self._costs = costs
-        self._open: set[int] = set()
+        super().__init__()
+        self.feed, self.fed, self._costs = costs.enter, costs.leave, costs  # type: ignore[method-assign]
 
     def enter(self, i: int) -> bool:
-        """Start counting site `i`, which is computed."""
-        self._open.add(i)
-        return self._costs.enter(i)
-
-    def reached(self, i: int) -> bool:
-        """Return whether site `i` is being counted."""
-        return i in self._open
+        """Start counting site `i`."""
+        return super().enter(i) and self._costs.enter(i)
 
     def keep(self, i: int, output: Any) -> None:
         """Stop counting site `i`."""
-        self._open.remove(i)
+        super().keep(i, output)
         self._costs.leave(i)
-
-    def predict(self, i: int) -> Any:
-        """Nothing is reused while costs are counted."""
-        raise NotImplementedError
 
 
 def site_costs(

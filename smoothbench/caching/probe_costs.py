@@ -14,14 +14,15 @@ from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import intercepted
 from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.probes import Probe, approaches, input_wraps, probed_sites
-from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.site_wraps import Observer, site_wraps
 from smoothbench.caching.sites import DENOISER, Site
 
 
-class _Approaching:
-    """Follows the sites of an uncached denoiser, and counts what runs of each before a probe is reached."""
+class _Approaching(Observer):
+    """Counts what runs of each site of an uncached denoiser before a probe is reached."""
 
     def __init__(self, sites: Sequence[Site]) -> None:
+        super().__init__()
         self._outermost = [i for i, site in enumerate(sites) if site.level == DENOISER]
         self._starts: dict[int, Macs] = {}
         self.spent: dict[str, Macs] = {}
@@ -36,15 +37,9 @@ class _Approaching:
         self._counter.__exit__(None, None, None)
 
     def enter(self, i: int) -> bool:
-        """Note what was counted when site `i` began; it is always computed."""
+        """Note what was counted when site `i` began."""
         self._starts[i] = self._counter.macs()
-        return True
-
-    def keep(self, i: int, output: Any) -> None: ...
-
-    def predict(self, i: int) -> Any:
-        """Nothing is reused while costs are counted."""
-        raise NotImplementedError
+        return super().enter(i)
 
     def reach(self, around: Sequence[tuple[int, Site]], value: Tensor) -> None:
         """Add what each site around a probe has cost so far."""

@@ -41,6 +41,37 @@ class Follower(Protocol):
         ...
 
 
+class Observer:
+    """Follows sites that are all computed; a subclass says what it does with their outputs."""
+
+    def __init__(self) -> None:
+        self._under_way: set[int] = set()
+
+    def enter(self, i: int) -> bool:
+        """Site `i` begins, and is computed."""
+        self._under_way.add(i)
+        return True
+
+    def reached(self, i: int) -> bool:
+        """Return whether site `i` is under way."""
+        return i in self._under_way
+
+    def keep(self, i: int, output: Any) -> None:
+        """Take the output of site `i`, which has ended."""
+        self._under_way.discard(i)
+
+    def predict(self, i: int) -> Any:
+        """Nothing is reused where all sites are computed."""
+        raise NotImplementedError
+
+    def feed(self, i: int) -> bool:
+        """What feeds site `i` runs."""
+        return True
+
+    def fed(self, i: int) -> None:
+        """What feeds site `i` has run."""
+
+
 def site_wraps(
     denoiser: nn.Module, sites: Sequence[Site], follower: Follower
 ) -> list[tuple[nn.Module, Wrap]]:

@@ -13,7 +13,7 @@ from smoothbench.caching import Site
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import intercepted
 from smoothbench.caching.outputs import take_apart
-from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.site_wraps import Observer, site_wraps
 from smoothbench.caching.sites import DENOISER
 
 SHARE = 0.7  # of what is free: the rest is for what the denoiser computes with
@@ -33,38 +33,18 @@ def output_bytes(denoiser: nn.Module, sites: Sequence[Site], call: Callable[[], 
     return tuple(sizes.bytes)
 
 
-class _Sizes:
-    """Follows the sites of an uncached denoiser, and adds up the bytes of what they give."""
+class _Sizes(Observer):
+    """Adds up the bytes of what the sites of an uncached denoiser give."""
 
     def __init__(self, sites: Sequence[Site]) -> None:
+        super().__init__()
         self.bytes, self._sites = [0] * len(sites), sites
-        self._open: set[int] = set()
-
-    def enter(self, i: int) -> bool:
-        """Site `i` is computed."""
-        self._open.add(i)
-        return True
-
-    def reached(self, i: int) -> bool:
-        """Return whether site `i` is under way."""
-        return i in self._open
 
     def keep(self, i: int, output: Any) -> None:
         """Add the bytes of an output of site `i`."""
-        self._open.discard(i)
+        super().keep(i, output)
         leaves, _ = take_apart(output, self._sites[i].name)
         self.bytes[i] += sum(leaf.numel() * leaf.element_size() for leaf in leaves)
-
-    def predict(self, i: int) -> Any:
-        """Nothing is reused while outputs are measured."""
-        raise NotImplementedError
-
-    def feed(self, i: int) -> bool:
-        """What feeds a site runs."""
-        return True
-
-    def fed(self, i: int) -> None:
-        """What feeds a site keeps nothing."""
 
     def end(self, failed: bool, output: Any) -> None:
         """Take the denoiser's own output."""
