@@ -13,7 +13,7 @@ from smoothbench.caching.binding import Bindable
 from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.dynamic_run import DynamicRun
 from smoothbench.caching.evaluation_clock import Clock
-from smoothbench.caching.fast import FastForward, fast_forward
+from smoothbench.caching.fast import fast_forward
 from smoothbench.caching.fingerprint import warn_if_changed
 from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.foreign_changes import noticing_changes
@@ -54,20 +54,27 @@ def cached(
     rounding. `fast=False` runs the denoiser's own forward, whose computed branches give the same bits.
     Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is
     cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
-    where a policy skipped nothing, a compiled denoiser runs uncompiled, or a schedule was planned on another denoiser.
+    where a policy skipped nothing, that a compiled denoiser runs uncompiled, and where the denoiser is not the one that
+    a schedule was planned on (see `fingerprint`).
     """
     handle, denoiser = denoiser, original_module(denoiser)
     refuse_other_caches(denoiser)
     sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
     plan = _planned(denoiser, sites, schedule_or_policy, evals)
-    warn_if_changed(denoiser, schedule_or_policy, stacklevel=4)
+    if isinstance(schedule_or_policy, Schedule):
+        warn_if_changed(denoiser, schedule_or_policy.meta, stacklevel=4)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
-    visits, chosen = Visits(sites, name), predictor_from(predictor)
-    parts = None
-    if fast and plan.decisions is None and not isinstance(chosen, Bindable):
-        timesteps = _timesteps(plan, coordinates)
-        parts = fast_forward(denoiser, sites, plan.rows, chosen, timesteps, plan.may_skip)
-    run = _run(sites, plan, chosen, clock, visits, parts)
+    visits = Visits(sites, name)
+    chosen = predictor_from(predictor)
+    run: Run
+    if plan.decisions is not None:
+        run = DynamicRun(sites, plan.decisions, chosen, clock, visits)
+    else:
+        parts = None
+        if fast and not isinstance(chosen, Bindable):
+            timesteps = _timesteps(plan, coordinates)
+            parts = fast_forward(denoiser, sites, plan.rows, chosen, timesteps, plan.may_skip)
+        run = Run(sites, plan.decide, plan.may_skip, chosen, clock, visits, plan.coordinates, parts)
     run.at_start = noticing_changes(denoiser, sites)
     wraps = _wraps(denoiser, run)
     with ExitStack() as stack:
@@ -81,20 +88,6 @@ def cached(
     clock.finish()
     if run.degenerate and not plan.baseline:
         warnings.warn("the cache policy skipped nothing: this run cost as much as no cache", stacklevel=3)
-
-
-def _run(
-    sites: tuple[Site, ...],
-    plan: "_Plan",
-    predictor: Predictor,
-    clock: Clock,
-    visits: Visits,
-    parts: FastForward | None,
-) -> Run:
-    """The state of the denoiser's runs: of a policy that decides at run time, or of a schedule."""
-    if plan.decisions is not None:
-        return DynamicRun(sites, plan.decisions, predictor, clock, visits)
-    return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, plan.coordinates, parts)
 
 
 def _sites_of(denoiser: nn.Module, policy: Schedule | Policy | DynamicPolicy) -> tuple[Site, ...]:

@@ -2,11 +2,12 @@
 
 import hashlib
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 from torch import nn
 
 from smoothbench.caching.hooks import HANDLED
-from smoothbench.caching.schedule import Schedule
 
 DENOISER = "denoiser"  # in a schedule's metadata
 
@@ -35,9 +36,9 @@ def fingerprint(denoiser: nn.Module) -> str:
     return f"{type(denoiser).__name__} with {count} parameters of {total:,} weights ({digest})"
 
 
-def warn_if_changed(denoiser: nn.Module, policy: object, stacklevel: int) -> None:
-    """Warn, naming both, where the metadata of a policy that is a schedule name another denoiser than this one."""
-    planned = policy.meta.get(DENOISER) if isinstance(policy, Schedule) else None
+def warn_if_changed(denoiser: nn.Module, meta: Mapping[str, Any], stacklevel: int) -> None:
+    """Warn, naming both, where a schedule's metadata name another denoiser as the one that it was planned on."""
+    planned = meta.get(DENOISER)
     if isinstance(planned, str) and planned != (present := fingerprint(denoiser)):
         warnings.warn(
             f"the schedule was planned on a {planned}, and this is a {present}: if an adapter was loaded or a module "

@@ -114,13 +114,13 @@ class Functions(TorchFunctionMode):
 
     def _indexed(self, func: Any, tensor: Tensor, index: Any) -> Any:
         """Index the values, as torch asks for a guard of the device, which is not there."""
-        indices = [part for part in (index if isinstance(index, tuple) else (index,)) if _chooses(part)]
+        chosen = _choosing(index)
         if not is_on_device(tensor):
-            if any(is_on_device(part) for part in indices):
-                raise mixed("indexing", [tensor, *indices])
+            if any(map(is_on_device, chosen)):
+                raise mixed("indexing", [tensor, *chosen])
             return func(tensor, index)
-        note_indices(self.ledger, "indexing", indices)
-        if indices:
+        note_indices(self.ledger, "indexing", chosen)
+        if chosen:
             self.ledger.launch("index")
         with _disable_current_modes():
             return OnDevice(func(values(tensor), tree_map(values, index)))
@@ -128,10 +128,14 @@ class Functions(TorchFunctionMode):
     def _assigned(self, func: Any, tensor: Tensor, index: Any, value: Any) -> None:
         if not is_on_device(tensor):
             func(tensor, index, value)
-        elif isinstance(value, Tensor) and value.dim() > 0:
-            self._overwritten(Tensor.copy_, self._indexed(Tensor.__getitem__, tensor, index), value)
+            return
+        note_indices(self.ledger, "indexing", _choosing(index))
+        if isinstance(value, Tensor) and value.dim() > 0:
+            note_copy(self.ledger, value, CUDA)
         else:
-            self._indexed(Tensor.__getitem__, tensor, index).fill_(value)
+            self.ledger.launch("fill_")
+        with _disable_current_modes():
+            func(values(tensor), tree_map(values, index), values(value))
 
     def _attention(self, func: Any, *args: Any, **kwargs: Any) -> Any:
         """One kernel: what torch makes of it on the CPU is not what it makes of it on a GPU."""
@@ -146,9 +150,10 @@ class Functions(TorchFunctionMode):
         return OnDevice(output)
 
 
-def _chooses(index: Any) -> bool:
-    """Whether a part of an index chooses elements by numbers or bits, for which a kernel runs."""
-    return isinstance(index, list) or (isinstance(index, Tensor) and index.dim() > 0)
+def _choosing(index: Any) -> list[Any]:
+    """The parts of an index that choose elements by numbers or bits, for which a kernel runs."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return [p for p in parts if isinstance(p, list) or (isinstance(p, Tensor) and p.dim() > 0)]
 
 
 def _numbered(device: Any) -> Any:

@@ -34,9 +34,7 @@ class Operators(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         name = func._schema.name.partition("::")[2]
-        if (
-            name == "_has_compatible_shallow_copy_type"
-        ):  # Module.to asks whether it may set a parameter's data
+        if name == "_has_compatible_shallow_copy_type":  # may Module.to set a parameter's data?
             return True
         if _is_composite(func):
             with self:

@@ -102,13 +102,19 @@ def test_values_views_and_modules_are_those_of_the_cpu(x: Tensor, ledger: Ledger
     x[0].add_(1)
     x[1, 1:] = torch.zeros(2, device=x.device)
     assert x.tolist() == [[8.0, 3.0, 4.0], [7.0, 0.0, 0.0]]
+    x[x == 0] = 9.0
+    x[torch.tensor([0], device=x.device)] = torch.ones(3, device=x.device)
+    assert x.tolist() == [[1.0, 1.0, 1.0], [7.0, 9.0, 9.0]]
     module = nn.Linear(3, 3).requires_grad_(False)
     there = nn.Linear(3, 3, device="meta").requires_grad_(False).to_empty(device="cuda")
     there.load_state_dict(module.state_dict())
     assert there.weight.device == CUDA and (x.device, x.is_cuda, x.shape) == (CUDA, True, (2, 3))
-    launches = ledger.launches
+    launches, weight = ledger.launches, module.weight
     torch.testing.assert_close(there(x).cpu(), module(x.cpu()))
-    assert ledger.launches == launches + 1 and module.to("cuda").weight.device == CUDA
+    assert ledger.launches == launches + 1
+    assert any(line.startswith("tests/unit/sampling/test_pretended_device.py:") for _, line in ledger.kernels)
+    assert module.to("cuda").weight is weight and weight.device == CUDA and type(weight) is nn.Parameter
+    assert module.cpu().weight is weight and weight.device.type == "cpu" and weight.numpy().shape == (3, 3)
 
 
 def test_after_the_context_nothing_of_it_is_left() -> None:
