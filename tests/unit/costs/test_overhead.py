@@ -180,20 +180,21 @@ def test_the_command(
     caches = ["--caches", "fora,policy.interval=2", "--parts", "realised", "reused"]
     assert printed(monkeypatch, *arguments, *caches) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "4 evaluations, 6 interleaved rounds, wall time" in lines
+    assert "4 evaluations, interleaved rounds: 6, wall time" in lines
     assert [line for line in lines if line.startswith("batch 1    everything reused, span: ")]
     measured = json.loads(file.read_text())
     (model,) = measured["models"]
     rows = {row["label"]: row for row in model["realised"][0]["runs"]}
     assert list(rows) == ["uncached", "all computed and kept", "FORA N=2, repository"]
     assert rows["FORA N=2, repository"]["implied"] == pytest.approx(4 / 3, abs=0.02)
-    assert measured["conditions"]["rounds"] == 6 and model["reused"][0]["levels"][0]["level"] == "span"
+    assert measured["conditions"]["rounds"] == [6] and model["reused"][0]["levels"][0]["level"] == "span"
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (["--rounds", "5"], "--rounds 5: an interval needs at least 6"),
+        (["--rounds", "6", "7"], "--rounds: 2 numbers for 1 batches"),
         (["--batches", "0"], "--batches 0: at least 1 sample"),
         (["--steps", "3"], "--steps 3: at least 4"),
         (["--json", "nowhere/at.json"], "--json nowhere/at.json: its folder does not exist"),
