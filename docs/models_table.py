@@ -50,7 +50,7 @@ REMARKS: Mapping[str, str] = MappingProxyType(
         "StableCascadeUNet": "the span is the deepest level",
         "UVit2DModel": "has no timestep: announce the evaluations",
         "WanAnimateTransformer3DModel": "the attention to the face, between blocks, is always computed",
-        "WanVACETransformer3DModel": "the blocks of the control are always computed",
+        "WanVACETransformer3DModel": "the blocks of the control are in no span",
     }
 )
 

@@ -13,6 +13,7 @@ SLOW = ("runs", "hostile", "statistics", "stress")  # folders whose tests take s
 SLOW_FILES = (
     *("test_weights_layouts.py", "test_latent_uvit.py", "test_latent_dit.py", "test_readme.py"),
     *("test_router_training.py", "test_training_after_sampling.py", "test_video.py", "test_inception.py"),
+    "test_every_denoiser.py",
 )
 
 

@@ -24,7 +24,8 @@ def span_blocks(denoiser: nn.Module) -> tuple[Block, ...]:
         return tuple(_levels(denoiser))
     if "down_downscalers" in denoiser._modules:
         return tuple(Block(path, path, "deepest level") for path in _deepest_level(denoiser))
-    return tuple(_read_by_skips(denoiser, _in_order(branch_blocks(denoiser))))
+    blocks = [block for block in branch_blocks(denoiser) if not block.name.startswith("control_")]
+    return tuple(_read_by_skips(denoiser, _in_order(blocks)))
 
 
 def default_spans(blocks: Sequence[Block]) -> list[tuple[int, int]]:

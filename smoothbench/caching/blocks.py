@@ -10,8 +10,9 @@ from torch import nn
 
 from smoothbench.caching.block_branches import Branch, branches, has_branches, is_whole_block
 
-# lists of blocks beside the main stream, which cost little: texts, refiners, controls
-BESIDE = ("refiner", "text", "txt", "vace")
+# lists of blocks beside the main stream, which cost little: texts and refiners
+BESIDE = ("refiner", "text", "txt")
+CONTROL = "vace"  # blocks of a control each give the main blocks something: no span stands in for several
 # what layers over time are called
 TEMPORAL = ("temporal", "temp_attentions", "motion_modules", "transformer_in")
 # lists of blocks that cannot be found as a denoiser's own lists
@@ -124,7 +125,8 @@ def _is_temporal(path: str) -> bool:
 
 
 def _prefix(path: str, over_time: bool) -> str:
-    """What stands before `blocks` in a name: over space or over time, or of a single stream."""
+    """What stands before `blocks` in a name: over space or over time, of a single stream or of a control."""
     if over_time:
         return "temporal_" if _is_temporal(path) else "spatial_"
-    return "single_" if "single" in path.split(".")[0] else ""
+    stack = path.split(".")[0]
+    return "control_" if CONTROL in stack else "single_" if "single" in stack else ""

@@ -56,5 +56,17 @@ def _read(argument: Any) -> Timestep:
 
 
 def first_tensor(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
-    """The denoiser's main input, by convention its first tensor argument."""
-    return next(value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
+    """The denoiser's main input, by convention its first tensor argument.
+
+    A list of tensors, one for each row of the batch (Z-Image), is stacked. Raises ValueError where there is none.
+    """
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor):
+            return value
+        if isinstance(value, list) and value and _is_batch(value):
+            return torch.stack(value)
+    raise ValueError("a forward without a tensor among its arguments cannot be cached")
+
+
+def _is_batch(rows: Sequence[Any]) -> bool:
+    return all(isinstance(row, Tensor) for row in rows) and len({row.shape for row in rows}) == 1

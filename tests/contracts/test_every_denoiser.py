@@ -23,7 +23,7 @@ from tests.oracles.reused_levels import ReusedOutputs
 from tests.support.tiny_denoisers import TINY
 
 LEVELS = ("denoiser", "span", "branch")
-NOISE = (0.95, 0.8, 0.6, 0.3)  # the noise level of each evaluation
+NOISE = (0.95, 0.7, 0.3)  # the noise level of each evaluation
 # the last block returns the stream of the text before that of the picture
 TEXT_FIRST = ("Flux", "Chroma", "LongCatImage", "Ovis", "Bria", "SD3", "AuraFlow", "QwenImageTransformer")
 PAIRS = (  # the streams of blocks that have two
@@ -43,7 +43,7 @@ WITH_PREDICTOR = (
 
 
 class Subject:
-    """One tiny denoiser, and its outputs at four evaluations: the tensors of each."""
+    """One tiny denoiser, and its outputs at three evaluations: the tensors of each."""
 
     def __init__(self, name: str) -> None:
         self.name, self.tiny = name, TINY[name]
@@ -128,15 +128,17 @@ def test_reuse_at_each_level_equals_an_independent_writing(subject: Subject) -> 
     for level in subject.levels():
         sites = find_sites(subject.denoiser, level)
         for predictor, computes in [
-            ("reuse", (True, False, True, False)),
-            ("taylor1", (True, True, False, False)),
+            ("reuse", (True, False, True)),
+            ("taylor1", (True, True, False)),
         ]:
             if predictor == "taylor1" and subject.name not in WITH_PREDICTOR:
                 continue
             outputs, run = subject.cached(Schedule.steps(sites, computes, {"method": "x"}), predictor)
             assert close(outputs, subject.by_hooks(sites, computes, int(predictor == "taylor1"))), level
-            assert not any(close([outputs[e]], [subject.bare[e]]) for e in range(4) if not computes[e]), level
-            assert set(run.calls.values()) == {2} and run.skipped_share == 0.5
+            assert not any(
+                close([outputs[e]], [subject.bare[e]]) for e in range(len(NOISE)) if not computes[e]
+            ), level
+            assert set(run.calls.values()) == {2} and run.skipped_share == pytest.approx(1 / 3)
             assert all(torch.equal(a, b) for a, b in zip(subject.at(0), subject.bare[0], strict=True))
 
 
@@ -160,6 +162,9 @@ def test_calibration_and_cost_at_all_levels(subject: Subject) -> None:
     assert engine.calls["denoiser"] < len(NOISE)
 
 
+@pytest.mark.skipif(
+    not diffusers.__version__.startswith("0.42."), reason="the page is that of diffusers 0.42"
+)
 def test_the_page_of_models_is_what_the_classes_are() -> None:
     """If not: python -m docs.models_table"""
     assert models_table.PAGE.read_text() == models_table.page()

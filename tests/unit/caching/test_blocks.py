@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from smoothbench.caching import ErrorCurves, MacCounter, Schedule, cached, calibrate, find_sites
 from smoothbench.caching.compiled import Compiled
+from smoothbench.caching.policy import Evaluation
 from smoothbench.models.opensora.stdit3 import STDiT3
 from smoothbench.models.uvit.architecture import UViT
 from tests.support.tiny_denoisers import TINY
@@ -194,3 +195,21 @@ def test_declared_blocks_are_enough_for_spans() -> None:
     assert find_sites(denoiser, "span", [(0, 1)])[0].blocks == ("steps.0", "steps.1")
     with pytest.raises(ValueError, match="Declared has no blocks with branches of known names"):
         find_sites(denoiser)
+
+
+def test_a_list_of_pictures_is_the_main_input_that_a_policy_sees() -> None:
+    """Z-Image takes a list, one picture a row, before the timestep."""
+    seen: list[torch.Size] = []
+
+    class Watching:
+        name, version = "watching", 1
+
+        def decide(self, evaluation: Evaluation) -> list[bool]:
+            seen.append(evaluation.hidden_states.shape)
+            return [evaluation.e % 2 == 0] * len(evaluation.sites)
+
+    denoiser = tiny("ZImageTransformer2DModel")
+    with torch.no_grad(), cached(denoiser, Watching(), evals=len(NOISE)):
+        for level in NOISE:
+            denoiser(**TINY["ZImageTransformer2DModel"].at(level))
+    assert seen == [torch.Size([2, 4, 1, 8, 8])] * len(NOISE)
