@@ -30,6 +30,11 @@ class Decisions:
         self._evaluation: Evaluation | None = None
 
     @property
+    def look_inside(self) -> bool:
+        """Whether the policy decides or observes while a forward runs, not only before it."""
+        return bool(self.probes) or self.observes
+
+    @property
     def name(self) -> str:
         """The name of the policy's class."""
         return type(self.policy).__name__

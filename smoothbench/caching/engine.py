@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from smoothbench.caching.binding import Bindable
+from smoothbench.caching.binding import bound
 from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.dynamic_run import DynamicRun
 from smoothbench.caching.evaluation_clock import Clock
@@ -78,6 +78,7 @@ def cached(
     if not run.forwards:
         raise ValueError(f"this {name} ran no forward: pass the very module that the pipeline calls")
     clock.finish()
+    run.check()
     if run.degenerate and not plan.baseline:
         warnings.warn("the cache policy skipped nothing: this run cost as much as no cache", stacklevel=3)
 
@@ -122,6 +123,23 @@ class _Plan:
     coordinates: Sequence[float] | None = None
     rows: Computed | None = None  # of a static schedule
     decisions: Decisions | None = None
+
+
+def _run(
+    denoiser: nn.Module,
+    sites: tuple[Site, ...],
+    plan: _Plan,
+    predictor: Predictor,
+    clock: Clock,
+    timesteps: Sequence[float] | None,
+) -> Run:
+    """The state of what follows the plan, with a fast forward where that is possible and the timesteps are known."""
+    visits = Visits(sites, type(denoiser).__name__)
+    if plan.decisions is not None and plan.decisions.look_inside:
+        return DynamicRun(sites, plan.decisions, predictor, clock, visits)
+    predictors = bound(predictor, sites, plan.evals)
+    parts = fast_forward(denoiser, sites, plan.rows, predictors, timesteps, plan.may_skip)
+    return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, plan.coordinates, parts)
 
 
 def _timesteps(plan: _Plan, coordinates: Sequence[float] | None) -> Sequence[float] | None:
@@ -173,9 +191,7 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
             f"the schedule names site {unknown[0]}, but the denoiser has {sites[0].name} to {sites[-1].name}"
         )
     outer = outer_sites(sites)
-    if not any(outer) and schedule.sites == tuple(
-        site.name for site in sites
-    ):  # the most common case, quickly
+    if not any(outer) and schedule.sites == tuple(site.name for site in sites):
         return schedule.computed
     column = {name: i for i, name in enumerate(schedule.sites)}
     return tuple(

@@ -117,6 +117,7 @@ class Run(Announcer):
         if tick.starts_run:
             self.at_start()
             self.forget()
+            self.check()
             self.realised = []
         if tick.forward_index not in self._histories:
             self._histories[tick.forward_index] = [[] for _ in self.sites]
@@ -182,6 +183,8 @@ class Run(Announcer):
         """Keep a computed output of site `i`; ValueError where it has no tensors, or not as many as before."""
         leaves, self._rebuilds[i] = take_apart(output, self.sites[i].name)
         self.counts[i] += 1
+        if not self.may_skip[i]:
+            return
         older = self._history[i] or [[] for _ in leaves]
         if len(older) != len(leaves):
             raise ValueError(
@@ -196,6 +199,11 @@ class Run(Announcer):
         rebuild = self._rebuilds[i]
         assert rebuild is not None  # the first evaluation computes every site
         return rebuild([self.predictors[i](history, self._now) for history in self._history[i]])
+
+    def check(self) -> None:
+        """Raise ValueError where a run that is over was not what it was taken for."""
+        if self._fast is not None:
+            self._fast.check()
 
     def forget(self) -> None:
         """Drop all kept outputs, and note how many bytes they were."""

@@ -25,6 +25,8 @@ from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
 
+BARE = "bare"  # the run of the first point on the untouched model, among those by sample_id
+
 
 def measure_latency(
     points: Sequence[Point],
@@ -88,12 +90,14 @@ def _measure(
         points
     ):  # the first point of those with the same samples: the reference is the uncached point, not its twin
         distinct.setdefault(point.sample_id, point)
-    total = len(distinct) * (latency_config["rounds"] + latency_config["warmup"])
+    total = (len(distinct) + (graphs is None)) * (latency_config["rounds"] + latency_config["warmup"])
     bar = tqdm(total=total, desc="latency", unit="run", leave=False, disable=None)
     runs = {
         sample_id: _ticking(_trajectory(point, model, seeds, graphs), bar)
         for sample_id, point in distinct.items()
     }
+    if graphs is None:
+        runs[BARE] = _ticking(lambda: bare_batch(points[0], model, seeds), bar)
     wait = wait_for(model.device)
     seconds = interleaved(runs, latency_config["rounds"], latency_config["warmup"], wait)
     bar.close()
@@ -102,12 +106,14 @@ def _measure(
         {"decode": lambda: model.decode(latent)}, latency_config["rounds"], latency_config["warmup"], wait
     )
     measured = {}
+    bare = seconds.pop(BARE, None)
     for sample_id, values in seconds.items():
         median, mad = median_mad(values)
         peak, cache_bytes = _memory(distinct[sample_id], model, seeds, graphs)
         measured[sample_id] = PointLatency(
             seconds=tuple(values),
             reference_seconds=tuple(seconds[points[0].sample_id]),  # in the same rounds
+            bare_seconds=None if bare is None else tuple(bare),
             median=median,
             mad=mad,
             decode_median=median_mad(decode["decode"])[0],
@@ -120,17 +126,14 @@ def _measure(
 def _trajectory(
     point: Point, model: Model, seeds: Sequence[int], graphs: Compiled | None
 ) -> Callable[[], int]:
-    """A whole trajectory, which returns the bytes of its cache; the uncached one runs on the untouched model."""
+    """A whole trajectory, which returns the bytes of its cache.
+
+    An uncached one runs by the same fast forward as the others, if the denoiser has one: so a speed-up is that of what
+    is left out, not of how the rest is computed.
+    """
     if graphs is not None:
         return lambda: _compiled_batch(point, model, seeds, graphs)
-    if point.uncached:
-        return lambda: _bare_batch(point, model, seeds)
     return lambda: cached_batch(point, model, seeds, _nothing)[1].cache_bytes
-
-
-def _bare_batch(point: Point, model: Model, seeds: Sequence[int]) -> int:
-    bare_batch(point, model, seeds)
-    return 0
 
 
 def _compiled_batch(point: Point, model: Model, seeds: Sequence[int], graphs: Compiled) -> int:

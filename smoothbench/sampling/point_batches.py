@@ -112,7 +112,7 @@ def cached_batch(point: Point, model: Model, seeds: Sequence[int], tick: Tick) -
 
 
 def bare_batch(point: Point, model: Model, seeds: Sequence[int]) -> Tensor:
-    """One batch of latents on the untouched model: what an uncached point costs without us."""
+    """One batch of latents by the denoiser's own forward, untouched: what an uncached point costs without us."""
     return latents(model, point.solver, seeds, silent)
 
 

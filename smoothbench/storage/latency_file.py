@@ -15,11 +15,17 @@ Seconds = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class PointLatency(Stored):
-    """The latency of one point and, from the same rounds, that of the uncached baseline; memory is in bytes."""
+    """The latency of one point and, from the same rounds, that of the uncached baseline; memory is in bytes.
+
+    `bare_seconds` are those of the baseline by the denoiser's own forward, which the engine has not touched.
+    """
+
+    unwritten: ClassVar[tuple[str, ...]] = ("bare_seconds",)
 
     name: str | None = None
     seconds: Seconds
     reference_seconds: Seconds
+    bare_seconds: Seconds | None = None
     median: float | None = None
     mad: float | None = None
     decode_median: float | None = None

@@ -30,21 +30,22 @@ def fast_forward(
     denoiser: nn.Module,
     sites: Sequence[Site],
     rows: Sequence[Bits] | None,
-    predictor: Predictor,
+    predictors: Sequence[Predictor],
     coordinates: Sequence[float] | None,
     may_skip: Sequence[bool],
 ) -> FastForward | None:
     """Return the fast forward of a denoiser; None where its class, its sites, the predictor or the grid are unknown.
 
-    Args: rows, the bits of a static schedule for `sites`, None where a policy decides at run time; coordinates, the
-    timesteps of the run; may_skip, whether each site may ever be reused.
+    Args: rows, the bits of a static schedule for `sites`, None where a policy decides at run time; predictors, those of
+    the sites; coordinates, the timesteps of the run; may_skip, whether each site may ever be reused.
     """
     architecture = _architecture(denoiser)
-    if architecture is None or not isinstance(predictor, Weighted) or not grid.has_timesteps(coordinates):
+    weighted = [predictor for predictor in predictors if isinstance(predictor, Weighted)]
+    if architecture is None or len(weighted) < len(sites) or not grid.has_timesteps(coordinates):
         return None
     assert coordinates is not None
-    slots = find_slots(architecture, sites, rows)
-    return None if slots is None else FastForward(architecture, slots, predictor, coordinates, may_skip)
+    slots = find_slots(architecture, sites, weighted, rows)
+    return None if slots is None else FastForward(architecture, slots, weighted, coordinates, may_skip)
 
 
 def _architecture(denoiser: nn.Module) -> Architecture | None:

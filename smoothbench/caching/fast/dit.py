@@ -76,6 +76,7 @@ class _DiTParts(Parts):
         self._classes, self._rows = _distinct(inputs["class_labels"])
         self._coordinates = coordinates
         self._modulations: dict[float, Tensor] = {}  # by timestep, of the evaluations computed ahead
+        self._mistaken: Tensor | None = None
         self._of_branches: Sequence[Tensor] = ()  # shift and scale of each, in the present forward
 
     def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
@@ -101,6 +102,10 @@ class _DiTParts(Parts):
         sample = from_patches(tokens, self._embed.size, *self._grid)
         return output_of(self._denoiser, sample, inputs.get("return_dict", True))
 
+    def mistaken(self) -> Tensor | None:
+        """Return whether the announced coordinate was not the timestep, where that lies on a device."""
+        return self._mistaken
+
     def _of_rows(self, modulations: Tensor) -> tuple[Tensor, ...]:
         """Modulations [classes, n, 1, width] as n tensors [B, 1, width]."""
         if self._rows is not None and len(modulations) != len(self._rows):
@@ -109,6 +114,9 @@ class _DiTParts(Parts):
 
     def _modulations_at(self, e: int, timestep: float | None, inputs: Inputs) -> Tensor:
         """The modulations [classes, 6 L + 2, 1, width] at a timestep: those of L blocks, then of the head."""
+        on_host = inputs["timestep"].device.type == "cpu"
+        if self._mistaken is None and timestep is not None and not on_host:
+            self._mistaken = (inputs["timestep"] != timestep).any()  # looked at when the run is over
         if timestep is None:  # rows at timesteps of their own
             return _of_each_row(self._denoiser, self._blocks, inputs)
         known = self._modulations.get(timestep)

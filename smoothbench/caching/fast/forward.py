@@ -18,22 +18,24 @@ NOTHING: Kept = ((), ())
 class FastForward:
     """Runs the forwards of a denoiser from its parts: equal to the engine's other way within rounding.
 
-    `coordinates` are the timesteps of the run; a slot is kept where `may_skip` says that a site of it is ever reused.
+    `predictors` are those of the sites, and `coordinates` the timesteps of the run; a slot is kept where `may_skip`
+    says that a site of it is ever reused.
     """
 
     def __init__(
         self,
         architecture: Architecture,
         slots: Sequence[Slot],
-        predictor: Weighted,
+        predictors: Sequence[Weighted],
         coordinates: Sequence[float],
         may_skip: Sequence[bool],
     ) -> None:
         self._architecture, self._slots, self._coordinates = architecture, slots, coordinates
-        self._predictor = predictor
-        self._kept = [any(may_skip[i] for i in slot.sites) for slot in slots]
+        self._predictors = [predictors[slot.sites[0]] for slot in slots]
+        self._reusable = [any(may_skip[i] for i in slot.sites) for slot in slots]
         self._plans: dict[tuple[bool, ...], Plan] = {}
         self._runs: dict[int | str, _Run] = {}
+        self._doubts: list[Tensor | None] = []
         self._answers: dict[
             int | str, bool
         ] = {}  # by forward of an evaluation: whether it runs from its parts
@@ -65,7 +67,7 @@ class FastForward:
         run = self._runs.get(tick.forward_index)
         if run is None:
             parts = self._architecture.begin(inputs, self._coordinates)
-            run = self._runs[tick.forward_index] = _Run(parts, self._predictor, len(self._slots), inputs)
+            run = self._runs[tick.forward_index] = _Run(parts, self._predictors, inputs)
         elif not run.parts.holds(inputs):
             if not self._architecture.takes(inputs):
                 raise self._other_arguments(tick)
@@ -85,7 +87,17 @@ class FastForward:
 
     def forget(self) -> None:
         """Drop everything of the run under way."""
+        self._doubts += [run.parts.mistaken() for run in self._runs.values()]
         self._runs, self._answers = {}, {}
+
+    def check(self) -> None:
+        """Raise ValueError where a run that is over got other timesteps than it was told, which it could not read."""
+        doubts, self._doubts = self._doubts, []
+        if any(bool(doubt) for doubt in doubts if doubt is not None):
+            raise ValueError(
+                f"the {type(self._architecture.denoiser).__name__} got other timesteps than run.step(e, coordinate) "
+                "announced: announce the timesteps themselves, or pass fast=False to cached(...)"
+            )
 
     def _can_run(self) -> bool:
         architecture = self._architecture
@@ -100,21 +112,21 @@ class FastForward:
     def _planned(self, bits: tuple[bool, ...]) -> Plan:
         planned = self._plans.get(bits)
         if planned is None:
-            planned = self._plans[bits] = plan(self._architecture, self._slots, self._kept, bits)
+            planned = self._plans[bits] = plan(self._architecture, self._slots, self._reusable, bits)
         return planned
 
 
 class _Run:
     """A sampling run's forwards of one index: their parts, and the outputs that they keep."""
 
-    def __init__(self, parts: Parts, predictor: Weighted, slots: int, inputs: Inputs) -> None:
-        self.parts, self._predictor = parts, predictor
+    def __init__(self, parts: Parts, predictors: Sequence[Weighted], inputs: Inputs) -> None:
+        self.parts, self.predictors = parts, predictors
         self.names = inputs.keys()
         self.opened: dict[int, Tensor] = {}
-        self.kept: list[Kept] = [NOTHING] * slots
+        self.history: list[Kept] = [NOTHING] * len(predictors)
         self._now = 0.0
-        # of the present forward, by coordinates
-        self._weights: dict[tuple[float, ...], Sequence[float]] = {}
+        # of the present forward, by predictor and coordinates
+        self._weights: dict[tuple[int, tuple[float, ...]], Sequence[float]] = {}
         self._coordinates: dict[tuple[float, ...], tuple[float, ...]] = {}
 
     def forward(self, tick: Tick, now: float, planned: Plan, inputs: Inputs) -> Any:
@@ -127,20 +139,21 @@ class _Run:
 
     def keep(self, slot: int, output: Tensor) -> None:
         """Keep a computed output, and drop the oldest one that no prediction needs any more."""
-        coordinates, outputs = self.kept[slot]
-        older = self._predictor.depth - 1
+        coordinates, outputs = self.history[slot]
+        older = self.predictors[slot].depth - 1
         at = (self._now, *coordinates[:older])
         # one tuple for all slots that were computed together, which are then told by its identity
-        self.kept[slot] = self._coordinates.setdefault(at, at), (output, *outputs[:older])
+        self.history[slot] = self._coordinates.setdefault(at, at), (output, *outputs[:older])
 
-    def weights(self, coordinates: tuple[float, ...]) -> Sequence[float]:
-        """Return the predictor's weights of outputs kept at these coordinates, at the present one."""
-        weights = self._weights.get(coordinates)
+    def weights(self, predictor: Weighted, coordinates: tuple[float, ...]) -> Sequence[float]:
+        """Return a predictor's weights of outputs kept at these coordinates, at the present one."""
+        key = (id(predictor), coordinates)
+        weights = self._weights.get(key)
         if weights is None:
-            weights = self._weights[coordinates] = self._predictor.weights(coordinates, self._now)
+            weights = self._weights[key] = predictor.weights(coordinates, self._now)
         return weights
 
     @property
     def kept_bytes(self) -> int:
         """The size of all kept outputs."""
-        return sum(output.nbytes for _, outputs in self.kept for output in outputs)
+        return sum(output.nbytes for _, outputs in self.history for output in outputs)

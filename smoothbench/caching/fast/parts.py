@@ -30,10 +30,10 @@ class Architecture(ABC):
 
     def __init__(self, denoiser: nn.Module) -> None:
         self.denoiser: Any = denoiser
-        found = dict(self.named_blocks())
-        self.blocks: list[Any] = list(found.values())
-        self.paths = tuple(f"{path}.{name}" for path in found for name in self.attributes)
-        self.gated = self.gates * len(found)
+        blocks = dict(self.named_blocks())
+        self.blocks: list[Any] = list(blocks.values())
+        self.paths = tuple(f"{path}.{name}" for path in blocks for name in self.attributes)
+        self.gated = self.gates * len(blocks)
 
     @abstractmethod
     def named_blocks(self) -> Iterator[tuple[str, nn.Module]]:
@@ -86,6 +86,10 @@ class Parts(ABC):
     def holds(self, inputs: Inputs) -> bool:
         """Return whether the constant inputs are those of the run's first forward, without waiting for a device."""
         return all(_same(value, inputs.get(name)) for name, value in self.constant.items())
+
+    def mistaken(self) -> Tensor | None:
+        """Return whether an input was not what it was taken for, a tensor on the device; None where all were read."""
+        return None
 
     @abstractmethod
     def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smoothbench.caching.fast.parts import Architecture
+from smoothbench.caching.predictor import Weighted
 from smoothbench.caching.sites import Site
 
 Bits = Sequence[bool]
@@ -24,7 +25,10 @@ class Slot:
 
 
 def find_slots(
-    architecture: Architecture, sites: Sequence[Site], rows: Sequence[Bits] | None
+    architecture: Architecture,
+    sites: Sequence[Site],
+    predictors: Sequence[Weighted],
+    rows: Sequence[Bits] | None,
 ) -> list[Slot] | None:
     """Return the slots of these sites, in their order; None where a site is no branch or run of branches.
 
@@ -42,7 +46,7 @@ def find_slots(
         slots.append(Slot(span[0], span[-1], (i,), _level(site) == "span"))
     if rows is None or any(slot.is_sum for slot in slots):
         return slots
-    return _joined(architecture, slots, rows)
+    return _joined(architecture, slots, predictors, rows)
 
 
 def _crosses_a_join(architecture: Architecture, span: Sequence[int]) -> bool:
@@ -65,13 +69,17 @@ def _branches_of(site: Site, number: dict[str, int]) -> list[int] | None:
     return span if consecutive else None
 
 
-def _joined(architecture: Architecture, slots: Sequence[Slot], rows: Sequence[Bits]) -> list[Slot]:
-    """Join neighbours without gates whose columns of the schedule are equal."""
+def _joined(
+    architecture: Architecture, slots: Sequence[Slot], predictors: Sequence[Weighted], rows: Sequence[Bits]
+) -> list[Slot]:
+    """Join neighbours without gates whose columns of the schedule, and whose predictors, are equal."""
     columns = list(zip(*rows, strict=True))
     joined: list[Slot] = []
     for slot in slots:
         before = joined[-1] if joined else None
-        if before is not None and _together(architecture, columns, before, slot):
+        if before is not None and predictors[before.sites[0]] != predictors[slot.sites[0]]:
+            joined.append(slot)
+        elif before is not None and _together(architecture, columns, before, slot):
             joined[-1] = Slot(before.first, slot.last, before.sites + slot.sites, True)
         else:
             joined.append(slot)

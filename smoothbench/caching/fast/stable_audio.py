@@ -64,12 +64,7 @@ class StableAudio(Architecture):
             return False
         latents, timestep, states, overall = rows
         dtypes = {latents.dtype, states.dtype, overall.dtype, self.denoiser.proj_in.weight.dtype}
-        return (
-            len(rows) == len(dtypes) == 1
-            and timestep.ndim == 1
-            and latents.ndim == 3
-            and overall.shape[1] == 1
-        )
+        return len(dtypes) == 1 and timestep.ndim == 1 and latents.ndim == 3 and overall.shape[1] == 1
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Project the prompts and the global states, and join the layers at either end into one product each."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from smoothbench.caching.fast.chain import add_terms
 from smoothbench.caching.fast.parts import Architecture, Parts
 from smoothbench.caching.fast.slots import Bits, Slot
+from smoothbench.caching.predictor import Weighted
 
 Kept = tuple[tuple[float, ...], tuple[Tensor, ...]]  # coordinates and outputs, the newest first
 
@@ -21,8 +22,13 @@ class Forward(Protocol):
     def parts(self) -> Parts: ...
 
     @property
-    def kept(self) -> Sequence[Kept]:
+    def history(self) -> Sequence[Kept]:
         """The kept outputs of each slot."""
+        ...
+
+    @property
+    def predictors(self) -> Sequence[Weighted]:
+        """The predictor of each slot."""
         ...
 
     @property
@@ -32,7 +38,7 @@ class Forward(Protocol):
 
     def keep(self, slot: int, output: Tensor) -> None: ...
 
-    def weights(self, coordinates: tuple[float, ...]) -> Sequence[float]: ...
+    def weights(self, predictor: Weighted, coordinates: tuple[float, ...]) -> Sequence[float]: ...
 
 
 class Step(Protocol):
@@ -67,12 +73,14 @@ class Reuse:
     in_place: bool
 
     def __call__(self, forward: Forward, stream: Tensor) -> Tensor:
-        gates, kept, terms = forward.parts.gates, forward.kept, []
+        gates, history, predictors, terms = forward.parts.gates, forward.history, forward.predictors, []
         at: tuple[float, ...] = ()
+        by: Weighted | None = None
         for slot, branch in self.slots:
-            coordinates, outputs = kept[slot]
-            if coordinates is not at:  # mostly those of the slot before
-                at, weights = coordinates, forward.weights(coordinates)
+            coordinates, outputs = history[slot]
+            if coordinates is not at or predictors[slot] is not by:  # mostly those of the slot before
+                at, by = coordinates, predictors[slot]
+                weights = forward.weights(by, at)
             gate = None if branch is None else gates[branch]
             for output, weight in zip(outputs, weights, strict=True):
                 terms.append((gate, output, weight))
@@ -119,12 +127,12 @@ class Plan:
     computed: tuple[int, ...]
 
 
-def plan(architecture: Architecture, slots: Sequence[Slot], kept: Sequence[bool], bits: Bits) -> Plan:
-    """Plan the forward that computes the sites with these bits, and keeps the outputs of the slots in `kept`.
+def plan(architecture: Architecture, slots: Sequence[Slot], reusable: Sequence[bool], bits: Bits) -> Plan:
+    """Plan the forward that computes the sites with these bits, and keeps the outputs of `reusable` slots.
 
     Where a slot is reused, nothing inside of it runs, whatever the bits there say.
     """
-    planner = _Planner(architecture, slots, kept, bits)
+    planner = _Planner(architecture, slots, reusable, bits)
     branch = 0
     while branch < len(architecture.paths):
         branch = planner.at(branch)
@@ -138,7 +146,7 @@ class _Planner:
 
     architecture: Architecture
     slots: Sequence[Slot]
-    kept: Sequence[bool]
+    reusable: Sequence[bool]
     bits: Bits
     steps: list[Step] = field(default_factory=list)
     computed: list[int] = field(default_factory=list)
@@ -156,7 +164,7 @@ class _Planner:
                 self._waiting.append((n, None if slot.is_sum else branch))
                 return self._after(slot.last)
             self.computed += slot.sites
-            if slot.is_sum and self.kept[n]:
+            if slot.is_sum and self.reusable[n]:
                 self._shared(Open(n))
         self._compute(branch, here)
         return self._after(branch)
@@ -169,7 +177,7 @@ class _Planner:
 
     def _compute(self, branch: int, here: Sequence[int]) -> None:
         self.flush()
-        slot = next((n for n in here if self.kept[n] and not self.slots[n].is_sum), None)
+        slot = next((n for n in here if self.reusable[n] and not self.slots[n].is_sum), None)
         self.steps.append(Compute(branch, slot, self._in_place))
         self._in_place = True
 

@@ -66,8 +66,11 @@ def _has_own_forward(module: nn.Module) -> bool:
 
 
 def _has_plain_weights(module: nn.Module) -> bool:
-    weights = module._parameters.values()
-    return not weights or {type(weight) for weight in weights if weight is not None} <= {nn.Parameter}
+    """Whether torch's functions do on all weights what they do on ordinary ones; quantised tensors have their own."""
+    for weight in module._parameters.values():
+        if weight is not None and type(weight).__torch_function__ is not nn.Parameter.__torch_function__:
+            return False
+    return True
 
 
 def _is_own_class(denoiser: nn.Module, kinds: Collection[str]) -> bool:

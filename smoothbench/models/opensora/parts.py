@@ -12,7 +12,7 @@ from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tens
 from smoothbench.caching.fast.timesteps import distinct_rows
 from smoothbench.models.opensora.blocks import EPS
 
-CONDITIONS = ("y", "mask", "fps", "height", "width")
+CONDITIONS = ("y", "mask", "height", "width")
 
 
 class STDiT3Architecture(Architecture):
@@ -20,7 +20,7 @@ class STDiT3Architecture(Architecture):
 
     attributes = ("attn", "cross_attn", "mlp")
     gates = (True, False, True)
-    arguments = ("x", "timestep", *CONDITIONS)
+    arguments = ("x", "timestep", "y", "mask", "fps", "height", "width")
     used = frozenset(arguments)
     kinds = frozenset(
         {
@@ -68,7 +68,7 @@ class _STDiT3Parts(Parts):
         self._grid = denoiser.grid(denoiser.padded(inputs["x"]))
         tokens = denoiser.x_embedder.proj.weight.new_empty(0, denoiser.x_embedder.proj.out_channels)
         self._positions = denoiser.positions(self._grid, inputs["height"], inputs["width"], tokens)
-        self._rate = denoiser.fps_embedder(distinct_rows(inputs["fps"]))
+        self._rate = (inputs["fps"].clone(), denoiser.fps_embedder(distinct_rows(inputs["fps"])))
         text, keys = denoiser.text(inputs["y"], inputs.get("mask"))
         rotation = denoiser.rope(self._grid[0])
         self._arguments = ((self._grid[0], rotation), (text, keys), ())
@@ -79,7 +79,7 @@ class _STDiT3Parts(Parts):
     def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and modulate by the time."""
         denoiser, timestep = self._denoiser, distinct_rows(inputs["timestep"])
-        time = denoiser.t_embedder(timestep) + self._rate
+        time = denoiser.t_embedder(timestep) + self._embedded_rate(inputs["fps"])
         self._modulation.at(denoiser.t_block(time), time)
         self.gates = self._modulation.gates()
         convolution, patches = denoiser.x_embedder.proj, self._patches(denoiser.padded(inputs["x"]))
@@ -97,6 +97,14 @@ class _STDiT3Parts(Parts):
         denoiser = self._denoiser
         patches = denoiser.final_layer.linear(_modulated(stream, *self._modulation.head))
         return denoiser.clip(patches, self._grid, self._size)
+
+    def _embedded_rate(self, fps: Tensor) -> Tensor:
+        """The embedding of frame rates [B], which models make anew for every forward."""
+        known, embedded = self._rate
+        if fps.device.type == "cpu" and torch.equal(fps, known):
+            return embedded
+        rate: Tensor = self._denoiser.fps_embedder(distinct_rows(fps))
+        return rate
 
     def _patches(self, clips: Tensor) -> Tensor:
         """Clips [B, C, T, H, W] as patches [B, tokens, C * p * p * p]."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from smoothbench.caching import Evaluation, Run, Schedule, cached, find_sites
+from smoothbench.caching.weighted_sum import WeightedSum
 from tests.support.fast_models import EVALS, MODELS, FastModel, fast_model
 
 ROUNDING = 2e-5  # relative to the largest value
@@ -23,7 +24,7 @@ def close(fast: Tensor, other: Tensor) -> bool:
 
 
 def both_ways(
-    model: FastModel, policy: object, predictor: str = "reuse", forwards: int = 1
+    model: FastModel, policy: object, predictor: object = "reuse", forwards: int = 1
 ) -> tuple[tuple[Tensor, Run], tuple[Tensor, Run]]:
     """The sample and the run of the fast forward, and those of the denoiser's own."""
     results = []
@@ -119,3 +120,12 @@ def test_a_span_is_what_its_blocks_add(model: FastModel) -> None:
     (fast, run), (other, slow) = both_ways(model, Schedule.of(sites, bits))
     assert close(fast, other)
     assert (run.counts, run.realised) == (slow.counts, slow.realised)
+
+
+def test_calibrated_weights_of_each_site(model: FastModel) -> None:
+    sites, chance = find_sites(model.denoiser), random.Random(4)
+    weights = [[[0.8 + 0.3 * chance.random(), 0.2 * chance.random()] for _ in range(EVALS)] for _ in sites]
+    table = {site.name: rows for site, rows in zip(sites, weights, strict=True)}
+    (fast, run), (other, slow) = both_ways(model, schedules(model)["steps"], WeightedSum(table))
+    assert close(fast, other)
+    assert run.counts == slow.counts
