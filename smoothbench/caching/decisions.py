@@ -39,11 +39,6 @@ class Decisions:
         """The name of the policy's class."""
         return type(self.policy).__name__
 
-    @property
-    def look_inside(self) -> bool:
-        """Whether the policy wants to see anything of a forward."""
-        return self.observes or bool(self.probes)
-
     def before(self, tick: Tick, hidden_states: Tensor) -> Sequence[bool]:
         """Ask for the bits of the sites before a forward; ValueError where there are too few or too many."""
         evaluation = Evaluation(

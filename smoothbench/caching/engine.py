@@ -83,24 +83,6 @@ def cached(
         warnings.warn("the cache policy skipped nothing: this run cost as much as no cache", stacklevel=3)
 
 
-def _run(
-    denoiser: nn.Module,
-    sites: tuple[Site, ...],
-    plan: "_Plan",
-    predictor: Predictor,
-    clock: Clock,
-    timesteps: Sequence[float] | None,
-) -> Run:
-    """The state of a run; where its timesteps are given, a schedule may run on a fast forward."""
-    visits = Visits(sites, type(denoiser).__name__)
-    if plan.decisions is not None and plan.decisions.look_inside:
-        return DynamicRun(sites, plan.decisions, predictor, clock, visits)
-    parts = None
-    if timesteps is not None and not isinstance(predictor, Bindable | PredictsFromInput):
-        parts = fast_forward(denoiser, sites, plan.rows, predictor, timesteps, plan.may_skip)
-    return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, plan.coordinates, parts)
-
-
 def _sites_of(denoiser: nn.Module, policy: Schedule | Policy | DynamicPolicy) -> tuple[Site, ...]:
     """The sites that a schedule names, or that a policy chooses; by default the denoiser's branches."""
     if isinstance(policy, Schedule):
@@ -138,6 +120,8 @@ def _run(
     if plan.decisions is not None and plan.decisions.look_inside:
         return DynamicRun(sites, plan.decisions, predictor, clock, visits)
     predictors = bound(predictor, sites, plan.evals)
+    if isinstance(predictor, PredictsFromInput):  # the inputs of branches, which a fast forward does not show
+        timesteps = None
     parts = fast_forward(denoiser, sites, plan.rows, predictors, timesteps, plan.may_skip)
     return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, plan.coordinates, parts)
 
