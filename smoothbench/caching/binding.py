@@ -1,15 +1,13 @@
 """Bind a predictor to the sites of a run: some predict each site in its own way, some are fitted first."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from smoothbench.caching.batch_runs import BatchRuns
 from smoothbench.caching.predictor import Predictor
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site
 from smoothbench.caching.weighted_sum import WeightedSum
-
-if TYPE_CHECKING:
-    from smoothbench.caching.calibration_batch import CalibrationBatch
 
 
 @runtime_checkable
@@ -44,12 +42,12 @@ class Fitting(Protocol):
     @property
     def depth(self) -> int: ...
 
-    def fit(self, schedule: Schedule, batch: "CalibrationBatch") -> WeightedSum:
+    def fit(self, schedule: Schedule, batch: BatchRuns) -> WeightedSum:
         """Return the weights of the kept outputs, for each site and evaluation that the schedule skips."""
         ...
 
 
-def bound(predictor: Predictor, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
+def bound(predictor: Predictor | Bindable, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
     """Return the predictor of each site: the same one for all, unless it binds itself to sites."""
     if isinstance(predictor, Fitting):
         raise ValueError(f"{type(predictor).__name__} is not fitted: pass what fit(schedule, batch) gives")

@@ -48,7 +48,7 @@ class CalibrationBatch:
     Args: denoiser; sample, a function that samples the batch and returns its final latents [samples, ...], announcing
     each forward to the announcer that it is given (`announcer.step(e, coordinate, forward_index)`); trajectory, whose
     costs are counted; predictor, the one that will stand in for skipped outputs; rows_per_sample, the rows of a
-    forward's batch that belong to one sample, guidance included.
+    forward's batch that belong to one sample, guidance included; room, the bytes that recordings may take.
     """
 
     def __init__(
@@ -58,11 +58,12 @@ class CalibrationBatch:
         trajectory: Trajectory,
         predictor: str | Predictor = "reuse",
         rows_per_sample: int = 1,
+        room: int | None = None,
     ) -> None:
         self.denoiser, self.trajectory = denoiser, trajectory
         self.predictor = predictor_from(predictor)
         self.spent = Spent()
-        self._sample, self._rows_per_sample = sample, rows_per_sample
+        self._sample, self._rows_per_sample, self._room = sample, rows_per_sample, room
         self._recorded: dict[Probe, Sequence[Sequence[Tensor]]] = {}
         self._coordinates: tuple[float, ...] = ()
         self._uncached: Tensor | None = None
@@ -78,17 +79,24 @@ class CalibrationBatch:
     def record(self, probes: Sequence[Probe]) -> Recording:
         """Sample the batch without a cache and return what the probes give; what was recorded before is not run again.
 
-        Raises ValueError, naming it, for a probe on a site that the denoiser does not have.
+        Raises ValueError, naming it, for a probe on a site that the denoiser does not have, and where there is no
+        room: then record fewer probes at a time, and `forget` those that are done with.
         """
         missing = [probe for probe in dict.fromkeys(probes) if probe not in self._recorded]
         if missing or self._uncached is None:
-            recorder = RecordingRuns(missing, self._rows_per_sample)
+            taken = sum(leaf.nbytes for of in self._recorded.values() for leaves in of for leaf in leaves)
+            room = None if self._room is None else self._room - taken
+            recorder = RecordingRuns(missing, self._rows_per_sample, room)
             self._uncached = self._observed(recorder, missing)
             self._count(Spent(1, 0, *self._uncached_cost(len(self._uncached))))
             recording = recorder.result()
             self._recorded.update(recording.values)
             self._coordinates = recording.coordinates
         return Recording({probe: self._recorded[probe] for probe in probes}, self._coordinates)
+
+    def forget(self) -> None:
+        """Drop what was recorded; the final latents stay."""
+        self._recorded = {}
 
     def rollout(self, schedule: Schedule, predictor: str | Predictor | None = None) -> Tensor:
         """Sample the batch under a schedule and return its final latents, [samples, ...].
@@ -148,7 +156,7 @@ class CalibrationBatch:
 
 
 class _Outputs(Observer):
-    """Records what sites of an uncached denoiser give."""
+    """Records what sites give."""
 
     def __init__(self, recorder: RecordingRuns, sites: Sequence[Site]) -> None:
         super().__init__()

@@ -38,7 +38,7 @@ class DynamicRun(Run):
         super().__init__(sites, decisions.before, may_skip, predictor, clock, visits)
         self._decisions = decisions
         pairs = list(zip(decisions.probes, decisions.places, strict=True))
-        self.reads_input = frozenset(
+        self.reads_input |= frozenset(
             i for i, site in enumerate(sites) if Probe(site.name, INPUT) in decisions.probes
         )
         self._approaches = {probe: dict(approaches(sites, probe, place)) for probe, place in pairs}
@@ -50,6 +50,7 @@ class DynamicRun(Run):
         self._after = {probe.site: probe for probe in decisions.probes if probe.of == OUTPUT}
         self._pending: set[Probe] = set()  # probes that this forward has not reached
         self._under_way: list[int] = []  # sites that are being computed, the outer ones first
+        self._unfed: set[int] = set()  # sites whose feeders this forward has left out
         self._calls: Counter[str] = Counter(
             {p.name: 0 for of in self._approaches.values() for p in of.values()}
         )
@@ -74,7 +75,7 @@ class DynamicRun(Run):
     def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Prepare for one forward; ValueError where a probe lies in a site that it would reuse."""
         super().begin(args, kwargs)
-        self._pending, self._under_way = set(self._decisions.probes), []
+        self._pending, self._under_way, self._unfed = set(self._decisions.probes), [], set()
         self._check_probes("decide()", self.computed)
 
     def forward(self, original: Forward, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -91,6 +92,13 @@ class DynamicRun(Run):
         if computes:
             self._under_way.append(i)
         return computes
+
+    def feed(self, i: int) -> bool:
+        """A module that feeds site `i` is reached: it runs where the site is computed, or its input is a probe."""
+        if self.computed[i] or i in self.reads_input:
+            return True
+        self._unfed.add(i)
+        return False
 
     def keep(self, i: int, output: Any) -> None:
         """Keep a computed output of site `i`, show it to the policy, and ask again where it is a probe."""
@@ -114,7 +122,8 @@ class DynamicRun(Run):
             return
         decided = runs(bits, self._outer)
         for i, (old, new) in enumerate(zip(self.computed, decided, strict=True)):
-            if bool(old) != new and self.visits.has_run(i) and i not in self._under_way:
+            settled = i in self._unfed or (self.visits.has_run(i) and i not in self._under_way)
+            if bool(old) != new and settled:
                 raise ValueError(
                     f"{self._decisions.name}.decide_after changes {self.sites[i].name}, which has run already when "
                     f"{probe} is seen"
@@ -123,14 +132,16 @@ class DynamicRun(Run):
         self.computed = decided
         if self._history is next(iter(self._histories.values())):  # of the first forward of the evaluation
             self.realised[-1] = decided
+        for i, approach in self._approaches[probe].items():
+            reached = self.sites[i].name == probe.site and all(decided[j] for j in self._outer[i])
+            fed_in_vain = reached and not decided[i]
+            self._calls[approach.name] += fed_in_vain or (i in self._under_way and not decided[i])
         for i in self._under_way:
             if not decided[i]:
-                self._give_up(i, probe)
+                self._give_up(i)
 
-    def _give_up(self, i: int, probe: Probe) -> None:
-        """Leave site `i` in the middle of it, at a probe; its prediction takes its place."""
-        if probe in self._approaches and i in self._approaches[probe]:
-            self._calls[self._approaches[probe][i].name] += 1
+    def _give_up(self, i: int) -> None:
+        """Leave site `i` in the middle of it; its prediction takes its place."""
         self._under_way = self._under_way[: self._under_way.index(i)]
         self.visits.leave_out(self._inner[i])
         raise GivenUp(self.sites[i])

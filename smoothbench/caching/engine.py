@@ -19,6 +19,7 @@ from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, Wrap, intercepted
+from smoothbench.caching.inputs import PredictsFromInput
 from smoothbench.caching.nesting import outer_sites, runs
 from smoothbench.caching.policy import ChoosesSites, DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
@@ -119,6 +120,8 @@ def _run(
     if plan.decisions is not None and plan.decisions.look_inside:
         return DynamicRun(sites, plan.decisions, predictor, clock, visits)
     predictors = bound(predictor, sites, plan.evals)
+    if isinstance(predictor, PredictsFromInput):  # the inputs of branches, which a fast forward does not show
+        timesteps = None
     parts = fast_forward(denoiser, sites, plan.rows, predictors, timesteps, plan.may_skip)
     return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, plan.coordinates, parts)
 
@@ -187,9 +190,10 @@ def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:
     Norms are wrapped only where something may be skipped.
     """
     wraps = run.probe_wraps(denoiser) if isinstance(run, DynamicRun) else []
+    wraps += [] if run.inputs is None else run.inputs.wraps(denoiser, run)
     wraps += site_wraps(denoiser, run.sites, run)
     for i, site in enumerate(run.sites):
-        if site.norm is not None and run.may_skip[i] and i not in run.reads_input:
+        if site.norm is not None and run.may_skip[i]:
             norm = denoiser.get_submodule(site.norm)
             wraps.append((norm, partial(_norm, run, i, _is_plain(norm))))
     return wraps
@@ -207,7 +211,7 @@ def _norm(run: Run, i: int, plain: bool, original: Forward) -> Forward:
     """
 
     def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if run.computed[i]:
+        if run.feed(i):
             return original(x, *args, **kwargs)
         return x[:, :1] if plain else original(x[:, :1], *args, **kwargs)
 

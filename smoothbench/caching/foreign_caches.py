@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from smoothbench.caching.hooks import all_parts
+
 REGISTRY = "_diffusers_hook"  # where diffusers keeps the hooks of a module
 EXACT = "text_kv_cache"  # caches only values that are constant over a run, so it approximates nothing
 # attributes by which libraries mark a denoiser: ParaAttention, cache-dit and xDiT; TeaCache, on the class
@@ -13,12 +15,11 @@ MARKS = {"_is_cached": "cache-dit, ParaAttention or xDiT", "enable_teacache": "T
 
 def refuse_other_caches(denoiser: nn.Module) -> None:
     """Raise ValueError, naming it, where another library's cache is active on the denoiser or its blocks."""
-    marked: dict[type, str | None] = {}  # by class, of which a denoiser has few
+    parts = all_parts(denoiser)
+    if not any(map(_may_be_cached, parts)) and not any(_marked(vars(kind)) for kind in set(map(type, parts))):
+        return
     for path, module in denoiser.named_modules():
-        kind = type(module)
-        if kind not in marked:
-            marked[kind] = _marked(vars(kind))
-        if rival := _hooked(module) or marked[kind] or _marked(vars(module)):
+        if rival := _hooked(module) or _marked(vars(type(module))) or _marked(vars(module)):
             where = f"{type(denoiser).__name__}{'.' if path else ''}{path}"
             raise ValueError(
                 f"{where} is cached by {rival} already, and two caches would answer for each other: turn that "
@@ -26,11 +27,15 @@ def refuse_other_caches(denoiser: nn.Module) -> None:
             )
 
 
+def _may_be_cached(module: nn.Module) -> bool:
+    """Whether a module has hooks or marks at all, which every cached(...) asks of all modules."""
+    state = module.__dict__
+    return REGISTRY in state or not MARKS.keys().isdisjoint(state)
+
+
 def _hooked(module: nn.Module) -> str | None:
     """The first of diffusers' hooks on a module that caches, recognised by the file that its class is from."""
     registry = vars(module).get(REGISTRY)
-    if registry is None:
-        return None
     for name, hook in getattr(registry, "hooks", {}).items():
         source = type(hook).__module__.rpartition(".")[2]
         if source != EXACT and ("cache" in source or "broadcast" in source):

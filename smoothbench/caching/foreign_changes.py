@@ -56,7 +56,7 @@ def _edges(denoiser: nn.Module, sites: Sequence[Site]) -> list[_Edge]:
     """All modules on the ways to the sites, each once."""
     edges: dict[str, _Edge] = {}
     for site in sites:
-        for path in site.blocks or (site.path,):
+        for path in site.blocks or (site.path, *site.feeders):
             module: Any = denoiser
             names = path.split(".") if path else []
             for depth, name in enumerate(names):

@@ -100,15 +100,18 @@ def intercepted(denoiser: nn.Module, wraps: Sequence[tuple[nn.Module, Wrap]]) ->
         yield
 
 
+def all_parts(denoiser: nn.Module) -> list[nn.Module]:
+    """Return the denoiser and all modules in it, in any order, in a third of the time that `modules()` takes."""
+    parts, below = list[nn.Module](), [denoiser]
+    while below:
+        parts += below
+        below = [child for part in below for child in part._modules.values() if child is not None]
+    return parts
+
+
 def compiled_parts(denoiser: nn.Module) -> list[nn.Module]:
     """Return the modules that torch compiled, the denoiser among them, and the handles that it gave for others."""
-    parts, below = list[nn.Module](), [denoiser]  # not modules(), which takes three times as long
-    while below:
-        module = below.pop()
-        if module.__dict__.get(CALL) is not None or HANDLED in module._modules:
-            parts.append(module)
-        below += [child for child in module._modules.values() if child is not None]
-    return parts
+    return [m for m in all_parts(denoiser) if m.__dict__.get(CALL) is not None or HANDLED in m._modules]
 
 
 def holds(module: nn.Module, intercepted: Container[int]) -> bool:

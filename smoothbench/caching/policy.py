@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from smoothbench.caching.batch_runs import BatchRuns
 from smoothbench.caching.probes import Probe
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site
 from smoothbench.caching.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from smoothbench.caching.calibration_batch import CalibrationBatch
     from smoothbench.caching.error_curves import ErrorCurves
 
 
@@ -29,7 +29,7 @@ class Policy(Protocol):
 class PlansOnBatch(Protocol):
     """A static caching method that plans on runs of the calibration batch: recorded ones, or rollouts of candidates."""
 
-    def plan_on(self, trajectory: Trajectory, batch: "CalibrationBatch") -> Schedule:
+    def plan_on(self, trajectory: Trajectory, batch: BatchRuns) -> Schedule:
         """Plan a schedule; what `batch.record` and `batch.rollout` cost is counted."""
         ...
 

@@ -19,18 +19,19 @@ from smoothbench.caching.sites import DENOISER, Site
 
 
 class _Approaching(Observer):
-    """Counts what runs of each site of an uncached denoiser before a probe is reached."""
+    """Counts what runs of each site before a probe is reached."""
 
     def __init__(self, sites: Sequence[Site]) -> None:
         super().__init__()
         self._outermost = [i for i, site in enumerate(sites) if site.level == DENOISER]
-        self._starts: dict[int, Macs] = {}
+        self._starts: dict[int, Macs] = {}  # what was counted when each site began
+        self._feeding: dict[int, Macs] = {}  # what each site's feeders cost
         self.spent: dict[str, Macs] = {}
 
     def begin(self, args: Any, kwargs: Any) -> None:
         """Start counting a forward of the denoiser."""
         self._counter = MacCounter().__enter__()
-        self._starts = {i: Macs(0, 0) for i in self._outermost}
+        self._starts, self._feeding = {i: Macs(0, 0) for i in self._outermost}, {}
 
     def end(self, failed: bool, output: Any) -> None:
         """Stop counting."""
@@ -41,10 +42,21 @@ class _Approaching(Observer):
         self._starts[i] = self._counter.macs()
         return super().enter(i)
 
+    def feed(self, i: int) -> bool:
+        """Note what was counted when a module began that feeds site `i`."""
+        self._starts[i] = self._counter.macs()
+        return super().feed(i)
+
+    def fed(self, i: int) -> None:
+        """Add what the module cost."""
+        spent = self._counter.macs() - self._starts.pop(i)
+        self._feeding[i] = self._feeding.get(i, Macs(0, 0)) + spent
+
     def reach(self, around: Sequence[tuple[int, Site]], value: Tensor) -> None:
-        """Add what each site around a probe has cost so far."""
+        """Add what each site around a probe has cost so far; of the probed site itself its feeders."""
         for i, approach in around:
-            spent = self._counter.macs() - self._starts[i]
+            begun = self._starts.get(i)
+            spent = self._feeding[i] if begun is None else self._counter.macs() - begun
             self.spent[approach.name] = self.spent.get(approach.name, Macs(0, 0)) + spent
 
 

@@ -83,12 +83,16 @@ def _showing(show: Callable[[Tensor], None], original: Forward) -> Forward:
 def approaches(sites: Sequence[Site], probe: Probe, place: Site) -> list[tuple[int, Site]]:
     """For each site around a probe on an input: its number, and the approach to the probe, as a site of its own.
 
-    The approach is what runs of the outer site before the probe is reached: the cost of giving it up there. Its MACs
-    are not measured here.
+    The approach is what runs of the outer site before the probe is reached: the cost of giving it up there. A branch
+    that other modules feed has one to its own input, which they make. Its MACs are not measured here.
     """
     if probe.of != INPUT:
         return []
-    around = [(i, site) for i, site in enumerate(sites) if contains(site, place)]
+    around = [
+        (i, site)
+        for i, site in enumerate(sites)
+        if contains(site, place) or (site.name == probe.site and site.feeders)
+    ]
     approach = Site("", PROBE, place.path)
     return [(i, replace(approach, name=f"{site.name} up to {probe.site}")) for i, site in around]
 

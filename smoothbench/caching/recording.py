@@ -40,10 +40,14 @@ class Recording:
 
 
 class RecordingRuns:
-    """Collects what probes give while the calibration batch is sampled, in one or several runs, one after another."""
+    """Collects what probes give while the calibration batch is sampled, in one or several runs, one after another.
 
-    def __init__(self, probes: Sequence[Probe], rows_per_sample: int) -> None:
+    `room` is how many bytes it may take, None for any number.
+    """
+
+    def __init__(self, probes: Sequence[Probe], rows_per_sample: int, room: int | None = None) -> None:
         self._probes, self._rows_per_sample = probes, rows_per_sample
+        self._room, self._bytes = room, 0
         self._runs: list[dict[tuple[Probe, int], list[list[Tensor]]]] = []  # leaves of each forward
         self._coordinates: list[float] = []
         self._tick: Tick | None = None
@@ -63,9 +67,15 @@ class RecordingRuns:
         self._tick, self._batch = tick, batch
 
     def add(self, probe: Probe, value: object) -> None:
-        """Add what a probe gave in the forward under way."""
+        """Add what a probe gave in the forward under way; ValueError where there is no room for it."""
         assert self._tick is not None
         leaves, _ = take_apart(value, probe.site)
+        self._bytes += sum(leaf.nbytes for leaf in leaves)
+        if self._room is not None and self._bytes > self._room:
+            raise ValueError(
+                f"recording {len(self._probes)} probes takes more than {self._room / 1e9:.3g} GB, by evaluation "
+                f"{self._tick.e}: record fewer at a time, or calibrate on fewer samples (calibration.num_samples)"
+            )
         by_sample = [self._by_sample(leaf.detach()).clone().cpu() for leaf in leaves]
         self._runs[-1].setdefault((probe, self._tick.e), []).append(by_sample)
 

@@ -11,6 +11,7 @@ from smoothbench.caching.binding import bound
 from smoothbench.caching.evaluation_clock import Clock, Tick
 from smoothbench.caching.fast.forward import FastForward
 from smoothbench.caching.hooks import Forward
+from smoothbench.caching.inputs import Inputs, PredictsFromInput
 from smoothbench.caching.nesting import inner_sites, outer_sites, runs
 from smoothbench.caching.outputs import Rebuild, take_apart
 from smoothbench.caching.predictor import Predictor
@@ -59,13 +60,15 @@ class Run(Announcer):
         self.forwards = 0
         self.counts = [0] * len(sites)
         self.cache_bytes = 0
-        self.reads_input: frozenset[int] = frozenset()  # sites whose input is read though they are skipped
+        # sites whose input is read though they are skipped
+        self.reads_input = frozenset(range(len(sites)) if isinstance(predictor, PredictsFromInput) else ())
         self.visits = visits
         self.at_start: Callable[[], None] = (
             _nothing  # called before a run starts; what it raises voids the run
         )
         self._decide, self._predictor = decide, predictor
-        self.predictors = bound(predictor, sites, clock.evals)  # one for each site
+        self.inputs = Inputs(predictor, sites) if isinstance(predictor, PredictsFromInput) else None
+        self.predictors = bound(self.inputs or predictor, sites, clock.evals)  # one for each site
         self._planned = coordinates if grid.has_timesteps(coordinates) else None
         self._now = 0.0
         self._histories: dict[int | str, Histories] = {}
@@ -81,6 +84,16 @@ class Run(Announcer):
     def probe_calls(self) -> dict[str, int]:
         """How often a site was given up at a probe inside it; a schedule gives up none."""
         return {}
+
+    @property
+    def place(self) -> tuple[int, int | str, float]:
+        """The evaluation of the present forward, its index, and its coordinate as the predictor counts it."""
+        assert self._tick is not None
+        return self._tick.e, self._tick.forward_index, self._now
+
+    def kept_at(self, i: int) -> list[float]:
+        """Return the coordinates at which outputs of site `i` were kept, the newest first."""
+        return [coordinate for coordinate, _ in self._history[i][0]] if self._history[i] else []
 
     @property
     def skipped_share(self) -> float:
@@ -115,6 +128,8 @@ class Run(Announcer):
             self.computed = runs(self.computed, self._outer)
         if tick.forward_index == next(iter(self._histories)):
             self.realised.append(tuple(map(bool, self.computed)))
+        if self.inputs is not None and self._outermost is not None:
+            self.inputs.see(self, self._outermost, first_tensor(args, kwargs))
         self.forwards += 1
         self.visits.begin()
 
@@ -159,7 +174,7 @@ class Run(Announcer):
 
     def feed(self, i: int) -> bool:
         """A module that feeds site `i` alone is reached: return whether this forward computes the site."""
-        return bool(self.computed[i])
+        return bool(self.computed[i]) or i in self.reads_input
 
     def fed(self, i: int) -> None:
         """Nothing is noted of the modules that feed a site."""
@@ -197,6 +212,7 @@ class Run(Announcer):
         if self._fast is not None:
             size += self._fast.kept_bytes
             self._fast.forget()
+        size += 0 if self.inputs is None else self.inputs.forget()
         self.cache_bytes = max(self.cache_bytes, size)
         self._histories, self._history = {}, []
         self._rebuilds = [None] * len(self.sites)

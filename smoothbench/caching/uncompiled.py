@@ -25,9 +25,9 @@ def uncompiled(denoiser: nn.Module, intercepted: Iterable[nn.Module], stacklevel
     only spans are followed: what is compiled itself is intercepted from outside its graph. `stacklevel` is that of the
     warning, by default where cached(...) is entered.
     """
-    inside, whole = {id(module) for module in intercepted}, (denoiser, original_module(denoiser))
+    inside, watched = {id(module) for module in intercepted}, (denoiser, original_module(denoiser))
     # the denoiser's forwards are watched, whatever is intercepted in it
-    around = [m for m in compiled_parts(denoiser) if m in whole or holds(original_module(m), inside)]
+    around = [m for m in compiled_parts(denoiser) if m in watched or holds(original_module(m), inside)]
     calls = [(m, vars(m)[CALL]) for m in around if vars(m).get(CALL) is not None]
     handles = [m for m in around if HANDLED in m._modules]
     stand_ins = [StandIn(handle, partial(_inner, handle)) for handle in handles]

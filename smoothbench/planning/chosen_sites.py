@@ -7,11 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from smoothbench.caching import Site, Trajectory
+from smoothbench.caching import Site, Trajectory, find_sites
 from smoothbench.caching.mac_counter import MeasuredSites, measured_sites
 from smoothbench.caching.policy import ChoosesSites, Probing
 from smoothbench.caching.probe_costs import probe_costs
-from smoothbench.caching.sites import BRANCH
 from smoothbench.protocols import Model
 
 
@@ -19,7 +18,7 @@ class ChosenSites:
     """Measures the sites of one model: its branches, and whatever else methods choose; the model never runs."""
 
     def __init__(self, model: Model) -> None:
-        self._model = model
+        self.model = model
         self._measured: dict[tuple[str, ...], MeasuredSites] = {}
 
     @cached_property
@@ -28,12 +27,16 @@ class ChosenSites:
         return measured_sites(*self._skeleton)
 
     @cached_property
-    def has_branches(self) -> bool:
-        """Whether the model has branches at all."""
+    def branch_names(self) -> tuple[str, ...]:
+        """The names of the model's branches; nothing where it has none."""
         try:
-            return bool(self.branches[0])
+            return _names(find_sites(self._skeleton[0]))
         except ValueError:
-            return False
+            return ()
+
+    def named(self, sites: Sequence[Site]) -> dict[str, list[str]]:
+        """Return what ids say of sites: nothing where they are the branches, as in most results; else their names."""
+        return {} if _names(sites) == self.branch_names else {"sites": list(_names(sites))}
 
     def trajectory(self, method: Any, coordinates: Sequence[float]) -> Trajectory:
         """Return what a method plans on over the timesteps of a solver.
@@ -54,7 +57,7 @@ class ChosenSites:
             return self.branches
         denoiser, call = self._skeleton
         sites = method.choose_sites(denoiser)
-        if all(site.level == BRANCH for site in sites) and _names(sites) == _names(self.branches[0]):
+        if _names(sites) == self.branch_names:
             return self.branches
         if _names(sites) not in self._measured:
             self._measured[_names(sites)] = measured_sites(denoiser, call, sites)
@@ -62,13 +65,8 @@ class ChosenSites:
 
     @cached_property
     def _skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
-        return self._model.skeleton()
+        return self.model.skeleton()
 
 
 def _names(sites: Sequence[Site]) -> tuple[str, ...]:
     return tuple(site.name for site in sites)
-
-
-def named_sites(sites: Sequence[Site]) -> dict[str, list[str]]:
-    """Return what an id says of sites: nothing where all are branches, as most results are; else their names."""
-    return {} if all(site.level == BRANCH for site in sites) else {"sites": list(_names(sites))}

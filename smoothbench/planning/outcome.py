@@ -28,6 +28,16 @@ class Outcome:
     uncalibrated: bool = False
     weights: WeightedSum | None = None
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """The fields that a `Point` has by the same names, apart from the policy."""
+        names = ("calibration", "planning_error", "missing_weights", "unsupported", "uncalibrated")
+        return {name: getattr(self, name) for name in names}
+
+    def planned_on(self, spec: Spec) -> Any:
+        """What an id says of the calibration: its digest; without a schedule all that is known, its configuration."""
+        return spec.calibration if self.policy is None else self.calibration and self.calibration.digest
+
 
 @dataclass(frozen=True)
 class Planning:

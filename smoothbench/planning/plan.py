@@ -67,30 +67,22 @@ def plan_point(
     for group, plugin in {"solver": solver, "cache": configured, "predictor": predictor}.items():
         claim_name({} if names is None else names[group], plugin, group, where)
     parts = described(spec, model, solver, predictor, configured)
-    try:
-        trajectory, reason = sites.trajectory(method, solver.coordinates), None
-    except ValueError as error:  # the model does not have the sites that the method chooses
-        trajectory, reason = Trajectory((), solver.coordinates), one_line(error)
+    trajectory, reason = _trajectory(sites, method, solver)
     if reason := reason or _unsupported((configured, method, predictor), trajectory, model, where):
         outcome = Outcome(unsupported=reason)
     else:
         outcome = Planning(spec, model, solver, trajectory, predictor, parts, calibrated).outcome(method)
     if outcome.weights is not None:  # of a predictor that was fitted
         parts["predictor"] = parts["predictor"] | {"digest": outcome.weights.digest}
-    # without a schedule all that is known of the calibration is how it was configured
-    planned_on = (
-        spec.calibration if outcome.policy is None else outcome.calibration and outcome.calibration.digest
-    )
     schedule = outcome.policy if isinstance(outcome.policy, Schedule) else None
     ids = point_ids(
         parts,
         schedule and decision_of(schedule, trajectory.sites, sites),
         batch_size if isinstance(outcome.policy, DynamicPolicy) else None,
         (spec.seeds.start, spec.seeds.stop),
-        planned_on,
+        outcome.planned_on(spec),
         pair,
     )
-    code = recorded_code(model, solver, predictor, method)
     return Point(
         spec,
         solver,
@@ -98,15 +90,19 @@ def plan_point(
         trajectory,
         outcome.policy,
         *ids,
-        calibration=outcome.calibration,
-        planning_error=outcome.planning_error,
-        missing_weights=outcome.missing_weights,
-        unsupported=outcome.unsupported,
-        uncalibrated=outcome.uncalibrated,
+        **outcome.known,
         plans_on_batch=runs_on_batch(method, predictor),
-        code=code,
+        code=recorded_code(model, solver, predictor, method),
         described=parts,
     )
+
+
+def _trajectory(sites: ChosenSites, method: Any, solver: Solver) -> tuple[Trajectory, str | None]:
+    """What a method plans on, or, where the model does not have the sites that it chooses, why not."""
+    try:
+        return sites.trajectory(method, solver.coordinates), None
+    except ValueError as error:
+        return Trajectory((), solver.coordinates), one_line(error)
 
 
 def fitting_solver(spec: Spec, model: Model) -> Solver:

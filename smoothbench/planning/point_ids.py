@@ -7,7 +7,7 @@ from smoothbench.caching import Schedule, Site
 from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.config.spec import Spec
-from smoothbench.planning.chosen_sites import ChosenSites, named_sites
+from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.protocols import Config, Model, Solver
 from smoothbench.storage.code_fingerprint import code_of
 from smoothbench.storage.identity import describe, describe_model, identity
@@ -45,11 +45,10 @@ def decision_of(schedule: Schedule, sites: Sequence[Site], chosen: ChosenSites) 
 
     A schedule that skips nothing is the same at every level.
     """
-    if named := named_sites(sites):
-        if schedule.skipped_share or not chosen.has_branches:
-            return {**named, "bits": schedule.bit_strings()}
-        return ["1" * len(chosen.branches[0])] * schedule.evals
-    return schedule.bit_strings()
+    named = chosen.named(sites)
+    if named and not schedule.skipped_share and chosen.branch_names:
+        return ["1" * len(chosen.branch_names)] * schedule.evals
+    return {**named, "bits": schedule.bit_strings()} if named else schedule.bit_strings()
 
 
 def point_ids(

@@ -57,7 +57,7 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
     """Return the bytes of error curves, or of the schedule that the last point's policy plans on them."""
     check_seed_blocks(settings, model)
     spec, sites = settings.specs[-1], ChosenSites(model)
-    curves, plans = Curves(model, store, settings.force), Plans(model, store, settings.force)
+    curves, plans = Curves(sites, store, settings.force), Plans(sites, store, settings.force)
     if suffix == ".npz":
         # a mistake in them is told before anything is measured
         policy = build_policy(spec.policy, f"points.{spec.name}")

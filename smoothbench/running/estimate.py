@@ -9,6 +9,7 @@ from functools import partial
 
 import torch
 
+from smoothbench.caching.inputs import PredictsFromInput
 from smoothbench.errors import UsageError, distinct, one_line
 from smoothbench.planning.point import Point
 from smoothbench.protocols import Model
@@ -91,8 +92,14 @@ def _cache_bytes(bench: Workbench, points: Sequence[Point]) -> int:
     for sites in choices:
         assert skeleton is not None and call is not None
         choices[sites] = sum(output_bytes(skeleton, sites, call))
-    most = max((choices[point.trajectory.sites] * point.predictor.depth for point in points), default=0)
+    most = max((choices[point.trajectory.sites] * _depth(point) for point in points), default=0)
     return most * min(bench.settings.batch_size, max((len(point.spec.seeds) for point in points), default=0))
+
+
+def _depth(point: Point) -> int:
+    """How many tensors are kept for each one that a site gives: as many inputs, too, where a predictor reads them."""
+    depth = point.predictor.depth
+    return 2 * depth if isinstance(point.predictor, PredictsFromInput) else depth
 
 
 @torch.inference_mode()
@@ -110,6 +117,8 @@ def _samples(bench: Workbench, point: Point, evaluations: int) -> int:
 def _end(bench: Workbench, missing: Sequence[Missing]) -> str:
     """The expected time of the run's end, and what that leaves out."""
     work, left_out = Work(bench, missing), "pooling and the report"
+    if any(point.uncalibrated and point.plans_on_batch for point in bench.points):
+        left_out = f"planning on the calibration batch, {left_out}"
     try:
         seconds = work.denoising()
     except Exception as error:

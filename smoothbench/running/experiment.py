@@ -57,8 +57,8 @@ class Experiment:
         ready(model, settings.stage)
         scorer = Scorer(metrics, model, FeatureCache(self.store.folder / "observations"))
         self._sites = ChosenSites(model)
-        self._curves = Curves(model, self.store, settings.force)
-        self._plans = Plans(model, self.store, settings.force)
+        self._curves = Curves(self._sites, self.store, settings.force)
+        self._plans = Plans(self._sites, self.store, settings.force)
         points = plan_points(settings, model, self._sites, Measured(self._curves, self._plans, runs=False))
         self.bench = Workbench(settings, self.store, model, scorer, points)
 

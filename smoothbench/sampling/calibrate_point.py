@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from smoothbench.caching import ErrorCurves, Site, calibrate, grid
 from smoothbench.caching.announce import Announcer
 from smoothbench.config.spec import Spec
-from smoothbench.planning.chosen_sites import named_sites
+from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.protocols import BLOCK, Config, Model, Solver
 from smoothbench.sampling.loop import latents
 from smoothbench.sampling.out_of_memory import first_that_fits
@@ -30,8 +30,8 @@ class Curves:
 
     version = 1
 
-    def __init__(self, model: Model, store: Store, force: bool) -> None:
-        self.model, self.store, self.force = model, store, force
+    def __init__(self, sites: ChosenSites, store: Store, force: bool) -> None:
+        self.model, self.sites, self.store, self.force = sites.model, sites, store, force
         self._curves: dict[str, ErrorCurves] = {}
 
     def known(self, solver: Solver, spec: Spec, sites: Sequence[Site]) -> tuple[ErrorCurves, str] | None:
@@ -59,7 +59,7 @@ class Curves:
 
     def _file(self, solver: Solver, spec: Spec, sites: Sequence[Site]) -> str:
         described = describe_model(self.model), describe(solver, spec.solver)
-        return curves_file(*described, spec.calibration, named_sites(sites))
+        return curves_file(*described, spec.calibration, self.sites.named(sites))
 
 
 def measure_curves(model: Model, sites: Sequence[Site], solver: Solver, calibration: Config) -> ErrorCurves:
@@ -146,7 +146,7 @@ def curves_file(
 ) -> str:
     """Return where curves lie in a results folder, by the descriptions of model and solver, and the calibration.
 
-    Args: sites, as `named_sites` gives them.
+    Args: sites, as `ChosenSites.named` gives them.
     """
     on = {key: value for key, value in calibration.items() if key != "unconditional" or value}
     known = {"model": model, "solver": solver, "calibration": on, "version": version, **(sites or {})}

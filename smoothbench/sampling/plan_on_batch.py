@@ -14,12 +14,13 @@ from smoothbench.caching import CalibrationBatch, Schedule, Site, WeightedSum
 from smoothbench.caching.announce import Announcer
 from smoothbench.config.spec import Spec
 from smoothbench.planning.calibrated import BatchPlan, BatchPlanning, Curves
-from smoothbench.planning.chosen_sites import named_sites
+from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.protocols import Model, Solver
 from smoothbench.sampling import calibrate_point
 from smoothbench.sampling.calibrate_point import calibration_batches
 from smoothbench.sampling.loop import latents
 from smoothbench.sampling.out_of_memory import first_that_fits, half
+from smoothbench.sampling.output_memory import SHARE, free_bytes
 from smoothbench.storage.files import read_json, write_atomic
 from smoothbench.storage.identity import identity
 from smoothbench.storage.results_folder import Store
@@ -36,8 +37,8 @@ class Plans:
 
     version = 1
 
-    def __init__(self, model: Model, store: Store, force: bool) -> None:
-        self.model, self.store, self.force = model, store, force
+    def __init__(self, sites: ChosenSites, store: Store, force: bool) -> None:
+        self.model, self.sites, self.store, self.force = sites.model, sites, store, force
         self._made: dict[str, tuple[BatchPlan, str]] = {}
 
     def known(self, planning: BatchPlanning) -> tuple[BatchPlan, str, str] | None:
@@ -64,7 +65,7 @@ class Plans:
         return *self._made[file], file
 
     def _file(self, planning: BatchPlanning) -> str:
-        on = {"calibration": planning.spec.calibration, **named_sites(planning.trajectory.sites)}
+        on = {"calibration": planning.spec.calibration, **self.sites.named(planning.trajectory.sites)}
         return f"plans/{identity({**planning.parts, **on, 'version': self.version})}.json"
 
 
@@ -75,6 +76,8 @@ def plan_on_batch(model: Model, planning: BatchPlanning) -> BatchPlan:
     not even single samples fit.
     """
     calibration, name = planning.spec.calibration, planning.spec.name
+    free = free_bytes(torch.device("cpu"))  # where recordings lie
+    room = None if free is None else int(SHARE * free)
 
     def run(size: int) -> BatchPlan:
         log.info("%s: planning on %d samples, %d at a time", name, calibration["num_samples"], size)
@@ -84,6 +87,7 @@ def plan_on_batch(model: Model, planning: BatchPlanning) -> BatchPlan:
             planning.trajectory,
             planning.predictor,
             model.guidance_rows // model.forwards,
+            room,
         )
         plan, spent = planning.plan(batch), batch.spent
         log.info(

@@ -12,7 +12,7 @@ from smoothbench.report import write
 from smoothbench.results import load
 from smoothbench.running.calibrate_or_train import save_plan
 from tests.support.compose import composed, experiment
-from tests.support.runs import files, limited, read
+from tests.support.runs import files, limited, read, small_policy
 
 SMALL = ("metrics=[psnr]", "num_samples=4", "solver.steps=8", "batch_size=4", "calibration.num_samples=2")
 SWEEPS = {"smoothcache": {"cache.policy.alpha": [1.0]}}
@@ -76,6 +76,17 @@ def test_no_cache_is_the_same_at_every_level(tmp_path: Path) -> None:
     point, once = "points.fora.cache.policy.level=span", {"fora": {"cache.policy.interval": [1]}}
     bench = experiment(tmp_path, *SMALL, "only=[fora]", point, sweeps=once).bench
     assert bench.points[1].sample_id == bench.reference.sample_id and bench.points[1].same_as == "reference"
+
+
+def test_some_of_the_branches_are_other_sites_than_all(tmp_path: Path) -> None:
+    """Two choices of as many branches, with the same bits, have other samples and other curves."""
+    points = [small_policy(kind, "OneKind", kind=kind, interval=2) for kind in ("self_attn", "ff")]
+    bench = experiment(tmp_path, *SMALL, *points, "only=[self_attn,ff]").bench
+    first, second = bench.points[1:]
+    assert first.policy.bit_strings() == second.policy.bit_strings()  # type: ignore[union-attr]
+    assert (
+        first.sample_id != second.sample_id and first.trajectory.rest_macs > second.trajectory.rest_macs > 0
+    )
 
 
 def test_batches_are_halved_at_span_level(tmp_path: Path) -> None:

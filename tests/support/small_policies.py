@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from baselines.fora import FORA
 from smoothbench.caching import (
     AtLevel,
     CalibrationBatch,
@@ -213,3 +214,15 @@ class FarProbe(FirstInput):
 
     def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
         return [Probe("blocks.99.ff", "input")]
+
+
+@dataclass(frozen=True)
+class OneKind(FORA):
+    """FORA on the branches of one kind; all others are always computed."""
+
+    kind: str = field(default="ff", kw_only=True)
+    name = "one_kind"
+    version = 1
+
+    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
+        return tuple(site for site in find_sites(denoiser) if site.kind == self.kind)

@@ -33,7 +33,7 @@ def beside(case: Case, batch: int, rounds: Rounds, peers: Sequence[Peer]) -> tup
     """
     timed, lines, groups = runs(case, batch), list[str](), dict[str, tuple[str, ...]]()
     for level in case.levels:
-        names = (KEPT, *(point.spec.name for point in case.points(level)))
+        names = (KEPT, *(cache.cache for cache in case.caches(level)))
         groups[f"SmoothBench, {level}"] = tuple(f"{level}, {name}" for name in names)
     with _quiet():
         for peer in peers:

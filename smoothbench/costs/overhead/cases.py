@@ -1,70 +1,85 @@
 """The models, solvers and methods that are measured, composed from `conf/` by name."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
-from smoothbench.caching import Schedule, find_sites
+from smoothbench.caching import ErrorCurves, Schedule, Trajectory, find_sites
 from smoothbench.caching.mac_counter import MeasuredSites, measured_sites
+from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch
+from smoothbench.caching.predictor import Predictor
 from smoothbench.config.expand import settings
-from smoothbench.config.instantiate import build_model
-from smoothbench.config.spec import Settings
+from smoothbench.config.instantiate import build_model, build_policy, build_predictor
+from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
-from smoothbench.planning.plan import Curves, plan_points
-from smoothbench.planning.point import Point
-from smoothbench.protocols import Model, Solver
+from smoothbench.planning.plan import fitting_solver
+from smoothbench.protocols import Config, Model, Solver
 from smoothbench.sampling.calibrate_point import measure_curves
 from smoothbench.sampling.devices import device_of
 from smoothbench.sibling_packages import ROOT
 
 
 @dataclass(frozen=True)
+class Planned:
+    """A cache with its schedule over the sites of a level: `cache` names it as it was asked for, `label` in tables."""
+
+    cache: str
+    label: str
+    predictor_name: str
+    predictor: Predictor
+    schedule: Schedule
+    trajectory: Trajectory
+
+    @property
+    def share(self) -> float:
+        """Its MACs as a share of computing everything, attention products included."""
+        return self.trajectory.share(self.schedule)
+
+
+@dataclass(frozen=True)
 class Case:
-    """A model with its solver, and the points that are measured on it, by level; the first one computes everything."""
+    """A model with its solver, and what is measured on it by level: first what computes everything, then the caches."""
 
     model: Model
     solver: Solver
-    levels: dict[str, tuple[Point, ...]]
+    levels: dict[str, tuple[Planned, ...]]
 
-    def uncached(self, level: str) -> Point:
-        """The point that computes everything, over the sites of a level."""
+    def uncached(self, level: str) -> Planned:
+        """What computes everything, over the sites of a level."""
         return self.levels[level][0]
 
-    def points(self, level: str) -> tuple[Point, ...]:
-        """The points whose schedules are over the sites of a level."""
+    def caches(self, level: str) -> tuple[Planned, ...]:
+        """The caches whose schedules are over the sites of a level."""
         return self.levels[level][1:]
-
-
-def schedule_of(point: Point) -> Schedule:
-    """The schedule of a point, which has one."""
-    assert isinstance(point.policy, Schedule)
-    return point.policy
 
 
 def case(
     model: str, caches: Sequence[str], steps: int, levels: Sequence[str], overrides: Sequence[str] = ()
 ) -> Case:
-    """Compose a model's case: its own solver with so many steps, and a point for each cache, on `device=auto`.
+    """Compose a model's case: its own solver with so many steps, and every cache, on `device=auto`.
 
     Args: caches, each a name in conf/cache, then changes of its keys, separated by commas
     (`fora,policy.interval=3,predictor=taylor1`), planned on the sites of every one of `levels`; overrides, more
     changes of the configuration. Raises UsageError for what cannot be composed or planned, and for methods that decide
     at run time.
     """
-    composed = [_settings(model, cache, steps, overrides) for cache in ("none", *caches)]
-    specs = [composed[0].specs[0]]
-    for cache, each in zip(caches, composed[1:], strict=True):
-        specs.append(replace(each.specs[-1], name=cache, order=len(specs)))
-    together = replace(composed[0], specs=specs)
-    built = build_model(together.model, device_of(together.device))
+    names = ("none", *caches)
+    composed = [_settings(model, cache, steps, overrides) for cache in names]
+    # the reference is no cache
+    specs = [composed[0].specs[0], *(of_cache.specs[-1] for of_cache in composed[1:])]
+    built = build_model(composed[0].model, device_of(composed[0].device))
+    solver = fitting_solver(specs[0], built)
     skeleton, call = built.skeleton()
-    by_level = {
-        level: _planned(together, built, measured_sites(skeleton, call, find_sites(skeleton, level)))
-        for level in levels
-    }
-    return Case(built, by_level[levels[0]][0].solver, by_level)
+    by_level = {}
+    for level in levels:
+        sites = measured_sites(skeleton, call, find_sites(skeleton, level))
+        planner = _Planner(built, solver, sites)
+        by_level[level] = tuple(
+            planner.planned(cache, spec) for cache, spec in zip(names, specs, strict=True)
+        )
+    return Case(built, solver, by_level)
 
 
 def _settings(model: str, cache: str, steps: int, overrides: Sequence[str]) -> Settings:
@@ -78,22 +93,35 @@ def _settings(model: str, cache: str, steps: int, overrides: Sequence[str]) -> S
         raise UsageError(f"{model}, {cache}: {one_line(error)}") from None
 
 
-def _planned(together: Settings, model: Model, sites: MeasuredSites) -> tuple[Point, ...]:
-    """The points of all specs, in order; curves are measured once for each calibration."""
-    measured: dict[str, Curves] = {}
+class _Planner:
+    """Plans caches over the same sites; curves are measured once for each calibration."""
 
-    def curves(solver: Solver, spec: object) -> Curves:
-        calibration = spec.calibration  # type: ignore[attr-defined]
-        key = repr(sorted(calibration.items()))
-        if key not in measured:
-            measured[key] = measure_curves(model, sites[0], solver, calibration), ""
-        return measured[key]
+    def __init__(self, model: Model, solver: Solver, sites: MeasuredSites) -> None:
+        self._trajectory = Trajectory.over(sites, solver.coordinates)
+        self._measure: Callable[[Config], ErrorCurves] = lambda calibration: measure_curves(
+            model, self._trajectory.sites, solver, calibration
+        )
+        self._curves: dict[str, ErrorCurves] = {}
 
-    points = plan_points(together, model, sites, curves)
-    for point in points:
-        if not isinstance(point.policy, Schedule):
-            reason = (
-                point.planning_error or point.unsupported or "decides at run time: it implies no speed-up"
+    def planned(self, cache: str, spec: Spec) -> Planned:
+        """Plan one cache; UsageError, naming it, where it has no schedule."""
+        policy = build_policy(spec.policy, cache)
+        if isinstance(policy, DynamicPolicy | PlansOnBatch):
+            raise UsageError(
+                f"{cache}: only methods that plan in advance, on error curves or on none, are timed here"
             )
-            raise UsageError(f"{model.name}, {point.spec.name}: {reason}")
-    return tuple(points)
+        try:
+            schedule = policy.plan(
+                self._trajectory, self._curves_of(spec.calibration) if policy.needs_curves else None
+            )
+        except ValueError as error:
+            raise UsageError(f"{cache}: {one_line(error)}") from error
+        name = spec.predictor if isinstance(spec.predictor, str) else spec.predictor["_target_"]
+        predictor = build_predictor(spec.predictor, cache)
+        return Planned(cache, spec.label, name.rpartition(".")[2], predictor, schedule, self._trajectory)
+
+    def _curves_of(self, calibration: Config) -> ErrorCurves:
+        key = repr(sorted(calibration.items()))
+        if key not in self._curves:
+            self._curves[key] = self._measure(calibration)
+        return self._curves[key]

@@ -47,7 +47,13 @@ def main() -> int:
     parser.add_argument(
         "--batches", type=int, nargs="+", default=(1, 8, 64), help="samples, without guidance rows"
     )
-    parser.add_argument("--rounds", type=int, default=21, help="interleaved rounds (at least 6)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        nargs="+",
+        default=(21,),
+        help="interleaved rounds, at least 6; one number for each batch",
+    )
     parser.add_argument(
         "--clock", choices=CLOCKS, default="wall", help="cpu: of this process alone, on a busy CPU"
     )
@@ -69,7 +75,7 @@ def _measured(args: argparse.Namespace) -> None:
     set_tf32(False)
     conditions = provenance(device_of("auto")) | {
         "clock": args.clock,
-        "rounds": args.rounds,
+        "rounds": list(args.rounds),
         "steps": args.steps,
         "freed_memory": "kept" if keeps_memory else "returned",
     }
@@ -85,8 +91,10 @@ def _measured(args: argparse.Namespace) -> None:
 
 def _plan(args: argparse.Namespace) -> Plan:
     """Return what the arguments ask for; UsageError where they ask for too little to be measured."""
-    if args.rounds < FEWEST_ROUNDS:
-        raise UsageError(f"--rounds {args.rounds}: an interval needs at least {FEWEST_ROUNDS}")
+    if few := [count for count in args.rounds if count < FEWEST_ROUNDS]:
+        raise UsageError(f"--rounds {few[0]}: an interval needs at least {FEWEST_ROUNDS}")
+    if len(args.rounds) not in (1, len(args.batches)):
+        raise UsageError(f"--rounds: {len(args.rounds)} numbers for {len(args.batches)} batches")
     if args.steps < FEWEST_STEPS:
         raise UsageError(f"--steps {args.steps}: at least {FEWEST_STEPS}")
     if wrong := [batch for batch in args.batches if batch < 1]:
@@ -94,15 +102,18 @@ def _plan(args: argparse.Namespace) -> Plan:
     if args.json is not None and not args.json.absolute().parent.is_dir():
         raise UsageError(f"--json {args.json}: its folder does not exist")
     peers = all_peers(args.smoothcache) if "peers" in args.parts else []
-    rounds = Rounds(args.rounds, CLOCKS[args.clock])
-    named = (args.parts, args.batches, rounds, args.steps, args.caches, args.predictors)
+    counts = args.rounds * (len(args.batches) // len(args.rounds))
+    rounds = {
+        batch: Rounds(count, CLOCKS[args.clock]) for batch, count in zip(args.batches, counts, strict=True)
+    }
+    named = (args.parts, rounds, args.steps, args.caches, args.predictors)
     return Plan(*named, levels=args.levels, masks=MASKS, peers=peers)
 
 
 def _described(conditions: dict[str, Any]) -> str:
+    versions, rounds = conditions["versions"], " ".join(map(str, conditions["rounds"]))
     return (
-        f"{conditions['device']}, threads: {conditions['threads']}, torch {conditions['versions']['torch']}, "
-        f"diffusers {conditions['versions']['diffusers']}, commit {conditions['git']}, freed memory "
-        f"{conditions['freed_memory']}\n{conditions['steps']} evaluations, {conditions['rounds']} interleaved rounds, "
-        f"{conditions['clock']} time"
+        f"{conditions['device']}, threads: {conditions['threads']}, torch {versions['torch']}, "
+        f"diffusers {versions['diffusers']}, commit {conditions['git']}, freed memory {conditions['freed_memory']}\n"
+        f"{conditions['steps']} evaluations, interleaved rounds: {rounds}, {conditions['clock']} time"
     )

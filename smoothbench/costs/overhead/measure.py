@@ -1,6 +1,6 @@
 """Measure one model part by part: every part prints its lines as it goes, and returns what the JSON file holds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,15 +33,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured of every model.
+    """What is measured of every model; the keys of `rounds` are the sizes of batches.
 
     `caches` are names in conf/cache with changes, each run with every one of `predictors` on the sites of every one of
     `levels`; `masks` are ours for the comparison with the `peers`: every second evaluation, and every third.
     """
 
     parts: Sequence[str]
-    batches: Sequence[int]
-    rounds: Rounds
+    rounds: Mapping[int, Rounds]
     steps: int
     caches: Sequence[str]
     predictors: Sequence[str]
@@ -59,11 +58,11 @@ def measure(model: str, plan: Plan, say: Say) -> dict[str, Any]:
     subject = case(model, caches if "realised" in plan.parts else [], plan.steps, plan.levels)
     for part, run in (("realised", _realised), ("reused", _reused)):
         if part in plan.parts:
-            result[part] = [run(subject, batch, plan.rounds, say) for batch in plan.batches]
+            result[part] = [run(subject, batch, rounds, say) for batch, rounds in plan.rounds.items()]
     if "peers" in plan.parts:
         subject = case(model, plan.masks, plan.steps, plan.levels)
         say(BESIDE)
-        result["peers"] = [_beside(subject, batch, plan, say) for batch in plan.batches]
+        result["peers"] = [_beside(subject, batch, plan, say) for batch in plan.rounds]
     return result
 
 
@@ -92,7 +91,7 @@ def _reused(subject: Case, batch: int, rounds: Rounds, say: Say) -> dict[str, An
 
 
 def _beside(subject: Case, batch: int, plan: Plan, say: Say) -> dict[str, Any]:
-    table, absent = beside(subject, batch, plan.rounds, plan.peers)
+    table, absent = beside(subject, batch, plan.rounds[batch], plan.peers)
     for line in (*beside_lines(batch, table), *absent):
         say(line)
     rows = {name: [asdict(row) for row in by_interval] for name, by_interval in table.items()}

@@ -61,19 +61,28 @@ def measured(timed: Mapping[str, Timed], case: Case, rounds: Rounds, reference: 
     }
 
 
-def row(run: Timed, over_bare: Interval, over_uncached: Interval, kept: int) -> Row:
+def row(run: Timed, over_bare: Interval, over_uncached: Interval, cache_bytes: int) -> Row:
     """Return the row of a run, from its time over two others'."""
+    share = run.share
+    if run.corrected:
+        over_bare, over_uncached = (_scaled(ratio, 1 / share) for ratio in (over_bare, over_uncached))
+        share = 1.0
     return Row(
         run.label,
         run.level,
         run.predictor,
         over_bare,
         over_uncached,
-        1 / run.share,
-        _realised(run.share, over_uncached),
-        _realised(run.share, over_bare),
-        kept,
+        1 / share,
+        _realised(share, over_uncached),
+        _realised(share, over_bare),
+        cache_bytes,
     )
+
+
+def _scaled(ratio: Interval, factor: float) -> Interval:
+    middle, low, high = ratio
+    return middle * factor, low * factor, high * factor
 
 
 def _realised(share: float, ratio: Interval) -> Interval:

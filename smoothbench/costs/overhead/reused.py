@@ -44,11 +44,11 @@ def reused(case: Case, batch: int, rounds: Rounds) -> list[Reused]:
         return []
     solver, seeds, runs = case.solver, range(batch), dict[str, Callable[[], float]]()
     for level in case.levels:
-        kept = _kept_like(model, ends, batch, level)
+        cache = _cache_like(model, ends, batch, level)
         runs |= {
             level: _under(model, solver, seeds, one_full(case, level), rounds.clock),
-            f"{level} floor": _floor(model, solver, seeds, ends, kept, rounds.clock),
-            f"{level} loop": _loop(model, solver, seeds, ends, kept, rounds.clock),
+            f"{level} floor": _floor(model, solver, seeds, ends, cache, rounds.clock),
+            f"{level} loop": _loop(model, solver, seeds, ends, cache, rounds.clock),
         }
     seconds = in_rounds(runs, rounds.count, 1)
     middle = {name: sorted(values)[len(values) // 2] * 1e3 for name, values in seconds.items()}
@@ -82,14 +82,14 @@ def _under(
 
 
 def _loop(
-    model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor, clock: Clock
+    model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, cache: Tensor, clock: Clock
 ) -> Callable[[], float]:
     """The sampling loop around a denoiser that embeds, reads what is kept, and has a head."""
     watch, looped = _Stopwatch(model, clock), copy.copy(model)
     denoiser: nn.Module = copy.copy(model.denoiser)
 
     def forward(x: Tensor, *_: Any, return_dict: bool | None = None, **__: Any) -> Any:
-        output = _evaluated(ends, kept, x)
+        output = _evaluated(ends, cache, x)
         return output if return_dict is None else (output,)
 
     denoiser.forward = forward
@@ -98,12 +98,12 @@ def _loop(
 
 
 def _floor(
-    model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, kept: Tensor, clock: Clock
+    model: Any, solver: Solver, seeds: Sequence[int], ends: Ends, cache: Tensor, clock: Clock
 ) -> Callable[[], float]:
     watch, rows = _Stopwatch(model, clock), model.guidance_rows // model.forwards
 
     def predict(e: int, x: Tensor, coordinate: float) -> Tensor:
-        output = _evaluated(ends, kept, torch.cat([x] * rows).to(model.dtype))[:, : x.shape[1]].float()
+        output = _evaluated(ends, cache, torch.cat([x] * rows).to(model.dtype))[:, : x.shape[1]].float()
         return output if rows == 1 else model.guide(*output.chunk(2))
 
     @torch.inference_mode()
@@ -114,14 +114,14 @@ def _floor(
     return run
 
 
-def _evaluated(ends: Ends, kept: Tensor, rows: Tensor) -> Tensor:
+def _evaluated(ends: Ends, cache: Tensor, rows: Tensor) -> Tensor:
     tokens = ends.embed(rows)
-    kept.sum()
+    cache.sum()
     return ends.head(tokens)
 
 
 @torch.inference_mode()
-def _kept_like(model: Any, ends: Ends, batch: int, level: str) -> Tensor:
+def _cache_like(model: Any, ends: Ends, batch: int, level: str) -> Tensor:
     """A tensor as large as what is kept for a batch: at branch level every output with a gate, else one stream."""
     rows = model.guidance_rows // model.forwards * batch
     x = torch.zeros(rows, *model.sample_shape, device=model.device, dtype=model.dtype)

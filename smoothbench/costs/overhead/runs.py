@@ -2,13 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from smoothbench.caching import Schedule, cached
-from smoothbench.caching.predictor import Predictor
 from smoothbench.costs.overhead.alive import new_bytes, only_new_objects
-from smoothbench.costs.overhead.cases import Case, schedule_of
-from smoothbench.planning.point import Point
+from smoothbench.costs.overhead.cases import Case, Planned
 from smoothbench.protocols import Model
 from smoothbench.sampling.loop import latents, silent
 
@@ -24,7 +21,8 @@ class Timed:
     """A sampling run that is timed, entering and leaving the engine included.
 
     `share` is its share of the MACs of computing everything, `label` what the table calls it. `run` calls its argument
-    at the end, while what is kept is still there; `forget` drops what is left then.
+    at the end, while what is kept is still there; `forget` drops what is left then. `corrected` divides its times by
+    its share, for a run that stands for one that computes everything.
     """
 
     label: str
@@ -33,31 +31,28 @@ class Timed:
     share: float
     run: Run
     forget: Callable[[], object] = _nothing
+    corrected: bool = False
 
 
 def runs(case: Case, batch: int) -> dict[str, Timed]:
-    """Return the bare model's run, those that compute everything, and a run for each point, by a unique name."""
+    """Return the bare model's run, those that compute everything, and a run for each cache, by a unique name."""
     seeds = range(batch)
     timed = {
         BARE: Timed(BARE, "", "", 1.0, lambda last: (latents(case.model, case.solver, seeds, silent), last()))
     }
     for level in case.levels:
         uncached = case.uncached(level)
-        if UNCACHED not in timed:
-            timed[UNCACHED] = Timed(
-                UNCACHED, "", "", 1.0, _cached(case, uncached, schedule_of(uncached), seeds)
-            )
-        kept = replace(uncached, policy=almost_full(schedule_of(uncached)))
-        timed[f"{level}, {KEPT}"] = _point(case, level, KEPT, kept, seeds)
-        for point in case.points(level):
-            timed[f"{level}, {point.spec.name}"] = _point(case, level, point.spec.label, point, seeds)
+        timed.setdefault(UNCACHED, Timed(UNCACHED, "", "", 1.0, _cached(case, uncached, seeds)))
+        nearly = replace(uncached, label=KEPT, schedule=almost_full(uncached.schedule))
+        timed[f"{level}, {KEPT}"] = replace(_timed(case, level, nearly, seeds), corrected=True)
+        for cache in case.caches(level):
+            timed[f"{level}, {cache.cache}"] = _timed(case, level, cache, seeds)
     return timed
 
 
 def almost_full(full: Schedule) -> Schedule:
-    """Return a schedule that reuses one site at the last evaluation: everything must be kept, nearly all computed."""
-    *others, last = full.computed
-    computed = (*others, (False, *last[1:]))
+    """Return a schedule that reuses everything at the last evaluation alone: until then all is computed and kept."""
+    computed = (*full.computed[:-1], (False,) * len(full.sites))
     return Schedule(full.sites, full.kinds, computed, {**full.meta, "method": "almost full"})
 
 
@@ -71,22 +66,16 @@ def growth(timed: Timed, model: Model) -> int:
     return sizes[0]
 
 
-def predictor_name(predictor: Predictor) -> str:
-    """Return a predictor's short name, as `cache.predictor` takes it: reuse, taylor1, ..."""
-    order: Any = getattr(predictor, "order", "")
-    return f"{getattr(predictor, 'name', type(predictor).__name__)}{order}"
+def _timed(case: Case, level: str, cache: Planned, seeds: Sequence[int]) -> Timed:
+    return Timed(cache.label, level, cache.predictor_name, cache.share, _cached(case, cache, seeds))
 
 
-def _point(case: Case, level: str, label: str, point: Point, seeds: Sequence[int]) -> Timed:
-    schedule = schedule_of(point)
-    share = point.trajectory.share(schedule)
-    return Timed(label, level, predictor_name(point.predictor), share, _cached(case, point, schedule, seeds))
+def _cached(case: Case, cache: Planned, seeds: Sequence[int]) -> Run:
+    grid = case.solver.coordinates
 
-
-def _cached(case: Case, point: Point, schedule: Schedule, seeds: Sequence[int]) -> Run:
     def run(last: Callable[[], object]) -> object:
         with cached(
-            case.model.denoiser, schedule, predictor=point.predictor, coordinates=case.solver.coordinates
+            case.model.denoiser, cache.schedule, predictor=cache.predictor, coordinates=grid
         ) as context:
             return latents(case.model, case.solver, seeds, context.step), last()
 

@@ -39,7 +39,8 @@ def schedules(frame: pd.DataFrame) -> Figure:
         all_axes = figure.subplots(lines, columns, squeeze=False).ravel()
         for position, axes in enumerate(all_axes):
             if position < len(panels):
-                _draw(axes, panels[position], named=position % columns == 0)
+                same = position % columns and _kinds(panels[position]) == _kinds(panels[position - 1])
+                _draw(axes, panels[position], named=not same)
             else:
                 axes.set_axis_off()
         write_title(figure, frame, _title(frame), "experiment", beside=LEGEND)
@@ -61,9 +62,13 @@ def _distinct(frame: pd.DataFrame) -> list[pd.DataFrame]:
     return [planned.iloc[[i for i, other in enumerate(keys) if other == key]] for key in dict.fromkeys(keys)]
 
 
+def _kinds(rows: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(rows["schedule"].iloc[0].kinds))
+
+
 def _draw(axes: Axes, rows: pd.DataFrame, named: bool) -> None:
     schedule = rows["schedule"].iloc[0]
-    kinds = list(dict.fromkeys(schedule.kinds))
+    kinds = _kinds(rows)
     order = sorted(range(len(schedule.kinds)), key=lambda site: kinds.index(schedule.kinds[site]))
     computed = np.array([[row[site] == "1" for row in schedule.rows] for site in order])
     sites, evals = computed.shape

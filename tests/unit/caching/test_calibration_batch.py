@@ -162,6 +162,22 @@ def test_what_cannot_be_recorded_is_refused(tiny: TinyDiT) -> None:
     assert "forward" not in vars(block)
 
 
+def test_recordings_take_no_more_room_than_there_is(tiny: TinyDiT) -> None:
+    size, spans = 12 * 4 * 16 * 16 * 4, [Probe("blocks.0-0.span"), Probe("blocks.1-2.span")]
+    roomy = CalibrationBatch(
+        tiny.denoiser, sampling(tiny), trajectory(tiny), rows_per_sample=2, room=2 * size - 1
+    )
+    with pytest.raises(
+        ValueError, match=r"recording 2 probes takes more than .* GB, by evaluation 11: record fewer"
+    ):
+        roomy.record(spans)
+    roomy.record(spans[:1])
+    with pytest.raises(ValueError, match="recording 1 probes takes more"):
+        roomy.record(spans[1:])
+    roomy.forget()
+    assert roomy.record(spans[1:]).tensor(spans[1]).nbytes == size
+
+
 def test_guidance_in_two_forwards_is_recorded_as_rows(tiny: TinyDiT) -> None:
     def sample(announcer: Any) -> Tensor:
         x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(5))

@@ -12,6 +12,7 @@ from smoothbench.caching.mac_counter import measured_sites
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build_model
 from smoothbench.config.spec import Settings
+from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.plan import trajectory_of
 from smoothbench.protocols import Model
 from smoothbench.sampling import calibrate_point
@@ -136,7 +137,7 @@ def measured(plan: Settings, model: Model, folder: Path) -> ErrorCurves:
     store.check()
     sites, spec = measured_sites(*model.skeleton()), plan.specs[-1]
     solver, _ = trajectory_of(spec, model, sites)
-    return calibrate_point.Curves(model, store, force=False).measured(solver, spec, sites[0])[0]
+    return calibrate_point.Curves(ChosenSites(model), store, force=False).measured(solver, spec, sites[0])[0]
 
 
 @pytest.mark.slow

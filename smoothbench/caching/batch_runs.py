@@ -1,0 +1,35 @@
+"""What a planner may do with the calibration batch."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from smoothbench.caching.predictor import Predictor
+from smoothbench.caching.probes import Probe
+from smoothbench.caching.recording import Recording
+from smoothbench.caching.schedule import Schedule
+from smoothbench.caching.trajectory import Trajectory
+
+
+class BatchRuns(Protocol):
+    """Runs of the calibration batch, as many as a planner asks for; see `CalibrationBatch`, which counts their cost."""
+
+    trajectory: Trajectory
+
+    @property
+    def uncached(self) -> Tensor:
+        """The final latents of the uncached run, [samples, ...]."""
+        ...
+
+    def record(self, probes: Sequence[Probe]) -> Recording:
+        """Return what probes give along the uncached run."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what was recorded."""
+        ...
+
+    def rollout(self, schedule: Schedule, predictor: str | Predictor | None = None) -> Tensor:
+        """Return the final latents under a schedule, [samples, ...]; by default with the predictor of the point."""
+        ...

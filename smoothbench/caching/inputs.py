@@ -1,0 +1,114 @@
+"""Keep the inputs of sites beside their outputs, for predictors that look at both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from smoothbench.caching.hooks import Wrap
+from smoothbench.caching.predictor import History, Predictor
+from smoothbench.caching.probes import input_wraps
+from smoothbench.caching.sites import DENOISER, Site
+
+
+@runtime_checkable
+class PredictsFromInput(Protocol):
+    """A predictor that also looks at what a site gets: at present, and at the evaluations whose outputs are kept.
+
+    It stands where a predictor does. The input is the first tensor that the site's module gets, of a span that of its
+    first block, of the denoiser the noisy sample.
+    """
+
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def coordinate(self) -> str: ...
+
+    def predict(self, history: History, inputs: History, now: float, given: Tensor) -> Tensor:
+        """Predict an output at coordinate `now`.
+
+        Args: history, the kept outputs with their coordinates, the newest first; inputs, what the site got at those;
+        given, what it gets now.
+        """
+        ...
+
+
+class InForward(Protocol):
+    """A run with a forward under way: the sites that it computes, where it is, and where outputs of a site were kept.
+
+    `place` is its evaluation, forward index and coordinate.
+    """
+
+    computed: Sequence[bool]
+
+    @property
+    def place(self) -> tuple[int, int | str, float]: ...
+
+    def kept_at(self, i: int) -> Sequence[float]: ...
+
+
+class Inputs:
+    """The inputs of all sites of a run, and a predictor for each site that looks at them.
+
+    Raises ValueError for a branch whose input is made by modules that a reused branch leaves out.
+    """
+
+    def __init__(self, predictor: PredictsFromInput, sites: Sequence[Site]) -> None:
+        if fed := [site.name for site in sites if site.feeders]:
+            raise ValueError(
+                f"{type(predictor).__name__} looks at inputs, but that of {fed[0]} is made by modules that a reuse "
+                "leaves out: choose spans, or the denoiser"
+            )
+        self.predictor, self._sites = predictor, sites
+        self.depth, self.coordinate = predictor.depth, predictor.coordinate
+        self._of_computed: dict[tuple[int | str, int], list[tuple[float, Tensor]]] = {}
+        self._given: dict[int, Tensor] = {}  # in the present forward
+        self._forward: int | str = 0
+
+    def bind(self, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
+        """Return the predictor of each site."""
+        return [_OfSite(self, i, self.depth, self.coordinate) for i in range(len(sites))]
+
+    def wraps(self, denoiser: nn.Module, run: InForward) -> list[tuple[nn.Module, Wrap]]:
+        """Wraps that see the inputs of branches and spans; the denoiser's own is shown by `see`."""
+        inner = [(i, site) for i, site in enumerate(self._sites) if site.level != DENOISER]
+        seen = [partial(self.see, run, i) for i, _ in inner]
+        return input_wraps(denoiser, [site for _, site in inner], seen)
+
+    def see(self, run: InForward, i: int, value: Tensor) -> None:
+        """See the input of site `i` in the present forward, and keep it where the site is computed."""
+        _, self._forward, now = run.place
+        self._given[i], key = value, (self._forward, i)
+        kept_at = run.kept_at(i)  # a site that was given up has an input there, but no output
+        older = [pair for pair in self._of_computed.get(key, []) if pair[0] in kept_at]
+        self._of_computed[key] = [(now, value), *older] if run.computed[i] else older
+
+    def forget(self) -> int:
+        """Drop all inputs, and return how many bytes they were."""
+        size = sum(value.nbytes for of_site in self._of_computed.values() for _, value in of_site)
+        self._of_computed, self._given = {}, {}
+        return size
+
+    def predict(self, i: int, history: History, now: float) -> Tensor:
+        """Predict the output of site `i` from its kept outputs, and its inputs at these and now."""
+        kept_at = {
+            coordinate for coordinate, _ in history
+        }  # a site that was given up has an input, but no output
+        inputs = [pair for pair in self._of_computed[self._forward, i] if pair[0] in kept_at]
+        return self.predictor.predict(history, inputs, now, self._given[i])
+
+
+@dataclass(frozen=True)
+class _OfSite:
+    """The predictor of one site."""
+
+    inputs: Inputs
+    site: int
+    depth: int
+    coordinate: str
+
+    def __call__(self, history: History, now: float) -> Tensor:
+        return self.inputs.predict(self.site, history, now)
