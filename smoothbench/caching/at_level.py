@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from torch import nn
-
-from smoothbench.caching.sites import BRANCH, LEVELS, Site, find_sites
+from smoothbench.caching.sites import BRANCH, LEVELS
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,3 @@ class AtLevel:
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
             raise ValueError(f"level is {', '.join(map(repr, LEVELS))}, not {self.level!r}")
-
-    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        """Return all sites of a denoiser at this level."""
-        return find_sites(denoiser, self.level)

@@ -12,7 +12,7 @@ from smoothbench.caching.evaluation_clock import Clock
 from smoothbench.caching.hooks import Forward, Wrap
 from smoothbench.caching.nesting import contains, runs
 from smoothbench.caching.predictor import Predictor
-from smoothbench.caching.probes import INPUT, OUTPUT, GivenUp, Probe, approaches, input_wraps
+from smoothbench.caching.probes import INPUT, OUTPUT, GivenUp, Probe, approaches, input_wraps, refuse_hooks
 from smoothbench.caching.run import Run
 from smoothbench.caching.site_visits import Visits
 from smoothbench.caching.sites import Site
@@ -68,6 +68,9 @@ class DynamicRun(Run):
         """Wraps that show the inputs of probed sites to the policy; they belong before those of the sites."""
         pairs = zip(self._decisions.probes, self._decisions.places, strict=True)
         inputs = [(probe, place) for probe, place in pairs if probe.of == INPUT]
+        for probe, place in inputs:
+            for i in self._approaches[probe]:
+                refuse_hooks(denoiser, self.sites[i], probe, place)
         return input_wraps(
             denoiser, [place for _, place in inputs], [partial(self._reach, probe) for probe, _ in inputs]
         )

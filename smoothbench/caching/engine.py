@@ -21,13 +21,14 @@ from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, Wrap, intercepted
 from smoothbench.caching.inputs import PredictsFromInput
 from smoothbench.caching.nesting import outer_sites, runs
-from smoothbench.caching.policy import ChoosesSites, DynamicPolicy, Policy
+from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.caching.run import Decide, Run
 from smoothbench.caching.schedule import Computed, Schedule
 from smoothbench.caching.site_visits import Visits
 from smoothbench.caching.site_wraps import site_wraps
-from smoothbench.caching.sites import Site, find_sites, sites_named
+from smoothbench.caching.sites import Site, sites_named
+from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
 
@@ -69,16 +70,19 @@ def cached(
     run = _run(denoiser, sites, plan, predictor_from(predictor), clock, timesteps)
     run.at_start = noticing_changes(denoiser, sites)
     wraps = _wraps(denoiser, run)
-    with ExitStack() as stack:
-        stack.callback(run.forget)
-        stack.enter_context(intercepted(denoiser, wraps))
-        stack.enter_context(uncompiled(handle, [module for module, _ in wraps]))
-        stack.enter_context(watched(denoiser, run.begin, run.end, run.forward))
-        yield run
-    if not run.forwards:
-        raise ValueError(f"this {name} ran no forward: pass the very module that the pipeline calls")
-    clock.finish()
-    run.check()
+    try:
+        with ExitStack() as stack:
+            stack.callback(run.forget)
+            stack.enter_context(intercepted(denoiser, wraps))
+            stack.enter_context(uncompiled(handle, [module for module, _ in wraps]))
+            stack.enter_context(watched(denoiser, run.begin, run.end, run.forward))
+            yield run
+        if not run.forwards:
+            raise ValueError(f"this {name} ran no forward: pass the very module that the pipeline calls")
+        clock.finish()
+        run.check()
+    finally:
+        run.close()
     if run.degenerate and not plan.baseline:
         warnings.warn("the cache policy skipped nothing: this run cost as much as no cache", stacklevel=3)
 
@@ -87,7 +91,7 @@ def _sites_of(denoiser: nn.Module, policy: Schedule | Policy | DynamicPolicy) ->
     """The sites that a schedule names, or that a policy chooses; by default the denoiser's branches."""
     if isinstance(policy, Schedule):
         return sites_named(denoiser, policy.sites)
-    return policy.choose_sites(denoiser) if isinstance(policy, ChoosesSites) else find_sites(denoiser)
+    return sites_of(policy, denoiser)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,8 @@ class Probing(DynamicPolicy, Protocol):
     `decide` must leave every site around a probe computed, and a site whose output is a probe. After a probe the rest
     of the forward follows the new bits. Sites that have run keep theirs; a site around the probe, which is under way,
     may be given up: it is then reused, and what ran of it, the approach to the probe, is counted beside the sites.
+    None that the method decides on may have run inside it. It is left by an exception, so a hook of another library
+    between it and the probe sees no end of its module: such hooks are refused.
     """
 
     def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:

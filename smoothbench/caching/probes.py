@@ -80,6 +80,20 @@ def _showing(show: Callable[[Tensor], None], original: Forward) -> Forward:
     return forward
 
 
+def refuse_hooks(denoiser: nn.Module, site: Site, probe: Probe, place: Site) -> None:
+    """Raise ValueError, naming the module, where another library's hook would not see the end of a site given up."""
+    names = place.path.split(".")
+    outside = len(site.path.split(".")) if site.path else 0
+    for depth in range(outside, len(names) + 1):
+        path = ".".join(names[:depth])
+        parts = vars(denoiser.get_submodule(path))
+        if "_hf_hook" in parts or getattr(parts.get("_diffusers_hook"), "hooks", None):
+            raise ValueError(
+                f"probe on {probe}: {path or 'the denoiser'} has a hook of another library (offloading, a cache), "
+                f"which would not see its end where {site.name} is given up: take it away, or probe another place"
+            )
+
+
 def approaches(sites: Sequence[Site], probe: Probe, place: Site) -> list[tuple[int, Site]]:
     """For each site around a probe on an input: its number, and the approach to the probe, as a site of its own.
 

@@ -52,9 +52,7 @@ class Run(Announcer):
         self._nested = any(self._outer)
         self._outermost = next((i for i, site in enumerate(sites) if site.level == DENOISER), None)
         self._everything = [True] * len(sites)
-        self.computed: Sequence[bool] = (
-            self._everything
-        )  # by site, for the present forward; outside one all are
+        self.computed: Sequence[bool] = self._everything  # by site, for the present forward; all outside one
         # the sites that the last run computed, by evaluation, at the first forward of each
         self.realised: list[tuple[bool, ...]] = []
         self.forwards = 0
@@ -63,9 +61,7 @@ class Run(Announcer):
         # sites whose input is read though they are skipped
         self.reads_input = frozenset(range(len(sites)) if isinstance(predictor, PredictsFromInput) else ())
         self.visits = visits
-        self.at_start: Callable[[], None] = (
-            _nothing  # called before a run starts; what it raises voids the run
-        )
+        self.at_start: Callable[[], None] = _nothing  # called before a run; what it raises voids it
         self._decide, self._predictor = decide, predictor
         self.inputs = Inputs(predictor, sites) if isinstance(predictor, PredictsFromInput) else None
         self.predictors = bound(self.inputs or predictor, sites, clock.evals)  # one for each site
@@ -136,7 +132,8 @@ class Run(Announcer):
     def forward(self, original: Forward, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run the denoiser's forward, or return its predicted output where that is reused as it is."""
         if self._outermost is not None and not self.enter(self._outermost):
-            return self.predict(self._outermost)
+            leaves, rebuild = take_apart(self.predict(self._outermost), DENOISER)
+            return rebuild([leaf.clone() for leaf in leaves])  # what is kept is nobody else's
         assert self._tick is not None
         inputs = None if self._fast is None else self._fast.inputs(self._tick, args, kwargs)
         if self._fast is None or inputs is None:
@@ -182,6 +179,8 @@ class Run(Announcer):
     def keep(self, i: int, output: Any) -> None:
         """Keep a computed output of site `i`; ValueError where it has no tensors, or not as many as before."""
         leaves, self._rebuilds[i] = take_apart(output, self.sites[i].name)
+        if i == self._outermost:  # the caller has these very tensors, and may change them
+            leaves = [leaf.clone() for leaf in leaves]
         self.counts[i] += 1
         if not self.may_skip[i]:
             return
@@ -217,6 +216,11 @@ class Run(Announcer):
         self._histories, self._history = {}, []
         self._rebuilds = [None] * len(self.sites)
 
+    def close(self) -> None:
+        """Forget everything but the counts, so that a run that is kept holds no denoiser."""
+        self.forget()
+        self.at_start, self._decide, self._fast = _nothing, _undecided, None
+
     def _check_grid(self, tick: Tick) -> None:
         """Raise ValueError where an evaluation starts at another timestep than the schedule was planned for."""
         planned, now = self._planned, tick.coordinate
@@ -241,3 +245,7 @@ class Run(Announcer):
 
 
 def _nothing() -> None: ...
+
+
+def _undecided(tick: Tick, hidden_states: Tensor) -> Sequence[bool]:
+    raise ValueError("this run has ended: enter cached(...) again")

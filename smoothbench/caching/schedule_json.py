@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from smoothbench.caching.sites import Site
+from smoothbench.caching.sites import SPAN, Site
 
 PUBLISHED = {"self_attn": "attn", "cross_attn": "attn2", "ff": "mlp"}
 CANONICAL = {published: kind for kind, published in PUBLISHED.items()} | {"attn1": "self_attn"}
@@ -22,7 +22,8 @@ def flat_columns(columns: Mapping[tuple[str, str], list[int]], names: str) -> di
     for kind in dict.fromkeys(kind for kind, _ in columns):
         of_kind = {site: column for (other, site), column in columns.items() if other == kind}
         key = _published(kind) if names == "published" else kind
-        if len({tuple(column) for column in of_kind.values()}) == 1:
+        same = len({tuple(column) for column in of_kind.values()}) == 1
+        if same and kind != SPAN:  # which span it is stands in its key alone
             data[key] = next(iter(of_kind.values()))
         else:
             data |= {f"{key}-{site.split('.')[-2]}": column for site, column in of_kind.items()}

@@ -91,7 +91,10 @@ def _spans(denoiser: nn.Module, spans: Sequence[tuple[int, int]] | None) -> Iter
     blocks, name = span_blocks(denoiser), type(denoiser).__name__
     if not blocks:
         raise ValueError(_no_blocks(denoiser))
-    for first, last in default_spans(blocks) if spans is None else spans:
+    pairs = default_spans(blocks) if spans is None else spans
+    if not pairs or len(set(pairs)) < len(pairs):
+        raise ValueError(f"spans are different pairs of block numbers, at least one, not {list(pairs)}")
+    for first, last in pairs:
         check_span(blocks, first, last, name)
         paths = tuple(block.path for block in blocks[first : last + 1])
         yield Site(f"blocks.{first}-{last}.{SPAN}", SPAN, paths[0], level=SPAN, blocks=paths)

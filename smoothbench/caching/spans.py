@@ -20,7 +20,8 @@ class Span:
 
     It keeps, for each stream, what the blocks add to it; a stream that leaves in another shape than it enters with is
     kept as it leaves. Where the span is reused, its blocks hand their input on, and the last one returns what entered
-    the first plus what was kept. Which argument of a block is which stream is seen at the first computed forward.
+    the first plus what was kept. Which argument of a block is which stream is seen at the first computed forward with
+    arguments of these shapes: the forwards of guidance may have prompts of other lengths.
     """
 
     def __init__(
@@ -38,9 +39,12 @@ class Span:
         self._enter, self._keep, self._predict = enter, keep, predict
         self._computes = True
         self._entered: Mapping[str, Tensor] = {}  # the tensors that the first block got, by argument
-        self._passes: list[Pass] = []  # of the first computed forward
+        self._passes: list[Pass] = []  # of a computed forward whose routes are not known yet
         self._leaves: Sequence[Tensor] = ()  # what the last block that ran gave, until the next one runs
-        self._routes: list[Route] = []
+        self._routes: list[Route] = []  # of the forward under way
+        self._known: dict[
+            tuple[Any, ...], list[Route]
+        ] = {}  # routes by the shapes of the first block's arguments
         self._next = 0  # the number of the block that runs next
 
     def wraps(self) -> list[tuple[nn.Module, Wrap]]:
@@ -72,10 +76,12 @@ class Span:
         return forward
 
     def _begin(self, tensors: Mapping[str, Tensor]) -> None:
-        shapes = {name: tensor.shape for name, tensor in tensors.items()}
-        if self._passes and (shapes != self._passes[0].shapes or not self._routes):
-            self._passes, self._routes = [], []
         self._computes, self._entered, self._leaves, self._next = self._enter(), tensors, (), 0
+        self._passes, self._routes = [], self._known.get(_shapes(tensors), [])
+        if not self._routes and not self._computes:
+            raise ValueError(
+                f"{self.site.name} is reused with arguments of other shapes than it was computed with in this run"
+            )
 
     def _check_order(self, k: int) -> None:
         if k != self._next:
@@ -102,7 +108,9 @@ class Span:
         return leaves
 
     def _keep_added(self, leaves: Sequence[Tensor]) -> None:
-        self._routes = self._routes or routes(self._passes, self.site.name, self._keeps_output)
+        if not self._routes:
+            self._routes = routes(self._passes, self.site.name, self._keeps_output)
+            self._known[_shapes(self._entered)] = self._routes
         pairs = zip(leaves, self._streams(), strict=True)
         added = [leaf if old is None else leaf - old for leaf, old in pairs]
         self._entered, self._leaves = {}, ()
@@ -125,3 +133,7 @@ class Span:
         return route.rebuild(
             [some.new_empty(shape) if name is None else tensors[name] for name, shape in pairs]
         )
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> tuple[Any, ...]:
+    return tuple((name, tensor.shape) for name, tensor in tensors.items())

@@ -9,8 +9,9 @@ from torch import nn
 
 from smoothbench.caching import Site, Trajectory, find_sites
 from smoothbench.caching.mac_counter import MeasuredSites, measured_sites
-from smoothbench.caching.policy import ChoosesSites, Probing
+from smoothbench.caching.policy import Probing
 from smoothbench.caching.probe_costs import probe_costs
+from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.protocols import Model
 
 
@@ -53,10 +54,8 @@ class ChosenSites:
         )
 
     def _of(self, method: Any) -> MeasuredSites:
-        if not isinstance(method, ChoosesSites):
-            return self.branches
         denoiser, call = self._skeleton
-        sites = method.choose_sites(denoiser)
+        sites = sites_of(method, denoiser)
         if _names(sites) == self.branch_names:
             return self.branches
         if _names(sites) not in self._measured:

@@ -106,7 +106,7 @@ def test_curves_and_schedules_of_spans_are_saved(tmp_path: Path) -> None:
     cache = ("cache=smoothcache", "cache.policy.alpha=1")
     at_span = (*cache, "cache.policy.level=span")
     schedule: dict[str, Any] = json.loads(saved("span.json", *at_span).read_text())
-    assert set(schedule) == {"_meta", "span"} and 0 < sum(schedule["span"]) < 8
+    assert set(schedule) == {"_meta", "span-0-5"} and 0 < sum(schedule["span-0-5"]) < 8
     again = saved("again.json", "cache=schedule", f"cache.policy.path={tmp_path / 'span.json'}")
     assert json.loads(again.read_text()) == schedule
     assert saved("curves.npz", *at_span).stat().st_size < 10_000

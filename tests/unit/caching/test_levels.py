@@ -1,13 +1,14 @@
 """Sites at span and denoiser level: what is kept, what runs, what it costs, and how levels nest."""
 
+import gc
 import warnings
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import SD3Transformer2DModel
 from torch import Tensor, nn
 
 from smoothbench.caching import (
@@ -22,6 +23,7 @@ from smoothbench.caching import (
     find_sites,
 )
 from smoothbench.caching.mac_counter import site_costs
+from smoothbench.caching.saved_sites import saved_sites
 from tests.support.tiny_dit import TinyDiT, build_tiny
 
 LEVELS = ("denoiser", "span", "branch")
@@ -188,31 +190,33 @@ def test_spans_that_overlap_and_levels_that_are_not(tiny: TinyDiT) -> None:
         find_sites(tiny.denoiser, "block")
 
 
-def test_two_streams_are_kept_together() -> None:
-    """A joint block has two streams, and its attention returns a tuple: both are kept, tensor by tensor."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        denoiser = SD3Transformer2DModel(
-            sample_size=8, patch_size=2, in_channels=4, num_layers=3, attention_head_dim=8, num_attention_heads=2,
-            caption_projection_dim=16, joint_attention_dim=12, pooled_projection_dim=10, out_channels=4,
-        ).eval()  # fmt: skip
+def test_a_schedule_file_says_which_span_it_is_for(tiny: TinyDiT, tmp_path: Path) -> None:
+    for spans in ([(1, 2)], [(0, 0), (1, 2)], [(0, 2)]):
+        schedule = every_second(find_sites(tiny.denoiser, "span", spans))
+        schedule.save(tmp_path / "spans.json")
+        assert (
+            Schedule.load(tmp_path / "spans.json", saved_sites(tmp_path / "spans.json", tiny.denoiser))
+            == schedule
+        )
 
-    @torch.inference_mode()
-    def run() -> Tensor:
-        generator = torch.Generator().manual_seed(1)
-        x, text = (torch.randn(2, *shape, generator=generator) for shape in ((4, 8, 8), (5, 12)))
-        pooled = torch.randn(2, 10, generator=generator)
-        for t in (900, 700, 500, 300):
-            out = denoiser(x, text, pooled, torch.tensor([t, t]), return_dict=False)[0]
-            x = x - 0.3 * out
-        return x
 
-    bare, span = run(), find_sites(denoiser, "span", [(0, 1)])
-    for predictor in ("reuse", "taylor1"):
-        with cached(denoiser, every_second(span, 4), predictor=predictor) as engine:
-            x = run()
-        assert engine.calls == {"blocks.0-1.span": 2} and (x - bare).abs().max() > 1e-4
-    assert (
-        engine.cache_bytes == 2 * (2 * 16 * 16 + 2 * 5 * 16) * 4
-    )  # two evaluations of two streams in float32
-    assert torch.equal(run(), bare)
+def test_what_the_caller_does_to_an_output_leaves_the_kept_one_alone(tiny: TinyDiT) -> None:
+    x, schedule = torch.ones(2, 1, 8, 8), every_second(find_sites(tiny.denoiser, "denoiser"), 3)
+    schedule = Schedule.steps(find_sites(tiny.denoiser, "denoiser"), [True, False, False], schedule.meta)
+    outputs = []
+    with torch.inference_mode(), cached(tiny.denoiser, schedule):
+        for t in (900, 800, 700):
+            out = tiny.denoiser(x, timestep=torch.tensor([t, t]), class_labels=torch.tensor([1, 2])).sample
+            outputs.append(out.clone())
+            out.mul_(2)
+    assert torch.equal(outputs[0], outputs[1]) and torch.equal(outputs[0], outputs[2])
+
+
+def test_a_run_that_is_kept_holds_no_denoiser() -> None:
+    tiny = build_tiny()
+    with cached(tiny.denoiser, every_second(find_sites(tiny.denoiser, "span"))) as run:
+        tiny.run()
+    alive = weakref.ref(tiny.denoiser)
+    del tiny
+    gc.collect()
+    assert alive() is None and run.calls == {"blocks.0-2.span": 6}
