@@ -53,12 +53,13 @@ class Run(Announcer):
         self._outermost = next((i for i, site in enumerate(sites) if site.level == DENOISER), None)
         self._everything = [True] * len(sites)
         self.computed: Sequence[bool] = self._everything  # by site, for the present forward; all outside one
-        # the sites that the last run computed, by evaluation, at the first forward of each
-        self.realised: list[tuple[bool, ...]] = []
+        self.realised: list[
+            tuple[bool, ...]
+        ] = []  # of the last run, by evaluation, at the first forward of each
         self.forwards = 0
         self.counts = [0] * len(sites)
         self.cache_bytes = 0
-        # sites whose input is read though they are skipped
+        # by number, sites whose input is read though they are skipped
         self.reads_input = frozenset(range(len(sites)) if isinstance(predictor, PredictsFromInput) else ())
         self.visits = visits
         self.at_start: Callable[[], None] = _nothing  # called before a run; what it raises voids it

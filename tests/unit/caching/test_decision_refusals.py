@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module
 from torch import nn
 
 from smoothbench.caching import Evaluation, Probe, cached, find_sites
@@ -112,3 +113,15 @@ def test_sites_that_ran_may_be_reused_from_the_probe_on(tiny: TinyDiT) -> None:
     blind = replace(policy, probes=[], first=policy.then)
     with cached(tiny.denoiser, blind, evals=12):
         assert torch.equal(x, tiny.run())
+
+
+def test_a_hook_that_would_not_see_the_end_of_its_module_is_refused(tiny: TinyDiT) -> None:
+    policy = ByFunctions([INSIDE], full, lambda evaluation: [True, evaluation.e % 2 == 0])
+    with cached(tiny.denoiser, policy):
+        tiny.run()
+    add_hook_to_module(tiny.denoiser.transformer_blocks[1], ModelHook())
+    with (
+        pytest.raises(ValueError, match=r"transformer_blocks\.1 has a hook of another library"),
+        cached(tiny.denoiser, policy),
+    ):
+        tiny.run()
