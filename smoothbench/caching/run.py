@@ -44,7 +44,7 @@ class Run(Announcer):
         fast: FastForward | None = None,
     ) -> None:
         super().__init__(clock)
-        self._fast = fast
+        self.visits, self._fast = visits, fast
         self._tick: Tick | None = None
         self.sites, self.may_skip = sites, may_skip
         self._outer = outer_sites(sites)
@@ -53,22 +53,19 @@ class Run(Announcer):
         self._outermost = next((i for i, site in enumerate(sites) if site.level == DENOISER), None)
         self._everything = [True] * len(sites)
         self.computed: Sequence[bool] = self._everything  # by site, for the present forward; all outside one
-        self.realised: list[
-            tuple[bool, ...]
-        ] = []  # of the last run, by evaluation, at the first forward of each
+        self.realised: list[tuple[bool, ...]] = []  # of the last run, at the first forward of each evaluation
         self.forwards = 0
         self.counts = [0] * len(sites)
         self.cache_bytes = 0
         # by number, sites whose input is read though they are skipped
         self.reads_input = frozenset(range(len(sites)) if isinstance(predictor, PredictsFromInput) else ())
-        self.visits = visits
         self.at_start: Callable[[], None] = _nothing  # called before a run; what it raises voids it
         self._decide, self._predictor = decide, predictor
         self.inputs = Inputs(predictor, sites) if isinstance(predictor, PredictsFromInput) else None
         self.predictors = bound(self.inputs or predictor, sites, clock.evals)  # one for each site
         self._planned = coordinates if grid.has_timesteps(coordinates) else None
         self._now = 0.0
-        self._histories: dict[int | str, Histories] = {}
+        self._histories: dict[int | str, Histories] = {}  # by forward of an evaluation
         self._history: Histories = []
         self._rebuilds: list[Rebuild | None] = [None] * len(sites)  # makes an output of its tensors
 
