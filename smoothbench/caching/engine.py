@@ -72,7 +72,6 @@ def cached(
     wraps = _wraps(denoiser, run)
     try:
         with ExitStack() as stack:
-            stack.callback(run.forget)
             stack.enter_context(intercepted(denoiser, wraps))
             stack.enter_context(uncompiled(handle, [module for module, _ in wraps]))
             stack.enter_context(watched(denoiser, run.begin, run.end, run.forward))
