@@ -1,10 +1,10 @@
 """Tell whether a denoiser's modules are as their classes made them, so that other arithmetic may take their place."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from smoothbench.caching.hooks import StandIn
@@ -82,6 +82,15 @@ def _is_own_class(denoiser: nn.Module, kinds: Collection[str]) -> bool:
     return known and not foreign and not denoiser.training
 
 
-def needs_gradients(denoiser: nn.Module) -> bool:
-    """Return whether torch would record operations on the denoiser's weights."""
-    return torch.is_grad_enabled() and any(weight.requires_grad for weight in denoiser.parameters())
+def needs_gradients(denoiser: nn.Module, arguments: Any) -> bool:
+    """Return whether torch would record operations on the denoiser's weights or on a forward's arguments."""
+    if not torch.is_grad_enabled():
+        return False
+    return _requires_grad(arguments) or any(weight.requires_grad for weight in denoiser.parameters())
+
+
+def _requires_grad(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.requires_grad
+    parts = value.values() if isinstance(value, Mapping) else value
+    return isinstance(value, Mapping | list | tuple) and any(map(_requires_grad, parts))

@@ -139,6 +139,34 @@ def test_gradients_and_hooks_on_all_modules_need_the_models_own_forward(dit: Fas
     assert dit.denoiser.proj_out_2.weight.grad is not None
 
 
+def test_gradients_of_the_inputs_need_the_models_own_forward(dit: FastModel) -> None:
+    labels, gradients = dit.constant["class_labels"], []
+    for fast in (True, False):
+        x = dit.noise.clone().requires_grad_(True)
+        with cached(dit.denoiser, schedule(dit), coordinates=dit.timesteps, fast=fast) as run:
+            output = x
+            for e, t in enumerate(dit.timesteps):
+                run.step(e, t)
+                sample = dit.denoiser(output, torch.full((4,), int(t)), labels).sample
+                output = output - 0.2 * sample[:, : x.shape[1]]
+            assert not run.is_fast
+            gradients += torch.autograd.grad(output.sum(), x)
+    assert torch.equal(*gradients)
+
+
+def test_gradients_within_a_run_that_began_fast_are_refused(dit: FastModel) -> None:
+    labels = dit.constant["class_labels"]
+    with (
+        pytest.raises(ValueError, match="evaluation 1 needs gradients of the DiTTransformer2DModel"),
+        cached(dit.denoiser, schedule(dit), coordinates=dit.timesteps) as run,
+    ):
+        for e, t in enumerate(dit.timesteps):
+            run.step(e, t)
+            x = dit.noise.clone().requires_grad_(e > 0)
+            dit.denoiser(x, torch.full((4,), int(t)), labels)
+            assert run.is_fast
+
+
 class Damped:
     """A predictor that cannot tell its weights."""
 
