@@ -16,13 +16,15 @@ class Architecture(ABC):
     """A denoiser of a known class, which a fast forward can take apart.
 
     Its residual branches are `attributes` of its `blocks`, block by block in order of execution; `paths` lead to them,
-    and `gated` says of each whether its output is multiplied by a gate. `joins` are the branches before which the
+    `gated` says of each whether its output is multiplied by a gate, and `bare` whether it reads the stream without a
+    norm. `joins` are the branches before which the
     stream is more than a sum (long skips). `arguments` are the names of the denoiser's arguments, in order; only those
     in `used` may be given. `kinds` are the names of the classes of its modules, those inside of branches left out.
     """
 
     attributes: tuple[str, ...]
     gates: tuple[bool, ...]  # of the branches of one block
+    without_norm: tuple[int, ...] = ()  # numbers of branches within their block
     joins: frozenset[int] = frozenset()
     arguments: tuple[str, ...]
     used: frozenset[str]
@@ -34,6 +36,7 @@ class Architecture(ABC):
         self.blocks: list[Any] = list(blocks.values())
         self.paths = tuple(f"{path}.{name}" for path in blocks for name in self.attributes)
         self.gated = self.gates * len(blocks)
+        self.bare = tuple(i % len(self.attributes) in self.without_norm for i in range(len(self.paths)))
 
     @abstractmethod
     def named_blocks(self) -> Iterator[tuple[str, nn.Module]]:

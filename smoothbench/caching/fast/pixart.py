@@ -19,6 +19,7 @@ class PixArt(Architecture):
 
     attributes = ("attn1", "attn2", "ff")
     gates = (True, False, True)
+    without_norm = (1,)  # cross-attention
     arguments = (
         "hidden_states",
         "encoder_hidden_states",

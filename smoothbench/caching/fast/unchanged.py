@@ -15,6 +15,8 @@ PACKAGES = ("torch", "diffusers", "smoothbench")  # whose classes are known by t
 def unchanged(denoiser: nn.Module, branches: Collection[nn.Module], kinds: Collection[str]) -> bool:
     """Return whether the modules outside of the branches are of these classes, without hooks or other forwards.
 
+    They must be in evaluation mode, as some drop inputs at random while they are trained (class dropout).
+
     A branch may hold anything inside, as its own forward is called; it must not itself have hooks, or a forward
     that was set inside the context. Forwards that the engine set do not count.
     """
@@ -31,8 +33,10 @@ def unchanged(denoiser: nn.Module, branches: Collection[nn.Module], kinds: Colle
             continue
         kind = type(module)
         if kind not in known:
-            known[kind] = kind.__name__ in kinds and kind.__module__.partition(".")[0] in PACKAGES
-        if not known[kind] or not _has_own_forward(module) or not _has_plain_weights(module):
+            known[kind] = _is_known(kind, kinds)
+        if not known[kind] or module.training or not _has_own_forward(module):
+            return False
+        if not _has_plain_weights(module):
             return False
         below += _children(module)
     return True
@@ -78,8 +82,15 @@ def _is_own_class(denoiser: nn.Module, kinds: Collection[str]) -> bool:
     kind = type(denoiser)
     present = vars(denoiser).get("forward")
     foreign = present is not None and (not isinstance(present, StandIn) or present.is_foreign)
-    known = kind.__name__ in kinds and kind.__module__.split(".")[0] in PACKAGES
-    return known and not foreign and not denoiser.training
+    return _is_known(kind, kinds) and not foreign and not denoiser.training
+
+
+def _is_known(kind: type[nn.Module], kinds: Collection[str]) -> bool:
+    """Whether a class has one of these names and both it and its forward come from a package that is known."""
+    # a patch of the class may carry the name of the forward in place of which it stands, but not its globals
+    forward: Any = kind.forward
+    origins = (kind.__module__, getattr(forward, "__globals__", {}).get("__name__", ""))
+    return kind.__name__ in kinds and all(origin.partition(".")[0] in PACKAGES for origin in origins)
 
 
 def needs_gradients(denoiser: nn.Module, arguments: Any) -> bool:

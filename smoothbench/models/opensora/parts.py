@@ -20,6 +20,7 @@ class STDiT3Architecture(Architecture):
 
     attributes = ("attn", "cross_attn", "mlp")
     gates = (True, False, True)
+    without_norm = (1,)  # cross-attention
     arguments = ("x", "timestep", "y", "mask", "fps", "height", "width")
     used = frozenset(arguments)
     kinds = frozenset(
