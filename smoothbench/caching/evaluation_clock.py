@@ -21,6 +21,7 @@ class Tick(NamedTuple):
     coordinate: float | None
     starts_run: bool
     starts_evaluation: bool
+    is_announced: bool = False  # the coordinate; else it was read from the forward's arguments
 
 
 class Clock:
@@ -109,7 +110,7 @@ class Clock:
             tick = self._announced_tick()
             if tick.coordinate is not None:
                 self._latest = Timestep(tick.coordinate, tick.coordinate)
-                return tick
+                return tick._replace(is_announced=True)
             self._latest = self._timestep.read(args, kwargs)
             return tick._replace(coordinate=self._latest and self._latest.value)
         now = self._timestep.read(args, kwargs)

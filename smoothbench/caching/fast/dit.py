@@ -79,9 +79,9 @@ class _DiTParts(Parts):
         self._mistaken: Tensor | None = None
         self._of_branches: Sequence[Tensor] = ()  # shift and scale of each, in the present forward
 
-    def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
+    def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and take the modulations of this evaluation."""
-        modulations = self._modulations_at(e, shared_timestep(inputs["timestep"], coordinate), inputs)
+        modulations = self._modulations_at(e, announced, inputs)
         head = 3 * len(self.forwards)
         self.gates = self._of_rows(modulations[:, 2:head:3])
         self._of_head = self._of_rows(modulations[:, head:])
@@ -112,11 +112,11 @@ class _DiTParts(Parts):
             modulations = modulations.index_select(0, self._rows)
         return modulations.unbind(1)
 
-    def _modulations_at(self, e: int, timestep: float | None, inputs: Inputs) -> Tensor:
+    def _modulations_at(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """The modulations [classes, 6 L + 2, 1, width] at a timestep: those of L blocks, then of the head."""
-        on_host = inputs["timestep"].device.type == "cpu"
-        if self._mistaken is None and timestep is not None and not on_host:
-            self._mistaken = (inputs["timestep"] != timestep).any()  # looked at when the run is over
+        timestep, on_host = shared_timestep(inputs["timestep"], announced), inputs["timestep"].device.type == "cpu"
+        if self._mistaken is None and announced is not None and not on_host:
+            self._mistaken = (inputs["timestep"] != announced).any()  # looked at when the run is over
         if timestep is None:  # rows at timesteps of their own
             return _of_each_row(self._denoiser, self._blocks, inputs)
         known = self._modulations.get(timestep)

@@ -140,7 +140,8 @@ class _Run:
     def forward(self, tick: Tick, now: float, planned: Plan, inputs: Inputs) -> Any:
         """Run the steps of one forward."""
         self._now, self._weights, self._coordinates = now, {}, {}
-        stream = self.parts.embed(tick.e, tick.coordinate, inputs)
+        announced = tick.coordinate if tick.is_announced else None
+        stream = self.parts.embed(tick.e, announced, inputs)
         for step in planned.steps:
             stream = step(self, stream)
         return self.parts.head(stream, inputs)
