@@ -120,8 +120,9 @@ class _DiTParts(Parts):
 
     def _modulations_at(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """The modulations [classes, 6 L + 2, 1, width] at a timestep: those of L blocks, then of the head."""
-        timestep, on_host = shared_timestep(inputs["timestep"], announced), inputs["timestep"].device.type == "cpu"
-        if self._mistaken is None and announced is not None and not on_host:
+        timestep = shared_timestep(inputs["timestep"], announced)
+        was_read = announced is None or inputs["timestep"].device.type == "cpu"
+        if self._mistaken is None and not was_read:
             self._mistaken = (inputs["timestep"] != announced).any()  # looked at when the run is over
         if timestep is None:  # rows at timesteps of their own
             return _of_each_row(self._denoiser, self._blocks, inputs)

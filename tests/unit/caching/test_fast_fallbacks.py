@@ -94,7 +94,16 @@ def class_dropout(denoiser: nn.Module) -> None:
     denoiser.transformer_blocks[1].norm1.emb.class_embedder.train()
 
 
-CHANGES = [lora, hook, hook_of_a_branch, other_forward, parametrized, tensor_of_another_class, training, class_dropout]
+CHANGES = [
+    lora,
+    hook,
+    hook_of_a_branch,
+    other_forward,
+    parametrized,
+    tensor_of_another_class,
+    training,
+    class_dropout,
+]
 
 
 @pytest.mark.parametrize("change", CHANGES)
