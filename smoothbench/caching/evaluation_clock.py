@@ -13,7 +13,8 @@ class Tick(NamedTuple):
     """One forward of the denoiser, placed in its sampling run.
 
     `e` is its evaluation, `forward_index` its number or name within the evaluation, `coordinate` its timestep (None
-    where it is not known); `starts_run` and `starts_evaluation` say whether it is the first of either.
+    where it is not known); `starts_run` and `starts_evaluation` say whether it is the first of either, and
+    `is_announced` whether the coordinate was announced, not read from the forward's arguments.
     """
 
     e: int
@@ -21,6 +22,7 @@ class Tick(NamedTuple):
     coordinate: float | None
     starts_run: bool
     starts_evaluation: bool
+    is_announced: bool = False
 
 
 class Clock:
@@ -109,7 +111,7 @@ class Clock:
             tick = self._announced_tick()
             if tick.coordinate is not None:
                 self._latest = Timestep(tick.coordinate, tick.coordinate)
-                return tick
+                return tick._replace(is_announced=True)
             self._latest = self._timestep.read(args, kwargs)
             return tick._replace(coordinate=self._latest and self._latest.value)
         now = self._timestep.read(args, kwargs)

@@ -15,7 +15,10 @@ from smoothbench.caching.fast.modulation import SIX, modulated
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
 from smoothbench.caching.fast.timesteps import on_device, shared_timestep
 
-KEPT_FOR_A_CLASS: Final = 2**24  # bytes of modulations, computed for so many evaluations ahead as fit
+# bytes of modulations, which are computed for so many evaluations ahead as fit
+KEPT_FOR_A_CLASS: Final = 2**24
+KEPT_FOR_ALL: Final = 2**28  # over all classes of a batch
+ENOUGH: Final = 8  # rows of a product: fewer are rounded otherwise, and a sample would depend on its batch
 
 
 class DiT(Architecture):
@@ -77,11 +80,13 @@ class _DiTParts(Parts):
         self._coordinates = coordinates
         self._modulations: dict[float, Tensor] = {}  # by timestep, of the evaluations computed ahead
         self._mistaken: Tensor | None = None
-        self._of_branches: Sequence[Tensor] = ()  # shift and scale of each, in the present forward
+        self._inner: Tensor | None = None  # the modulations of the present forward
+        self._of_branches: Sequence[Tensor] = ()  # shift and scale of each, taken from those
+        self._of_head: Sequence[Tensor] = ()
 
-    def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
+    def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and take the modulations of this evaluation."""
-        modulations = self._modulations_at(e, shared_timestep(inputs["timestep"], coordinate), inputs)
+        modulations = self._modulations_at(e, announced, inputs)
         head = 3 * len(self.forwards)
         self.gates = self._of_rows(modulations[:, 2:head:3])
         self._of_head = self._of_rows(modulations[:, head:])
@@ -91,6 +96,7 @@ class _DiTParts(Parts):
     def branch(self, i: int, stream: Tensor) -> Tensor:
         """Normalise and modulate the stream, and run self-attention or feed-forward on it."""
         if not self._of_branches:  # the first that this evaluation computes
+            assert self._inner is not None
             self._of_branches = self._of_rows(self._inner)
         shift, scale = self._of_branches[3 * i], self._of_branches[3 * i + 1]
         return self.forwards[i](modulated(stream, self._norms[i], shift, scale))
@@ -112,45 +118,61 @@ class _DiTParts(Parts):
             modulations = modulations.index_select(0, self._rows)
         return modulations.unbind(1)
 
-    def _modulations_at(self, e: int, timestep: float | None, inputs: Inputs) -> Tensor:
+    def _modulations_at(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """The modulations [classes, 6 L + 2, 1, width] at a timestep: those of L blocks, then of the head."""
-        on_host = inputs["timestep"].device.type == "cpu"
-        if self._mistaken is None and timestep is not None and not on_host:
-            self._mistaken = (inputs["timestep"] != timestep).any()  # looked at when the run is over
+        timestep = shared_timestep(inputs["timestep"], announced)
+        was_read = announced is None or inputs["timestep"].device.type == "cpu"
+        if self._mistaken is None and not was_read:
+            self._mistaken = (inputs["timestep"] != announced).any()  # looked at when the run is over
         if timestep is None:  # rows at timesteps of their own
             return _of_each_row(self._denoiser, self._blocks, inputs)
         known = self._modulations.get(timestep)
         if known is None:
-            ahead = self._coordinates[e : e + self._at_once()]
-            timesteps = list(ahead) if timestep == next(iter(ahead), None) else [timestep]
+            self._forget_modulations()  # before there are others
+            timesteps = self._ahead(e, timestep)
             on_it = on_device(timesteps, inputs["timestep"])
             computed = _modulations(self._denoiser, self._blocks, on_it, self._classes)
             self._modulations = dict(zip(timesteps, computed.unbind(0), strict=True))
             known = self._modulations[timestep]
         return known
 
-    def _at_once(self) -> int:
-        """How many evaluations are computed together: whatever classes share a batch, so that none depends on it."""
+    def _ahead(self, e: int, timestep: float) -> list[float]:
+        """The timesteps whose modulations are computed together, from that of evaluation `e` on."""
         width, size = self._denoiser.inner_dim, self._denoiser.proj_out_1.weight.element_size()
-        return max(1, KEPT_FOR_A_CLASS // ((SIX * len(self._blocks) + 2) * width * size))
+        of_a_class = (SIX * len(self._blocks) + 2) * width * size
+        at_once = max(1, min(KEPT_FOR_A_CLASS, KEPT_FOR_ALL // len(self._classes)) // of_a_class)
+        ahead = list(self._coordinates[e : e + at_once])
+        return ahead if ahead[:1] == [timestep] else [timestep]  # where the grid is not the one planned for
+
+    def _forget_modulations(self) -> None:
+        self._modulations, self._inner = {}, None
+        self.gates = self._of_branches = self._of_head = ()
 
 
 def _modulations(denoiser: Any, blocks: Sequence[Any], timesteps: Tensor, classes: Tensor) -> Tensor:
     """Modulations of timesteps [K] and classes [U], [K, U, 6 L + 2, 1, width]; 1 is added to scales."""
     width, parts, dtype = denoiser.inner_dim, SIX * len(blocks) + 2, denoiser.proj_out_1.weight.dtype
     rows = len(timesteps) * len(classes)
-    together = torch.empty(rows, parts * width, dtype=dtype, device=timesteps.device)
-    features = [_features(block, timesteps, dtype) for block in _distinct_frequencies(blocks)]
+    together = torch.empty(max(rows, ENOUGH), parts * width, dtype=dtype, device=timesteps.device)
+    enough = _repeated(timesteps)
+    features = [_features(block, enough, dtype) for block in _distinct_frequencies(blocks)]
     for number, block in enumerate(blocks):
         embedder = block.norm1.emb
-        time = embedder.timestep_embedder.forward(features[number % len(features)])
+        time = embedder.timestep_embedder.forward(features[number % len(features)])[: len(timesteps)]
         label = embedder.class_embedder.embedding_table.forward(classes)
-        condition = F.silu(time[:, None] + label).view(rows, width)
+        condition = _repeated(F.silu(time[:, None] + label).view(rows, width))
         if number == 0:
             _linear(denoiser.proj_out_1, condition, together[:, SIX * len(blocks) * width :])
         place = SIX * width * number
         _linear(block.norm1.linear, condition, together[:, place : place + SIX * width])
-    return together.view(len(timesteps), len(classes), parts, 1, width)
+    return together[:rows].view(len(timesteps), len(classes), parts, 1, width)
+
+
+def _repeated(rows: Tensor) -> Tensor:
+    """Rows [n, ...] of a product; where they are too few, they are repeated in turns."""
+    if len(rows) >= ENOUGH:
+        return rows
+    return rows.index_select(0, torch.arange(ENOUGH, device=rows.device) % len(rows))
 
 
 def _of_each_row(denoiser: Any, blocks: Sequence[Any], inputs: Inputs) -> Tensor:

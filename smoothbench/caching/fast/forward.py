@@ -44,14 +44,16 @@ class FastForward:
         """Return the inputs of a forward by name; None where the parts cannot answer in this run.
 
         That is found out where a run starts. Raises ValueError where a later forward of the run has arguments that
-        the first one had not.
+        the first one had not, or needs gradients.
         """
         index = tick.forward_index
         first = tick.starts_run or index not in self._answers
         if first:
-            self._answers[index] = self._can_run()
+            self._answers[index] = self._can_run(args, kwargs)
         if not self._answers[index]:
             return None
+        if not first and needs_gradients(self._architecture.denoiser, (args, kwargs)):
+            raise self._gradients(tick)
         inputs = self._architecture.inputs(args, kwargs)
         run = self._runs.get(index)
         same = inputs is not None and run is not None and inputs.keys() == run.names
@@ -99,9 +101,15 @@ class FastForward:
                 "announced: announce the timesteps themselves, or pass fast=False to cached(...)"
             )
 
-    def _can_run(self) -> bool:
+    def _can_run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         architecture = self._architecture
-        return architecture.is_unchanged() and not needs_gradients(architecture.denoiser)
+        return architecture.is_unchanged() and not needs_gradients(architecture.denoiser, (args, kwargs))
+
+    def _gradients(self, tick: Tick) -> ValueError:
+        return ValueError(
+            f"evaluation {tick.e} needs gradients of the {type(self._architecture.denoiser).__name__}, but the run "
+            "began without them: pass fast=False to cached(...)"
+        )
 
     def _other_arguments(self, tick: Tick) -> ValueError:
         return ValueError(
@@ -132,7 +140,8 @@ class _Run:
     def forward(self, tick: Tick, now: float, planned: Plan, inputs: Inputs) -> Any:
         """Run the steps of one forward."""
         self._now, self._weights, self._coordinates = now, {}, {}
-        stream = self.parts.embed(tick.e, tick.coordinate, inputs)
+        announced = tick.coordinate if tick.is_announced else None
+        stream = self.parts.embed(tick.e, announced, inputs)
         for step in planned.steps:
             stream = step(self, stream)
         return self.parts.head(stream, inputs)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,15 @@ class Architecture(ABC):
     """A denoiser of a known class, which a fast forward can take apart.
 
     Its residual branches are `attributes` of its `blocks`, block by block in order of execution; `paths` lead to them,
-    and `gated` says of each whether its output is multiplied by a gate. `joins` are the branches before which the
+    `gated` says of each whether its output is multiplied by a gate, and `bare` whether it reads the stream without a
+    norm. `joins` are the branches before which the
     stream is more than a sum (long skips). `arguments` are the names of the denoiser's arguments, in order; only those
     in `used` may be given. `kinds` are the names of the classes of its modules, those inside of branches left out.
     """
 
     attributes: tuple[str, ...]
     gates: tuple[bool, ...]  # of the branches of one block
+    without_norm: tuple[int, ...] = ()  # numbers of branches within their block
     joins: frozenset[int] = frozenset()
     arguments: tuple[str, ...]
     used: frozenset[str]
@@ -34,6 +36,7 @@ class Architecture(ABC):
         self.blocks: list[Any] = list(blocks.values())
         self.paths = tuple(f"{path}.{name}" for path in blocks for name in self.attributes)
         self.gated = self.gates * len(blocks)
+        self.bare = tuple(i % len(self.attributes) in self.without_norm for i in range(len(self.paths)))
 
     @abstractmethod
     def named_blocks(self) -> Iterator[tuple[str, nn.Module]]:
@@ -92,8 +95,11 @@ class Parts(ABC):
         return None
 
     @abstractmethod
-    def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
-        """Embed the inputs of evaluation `e`; return the stream [B, tokens, width], which the caller may change."""
+    def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
+        """Embed the inputs of evaluation `e`; return the stream [B, tokens, width], which the caller may change.
+
+        `announced` is the coordinate that the sampling loop announced, None where it announced none.
+        """
 
     @abstractmethod
     def branch(self, i: int, stream: Tensor) -> Tensor:
@@ -120,26 +126,38 @@ def remembered(inputs: Inputs, names: Sequence[str]) -> dict[str, Any]:
     return {name: _copied(inputs.get(name)) for name in names}
 
 
+class _OnDevice(NamedTuple):
+    """A tensor on a device, and how often it had been changed in place when it was remembered."""
+
+    tensor: Tensor
+    version: int | None
+
+
+def _version(tensor: Tensor) -> int | None:
+    """The number of changes in place so far; None in inference mode, where torch does not count them."""
+    return None if tensor.is_inference() else tensor._version
+
+
 def _copied(value: Any) -> Any:
     if isinstance(value, Tensor):
-        return value.clone() if value.device.type == "cpu" else value
+        return value.clone() if value.device.type == "cpu" else _OnDevice(value, _version(value))
     if isinstance(value, Mapping):
         return {name: _copied(part) for name, part in value.items()}
     return tuple(map(_copied, value)) if isinstance(value, list | tuple) else value
 
 
 def _same(known: Any, value: Any) -> bool:
-    """Whether an input is the known one; on a device only the very tensor is, as comparing would wait for it."""
+    """Whether an input is the known one; on a device only the very tensor is, unchanged: comparing would wait."""
     if isinstance(known, Mapping):
         return (
             isinstance(value, Mapping)
             and known.keys() == value.keys()
             and all(_same(part, value[name]) for name, part in known.items())
         )
+    if isinstance(known, _OnDevice):
+        return known.tensor is value and known.version == _version(value)
     if isinstance(known, tuple):
         return len(known) == len(value or ()) and all(map(_same, known, value))
     if not isinstance(known, Tensor):
         return known is value or (not isinstance(value, Tensor) and known == value)
-    if known.device.type != "cpu":
-        return known is value
     return isinstance(value, Tensor) and known.dtype == value.dtype and torch.equal(known, value)

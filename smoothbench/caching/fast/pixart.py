@@ -19,6 +19,7 @@ class PixArt(Architecture):
 
     attributes = ("attn1", "attn2", "ff")
     gates = (True, False, True)
+    without_norm = (1,)  # cross-attention
     arguments = (
         "hidden_states",
         "encoder_hidden_states",
@@ -83,7 +84,7 @@ class _PixArtParts(Parts):
         mask = attention_bias(inputs.get("encoder_attention_mask"), inputs["hidden_states"].dtype)
         self._captions = {"encoder_hidden_states": captions, "attention_mask": mask}
 
-    def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
+    def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and modulate by the time."""
         denoiser, timestep, pictures = self._denoiser, inputs["timestep"], inputs["hidden_states"]
         if not denoiser.use_additional_conditions:

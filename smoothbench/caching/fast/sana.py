@@ -19,6 +19,7 @@ class Sana(Architecture):
 
     attributes = ("attn1", "attn2", "ff")
     gates = (True, False, True)
+    without_norm = (1,)  # cross-attention
     arguments = (
         "hidden_states",
         "encoder_hidden_states",
@@ -87,7 +88,7 @@ class _SanaParts(Parts):
         mask = attention_bias(inputs.get("encoder_attention_mask"), inputs["hidden_states"].dtype)
         self._captions = {"encoder_hidden_states": captions, "attention_mask": mask}
 
-    def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
+    def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and modulate by the time."""
         timestep, pictures = distinct_rows(inputs["timestep"]), inputs["hidden_states"]
         rows, dtype = len(timestep), pictures.dtype

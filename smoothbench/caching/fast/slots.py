@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from smoothbench.caching.fast.parts import Architecture
 from smoothbench.caching.predictor import Weighted
-from smoothbench.caching.sites import Site
+from smoothbench.caching.sites import BRANCH, DENOISER, SPAN, Site
 
 Bits = Sequence[bool]
 
@@ -38,12 +37,12 @@ def find_slots(
     number = {path: i for i, path in enumerate(architecture.paths)}
     slots: list[Slot] = []
     for i, site in enumerate(sites):
-        if _level(site) == "denoiser":  # kept whole, outside of the fast forward
+        if site.level == DENOISER:  # kept whole, outside of the fast forward
             continue
         span = _branches_of(site, number)
         if span is None or _crosses_a_join(architecture, span):
             return None
-        slots.append(Slot(span[0], span[-1], (i,), _level(site) == "span"))
+        slots.append(Slot(span[0], span[-1], (i,), site.level == SPAN))
     if rows is None or any(slot.is_sum for slot in slots):
         return slots
     return _joined(architecture, slots, predictors, rows)
@@ -54,17 +53,11 @@ def _crosses_a_join(architecture: Architecture, span: Sequence[int]) -> bool:
     return len(span) < len(architecture.paths) and any(i in architecture.joins for i in span[1:])
 
 
-def _level(site: Site) -> str:
-    level: Any = getattr(site, "level", "branch")
-    return str(level)
-
-
 def _branches_of(site: Site, number: dict[str, int]) -> list[int] | None:
     """The numbers of the branches of a site, which are consecutive; None where they are not, or there is none."""
-    if _level(site) == "branch":
+    if site.level == BRANCH:
         return [number[site.path]] if site.path in number else None
-    blocks: Sequence[str] = getattr(site, "blocks", ())
-    span = [i for path, i in number.items() if path.rpartition(".")[0] in blocks]
+    span = [i for path, i in number.items() if path.rpartition(".")[0] in site.blocks]
     consecutive = bool(span) and span == list(range(span[0], span[-1] + 1))
     return span if consecutive else None
 

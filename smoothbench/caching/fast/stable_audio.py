@@ -93,7 +93,7 @@ class _StableAudioParts(Parts):
             _plus_one(denoiser.postprocess_conv.weight), denoiser.proj_out.weight.float(), dtype
         )
 
-    def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
+    def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Project the latents, behind the token of time and global states."""
         denoiser, timestep = self._denoiser, distinct_rows(inputs["timestep"])
         features = denoiser.time_proj.forward(timestep.to(self._enter.dtype))

@@ -178,7 +178,9 @@ class _Planner:
     def _compute(self, branch: int, here: Sequence[int]) -> None:
         self.flush()
         slot = next((n for n in here if self.reusable[n] and not self.slots[n].is_sum), None)
-        self.steps.append(Compute(branch, slot, self._in_place))
+        # a stream that a branch got as it is may be kept there: by hooks inside of it, or as its own output
+        in_place = self._in_place and not self.architecture.bare[branch]
+        self.steps.append(Compute(branch, slot, in_place))
         self._in_place = True
 
     def _after(self, last: int) -> int:

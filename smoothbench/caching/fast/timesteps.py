@@ -6,25 +6,22 @@ import torch
 from torch import Tensor
 
 
-def shared_timestep(timestep: Tensor, coordinate: float | None) -> float | None:
-    """Return the timestep [B] of all rows; None where rows differ.
+def shared_timestep(timestep: Tensor, announced: float | None) -> float | None:
+    """Return the timestep [B] or [] of all rows; None where rows differ.
 
-    On a CPU it is read. On a device nothing is read, for that would wait for it: there it is the announced
-    coordinate.
+    On a CPU it is read. On a device it is the announced coordinate, as reading would wait for the device; where none
+    was announced, the engine has waited already.
     """
-    if timestep.device.type != "cpu":
-        return coordinate
-    values = timestep.tolist()
+    if timestep.device.type != "cpu" and announced is not None:
+        return announced
+    values = timestep.flatten().tolist()
     return float(values[0]) if values.count(values[0]) == len(values) else None
 
 
 def distinct_rows(timestep: Tensor) -> Tensor:
     """Return the timestep [1] that all rows share, or those of all rows [B]; on a device they are not looked at."""
-    return (
-        timestep[:1]
-        if timestep.device.type == "cpu" and shared_timestep(timestep, None) is not None
-        else timestep
-    )
+    rows = timestep.flatten()
+    return rows[:1] if rows.device.type == "cpu" and shared_timestep(rows, None) is not None else rows
 
 
 def on_device(timesteps: Sequence[float], like: Tensor) -> Tensor:

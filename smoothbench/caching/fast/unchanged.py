@@ -1,10 +1,10 @@
 """Tell whether a denoiser's modules are as their classes made them, so that other arithmetic may take their place."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from smoothbench.caching.hooks import StandIn
@@ -14,6 +14,8 @@ PACKAGES = ("torch", "diffusers", "smoothbench")  # whose classes are known by t
 
 def unchanged(denoiser: nn.Module, branches: Collection[nn.Module], kinds: Collection[str]) -> bool:
     """Return whether the modules outside of the branches are of these classes, without hooks or other forwards.
+
+    They must be in evaluation mode, as some drop inputs at random while they are trained (class dropout).
 
     A branch may hold anything inside, as its own forward is called; it must not itself have hooks, or a forward
     that was set inside the context. Forwards that the engine set do not count.
@@ -31,8 +33,10 @@ def unchanged(denoiser: nn.Module, branches: Collection[nn.Module], kinds: Colle
             continue
         kind = type(module)
         if kind not in known:
-            known[kind] = kind.__name__ in kinds and kind.__module__.partition(".")[0] in PACKAGES
-        if not known[kind] or not _has_own_forward(module) or not _has_plain_weights(module):
+            known[kind] = _is_known(kind, kinds)
+        if not known[kind] or module.training or not _has_own_forward(module):
+            return False
+        if not _has_plain_weights(module):
             return False
         below += _children(module)
     return True
@@ -78,10 +82,26 @@ def _is_own_class(denoiser: nn.Module, kinds: Collection[str]) -> bool:
     kind = type(denoiser)
     present = vars(denoiser).get("forward")
     foreign = present is not None and (not isinstance(present, StandIn) or present.is_foreign)
-    known = kind.__name__ in kinds and kind.__module__.split(".")[0] in PACKAGES
-    return known and not foreign and not denoiser.training
+    return _is_known(kind, kinds) and not foreign and not denoiser.training
 
 
-def needs_gradients(denoiser: nn.Module) -> bool:
-    """Return whether torch would record operations on the denoiser's weights."""
-    return torch.is_grad_enabled() and any(weight.requires_grad for weight in denoiser.parameters())
+def _is_known(kind: type[nn.Module], kinds: Collection[str]) -> bool:
+    """Whether a class has one of these names and both it and its forward come from a package that is known."""
+    # a patch of the class may carry the name of the forward in place of which it stands, but not its globals
+    forward: Any = kind.forward
+    origins = (kind.__module__, getattr(forward, "__globals__", {}).get("__name__", ""))
+    return kind.__name__ in kinds and all(origin.partition(".")[0] in PACKAGES for origin in origins)
+
+
+def needs_gradients(denoiser: nn.Module, arguments: Any) -> bool:
+    """Return whether torch would record operations on the denoiser's weights or on a forward's arguments."""
+    if not torch.is_grad_enabled():
+        return False
+    return _requires_grad(arguments) or any(weight.requires_grad for weight in denoiser.parameters())
+
+
+def _requires_grad(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.requires_grad
+    parts = value.values() if isinstance(value, Mapping) else value
+    return isinstance(value, Mapping | list | tuple) and any(map(_requires_grad, parts))

@@ -20,6 +20,7 @@ class STDiT3Architecture(Architecture):
 
     attributes = ("attn", "cross_attn", "mlp")
     gates = (True, False, True)
+    without_norm = (1,)  # cross-attention
     arguments = ("x", "timestep", "y", "mask", "fps", "height", "width")
     used = frozenset(arguments)
     kinds = frozenset(
@@ -76,7 +77,7 @@ class _STDiT3Parts(Parts):
             [block.scale_shift_table for block in architecture.blocks], denoiser.final_layer.scale_shift_table
         )
 
-    def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
+    def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and modulate by the time."""
         denoiser, timestep = self._denoiser, distinct_rows(inputs["timestep"])
         time = denoiser.t_embedder(timestep) + self._embedded_rate(inputs["fps"])

@@ -62,7 +62,7 @@ class _UViTParts(Parts):
         self._label = denoiser.label_emb(inputs["class_labels"])[:, None] + denoiser.pos_embed[:, :1]
         self._early: list[Tensor] = []  # outputs of early blocks, for the late ones
 
-    def embed(self, e: int, coordinate: float | None, inputs: Inputs) -> Tensor:
+    def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed class, time and patches as tokens."""
         denoiser, convolution, positions = (
             self._denoiser,

@@ -6,9 +6,11 @@ import pytest
 import torch
 from diffusers import DiTTransformer2DModel
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from smoothbench.caching import Schedule, cached, find_sites
+from smoothbench.caching.fast import dit
 from smoothbench.models.nano.image.model import PixelDiT
 from smoothbench.sampling.loop import latents
 from smoothbench.solvers.ddim import DDIM
@@ -44,12 +46,12 @@ class Kernels(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def deep_dit(dtype: torch.dtype = torch.float32) -> nn.Module:
+def deep_dit(dtype: torch.dtype = torch.float32, head: int = 8) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = DiTTransformer2DModel(
             num_attention_heads=2,
-            attention_head_dim=8,
+            attention_head_dim=head,
             in_channels=4,
             out_channels=8,
             num_layers=DEPTH,
@@ -111,9 +113,52 @@ def test_bfloat16() -> None:
     torch.testing.assert_close(fast.float(), other.float(), rtol=0.05, atol=0.05 * float(other.abs().max()))
 
 
+class Largest(TorchDispatchMode):
+    """Notes the size of the largest tensor that is made, and whether those before of that size were freed by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes, self.at_once, self._made = 0, 0, list[StorageWeakRef]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._made = [storage for storage in self._made if not storage.expired()]
+        output = func(*args, **(kwargs or {}))
+        if func._schema.name == "aten::empty":
+            self.bytes = max(self.bytes, output.nbytes)
+            self._made.append(StorageWeakRef(output.untyped_storage()))
+            self.at_once = max(self.at_once, len(self._made))
+        return output
+
+
+def test_modulations_computed_ahead_are_bounded_over_all_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, timesteps = deep_dit(head=16), tuple(float(t) for t in range(900, 0, -100))
+    sites, x = find_sites(model), torch.randn(8, 4, 8, 8)
+    policy = Schedule.steps(sites, [e % 2 == 0 for e in range(len(timesteps))])
+
+    def sample() -> tuple[Tensor, Largest]:
+        output = x
+        with torch.no_grad(), Largest() as made, cached(model, policy, coordinates=timesteps) as run:
+            for e, t in enumerate(timesteps):
+                run.step(e, t)
+                output = model(x, timestep=torch.full((8,), int(t)), class_labels=torch.arange(8)).sample
+            assert run.is_fast
+        return output, made
+
+    whole, unbounded = sample()
+    monkeypatch.setattr(dit, "KEPT_FOR_ALL", unbounded.bytes // 2)
+    output, made = sample()
+    assert made.bytes <= unbounded.bytes // 2 and made.at_once == unbounded.at_once
+    assert torch.equal(output, whole)
+
+
+@pytest.mark.parametrize("bound", [None, 2**16])
 @pytest.mark.parametrize("interval", [1, 2])
-def test_a_sample_of_the_nano_model_does_not_depend_on_its_batch(interval: int) -> None:
+def test_a_sample_of_the_nano_model_does_not_depend_on_its_batch(
+    interval: int, bound: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor on the classes beside it, for which products are computed together."""
+    if bound is not None:  # of so many bytes that a batch decides how many evaluations are computed ahead
+        monkeypatch.setattr(dit, "KEPT_FOR_ALL", bound)
     model, solver = PixelDiT("dit_nano", "dit", 2.0, torch.device("cpu")), DDIM(4)
     rows = [e % interval == 0 for e in range(solver.steps)]
     policy = Schedule.steps(find_sites(model.denoiser), rows, {"method": "none"})

@@ -110,6 +110,29 @@ def test_runs_follow_each_other_also_after_one_that_ran_out_of_memory(model: Fas
     hook.remove()
 
 
+def test_what_a_branch_got_is_never_changed(model: FastModel) -> None:
+    def kept(fast: bool) -> list[tuple[Tensor, Tensor]]:
+        got: list[tuple[Tensor, Tensor]] = []
+        paths = [site.path for site in find_sites(model.denoiser)]
+        layers = [m for path in paths for m in model.denoiser.get_submodule(path).modules()]
+        note = [
+            layer.register_forward_pre_hook(lambda module, args: got.append((args[0], args[0].clone())))
+            for layer in layers
+            if isinstance(layer, torch.nn.Linear)
+        ]
+        policy = schedules(model)["kinds"]
+        with cached(model.denoiser, policy, coordinates=model.timesteps, fast=fast) as run:
+            model.run(run.step)
+            assert run.is_fast is fast
+        for hook in note:
+            hook.remove()
+        return got
+
+    fast, other = kept(True), kept(False)
+    assert len(fast) == len(other) > 0
+    assert all(torch.equal(tensor, before) for tensor, before in fast)
+
+
 def test_a_span_is_what_its_blocks_add(model: FastModel) -> None:
     try:
         sites = find_sites(model.denoiser, ("span", "branch"))
