@@ -68,7 +68,7 @@ def test_the_step_callback_tells_evaluations() -> None:
     pipe = tiny_ltx_pipeline()
     given = {"pipe": partial(video_latents, pipe, 6), "model": pipe.transformer, "arguments": {}}
     scope: dict[str, Any] = {**given, **{name: getattr(caching, name) for name in caching.__all__}}
-    exec(next(code for code in blocks(LIBRARY, "python") if "step_callback" in code), scope)
+    exec(next(code for code in blocks(LIBRARY, "python") if "run.step_callback" in code), scope)
     assert scope["run"].forwards == 6 and len(scope["schedule"].computed) == 6
 
 
