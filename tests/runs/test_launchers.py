@@ -55,7 +55,7 @@ import os, signal
 class Deadly:
     needs_curves = False
 
-    def __init__(self, interval, orientation):
+    def __init__(self, **parameters):
         os.kill(os.getpid(), signal.SIGKILL)
 """
 
