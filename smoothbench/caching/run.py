@@ -198,7 +198,8 @@ class Run(Announcer):
         return rebuild([self.predictors[i](history, self._now) for history in self._history[i]])
 
     def check(self) -> None:
-        """Raise ValueError where a run that is over was not what it was taken for."""
+        """End the run; ValueError where it was not what it was taken for."""
+        self.forget()
         if self._fast is not None:
             self._fast.check()
 
