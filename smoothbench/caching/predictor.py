@@ -87,12 +87,17 @@ class Taylor:
         return weights
 
     def __call__(self, history: History, now: float) -> Tensor:
-        weights = self.weights([coordinate for coordinate, _ in history], now)
-        total = history[0][1].float() * weights[0]
-        for weight, (_, output) in zip(weights[1:], history[1:], strict=True):
-            if weight:
-                total.add_(output, alpha=weight)
-        return total.to(history[0][1].dtype)
+        return weighted_sum(self.weights([coordinate for coordinate, _ in history], now), history)
+
+
+def weighted_sum(weights: Sequence[float], history: History) -> Tensor:
+    """Add up kept outputs with a weight for each, in float32; the result has the dtype of the newest."""
+    newest = history[0][1]
+    total = newest.float() * weights[0]
+    for weight, (_, output) in zip(weights[1:], history[1:], strict=True):
+        if weight:
+            total.add_(output, alpha=weight)
+    return total.to(newest.dtype)
 
 
 def taylor_weights(coordinates: Sequence[float], now: float) -> list[float]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from smoothbench.caching.predictor import History, Predictor
+from smoothbench.caching.predictor import History, Predictor, weighted_sum
 from smoothbench.caching.sites import Site
 
 Rows = Sequence[Sequence[float]]  # for each evaluation, the weights of the kept outputs, the newest first
@@ -93,9 +93,4 @@ class SiteWeights:
         return row + [0.0] * missing
 
     def __call__(self, history: History, now: float) -> Tensor:
-        weights = self.weights([coordinate for coordinate, _ in history], now)
-        total = history[0][1].float() * weights[0]
-        for weight, (_, output) in zip(weights[1:], history[1:], strict=True):
-            if weight:
-                total.add_(output, alpha=weight)
-        return total.to(history[0][1].dtype)
+        return weighted_sum(self.weights([coordinate for coordinate, _ in history], now), history)

@@ -17,9 +17,9 @@ class Architecture(ABC):
 
     Its residual branches are `attributes` of its `blocks`, block by block in order of execution; `paths` lead to them,
     `gated` says of each whether its output is multiplied by a gate, and `bare` whether it reads the stream without a
-    norm. `joins` are the branches before which the
-    stream is more than a sum (long skips). `arguments` are the names of the denoiser's arguments, in order; only those
-    in `used` may be given. `kinds` are the names of the classes of its modules, those inside of branches left out.
+    norm. `joins` are the branches before which the stream is more than a sum (long skips). `arguments` are the names of
+    the denoiser's arguments, in order; only those in `used` may be given. `kinds` are the names of the classes of its
+    modules, those inside of branches left out.
     """
 
     attributes: tuple[str, ...]
