@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smoothbench.caching import Schedule, Trajectory, WeightedSum
-from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
+from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch, PlansOnBatch, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.config.spec import Spec
 from smoothbench.errors import PointsFailed, one_line
@@ -53,12 +53,14 @@ class Planning:
 
     def outcome(self, method: Policy | PlansOnBatch | DynamicPolicy) -> Outcome:
         """Plan a method; a method that cannot plan is a failed point, and the others go on."""
-        if isinstance(method, DynamicPolicy):
+        if isinstance(method, DynamicPolicy) and not runs_on_batch(method, None):
             return Outcome(method)
         if reason := self._without_weights(method):
             return Outcome(missing_weights=reason)
         outcome = Outcome()
         try:
+            if isinstance(method, DynamicPolicy):
+                return self._fitted(method)
             curves = None
             if needs_curves(method):
                 if (known := self.calibrated.curves(self.solver, self.spec, self.trajectory.sites)) is None:
@@ -84,7 +86,21 @@ class Planning:
             log.debug("", exc_info=True)
             return replace(outcome, planning_error=one_line(error))
 
-    def _without_weights(self, method: Policy | PlansOnBatch) -> str | None:
+    def _fitted(self, method: DynamicPolicy) -> Outcome:
+        """Fit the rule of a method that decides at run time; whatever its knob, the numbers are the same."""
+        assert isinstance(method, FitsOnBatch)
+        policy = self.parts["policy"]
+        parameters = {key: value for key, value in policy["parameters"].items() if key != method.knob}
+        parts = {part: self.parts[part] for part in ("model", "solver")}
+        parts["policy"] = {**policy, "parameters": parameters}
+        planning = BatchPlanning(self.spec, self.solver, self.trajectory, method, self.predictor, parts)
+        if (planned := self.calibrated.plan(planning)) is None:
+            return Outcome(uncalibrated=True)
+        plan, digest, file = planned
+        assert plan.numbers is not None
+        return Outcome(method.fitted(plan.numbers), self._reference(digest, file, None))
+
+    def _without_weights(self, method: Policy | PlansOnBatch | DynamicPolicy) -> str | None:
         """Why a method cannot be planned where the model has no weights; None where it can."""
         reason = self.model.unavailable_reason
         if reason and needs_curves(method):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from smoothbench.caching import CalibrationBatch, Schedule, Site, WeightedSum
 from smoothbench.caching.announce import Announcer
+from smoothbench.caching.policy import FitsOnBatch
 from smoothbench.config.spec import Spec
 from smoothbench.planning.calibrated import BatchPlan, BatchPlanning, Curves
 from smoothbench.planning.chosen_sites import ChosenSites
@@ -138,21 +139,30 @@ class Measured:
 
 def _to_bytes(plan: BatchPlan) -> bytes:
     schedule = plan.schedule
-    data = {
+    data: dict[str, Any] = {"numbers": plan.numbers, "planning": plan.planning}
+    if schedule is not None:
+        data = _schedule_data(schedule, plan.weights)
+    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _schedule_data(schedule: Schedule, weights: WeightedSum | None) -> dict[str, Any]:
+    return {
         "sites": schedule.sites,
         "kinds": schedule.kinds,
         "bits": schedule.bit_strings(),
         "meta": schedule.meta,
-        "weights": plan.weights
-        and {site: [list(row) for row in t] for site, t in plan.weights.table.items()},
+        "weights": weights and {site: [list(row) for row in t] for site, t in weights.table.items()},
     }
-    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _stored(path: Path, planning: BatchPlanning) -> tuple[BatchPlan, str] | None:
     """A plan from a file, and its digest; None where it is missing, damaged or for other sites: it is made again."""
     data: Any = read_json(path)
     try:
+        if isinstance(planning.method, FitsOnBatch):
+            planning.method.fitted(data["numbers"])
+            plan = BatchPlan(numbers=data["numbers"], planning=data["planning"])
+            return plan, hashlib.sha256(path.read_bytes()).hexdigest()
         bits = tuple(
             tuple({"1": True, "0": False}[bit] for bit in of_evaluation) for of_evaluation in data["bits"]
         )
