@@ -33,12 +33,11 @@ class AccumulatedChange:
             self._sums.clear()
         added, reused = self._sums.get(evaluation.forward_index, (0.0, 0))
         is_last = evaluation.evals is not None and evaluation.e == evaluation.evals - 1
+        added += 0.0 if change is None else change
         forced = evaluation.e < self._warmup or is_last or change is None or not self._threshold
-        if forced or reused == self._longest or not added + change < self._threshold:
-            self._sums[evaluation.forward_index] = (0.0, 0)
-            return True
-        self._sums[evaluation.forward_index] = (added + change, reused + 1)
-        return False
+        computes = forced or reused == self._longest or not added < self._threshold
+        self._sums[evaluation.forward_index] = (0.0, 0) if computes else (added, reused + 1)
+        return computes
 
 
 def relative_change(new: Sequence[Tensor], old: Sequence[Tensor]) -> float:

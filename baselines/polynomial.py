@@ -1,7 +1,9 @@
 """A polynomial that predicts how much a model's output changes from how much its input does (TeaCache)."""
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
 
 import torch
@@ -41,6 +43,11 @@ class Polynomial:
         solution = torch.linalg.lstsq(powers / scale, y[:, None], driver="gelsd").solution[:, 0] / scale
         left = (y - powers @ solution).square().sum() / (y - y.mean()).square().sum()
         return cls(solution.tolist(), fingerprint(denoiser), tuple(coordinates), 1 - float(left))
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the coefficients and of what they were fitted on."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
 
     def __call__(self, x: float) -> float:
         """Evaluate the polynomial."""

@@ -33,6 +33,7 @@ class TeaCache:
     name = "teacache"
     version = 1
     knob: ClassVar[str] = "threshold"
+    digested: ClassVar[tuple[str, ...]] = ("polynomial",)
 
     def __post_init__(self) -> None:
         self._sum = AccumulatedChange("TeaCache", self.threshold)
@@ -50,6 +51,11 @@ class TeaCache:
     def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
         """Return the first branch's input: the stream, normalised and modulated."""
         return [Probe(find_sites(denoiser)[0].name, "input")]
+
+    @property
+    def digest(self) -> str | None:
+        """The sha256 of the polynomial."""
+        return None if self.polynomial is None else self.polynomial.digest
 
     @property
     def is_fitted(self) -> bool:
