@@ -80,7 +80,9 @@ class TeaCache:
     def decide(self, evaluation: Evaluation) -> Sequence[bool]:
         """Compute the stack up to the probe; ValueError where there is no polynomial for this evaluation."""
         if self.polynomial is None:
-            raise ValueError("TeaCache has no polynomial yet: TeaCache.fitted(TeaCache.fit_on(trajectory, batch))")
+            raise ValueError(
+                "TeaCache has no polynomial yet: TeaCache.fitted(TeaCache.fit_on(trajectory, batch))"
+            )
         self.polynomial.check_place(evaluation.evals, evaluation.e, evaluation.coordinate)
         if evaluation.starts_run:
             self._last.clear()
