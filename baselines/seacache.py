@@ -11,7 +11,6 @@ from baselines.accumulated_change import AccumulatedChange, relative_change
 from baselines.whole_stack import whole_stack
 from smoothbench.caching import Evaluation, Range, Site, Trajectory, grid
 
-
 LARGEST = 1e6  # ratio of noise to signal, as in the published code; where all is noise it has no bound
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from baselines.accumulated_change import AccumulatedChange, relative_change
 from baselines.polynomial import Polynomial
 from baselines.whole_stack import whole_stack
-from smoothbench.caching import Evaluation, Range, Probe, Site, Trajectory, find_sites
+from smoothbench.caching import Evaluation, Probe, Range, Site, Trajectory, find_sites
 from smoothbench.caching.batch_runs import BatchRuns
 
 

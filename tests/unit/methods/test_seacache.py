@@ -110,11 +110,13 @@ def test_the_noise_of_another_run_is_refused(tiny: TinyDiT) -> None:
     with pytest.raises(ValueError, match="knows the noise of 12 evaluations, not of 10"):
         with cached(tiny.denoiser, policy, evals=10):
             tiny.run(evals=10)
-    with pytest.raises(
-        ValueError, match="at timestep 999 of evaluation 0, and the run is at 500: give it the run's"
+    with (
+        pytest.raises(
+            ValueError, match="at timestep 999 of evaluation 0, and the run is at 500: give it the run's"
+        ),
+        cached(tiny.denoiser, policy, evals=12) as run,
     ):
-        with cached(tiny.denoiser, policy, evals=12) as run:
-            tiny.run(before=lambda e, t: run.step(e, t / 2 + 0.5))
+        tiny.run(before=lambda e, t: run.step(e, t / 2 + 0.5))
     sites = find_sites(tiny.denoiser, "span")
     assert policy.supports(Trajectory(sites, Levels().coordinates), None) is None
     reason = policy.supports(Trajectory(sites, Levels().coordinates[:6]), None)

@@ -87,19 +87,23 @@ def test_a_polynomial_of_another_model_or_run_is_refused(fitted: tuple[TinyDiT, 
     tiny, method = fitted
     other = build_tiny()
     other.denoiser.extra = torch.nn.Linear(2, 2)
-    with pytest.raises(
-        ValueError, match=r"fitted on a DiTTransformer2DModel with .* and this is a .*: fit it anew"
+    with (
+        pytest.raises(
+            ValueError, match=r"fitted on a DiTTransformer2DModel with .* and this is a .*: fit it anew"
+        ),
+        cached(other.denoiser, method, evals=12),
     ):
-        with cached(other.denoiser, method, evals=12):
-            other.run()
+        other.run()
     with pytest.raises(ValueError, match="fitted on 12 evaluations, not 10: fit it anew"):
         with cached(tiny.denoiser, method, evals=10):
             tiny.run(evals=10)
-    with pytest.raises(
-        ValueError, match="fitted at timestep 999 of evaluation 0, and the run is at 500: fit it anew"
+    with (
+        pytest.raises(
+            ValueError, match="fitted at timestep 999 of evaluation 0, and the run is at 500: fit it anew"
+        ),
+        cached(tiny.denoiser, method, evals=12) as run,
     ):
-        with cached(tiny.denoiser, method, evals=12) as run:
-            tiny.run(before=lambda e, t: run.step(e, t / 2 + 0.5))
+        tiny.run(before=lambda e, t: run.step(e, t / 2 + 0.5))
     trajectory = Trajectory(find_sites(tiny.denoiser, "span"), TIMESTEPS[:6])
     reason = method.supports(trajectory, None)
     assert reason is not None and reason.endswith("999 to 544 in 6 evaluations: fit it anew")
