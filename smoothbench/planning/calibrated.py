@@ -9,6 +9,7 @@ from smoothbench.caching.binding import Fitting
 from smoothbench.caching.policy import PlansOnBatch, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.config.spec import Spec
+from smoothbench.planning.budget_search import BudgetSearch, SearchedSetting
 from smoothbench.protocols import Config, Solver
 
 Curves = tuple[ErrorCurves, str]  # error curves, and their file in the results folder
@@ -73,6 +74,10 @@ class Calibrated(Protocol):
         """Return what was planned on the batch, the digest of it, and its file."""
         ...
 
+    def setting(self, search: BudgetSearch) -> tuple[SearchedSetting, str, str] | None:
+        """Return the setting that a search on the batch has found, the digest of its file, and the file."""
+        ...
+
 
 class Uncalibrated:
     """A `Calibrated` that has nothing: all is still to be measured."""
@@ -82,5 +87,9 @@ class Uncalibrated:
         return None
 
     def plan(self, planning: BatchPlanning) -> tuple[BatchPlan, str, str] | None:
+        """Return None."""
+        return None
+
+    def setting(self, search: BudgetSearch) -> tuple[SearchedSetting, str, str] | None:
         """Return None."""
         return None
