@@ -9,20 +9,19 @@ from torch import nn
 
 from baselines.files import sha256
 from baselines.magnitude_ratios import macs, measured, read
-from smoothbench.caching import CalibrationBatch, Schedule, Site, Trajectory, find_sites
-from smoothbench.caching.knobs import Range
+from smoothbench.caching import CalibrationBatch, Range, Schedule, Site, Trajectory, find_sites
 
 
 @dataclass(frozen=True)
 class MagCache:
     """MagCache skips the stack of blocks while the error that it estimates since the last computed one is small.
 
-    A skipped evaluation adds |1 - p| to the error, where p is the product of the magnitude ratios since then (section
-    3.3). At most `k_max` are skipped in a row, and none in the first share `retention` of the run. The ratios are
-    measured on the calibration batch, as its code does, or read from `ratios`, the file of a MagCache schedule. Built is
-    the released code for FLUX, which diffusers has too; its extra computed step 11, and the root of the ratios that
-    the code for Open-Sora takes, are left out. Raises ValueError for a parameter out of its range, and for
-    ratios of another model, step count or solver.
+    A skipped evaluation adds |1 - p| to the error, where p is the product of the magnitude ratios since then (the paper
+    prints 1 - p, equations 6 to 10). At most `k_max` are skipped in a row, none in the first share `retention` of the
+    run. The ratios are measured on the calibration batch, or read from `ratios`, the file of a MagCache schedule.
+    Built is the released code for FLUX, as in diffusers; its step 11 that is always computed, and the root of the
+    ratios in the code for Open-Sora, are left out. Raises ValueError for a parameter out of its range, and for ratios
+    of another model, step count or solver.
     """
 
     threshold: float

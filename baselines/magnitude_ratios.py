@@ -1,5 +1,7 @@
 """Magnitude ratios: how the size of what the blocks add changes from one evaluation to the next (for MagCache)."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
@@ -16,7 +18,7 @@ def measured(trajectory: Trajectory, batch: CalibrationBatch) -> list[float]:
     places = [Probe(site.name, of) for site in trajectory.sites for of in ("output", "input")]
     recording = batch.record(places)
     norms = [vector_norm(_added(trajectory, recording, e), dim=-1) for e in range(trajectory.evals)]
-    ratios = [(new / (old + 1e-8)).mean().item() for old, new in zip(norms[:-1], norms[1:], strict=True)]
+    ratios = [(new / (old + 1e-8)).mean().item() for old, new in pairwise(norms)]
     return [1.0, *ratios]
 
 
@@ -48,14 +50,16 @@ def read(path: str, trajectory: Trajectory) -> list[float]:
     schedule = Schedule.load(path, trajectory.sites)
     ratios, known = schedule.meta.get("ratios"), schedule.meta.get("macs")
     if not isinstance(ratios, list) or not all(type(r) in (int, float) for r in ratios):
-        raise ValueError(f"{path} holds no magnitude ratios: write one with stage=calibrate cache=magcache out=FILE")
+        raise ValueError(
+            f"{path} holds no magnitude ratios: stage=calibrate cache=magcache out=FILE writes some"
+        )
     try:
         schedule.check_fits(trajectory.coordinates)
     except ValueError as error:
         raise ValueError(f"the magnitude ratios of {path}: it {error}") from None
     if known != macs(trajectory) or len(ratios) != trajectory.evals:
         raise ValueError(
-            f"the magnitude ratios of {path} are {len(ratios)} of a model with {known} MACs an evaluation, and this one "
-            f"has {macs(trajectory)} and makes {trajectory.evals} evaluations: measure them again"
+            f"the {len(ratios)} magnitude ratios of {path} are of a model with {known} MACs an evaluation, and this "
+            f"one has {macs(trajectory)} and makes {trajectory.evals}: measure them again"
         )
     return [float(ratio) for ratio in ratios]

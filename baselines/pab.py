@@ -34,11 +34,15 @@ class PAB:
     def __post_init__(self) -> None:
         for key in ("spatial", "temporal", "cross"):
             if not isinstance(getattr(self, key), int) or getattr(self, key) < 1:
-                raise ValueError(f"PAB's window {key} must be a whole number from 1, not {getattr(self, key)}")
+                raise ValueError(
+                    f"PAB's window {key} must be a whole number from 1, not {getattr(self, key)}"
+                )
         if not (isinstance(self.stretch, int | float) and 0 <= self.stretch < float("inf")):
             raise ValueError(f"PAB's stretch must be at least 0 and finite, not {self.stretch}")
         if not 0 <= self.low < self.high:
-            raise ValueError(f"PAB's timesteps must be 0 <= low < high, not low {self.low} and high {self.high}")
+            raise ValueError(
+                f"PAB's timesteps must be 0 <= low < high, not low {self.low} and high {self.high}"
+            )
 
     def settings(self, trajectory: Trajectory) -> Sequence[float]:
         """Return the stretches at which a window becomes longer, from 0, at which all are 1."""
@@ -51,7 +55,8 @@ class PAB:
         times = thousandths(trajectory.coordinates)
         windows = [self._window(site.kind) for site in trajectory.sites]
         bits = [
-            [not self.low < t < self.high or e % window == 0 for window in windows] for e, t in enumerate(times)
+            [not self.low < t < self.high or e % window == 0 for window in windows]
+            for e, t in enumerate(times)
         ]
         keys = ("spatial", "temporal", "cross", "low", "high", "stretch")
         meta: dict[str, Any] = {key: getattr(self, key) for key in keys}
@@ -67,7 +72,7 @@ class PAB:
 
 
 def thousandths(grid: Sequence[float]) -> list[float]:
-    """Return timesteps on a scale to 1000; of noise levels, whose middle one is small, and of numbers, evenly falling ones."""
+    """Return a grid on a scale to 1000: evenly falling where it holds noise levels (its middle is small) or numbers."""
     noise_levels = grid[len(grid) // 2] < 0.25 * grid[0] and grid[-1] > 0
     if noise_levels or not has_timesteps(grid):
         return [1000 * (1 - e / len(grid)) for e in range(len(grid))]
