@@ -56,7 +56,7 @@ def read(path: str, trajectory: Trajectory) -> list[float]:
     try:
         schedule.check_fits(trajectory.coordinates)
     except ValueError as error:
-        raise ValueError(f"the magnitude ratios of {path}: it {error}") from None
+        raise ValueError(f"magnitude ratios {path}: their schedule {error}") from None
     if known != macs(trajectory) or len(ratios) != trajectory.evals:
         raise ValueError(
             f"the {len(ratios)} magnitude ratios of {path} are of a model with {known} MACs an evaluation, and this "

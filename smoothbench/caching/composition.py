@@ -1,7 +1,7 @@
 """Compose caching methods: a method around another one, which computes some evaluations whatever that one decides."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -17,7 +17,8 @@ from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.caching.trajectory import Trajectory
 
 KINDS = ("plan", "plan_on", "decide")  # a method has one of these
-MORE = ("choose_probes", "decide_after", "observe", "supports")  # and may have these
+CHANGED = (*KINDS, "decide_after", "observe", "fitted")  # what a composed method does in its own way
+AS_IT_IS = ("needs_curves", "choose_probes", "fit_on", "is_fitted", "supports")
 
 
 @dataclass
@@ -25,7 +26,8 @@ class Composed:
     """A composed method computes everything at some evaluations, and leaves the others to the method `policy`.
 
     It is of the same kind as that one: it plans before the run, plans on the calibration batch, or decides in the run,
-    with or without probes. Its knob is that of `policy`. Raises ValueError where `policy` is no caching method.
+    where `policy` is told that the evaluation is computed (`is_forced`). Its knob is that of `policy`. Raises
+    ValueError where `policy` is no caching method.
     """
 
     policy: Any
@@ -35,12 +37,13 @@ class Composed:
             raise ValueError(
                 f"{type(self).__name__} takes a caching method as its policy, not {self.policy!r:.60}"
             )
-        # protocols tell kinds of methods by what an object has: it gets what the method inside has, and nothing else
-        for name in (*KINDS, *MORE):
+        # kinds of methods are told apart by what an object has: it gets what the method inside has, and nothing else
+        for name in CHANGED:
             if hasattr(self.policy, name):
                 setattr(self, name, getattr(self, f"_{name}"))
-        if hasattr(self.policy, "needs_curves"):
-            self.needs_curves = self.policy.needs_curves
+        for name in AS_IT_IS:
+            if hasattr(self.policy, name):
+                setattr(self, name, getattr(self.policy, name))
         if hasattr(self.policy, "knob"):
             self.knob, self.settings = f"policy.{self.policy.knob}", self._settings
 
@@ -52,10 +55,6 @@ class Composed:
         """What the metadata of a schedule say of it."""
         raise NotImplementedError
 
-    def seen(self, evaluation: Evaluation) -> Evaluation | None:
-        """An evaluation as the method inside sees it, None where it is not asked."""
-        return None if self.computes(evaluation.e, evaluation.evals) else evaluation
-
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
         """Return the sites of the method inside."""
         return sites_of(self.policy, denoiser)
@@ -63,9 +62,8 @@ class Composed:
     def _settings(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Settings:
         return settings_of(self.policy, trajectory, curves)
 
-    def _supports(self, trajectory: Trajectory, model: Any) -> str | None:
-        reason: str | None = self.policy.supports(trajectory, model)
-        return reason
+    def _fitted(self, numbers: Mapping[str, Any]) -> "Composed":
+        return replace(self, policy=self.policy.fitted(numbers))
 
     def _plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
         return self._more_computed(self.policy.plan(trajectory, curves))
@@ -74,46 +72,45 @@ class Composed:
         return self._more_computed(self.policy.plan_on(trajectory, batch))
 
     def _more_computed(self, schedule: Schedule) -> Schedule:
-        everything = (True,) * len(schedule.sites)
+        evals = schedule.evals
         computed = tuple(
-            everything if self.computes(e, schedule.evals) else bits
+            (True,) * len(bits) if self.computes(e, evals) else bits
             for e, bits in enumerate(schedule.computed)
         )
         return replace(schedule, computed=computed, meta={**schedule.meta, **self.described()})
 
     def _decide(self, evaluation: Evaluation) -> Sequence[bool]:
-        return self._asked(evaluation, self.policy.decide)
-
-    def _choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
-        probes: Sequence[Probe] = self.policy.choose_probes(denoiser)
-        return probes
+        seen = self._seen(evaluation)
+        bits: Sequence[bool] = self.policy.decide(seen)
+        return [True] * len(bits) if seen.is_forced else bits
 
     def _decide_after(self, probe: Probe, evaluation: Evaluation, value: Any) -> Sequence[bool]:
-        return self._asked(evaluation, lambda seen: self.policy.decide_after(probe, seen, value))
-
-    def _asked(self, evaluation: Evaluation, ask: Callable[[Evaluation], Sequence[bool]]) -> Sequence[bool]:
-        seen = self.seen(evaluation)
-        bits = None if seen is None else ask(seen)
-        everything = seen is None or seen.e == 0 or self.computes(evaluation.e, evaluation.evals)
-        return [True] * len(evaluation.sites) if bits is None or everything else bits
+        seen = self._seen(evaluation)
+        bits: Sequence[bool] = self.policy.decide_after(probe, seen, value)
+        return [True] * len(bits) if seen.is_forced else bits
 
     def _observe(
         self, site: Site, evaluation: Evaluation, predicted: Callable[[], Any], computed: Any
-    ) -> None:
-        if (seen := self.seen(evaluation)) is not None:
-            self.policy.observe(site, seen, predicted, computed)
+    ) -> Any:
+        seen = self._seen(evaluation)
+        used = self.policy.observe(site, seen, predicted, computed)
+        return None if seen.is_forced else used
+
+    def _seen(self, evaluation: Evaluation) -> Evaluation:
+        """An evaluation as the method inside sees it."""
+        if self.computes(evaluation.e, evaluation.evals):
+            return replace(evaluation, is_forced=True)
+        return evaluation
 
 
 @dataclass
 class Warmup(Composed):
     """A warm-up computes everything at the first evaluations of a run, before another method, `policy`, may skip.
 
-    For a method that decides in the run, the last evaluation of the warm-up is the first of its run, e = 0: it
-    remembers that one as computed. Raises ValueError for a number `first` of evaluations below 0.
+    Raises ValueError for a number `first` of evaluations below 0.
     """
 
     first: int = 3
-    _start: tuple[int, int | str] | None = field(default=None, init=False, repr=False, compare=False)
     name = "warmup"
     version = 1
 
@@ -130,26 +127,13 @@ class Warmup(Composed):
         """What the metadata of a schedule say of it."""
         return {"warmup": self.first}
 
-    def seen(self, evaluation: Evaluation) -> Evaluation | None:
-        """An evaluation as the method inside sees it: the last of the warm-up as its first; None before that one."""
-        if evaluation.starts_run:
-            self._start = None
-        if evaluation.e < self.first - 1:
-            return None
-        if self._start is None:
-            self._start = (evaluation.e, evaluation.forward_index)
-        e, forward_index = self._start
-        if evaluation.e > e:
-            return evaluation
-        return replace(evaluation, e=0, starts_run=evaluation.forward_index == forward_index)
-
 
 @dataclass
 class LastComputed(Composed):
-    """A method with its last evaluations computed: at all others, `policy` decides.
+    """The last evaluations of a run are computed; at all others another method, `policy`, decides.
 
-    Forecasts are worst at the end of a run, and nothing comes after it to mend them. A method that decides in the run
-    must know how many evaluations there are. Raises ValueError for a number `last` of evaluations below 0.
+    Forecasts are worst at the end of a run, and nothing comes after it to mend them. Around a method that decides in
+    the run it must know how many evaluations there are. Raises ValueError for a number `last` of evaluations below 0.
     """
 
     last: int = 2
