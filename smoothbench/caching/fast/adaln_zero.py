@@ -88,7 +88,7 @@ def _distinct_frequencies(blocks: Sequence[Any]) -> Sequence[Any]:
 
 
 def _linear(layer: nn.Linear, part: slice, condition: Tensor, out: Tensor) -> None:
-    """Write some modulations of a linear layer to `out` [rows, parts, width]; 1 is added to scales, the second of three."""
+    """Write some modulations of a linear layer to `out` [rows, parts, width]; 1 is added to scales (1, 4)."""
     width = condition.shape[1]
     bias = layer.bias.view(-1, width).clone()
     bias[1::3] += 1
