@@ -9,6 +9,7 @@ from smoothbench.caching.calibration_batch import CalibrationBatch
 from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
+from smoothbench.caching.knobs import HasKnob, Range, Settings
 from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.policy import Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, Reuse, Taylor
@@ -29,15 +30,18 @@ __all__ = [
     "Cost",
     "ErrorCurves",
     "Evaluation",
+    "HasKnob",
     "MacCounter",
     "Macs",
     "Policy",
     "Predictor",
     "Probe",
+    "Range",
     "Recording",
     "Reuse",
     "Run",
     "Schedule",
+    "Settings",
     "Site",
     "SmoothCache",
     "SmoothCacheAtBudget",
