@@ -17,13 +17,14 @@ class DBCache(FBCache):
     The rule is that of the code of cache-dit 1.5.3, for there is no paper: the blocks between the `first_blocks` first
     and the `last_blocks` last are reused where the first ones' change (see FBCache) is below `threshold`, at 1 always;
     not at every `warmup_interval`-th of the `warmup_steps` first evaluations, nor after `max_consecutive_steps` reused
-    ones in a row, or `max_cached_steps` in all (None: no limit). cache-dit decides for each list of blocks by itself,
-    here one decision holds for all. Raises ValueError for a number of blocks or steps out of range.
+    ones in a row, or `max_cached_steps` in all (None: no limit). Its defaults, 8, 0 and 8, are for models of some 50
+    blocks. cache-dit decides for each list of blocks by itself, here one decision holds for all. Raises ValueError for
+    a number of blocks or steps out of range.
     """
 
-    first_blocks: int = 8
+    first_blocks: int = 1
     last_blocks: int = 0
-    warmup_steps: int = 8
+    warmup_steps: int = 4
     warmup_interval: int = 1
     max_cached_steps: int | None = None
     max_consecutive_steps: int | None = None
@@ -34,7 +35,9 @@ class DBCache(FBCache):
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"first_blocks": 1, "warmup_interval": 1, "last_blocks": 0, "warmup_steps": 0}
-        limits = [key for key in ("max_cached_steps", "max_consecutive_steps") if getattr(self, key) is not None]
+        limits = [
+            key for key in ("max_cached_steps", "max_consecutive_steps") if getattr(self, key) is not None
+        ]
         for key, start in {**least, **dict.fromkeys(limits, 0)}.items():
             value = getattr(self, key)
             if type(value) is not int or value < start:

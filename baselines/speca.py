@@ -48,9 +48,15 @@ class SpeCa:
     def __post_init__(self) -> None:
         for key in ("threshold", "decay", "floor", "min_forecasts", "max_forecasts", "warmup_steps"):
             value, types = getattr(self, key), int if "_" in key else int | float
-            if not isinstance(value, types) or not 0 <= value < inf or (key == "decay" and not 0 < value <= 1):
+            if (
+                not isinstance(value, types)
+                or not 0 <= value < inf
+                or (key == "decay" and not 0 < value <= 1)
+            ):
                 number = "above 0, at most 1" if key == "decay" else "from 0"
-                raise ValueError(f"{key} of SpeCa is a {'whole ' * ('_' in key)}number {number}, not {value!r}")
+                raise ValueError(
+                    f"{key} of SpeCa is a {'whole ' * ('_' in key)}number {number}, not {value!r}"
+                )
 
     def settings(self, trajectory: Trajectory) -> Settings:
         """Return thresholds from that at which every check fails to one that no error exceeds."""

@@ -22,7 +22,8 @@ class DynamicRun(Run):
     """Follows the decisions of a dynamic policy: those before a forward, and those after each probe in it.
 
     A probe may lie inside a site that the policy then reuses: that site is given up there, and its predicted output
-    takes its place; likewise where what it gave was for a check alone. Sites that have run keep their outputs. `probe_calls` counts the approaches that ran in vain.
+    takes its place; likewise at its end, where it was computed for a check alone. Sites that have run keep their
+    outputs. `probe_calls` counts the approaches that ran in vain.
     """
 
     def __init__(
@@ -149,7 +150,9 @@ class DynamicRun(Run):
         """Raise ValueError where no prediction of site `i` can take the place of what was computed."""
         if self.sites[i].level != SPAN or not self._history[i]:
             why = "is no span" if self.sites[i].level != SPAN else "was never kept before"
-            raise ValueError(f"{self._decisions.name}.observe discards what {self.sites[i].name} gave, which {why}")
+            raise ValueError(
+                f"{self._decisions.name}.observe discards what {self.sites[i].name} gave, which {why}"
+            )
 
     def _give_up(self, i: int) -> None:
         """Leave site `i` in the middle of it; its prediction takes its place."""

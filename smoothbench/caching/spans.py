@@ -19,9 +19,9 @@ class Span:
     """Follows one span, whose blocks hand one or several streams on from the first to the last.
 
     It keeps, for each stream, the main one first, what the blocks add to it; a stream that leaves in another shape than
-    it enters with is kept as it leaves. Where the span is reused, its blocks hand their input on, and the last one returns what entered
-    the first plus what was kept. Which argument of a block is which stream is seen at the first computed forward with
-    arguments of these shapes: the forwards of guidance may have prompts of other lengths.
+    it enters with is kept as it leaves. Where the span is reused, its blocks hand their input on, and the last one
+    returns what entered the first plus what was kept. Which argument of a block is which stream is seen at the first
+    computed forward with arguments of these shapes: the forwards of guidance may have prompts of other lengths.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ CASES: list[tuple[Any, dict[str, Any]]] = [
     (FBCache(9.0), {"inclusive": True}),
     (DBCache(0.3, **F1B1, warmup_steps=0), {"bn": 1}),
     (DBCache(0.2, 2, 0, warmup_steps=4, warmup_interval=2), {"fn": 2, "warmup": 4, "warmup_interval": 2}),
-    (DBCache(1.0, **F1B1, max_consecutive_steps=2), {"bn": 1, "warmup": 8, "max_row": 2}),
+    (DBCache(1.0, **F1B1, max_consecutive_steps=2), {"bn": 1, "warmup": 4, "max_row": 2}),
     (DBCache(1.0, 1, 0, warmup_steps=1, max_cached_steps=5), {"warmup": 1, "max_total": 5}),
 ]
 
@@ -69,8 +69,14 @@ def test_a_second_run_starts_clean(tiny: TinyDiT) -> None:
         (lambda: FBCache("0.1"), "the threshold of fbcache is a number from 0, not '0.1'"),  # type: ignore[arg-type]
         (lambda: DBCache(0.1, first_blocks=0), "first_blocks of DBCache is a whole number from 1, not 0"),
         (lambda: DBCache(0.1, last_blocks=-1), "last_blocks of DBCache is a whole number from 0, not -1"),
-        (lambda: DBCache(0.1, warmup_interval=0), "warmup_interval of DBCache is a whole number from 1, not 0"),
-        (lambda: DBCache(0.1, max_cached_steps=-1), "max_cached_steps of DBCache is a whole number from 0, not -1"),
+        (
+            lambda: DBCache(0.1, warmup_interval=0),
+            "warmup_interval of DBCache is a whole number from 1, not 0",
+        ),
+        (
+            lambda: DBCache(0.1, max_cached_steps=-1),
+            "max_cached_steps of DBCache is a whole number from 0, not -1",
+        ),
     ],
 )
 def test_bad_parameters_are_refused(build: Any, message: str) -> None:
