@@ -6,6 +6,7 @@ It needs nothing but torch. `cached` is the engine, `SmoothCache` the method.
 from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.calibration import calibrate
 from smoothbench.caching.calibration_batch import CalibrationBatch
+from smoothbench.caching.composition import LastComputed, Warmup
 from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
@@ -31,6 +32,7 @@ __all__ = [
     "ErrorCurves",
     "Evaluation",
     "HasKnob",
+    "LastComputed",
     "MacCounter",
     "Macs",
     "Policy",
@@ -47,6 +49,7 @@ __all__ = [
     "SmoothCacheAtBudget",
     "Taylor",
     "Trajectory",
+    "Warmup",
     "WeightedSum",
     "alpha_for",
     "cached",

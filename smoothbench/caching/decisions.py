@@ -49,6 +49,7 @@ class Decisions:
             hidden_states,
             self.sites,
             tick.starts_run,
+            is_forced=tick.e == 0,
         )
         self._evaluation = evaluation
         bits = self._checked(self.policy.decide(evaluation), "decided")

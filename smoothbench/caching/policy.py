@@ -69,7 +69,8 @@ class Evaluation:
     `e` is the evaluation's number and `coordinate` its timestep (None if unknown), of `evals` in all (None if
     unknown); `forward_index` numbers or names the forwards of one evaluation; `hidden_states` is the denoiser's
     input, [B, ...]. `starts_run` says whether it is the first forward of a sampling run: a policy that remembers
-    something forgets it there.
+    something forgets it there. `is_forced` says whether every site is computed whatever the policy decides, as at
+    e = 0 and where a composed method says so: a policy that remembers what it decided remembers that.
     """
 
     e: int
@@ -79,6 +80,7 @@ class Evaluation:
     hidden_states: Tensor
     sites: Sequence[Site]
     starts_run: bool = False
+    is_forced: bool = False
 
 
 @runtime_checkable

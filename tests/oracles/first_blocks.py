@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.oracles.block_by_block import BlockByBlock
+from tests.oracles.dit_in_parts import DiTInParts
 
 
 @dataclass
 class FirstBlocksOracle:
     """One forward of an evaluation under DBCache; with `inclusive`, a change equal to the threshold is reused, too."""
 
-    model: BlockByBlock
+    model: DiTInParts
     threshold: float
     inclusive: bool = False
     fn: int = 1
