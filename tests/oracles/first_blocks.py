@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.oracles.dit_in_parts import DiTInParts
+from tests.oracles.block_by_block import BlockByBlock
 
 
 @dataclass
 class FirstBlocksOracle:
     """One forward of an evaluation under DBCache; with `inclusive`, a change equal to the threshold is reused, too."""
 
-    model: DiTInParts
+    model: BlockByBlock
     threshold: float
     inclusive: bool = False
     fn: int = 1

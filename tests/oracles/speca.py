@@ -5,7 +5,7 @@ from math import factorial
 
 from torch import Tensor
 
-from tests.oracles.dit_in_parts import EVALS, DiTInParts
+from tests.oracles.block_by_block import EVALS, BlockByBlock
 
 
 class Factors:
@@ -28,7 +28,7 @@ class Factors:
 class SpeCaOracle:
     """One forward of an evaluation under SpeCa."""
 
-    model: DiTInParts
+    model: BlockByBlock
     threshold: float
     order: int = 2
     decay: float = 0.05

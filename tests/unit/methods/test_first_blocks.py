@@ -9,7 +9,7 @@ from baselines.dbcache import DBCache
 from baselines.fbcache import FBCache
 from smoothbench.caching import cached
 from smoothbench.caching.engine import Run
-from tests.oracles.dit_in_parts import EVALS, DiTInParts, plain, sampled
+from tests.oracles.block_by_block import EVALS, BlockByBlock, plain, sampled
 from tests.oracles.first_blocks import FirstBlocksOracle
 from tests.support.tiny_dit import TinyDiT
 
@@ -34,7 +34,7 @@ def computed(run: Run) -> list[int]:
 def test_decisions_and_samples_are_those_of_the_rule(
     tiny: TinyDiT, policy: Any, rule: dict[str, Any], forwards: int
 ) -> None:
-    model = DiTInParts(tiny.denoiser)
+    model = BlockByBlock(tiny.denoiser)
     oracles = [FirstBlocksOracle(model, policy.threshold, **rule) for _ in range(forwards)]
     expected = sampled(oracles)
     with cached(tiny.denoiser, policy, evals=EVALS, calls_per_eval=forwards) as run:

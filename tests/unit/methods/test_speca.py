@@ -7,7 +7,7 @@ import torch
 
 from baselines.speca import SpeCa
 from smoothbench.caching import cached
-from tests.oracles.dit_in_parts import EVALS, DiTInParts, plain, sampled
+from tests.oracles.block_by_block import EVALS, BlockByBlock, plain, sampled
 from tests.oracles.speca import SpeCaOracle
 from tests.support.tiny_dit import TinyDiT
 
@@ -23,7 +23,7 @@ CASES: list[tuple[dict[str, Any], int]] = [
 def test_decisions_and_samples_are_those_of_the_rule(
     tiny: TinyDiT, settings: dict[str, Any], forwards: int
 ) -> None:
-    model = DiTInParts(tiny.denoiser)
+    model = BlockByBlock(tiny.denoiser)
     rule = {key.removesuffix("_steps"): value for key, value in settings.items()}
     oracles = [SpeCaOracle(model, **rule) for _ in range(forwards)]
     expected = sampled(oracles)
