@@ -113,7 +113,7 @@ class Probing(DynamicPolicy, Protocol):
         """Return a bit for each site, once a probe is reached: True where it is to be computed.
 
         Args: value, what the probe gives: an input [B, ...]; an output as the site returns it, of a span a tuple of
-        what it adds to each stream. At e = 0 the bits change nothing.
+        what it adds to each stream, the main one (hidden_states) first. At e = 0 the bits change nothing.
         """
         ...
 
@@ -124,9 +124,10 @@ class Observing(DynamicPolicy, Protocol):
 
     def observe(
         self, site: Site, evaluation: Evaluation, predicted: Callable[[], Any], computed: Any
-    ) -> None:
+    ) -> bool | None:
         """See what a site gave, and, by calling `predicted`, what the predictor would have given in its place.
 
-        `predicted()` is None where nothing was kept yet; it costs nothing unless it is called.
+        `predicted()` is None where nothing was kept yet; it costs nothing unless it is called. Of a span whose output
+        was computed for a check alone return False: it is counted, but the predicted one takes its place and stays.
         """
         ...
