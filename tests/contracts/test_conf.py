@@ -14,9 +14,8 @@ from omegaconf import OmegaConf, open_dict
 
 import conf
 from smoothbench.caching import ErrorCurves, Trajectory
-from smoothbench.caching.predictor import predictor_from
 from smoothbench.config.expand import settings
-from smoothbench.config.instantiate import build, build_model, build_solver
+from smoothbench.config.instantiate import build, build_model, build_predictor, build_solver
 from smoothbench.errors import UsageError
 from smoothbench.models.nano.image.evaluator import embedded
 from smoothbench.scoring.scorer import Scorer
@@ -48,7 +47,7 @@ def test_every_experiment_plans(exp: str) -> None:
 def test_every_cache_plans_on_the_tiny_model(cache: str, curves: ErrorCurves) -> None:
     spec = settings(composed(f"cache={cache}")).specs[-1]
     policy = build(spec.policy, cache)
-    assert predictor_from(spec.predictor)
+    assert build_predictor(spec.predictor, cache)
     trajectory: Trajectory = curves.trajectory
     schedule = policy.plan(trajectory, curves if policy.needs_curves else None)
     assert schedule.evals == trajectory.evals and all(schedule.computed[0])
