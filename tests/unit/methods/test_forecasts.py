@@ -75,9 +75,7 @@ def in_float64(tiny: TinyDiT, full: Any, rules: Any, level: str) -> tuple[Tensor
 
 def assert_equal(tiny: TinyDiT, schedule: Schedule, predictor: Any, expected: Tensor) -> None:
     for fast in (True, False):
-        with cached(
-            tiny.denoiser, schedule, predictor=predictor, coordinates=TIMESTEPS, fast=fast
-        ) as run:
+        with cached(tiny.denoiser, schedule, predictor=predictor, coordinates=TIMESTEPS, fast=fast) as run:
             x = tiny.run(before=lambda e, t, run=run: run.step(e, t))
             assert run.is_fast == fast
         assert run.realised == list(schedule.computed)
@@ -98,9 +96,7 @@ def test_a_predictor_equals_its_rule(tiny: TinyDiT, name: str, level: str, orien
 @pytest.mark.parametrize("orientation", ["repository", "mirrored"])
 @pytest.mark.parametrize("level", ["branch", "span"])
 @pytest.mark.parametrize("name", FITTED)
-def test_a_fitted_predictor_equals_its_rule(
-    tiny: TinyDiT, name: str, level: str, orientation: str
-) -> None:
+def test_a_fitted_predictor_equals_its_rule(tiny: TinyDiT, name: str, level: str, orientation: str) -> None:
     predictor, rule = FITTED[name]
     schedule = schedule_of(tiny, level, orientation)
     _, uncached = in_float64(tiny, [True] * 12, None, level)
@@ -160,7 +156,7 @@ def test_chebbooster_leaves_an_output_out_where_its_formula_has_a_pole() -> None
 def test_foca_follows_its_recursion_from_the_oldest_kept_output_on() -> None:
     """Two computed outputs: the slope stays theirs; with three the jump of the newest fades by half each step."""
     assert FoCa(2).weights([4.0, 1.0], 6.0) == pytest.approx([1 + 2 / 3, -2 / 3])
-    jump = [1 - 0.0, -1.0 - 2 / 3, 2 / 3]  # the newest output without what was predicted at the evaluation before it
+    jump = [1.0, -1.0 - 2 / 3, 2 / 3]  # the newest output less what was predicted just before it
     slope = [1 / 3, -1 / 3, 0.0]
     expected = [v + s / 2 + j / 2 for v, s, j in zip([1.0, 0.0, 0.0], slope, jump, strict=True)]
     assert FoCa().weights([6.0, 3.0, 0.0], 7.0) == pytest.approx(expected)
@@ -169,7 +165,9 @@ def test_foca_follows_its_recursion_from_the_oldest_kept_output_on() -> None:
 def test_weights_of_another_grid_step_count_or_model_are_refused(tiny: TinyDiT) -> None:
     schedule = schedule_of(tiny, "branch", "repository")
     weights = L2P().fit(schedule, calibration(tiny, "branch"))
-    other = Schedule(schedule.sites, schedule.kinds, schedule.computed, {"coordinates": list(range(900, 0, -75))})
+    other = Schedule(
+        schedule.sites, schedule.kinds, schedule.computed, {"coordinates": list(range(900, 0, -75))}
+    )
     fewer = Schedule(schedule.sites, schedule.kinds, schedule.computed[:10])
     spans = schedule_of(tiny, "span", "repository")
     refused = {
