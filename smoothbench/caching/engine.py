@@ -31,6 +31,7 @@ from smoothbench.caching.sites import Site, sites_named
 from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
+from smoothbench.caching.weighted_sum import timesteps_of
 
 
 @contextmanager
@@ -127,7 +128,8 @@ def _run(
     if isinstance(predictor, PredictsFromInput):  # the inputs of branches, which a fast forward does not show
         timesteps = None
     parts = fast_forward(denoiser, sites, plan.rows, predictors, timesteps, plan.may_skip)
-    return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, plan.coordinates, parts)
+    planned = timesteps_of(predictor, plan.coordinates)
+    return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, planned, parts)
 
 
 def _timesteps(plan: _Plan, coordinates: Sequence[float] | None) -> Sequence[float] | None:
