@@ -52,7 +52,7 @@ class DPCache(FullEvaluations):
 
         def onward(path: Path, cost: float) -> Iterator[tuple[int, float]]:
             i, j = path[-2:]
-            for k, error in enumerate(errors(i, j), j + 1):
+            for k, error in enumerate(errors(i, j) if j < evals else [], j + 1):
                 yield k, cost + error
 
         start = tuple(range(self.first))
