@@ -11,6 +11,7 @@ from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.knobs import HasKnob, Range, Settings
+from smoothbench.caching.last_stream import last_stream
 from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.policy import Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, Reuse, Taylor, Weighted, expansion
@@ -57,6 +58,7 @@ __all__ = [
     "calibrate",
     "expansion",
     "find_sites",
+    "last_stream",
     "saved_sites",
     "split_spans",
 ]
