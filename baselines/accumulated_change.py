@@ -16,16 +16,16 @@ class AccumulatedChange:
     evaluation has a sum of its own. Raises ValueError for values out of range.
     """
 
-    def __init__(
-        self, method: str, threshold: float, warmup: int = 1, longest: int | None = None
-    ) -> None:
+    def __init__(self, method: str, threshold: float, warmup: int = 1, longest: int | None = None) -> None:
         check_number(f"{method}'s threshold", threshold)
         if type(warmup) is not int or warmup < 1:
             raise ValueError(f"{method}'s warmup must be a whole number from 1, not {warmup!r}")
         if longest is not None and (type(longest) is not int or longest < 1):
             raise ValueError(f"{method}'s longest must be a whole number from 1, or null, not {longest!r}")
         self._threshold, self._warmup, self._longest = threshold, warmup, longest
-        self._sums: dict[int | str, tuple[float, int]] = {}  # by forward: the sum, and how many were reused in a row
+        self._sums: dict[
+            int | str, tuple[float, int]
+        ] = {}  # by forward: the sum, and how many were reused in a row
 
     def computes(self, evaluation: Evaluation, change: float | None) -> bool:
         """Add a predicted change, None where none can be predicted, and return whether to compute."""

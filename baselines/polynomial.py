@@ -59,7 +59,9 @@ class Polynomial:
     def check_denoiser(self, denoiser: nn.Module) -> None:
         """Raise ValueError, naming both, for another model than the one that it was fitted on."""
         if self.denoiser not in (None, present := fingerprint(denoiser)):
-            raise ValueError(f"the polynomial was fitted on a {self.denoiser}, and this is a {present}: fit it anew")
+            raise ValueError(
+                f"the polynomial was fitted on a {self.denoiser}, and this is a {present}: fit it anew"
+            )
 
     def mismatch(self, coordinates: Sequence[float]) -> str | None:
         """Say, in one line, why it is not for a run at these timesteps; None where it is."""
@@ -74,7 +76,9 @@ class Polynomial:
         if fitted is None:
             return
         if evals not in (None, len(fitted)) or e >= len(fitted):
-            raise ValueError(f"the polynomial was fitted on {len(fitted)} evaluations, not {evals or e + 1}: fit it anew")
+            raise ValueError(
+                f"the polynomial was fitted on {len(fitted)} evaluations, not {evals or e + 1}: fit it anew"
+            )
         if coordinate is not None and grid.has_timesteps(fitted) and not grid.is_close(fitted, e, coordinate):
             raise ValueError(
                 f"the polynomial was fitted at timestep {fitted[e]:.6g} of evaluation {e}, and the run is at "

@@ -11,7 +11,6 @@ from baselines.accumulated_change import AccumulatedChange, relative_change
 from baselines.whole_stack import whole_stack
 from smoothbench.caching import Evaluation, Range, Site, Trajectory, grid
 
-
 LARGEST = 1e6  # ratio of noise to signal, as in the published code; where all is noise it has no bound
 
 
@@ -52,7 +51,9 @@ class SeaCache:
 
     def __post_init__(self) -> None:
         self._sum = AccumulatedChange("SeaCache", self.threshold, longest=self.longest)
-        if self.power is not None and not (type(self.power) in (int, float) and 0 < self.power < float("inf")):
+        if self.power is not None and not (
+            type(self.power) in (int, float) and 0 < self.power < float("inf")
+        ):
             raise ValueError(f"SeaCache's power must be a finite number above 0, or null, not {self.power!r}")
 
     def settings(self, trajectory: Trajectory) -> Range:
@@ -87,7 +88,9 @@ class SeaCache:
     def _check(self, evaluation: Evaluation) -> None:
         e, place, known = evaluation.e, evaluation.coordinate, self.noise.coordinates
         if evaluation.evals not in (None, len(known)) or e >= len(known):
-            raise ValueError(f"SeaCache knows the noise of {len(known)} evaluations, not of {evaluation.evals or e + 1}")
+            raise ValueError(
+                f"SeaCache knows the noise of {len(known)} evaluations, not of {evaluation.evals or e + 1}"
+            )
         if place is not None and not grid.is_close(known, e, place):
             raise ValueError(
                 f"SeaCache knows the noise at timestep {known[e]:.6g} of evaluation {e}, and the run is at {place:.6g}: "

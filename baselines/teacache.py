@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from baselines.accumulated_change import AccumulatedChange, relative_change
 from baselines.polynomial import Polynomial
 from baselines.whole_stack import whole_stack
-from smoothbench.caching import Evaluation, Range, Probe, Site, Trajectory, find_sites
+from smoothbench.caching import Evaluation, Probe, Range, Site, Trajectory, find_sites
 from smoothbench.caching.batch_runs import BatchRuns
 
 
@@ -80,7 +80,9 @@ class TeaCache:
     def decide(self, evaluation: Evaluation) -> Sequence[bool]:
         """Compute the stack up to the probe; ValueError where there is no polynomial for this evaluation."""
         if self.polynomial is None:
-            raise ValueError("TeaCache has no polynomial yet: TeaCache.fitted(TeaCache.fit_on(trajectory, batch))")
+            raise ValueError(
+                "TeaCache has no polynomial yet: TeaCache.fitted(TeaCache.fit_on(trajectory, batch))"
+            )
         self.polynomial.check_place(evaluation.evals, evaluation.e, evaluation.coordinate)
         if evaluation.starts_run:
             self._last.clear()
