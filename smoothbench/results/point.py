@@ -63,7 +63,7 @@ class PointResult:
         Raises UsageError where their file is damaged or not in this copy, or holds others than were recorded.
         """
         calibration = self.record.calibration
-        if calibration is None or not calibration.file.startswith("curves/"):  # or it was planned on a batch
+        if calibration is None or not calibration.holds_curves:
             return None
         path = self.folder / calibration.file
         if not path.is_file():

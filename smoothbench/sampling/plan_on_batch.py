@@ -94,7 +94,8 @@ def _stored(path: Path, planning: BatchPlanning) -> BatchPlan | None:
         )
         schedule = Schedule(tuple(data["sites"]), tuple(data["kinds"]), bits, data["meta"])
         schedule.check_fits(planning.trajectory.coordinates)
-        weights = None if data["weights"] is None else WeightedSum(data["weights"])
+        timesteps = planning.trajectory.coordinates
+        weights = None if data["weights"] is None else WeightedSum(data["weights"], timesteps)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if schedule.sites != tuple(site.name for site in planning.trajectory.sites):
