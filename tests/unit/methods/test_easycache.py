@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from baselines.easycache import AddInput, EasyCache
+from baselines.add_input import AddInput
+from baselines.easycache import EasyCache
 from smoothbench.caching import Evaluation, cached, find_sites
 from tests.oracles.double_dit import DoubleDiT
 from tests.oracles.easycache import easycache
@@ -23,9 +24,11 @@ def test_it_follows_its_rule(tiny: TinyDiT, threshold: float, warmup: int) -> No
 
 
 def test_a_threshold_of_0_gives_the_uncached_bits(tiny: TinyDiT) -> None:
-    with pytest.warns(UserWarning, match="skipped nothing"):
-        with cached(tiny.denoiser, EasyCache(0), predictor=AddInput(), evals=12):
-            x = tiny.run()
+    with (
+        pytest.warns(UserWarning, match="skipped nothing"),
+        cached(tiny.denoiser, EasyCache(0), predictor=AddInput(), evals=12),
+    ):
+        x = tiny.run()
     assert torch.equal(x, tiny.run())
 
 

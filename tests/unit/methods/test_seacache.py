@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.seacache import SeaCache, sea_filtered
+from baselines.seacache import SeaCache
+from baselines.wiener_filter import wiener_filtered
 from smoothbench.caching import Trajectory, cached, find_sites
 from smoothbench.protocols import KnowsNoise
 from smoothbench.solvers.ddim import DDIM
@@ -40,7 +41,7 @@ class Levels:
 )
 def test_it_follows_its_rule(tiny: TinyDiT, threshold: float, longest: int | None) -> None:
     expected, computed = seacache(DoubleDiT(tiny.denoiser), ALPHAS_BAR, threshold, longest)
-    policy = SeaCache(Levels(), threshold, longest=longest)
+    policy = SeaCache(threshold, noise=Levels(), longest=longest)
     for _ in range(2):  # the second run starts clean
         with cached(tiny.denoiser, policy, evals=12) as run:
             x = tiny.run()
@@ -53,16 +54,16 @@ def test_the_filter_is_the_published_one() -> None:
     x = torch.randn(2, 3, 8, 6, generator=torch.Generator().manual_seed(0))
     for a, b in ((0.3, 0.7), (0.6, 0.8), (0.99, 0.01), (1e-6, 1 - 1e-6)):
         expected = filtered(x.double(), a, b, 2.0)
-        assert np.allclose(sea_filtered(x, b / a).numpy(), expected, atol=1e-5)
-    assert torch.allclose(sea_filtered(x, math.inf), sea_filtered(x, 1e6))
-    assert torch.equal(sea_filtered(x, 0.5), sea_filtered(x, 0.5, 2.0))
+        assert np.allclose(wiener_filtered(x, b / a).numpy(), expected, atol=1e-5)
+    assert torch.allclose(wiener_filtered(x, math.inf), wiener_filtered(x, 1e6))
+    assert torch.equal(wiener_filtered(x, 0.5), wiener_filtered(x, 0.5, 2.0))
     clip, sound = x.reshape(1, 3, 2, 8, 6), x.reshape(2, 3, 48)
-    assert torch.equal(sea_filtered(clip, 0.5), sea_filtered(clip, 0.5, 3.0))
-    assert torch.equal(sea_filtered(sound, 0.5), sea_filtered(sound, 0.5, 2.0))
+    assert torch.equal(wiener_filtered(clip, 0.5), wiener_filtered(clip, 0.5, 3.0))
+    assert torch.equal(wiener_filtered(sound, 0.5), wiener_filtered(sound, 0.5, 2.0))
 
 
 def test_a_threshold_of_0_gives_the_uncached_bits(tiny: TinyDiT) -> None:
-    policy = SeaCache(Levels(), 0)
+    policy = SeaCache(0, noise=Levels())
     with pytest.warns(UserWarning, match="skipped nothing"), cached(tiny.denoiser, policy, evals=12):
         x = tiny.run()
     assert torch.equal(x, tiny.run())
@@ -87,40 +88,38 @@ def test_solvers_know_how_noisy_their_samples_are() -> None:
 
 def test_refusals(tiny: TinyDiT) -> None:
     with pytest.raises(ValueError, match="SeaCache's threshold must be a finite number from 0, not -1"):
-        SeaCache(Levels(), -1)
+        SeaCache(-1, noise=Levels())
     for power in (0, -2.0, math.inf, "2"):
         with pytest.raises(
             ValueError, match="SeaCache's power must be a finite number above 0, or null, not"
         ):
-            SeaCache(Levels(), power=power)  # type: ignore[arg-type]
+            SeaCache(noise=Levels(), power=power)  # type: ignore[arg-type]
     for longest in (0, 1.5):
-        with pytest.raises(
-            ValueError, match="SeaCache's longest must be a whole number from 1, or null, not"
-        ):
-            SeaCache(Levels(), longest=longest)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="SeaCache's longest must be a whole number from 1, not"):
+            SeaCache(noise=Levels(), longest=longest)  # type: ignore[arg-type]
     unet = UNETS["UNet2DModel"].build("UNet2DModel")
     with pytest.raises(
         ValueError, match="SeaCache needs a transformer's stack of blocks, and UNet2DModel is a U-Net"
     ):
-        SeaCache(Levels()).choose_sites(unet)
+        SeaCache(noise=Levels()).choose_sites(unet)
 
 
 def test_the_noise_of_another_run_is_refused(tiny: TinyDiT) -> None:
-    policy = SeaCache(Levels())
-    with pytest.raises(ValueError, match="knows the noise of 12 evaluations, not of 10"):
-        with cached(tiny.denoiser, policy, evals=10):
-            tiny.run(evals=10)
+    policy = SeaCache(noise=Levels())
     with (
-        pytest.raises(
-            ValueError, match="at timestep 999 of evaluation 0, and the run is at 500: give it the run's"
-        ),
+        pytest.raises(ValueError, match="SeaCache's solver is for 12 evaluations, not for 10"),
+        cached(tiny.denoiser, policy, evals=10),
+    ):
+        tiny.run(evals=10)
+    with (
+        pytest.raises(ValueError, match="is for timestep 999 at evaluation 0, and the run is at 500"),
         cached(tiny.denoiser, policy, evals=12) as run,
     ):
         tiny.run(before=lambda e, t: run.step(e, t / 2 + 0.5))
     sites = find_sites(tiny.denoiser, "span")
     assert policy.supports(Trajectory(sites, Levels().coordinates), None) is None
     reason = policy.supports(Trajectory(sites, Levels().coordinates[:6]), None)
-    assert reason is not None and reason.endswith("999 to 544 in 6 evaluations: give it the run's solver")
-    unknowing = SeaCache(object())  # type: ignore[arg-type]
+    assert reason is not None and reason.endswith("999 to 544 in 6 evaluations")
+    unknowing = SeaCache(noise=object())  # type: ignore[arg-type]
     reason = unknowing.supports(Trajectory(sites, Levels().coordinates), None)
     assert reason == "SeaCache needs the noise of each evaluation, and object does not tell it"
