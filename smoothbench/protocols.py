@@ -127,11 +127,9 @@ class Diffuses(Solver, Protocol):
 
 @runtime_checkable
 class KnowsNoise(Solver, Protocol):
-    """A solver that tells how noisy its samples are."""
+    """A solver that tells how noisy its samples are: the ratio sigma / alpha of noise to signal at each evaluation."""
 
-    @property
-    def noise_to_signal(self) -> tuple[float, ...]:
-        """Ratio sigma / alpha of noise to signal in the sample at each evaluation."""
+    noise_to_signal: tuple[float, ...]
 
 
 @runtime_checkable
@@ -177,16 +175,14 @@ class MakesClips(Protocol):
 class LoadsDecoder(Protocol):
     """A model whose `decoder` is loaded at its first use, apart from the denoiser."""
 
-    @property
-    def decoder(self) -> Any: ...
+    decoder: Any
 
 
 @runtime_checkable
 class LoadsText(Protocol):
     """A model whose text encoder `text` is loaded at its first use, apart from the denoiser."""
 
-    @property
-    def text(self) -> Any: ...
+    text: Any
 
 
 @runtime_checkable
