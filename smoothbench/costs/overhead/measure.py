@@ -36,7 +36,8 @@ class Plan:
     """What is measured of every model; the keys of `rounds` are the sizes of batches.
 
     `caches` are names in conf/cache with changes, each run with every one of `predictors` on the sites of every one of
-    `levels`; `steps` are the solver's, None for its own number. `masks` are ours for the comparison with the `peers`: every second evaluation, and every third.
+    `levels`; `steps` are the solver's, None for its own number. `masks` are ours for the comparison with the `peers`:
+    every second evaluation, and every third.
     """
 
     parts: Sequence[str]
