@@ -95,6 +95,22 @@ def test_a_predictor_is_compared_on_both_orientations_by_one_line(name: str) -> 
     assert repository.computed == mirrored.computed[::-1] != mirrored.computed and label != other
 
 
+LINES = {
+    "teacache": ["cache.predictor=taylor1"],
+    "smoothcache_at": ["cache.predictor={_target_:baselines.hicache.HiCache}"],
+    "fora": ["cache.policy.level=span", "cache.predictor=taylor2"],
+}
+
+
+@pytest.mark.parametrize("name", [name for name in LINES if name in NODES])
+def test_a_mask_with_another_predictor_is_one_line(name: str) -> None:
+    if "hicache" in str(LINES[name]) and "hicache" not in NODES:
+        pytest.skip("no such predictor")
+    spec = settings(composed(f"cache={name}", *LINES[name])).specs[-1]
+    assert build_policy(spec.policy, name) and build_predictor(spec.predictor, name)
+    assert spec.predictor != NODES[name]["predictor"]
+
+
 def test_a_sweep_over_both_orientations_is_two_points() -> None:
     cfg = composed("+exp=smoke")
     cfg.points = {
