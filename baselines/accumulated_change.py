@@ -34,7 +34,8 @@ class AccumulatedChange:
         added, reused = self._sums.get(evaluation.forward_index, (0.0, 0))
         is_last = evaluation.evals is not None and evaluation.e == evaluation.evals - 1
         added += 0.0 if change is None else change
-        forced = evaluation.e < self._warmup or is_last or change is None or not self._threshold
+        in_warmup = evaluation.is_forced or evaluation.e < self._warmup
+        forced = in_warmup or is_last or change is None or not self._threshold
         computes = forced or reused == self._longest or not added < self._threshold
         self._sums[evaluation.forward_index] = (0.0, 0) if computes else (added, reused + 1)
         return computes

@@ -51,7 +51,7 @@ class FBCache:
     def decide_after(self, probe: Probe, evaluation: Evaluation, value: Any) -> Sequence[bool]:
         """Compute the rest where the first block's change is large."""
         new, old = value[0], self.residuals.get(evaluation.forward_index)
-        computes = old is None or not self.reuses(evaluation, new, old)
+        computes = evaluation.is_forced or old is None or not self.reuses(evaluation, new, old)
         if computes:
             self.residuals[evaluation.forward_index] = new
         return [True, *[computes] * (len(evaluation.sites) - 1)]

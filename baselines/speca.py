@@ -76,7 +76,8 @@ class SpeCa:
             self.forecasts.clear()
         done = self.forecasts.get(evaluation.forward_index, _Forecasts())
         failed = done.checks and done.error > self.allowed_error(evaluation)
-        if evaluation.e < max(1, self.warmup_steps) or done.count >= self.max_forecasts or failed:
+        in_warmup = evaluation.is_forced or evaluation.e < self.warmup_steps
+        if in_warmup or done.count >= self.max_forecasts or failed:
             self.forecasts[evaluation.forward_index] = _Forecasts()
             return [True] * len(evaluation.sites)
         now = _Forecasts(done.count + 1, checks=done.count >= self.min_forecasts)

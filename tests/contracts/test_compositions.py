@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 import conf
-from smoothbench.caching import ErrorCurves, Schedule, cached, calibrate
+from smoothbench.caching import ErrorCurves, LastComputed, Schedule, Warmup, cached, calibrate
 from smoothbench.caching.binding import Fitting
-from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch
+from smoothbench.caching.knobs import KnowsShare, with_setting
+from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch, PlansOnBatch
 from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build_policy, build_predictor
@@ -36,14 +37,25 @@ ON_FORA = [
 ]
 
 
+@cache
 def method_of(name: str) -> Any:
-    return build_policy(settings(composed(f"cache={name}")).specs[-1].policy, name)
+    """A method of conf/cache; a planner with so many full evaluations as there are room for."""
+    spec = settings(composed(f"cache={name}", f"solver.steps={EVALS}")).specs[-1]
+    method: Any = build_policy(spec.policy, name)
+    if isinstance(method, PlansOnBatch) and isinstance(method, KnowsShare):
+        choices = method.settings(short_run()[1].trajectory)
+        return with_setting(method, method.knob, choices[len(choices) // 2])
+    return method
 
 
 def masks() -> list[str]:
-    """The methods of conf/cache whose mask is planned before the run."""
-    names = [name for name in NODES if name not in FROM_FILES]
-    return [name for name in names if not isinstance(method_of(name), DynamicPolicy)]
+    """The methods of conf/cache whose mask is planned before the run, each policy once."""
+    policies = {str(node["policy"]): name for name, node in reversed(NODES.items()) if name not in FROM_FILES}
+    return sorted(name for name in policies.values() if not isinstance(method_of(name), DynamicPolicy))
+
+
+def dynamic() -> list[str]:
+    return [n for n in NODES if n not in FROM_FILES and isinstance(method_of(n), DynamicPolicy)]
 
 
 @cache
@@ -78,6 +90,25 @@ def test_any_predictor_fills_any_mask(mask: str) -> None:
             with cached(dit.denoiser, schedule, predictor=predictor, evals=EVALS) as run:
                 x = dit.run()
         assert x.isfinite().all() and run.calls == schedule.calls(), node
+
+
+@pytest.mark.parametrize("name", dynamic())
+def test_a_method_that_decides_in_the_run_is_composed(name: str) -> None:
+    dit, curves = short_run()
+    around: Any = LastComputed(Warmup(method_of(name), 3), 1)
+    on = replace(curves.trajectory, sites=sites_of(around, dit.denoiser))
+    if isinstance(around, FitsOnBatch) and not around.is_fitted:
+        around = around.fitted(around.fit_on(on, batch_of(dit, on)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="the cache policy skipped nothing")
+        with cached(dit.denoiser, around, predictor=predictor_of(name), evals=EVALS) as run:
+            dit.run()
+    assert all(all(run.realised[e]) for e in (0, 1, 2, EVALS - 1))
+    assert around.knob == f"policy.policy.{method_of(name).knob}"
+
+
+def predictor_of(name: str) -> Any:
+    return build_predictor(NODES[name]["predictor"], name)
 
 
 @pytest.mark.parametrize("name", ON_FORA)
