@@ -18,8 +18,8 @@ class DBCache(FBCache):
     and the `last_blocks` last are reused where the first ones' change (see FBCache) is below `threshold`, at 1 always;
     not at every `warmup_interval`-th of the `warmup_steps` first evaluations, nor after `max_consecutive_steps` reused
     ones in a row, or `max_cached_steps` in all (None: no limit). Its defaults, 8, 0 and 8, are for models of some 50
-    blocks. cache-dit decides for each list of blocks by itself, here one decision holds for all. Raises ValueError for
-    a number of blocks or steps out of range.
+    blocks. In a few models cache-dit decides for two lists of blocks apart, here one decision holds for all. Raises
+    ValueError for a number of blocks or steps out of range.
     """
 
     first_blocks: int = 1

@@ -122,7 +122,9 @@ def _unused(plan: Settings) -> list[str]:
         unused += [key for key in known if key.startswith("training.") and key != "training.seed"]
     if plan.stage in TO_FILE or not plan.latency["rounds"]:
         unused += [key for key in known if key.startswith("latency.") and key != "latency.rounds"]
-    if plan.stage in TO_FILE or (plan.stage == "latency" and all(_is_static(spec.policy) for spec in plan.specs)):
+    if plan.stage in TO_FILE or (
+        plan.stage == "latency" and all(_is_static(spec.policy) for spec in plan.specs)
+    ):
         unused.append("batch_size")
     return unused
 

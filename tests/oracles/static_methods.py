@@ -149,5 +149,3 @@ class DeltaDiTByHand(BlockByBlock):
 
     def delta(self, first: int, last: int) -> Tensor:
         return sum(self.deltas[f"{b}"] for b in range(first, last))  # type: ignore[return-value]
-
-
