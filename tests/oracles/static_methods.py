@@ -1,6 +1,7 @@
 """TaylorSeer, PAB, MagCache and Delta-DiT on a small DiT in float64, with plain loops and the state of their codes."""
 
 from collections.abc import Callable
+from functools import partial
 from math import factorial
 from typing import Any
 
@@ -22,9 +23,9 @@ class ByBranch(BlockByBlock):
         h = self.enter(x)
         for b, block in enumerate(self.denoiser.transformer_blocks):
             normed, gate, shift, scale, gate_ff = block.norm1(h, t, labels, hidden_dtype=h.dtype)
-            h = h + gate[:, None] * self.branch(e, t, (b, "self_attn"), lambda: block.attn1(normed))
+            h = h + gate[:, None] * self.branch(e, t, (b, "self_attn"), partial(block.attn1, normed))
             normed = block.norm3(h) * (1 + scale[:, None]) + shift[:, None]
-            h = h + gate_ff[:, None] * self.branch(e, t, (b, "ff"), lambda: block.ff(normed))
+            h = h + gate_ff[:, None] * self.branch(e, t, (b, "ff"), partial(block.ff, normed))
         return self.leave(h, t, labels)
 
     def branch(self, e: int, t: Tensor, place: tuple[int, str], compute: Compute) -> Tensor:
@@ -133,10 +134,8 @@ class DeltaDiTByHand(BlockByBlock):
         rear = e < self.boundary
         start, stop = (self.depth - self.count, self.depth) if rear else (0, self.count)
         h = self.run(e, 0, start, self.enter(x), t, labels)
-        if e % self.interval:
-            h = h + self.delta(start, stop)
-        else:
-            h = self.run(e, start, stop, h, t, labels)
+        skips = e % self.interval > 0
+        h = h + self.delta(start, stop) if skips else self.run(e, start, stop, h, t, labels)
         return self.leave(self.run(e, stop, self.depth, h, t, labels), t, labels)
 
     def run(self, e: int, first: int, last: int, h: Tensor, t: Tensor, labels: Tensor) -> Tensor:

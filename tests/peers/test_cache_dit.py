@@ -72,9 +72,10 @@ def test_its_counter_runs_on_where_it_does_not_know_the_number_of_evaluations() 
     settings = {"threshold": 1.0, "first_blocks": 1, "warmup_steps": 2}
     ours, theirs = WitnessLoop(WAN), WitnessLoop(WAN)
     enabled(theirs, evals=None, **settings)
-    with theirs.computed("blocks.1") as expected, cached(ours.denoiser, DBCache(**settings)):
-        with ours.computed("blocks.1") as computed:
-            for loop in (theirs, ours):
-                loop.run()
-                loop.run()
+    with theirs.computed("blocks.1") as expected:
+        for _ in range(2):
+            theirs.run()
+    with cached(ours.denoiser, DBCache(**settings)), ours.computed("blocks.1") as computed:
+        for _ in range(2):
+            ours.run()
     assert expected == [0, 1] and computed == [0, 1, 0, 1]
