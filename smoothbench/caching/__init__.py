@@ -11,9 +11,10 @@ from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.knobs import HasKnob, Range, Settings
+from smoothbench.caching.last_stream import last_stream
 from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.policy import Evaluation, Policy
-from smoothbench.caching.predictor import Predictor, Reuse, Taylor
+from smoothbench.caching.predictor import Predictor, Reuse, Taylor, Weighted, expansion
 from smoothbench.caching.probes import Probe
 from smoothbench.caching.recording import Recording
 from smoothbench.caching.run import Run
@@ -50,11 +51,14 @@ __all__ = [
     "Taylor",
     "Trajectory",
     "Warmup",
+    "Weighted",
     "WeightedSum",
     "alpha_for",
     "cached",
     "calibrate",
+    "expansion",
     "find_sites",
+    "last_stream",
     "saved_sites",
     "split_spans",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass, replace
+from functools import partial
 from inspect import signature
 from math import inf, isfinite, sqrt
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -13,7 +14,8 @@ Setting = float | int
 Share = Callable[[Setting], float]  # of the uncached MACs, from 0 to 1
 
 CLOSE = 0.01  # how far below the budget a share may lie that is found by runs of the model
-DIGITS = 6  # significant ones of a real setting, so that it can be read and typed
+DIGITS = 6  # significant ones of a real setting, so that it can be read and typed;
+DIGITS_BY_RUNS = 3  # where every step of the search runs the model
 STEP_FROM_ZERO = 16  # a scale that begins at 0 is searched downwards in such steps,
 SMALLEST = 1e-9  # to this part of its other end
 
@@ -35,8 +37,8 @@ class Range:
                 f"a range of settings needs two finite ends, not {self.dearest}, {self.cheapest}"
             )
 
-    def between(self, dearer: float, cheaper: float) -> float | None:
-        """Return a setting between two others; None where they are as close as settings can be."""
+    def between(self, dearer: float, cheaper: float, digits: int = DIGITS) -> float | None:
+        """Return a setting between two others; None where they are the same in so many significant digits."""
         if dearer * cheaper > 0:
             middle = sqrt(dearer * cheaper) * (1 if cheaper > 0 else -1)
         elif 0 in (dearer, cheaper):
@@ -45,7 +47,7 @@ class Range:
                 return None
         else:
             middle = (dearer + cheaper) / 2
-        middle = float(f"{middle:.{DIGITS}g}")
+        middle = float(f"{middle:.{digits}g}")
         return None if middle in (dearer, cheaper) else middle
 
 
@@ -136,7 +138,8 @@ def bisected(
     for the dearest setting that there is. Raises BudgetTooLow where not even the cheapest is within it.
     """
     if isinstance(settings, Range):
-        return _bisected(knob, (settings.dearest, settings.cheapest), settings.between, share, budget, close)
+        between = partial(settings.between, digits=DIGITS if close is None else DIGITS_BY_RUNS)
+        return _bisected(knob, (settings.dearest, settings.cheapest), between, share, budget, close)
     place, cost = _bisected(
         knob,
         (0, len(settings) - 1),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -130,4 +130,25 @@ class Observing(DynamicPolicy, Protocol):
         `predicted()` is None where nothing was kept yet; it costs nothing unless it is called. Of a span whose output
         was computed for a check alone return False: it is counted, but the predicted one takes its place and stays.
         """
+        ...
+
+
+@runtime_checkable
+class FitsOnBatch(DynamicPolicy, Protocol):
+    """A dynamic method whose rule has numbers that are fitted to the calibration batch before it can decide.
+
+    The numbers hold for every value of the parameter that `knob` names. `is_fitted` says whether it has them already.
+    """
+
+    knob: ClassVar[str]
+
+    @property
+    def is_fitted(self) -> bool: ...
+
+    def fit_on(self, trajectory: Trajectory, batch: BatchRuns) -> Mapping[str, Any]:
+        """Return the numbers, as data that JSON can hold; what `batch.record` costs is counted."""
+        ...
+
+    def fitted(self, numbers: Mapping[str, Any]) -> DynamicPolicy:
+        """Return the method with these numbers, as `fit_on` gave them; ValueError where they are none of its own."""
         ...

@@ -34,6 +34,7 @@ KINDS = (  # what a plug-in of each kind has, the first that fits
     ("policy", ("plan",)),
     ("policy", ("plan_on",)),
     ("policy", ("decide",)),
+    ("policy", ("choose_sites",)),  # composed of another
     ("predictor", ("depth",)),
     ("metric", ("score",)),
     ("encoder", ("forward",)),
