@@ -1,7 +1,7 @@
 """Contracts of composition: any predictor on any mask of conf/cache, and one line of YAML for what users ask for."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,18 @@ import pytest
 import yaml
 
 import conf
-from smoothbench.caching import ErrorCurves, LastComputed, Schedule, Warmup, cached, calibrate
+from smoothbench.caching import (
+    ErrorCurves,
+    Evaluation,
+    LastComputed,
+    Probe,
+    Range,
+    Schedule,
+    Trajectory,
+    Warmup,
+    cached,
+    calibrate,
+)
 from smoothbench.caching.binding import Fitting
 from smoothbench.caching.knobs import KnowsShare, with_setting
 from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch, PlansOnBatch
@@ -105,6 +116,37 @@ def test_a_method_that_decides_in_the_run_is_composed(name: str) -> None:
             dit.run()
     assert all(all(run.realised[e]) for e in (0, 1, 2, EVALS - 1))
     assert around.knob == f"policy.policy.{method_of(name).knob}"
+
+
+class Asked(Warmup):
+    """A warm-up that leaves what it computes to the method inside, which is told that it is computed."""
+
+    def _decide(self, evaluation: Evaluation) -> Sequence[bool]:
+        bits: Sequence[bool] = self.policy.decide(self._seen(evaluation))
+        return bits
+
+    def _decide_after(self, probe: Probe, evaluation: Evaluation, value: Any) -> Sequence[bool]:
+        bits: Sequence[bool] = self.policy.decide_after(probe, self._seen(evaluation), value)
+        return bits
+
+
+@pytest.mark.parametrize("name", dynamic())
+def test_a_method_that_decides_in_the_run_computes_where_it_is_forced(name: str) -> None:
+    """It takes that for its own decision, so that what it remembers is what was computed."""
+    dit, curves = short_run()
+    method = method_of(name)
+    if isinstance(method, FitsOnBatch) and not method.is_fitted:
+        on = replace(curves.trajectory, sites=sites_of(method, dit.denoiser))
+        method = method.fitted(method.fit_on(on, batch_of(dit, on)))
+    cheapest: Any = with_setting(method, method.knob, _cheapest(method, curves.trajectory))
+    with cached(dit.denoiser, Asked(cheapest, 3), predictor=predictor_of(name), evals=EVALS) as run:
+        dit.run()
+    assert all(all(run.realised[e]) for e in range(3)) and not all(run.realised[3])
+
+
+def _cheapest(method: Any, trajectory: Trajectory) -> float:
+    choices = method.settings(trajectory)
+    return float(choices.cheapest if isinstance(choices, Range) else choices[-1])
 
 
 def predictor_of(name: str) -> Any:
