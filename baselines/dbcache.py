@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from baselines.accumulated_change import relative_change
 from baselines.fbcache import FBCache
+from baselines.relative_change import relative_change
 from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
 
 

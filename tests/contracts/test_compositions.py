@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra.utils import get_class
 
 import conf
 from smoothbench.caching import (
@@ -50,8 +51,9 @@ ON_FORA = [
 
 @cache
 def method_of(name: str) -> Any:
-    """A method of conf/cache; a planner with so many full evaluations as there are room for."""
-    spec = settings(composed(f"cache={name}", f"solver.steps={EVALS}")).specs[-1]
+    """A method of conf/cache, for a short run: with a short warm-up, and a planner with few full evaluations."""
+    short = [f"cache.policy.{key}=1" for key in ("warmup", "warmup_steps") if key in NODES[name]["policy"]]
+    spec = settings(composed(f"cache={name}", f"solver.steps={EVALS}", *short)).specs[-1]
     method: Any = build_policy(spec.policy, name)
     if isinstance(method, PlansOnBatch) and isinstance(method, KnowsShare):
         choices = method.settings(short_run()[1].trajectory)
@@ -62,11 +64,12 @@ def method_of(name: str) -> Any:
 def masks() -> list[str]:
     """The methods of conf/cache whose mask is planned before the run, each policy once."""
     policies = {str(node["policy"]): name for name, node in reversed(NODES.items()) if name not in FROM_FILES}
-    return sorted(name for name in policies.values() if not isinstance(method_of(name), DynamicPolicy))
+    return sorted(name for name in policies.values() if name not in dynamic())
 
 
 def dynamic() -> list[str]:
-    return [n for n in NODES if n not in FROM_FILES and isinstance(method_of(n), DynamicPolicy)]
+    classes = {name: get_class(node["policy"]["_target_"]) for name, node in NODES.items()}
+    return [name for name, cls in classes.items() if issubclass(cls, DynamicPolicy)]
 
 
 @cache
