@@ -43,6 +43,7 @@ def test_every_kind_has_an_example_that_caches(tiny: TinyDiT, examples: dict[str
         "LastBlockChecks": (examples["LastBlockChecks"](), "taylor1"),
         "LeastDamage": (examples["LeastDamage"](skips=4).plan_on(trajectory, batch), "reuse"),
         "BestScale": (every_second, weights),
+        "both_ends": (examples["both_ends"].plan(trajectory), "taylor1"),
     }
     assert methods.keys() == examples.keys()
     outputs = {}
