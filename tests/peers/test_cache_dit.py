@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from baselines.dbcache import DBCache
+from baselines.foca import FoCa
 from smoothbench.caching import cached
 from tests.support.witness_loop import EVALS, WitnessLoop, close
 
@@ -21,7 +22,7 @@ CASES = [
 ]
 
 
-def enabled(loop: WitnessLoop, evals: int | None = EVALS, **settings: Any) -> None:
+def enabled(loop: WitnessLoop, evals: int | None = EVALS, calibrator: Any = None, **settings: Any) -> None:
     """Put cache-dit on the denoiser, with the settings of ours."""
     config = cache_dit.DBCacheConfig(
         Fn_compute_blocks=settings.get("first_blocks", 1),
@@ -34,7 +35,7 @@ def enabled(loop: WitnessLoop, evals: int | None = EVALS, **settings: Any) -> No
         num_inference_steps=evals,
         enable_separate_cfg=loop.forwards == 2,
     )
-    cache_dit.enable_cache(loop.denoiser, cache_config=config)
+    cache_dit.enable_cache(loop.denoiser, cache_config=config, calibrator_config=calibrator)
 
 
 @pytest.mark.parametrize("settings", CASES)
@@ -54,6 +55,37 @@ def test_the_same_evaluations_are_computed(name: str, forwards: int, settings: d
         y = ours.run()
     assert computed == expected and forwards < len(computed) < EVALS * forwards
     assert close(y, x) and not close(y, bare, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("order", "settings"),
+    [
+        (1, {"warmup_steps": 4, "max_consecutive_steps": 2}),
+        (2, {"warmup_steps": 5, "max_consecutive_steps": 1}),
+    ],
+)
+def test_its_taylor_calibrator_is_our_predictor(order: int, settings: dict[str, Any]) -> None:
+    """It takes the first difference at evaluation 3, so that its warm-up must be longer than the order by 3."""
+    settings = {"threshold": 1.0, "first_blocks": 1, **settings}
+    ours, theirs = WitnessLoop(FLUX), WitnessLoop(FLUX)
+    enabled(theirs, calibrator=cache_dit.TaylorSeerCalibratorConfig(taylorseer_order=order), **settings)
+    with cached(ours.denoiser, DBCache(**settings), predictor=f"taylor{order}", evals=EVALS):
+        x = ours.run()
+    assert close(x, theirs.run())
+
+
+def test_its_foca_calibrator_is_our_predictor_where_computed_outputs_are_neighbours() -> None:
+    """Where they lie apart it takes their difference for the slope of one evaluation, ours divides.
+
+    From the fourth forecast in a row on it falls back to the last computed output; here there are three.
+    """
+    for limit, warmup, same in ((3, 9, True), (1, 8, False)):
+        settings = {"threshold": 1.0, "warmup_steps": warmup, "max_consecutive_steps": limit}
+        ours, theirs = WitnessLoop(WAN), WitnessLoop(WAN)
+        enabled(theirs, calibrator=cache_dit.FoCaCalibratorConfig(), **settings)
+        with cached(ours.denoiser, DBCache(**settings), predictor=FoCa(), evals=EVALS):
+            x = ours.run()
+        assert close(x, theirs.run()) == same
 
 
 def test_theirs_decides_for_each_list_of_blocks() -> None:
