@@ -6,9 +6,12 @@ It needs nothing but torch. `cached` is the engine, `SmoothCache` the method.
 from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.calibration import calibrate
 from smoothbench.caching.calibration_batch import CalibrationBatch
+from smoothbench.caching.composition import LastComputed, Warmup
 from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
+from smoothbench.caching.knobs import HasKnob, Range, Settings
+from smoothbench.caching.last_stream import last_stream
 from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.policy import Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, Reuse, Taylor, Weighted, expansion
@@ -29,20 +32,25 @@ __all__ = [
     "Cost",
     "ErrorCurves",
     "Evaluation",
+    "HasKnob",
+    "LastComputed",
     "MacCounter",
     "Macs",
     "Policy",
     "Predictor",
     "Probe",
+    "Range",
     "Recording",
     "Reuse",
     "Run",
     "Schedule",
+    "Settings",
     "Site",
     "SmoothCache",
     "SmoothCacheAtBudget",
     "Taylor",
     "Trajectory",
+    "Warmup",
     "Weighted",
     "WeightedSum",
     "alpha_for",
@@ -50,6 +58,7 @@ __all__ = [
     "calibrate",
     "expansion",
     "find_sites",
+    "last_stream",
     "saved_sites",
     "split_spans",
 ]

@@ -70,6 +70,25 @@ class CalibrationRef(Stored):
 
 
 @dataclass(frozen=True)
+class Budget(Stored):
+    """The share `at` of the uncached MACs that a point was given, and the setting of its method's knob found for it.
+
+    `expected` is the share at this setting by the plan, or in runs of the calibration batch where the method decides at
+    run time; `realised` the share of the point's own samples; both of the same trajectory without a cache. `search` is
+    what the search on the calibration batch has cost, where there was one.
+    """
+
+    unwritten: ClassVar[tuple[str, ...]] = ("knob", "setting", "expected", "realised", "search")
+
+    at: float
+    knob: str | None = None
+    setting: float | None = None
+    expected: float | None = None
+    realised: float | None = None
+    search: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
 class RecordedSchedule(Stored):
     """A schedule as one string of bits for each evaluation, in the order of `sites`; 1 = computed.
 
