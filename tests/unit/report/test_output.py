@@ -131,7 +131,7 @@ def test_publishing_again_replaces_what_is_gone_and_nothing_else(tmp_path: Path)
 
 
 def test_a_plan_on_the_calibration_batch_is_not_drawn_as_error_curves(tmp_path: Path) -> None:
-    folder = build(tmp_path / "planned", (0, 7), UNSCORED)
+    folder = build(tmp_path / "planned", (0, 6, 7, 14), UNSCORED)
     assert "error_curves.png" in {path.name for path in write(folder)}
     record = next(
         path for path in (folder / "records").glob("*.json") if CALIBRATION["file"] in path.read_text()
