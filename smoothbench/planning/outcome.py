@@ -90,12 +90,9 @@ class Planning:
         """A method that decides at run time has no schedule to which a predictor could be fitted."""
         if not isinstance(self.predictor, Fitting):
             return Outcome(method)
-        names = type(self.predictor).__name__, type(method).__name__
-        return Outcome(
-            unsupported="{} is fitted to a schedule, and {} decides at run time: take another predictor".format(
-                *names
-            )
-        )
+        predictor, name = type(self.predictor).__name__, type(method).__name__
+        reason = f"{predictor} is fitted to a schedule, and {name} decides at run time: take another predictor"
+        return Outcome(unsupported=reason)
 
     def without_weights(self, method: Policy | PlansOnBatch | DynamicPolicy) -> str | None:
         """Say why a method cannot be planned where the model has no weights; None where it can."""
