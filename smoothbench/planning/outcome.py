@@ -91,7 +91,9 @@ class Planning:
         if not isinstance(self.predictor, Fitting):
             return Outcome(method)
         predictor, name = type(self.predictor).__name__, type(method).__name__
-        reason = f"{predictor} is fitted to a schedule, and {name} decides at run time: take another predictor"
+        reason = (
+            f"{predictor} is fitted to a schedule, and {name} decides at run time: take another predictor"
+        )
         return Outcome(unsupported=reason)
 
     def without_weights(self, method: Policy | PlansOnBatch | DynamicPolicy) -> str | None:
