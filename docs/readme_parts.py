@@ -62,10 +62,9 @@ def _needs(text: str) -> str:
         return "training (`stage=train`)"
     if files:
         return f"a file (`cache.policy.{files[0]}`)"
-    needs_curves = getattr(
-        get_class(policy["_target_"]), "needs_curves", False
-    )  # a dynamic policy may have none
-    return "calibration" if needs_curves else "nothing"
+    method = get_class(policy["_target_"])
+    calibrates = hasattr(method, "plan_on") or getattr(method, "needs_curves", False)
+    return "calibration" if calibrates else "nothing"
 
 
 def predictor_classes() -> list[type]:

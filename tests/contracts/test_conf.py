@@ -13,7 +13,8 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf, open_dict
 
 import conf
-from smoothbench.caching import ErrorCurves, Trajectory
+from smoothbench.caching import ErrorCurves
+from smoothbench.caching.policy import PlansOnBatch
 from smoothbench.caching.predictor import predictor_from
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build, build_model, build_solver
@@ -23,6 +24,8 @@ from smoothbench.scoring.scorer import Scorer
 from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.sample_files import Samples
 from tests.support.compose import composed
+from tests.support.tiny_batch import tiny_batch
+from tests.support.tiny_dit import build_tiny
 
 CONF = Path(conf.__file__).parent
 FROM_FILES = ("schedule", "l2c")  # made for one model: see tests/unit/baselines/test_l2c.py
@@ -49,8 +52,12 @@ def test_every_cache_plans_on_the_tiny_model(cache: str, curves: ErrorCurves) ->
     spec = settings(composed(f"cache={cache}")).specs[-1]
     policy = build(spec.policy, cache)
     assert predictor_from(spec.predictor)
-    trajectory: Trajectory = curves.trajectory
-    schedule = policy.plan(trajectory, curves if policy.needs_curves else None)
+    if isinstance(policy, PlansOnBatch):
+        batch = tiny_batch(build_tiny(), 12, level=policy.level)
+        trajectory, schedule = batch.trajectory, policy.plan_on(batch.trajectory, batch)
+    else:
+        trajectory = curves.trajectory
+        schedule = policy.plan(trajectory, curves if policy.needs_curves else None)
     assert schedule.evals == trajectory.evals and all(schedule.computed[0])
     assert schedule.meta["method"]
     assert schedule.sites == tuple(site.name for site in trajectory.sites)
