@@ -9,7 +9,7 @@ from smoothbench.caching.calibration_batch import CalibrationBatch
 from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
-from smoothbench.caching.last_stream import last_stream
+from smoothbench.caching.last_stream import cosine_errors, last_stream
 from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.policy import Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, Reuse, Taylor
@@ -48,6 +48,7 @@ __all__ = [
     "alpha_for",
     "cached",
     "calibrate",
+    "cosine_errors",
     "find_sites",
     "last_stream",
     "saved_sites",
