@@ -1,6 +1,8 @@
 """A schedule of which nothing but its number of full evaluations was published: for its cost."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
@@ -17,6 +19,7 @@ class CountedSchedule:
     needs_curves = False
     name = "counted"
     version = 1
+    knob: ClassVar[str] = "full"
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
         """Plan a schedule that computes all sites, or none, at every evaluation."""
@@ -29,3 +32,7 @@ class CountedSchedule:
         return Schedule.steps(
             trajectory.sites, [e < self.full - 1 or e == evals - 1 for e in range(evals)], meta
         )
+
+    def settings(self, trajectory: Trajectory) -> Sequence[int]:
+        """Return every number of full evaluations, from all of them down to 2."""
+        return range(trajectory.evals, 1, -1)

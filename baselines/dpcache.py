@@ -8,8 +8,7 @@ from torch import Tensor
 
 from baselines.full_evaluations import FullEvaluations, check_whole
 from baselines.paths import Path, cheapest_path
-from smoothbench.caching import CalibrationBatch, Taylor, Trajectory, last_stream
-from smoothbench.caching.predictor import Weighted
+from smoothbench.caching import CalibrationBatch, Taylor, Trajectory, Weighted, last_stream
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """FORA (arXiv 2407.01425): compute everything at every `interval`-th evaluation, reuse in between."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from smoothbench.caching import AtLevel, ErrorCurves, Schedule, Trajectory
 
@@ -19,6 +21,7 @@ class FORA(AtLevel):
     needs_curves = False
     name = "fora"
     version = 1
+    knob: ClassVar[str] = "interval"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -35,3 +38,7 @@ class FORA(AtLevel):
             full.reverse()
         meta = {"method": "fora", "interval": self.interval, "orientation": self.orientation}
         return Schedule.steps(trajectory.sites, full, meta)
+
+    def settings(self, trajectory: Trajectory) -> Sequence[int]:
+        """Return every interval, the smallest first, up to the one that leaves two full evaluations."""
+        return range(1, max(trajectory.evals, 2))

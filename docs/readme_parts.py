@@ -62,9 +62,13 @@ def _needs(text: str) -> str:
         return "training (`stage=train`)"
     if files:
         return f"a file (`cache.policy.{files[0]}`)"
-    method = get_class(policy["_target_"])
-    calibrates = hasattr(method, "plan_on") or getattr(method, "needs_curves", False)
-    return "calibration" if calibrates else "nothing"
+    predicts = node["predictor"]
+    fits = isinstance(predicts, dict) and hasattr(get_class(predicts["_target_"]), "fit")
+    needs_curves = getattr(
+        get_class(policy["_target_"]), "needs_curves", False
+    )  # a dynamic policy may have none
+    plans_on_batch = hasattr(get_class(policy["_target_"]), "plan_on")
+    return "calibration" if fits or needs_curves or plans_on_batch else "nothing"
 
 
 def predictor_classes() -> list[type]:

@@ -16,6 +16,7 @@ from smoothbench.caching.engine import cached
 from smoothbench.caching.evaluation_clock import Clock
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import intercepted
+from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.caching.probes import INPUT, OUTPUT, Probe, input_wraps, probed_sites
 from smoothbench.caching.recording import Recording, RecordingRuns
@@ -113,6 +114,21 @@ class CalibrationBatch:
         macs = self.trajectory.cost(schedule.calls()).total * len(final)
         self._count(Spent(1, 1, schedule.evals * len(final), macs))
         return final
+
+    def share(self, policy: DynamicPolicy) -> float:
+        """Sample the batch under a method that decides at run time: the share of the uncached MACs that this takes.
+
+        Where the batch is sampled in parts, it is a mean over them, weighed by their forwards alone.
+        """
+        evals = self.trajectory.evals
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.filterwarnings("ignore", message="the cache policy skipped nothing")
+            with cached(self.denoiser, policy, predictor=self.predictor, evals=evals) as run:
+                samples = len(self._sample(run))
+        calls = {site: n * evals / run.forwards for site, n in {**run.calls, **run.probe_calls}.items()}
+        macs, full = self.trajectory.cost(calls).total * samples, self._uncached_cost(samples)[1]
+        self._count(Spent(1, 1, evals * samples, macs))
+        return macs / full
 
     def _uncached_cost(self, samples: int) -> tuple[int, int]:
         evals = self.trajectory.evals

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -11,6 +11,7 @@ from smoothbench.caching import grid
 from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.fingerprint import DENOISER
+from smoothbench.caching.knobs import dearest_within
 from smoothbench.caching.policy import Policy
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.trajectory import Trajectory
@@ -30,6 +31,7 @@ class SmoothCache(AtLevel):
     needs_curves = True
     name = "smoothcache"
     version = 1
+    knob: ClassVar[str] = "alpha"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,6 +50,12 @@ class SmoothCache(AtLevel):
             columns |= dict.fromkeys(names, scan(errors[:, : self.k_max].tolist(), self.alpha))
         bits = [[columns[s.name][e] for s in trajectory.sites] for e in range(trajectory.evals)]
         return Schedule.of(trajectory.sites, bits, self._meta(curves))
+
+    def settings(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Sequence[float]:
+        """Return every alpha at which the schedule can change: 0 and the calibrated errors, the smallest first."""
+        curves = _checked_curves(curves, trajectory, self.k_max)
+        groups = [errors[:, : self.k_max].flatten() for _, errors in _groups(curves, self.group)]
+        return sorted({0.0, *(x for errors in groups for x in errors.tolist() if isfinite(x))})
 
     def _meta(self, curves: ErrorCurves) -> dict[str, Any]:
         parameters = {"alpha": self.alpha, "k_max": self.k_max, "group": self.group}
@@ -77,20 +85,13 @@ def alpha_for(curves: ErrorCurves, budget: float, k_max: int = 3, group: str = "
     The schedule changes only where alpha passes a calibrated error, so the search among these is exact.
     Raises ValueError where no alpha gets the cost down to the budget.
     """
-    _checked_curves(curves, curves.trajectory, k_max)
-    groups = [errors[:, :k_max].flatten() for _, errors in _groups(curves, group)]
-    values = {0.0, *(x for errors in groups for x in errors.tolist() if isfinite(x))}
-    cheapest = 1.0
-    for alpha in sorted(values):
-        plan = SmoothCache(alpha, k_max, group).plan(curves.trajectory, curves)
-        cheapest = min(cheapest, share := curves.trajectory.share(plan))
-        if share <= budget:
-            return alpha
-    digits = next(d for d in range(4, 20) if f"{budget:.{d}f}" != f"{cheapest:.{d}f}" or d == 19)
-    raise ValueError(
-        f"no alpha costs at most {budget:.{digits}f} of the MACs with k_max={k_max}: the least is "
-        f"{cheapest:.{digits}f}"
-    )
+    trajectory = curves.trajectory
+
+    def share(alpha: float) -> float:
+        return trajectory.share(SmoothCache(alpha, k_max, group).plan(trajectory, curves))
+
+    alphas = SmoothCache(0.0, k_max, group).settings(trajectory, curves)
+    return float(dearest_within("alpha", alphas, share, budget).setting)
 
 
 @dataclass(frozen=True)

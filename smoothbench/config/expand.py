@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from smoothbench import papers
+from smoothbench.config.budgets import check_at, name_at
 from smoothbench.config.cache_node import (
     check_cache,
     check_keys_of_cache,
@@ -87,7 +88,7 @@ def _seeds(cfg: DictConfig) -> range:
 def _specs(cfg: DictConfig) -> list[Spec]:
     _check_point("reference", "reference", cfg.reference, OF_REFERENCE)
     reference = _spec(cfg, "reference", 0, cfg.reference, {}, reference=True)
-    points = list(cfg.points.items()) or [("point", OmegaConf.create({"cache": cfg.cache}))]
+    points = list(cfg.points.items()) or [("point", OmegaConf.create({"cache": cfg.cache, "at": cfg.at}))]
     wanted = _wanted(cfg, [str(name) for name, _ in points])
     specs, order = [reference], 0
     for name, node in points:
@@ -95,7 +96,8 @@ def _specs(cfg: DictConfig) -> list[Spec]:
         for suffix, changes in _combinations(name, node.get("sweep") or {}):
             order += 1  # counted over all points, so that a part of them keeps its places
             spec = _spec(cfg, f"{name}{suffix}", order, node, changes)
-            if name in wanted and (spec.solver, spec.policy) != (reference.solver, reference.policy):
+            parts = spec.solver, spec.policy, spec.at
+            if name in wanted and parts != (reference.solver, reference.policy, None):
                 specs.append(spec)
     return specs
 
@@ -136,14 +138,16 @@ def _spec(
     cfg: DictConfig, name: str, order: int, node: DictConfig, changes: dict[str, Any], reference: bool = False
 ) -> Spec:
     """Build the spec of a point: its cache, its changes to the solver, one combination of its sweep."""
-    resolved = _parts(cfg, name, node, changes)
+    resolved, unresolved = _parts(cfg, name, node, changes)
     cache = resolved["cache"]
     check_cache(cache, f"points.{name}.cache")
     calibration = _calibration(cfg, name, resolved["calibration"])
+    at = check_at(resolved["at"], "" if name == "point" else f"points.{name}: ")
+    label = cache["label"] if at is None else name_at(cache["family"], at)
     return Spec(
-        name=cache["label"] if name == "point" else name,
+        name=label if name == "point" else name,
         order=order,
-        label=cache["label"],
+        label=label,
         family=cache["family"],
         solver=resolved["solver"],
         predictor=cache["predictor"],
@@ -155,11 +159,13 @@ def _spec(
         seeds=_seeds(cfg),
         per_block=cfg.num_samples,
         reference=reference,
+        at=at,
+        unresolved=None if at is None else unresolved,
     )
 
 
-def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]) -> Config:
-    """Resolve the cache, solver and calibration of a point, its substitute `published` and its row `reported`."""
+def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]) -> tuple[Config, Config]:
+    """The parts of a point, resolved and not: cache, solver, calibration, `at`, its substitute, its paper's row."""
     given = ("cache", "published", "reported")
     nodes = {key: _container(node[key]) for key in given if node.get(key) is not None}
     try:
@@ -167,6 +173,7 @@ def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]
         parts["model"] = _container(cfg.model)  # for what the others say of it
         for key in ("solver", "calibration"):
             parts[key] = OmegaConf.to_container(OmegaConf.merge(cfg[key], node.get(key) or {}))
+        parts["at"] = _container(node.get("at"))
         for key, value in changes.items():
             if OmegaConf.select(parts, key, default=parts) is parts:
                 raise UsageError(_no_such_key(name, key))
@@ -177,12 +184,12 @@ def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]
         hint = new_interpolation(str(error), nodes.get("cache"))
         raise UsageError(f"points.{name}: {one_line(error)}{hint}") from error
     for key, value in resolved.items():
-        if not isinstance(value, dict) and key != "reported":
+        if not isinstance(value, dict) and key not in ("reported", "at"):
             raise UsageError(f"points.{name}.{key}={shown(value)}: must be a node")
     if "published" in resolved:
         check_policy(resolved["published"], f"points.{name}.published")
     check_json_serializable(resolved, f"points.{name}")
-    return resolved
+    return resolved, _container(parts)
 
 
 def _no_such_key(name: str, key: str) -> str:

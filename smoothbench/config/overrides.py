@@ -65,6 +65,8 @@ def check_read(cfg: DictConfig, hydra: Mapping[str, Any]) -> None:
     policy, uncached = (_node(cfg, f"{key}.policy") for key in ("cache", "reference.cache"))
     if cfg.points and policy != uncached:  # from an experiment's own file
         raise UsageError(_unread(cfg, "cache"))
+    if cfg.points and cfg.at is not None:
+        raise UsageError(_unread(cfg, "at"))
 
 
 def _check(
@@ -99,12 +101,14 @@ def _check_unbuilt(plan: Settings) -> None:
 def _unread(cfg: DictConfig, key: str) -> str:
     """Say why nobody reads a key, as far as one can tell."""
     first = key.partition(".")[0]
-    if cfg.points and first == "cache":
-        return f"{cfg.experiment} has its own points, so cache=... does nothing: see only= and points.*"
+    if cfg.points and first in ("cache", "at"):
+        return f"{cfg.experiment} has its own points, so {first}=... does nothing: see only= and points.*"
     if first == "exp":
         return "an experiment's file must begin with: # @package _global_"
     if _within(key, _unused(settings(cfg))):
         return f"nothing in this run reads it: {_use(key, cfg.stage)}"
+    if any(key.endswith(f"policy.{_knob(spec)}") for spec in settings(cfg).specs if spec.at is not None):
+        return "nothing in this run reads it: at=... sets it"
     if first in ("points", "cache") and _is_reference(cfg, key):
         return (
             "nothing in this run reads it: the point equals the reference (reference.*), which stands for it"
@@ -122,7 +126,9 @@ def _unused(plan: Settings) -> list[str]:
         unused += [key for key in known if key.startswith("training.") and key != "training.seed"]
     if plan.stage in TO_FILE or not plan.latency["rounds"]:
         unused += [key for key in known if key.startswith("latency.") and key != "latency.rounds"]
-    if plan.stage in TO_FILE or (plan.stage == "latency" and all(_is_static(spec) for spec in plan.specs)):
+    if plan.stage in TO_FILE or (
+        plan.stage == "latency" and all(_is_static(spec.policy) for spec in plan.specs)
+    ):
         unused.append("batch_size")
     return unused
 
@@ -131,13 +137,18 @@ def _within(key: str, nodes: Sequence[str]) -> bool:
     return any(f"{key}.".startswith(f"{node}.") for node in nodes)
 
 
-def _is_static(spec: Spec) -> bool:
+def _is_static(policy: Mapping[str, Any]) -> bool:
     """Whether a policy is known to plan before the run; one that decides at run time depends on the batch size."""
     try:
-        target = get_object(spec.policy["_target_"])
+        target = get_object(policy["_target_"])
     except Exception:  # whoever builds it tells
         return False
-    return isinstance(target, type) and not issubclass(target, DynamicPolicy)
+    inside = policy.get("policy")  # of a composed method
+    return (
+        isinstance(target, type)
+        and not issubclass(target, DynamicPolicy)
+        and (not isinstance(inside, Mapping) or _is_static(inside))
+    )
 
 
 def _use(key: str, stage: str) -> str:
@@ -168,8 +179,26 @@ def _plan(cfg: DictConfig) -> Settings:
 
 
 def _used(spec: Spec) -> Spec:
+    """A spec without what a run does not read: at a budget that is the knob, whose setting is searched for."""
     training = spec.training if "_target_" in (spec.training or {}) else None
-    return replace(spec, training=training)
+    if spec.unresolved is None:
+        return replace(spec, training=training)
+    policy = {key: value for key, value in spec.policy.items() if key != _knob(spec)}
+    return replace(
+        spec, training=training, policy=policy, unresolved={"label": spec.unresolved["cache"]["label"]}
+    )
+
+
+def _knob(spec: Spec) -> str | None:
+    """The parameter of a method that `at` sets, as far as its class says."""
+    target = str(spec.policy.get("_target_"))
+    if target == UNREAD:
+        return None
+    try:
+        knob = getattr(get_object(target), "knob", None)
+    except Exception:  # whoever builds it tells
+        return None
+    return knob if isinstance(knob, str) else None
 
 
 def _leaves(value: Any, key: str) -> Iterator[str]:

@@ -14,6 +14,8 @@ class Spec:
     `seeds` are those of its samples: sample i of block b has seed b * 10^6 + i. They are the first
     `per_block` of a block, or a part of these. `policy` builds its caching method, `training` is how that learns;
     `published` stands in for `policy` where there are no weights to calibrate on; `reported` is what a paper says.
+    `at` is the share of the uncached MACs that the method may use, by whatever setting of its knob that takes: then
+    `unresolved` holds the point's parts with their interpolations, of which its label is made anew.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Spec:
     training: Config | None = None
     published: Config | None = None
     reported: PaperRow | None = None
+    at: float | None = None
+    unresolved: Config | None = None
 
 
 @dataclass

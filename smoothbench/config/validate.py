@@ -15,8 +15,8 @@ from smoothbench.protocols import BLOCK
 STAGES = ("all", "cost", "latency", "calibrate", "train")
 TO_FILE = ("calibrate", "train")
 NODES = ("model", "solver", "cache", "metrics", "reference", "points", "calibration", "training", "latency")
-OF_POINT = ("cache", "solver", "calibration", "sweep", "published", "reported")
-OF_REFERENCE = tuple(key for key in OF_POINT if key not in ("sweep", "published"))
+OF_POINT = ("cache", "solver", "calibration", "at", "sweep", "published", "reported")
+OF_REFERENCE = tuple(key for key in OF_POINT if key not in ("at", "sweep", "published"))
 ALSO = {"dtype": ("float32", "bfloat16", "float16"), "mode": ("eager", "compiled"), "batch_size": ("1",)}
 SHARED = (
     "experiment",
@@ -29,7 +29,7 @@ SHARED = (
     "tf32",
     "out",
 )
-KNOWN = (*NODES, *SHARED, "num_samples", "seed", "seeds", "only", "paper", "report")  # what a run reads
+KNOWN = (*NODES, *SHARED, "num_samples", "seed", "seeds", "only", "at", "paper", "report")  # what a run reads
 WHOLE = {  # keys that are whole numbers, and their bounds
     "num_samples": (2, BLOCK),
     "batch_size": (1, BLOCK),

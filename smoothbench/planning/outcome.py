@@ -9,7 +9,7 @@ from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.config.spec import Spec
 from smoothbench.errors import PointsFailed, one_line
-from smoothbench.planning.calibrated import BatchPlanning, Calibrated, checked, runs_on_batch
+from smoothbench.planning.calibrated import BatchPlanning, Calibrated, Curves, checked, runs_on_batch
 from smoothbench.protocols import Config, Model, Solver
 from smoothbench.storage.record_parts import CalibrationRef
 
@@ -55,17 +55,17 @@ class Planning:
         """Plan a method; a method that cannot plan is a failed point, and the others go on."""
         if isinstance(method, DynamicPolicy):
             return Outcome(method)
-        if reason := self._without_weights(method):
+        if reason := self.without_weights(method):
             return Outcome(missing_weights=reason)
         outcome = Outcome()
         try:
             curves = None
             if needs_curves(method):
-                if (known := self.calibrated.curves(self.solver, self.spec, self.trajectory.sites)) is None:
+                if (known := self.curves()) is None:
                     return Outcome(uncalibrated=True)
                 curves, file = known
                 outcome = Outcome(
-                    calibration=self._reference(curves.digest(), file, curves.between_sample_cv())
+                    calibration=self.reference(curves.digest(), file, curves.between_sample_cv())
                 )
             if not runs_on_batch(method, self.predictor):
                 assert not isinstance(method, PlansOnBatch)
@@ -76,16 +76,17 @@ class Planning:
             if (planned := self.calibrated.plan(planning)) is None:
                 return Outcome(uncalibrated=True)
             plan, digest, file = planned
-            calibration = outcome.calibration or self._reference(digest, file, None)
+            calibration = outcome.calibration or self.reference(digest, file, None)
             return Outcome(policy=plan.schedule, weights=plan.weights, calibration=calibration)
-        except PointsFailed:  # a full disk is no fault of the method
-            raise
         except Exception as error:
-            log.debug("", exc_info=True)
-            return replace(outcome, planning_error=one_line(error))
+            return replace(outcome, planning_error=fault(error))
 
-    def _without_weights(self, method: Policy | PlansOnBatch) -> str | None:
-        """Why a method cannot be planned where the model has no weights; None where it can."""
+    def curves(self) -> Curves | None:
+        """Return the point's error curves and their file; None where they are still to be measured."""
+        return self.calibrated.curves(self.solver, self.spec, self.trajectory.sites)
+
+    def without_weights(self, method: Policy | PlansOnBatch | DynamicPolicy) -> str | None:
+        """Say why a method cannot be planned where the model has no weights; None where it can."""
         reason = self.model.unavailable_reason
         if reason and needs_curves(method):
             return f"it is planned on error curves, and {reason}"
@@ -93,9 +94,18 @@ class Planning:
             return f"it is planned on a calibration batch, and {reason}"
         return None
 
-    def _reference(self, digest: str, file: str, between_sample_cv: float | None) -> CalibrationRef:
+    def reference(self, digest: str, file: str, between_sample_cv: float | None) -> CalibrationRef:
+        """Return what a record says of a measurement on the calibration batch, by the digest of its file."""
         measured: dict[str, Any] = {"digest": digest, "file": file, "spread": between_sample_cv}
         return CalibrationRef.from_json({**self.spec.calibration, **measured}, "calibration")
+
+
+def fault(error: Exception) -> str:
+    """Return, in one line, why planning failed; raises what is no fault of the method: a full disk."""
+    if isinstance(error, PointsFailed):
+        raise error
+    log.debug("", exc_info=error)
+    return one_line(error)
 
 
 def needs_curves(method: Policy | PlansOnBatch | DynamicPolicy) -> bool:

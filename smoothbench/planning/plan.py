@@ -1,12 +1,12 @@
 """Planning: the specs of an experiment become points. The model is built, but never run."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from smoothbench.caching import Schedule, Trajectory
 from smoothbench.caching.mac_counter import MeasuredSites
-from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
+from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch
 from smoothbench.caching.predictor import Predictor
 from smoothbench.config.declared_names import claim_name
 from smoothbench.config.instantiate import build_policy, build_predictor, build_solver
@@ -14,12 +14,22 @@ from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
 from smoothbench.json_checks import is_text
 from smoothbench.models.base.prompts import CALIBRATION_BLOCKS
+from smoothbench.planning.at_budget import at_budget, searched_on_batch, settled
 from smoothbench.planning.calibrated import Calibrated, runs_on_batch
 from smoothbench.planning.chosen_sites import ChosenSites
+from smoothbench.planning.fit_rule import fitted_rule
 from smoothbench.planning.outcome import Outcome, Planning, needs_curves
 from smoothbench.planning.point import Point
-from smoothbench.planning.point_ids import decision_of, described, point_ids, recorded_code
-from smoothbench.protocols import BLOCK, Model, Prompted, Solver, Supports
+from smoothbench.planning.point_ids import (
+    Method,
+    decision_of,
+    described,
+    described_policy,
+    point_ids,
+    recorded_code,
+)
+from smoothbench.protocols import BLOCK, Config, Model, Prompted, Solver, Supports
+from smoothbench.storage.record_parts import Budget
 
 
 def plan_points(settings: Settings, model: Model, sites: ChosenSites, calibrated: Calibrated) -> list[Point]:
@@ -62,16 +72,16 @@ def plan_point(
     where = f"points.{spec.name}"
     solver = fitting_solver(spec, model)
     configured = build_policy(spec.policy, where)
-    method = _substitute(configured, model, spec, where)
+    method = _substitute(configured, model, spec, where) if spec.at is None else configured
     predictor = build_predictor(spec.predictor, where)
     for group, plugin in {"solver": solver, "cache": configured, "predictor": predictor}.items():
         claim_name({} if names is None else names[group], plugin, group, where)
     parts = described(spec, model, solver, predictor, configured)
     trajectory, reason = _trajectory(sites, method, solver)
-    if reason := reason or _unsupported((configured, method, predictor), trajectory, model, where):
-        outcome = Outcome(unsupported=reason)
-    else:
-        outcome = Planning(spec, model, solver, trajectory, predictor, parts, calibrated).outcome(method)
+    reason = reason or _unsupported((configured, method, predictor), trajectory, model, where)
+    planning = Planning(spec, model, solver, trajectory, predictor, parts, calibrated)
+    planned = _planned(planning, method, reason, batch_size)
+    outcome, spec, parts = planned.outcome, planned.spec, planned.parts
     if outcome.weights is not None:  # of a predictor that was fitted
         parts["predictor"] = parts["predictor"] | {"digest": outcome.weights.digest}
     schedule = outcome.policy if isinstance(outcome.policy, Schedule) else None
@@ -82,6 +92,7 @@ def plan_point(
         (spec.seeds.start, spec.seeds.stop),
         outcome.planned_on(spec),
         pair,
+        spec.at,
     )
     return Point(
         spec,
@@ -91,10 +102,45 @@ def plan_point(
         outcome.policy,
         *ids,
         **outcome.known,
-        plans_on_batch=runs_on_batch(method, predictor),
+        plans_on_batch=runs_on_batch(method, predictor)
+        or (spec.at is not None and searched_on_batch(method)),
+        budget=planned.budget,
         code=recorded_code(model, solver, predictor, method),
         described=parts,
     )
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A planned method, with the spec and the parts that have its knob at the setting which a budget allows."""
+
+    outcome: Outcome
+    spec: Spec
+    parts: Config
+    budget: Budget | None = None
+
+
+def _planned(planning: Planning, method: Method, reason: str | None, batch_size: int) -> _Planned:
+    """Plan a method, at the setting of its knob that its point's budget allows; `reason` is why it cannot be used."""
+    spec, parts = planning.spec, dict(planning.parts)
+    if reason is not None:
+        return _Planned(Outcome(unsupported=reason), spec, parts)
+    if isinstance(method, FitsOnBatch) and not method.is_fitted:
+        rule = fitted_rule(planning, method)
+        if isinstance(rule, Outcome):
+            return _Planned(rule, spec, parts, None if spec.at is None else Budget(at=spec.at))
+        parts["policy"] = described_policy(rule.method, spec)
+        planned = _planned(replace(planning, parts=parts), rule.method, None, batch_size)
+        return replace(planned, outcome=replace(planned.outcome, calibration=rule.calibration))
+    if spec.at is None:
+        return _Planned(planning.outcome(method), spec, parts)
+    chosen = at_budget(planning, method, spec.at, batch_size)
+    if isinstance(chosen, Outcome):
+        return _Planned(chosen, spec, parts, Budget(at=spec.at))
+    parts["policy"] = described_policy(chosen.method, chosen.spec)
+    outcome = replace(planning, spec=chosen.spec, parts=parts).outcome(chosen.method)
+    outcome, budget = settled(chosen, outcome, planning.trajectory)
+    return _Planned(outcome, chosen.spec, parts, budget)
 
 
 def _trajectory(sites: ChosenSites, method: Any, solver: Solver) -> tuple[Trajectory, str | None]:
@@ -138,9 +184,7 @@ def _unsupported(parts: Sequence[Any], trajectory: Trajectory, model: Model, whe
     return None
 
 
-def _substitute(
-    method: Policy | PlansOnBatch | DynamicPolicy, model: Model, spec: Spec, where: str
-) -> Policy | PlansOnBatch | DynamicPolicy:
+def _substitute(method: Method, model: Model, spec: Spec, where: str) -> Method:
     """Return the configured method, or its published schedule, if any, where there are no weights to calibrate on."""
     if not (needs_curves(method) and model.unavailable_reason and spec.published):
         return method

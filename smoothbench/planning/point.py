@@ -7,7 +7,7 @@ from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.config.spec import Spec
 from smoothbench.protocols import Config, Solver
-from smoothbench.storage.record_parts import CalibrationRef
+from smoothbench.storage.record_parts import Budget, CalibrationRef
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Point:
     `unsupported` says why method or predictor cannot be used here, so that the point is skipped.
     `cell_id` is the point without its seeds: parts of one point and its seed blocks have it in common.
     `calibration` says what the method was planned on; `plans_on_batch`, whether method or predictor run the model on
-    the calibration batch for that. `same_as` names the earlier point that has the same samples.
+    the calibration batch for that. `budget` is the share of the uncached MACs that it was given, if any. `same_as`
+    names the earlier point that has the same samples.
     `described` holds name, version and parameters of model, solver, predictor and policy, `code` their fingerprints.
     """
 
@@ -38,6 +39,7 @@ class Point:
     unsupported: str | None = None
     uncalibrated: bool = False
     plans_on_batch: bool = False
+    budget: Budget | None = None
     same_as: str | None = None
     code: Config = field(default_factory=dict)
     described: Config = field(default_factory=dict)
@@ -66,6 +68,12 @@ class Point:
     def dynamic(self) -> bool:
         """Whether the method decides at run time, so that only its run tells its cost."""
         return isinstance(self.policy, DynamicPolicy)
+
+    @property
+    def uncached_macs(self) -> int:
+        """Cost of one sample where everything is computed, in MACs, attention included."""
+        full = dict.fromkeys((site.name for site in self.trajectory.sites), self.trajectory.evals)
+        return self.trajectory.cost(full).total
 
     @property
     def planned_macs(self) -> int:

@@ -31,8 +31,13 @@ def described(spec: Spec, model: Model, solver: Solver, predictor: Predictor, me
         "model": describe_model(model),
         "solver": describe(solver, spec.solver),
         "predictor": describe(predictor, spec.predictor),
-        "policy": describe(method, spec.policy, by_source=isinstance(method, DynamicPolicy | PlansOnBatch)),
+        "policy": described_policy(method, spec),
     }
+
+
+def described_policy(method: Method, spec: Spec) -> Config:
+    """Describe a point's method by name, version and parameters; see `described`."""
+    return describe(method, spec.policy, by_source=isinstance(method, DynamicPolicy | PlansOnBatch))
 
 
 def recorded(parts: Config) -> Config:
@@ -58,12 +63,14 @@ def point_ids(
     seeds: Sequence[int],
     planned_on: Any,
     pair: str | None,
+    at: float | None = None,
 ) -> tuple[str, str, str]:
     """The ids of a point's samples, of the point, and of the point without its seeds.
 
     Args: parts, as `described` has them; planned, its schedule as `decision_of` gives it, None where it decides at
     run time or could not be planned; batch_size, which counts at run time alone; planned_on, the digest of its curves,
-    or how they are to be measured; pair, the samples that it is compared with.
+    or how they are to be measured; pair, the samples that it is compared with; at, the share of
+    the uncached MACs that it was given, if any: a point with the setting that this allows is another one.
     """
     seeds = list(seeds)
     sampler = {part: parts[part] for part in ("model", "solver")}
@@ -73,6 +80,7 @@ def point_ids(
     # only a reused output has anything to do with the predictor
     cut = {**sampler, "decision": decision, "predictor": parts["predictor"] if reuses else None}
     method = {part: parts[part] for part in ("policy", "predictor")} | {"calibration": planned_on}
+    method |= {} if at is None else {"at": at}
     sample_id = identity({**cut, "seeds": seeds})
     point_id = identity({**sampler, **method, "seeds": seeds, "sample_id": sample_id, "pair": pair})
     return sample_id, point_id, identity({**sampler, "decision": decision, **method})

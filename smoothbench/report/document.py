@@ -7,7 +7,7 @@ import pandas as pd
 from smoothbench.report.data.distinctions import distinction
 from smoothbench.report.data.frame import costs_alone, scores, states, unfinished
 from smoothbench.report.tables import encoder_agreement, pairing_gain, paper_comparison, vbench_table
-from smoothbench.report.tables.column import BETTER, DAGGER, LEVEL, WORSE, Column
+from smoothbench.report.tables.column import BETTER, DAGGER, LEVEL, MISSED, OFF, WORSE, Column
 from smoothbench.report.tables.latency_conditions import Conditions
 from smoothbench.report.tables.point_tables import (
     against_real,
@@ -216,6 +216,13 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     if frame["same_as"].ne("").any():
         lines.append(
             "`(= other)`: this point asks for the same schedule as the other and shares its samples."
+        )
+    if "at" in frame:
+        lines.append(
+            "`budget (%)`: the share of the uncached MACs that a point was given (`at`), and in brackets by how many"
+            " points its own samples ended above or below it. Static methods are never above; one that decides at"
+            f" run time is set on calibration samples, and marked `{OFF}` where it ends further than"
+            f" {100 * MISSED:.0f} points away."
         )
     if frame["degenerate"].any():
         lines.append("`(skips nothing)`: the policy found nothing to skip at this setting.")

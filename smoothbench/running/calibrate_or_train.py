@@ -20,9 +20,8 @@ from smoothbench.errors import UsageError
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.plan import check_seed_blocks, fitting_solver, plan_point, trajectory_of
 from smoothbench.protocols import Config, Model
-from smoothbench.sampling.calibrate_point import Curves
 from smoothbench.sampling.devices import started
-from smoothbench.sampling.plan_on_batch import Measured, Plans
+from smoothbench.sampling.measured import Measured
 from smoothbench.storage.files import sha256_of, write_atomic
 from smoothbench.storage.identity import describe, describe_model, identity
 from smoothbench.storage.results_folder import Store
@@ -57,7 +56,7 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
     """Return the bytes of error curves, or of the schedule that the last point's policy plans on them."""
     check_seed_blocks(settings, model)
     spec, sites = settings.specs[-1], ChosenSites(model)
-    curves, plans = Curves(sites, store, settings.force), Plans(sites, store, settings.force)
+    measured = Measured(sites, store, settings.force, runs=True)
     if suffix == ".npz":
         # a mistake in them is told before anything is measured
         policy = build_policy(spec.policy, f"points.{spec.name}")
@@ -67,8 +66,8 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
             trajectory = sites.trajectory(policy, solver.coordinates)
         except ValueError as error:
             raise UsageError(f"points.{spec.name}: {error}") from None
-        return curves.measured(solver, spec, trajectory.sites)[0].to_bytes()
-    point = plan_point(spec, model, sites, Measured(curves, plans, runs=True), settings.batch_size)
+        return measured.measurements.measured(solver, spec, trajectory.sites)[0].to_bytes()
+    point = plan_point(spec, model, sites, measured, settings.batch_size)
     if not isinstance(point.policy, Schedule):
         raise UsageError(
             point.unsupported

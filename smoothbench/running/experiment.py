@@ -22,9 +22,8 @@ from smoothbench.running.finish import claim_folder, finish, same_work
 from smoothbench.running.point_stages import Stages
 from smoothbench.running.todo import Progress, progress, sets_to_do
 from smoothbench.running.workbench import Workbench
-from smoothbench.sampling.calibrate_point import Curves
 from smoothbench.sampling.devices import started
-from smoothbench.sampling.plan_on_batch import Measured, Plans
+from smoothbench.sampling.measured import Measured
 from smoothbench.scoring.scorer import Scorer
 from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.results_folder import Store
@@ -57,9 +56,8 @@ class Experiment:
         ready(model, settings.stage)
         scorer = Scorer(metrics, model, FeatureCache(self.store.folder / "observations"))
         self._sites = ChosenSites(model)
-        self._curves = Curves(self._sites, self.store, settings.force)
-        self._plans = Plans(self._sites, self.store, settings.force)
-        points = plan_points(settings, model, self._sites, Measured(self._curves, self._plans, runs=False))
+        self._measured = Measured(self._sites, self.store, settings.force)
+        points = plan_points(settings, model, self._sites, self._measured)
         self.bench = Workbench(settings, self.store, model, scorer, points)
 
     def run(self) -> None:
@@ -84,7 +82,8 @@ class Experiment:
         """
         settings, model = self.settings, self.bench.model
         if any(point.uncalibrated for point in self.bench.points):
-            points = plan_points(settings, model, self._sites, Measured(self._curves, self._plans, runs=True))
+            self._measured.runs = True
+            points = plan_points(settings, model, self._sites, self._measured)
             self.bench = replace(self.bench, points=points)
             states = progress(self.bench, states)
             check_disk(self.bench, states)

@@ -59,6 +59,7 @@ def new_record(
         solver=SolverSteps(type(point.solver).__name__.lower(), point.trajectory.evals),
         predictor=spec.predictor,
         calibration=point.calibration,
+        budget=point.budget and replace(point.budget, realised=point.budget.expected if schedule else None),
         planned=_planned(point, schedule),
         reported=spec.reported,
         schedule=RecordedSchedule.of(schedule) if schedule is not None else None,
@@ -103,7 +104,9 @@ def resumed(record: Record, old: Record) -> Record:
     """Take over scores, status and cost of an earlier record of the same point, but not what a paper says of it."""
     paper = record.cost.paper if record.cost else None
     spent = replace(old.cost, paper=paper) if old.cost else record.cost
-    return replace(record, scores=old.scores, status=old.status, reason=old.reason, cost=spent)
+    return replace(
+        record, scores=old.scores, status=old.status, reason=old.reason, cost=spent, budget=old.budget
+    )
 
 
 def with_cost(
@@ -118,6 +121,8 @@ def with_cost(
     spent = replace(cost(point, reference, calls), batches_halved=halved, paper=paper)
     if not point.dynamic:
         return replace(record, cost=spent)
+    if record.budget:
+        record = replace(record, budget=replace(record.budget, realised=spent.macs / point.uncached_macs))
     idle = all(calls[site.name] == point.trajectory.evals for site in point.trajectory.sites)
     return replace(record, cost=spent, degenerate=idle)
 

@@ -16,6 +16,7 @@ from smoothbench.storage.identity import identity
 from smoothbench.storage.provenance import provenance
 from smoothbench.storage.record import Record, SeedRange
 from smoothbench.storage.record_cost import Cost
+from smoothbench.storage.record_parts import Budget
 from smoothbench.storage.results_folder import Store
 from smoothbench.storage.score_entry import ScoreEntry
 
@@ -151,6 +152,7 @@ def _write(
         num_samples=count,
         seeds=tuple(part.seeds[0] for part in parts),
         cost=_mean_cost(known, [part.num_samples for part in parts]),
+        budget=_mean_budget(parts),
         scores=still_valid | entries,
         config={**first.config, "metrics": scorer.nodes},
         provenance={**provenance(scorer.model.device), "parts": [part.provenance for part in parts]},
@@ -168,6 +170,16 @@ def _mean_cost(costs: Sequence[Cost], counts: Sequence[int]) -> Cost:
         for values in ([cost.macs for cost in costs], [cost.macs_linear for cost in costs])
     )
     return replace(costs[0], macs=macs, macs_linear=linear)
+
+
+def _mean_budget(parts: Sequence[Record]) -> Budget | None:
+    """The budget of the first part, with the mean share over the samples of all parts."""
+    shares = [part.budget.realised for part in parts if part.budget and part.budget.realised is not None]
+    if parts[0].budget is None or len(shares) < len(parts):
+        return parts[0].budget
+    counts = [part.num_samples for part in parts]
+    total = sum(share * count for share, count in zip(shares, counts, strict=True))
+    return replace(parts[0].budget, realised=total / sum(counts))
 
 
 def _replace(store: Store, chosen: Sequence[Sequence[Record]]) -> None:

@@ -8,6 +8,7 @@ from smoothbench.storage.json_rules import Filled, Matching, Only
 from smoothbench.storage.paper_row import PaperRow
 from smoothbench.storage.record_cost import Cost
 from smoothbench.storage.record_parts import (
+    Budget,
     CalibrationRef,
     ModelIdentity,
     Numerics,
@@ -33,12 +34,13 @@ class Record(Stored):
     are the point_ids of the seed ranges that were pooled into this record; `reference` marks the uncached baseline
     that the others are paired with, `reference_id` its samples; `seeds` are half-open ranges; `per_block` is the
     number of samples in a full seed block; `reason` says why a status is not done; `degenerate`: the policy skipped
-    nothing; `planned`: what the schedule was planned on; `reported`: the row of a paper's table; `captions`: prompts by
-    seed; `described` and `code`: the plug-ins of the point; `batch_size` counts for policies that decide at run time;
+    nothing; `budget`: what the point was allowed to cost; `planned`: what the schedule was planned on; `reported`: the
+    row of a paper's table; `captions`: prompts by seed; `described` and `code`: the plug-ins of the point;
+    `batch_size` counts for policies that decide at run time;
     `formerly` is the point_id before migration.
     """
 
-    unwritten: ClassVar[tuple[str, ...]] = ("formerly",)
+    unwritten: ClassVar[tuple[str, ...]] = ("budget", "formerly")
 
     schema: Annotated[int, Only(SCHEMA, "run it again")]
     experiment: str
@@ -64,6 +66,7 @@ class Record(Stored):
     solver: SolverSteps
     predictor: str | Mapping[str, object]
     calibration: CalibrationRef | None
+    budget: Budget | None = None
     planned: str | None = None
     reported: PaperRow | None = None
     schedule: RecordedSchedule | None

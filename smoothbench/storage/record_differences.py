@@ -72,6 +72,7 @@ def point_facts(record: Record) -> list[Fact]:
             "calibration", record.calibration.to_json() if record.calibration else {}, before="calibration."
         ),
         *_facts("batch", {"batch_size": record.batch_size}),
+        *([Fact("budget", "at", _short(record.budget.at))] if record.budget else [Fact("budget", "at", "-")]),
         *numerics_facts(record),
         *_code_facts(record.code or {}),
     ]

@@ -50,7 +50,7 @@ class SolverSteps(Stored):
 
 @dataclass(frozen=True)
 class CalibrationRef(Stored):
-    """The error curves that a point was planned on: how they were measured, their digest and their file."""
+    """What a point was planned on, error curves or a plan made on the batch: how it was measured, digest and file."""
 
     unwritten: ClassVar[tuple[str, ...]] = ("unconditional",)
 
@@ -62,6 +62,30 @@ class CalibrationRef(Stored):
     file: str
     spread: float | None = None
     unconditional: bool | None = None
+
+    @property
+    def holds_curves(self) -> bool:
+        """Whether the file holds error curves, not a plan that was made on the calibration batch."""
+        return self.file.startswith("curves/")
+
+
+@dataclass(frozen=True)
+class Budget(Stored):
+    """The share `at` of the uncached MACs that a point was given, and the setting of its method's knob found for it.
+
+    `expected` is the share at this setting by the plan, or in runs of the calibration batch where the method decides at
+    run time; `realised` the share of the point's own samples; both of the same trajectory without a cache. `search` is
+    what the search on the calibration batch has cost, where there was one.
+    """
+
+    unwritten: ClassVar[tuple[str, ...]] = ("knob", "setting", "expected", "realised", "search")
+
+    at: float
+    knob: str | None = None
+    setting: float | None = None
+    expected: float | None = None
+    realised: float | None = None
+    search: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ KINDS = (  # what a plug-in of each kind has, the first that fits
     ("solver", ("begin", "model_input", "step", "sample")),
     ("policy", ("plan",)),
     ("policy", ("plan_on",)),
+    ("policy", ("decide",)),
+    ("policy", ("choose_sites",)),  # composed of another
     ("predictor", ("depth",)),
     ("metric", ("score",)),
     ("encoder", ("forward",)),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,9 @@ from smoothbench.caching import (
     CalibrationBatch,
     Evaluation,
     Probe,
+    Range,
     Schedule,
+    Settings,
     Site,
     Trajectory,
     WeightedSum,
@@ -65,6 +67,10 @@ class FirstInput:
     added: dict[int | str, float] = field(default_factory=dict, init=False, repr=False)
     name = "first_input"
     version = 1
+    knob: ClassVar[str] = "threshold"
+
+    def settings(self, trajectory: Trajectory) -> Settings:
+        return Range(0.0, 100.0)
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
         return find_sites(denoiser, self.level)
@@ -83,7 +89,7 @@ class FirstInput:
         if index in self.last:
             self.added[index] = self.added.get(index, 0.0) + change(value, self.last[index])
         self.last[index] = value
-        computes = evaluation.e == 0 or self.added[index] >= self.threshold
+        computes = evaluation.is_forced or self.added[index] >= self.threshold
         if computes:
             self.added[index] = 0.0
         return [computes] * len(evaluation.sites)
@@ -146,6 +152,10 @@ class LargestChanges(AtLevel):
     count: int
     name = "largest_changes"
     version = 1
+    knob: ClassVar[str] = "count"
+
+    def settings(self, trajectory: Trajectory) -> Settings:
+        return range(trajectory.evals - 1, 0, -1)
 
     def plan_on(self, trajectory: Trajectory, batch: CalibrationBatch) -> Schedule:
         probes = [Probe(site.name) for site in trajectory.sites]
@@ -165,6 +175,14 @@ class LeastDamage(AtLevel):
     count: int
     name = "least_damage"
     version = 1
+    knob: ClassVar[str] = "count"
+
+    def settings(self, trajectory: Trajectory) -> Settings:
+        return range(trajectory.evals)
+
+    def share_at(self, trajectory: Trajectory, setting: float) -> float:
+        full = [e < trajectory.evals - setting for e in range(trajectory.evals)]
+        return trajectory.share(Schedule.steps(trajectory.sites, full))
 
     def plan_on(self, trajectory: Trajectory, batch: CalibrationBatch) -> Schedule:
         damage = {}

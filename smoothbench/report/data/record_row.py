@@ -44,7 +44,7 @@ def row_of(record: Record) -> dict[str, Any]:
     for name, score in record.scores.items():
         row |= _score(name, score, score.blocks or () if equal_blocks else ())
     row["captions"] = {int(seed): text for seed, text in (record.captions or {}).items()}
-    return row | _facts(record) | paper_columns(record)
+    return row | _budget(record) | _facts(record) | paper_columns(record)
 
 
 def _solved(record: Record) -> dict[str, Any]:
@@ -104,6 +104,12 @@ def _costs(record: Record) -> dict[str, Any]:
         "evals": float(cost.evals),
         "by_kind": cost.by_kind,
     }
+
+
+def _budget(record: Record) -> dict[str, Any]:
+    """The share of the MACs that the point was given, and the one that it took; nothing where it was given none."""
+    budget = record.budget
+    return {} if budget is None else {"at": budget.at, "at.realised": _float(budget.realised)}
 
 
 def _score(name: str, score: ScoreEntry, blocks: tuple[float, ...]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from smoothbench.report.data.frame import higher_is_better
 from smoothbench.report.tables.text import NONE, PLUS_MINUS
 
 BETTER, WORSE, DAGGER = "\u25b2", "\u25bc", "\u2020"
-UP, DOWN, TIMES = "\u2191", "\u2193", "\u00d7"
+UP, DOWN, TIMES, OFF = "\u2191", "\u2193", "\u00d7", "off"
 LEVEL = 0.05  # of the test that a triangle stands for, after Holm's correction
+MISSED = 0.03  # of the uncached MACs, by which a dynamic method may miss its budget unmarked
 TAILS = (0.05, 0.01)  # shares of the worst samples whose bound the table of distances shows
 
 
@@ -55,6 +56,20 @@ def is_timed(rows: pd.DataFrame) -> bool:
 def share_column(rows: pd.DataFrame, competing: pd.Series) -> Column:
     """Return the column of MACs as a share of the reference's."""
     return cost_column("MACs (%)", rows["share"] * 100, competing, decimals=1)
+
+
+def budget_columns(rows: pd.DataFrame) -> list[Column]:
+    """Return the column of the shares that points were given, and how far their own ended from it; or nothing.
+
+    A share that lies further off than `MISSED` is marked.
+    """
+    if "at" not in rows or rows["at"].isna().all():
+        return []
+    off = rows["at.realised"] - rows["at"]
+    cells = [with_spread(100 * value, math.nan, 1) for value in rows["at"]]
+    deltas = ["" if math.isnan(value) else f"{100 * value:+.1f}" for value in off]
+    marks = [OFF if abs(value) > MISSED else "" for value in off]
+    return [Column("budget (%)", cells, deltas=deltas, marks=marks)]
 
 
 def fastest_column(rows: pd.DataFrame, competing: pd.Series) -> Column:

@@ -9,6 +9,7 @@ from smoothbench.report.data.frame import is_reference, scores
 from smoothbench.report.data.groups import require_one_group
 from smoothbench.report.tables.column import (
     Column,
+    budget_columns,
     cost_column,
     fastest_column,
     is_timed,
@@ -114,6 +115,7 @@ def table_columns(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
         Column("steps", [str(steps) for steps in rows["steps"]]),
         cost_column("MACs (G)", rows["macs"] / 1e9, competing),
         share_column(rows, competing),
+        *budget_columns(rows),
     ]
     if is_timed(rows):
         columns.append(cost_column("latency (s)", rows["latency"], competing, rows["latency.mad"]))
@@ -139,7 +141,8 @@ def brief_columns(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
     require_one_group(frame)
     rows = measured(frame)
     competing = _competing(rows, frame)
-    columns = [_labels(frame, rows), share_column(rows, competing), fastest_column(rows, competing)]
+    columns = [_labels(frame, rows), share_column(rows, competing), *budget_columns(rows)]
+    columns.append(fastest_column(rows, competing))
     return columns + [score_column(rows, score, competing) for score in names]
 
 
