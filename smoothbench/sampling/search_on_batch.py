@@ -27,8 +27,8 @@ class Searches(OnBatch[BudgetSearch, SearchedSetting]):
     def file(self, job: BudgetSearch) -> str:
         """Return where a found setting lies in the results folder."""
         on = {"calibration": job.spec.calibration, **self.sites.named(job.trajectory.sites)}
-        asked = {"at": job.at, "batch_size": job.batch_size, "close": CLOSE, "version": self.version}
-        return f"settings/{identity({**job.parts, **on, **asked})}.json"
+        target = {"at": job.at, "batch_size": job.batch_size, "close": CLOSE, "version": self.version}
+        return f"settings/{identity({**job.parts, **on, **target})}.json"
 
     def read(self, path: Path, job: BudgetSearch) -> SearchedSetting | None:
         """Read a setting; None where the file is missing or damaged."""

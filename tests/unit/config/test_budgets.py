@@ -26,11 +26,11 @@ def test_a_share_is_above_0_and_at_most_1(value: Any) -> None:
 
 
 def test_a_budget_names_its_point_and_makes_its_label() -> None:
-    (_, spec) = checked("metrics=[psnr]", "cache=fora", "cache.policy.orientation=mirrored", "at=0.4").specs
+    (_, spec) = settings(composed("cache=fora", "cache.policy.orientation=mirrored", "at=0.4")).specs
     assert (spec.name, spec.label, spec.at) == ("FORA, mirrored, at=0.4", "FORA, mirrored, at=0.4", 0.4)
     found = spec_at(spec, "interval", 3)
     assert (found.name, found.label, found.policy["interval"]) == (spec.name, "FORA N=3, mirrored", 3)
-    (_, spec) = checked("metrics=[psnr]", "cache=smoothcache", "at=1").specs
+    (_, spec) = settings(composed("cache=smoothcache", "at=1")).specs
     found = spec_at(spec, "alpha", 0.123456789)
     assert (found.label, found.policy["alpha"]) == ("SmoothCache alpha=0.1235", 0.123456789)
 
