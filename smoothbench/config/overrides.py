@@ -184,7 +184,8 @@ def _used(spec: Spec) -> Spec:
 
 def _knob(spec: Spec) -> str | None:
     """The parameter of a method that `at` sets, as far as its class says."""
-    if (target := spec.policy.get("_target_")) == UNREAD:
+    target = str(spec.policy.get("_target_"))
+    if target == UNREAD:
         return None
     try:
         knob = getattr(get_object(target), "knob", None)
