@@ -62,10 +62,13 @@ def _needs(text: str) -> str:
         return "training (`stage=train`)"
     if files:
         return f"a file (`cache.policy.{files[0]}`)"
+    predicts = node["predictor"]
+    fits = isinstance(predicts, dict) and hasattr(get_class(predicts["_target_"]), "fit")
     needs_curves = getattr(
         get_class(policy["_target_"]), "needs_curves", False
     )  # a dynamic policy may have none
-    return "calibration" if needs_curves else "nothing"
+    plans_on_batch = hasattr(get_class(policy["_target_"]), "plan_on")
+    return "calibration" if fits or needs_curves or plans_on_batch else "nothing"
 
 
 def predictor_classes() -> list[type]:

@@ -17,8 +17,8 @@ def row(name: str, folder: Path = FOLDER) -> PaperRow:
     """Return a row of a paper's table by its name `file/table/row`.
 
     A value's interval is as `+-` printed it or None, its decimals are those that were printed. Values printed in per
-    cent come as shares. ValueError, naming what there is, for an unknown file, table or row, and for a file that
-    cannot be read.
+    cent come as shares. With a row comes where its values were read, and those of its own base, where the file says
+    so. ValueError, naming what there is, for an unknown file, table or row, and for a file that cannot be read.
     """
     file, _, rest = str(name).partition("/")
     number_, _, row_id = rest.partition("/")
@@ -27,16 +27,19 @@ def row(name: str, folder: Path = FOLDER) -> PaperRow:
     table = tables[_known(number_, list(tables), f"table of {file}")]
     rows = {printed_row["id"]: printed_row for printed_row in table["rows"]}
     printed_row = rows[_known(row_id, list(rows), f"row of {file}/{number_}")]
+    base = rows.get(printed_row.get("base"))
     return PaperRow(
         paper=content["paper"],
         arxiv=content["arxiv"],
         table=number_,
         row=printed_row["label"],
         inferred=printed_row["inferred"],
-        values={key: _value(text, key in table["percent"]) for key, text in printed_row["values"].items()},
+        values=_values(printed_row, table["percent"]),
         note=printed_row.get("note"),
         num_samples=table["num_samples"],
         hardware=table["hardware"],
+        source=printed_row.get("source"),
+        base=(base and _values(base, table["percent"])) or None,
     )
 
 
@@ -81,6 +84,7 @@ def _check(content: Any) -> None:
             _check_row(
                 require(printed_row, f"{name}.rows", dict), require(table["columns"], f"{name}.columns", list)
             )
+        _check_sources(table["rows"])
 
 
 def _check_row(printed_row: dict[str, Any], columns: list[str]) -> None:
@@ -95,6 +99,21 @@ def _check_row(printed_row: dict[str, Any], columns: list[str]) -> None:
             )
         if not PRINTED.fullmatch(require(text, f"{printed_row['id']}.{key}", str)):
             raise ValueError(f"its {printed_row['id']}.{key} is {text[:40]!r}, not like '2.65 +- 0.04'")
+
+
+def _check_sources(rows: list[dict[str, Any]]) -> None:
+    """Check where rows say that they were read, and that their bases are rows of the same table, with none above."""
+    bases = {printed_row["id"]: printed_row.get("base") for printed_row in rows}
+    for printed_row in rows:
+        name, source, base = printed_row["id"], printed_row.get("source"), printed_row.get("base")
+        if source not in (None, "paper", "note"):
+            raise ValueError(f"its {name}.source is {source!r:.40}, not 'paper' or 'note'")
+        if base is not None and (base not in bases or bases[base] is not None):
+            raise ValueError(f"its {name}.base is {base!r:.40}, which is no row of the table without a base")
+
+
+def _values(printed_row: dict[str, Any], percent: list[str]) -> dict[str, PaperValue]:
+    return {key: _value(text, key in percent) for key, text in printed_row["values"].items()}
 
 
 def _value(text: str, percent: bool) -> PaperValue:

@@ -126,6 +126,15 @@ class Diffuses(Solver, Protocol):
 
 
 @runtime_checkable
+class KnowsNoise(Solver, Protocol):
+    """A solver that tells how noisy its samples are."""
+
+    @property
+    def noise_to_signal(self) -> tuple[float, ...]:
+        """Ratio sigma / alpha of noise to signal in the sample at each evaluation."""
+
+
+@runtime_checkable
 class Supports(Protocol):
     """A policy or predictor that cannot be used on every trajectory or model, and says so before the run."""
 

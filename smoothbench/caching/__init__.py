@@ -6,13 +6,15 @@ It needs nothing but torch. `cached` is the engine, `SmoothCache` the method.
 from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.calibration import calibrate
 from smoothbench.caching.calibration_batch import CalibrationBatch
+from smoothbench.caching.composition import LastComputed, Warmup
 from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.knobs import HasKnob, Range, Settings
+from smoothbench.caching.last_stream import last_stream
 from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.policy import Evaluation, Policy
-from smoothbench.caching.predictor import Predictor, Reuse, Taylor
+from smoothbench.caching.predictor import Predictor, Reuse, Taylor, Weighted, expansion
 from smoothbench.caching.probes import Probe
 from smoothbench.caching.recording import Recording
 from smoothbench.caching.run import Run
@@ -31,6 +33,7 @@ __all__ = [
     "ErrorCurves",
     "Evaluation",
     "HasKnob",
+    "LastComputed",
     "MacCounter",
     "Macs",
     "Policy",
@@ -47,11 +50,15 @@ __all__ = [
     "SmoothCacheAtBudget",
     "Taylor",
     "Trajectory",
+    "Warmup",
+    "Weighted",
     "WeightedSum",
     "alpha_for",
     "cached",
     "calibrate",
+    "expansion",
     "find_sites",
+    "last_stream",
     "saved_sites",
     "split_spans",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from smoothbench.caching.predictor import Predictor
 from smoothbench.caching.probes import Probe
@@ -15,6 +15,7 @@ from smoothbench.caching.trajectory import Trajectory
 class BatchRuns(Protocol):
     """Runs of the calibration batch, as many as a planner asks for; see `CalibrationBatch`, which counts their cost."""
 
+    denoiser: nn.Module
     trajectory: Trajectory
 
     @property

@@ -49,6 +49,7 @@ class Decisions:
             hidden_states,
             self.sites,
             tick.starts_run,
+            is_forced=tick.e == 0,
         )
         self._evaluation = evaluation
         bits = self._checked(self.policy.decide(evaluation), "decided")
@@ -62,10 +63,10 @@ class Decisions:
         )
         return None if self._evaluation.e == 0 else bits
 
-    def show(self, i: int, predicted: Callable[[], Any], computed: Any) -> None:
-        """Show a computed output of site `i` to a policy that observes."""
+    def show(self, i: int, predicted: Callable[[], Any], computed: Any) -> bool:
+        """Show a computed output of site `i` to a policy that observes, and return whether it is used."""
         assert self._evaluation is not None and isinstance(self.policy, Observing)
-        self.policy.observe(self.sites[i], self._evaluation, predicted, computed)
+        return self.policy.observe(self.sites[i], self._evaluation, predicted, computed) is not False
 
     def _checked(self, bits: Sequence[bool], what: str) -> Sequence[bool]:
         if len(bits) != len(self.sites):

@@ -15,14 +15,15 @@ from smoothbench.caching.predictor import Predictor
 from smoothbench.caching.probes import INPUT, OUTPUT, GivenUp, Probe, approaches, input_wraps, refuse_hooks
 from smoothbench.caching.run import Run
 from smoothbench.caching.site_visits import Visits
-from smoothbench.caching.sites import Site
+from smoothbench.caching.sites import SPAN, Site
 
 
 class DynamicRun(Run):
     """Follows the decisions of a dynamic policy: those before a forward, and those after each probe in it.
 
     A probe may lie inside a site that the policy then reuses: that site is given up there, and its predicted output
-    takes its place. Sites that have run keep their outputs. `probe_calls` counts the approaches that ran in vain.
+    takes its place; likewise at its end, where it was computed for a check alone. Sites that have run keep their
+    outputs. `probe_calls` counts the approaches that ran in vain.
     """
 
     def __init__(
@@ -107,8 +108,10 @@ class DynamicRun(Run):
         """Keep a computed output of site `i`, show it to the policy, and ask again where it is a probe."""
         if i in self._under_way:
             self._under_way.remove(i)
-        if self._decisions.observes:
-            self._decisions.show(i, self._prediction(i), output)
+        if self._decisions.observes and not self._decisions.show(i, self._prediction(i), output):
+            self._refuse_to_discard(i)
+            self.counts[i] += 1
+            raise GivenUp(self.sites[i])
         super().keep(i, output)
         if (probe := self._after.get(self.sites[i].name)) is not None:
             self._reach(probe, output)
@@ -142,6 +145,14 @@ class DynamicRun(Run):
         for i in self._under_way:
             if not decided[i]:
                 self._give_up(i)
+
+    def _refuse_to_discard(self, i: int) -> None:
+        """Raise ValueError where no prediction of site `i` can take the place of what was computed."""
+        if self.sites[i].level != SPAN or not self._history[i]:
+            why = "is no span" if self.sites[i].level != SPAN else "was never kept before"
+            raise ValueError(
+                f"{self._decisions.name}.observe discards what {self.sites[i].name} gave, which {why}"
+            )
 
     def _give_up(self, i: int) -> None:
         """Leave site `i` in the middle of it; its prediction takes its place."""

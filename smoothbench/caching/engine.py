@@ -18,7 +18,7 @@ from smoothbench.caching.fingerprint import warn_if_changed
 from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
-from smoothbench.caching.hooks import Forward, Wrap, intercepted
+from smoothbench.caching.hooks import Forward, Wrap, compiled_parts, intercepted
 from smoothbench.caching.inputs import PredictsFromInput
 from smoothbench.caching.nesting import outer_sites, runs
 from smoothbench.caching.policy import DynamicPolicy, Policy
@@ -31,6 +31,7 @@ from smoothbench.caching.sites import Site, sites_named
 from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
+from smoothbench.caching.weighted_sum import timesteps_of
 
 
 @contextmanager
@@ -69,12 +70,13 @@ def cached(
     timesteps = _timesteps(plan, coordinates) if fast else None
     run = _run(denoiser, sites, plan, predictor_from(predictor), clock, timesteps)
     run.at_start = noticing_changes(denoiser, sites)
-    wraps = _wraps(denoiser, run)
     try:
-        with ExitStack() as stack:
-            stack.enter_context(intercepted(denoiser, wraps))
-            stack.enter_context(uncompiled(handle, [module for module, _ in wraps]))
-            stack.enter_context(watched(denoiser, run.begin, run.end, run.forward))
+        with watched(denoiser, run.begin, run.end, run.forward), ExitStack() as inside:
+            intercept = partial(_intercept, inside, handle, denoiser, run)
+            if run.may_be_fast and not compiled_parts(denoiser) and handle is denoiser:
+                run.intercept = intercept  # costs time, and nobody calls what it replaces while runs are fast
+            else:
+                intercept()
             yield run
         if not run.forwards:
             raise ValueError(f"this {name} ran no forward: pass the very module that the pipeline calls")
@@ -126,7 +128,8 @@ def _run(
     if isinstance(predictor, PredictsFromInput):  # the inputs of branches, which a fast forward does not show
         timesteps = None
     parts = fast_forward(denoiser, sites, plan.rows, predictors, timesteps, plan.may_skip)
-    return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, plan.coordinates, parts)
+    planned = timesteps_of(predictor, plan.coordinates)
+    return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, planned, parts)
 
 
 def _timesteps(plan: _Plan, coordinates: Sequence[float] | None) -> Sequence[float] | None:
@@ -185,6 +188,13 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
         runs([bits[column[s.name]] if s.name in column else True for s in sites], outer)
         for bits in schedule.computed
     )
+
+
+def _intercept(inside: ExitStack, handle: nn.Module, denoiser: nn.Module, run: Run) -> None:
+    """Take the place of the forwards of sites and norms."""
+    wraps = _wraps(denoiser, run)
+    inside.enter_context(intercepted(denoiser, wraps))
+    inside.enter_context(uncompiled(handle, [module for module, _ in wraps], stacklevel=7))
 
 
 def _wraps(denoiser: nn.Module, run: Run) -> list[tuple[nn.Module, Wrap]]:

@@ -15,8 +15,10 @@ MARKS = {"_is_cached": "cache-dit, ParaAttention or xDiT", "enable_teacache": "T
 
 def refuse_other_caches(denoiser: nn.Module) -> None:
     """Raise ValueError, naming it, where another library's cache is active on the denoiser or its blocks."""
-    parts = all_parts(denoiser)
-    if not any(map(_may_be_cached, parts)) and not any(_marked(vars(kind)) for kind in set(map(type, parts))):
+    parts, names = all_parts(denoiser), (REGISTRY, *MARKS)
+    if not any(name in part.__dict__ for part in parts for name in names) and not any(
+        _marked(vars(kind)) for kind in set(map(type, parts))
+    ):  # every cached(...) asks this, mostly of denoisers without hooks or marks
         return
     for path, module in denoiser.named_modules():
         if rival := _hooked(module) or _marked(vars(type(module))) or _marked(vars(module)):
@@ -25,12 +27,6 @@ def refuse_other_caches(denoiser: nn.Module) -> None:
                 f"{where} is cached by {rival} already, and two caches would answer for each other: turn that "
                 "one off first (diffusers: disable_cache())"
             )
-
-
-def _may_be_cached(module: nn.Module) -> bool:
-    """Whether a module has hooks or marks at all, which every cached(...) asks of all modules."""
-    state = module.__dict__
-    return REGISTRY in state or not MARKS.keys().isdisjoint(state)
 
 
 def _hooked(module: nn.Module) -> str | None:

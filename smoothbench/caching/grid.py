@@ -32,3 +32,13 @@ def same(planned: Sequence[float], other: Sequence[float]) -> bool:
     if len(planned) != len(other) or not (has_timesteps(planned) and has_timesteps(other)):
         return len(planned) == len(other)
     return all(is_close(planned, e, coordinate) for e, coordinate in enumerate(other))
+
+
+def refuse_other(planned: Sequence[float] | None, e: int, now: float | None) -> None:
+    """Raise ValueError where evaluation `e` starts at another timestep than the schedule was planned for."""
+    if planned is None or now is None or is_close(planned, e, now):
+        return
+    raise ValueError(
+        f"the schedule was planned for timesteps {describe(planned)}, evaluation {e} at "
+        f"{planned[e]:.6g}, but the run is at {now:.6g}: calibrate and plan with the settings of this run"
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,8 @@ class Evaluation:
     `e` is the evaluation's number and `coordinate` its timestep (None if unknown), of `evals` in all (None if
     unknown); `forward_index` numbers or names the forwards of one evaluation; `hidden_states` is the denoiser's
     input, [B, ...]. `starts_run` says whether it is the first forward of a sampling run: a policy that remembers
-    something forgets it there.
+    something forgets it there. `is_forced` says whether every site is computed whatever the policy decides, as at
+    e = 0 and where a composed method says so: a policy that remembers what it decided remembers that.
     """
 
     e: int
@@ -79,6 +80,7 @@ class Evaluation:
     hidden_states: Tensor
     sites: Sequence[Site]
     starts_run: bool = False
+    is_forced: bool = False
 
 
 @runtime_checkable
@@ -111,7 +113,7 @@ class Probing(DynamicPolicy, Protocol):
         """Return a bit for each site, once a probe is reached: True where it is to be computed.
 
         Args: value, what the probe gives: an input [B, ...]; an output as the site returns it, of a span a tuple of
-        what it adds to each stream. At e = 0 the bits change nothing.
+        what it adds to each stream, the main one (hidden_states) first. At e = 0 the bits change nothing.
         """
         ...
 
@@ -122,9 +124,31 @@ class Observing(DynamicPolicy, Protocol):
 
     def observe(
         self, site: Site, evaluation: Evaluation, predicted: Callable[[], Any], computed: Any
-    ) -> None:
+    ) -> bool | None:
         """See what a site gave, and, by calling `predicted`, what the predictor would have given in its place.
 
-        `predicted()` is None where nothing was kept yet; it costs nothing unless it is called.
+        `predicted()` is None where nothing was kept yet; it costs nothing unless it is called. Of a span whose output
+        was computed for a check alone return False: it is counted, but the predicted one takes its place and stays.
         """
+        ...
+
+
+@runtime_checkable
+class FitsOnBatch(DynamicPolicy, Protocol):
+    """A dynamic method whose rule has numbers that are fitted to the calibration batch before it can decide.
+
+    The numbers hold for every value of the parameter that `knob` names. `is_fitted` says whether it has them already.
+    """
+
+    knob: ClassVar[str]
+
+    @property
+    def is_fitted(self) -> bool: ...
+
+    def fit_on(self, trajectory: Trajectory, batch: BatchRuns) -> Mapping[str, Any]:
+        """Return the numbers, as data that JSON can hold; what `batch.record` costs is counted."""
+        ...
+
+    def fitted(self, numbers: Mapping[str, Any]) -> DynamicPolicy:
+        """Return the method with these numbers, as `fit_on` gave them; ValueError where they are none of its own."""
         ...

@@ -28,11 +28,18 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class Weighted(Predictor, Protocol):
-    """A predictor that can tell its weights apart from the outputs, so that they can be added in one pass."""
+    """A predictor that can tell its weights apart from the outputs, so that they can be added in one pass.
+
+    A class that derives from it needs `weights`, `depth` and `coordinate` alone.
+    """
 
     def weights(self, coordinates: Sequence[float], now: float) -> Sequence[float]:
         """Return the weight of each output at `coordinates`, the newest first, in the prediction at `now`."""
         ...
+
+    def __call__(self, history: History, now: float) -> Tensor:
+        """Add up the kept outputs with these weights."""
+        return weighted_sum(self.weights([coordinate for coordinate, _ in history], now), history)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Reuse:
 
 
 @dataclass(frozen=True)
-class Taylor:
+class Taylor(Weighted):
     """Expands the last outputs in a Taylor series of finite differences, in fp32 (arXiv 2503.06923, eq. 6).
 
     TaylorSeer's predictor. The order falls to what the history holds. Raises ValueError unless 1 <= order <= 4.
@@ -86,9 +93,6 @@ class Taylor:
             weights[place] = weight
         return weights
 
-    def __call__(self, history: History, now: float) -> Tensor:
-        return weighted_sum(self.weights([coordinate for coordinate, _ in history], now), history)
-
 
 def weighted_sum(weights: Sequence[float], history: History) -> Tensor:
     """Add up kept outputs with a weight for each, in float32; the result has the dtype of the newest."""
@@ -101,15 +105,20 @@ def weighted_sum(weights: Sequence[float], history: History) -> Tensor:
 
 
 def taylor_weights(coordinates: Sequence[float], now: float) -> list[float]:
-    """Weights of the outputs at `coordinates` (newest first) in the expansion at `now`.
+    """Weights of the outputs at `coordinates` (newest first) in their Taylor expansion at `now`."""
+    distance = now - coordinates[0]
+    return expansion(coordinates, [distance**k / factorial(k) for k in range(len(coordinates))])
 
-    The k-th derivative at output j is the difference quotient of the (k-1)-th at j and j+1.
+
+def expansion(coordinates: Sequence[float], scales: Sequence[float]) -> list[float]:
+    """Weights of the outputs at `coordinates` (newest first) in a sum of their derivatives: the k-th times scales[k].
+
+    The k-th derivative at output j is the difference quotient of the (k-1)-th at j and j+1; the newest ones are added.
     """
     count = len(coordinates)
     derivatives = [[float(i == j) for i in range(count)] for j in range(count)]
     weights = [0.0] * count
-    for k in range(count):
-        scale = (now - coordinates[0]) ** k / factorial(k)
+    for scale in scales:
         weights = [w + scale * d for w, d in zip(weights, derivatives[0], strict=True)]
         derivatives = [
             [(a - b) / (coordinates[j] - coordinates[j + 1]) for a, b in zip(new, old, strict=True)]

@@ -60,6 +60,7 @@ class Run(Announcer):
         # by number, sites whose input is read though they are skipped
         self.reads_input = frozenset(range(len(sites)) if isinstance(predictor, PredictsFromInput) else ())
         self.at_start: Callable[[], None] = _nothing  # called before a run; what it raises voids it
+        self.intercept: Callable[[], None] = _nothing  # called before the denoiser's own forward runs
         self._decide, self._predictor = decide, predictor
         self.inputs = Inputs(predictor, sites) if isinstance(predictor, PredictsFromInput) else None
         self.predictors = bound(self.inputs or predictor, sites, clock.evals)  # one for each site
@@ -95,6 +96,11 @@ class Run(Announcer):
         return 1 - sum(self.counts) / (self.forwards * len(self.sites)) if self.forwards else 0.0
 
     @property
+    def may_be_fast(self) -> bool:
+        """Whether runs may run by a fast forward, if it takes their arguments."""
+        return self._fast is not None
+
+    @property
     def is_fast(self) -> bool:
         """Whether the sampling run under way runs by a fast forward."""
         return self._fast is not None and self._fast.is_running
@@ -107,7 +113,8 @@ class Run(Announcer):
     def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Prepare for one forward of the denoiser; ValueError, before anything is computed, where it fits no run."""
         tick = self._tick = self.clock.enter(args, kwargs)
-        self._check_grid(tick)
+        if tick.starts_evaluation:
+            grid.refuse_other(self._planned, tick.e, tick.coordinate)
         if tick.starts_run:
             self.at_start()
             self.forget()
@@ -135,6 +142,8 @@ class Run(Announcer):
         assert self._tick is not None
         inputs = None if self._fast is None else self._fast.inputs(self._tick, args, kwargs)
         if self._fast is None or inputs is None:
+            intercept, self.intercept = self.intercept, _nothing
+            intercept()
             return original(*args, **kwargs)
         output, computed = self._fast(self._tick, self._now, self.computed, inputs)
         for i in computed:
@@ -218,22 +227,7 @@ class Run(Announcer):
     def close(self) -> None:
         """Forget everything but the counts, so that a run that is kept holds no denoiser."""
         self.forget()
-        self.at_start, self._decide, self._fast = _nothing, _undecided, None
-
-    def _check_grid(self, tick: Tick) -> None:
-        """Raise ValueError where an evaluation starts at another timestep than the schedule was planned for."""
-        planned, now = self._planned, tick.coordinate
-        if (
-            planned is None
-            or now is None
-            or not tick.starts_evaluation
-            or grid.is_close(planned, tick.e, now)
-        ):
-            return
-        raise ValueError(
-            f"the schedule was planned for timesteps {grid.describe(planned)}, evaluation {tick.e} at "
-            f"{planned[tick.e]:.6g}, but the run is at {now:.6g}: calibrate and plan with the settings of this run"
-        )
+        self.at_start, self.intercept, self._decide, self._fast = _nothing, _nothing, _undecided, None
 
     def _coordinate(self, tick: Tick) -> float:
         if self._predictor.coordinate == "index":

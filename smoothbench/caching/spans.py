@@ -18,10 +18,10 @@ from smoothbench.caching.streams import Pass, Route, note_arguments, routes
 class Span:
     """Follows one span, whose blocks hand one or several streams on from the first to the last.
 
-    It keeps, for each stream, what the blocks add to it; a stream that leaves in another shape than it enters with is
-    kept as it leaves. Where the span is reused, its blocks hand their input on, and the last one returns what entered
-    the first plus what was kept. Which argument of a block is which stream is seen at the first computed forward with
-    arguments of these shapes: the forwards of guidance may have prompts of other lengths.
+    It keeps, for each stream, the main one first, what the blocks add to it; a stream that leaves in another shape than
+    it enters with is kept as it leaves. Where the span is reused, its blocks hand their input on, and the last one
+    returns what entered the first plus what was kept. Which argument of a block is which stream is seen at the first
+    computed forward with arguments of these shapes: the forwards of guidance may have prompts of other lengths.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Span:
                 return self._added_again() if last else self._handed_on(k, tensors)
             try:
                 output = original(*args, **kwargs)
+                leaves = self._learn(k, tensors, output)
+                if last:
+                    self._keep_added(leaves)
             except GivenUp as given_up:
                 if given_up.site is not self.site:
                     raise
                 self._computes = False
                 return self._added_again() if last else self._handed_on(k, tensors)
-            leaves = self._learn(k, tensors, output)
-            if last:
-                self._keep_added(leaves)
             return output
 
         return forward
@@ -113,12 +113,14 @@ class Span:
             self._known[_shapes(self._entered)] = self._routes
         pairs = zip(leaves, self._streams(), strict=True)
         added = [leaf if old is None else leaf - old for leaf, old in pairs]
-        self._entered, self._leaves = {}, ()
-        self._keep(tuple(added))
+        self._leaves = ()
+        self._keep(tuple(added[j] for j in self._routes[-1].main_first))
+        self._entered = {}
 
     def _added_again(self) -> Any:
-        pairs = zip(self._predict(), self._streams(), strict=True)
-        leaves = [added if old is None else old + added for added, old in pairs]
+        added = dict(zip(self._routes[-1].main_first, self._predict(), strict=True))
+        pairs = enumerate(self._streams())
+        leaves = [added[j] if old is None else old + added[j] for j, old in pairs]
         self._entered = {}
         return self._routes[-1].rebuild(leaves)
 

@@ -40,6 +40,11 @@ class Route:
     leaf_shapes: tuple[torch.Size, ...]
     rebuild: Rebuild
 
+    @property
+    def main_first(self) -> list[int]:
+        """The numbers of the output's tensors, that of the main stream first."""
+        return sorted(range(len(self.entered_as)), key=lambda j: self.entered_as[j] != STREAMS[0])
+
 
 def note_arguments(
     before: Pass, leaves: Sequence[Tensor], block: type, tensors: Mapping[str, Tensor]

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import ClassVar
 
-from torch import Tensor
-
-from smoothbench.caching.predictor import History, Predictor, weighted_sum
+from smoothbench.caching import grid
+from smoothbench.caching.predictor import Predictor, Weighted
 from smoothbench.caching.sites import Site
 
 Rows = Sequence[Sequence[float]]  # for each evaluation, the weights of the kept outputs, the newest first
@@ -21,14 +20,16 @@ class WeightedSum:
 
     The newest output comes first; a list may be empty where its evaluation is computed. Where fewer outputs are kept
     than a list has weights, the newest is repeated. All sites have the weights of the key "*", where there is one
-    and none of their own. Raises ValueError for a table without weights, and for tables of different lengths.
+    and none of their own. `timesteps` are those of the run that the weights were fitted to, where they were.
+    Raises ValueError for a table without weights, and for tables of different lengths.
     """
 
     table: Mapping[str, Rows]
+    timesteps: Sequence[float] | None = None
     coordinate: str = field(default="index", init=False)
     name = "weighted_sum"
     version = 1
-    digested: ClassVar[tuple[str, ...]] = ("table",)
+    digested: ClassVar[tuple[str, ...]] = ("table", "timesteps")
 
     def __post_init__(self) -> None:
         lengths = {len(rows) for rows in self.table.values()}
@@ -72,8 +73,24 @@ class WeightedSum:
         return [SiteWeights(self.table.get(site.name) or self.table["*"]) for site in sites]
 
 
+def timesteps_of(predictor: object, planned: Sequence[float] | None) -> Sequence[float] | None:
+    """Return the timesteps that a schedule is planned for, or else those that its weights are fitted to.
+
+    Raises ValueError where a schedule and weights are for different ones.
+    """
+    fitted = predictor.timesteps if isinstance(predictor, WeightedSum) else None
+    if fitted is None or planned is None:
+        return planned if fitted is None else fitted
+    if not grid.same(fitted, planned):
+        raise ValueError(
+            f"the weights were fitted to timesteps {grid.describe(fitted)}, but the schedule was planned for "
+            f"{grid.describe(planned)}: fit them to this schedule"
+        )
+    return planned
+
+
 @dataclass(frozen=True)
-class SiteWeights:
+class SiteWeights(Weighted):
     """The weighted sum of one site, by its own lists of weights."""
 
     rows: Rows
@@ -91,6 +108,3 @@ class SiteWeights:
         if not row or missing < 0:
             return [1.0, *[0.0] * (len(coordinates) - 1)]
         return row + [0.0] * missing
-
-    def __call__(self, history: History, now: float) -> Tensor:
-        return weighted_sum(self.weights([coordinate for coordinate, _ in history], now), history)

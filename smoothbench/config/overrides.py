@@ -126,7 +126,9 @@ def _unused(plan: Settings) -> list[str]:
         unused += [key for key in known if key.startswith("training.") and key != "training.seed"]
     if plan.stage in TO_FILE or not plan.latency["rounds"]:
         unused += [key for key in known if key.startswith("latency.") and key != "latency.rounds"]
-    if plan.stage in TO_FILE or (plan.stage == "latency" and all(_is_static(spec) for spec in plan.specs)):
+    if plan.stage in TO_FILE or (
+        plan.stage == "latency" and all(_is_static(spec.policy) for spec in plan.specs)
+    ):
         unused.append("batch_size")
     return unused
 
@@ -135,13 +137,18 @@ def _within(key: str, nodes: Sequence[str]) -> bool:
     return any(f"{key}.".startswith(f"{node}.") for node in nodes)
 
 
-def _is_static(spec: Spec) -> bool:
+def _is_static(policy: Mapping[str, Any]) -> bool:
     """Whether a policy is known to plan before the run; one that decides at run time depends on the batch size."""
     try:
-        target = get_object(spec.policy["_target_"])
+        target = get_object(policy["_target_"])
     except Exception:  # whoever builds it tells
         return False
-    return isinstance(target, type) and not issubclass(target, DynamicPolicy)
+    inside = policy.get("policy")  # of a composed method
+    return (
+        isinstance(target, type)
+        and not issubclass(target, DynamicPolicy)
+        and (not isinstance(inside, Mapping) or _is_static(inside))
+    )
 
 
 def _use(key: str, stage: str) -> str:

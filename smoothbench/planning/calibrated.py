@@ -1,12 +1,12 @@
 """Where planning gets what is measured on the calibration batch: error curves, and plans that are made on it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from smoothbench.caching import CalibrationBatch, ErrorCurves, Schedule, Site, Trajectory, WeightedSum
 from smoothbench.caching.binding import Fitting
-from smoothbench.caching.policy import PlansOnBatch, Policy
+from smoothbench.caching.policy import FitsOnBatch, PlansOnBatch, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.config.spec import Spec
 from smoothbench.planning.budget_search import BudgetSearch, SearchedSetting
@@ -17,10 +17,16 @@ Curves = tuple[ErrorCurves, str]  # error curves, and their file in the results 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What was planned on the calibration batch: a schedule, and the weights of a predictor that was fitted to it."""
+    """What was planned on the calibration batch: a schedule, and the weights of a predictor that was fitted to it.
 
-    schedule: Schedule
+    Of a method that decides at run time there is no schedule: `numbers` are those that its rule was fitted with, and
+    `planning` what that cost.
+    """
+
+    schedule: Schedule | None = None
     weights: WeightedSum | None = None
+    numbers: Mapping[str, Any] | None = None
+    planning: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,16 @@ class BatchPlanning:
     spec: Spec
     solver: Solver
     trajectory: Trajectory
-    method: Policy | PlansOnBatch
+    method: Policy | PlansOnBatch | FitsOnBatch
     predictor: Predictor
     parts: Config
     curves: ErrorCurves | None = None
 
     def plan(self, batch: CalibrationBatch) -> BatchPlan:
-        """Plan the schedule, fit the predictor, and note in the schedule what that cost."""
+        """Plan the schedule, fit the predictor, and note what that cost."""
+        if isinstance(self.method, FitsOnBatch):
+            numbers = self.method.fit_on(self.trajectory, batch)
+            return BatchPlan(numbers=numbers, planning=dict(vars(batch.spent)))
         if isinstance(self.method, PlansOnBatch):
             schedule = checked(self.method, self.method.plan_on(self.trajectory, batch))
         else:
@@ -52,7 +61,9 @@ class BatchPlanning:
 
 
 def runs_on_batch(method: Any, predictor: Any) -> bool:
-    """Whether a method plans, or a predictor is fitted, on the calibration batch."""
+    """Whether a method plans or is fitted, or a predictor is fitted, on the calibration batch."""
+    if isinstance(method, FitsOnBatch):
+        return not method.is_fitted
     return isinstance(method, PlansOnBatch) or isinstance(predictor, Fitting)
 
 

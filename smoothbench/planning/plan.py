@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from smoothbench.caching import Schedule, Trajectory
 from smoothbench.caching.mac_counter import MeasuredSites
-from smoothbench.caching.policy import DynamicPolicy
+from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch
 from smoothbench.caching.predictor import Predictor
 from smoothbench.config.declared_names import claim_name
 from smoothbench.config.instantiate import build_policy, build_predictor, build_solver
@@ -17,6 +17,7 @@ from smoothbench.models.base.prompts import CALIBRATION_BLOCKS
 from smoothbench.planning.at_budget import at_budget, searched_on_batch, settled
 from smoothbench.planning.calibrated import Calibrated, runs_on_batch
 from smoothbench.planning.chosen_sites import ChosenSites
+from smoothbench.planning.fit_rule import fitted_rule
 from smoothbench.planning.outcome import Outcome, Planning, needs_curves
 from smoothbench.planning.point import Point
 from smoothbench.planning.point_ids import (
@@ -129,6 +130,13 @@ def _planned(planning: Planning, method: Method, reason: str | None, batch_size:
     spec, parts = planning.spec, dict(planning.parts)
     if reason is not None:
         return _Planned(Outcome(unsupported=reason), spec, parts)
+    if isinstance(method, FitsOnBatch) and not method.is_fitted:
+        rule = fitted_rule(planning, method)
+        if isinstance(rule, Outcome):
+            return _Planned(rule, spec, parts, None if spec.at is None else Budget(at=spec.at))
+        parts["policy"] = described_policy(rule.method, spec)
+        planned = _planned(replace(planning, parts=parts), rule.method, None, batch_size)
+        return replace(planned, outcome=replace(planned.outcome, calibration=rule.calibration))
     if spec.at is None:
         return _Planned(planning.outcome(method), spec, parts)
     chosen = at_budget(planning, method, spec.at, batch_size)

@@ -63,7 +63,7 @@ class PointResult:
         Raises UsageError where their file is damaged or not in this copy, or holds others than were recorded.
         """
         calibration = self.record.calibration
-        if calibration is None or not calibration.file.startswith("curves/"):  # or it was planned on a batch
+        if calibration is None or not calibration.holds_curves:
             return None
         path = self.folder / calibration.file
         if not path.is_file():
@@ -89,7 +89,7 @@ class PointResult:
         Raises UsageError where no class has the name, the class has another version than was recorded, or a file
         that the method reads has another content.
         """
-        return rebuilt_policy(self.record, self._where)
+        return rebuilt_policy(self.record, self._where, self.folder)
 
     def rebuild(self, device: str = "cpu") -> Rebuilt:
         """Build the point's model and solver again, to draw its samples anew.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from smoothbench.caching import Run, Schedule, Trajectory
 from smoothbench.caching.mac_counter import measured_sites
-from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
+from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch, PlansOnBatch, Policy
 from smoothbench.caching.sites import sites_named
 from smoothbench.config.declared_names import classes_by_name
 from smoothbench.config.instantiate import build_model, build_policy, build_solver, ready
@@ -24,6 +24,7 @@ from smoothbench.report.figures import contact_sheet, schedule_raster
 from smoothbench.results.plug_ins import check_same, current_node
 from smoothbench.sampling.devices import device_of
 from smoothbench.sampling.loop import latents, silent
+from smoothbench.storage.files import read_json
 from smoothbench.storage.identity import describe, describe_model
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_parts import RecordedSchedule
@@ -103,10 +104,21 @@ def rebuilt(record: Record, where: str, device: str) -> Rebuilt:
     return Rebuilt(model, solver, Trajectory.over(measured_sites(denoiser, call, sites), solver.coordinates))
 
 
-def rebuilt_policy(record: Record, where: str) -> Policy | PlansOnBatch | DynamicPolicy:
-    """Build the caching method of a record; UsageError where its class, version or file is not the recorded one."""
+def rebuilt_policy(record: Record, where: str, folder: Path) -> Policy | PlansOnBatch | DynamicPolicy:
+    """Build the caching method of a record; UsageError where its class, version or file is not the recorded one.
+
+    Args: folder, that of the results, which has the numbers that a method was fitted with.
+    """
     node, description = _recorded_part(record, "cache", where)
     policy = build_policy(node, where)
+    if isinstance(policy, FitsOnBatch) and not policy.is_fitted and record.calibration is not None:
+        data: Any = read_json(folder / record.calibration.file)
+        try:
+            policy = policy.fitted(data["numbers"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(
+                f"{where}: {record.calibration.file} is not in this copy of the results, or damaged: run it again"
+            ) from error
     check_same(description, describe(policy, node), f"{where}: its method")
     return policy
 

@@ -98,7 +98,7 @@ def _cache_bytes(bench: Workbench, points: Sequence[Point]) -> int:
 
 def _depth(point: Point) -> int:
     """How many tensors are kept for each one that a site gives: as many inputs, too, where a predictor reads them."""
-    depth = point.predictor.depth
+    depth = min(point.predictor.depth, point.trajectory.evals)
     return 2 * depth if isinstance(point.predictor, PredictsFromInput) else depth
 
 

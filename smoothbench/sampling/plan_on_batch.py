@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from smoothbench.caching import Schedule, WeightedSum
+from smoothbench.caching.policy import FitsOnBatch
 from smoothbench.planning.calibrated import BatchPlan, BatchPlanning
 from smoothbench.protocols import Model
 from smoothbench.sampling.on_batch import OnBatch, calibration_batch, in_smaller_batches
@@ -65,28 +66,36 @@ def plan_on_batch(model: Model, planning: BatchPlanning) -> BatchPlan:
 
 
 def _to_bytes(plan: BatchPlan) -> bytes:
-    schedule = plan.schedule
-    data = {
+    data: dict[str, Any] = {"numbers": plan.numbers, "planning": plan.planning}
+    if plan.schedule is not None:
+        data = _schedule_data(plan.schedule, plan.weights)
+    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _schedule_data(schedule: Schedule, weights: WeightedSum | None) -> dict[str, Any]:
+    return {
         "sites": schedule.sites,
         "kinds": schedule.kinds,
         "bits": schedule.bit_strings(),
         "meta": schedule.meta,
-        "weights": plan.weights
-        and {site: [list(row) for row in t] for site, t in plan.weights.table.items()},
+        "weights": weights and {site: [list(row) for row in t] for site, t in weights.table.items()},
     }
-    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _stored(path: Path, planning: BatchPlanning) -> BatchPlan | None:
     """A plan from a file; None where it is missing, damaged or for other sites: it is made again."""
     data: Any = read_json(path)
     try:
+        if isinstance(planning.method, FitsOnBatch):
+            planning.method.fitted(data["numbers"])
+            return BatchPlan(numbers=data["numbers"], planning=data["planning"])
         bits = tuple(
             tuple({"1": True, "0": False}[bit] for bit in of_evaluation) for of_evaluation in data["bits"]
         )
         schedule = Schedule(tuple(data["sites"]), tuple(data["kinds"]), bits, data["meta"])
         schedule.check_fits(planning.trajectory.coordinates)
-        weights = None if data["weights"] is None else WeightedSum(data["weights"])
+        timesteps = planning.trajectory.coordinates
+        weights = None if data["weights"] is None else WeightedSum(data["weights"], timesteps)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if schedule.sites != tuple(site.name for site in planning.trajectory.sites):

@@ -68,6 +68,11 @@ class DPMSolverSinglestep(LinearBetas):
         """The denoiser's timesteps in order of execution: for each step its start and its halfway point."""
         return tuple(self.train_steps * level.time for step in self._steps for level in step[:2])
 
+    @property
+    def noise_to_signal(self) -> tuple[float, ...]:
+        """Ratio sigma / alpha of noise to signal in the sample at each evaluation."""
+        return tuple(math.exp(-level.half_log_snr) for step in self._steps for level in step[:2])
+
     def begin(self, x: Tensor) -> SinglestepState:
         """Start the first step from noise [B, ...] of variance 1."""
         return SinglestepState(x, x)

@@ -70,6 +70,11 @@ class DPMSolverPlusPlus3MSDE:
         ramp = [(1 - e / (self.steps - 1)) ** self.rho for e in range(self.steps)]
         return tuple(math.exp(low + (high - low) * place) for place in ramp)
 
+    @property
+    def noise_to_signal(self) -> tuple[float, ...]:
+        """Ratio of noise to signal in the sample at each evaluation: the noise level itself."""
+        return self.coordinates
+
     def begin(self, x: Tensor) -> SDEState:
         """Scale noise [B, ...] of variance 1 to the first noise level; nothing is predicted yet."""
         return SDEState(self.coordinates[0] * x, ())

@@ -37,6 +37,17 @@ class LinearBetas:
         alphas_bar = self.alphas_bar()
         return ((1 - alphas_bar) / alphas_bar).sqrt()
 
+    @property
+    def coordinates(self) -> tuple[float, ...]:
+        """Timesteps in order of execution, the noisiest first; a solver's own."""
+        raise NotImplementedError
+
+    @property
+    def noise_to_signal(self) -> tuple[float, ...]:
+        """Ratio sigma / alpha of noise to signal in the sample at each evaluation."""
+        levels = self.sigmas().tolist()
+        return tuple(levels[int(t)] for t in self.coordinates)
+
 
 def nearest_distinct(levels: Tensor, wanted: Tensor) -> tuple[float, ...]:
     """Choose the whole timesteps whose noise levels are nearest to those wanted, none twice, the noisiest first.

@@ -39,6 +39,11 @@ class RectifiedFlow(PlainState):
         """Timesteps in (0, 1000] in order of execution, the noisiest first."""
         return tuple(TRAIN_STEPS * t for t in self._times[:-1])
 
+    @property
+    def noise_to_signal(self) -> tuple[float, ...]:
+        """Ratio t / (1 - t) of noise to signal in the sample at each evaluation; infinite where all is noise."""
+        return tuple(t / (1 - t) if t < 1 else math.inf for t in self._times[:-1])
+
     def step(self, e: int, state: Tensor, output: Tensor, noise: Noise) -> Tensor:
         """Go from evaluation e to the next one along the predicted velocity [B, ...]; draws no fresh noise."""
         return state + (self._times[e] - self._times[e + 1]) * output

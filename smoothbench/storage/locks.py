@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,7 @@ class Presence:
         """Start being at work; waits for a process that has the folder to itself to measure latency."""
         if self._file is None:
             self._file = opened(self.folder, self.name)
+            weakref.finalize(self, self._file.close)  # where nobody leaves: an experiment that is never run
             if not flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB, self.folder):
                 log.info("waiting for another process, which measures latency in %s", self.folder)
                 flock(self._file, fcntl.LOCK_SH, self.folder)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from smoothbench.storage.json_rules import Matching
 from smoothbench.storage.typed_json import Stored
@@ -22,7 +22,13 @@ class PaperValue(Stored):
 
 @dataclass(frozen=True)
 class PaperRow(Stored):
-    """The numbers that a paper reports for one setting; `inferred`: it does not state the setting, its MACs tell it."""
+    """The numbers that a paper reports for one setting; `inferred`: it does not state the setting, its MACs tell it.
+
+    `source` says whether they were read in a paper or in somebody's note on it, `base` what the same table has for no
+    cache.
+    """
+
+    unwritten: ClassVar[tuple[str, ...]] = ("source", "base")
 
     paper: str
     arxiv: str
@@ -33,3 +39,5 @@ class PaperRow(Stored):
     note: str | None = None
     num_samples: int | None = None
     hardware: str | None = None
+    source: Literal["paper", "note"] | None = None
+    base: Mapping[ValueName, PaperValue] | None = None

@@ -50,7 +50,7 @@ class SolverSteps(Stored):
 
 @dataclass(frozen=True)
 class CalibrationRef(Stored):
-    """The error curves that a point was planned on: how they were measured, their digest and their file."""
+    """What a point was planned on, error curves or a plan made on the batch: how it was measured, digest and file."""
 
     unwritten: ClassVar[tuple[str, ...]] = ("unconditional",)
 
@@ -62,6 +62,11 @@ class CalibrationRef(Stored):
     file: str
     spread: float | None = None
     unconditional: bool | None = None
+
+    @property
+    def holds_curves(self) -> bool:
+        """Whether the file holds error curves, not a plan that was made on the calibration batch."""
+        return self.file.startswith("curves/")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import fcntl
 import logging
 import re
 import shutil
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -71,6 +72,7 @@ class Store:
         working = Presence(self.folder, "working").enter()
         if self._present is None:
             self._present = present
+            weakref.finalize(self, present.close)
             if flock(self._present, fcntl.LOCK_EX | fcntl.LOCK_NB, self.folder):
                 for unfinished in self.folder.rglob(".*.tmp"):
                     unfinished.unlink(missing_ok=True)

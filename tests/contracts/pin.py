@@ -32,6 +32,9 @@ KINDS = (  # what a plug-in of each kind has, the first that fits
     ("model", ("skeleton",)),
     ("solver", ("begin", "model_input", "step", "sample")),
     ("policy", ("plan",)),
+    ("policy", ("plan_on",)),
+    ("policy", ("decide",)),
+    ("policy", ("choose_sites",)),  # composed of another
     ("predictor", ("depth",)),
     ("metric", ("score",)),
     ("encoder", ("forward",)),

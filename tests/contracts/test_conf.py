@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,17 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf, open_dict
 
 import conf
-from smoothbench.caching import ErrorCurves, Trajectory
-from smoothbench.caching.predictor import predictor_from
+from smoothbench.caching import ErrorCurves, Trajectory, cached
+from smoothbench.caching.policy import ChoosesSites, DynamicPolicy, PlansOnBatch
 from smoothbench.config.expand import settings
-from smoothbench.config.instantiate import build, build_model, build_solver
+from smoothbench.config.instantiate import build, build_model, build_predictor, build_solver
 from smoothbench.errors import UsageError
 from smoothbench.models.nano.image.evaluator import embedded
 from smoothbench.scoring.scorer import Scorer
 from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.sample_files import Samples
 from tests.support.compose import composed
+from tests.support.tiny_dit import TinyDiT, batch_of
 
 CONF = Path(conf.__file__).parent
 FROM_FILES = ("schedule", "l2c")  # made for one model: see tests/unit/baselines/test_l2c.py
@@ -45,12 +46,22 @@ def test_every_experiment_plans(exp: str) -> None:
 
 
 @pytest.mark.parametrize("cache", [name for name in options("cache") if name not in FROM_FILES])
-def test_every_cache_plans_on_the_tiny_model(cache: str, curves: ErrorCurves) -> None:
+def test_every_cache_plans_on_the_tiny_model(cache: str, curves: ErrorCurves, tiny: TinyDiT) -> None:
     spec = settings(composed(f"cache={cache}")).specs[-1]
     policy = build(spec.policy, cache)
-    assert predictor_from(spec.predictor)
+    predictor = build_predictor(spec.predictor, cache)
+    if isinstance(policy, DynamicPolicy):
+        with cached(tiny.denoiser, policy, predictor=predictor, evals=tiny.evals) as run:
+            tiny.run()
+        assert len(run.realised) == tiny.evals and all(run.realised[0])
+        return
     trajectory: Trajectory = curves.trajectory
-    schedule = policy.plan(trajectory, curves if policy.needs_curves else None)
+    if isinstance(policy, ChoosesSites):
+        trajectory = replace(trajectory, sites=policy.choose_sites(tiny.denoiser))
+    if isinstance(policy, PlansOnBatch):
+        schedule = policy.plan_on(trajectory, batch_of(tiny, trajectory))
+    else:
+        schedule = policy.plan(trajectory, curves if policy.needs_curves else None)
     assert schedule.evals == trajectory.evals and all(schedule.computed[0])
     assert schedule.meta["method"]
     assert schedule.sites == tuple(site.name for site in trajectory.sites)

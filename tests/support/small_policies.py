@@ -89,7 +89,7 @@ class FirstInput:
         if index in self.last:
             self.added[index] = self.added.get(index, 0.0) + change(value, self.last[index])
         self.last[index] = value
-        computes = evaluation.e == 0 or self.added[index] >= self.threshold
+        computes = evaluation.is_forced or self.added[index] >= self.threshold
         if computes:
             self.added[index] = 0.0
         return [computes] * len(evaluation.sites)

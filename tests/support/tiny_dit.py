@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers import DiTTransformer2DModel
 from torch import Tensor, nn
 
 from baselines.fora import FORA
-from smoothbench.caching import Schedule, Trajectory, find_sites
+from smoothbench.caching import CalibrationBatch, Schedule, Trajectory, find_sites
 
 
 @dataclass
@@ -51,6 +52,15 @@ def build_tiny(seed: int = 0) -> TinyDiT:
         for block in denoiser.transformer_blocks:  # stronger modulation: outputs change along the trajectory
             nn.init.normal_(block.norm1.linear.weight, std=0.3)
     return TinyDiT(denoiser.eval())
+
+
+def batch_of(dit: TinyDiT, trajectory: Trajectory, predictor: Any = "reuse") -> CalibrationBatch:
+    """The batch of `dit.run()` to plan on: two samples of two rows."""
+
+    def sample(announcer: Any) -> Tensor:
+        return dit.run(before=announcer.step, evals=trajectory.evals)
+
+    return CalibrationBatch(dit.denoiser, sample, trajectory, predictor, rows_per_sample=2)
 
 
 def fora(dit: TinyDiT, interval: int = 3) -> Schedule:

@@ -1,7 +1,7 @@
 """Fast forwards: a denoiser of a known class runs from its parts, so that an evaluation costs what it computes."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -40,12 +40,13 @@ def fast_forward(
     the sites; coordinates, the timesteps of the run; may_skip, whether each site may ever be reused.
     """
     architecture = _architecture(denoiser)
-    weighted = [predictor for predictor in predictors if isinstance(predictor, Weighted)]
-    if architecture is None or len(weighted) < len(sites) or not grid.has_timesteps(coordinates):
+    distinct = {id(predictor): predictor for predictor in predictors}  # mostly one, and asking takes time
+    known = all(isinstance(predictor, Weighted) for predictor in distinct.values())
+    if architecture is None or not known or coordinates is None or not grid.has_timesteps(coordinates):
         return None
-    assert coordinates is not None
+    weighted = cast(Sequence[Weighted], predictors)
     slots = find_slots(architecture, sites, weighted, rows)
-    return None if slots is None else FastForward(architecture, slots, weighted, coordinates, may_skip)
+    return None if slots is None else FastForward(architecture, slots, weighted, coordinates, may_skip, rows)
 
 
 def _architecture(denoiser: nn.Module) -> Architecture | None:

@@ -4,21 +4,21 @@ All modulations depend on timestep and class alone: they are computed for many e
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any, Final
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from smoothbench.caching.fast.adaln_zero import AdaLNZero
 from smoothbench.caching.fast.images import Patches, from_patches, output_of
 from smoothbench.caching.fast.modulation import SIX, modulated
-from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, Use, row_tensors
 from smoothbench.caching.fast.timesteps import on_device, shared_timestep
 
 # bytes of modulations, which are computed for so many evaluations ahead as fit
 KEPT_FOR_A_CLASS: Final = 2**24
 KEPT_FOR_ALL: Final = 2**28  # over all classes of a batch
-ENOUGH: Final = 8  # rows of a product: fewer are rounded otherwise, and a sample would depend on its batch
 
 
 class DiT(Architecture):
@@ -78,6 +78,7 @@ class _DiTParts(Parts):
         self._last_norm, self._last = self._denoiser.norm_out, self._denoiser.proj_out_2
         self._classes, self._rows = _distinct(inputs["class_labels"])
         self._coordinates = coordinates
+        self._adaln = AdaLNZero(self._denoiser, self._blocks)
         self._modulations: dict[float, Tensor] = {}  # by timestep, of the evaluations computed ahead
         self._mistaken: Tensor | None = None
         self._inner: Tensor | None = None  # the modulations of the present forward
@@ -87,8 +88,9 @@ class _DiTParts(Parts):
     def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and take the modulations of this evaluation."""
         modulations = self._modulations_at(e, announced, inputs)
-        head = 3 * len(self.forwards)
-        self.gates = self._of_rows(modulations[:, 2:head:3])
+        head = modulations.shape[1] - 2
+        of_a_block = head // len(self._blocks)
+        self.gates = self._of_rows(modulations[:, 2:head:3] if of_a_block == SIX else modulations[:, :head])
         self._of_head = self._of_rows(modulations[:, head:])
         self._inner, self._of_branches = modulations, ()
         return self._embed(inputs["hidden_states"])
@@ -119,93 +121,37 @@ class _DiTParts(Parts):
         return modulations.unbind(1)
 
     def _modulations_at(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
-        """The modulations [classes, 6 L + 2, 1, width] at a timestep: those of L blocks, then of the head."""
+        """The modulations [classes, n, 1, width] at a timestep, those of the blocks that it needs, then of the head."""
         timestep = shared_timestep(inputs["timestep"], announced)
         was_read = announced is None or inputs["timestep"].device.type == "cpu"
         if self._mistaken is None and not was_read:
             self._mistaken = (inputs["timestep"] != announced).any()  # looked at when the run is over
         if timestep is None:  # rows at timesteps of their own
-            return _of_each_row(self._denoiser, self._blocks, inputs)
+            return self._adaln.of_each_row(inputs["timestep"], inputs["class_labels"])
         known = self._modulations.get(timestep)
         if known is None:
             self._forget_modulations()  # before there are others
-            timesteps = self._ahead(e, timestep)
-            on_it = on_device(timesteps, inputs["timestep"])
-            computed = _modulations(self._denoiser, self._blocks, on_it, self._classes)
-            self._modulations = dict(zip(timesteps, computed.unbind(0), strict=True))
+            for use, timesteps in self._ahead(e, timestep).items():
+                on_it = on_device(timesteps, inputs["timestep"])
+                computed = self._adaln(on_it, self._classes, use)
+                self._modulations |= dict(zip(timesteps, computed.unbind(0), strict=True))
             known = self._modulations[timestep]
         return known
 
-    def _ahead(self, e: int, timestep: float) -> list[float]:
-        """The timesteps whose modulations are computed together, from that of evaluation `e` on."""
-        width, size = self._denoiser.inner_dim, self._denoiser.proj_out_1.weight.element_size()
-        of_a_class = (SIX * len(self._blocks) + 2) * width * size
-        at_once = max(1, min(KEPT_FOR_A_CLASS, KEPT_FOR_ALL // len(self._classes)) // of_a_class)
+    def _ahead(self, e: int, timestep: float) -> dict[Use, list[float]]:
+        """The timesteps whose modulations are computed together, from that of evaluation `e` on, by their use."""
+        at_once = max(1, min(KEPT_FOR_A_CLASS, KEPT_FOR_ALL // len(self._classes)) // self._adaln.row_bytes)
         ahead = list(self._coordinates[e : e + at_once])
-        return ahead if ahead[:1] == [timestep] else [timestep]  # where the grid is not the one planned for
+        if ahead[:1] != [timestep]:  # where the grid is not the one planned for
+            return {Use.BRANCHES: [timestep]}
+        needed: dict[float, Use] = {}
+        for at, use in zip(ahead, self.uses[e : e + at_once] or repeat(Use.BRANCHES), strict=False):
+            needed[at] = max(use, needed.get(at, use))
+        return {use: [at for at in needed if needed[at] is use] for use in set(needed.values())}
 
     def _forget_modulations(self) -> None:
         self._modulations, self._inner = {}, None
         self.gates = self._of_branches = self._of_head = ()
-
-
-def _modulations(denoiser: Any, blocks: Sequence[Any], timesteps: Tensor, classes: Tensor) -> Tensor:
-    """Modulations of timesteps [K] and classes [U], [K, U, 6 L + 2, 1, width]; 1 is added to scales."""
-    width, parts, dtype = denoiser.inner_dim, SIX * len(blocks) + 2, denoiser.proj_out_1.weight.dtype
-    rows = len(timesteps) * len(classes)
-    together = torch.empty(max(rows, ENOUGH), parts * width, dtype=dtype, device=timesteps.device)
-    enough = _repeated(timesteps)
-    features = [_features(block, enough, dtype) for block in _distinct_frequencies(blocks)]
-    for number, block in enumerate(blocks):
-        embedder = block.norm1.emb
-        time = embedder.timestep_embedder.forward(features[number % len(features)])[: len(timesteps)]
-        label = embedder.class_embedder.embedding_table.forward(classes)
-        condition = _repeated(F.silu(time[:, None] + label).view(rows, width))
-        if number == 0:
-            _linear(denoiser.proj_out_1, condition, together[:, SIX * len(blocks) * width :])
-        place = SIX * width * number
-        _linear(block.norm1.linear, condition, together[:, place : place + SIX * width])
-    return together[:rows].view(len(timesteps), len(classes), parts, 1, width)
-
-
-def _repeated(rows: Tensor) -> Tensor:
-    """Rows [n, ...] of a product; where they are too few, they are repeated in turns."""
-    if len(rows) >= ENOUGH:
-        return rows
-    return rows.index_select(0, torch.arange(ENOUGH, device=rows.device) % len(rows))
-
-
-def _of_each_row(denoiser: Any, blocks: Sequence[Any], inputs: Inputs) -> Tensor:
-    """Modulations of rows that have a timestep and a class each, [B, 6 L + 2, 1, width]."""
-    pairs = zip(inputs["timestep"].split(1), inputs["class_labels"].split(1), strict=True)
-    return torch.cat([_modulations(denoiser, blocks, timestep, label)[0] for timestep, label in pairs])
-
-
-def _features(block: Any, timesteps: Tensor, dtype: torch.dtype) -> Tensor:
-    features: Tensor = block.norm1.emb.time_proj.forward(timesteps).to(dtype)
-    return features
-
-
-def _distinct_frequencies(blocks: Sequence[Any]) -> Sequence[Any]:
-    """The first block alone where all have the same frequencies of the timestep, else all blocks."""
-
-    def settings(block: Any) -> tuple[Any, ...]:
-        frequencies = block.norm1.emb.time_proj
-        return (
-            frequencies.num_channels,
-            frequencies.flip_sin_to_cos,
-            frequencies.downscale_freq_shift,
-            frequencies.scale,
-        )
-
-    return blocks[:1] if len(set(map(settings, blocks))) == 1 else blocks
-
-
-def _linear(layer: nn.Linear, condition: Tensor, out: Tensor) -> None:
-    """Write a linear layer's output to `out` [rows, parts * width]; every third part, a scale, gets 1 added."""
-    together = torch.zeros_like(layer.bias).view(-1, condition.shape[1])
-    together[1::3] = 1
-    torch.addmm(layer.bias + together.flatten(), condition, layer.weight.t(), out=out)
 
 
 def _distinct(labels: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -19,7 +19,7 @@ class FastForward:
     """Runs the forwards of a denoiser from its parts: equal to the engine's other way within rounding.
 
     `predictors` are those of the sites, and `coordinates` the timesteps of the run; a slot is kept where `may_skip`
-    says that a site of it is ever reused.
+    says that a site of it is ever reused. `rows` are the bits of a static schedule.
     """
 
     def __init__(
@@ -29,8 +29,10 @@ class FastForward:
         predictors: Sequence[Weighted],
         coordinates: Sequence[float],
         may_skip: Sequence[bool],
+        rows: Sequence[Bits] | None = None,
     ) -> None:
         self._architecture, self._slots, self._coordinates = architecture, slots, coordinates
+        self._rows = rows or ()
         self._predictors = [predictors[slot.sites[0]] for slot in slots]
         self._reusable = [any(may_skip[i] for i in slot.sites) for slot in slots]
         self._plans: dict[tuple[bool, ...], Plan] = {}
@@ -68,12 +70,11 @@ class FastForward:
         """Run one forward at coordinate `now`; return its output and the numbers of the sites that it computed."""
         run = self._runs.get(tick.forward_index)
         if run is None:
-            parts = self._architecture.begin(inputs, self._coordinates)
-            run = self._runs[tick.forward_index] = _Run(parts, self._predictors, inputs)
+            run = self._runs[tick.forward_index] = _Run(self._parts(inputs), self._predictors, inputs)
         elif not run.parts.holds(inputs):
             if not self._architecture.takes(inputs):
                 raise self._other_arguments(tick)
-            run.parts = self._architecture.begin(inputs, self._coordinates)
+            run.parts = self._parts(inputs)
         planned = self._planned(tuple(bits))
         return run.forward(tick, now, planned, inputs), planned.computed
 
@@ -116,6 +117,11 @@ class FastForward:
             f"evaluation {tick.e} gives the {type(self._architecture.denoiser).__name__} other kinds of arguments "
             "than the first one of the run: pass fast=False to cached(...)"
         )
+
+    def _parts(self, inputs: Inputs) -> Parts:
+        parts = self._architecture.begin(inputs, self._coordinates)
+        parts.uses = [self._planned(tuple(bits)).use for bits in self._rows]
+        return parts
 
     def _planned(self, bits: tuple[bool, ...]) -> Plan:
         planned = self._plans.get(bits)

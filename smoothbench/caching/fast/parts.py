@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +11,14 @@ from torch import Tensor, nn
 from smoothbench.caching.fast.unchanged import forward_of, unchanged
 
 Inputs = Mapping[str, Any]  # the arguments of a forward, by name
+
+
+class Use(IntEnum):
+    """What a forward does with the blocks: nothing, it reuses branches by their gates, or it computes some."""
+
+    NOTHING = 0
+    GATES = 1
+    BRANCHES = 2
 
 
 class Architecture(ABC):
@@ -80,6 +89,7 @@ class Parts(ABC):
     """
 
     constant: Mapping[str, Any]  # the inputs that may not change within the run
+    uses: Sequence[Use] = ()  # by evaluation; empty where that is decided at run time
     gates: Sequence[Tensor | None]  # of each branch, [B, 1, width], for the present forward; None: no gate
 
     def __init__(self, architecture: Architecture, inputs: Inputs, constant: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from smoothbench.caching.fast.chain import add_terms
-from smoothbench.caching.fast.parts import Architecture, Parts
+from smoothbench.caching.fast.parts import Architecture, Parts, Use
 from smoothbench.caching.fast.slots import Bits, Slot
 from smoothbench.caching.predictor import Weighted
 
@@ -125,6 +125,14 @@ class Plan:
 
     steps: tuple[Step, ...]
     computed: tuple[int, ...]
+
+    @property
+    def use(self) -> Use:
+        """What the forward does with the blocks."""
+        if any(isinstance(step, Compute) for step in self.steps):
+            return Use.BRANCHES
+        reused = (branch for step in self.steps if isinstance(step, Reuse) for _, branch in step.slots)
+        return Use.NOTHING if all(branch is None for branch in reused) else Use.GATES
 
 
 def plan(architecture: Architecture, slots: Sequence[Slot], reusable: Sequence[bool], bits: Bits) -> Plan:

@@ -13,7 +13,7 @@ from smoothbench.storage.record import Record
 from smoothbench.storage.record_cost import PaperCost
 from smoothbench.storage.score_entry import ScoreEntry
 
-SOURCE = ("arxiv", "table", "row", "inferred", "note", "num_samples", "hardware")  # of a `reported`
+SOURCE = ("arxiv", "table", "row", "inferred", "note", "num_samples", "hardware", "source")  # of a `reported`
 CONVENTION = ("scope", "rows", "tmacs", "tmacs_explained", "remainder_per_evaluation")
 PART = "convention.part."  # before the name of each part, where the scope is the pipeline
 TOLERANCE = 0.02  # TMACs, beside half of the last printed digit

@@ -60,9 +60,10 @@ def error_curves(part: pd.DataFrame, folder: Path) -> Figure:
 
 
 def calibrated(part: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Return the rows that were planned on a calibration whose file is there."""
+    """Return the rows that were planned on error curves whose file is there."""
     there = [
-        isinstance(each, CalibrationRef) and (folder / each.file).is_file() for each in part["calibration"]
+        isinstance(each, CalibrationRef) and each.holds_curves and (folder / each.file).is_file()
+        for each in part["calibration"]
     ]
     return part[np.array(there, dtype=bool)]
 

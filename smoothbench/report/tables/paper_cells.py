@@ -9,6 +9,7 @@ from smoothbench.report.tables.column import with_spread
 from smoothbench.report.tables.text import NONE, to_markdown
 
 INFERRED = "\u2021"
+OF_NOTES = "In brackets: read in somebody's note on the paper, not in the paper itself."
 
 
 @dataclass(frozen=True)
@@ -69,22 +70,27 @@ def labels(rows: pd.DataFrame) -> list[str]:
 
 
 def marked(rows: pd.DataFrame) -> list[str]:
-    """Explain the mark, where it stands."""
-    if not any(label.endswith(INFERRED) for label in labels(rows)):
-        return []
-    return [
+    """Explain the marks, where they stand."""
+    notes = [
         f"{INFERRED} inferred: nobody published this row's schedule; how many evaluations it computes in full"
         " follows from its TMACs."
     ]
+    marks = notes if any(label.endswith(INFERRED) for label in labels(rows)) else []
+    return [*marks, *([OF_NOTES] if "note" in set(values(rows, "paper.source")) else [])]
 
 
 def printed(rows: pd.DataFrame, key: str) -> list[str]:
-    """Return the paper's values as it printed them."""
+    """Return the paper's values as it printed them; in brackets those that were read in a note on the paper."""
     columns = (values(rows, f"reported.{key}{end}") for end in ("", ".interval", ".decimals"))
     return [
-        NONE if math.isnan(value) else with_spread(value, spread, int(decimals))
-        for value, spread, decimals in zip(*columns, strict=True)
+        NONE if math.isnan(value) else bracketed(with_spread(value, spread, int(decimals)), source)
+        for value, spread, decimals, source in zip(*columns, values(rows, "paper.source"), strict=True)
     ]
+
+
+def bracketed(cell: str, source: object) -> str:
+    """Return a paper's value, in brackets where it was read in a note on the paper."""
+    return f"({cell})" if source == "note" else cell
 
 
 def fixed(column: pd.Series, decimals: int, unit: str = "", signed: bool = False) -> list[str]:

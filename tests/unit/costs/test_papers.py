@@ -34,6 +34,21 @@ def test_values_are_those_of_the_papers() -> None:
     assert printed("learning_to_cache/2/dpm50-l2c", "fid") == PaperValue(2.3625, None, 4)
 
 
+def test_rows_say_where_they_were_read_and_have_the_base_of_their_own_run() -> None:
+    read, noted = papers.row("duca/dit-xl-2/duca-n3"), papers.row("duca/dit-xl-2/duca-n3-again")
+    assert (read.source, noted.source) == ("paper", "note")
+    assert read.base and noted.base and (read.base["fid"].value, noted.base["fid"].value) == (2.32, 2.25)
+    chebbooster = papers.row("chebbooster/1/chebbooster-n3-h3")
+    assert chebbooster.base and (chebbooster.values["fid"].value, chebbooster.base["fid"].value) == (
+        2.25,
+        2.18,
+    )
+    assert printed("teacache/1/teacache-slow", "vbench").value == 0.7928
+    assert printed("lemica/1/lemica-slow", "psnr") == PaperValue(31.32, None, 2)
+    old = papers.row("smoothcache/1/ddim50-fora2")
+    assert old.source is old.base is None and not {"source", "base"} & old.to_json().keys()
+
+
 def test_every_row_can_stand_in_a_record() -> None:
     names = papers.names()
     assert [sum(name.startswith(f"smoothcache/{i}/") for name in names) for i in (1, 2, 3)] == [15, 3, 3]
@@ -70,7 +85,7 @@ def test_l2c_counts_one_row_without_guidance() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("fora/1/x", "no table file in .* named 'fora': there are learning_to_cache, smoothcache"),
+        ("fora/1/x", "no table file in .* named 'fora': there are chebbooster, .*, learning_to_cache, .*"),
         ("smoothcache/9/x", "no table of smoothcache is named '9': there are 1, 2, 3"),
         ("smoothcache/2/x", "no row of smoothcache/2 is named 'x': there are rf30-nocache, rf30-alpha0.02"),
         ("../reported/smoothcache/1", "no table file"),
@@ -80,6 +95,31 @@ def test_l2c_counts_one_row_without_guidance() -> None:
 def test_unknown_rows_say_what_there_is(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         papers.row(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"source": "note"', '"source": "rumour"', "its base-2.25.source is 'rumour', not 'paper' or 'note'"),
+        (
+            '"base": "base-2.32"',
+            '"base": "base"',
+            "its duca-n3.base is 'base', which is no row of the table without",
+        ),
+        (
+            '"base": "base-2.25"',
+            '"base": "duca-n3"',
+            "its duca-n3-again.base is 'duca-n3', which is no row of",
+        ),
+    ],
+)
+def test_damaged_sources_and_bases_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = (papers.FOLDER / "duca.json").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "duca.json").write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"duca.json cannot be read \({message}.*restore") as caught:
+        papers.names(tmp_path)
     assert "\n" not in str(caught.value)
 
 

@@ -66,7 +66,7 @@ def test_pictures_say_which_checkpoint_they_show_and_show_one(checkpoints: Path)
 
 @pytest.mark.parametrize("draw", [schedules, pareto, composition])
 @pytest.mark.parametrize("path", ["checkpoints/a", f"/data/{'checkpoints/' * 7}run"])
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning")  # matplotlib's, where a layout does not fit
 @pytest.mark.slow
 def test_a_long_heading_fits_above_a_picture(
     tmp_path: Path, draw: Callable[[pd.DataFrame], Figure], path: str

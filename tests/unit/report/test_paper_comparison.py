@@ -10,7 +10,7 @@ from smoothbench.report import load, summary, write
 from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.page.html_page import page
 from smoothbench.report.summary import WIDTH
-from smoothbench.report.tables.paper_cells import INFERRED
+from smoothbench.report.tables.paper_cells import INFERRED, OF_NOTES
 from smoothbench.report.tables.paper_comparison import tables
 from smoothbench.report.tables.point_tables import numbers
 from smoothbench.storage.record import Record
@@ -50,6 +50,14 @@ def test_terminal_shows_published_beside_computed(paper_costs: Path) -> None:
     heading = next(line for line in lines if line.startswith("policy"))
     assert heading.split()[1:7] == ["steps", "reported", "computed", "explained", "diff.", "agrees"]
     assert any("248.8   248.823    248.395  +0.023     yes" in line for line in lines)
+
+
+def test_values_of_notes_stand_in_brackets(paper_costs: Path) -> None:
+    assert OF_NOTES not in summary(paper_costs)
+    edit(paper_costs, "ddim50-alpha0.18", reported=printed_row("ddim50-alpha0.18") | {"source": "note"})
+    write(paper_costs)
+    text = (paper_costs / "report.md").read_text(encoding="utf-8")
+    assert "(175.65) | 175.643" in text and "| 131.81 | 131.809" in text and f"- {OF_NOTES}" in text
 
 
 def test_terminal_spares_columns_where_labels_are_long(paper_costs: Path) -> None:

@@ -1,0 +1,65 @@
+"""Magnitude ratios: how the size of what the blocks add changes from one evaluation to the next (for MagCache)."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from smoothbench.caching import CalibrationBatch, Probe, Recording, Schedule, Site, Trajectory
+
+
+def measured(trajectory: Trajectory, batch: CalibrationBatch) -> list[float]:
+    """Measure the ratio of each evaluation to the one before on the uncached calibration batch; that of the first is 1.
+
+    It is the mean, over tokens, guidance rows and samples, of the norm of what the stack of blocks adds to the main
+    stream, divided by that of the evaluation before.
+    """
+    places = [Probe(site.name, of) for site in trajectory.sites for of in ("output", "input")]
+    recording = batch.record(places)
+    norms = [vector_norm(_added(trajectory, recording, e), dim=-1) for e in range(trajectory.evals)]
+    ratios = [(new / (old + 1e-8)).mean().item() for old, new in pairwise(norms)]
+    return [1.0, *ratios]
+
+
+def _added(trajectory: Trajectory, recording: Recording, e: int) -> Tensor:
+    """What all spans together add to the main stream at an evaluation, [sample, row, token, channel]."""
+    parts = [_main(recording, site, e).float() for site in trajectory.sites]
+    tokens = min(part.shape[-2] for part in parts)  # where streams are joined, the main one comes last
+    return torch.stack([part[..., -tokens:, :] for part in parts]).sum(0)
+
+
+def _main(recording: Recording, site: Site, e: int) -> Tensor:
+    """What a span adds to the stream that its first block gets first."""
+    added = recording.values[Probe(site.name)][e]
+    (entered,) = recording.values[Probe(site.name, "input")][e]
+    return next((leaf for leaf in added if leaf.shape == entered.shape), added[0])
+
+
+def macs(trajectory: Trajectory) -> int:
+    """The MACs of one uncached evaluation of a sample, by which a model is told from another with as many blocks."""
+    return sum(site.macs for site in trajectory.sites) + trajectory.rest_macs
+
+
+def read(path: str, trajectory: Trajectory) -> list[float]:
+    """Read ratios from the file of a schedule that was planned on them.
+
+    Raises ValueError, naming the file and both sides, for a file without them, and for ratios that were measured with
+    another model, number of steps or solver.
+    """
+    schedule = Schedule.load(path, trajectory.sites)
+    ratios, known = schedule.meta.get("ratios"), schedule.meta.get("macs")
+    if not isinstance(ratios, list) or not all(type(r) in (int, float) for r in ratios):
+        raise ValueError(
+            f"{path} holds no magnitude ratios: stage=calibrate cache=magcache out=FILE writes some"
+        )
+    try:
+        schedule.check_fits(trajectory.coordinates)
+    except ValueError as error:
+        raise ValueError(f"magnitude ratios {path}: their schedule {error}") from None
+    if known != macs(trajectory) or len(ratios) != trajectory.evals:
+        raise ValueError(
+            f"the {len(ratios)} magnitude ratios of {path} are of a model with {known} MACs an evaluation, and this "
+            f"one has {macs(trajectory)} and makes {trajectory.evals}: measure them again"
+        )
+    return [float(ratio) for ratio in ratios]

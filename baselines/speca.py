@@ -1,0 +1,108 @@
+"""SpeCa (arXiv 2509.11628): forecast the blocks, and check the forecast by running the last block for real."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
+
+
+@dataclass
+class _Forecasts:
+    """The forecasts since the last computed evaluation: their number, the error at the last check, what entered."""
+
+    count: int = 0
+    error: float = 0.0
+    checks: bool = False
+    entered: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+@dataclass
+class SpeCa:
+    """SpeCa forecasts all blocks until a check by the last block, run for real, finds too large an error.
+
+    From the `min_forecasts`-th forecast in a row on the last block runs on the forecast stream, its output is compared
+    with the forecast one, y, and discarded. The error is the mean of |y - y'| / |y'| over all numbers of the stream y'.
+    Evaluation e of N is computed where the check before it found an error above max(floor, threshold decay^((e+1)/N)),
+    after `max_forecasts` forecasts, and in the warm-up. That is the released code (Cache4Diffusion, speca-dit); section
+    3 of the paper computes the evaluation whose check failed, and takes the ratio of norms. Unlike the code this
+    forecasts what the blocks add, not every branch, and computes the whole warm-up: the code forecasts after each
+    computed evaluation. Raises ValueError for a parameter out of range.
+    """
+
+    threshold: float = 0.3
+    decay: float = 0.05
+    floor: float = 0.01
+    min_forecasts: int = 3
+    max_forecasts: int = 8
+    warmup_steps: int = 3
+    forecasts: dict[int | str, _Forecasts] = field(default_factory=dict, init=False, repr=False)
+    name = "speca"
+    version = 1
+    knob: ClassVar[str] = "threshold"
+
+    def __post_init__(self) -> None:
+        for key in ("threshold", "decay", "floor", "min_forecasts", "max_forecasts", "warmup_steps"):
+            value, types = getattr(self, key), int if "_" in key else int | float
+            if (
+                not isinstance(value, types)
+                or not 0 <= value < inf
+                or (key == "decay" and not 0 < value <= 1)
+            ):
+                number = "above 0, at most 1" if key == "decay" else "from 0"
+                raise ValueError(
+                    f"{key} of SpeCa is a {'whole ' * ('_' in key)}number {number}, not {value!r}"
+                )
+
+    def settings(self, trajectory: Trajectory) -> Settings:
+        """Return thresholds from that at which every check fails to one that no error exceeds."""
+        return Range(0.0, 100.0)
+
+    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
+        """Return all blocks but the last, and the last; ValueError for a denoiser without blocks, or with one alone."""
+        return split_spans(denoiser, last=1)
+
+    def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
+        """Look at what enters the last block."""
+        return [Probe(self.choose_sites(denoiser)[-1].name, "input")]
+
+    def decide(self, evaluation: Evaluation) -> Sequence[bool]:
+        """Compute everything or nothing, or the last block for a check."""
+        if evaluation.starts_run:
+            self.forecasts.clear()
+        done = self.forecasts.get(evaluation.forward_index, _Forecasts())
+        failed = done.checks and done.error > self.allowed_error(evaluation)
+        if evaluation.e < max(1, self.warmup_steps) or done.count >= self.max_forecasts or failed:
+            self.forecasts[evaluation.forward_index] = _Forecasts()
+            return [True] * len(evaluation.sites)
+        now = _Forecasts(done.count + 1, checks=done.count >= self.min_forecasts)
+        self.forecasts[evaluation.forward_index] = now
+        return [*[False] * (len(evaluation.sites) - 1), now.checks]
+
+    def decide_after(self, probe: Probe, evaluation: Evaluation, value: Any) -> Sequence[bool]:
+        """Note what enters the last block; nothing changes."""
+        now = self.forecasts[evaluation.forward_index]
+        now.entered = value
+        return [*[now.count == 0] * (len(evaluation.sites) - 1), now.count == 0 or now.checks]
+
+    def observe(
+        self, site: Site, evaluation: Evaluation, predicted: Callable[[], Any], computed: Any
+    ) -> bool | None:
+        """Measure the error of the forecast in a check, and discard what was computed for it."""
+        now = self.forecasts[evaluation.forward_index]
+        if not now.checks:
+            return None
+        stream = now.entered + computed[0]
+        now.error = float(((predicted()[0] - computed[0]).abs() / (stream.abs() + 1e-10)).mean())
+        return False
+
+    def allowed_error(self, evaluation: Evaluation) -> float:
+        """Return the largest error that a check may find; ValueError where the number of evaluations is unknown."""
+        if evaluation.evals is None:
+            raise ValueError("SpeCa needs the number of evaluations: cached(..., evals=N)")
+        share = (evaluation.e + 1) / evaluation.evals
+        return max(self.floor, self.threshold * self.decay**share)

@@ -1,0 +1,131 @@
+"""Contracts of composition: any predictor on any mask of conf/cache, and one line of YAML for what users ask for."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import conf
+from smoothbench.caching import ErrorCurves, Schedule, cached, calibrate
+from smoothbench.caching.binding import Fitting
+from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch
+from smoothbench.caching.sites_of_policy import sites_of
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_policy, build_predictor
+from tests.support.compose import composed
+from tests.support.tiny_dit import TinyDiT, batch_of, build_tiny
+
+EVALS = 6
+FROM_FILES = ("schedule", "l2c")  # made for one model
+NODES: Mapping[str, Any] = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in sorted((Path(conf.__file__).parent / "cache").glob("*.yaml"))
+}
+SHORT = ("reuse", "taylor1", "taylor2", "taylor3", "taylor4")
+# by the method that has it; one that sees a branch's input has no mask of its own
+PREDICTORS = {name: node["predictor"] for name, node in NODES.items() if isinstance(node["predictor"], dict)}
+ON_FORA = [
+    name
+    for name, node in NODES.items()
+    if node["policy"]["_target_"].endswith(".FORA") and node["predictor"] != "reuse"
+]
+
+
+def method_of(name: str) -> Any:
+    return build_policy(settings(composed(f"cache={name}")).specs[-1].policy, name)
+
+
+def masks() -> list[str]:
+    """The methods of conf/cache whose mask is planned before the run."""
+    names = [name for name in NODES if name not in FROM_FILES]
+    return [name for name in names if not isinstance(method_of(name), DynamicPolicy)]
+
+
+@cache
+def short_run() -> tuple[TinyDiT, ErrorCurves]:
+    dit = build_tiny()
+    short = TinyDiT(dit.denoiser, EVALS)
+    return short, calibrate(short.denoiser, short.run, samples=2)
+
+
+def planned(name: str) -> Schedule:
+    """The mask of a method on the tiny model."""
+    dit, curves = short_run()
+    method = method_of(name)
+    on = replace(curves.trajectory, sites=sites_of(method, dit.denoiser))
+    if isinstance(method, PlansOnBatch):
+        return method.plan_on(on, batch_of(dit, on))
+    schedule: Schedule = method.plan(on, curves if method.needs_curves else None)
+    return schedule
+
+
+@pytest.mark.parametrize("mask", masks())
+def test_any_predictor_fills_any_mask(mask: str) -> None:
+    dit, curves = short_run()
+    schedule = planned(mask)
+    on = replace(curves.trajectory, sites=sites_of(method_of(mask), dit.denoiser))
+    for node in (*SHORT, *PREDICTORS.values()):
+        predictor: Any = build_predictor(node, mask)
+        if isinstance(predictor, Fitting):
+            predictor = predictor.fit(schedule, batch_of(dit, on))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="the cache policy skipped nothing")
+            with cached(dit.denoiser, schedule, predictor=predictor, evals=EVALS) as run:
+                x = dit.run()
+        assert x.isfinite().all() and run.calls == schedule.calls(), node
+
+
+@pytest.mark.parametrize("name", ON_FORA)
+def test_a_predictor_is_compared_on_both_orientations_by_one_line(name: str) -> None:
+    """In an experiment that is `sweep: {cache.policy.orientation: [repository, mirrored]}`."""
+    plans = []
+    for orientation in ("repository", "mirrored"):
+        spec = settings(composed(f"cache={name}", f"cache.policy.orientation={orientation}")).specs[-1]
+        dit, curves = short_run()
+        method: Any = build_policy(spec.policy, name)
+        plans.append(
+            (method.plan(replace(curves.trajectory, sites=sites_of(method, dit.denoiser))), spec.label)
+        )
+    (repository, label), (mirrored, other) = plans
+    assert repository.computed == mirrored.computed[::-1] != mirrored.computed and label != other
+
+
+def test_a_sweep_over_both_orientations_is_two_points() -> None:
+    cfg = composed("+exp=smoke")
+    cfg.points = {
+        "both": {
+            "cache": {**NODES["fora"], "predictor": "taylor1"},
+            "sweep": {"cache.policy.orientation": ["repository", "mirrored"]},
+        }
+    }
+    labels = [spec.label for spec in settings(cfg).specs if not spec.reference]
+    assert len(labels) == len(set(labels)) == 2
+
+
+ORDER_1 = """
+_target_: smoothbench.caching.Warmup
+policy:
+  _target_: smoothbench.caching.LastComputed
+  policy:
+    _target_: smoothbench.caching.SmoothCacheAtBudget
+    like: {_target_: baselines.fora.FORA, interval: 3}
+  last: 1
+first: 2
+"""
+
+
+def test_methods_are_nested_in_yaml() -> None:
+    """SmoothCache on FORA's budget, its first two and its last evaluation computed."""
+    dit, curves = short_run()
+    method: Any = build_policy(yaml.safe_load(ORDER_1), "cache.policy")
+    plan = method.plan(curves.trajectory, curves)
+    inside = method.policy.policy.plan(curves.trajectory, curves)
+    assert plan.computed[2:-1] == inside.computed[2:-1] and all(map(all, plan.computed[:2]))
+    with cached(dit.denoiser, plan, predictor="taylor1") as run:
+        dit.run()
+    assert run.calls == plan.calls()
