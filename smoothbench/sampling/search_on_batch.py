@@ -65,10 +65,11 @@ def search_on_batch(model: Model, search: BudgetSearch) -> SearchedSetting:
             model, search.solver, calibration, search.trajectory, search.predictor, size
         )
         result, spent = search.on(batch), batch.spent
+        chosen = f"the cheapest {knob}" if result.setting is None else f"{knob}={result.setting:g}"
         log.info(
-            "%s: %s=%s costs %.4f of the MACs: %d runs of the calibration batch, %d evaluations of a sample, %.3g "
+            "%s: %s costs %.4f of the MACs: %d runs of the calibration batch, %d evaluations of a sample, %.3g "
             "TMACs",
-            *(name, knob, result.setting, result.share, spent.runs, spent.evaluations, spent.macs / 1e12),
+            *(name, chosen, result.share, spent.runs, spent.evaluations, spent.macs / 1e12),
         )
         return result
 
