@@ -52,7 +52,8 @@ class AccumulatedChange:
         added, reused = self._sums.get(evaluation.forward_index, (0.0, 0))
         is_last = evaluation.evals is not None and evaluation.e == evaluation.evals - 1
         added += 0.0 if change is None else change
-        forced = evaluation.is_forced or evaluation.e < self.warmup or is_last or not self.threshold
-        computes = forced or change is None or reused == self.longest or not added < self.threshold
+        in_warmup = evaluation.is_forced or evaluation.e < self.warmup
+        forced = in_warmup or is_last or change is None or not self.threshold
+        computes = forced or reused == self.longest or not added < self.threshold
         self._sums[evaluation.forward_index] = (0.0, 0) if computes else (added, reused + 1)
         return computes

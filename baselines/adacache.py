@@ -72,8 +72,7 @@ class AdaCache:
             self._forwards.clear()
         forward = self._forwards.setdefault(evaluation.forward_index, _Forward())
         is_end = evaluation.evals is not None and evaluation.e >= evaluation.evals - 2
-        is_next = evaluation.e == forward.computed + forward.rate
-        computes = is_next or is_end or evaluation.is_forced
+        computes = evaluation.is_forced or is_end or evaluation.e == forward.computed + forward.rate
         forward.computed = evaluation.e if computes else forward.computed
         return [computes] * len(evaluation.sites)
 

@@ -2,13 +2,11 @@
 
 import errno
 import fcntl
-import gc
 import json
 import os
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -250,11 +248,3 @@ def test_unfinished_files_of_any_host_are_swept_up(tmp_path: Path) -> None:
         left.write_text("being written")
         experiment(tmp_path, *FEW)
         assert left.exists()  # by the other, perhaps
-
-
-def test_an_experiment_that_is_never_run_closes_its_locks(tmp_path: Path) -> None:
-    with warnings.catch_warnings(record=True) as raised:
-        warnings.simplefilter("always")
-        Store(tmp_path).enter()
-        gc.collect()
-    assert not raised
