@@ -114,7 +114,7 @@ def test_a_part_of_a_policy_is_found_by_its_name_too(folder: Path) -> None:
         ),
         (
             lambda r: r["described"]["policy"].update(name="gone"),
-            "no class of conf/ has the name gone: there are counted, fora",
+            "no class of conf/ has the name gone: there are adacache, adams_bashforth",
         ),
         (lambda r: r["described"]["policy"].update(digest="0" * 64), "a file of l2c has another content"),
         (lambda r: r["config"].pop("cache"), "does not say how its cache was configured"),
