@@ -4,13 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
-import torch
-from torch import Tensor
-from torch.nn.functional import cosine_similarity
-
 from baselines.full_evaluations import FullEvaluations, check_whole
 from baselines.paths import Path, cheapest_path
-from smoothbench.caching import CalibrationBatch, Trajectory, last_stream
+from smoothbench.caching import CalibrationBatch, Trajectory, cosine_errors, last_stream
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class CEM(FullEvaluations):
     def place(self, trajectory: Trajectory, batch: CalibrationBatch) -> Path:
         """Return the full evaluations of the cheapest path."""
         evals, gaps = trajectory.evals, self._gaps(trajectory.evals, self.full)
-        errors = prior(batch, gaps[-1] - 1).mean(2).cumsum(1)
+        errors = cosine_errors(last_stream(batch), gaps[-1] - 1).mean(2).cumsum(1)
         costs = [[0.0] * evals]
         for lag, row in enumerate(errors, 1):
             costs.append([float(cost) * lag**self.power if cost > 0 else inf for cost in row])
@@ -58,14 +54,3 @@ class CEM(FullEvaluations):
     def _gaps(self, evals: int, full: int) -> range:
         usual = round(evals / full)
         return range(max(1, usual - self.slack), min(self.longest, usual + self.slack) + 1)
-
-
-def prior(batch: CalibrationBatch, lags: int) -> Tensor:
-    """Return CEM's error prior, float64 [lag - 1, evaluation, sample]: 0 where an evaluation has none before it."""
-    tokens = (
-        last_stream(batch).double().flatten(3, -2).mean(3).flatten(2)
-    )  # [evaluation, sample, rows * width]
-    errors = torch.zeros(lags, *tokens.shape[:2], dtype=torch.float64)
-    for lag in range(1, min(lags + 1, len(tokens))):
-        errors[lag - 1, lag:] = 1 - cosine_similarity(tokens[lag:], tokens[:-lag], dim=2, eps=1e-8)
-    return errors

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from baselines.full_evaluations import FullEvaluations, check_whole
 from baselines.paths import Path, cheapest_path
-from smoothbench.caching import CalibrationBatch, Taylor, Trajectory, last_stream
-from smoothbench.caching.predictor import Weighted
+from smoothbench.caching import CalibrationBatch, Taylor, Trajectory, Weighted, last_stream
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,9 @@ class _Errors:
     def __call__(self, i: int, j: int) -> list[float]:
         """The cost of going from j, after i, to j + 1, j + 2, ..."""
         if (i, j) not in self._known:
-            kept = [j, i, i - 1][: self._predictor.depth]
+            given = [j, i, i - 1][: self._predictor.depth]
             now = range(j + 1, min(j + self._longest, len(self._outputs) - 1) + 1)
-            weights = torch.tensor([self._predictor.weights(kept, k) for k in now])
-            errors = weights.to(self._outputs) @ self._outputs[kept] - self._outputs[now.start : now.stop]
+            weights = torch.tensor([self._predictor.weights(given, k) for k in now])
+            errors = weights.to(self._outputs) @ self._outputs[given] - self._outputs[now.start : now.stop]
             self._known[i, j] = errors.abs().mean(1, dtype=torch.float64).cumsum(0).tolist()
         return self._known[i, j]

@@ -11,7 +11,7 @@ from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.knobs import HasKnob, Range, Settings
-from smoothbench.caching.last_stream import last_stream
+from smoothbench.caching.last_stream import cosine_errors, last_stream
 from smoothbench.caching.mac_counter import MacCounter
 from smoothbench.caching.policy import Evaluation, Policy
 from smoothbench.caching.predictor import Predictor, Reuse, Taylor, Weighted, expansion
@@ -56,6 +56,7 @@ __all__ = [
     "alpha_for",
     "cached",
     "calibrate",
+    "cosine_errors",
     "expansion",
     "find_sites",
     "last_stream",

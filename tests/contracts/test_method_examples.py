@@ -54,6 +54,7 @@ def test_every_kind_has_an_example_that_caches(tiny: TinyDiT, examples: dict[str
         "LastBlockChecks": (examples["LastBlockChecks"](), "taylor1"),
         "LeastDamage": (examples["LeastDamage"](skips=4).plan_on(trajectory, batch), "reuse"),
         "BestScale": (every_second, weights),
+        "both_ends": (examples["both_ends"].plan(trajectory), "taylor1"),
         "EveryNth": (within(examples["EveryNth"](n=1), trajectory, 0.5).plan(trajectory), "reuse"),
     }
     assert methods.keys() == examples.keys()

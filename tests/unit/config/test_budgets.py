@@ -69,5 +69,8 @@ def test_a_label_of_ones_own_is_read_and_stays() -> None:
 def test_the_reference_may_be_a_fine_run() -> None:
     """Then the uncached point at the solver's own steps is a point like others."""
     fine = settings(composed("+exp=rivals_image", "+reference.solver.steps=500", "only=[none,fora]"))
-    assert [(spec.name, spec.solver["steps"]) for spec in fine.specs[:2]] == [("reference", 500), ("none", 50)]
+    assert [(spec.name, spec.solver["steps"]) for spec in fine.specs[:2]] == [
+        ("reference", 500),
+        ("none", 50),
+    ]
     assert [spec.at for spec in fine.specs[2:]] == [0.6, 0.45, 0.3, 0.2] * 2

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.cem import CEM, prior
+from baselines.cem import CEM
+from smoothbench.caching import cosine_errors, last_stream
 from tests.oracles.cem import best, error
 from tests.oracles.planned_run import PlannedRun
 from tests.support.tiny_batch import cached_run, full_evaluations, tiny_batch
@@ -37,7 +38,7 @@ def test_it_is_the_published_rule(
 
 
 def test_its_prior_is_one_minus_a_cosine(tiny: TinyDiT, streams: list[Tensor]) -> None:
-    errors = prior(tiny_batch(tiny, 12), 3)
+    errors = cosine_errors(last_stream(tiny_batch(tiny, 12)), 3)
     assert errors.shape == (3, 12, 2)
     expected = [[error(streams, t, lag) if t >= lag else 0.0 for t in range(12)] for lag in (1, 2, 3)]
     torch.testing.assert_close(
