@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.fbcache import FBCache
 from baselines.relative_change import relative_change
-from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
+from smoothbench.caching import Evaluation, Probe, Range, Settings, Trajectory
 
 
 @dataclass
@@ -46,9 +46,9 @@ class DBCache(FBCache):
         """Return thresholds from that at which everything is computed to that at which nothing need be."""
         return Range(0.0, 1.0)
 
-    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        """Return the first blocks, those between and the last; ValueError where there are too few."""
-        return split_spans(denoiser, self.first_blocks, self.last_blocks)
+    def always_computed(self) -> tuple[int, int]:
+        """Return how many first and how many last blocks are always computed."""
+        return self.first_blocks, self.last_blocks
 
     def decide(self, evaluation: Evaluation) -> Sequence[bool]:
         """Compute at least up to the probe."""
