@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from baselines.accumulated_change import check_number, relative_change
-from baselines.whole_stack import whole_stack
+from baselines.relative_change import check_number, relative_change
 from smoothbench.caching import Evaluation, Range, Site, Trajectory, find_sites
+from smoothbench.caching.blocks import is_unet
 
 
 @dataclass
@@ -31,13 +31,13 @@ class AdaCache:
     are those of the published code. It looks at the gated temporal attention of STDiT3's block 13 of 28; here it is
     all that the middle block adds (of STDiT3 that temporal block), which every transformer has. It reuses each
     block's gated residual, and their sum is what the stack adds. `scale` is ours, so that there is a knob: at 0 only
-    the last rate is used. Raises ValueError for a scale below 0, and for a codebook that cannot be looked up in.
+    the last rate is used. Raises ValueError for a scale below 0, a codebook that cannot be looked up in, and a U-Net.
     """
 
     scale: float = 1.0
     thresholds: Sequence[float] = (0.08, 0.16, 0.24, 0.32, 0.40)
     rates: Sequence[int] = (6, 5, 4, 3, 2, 1)
-    _forwards: dict[int | str, _Forward] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _forwards: dict[int | str, _Forward] = field(default_factory=dict, init=False, repr=False)
     name = "adacache"
     version = 1
     knob: ClassVar[str] = "scale"
@@ -48,10 +48,8 @@ class AdaCache:
             raise ValueError(f"AdaCache's rates must be whole numbers from 1, not {list(self.rates)}")
         rising = list(self.thresholds) == sorted(self.thresholds) and all(t > 0 for t in self.thresholds)
         if not rising or not 1 <= len(self.thresholds) == len(self.rates) - 1:
-            raise ValueError(
-                f"AdaCache's thresholds must be rising, above 0 and one fewer than its {len(self.rates)} rates, not "
-                f"{list(self.thresholds)}"
-            )
+            must = f"rising, above 0 and one fewer than its {len(self.rates)} rates"
+            raise ValueError(f"AdaCache's thresholds must be {must}, not {list(self.thresholds)}")
 
     def settings(self, trajectory: Trajectory) -> Range:
         """Return the scales from 0 to that at which a change of 2 gives the first rate."""
@@ -59,10 +57,13 @@ class AdaCache:
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
         """Return the whole stack of blocks, and the block in its middle."""
-        stack = whole_stack(denoiser, "AdaCache")
-        ranges = [tuple(map(int, site.block_label.split("-"))) for site in stack]
-        middle = ranges[-1][1] // 2
-        around = [(first, last) for first, last in ranges if (first, last) != (middle, middle)]
+        if is_unet(denoiser):
+            raise ValueError(
+                f"AdaCache needs a transformer's stack of blocks, and {type(denoiser).__name__} is a U-Net"
+            )
+        spans = [tuple(map(int, site.block_label.split("-"))) for site in find_sites(denoiser, "span")]
+        middle = spans[-1][1] // 2
+        around = [(first, last) for first, last in spans if (first, last) != (middle, middle)]
         return find_sites(denoiser, "span", [*around, (middle, middle)])
 
     def decide(self, evaluation: Evaluation) -> Sequence[bool]:
@@ -71,7 +72,7 @@ class AdaCache:
             self._forwards.clear()
         forward = self._forwards.setdefault(evaluation.forward_index, _Forward())
         is_end = evaluation.evals is not None and evaluation.e >= evaluation.evals - 2
-        computes = evaluation.e == forward.computed + forward.rate or is_end
+        computes = evaluation.is_forced or is_end or evaluation.e == forward.computed + forward.rate
         forward.computed = evaluation.e if computes else forward.computed
         return [computes] * len(evaluation.sites)
 
@@ -79,9 +80,9 @@ class AdaCache:
         self, site: Site, evaluation: Evaluation, predicted: Callable[[], Any], computed: Any
     ) -> None:
         """See what the middle block adds, and look up the rate."""
+        forward = self._forwards[evaluation.forward_index]
         if site != evaluation.sites[-1]:
             return
-        forward = self._forwards[evaluation.forward_index]
         if forward.added:
             change = relative_change(computed, forward.added) / forward.rate
             above = [change < self.scale * threshold for threshold in self.thresholds]

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from baselines.fbcache import FBCache, change
+from baselines.fbcache import FBCache
+from baselines.relative_change import relative_change
 from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
 
 
@@ -18,8 +19,8 @@ class DBCache(FBCache):
     and the `last_blocks` last are reused where the first ones' change (see FBCache) is below `threshold`, at 1 always;
     not at every `warmup_interval`-th of the `warmup_steps` first evaluations, nor after `max_consecutive_steps` reused
     ones in a row, or `max_cached_steps` in all (None: no limit). Its defaults, 8, 0 and 8, are for models of some 50
-    blocks. cache-dit decides for each list of blocks by itself, here one decision holds for all. Raises ValueError for
-    a number of blocks or steps out of range.
+    blocks. In a few models cache-dit decides for two lists of blocks apart, here one decision holds for all. Raises
+    ValueError for a number of blocks or steps out of range.
     """
 
     first_blocks: int = 1
@@ -28,20 +29,18 @@ class DBCache(FBCache):
     warmup_interval: int = 1
     max_cached_steps: int | None = None
     max_consecutive_steps: int | None = None
-    computed: dict[int | str, list[int]] = field(default_factory=dict, init=False, repr=False)
+    computed: dict[int | str, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
     name = "dbcache"
     version = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = {"first_blocks": 1, "warmup_interval": 1, "last_blocks": 0, "warmup_steps": 0}
-        limits = [
-            key for key in ("max_cached_steps", "max_consecutive_steps") if getattr(self, key) is not None
-        ]
-        for key, start in {**least, **dict.fromkeys(limits, 0)}.items():
+        whole = {"first_blocks": 1, "last_blocks": 0, "warmup_steps": 0, "warmup_interval": 1}
+        limits = {"max_cached_steps": 0, "max_consecutive_steps": 0}
+        for key, least in {**whole, **limits}.items():
             value = getattr(self, key)
-            if type(value) is not int or value < start:
-                raise ValueError(f"{key} of DBCache is a whole number from {start}, not {value!r}")
+            if (value is not None or key in whole) and (type(value) is not int or value < least):
+                raise ValueError(f"DBCache's {key} must be a whole number from {least}, not {value!r}")
 
     def settings(self, trajectory: Trajectory) -> Settings:
         """Return thresholds from that at which everything is computed to that at which nothing need be."""
@@ -67,12 +66,10 @@ class DBCache(FBCache):
     def reuses(self, evaluation: Evaluation, new: Tensor, old: Tensor) -> bool:
         """Return whether the change is below the threshold, and no limit is reached."""
         e, computed = evaluation.e, self.computed[evaluation.forward_index]
+        limits = (self.max_cached_steps, self.max_consecutive_steps)
+        reused = (e - len(computed), e - 1 - computed[-1])
+        if any(limit is not None and n >= limit for limit, n in zip(limits, reused, strict=True)):
+            return False
         if e in range(0, self.warmup_steps, self.warmup_interval) or self.threshold <= 0:
             return False
-        for limit, reused in (
-            (self.max_cached_steps, e - len(computed)),
-            (self.max_consecutive_steps, e - 1 - computed[-1]),
-        ):
-            if limit is not None and reused >= limit:
-                return False
-        return self.threshold >= 1 or change(new, old) < self.threshold
+        return self.threshold >= 1 or relative_change([new], [old]) < self.threshold

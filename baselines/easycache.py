@@ -2,47 +2,36 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from baselines.accumulated_change import AccumulatedChange
-from smoothbench.caching import Evaluation, Range, Site, Trajectory, find_sites
+from smoothbench.caching import Evaluation, Site, find_sites
 from smoothbench.caching.outputs import take_apart
-from smoothbench.caching.predictor import History
 
 
 @dataclass
-class EasyCache:
+class EasyCache(AccumulatedChange):
     """EasyCache adds the last computed difference of output and input until the changes that it predicts add up.
 
-    A change is predicted as k ||x_t - x_{t-1}|| / ||y||, from the noisy sample x at this evaluation and the one
-    before and the last computed output y, in mean absolute values; k is the output's change over the input's between
-    the last two computed evaluations. Changes are added up, and at `threshold` all is computed and the sum starts
-    again; the first `warmup` and the last evaluation are computed. The rule is the published code's (HunyuanVideo,
-    Wan 2.1), which stands between the indices of the paper's section 3.3. Where guidance takes two forwards, the
-    first decides for both, as there; where it takes two rows of one, both are looked at. Raises ValueError for values out of range.
+    A change is predicted as k ||x - x'|| / ||y||, from the noisy sample x, the one before it x' and the last computed
+    output y, in mean absolute values; k is the output's change over the input's between the last two computed
+    evaluations. Changes are added up; at `threshold` all is computed and the sum starts again. The first `warmup` and
+    the last evaluation are computed. The rule is that of the published code for HunyuanVideo. Where guidance takes two
+    forwards, the first decides for both, as in its code for Wan; where it takes two rows of one, both are looked at.
+    The difference is added by the predictor AddInput. Raises ValueError for values out of range.
     """
 
     threshold: float = 0.05
     warmup: int = 5
-    _sum: AccumulatedChange = field(init=False, repr=False, compare=False)
-    _first: int | str = field(default=0, init=False, repr=False, compare=False)  # the forward that decides
-    _computes: bool = field(default=True, init=False, repr=False, compare=False)
-    _input: Tensor | None = field(default=None, init=False, repr=False, compare=False)
-    _computed: tuple[Tensor, Tensor] | None = field(default=None, init=False, repr=False, compare=False)
-    _rate: float | None = field(default=None, init=False, repr=False, compare=False)
+    _first: int | str = field(default=0, init=False, repr=False)  # the forward that decides
+    _decided: bool = field(default=True, init=False, repr=False)
+    _input: Tensor | None = field(default=None, init=False, repr=False)
+    _computed: tuple[Tensor, Tensor] | None = field(default=None, init=False, repr=False)
+    _rate: float | None = field(default=None, init=False, repr=False)
     name = "easycache"
     version = 1
-    knob: ClassVar[str] = "threshold"
-
-    def __post_init__(self) -> None:
-        self._sum = AccumulatedChange("EasyCache", self.threshold, self.warmup)
-
-    def settings(self, trajectory: Trajectory) -> Range:
-        """Return the thresholds from 0, where all is computed, to a change of 1 for each evaluation."""
-        return Range(0.0, float(trajectory.evals))
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
         """Return the denoiser itself."""
@@ -53,9 +42,9 @@ class EasyCache:
         if evaluation.starts_run:
             self._first, self._input, self._computed, self._rate = evaluation.forward_index, None, None, None
         if evaluation.forward_index == self._first:
-            self._computes = self._sum.computes(evaluation, self._change(evaluation.hidden_states))
+            self._decided = self.computes(evaluation, self._change(evaluation.hidden_states))
             self._input = evaluation.hidden_states
-        return [self._computes]
+        return [self._decided]
 
     def _change(self, x: Tensor) -> float | None:
         if self._input is None or self._computed is None or self._rate is None:
@@ -73,22 +62,3 @@ class EasyCache:
             old_x, old_y = self._computed
             self._rate = float((y - old_y).abs().mean() / (x - old_x).abs().mean())
         self._computed = (x, y)
-
-
-@dataclass(frozen=True)
-class AddInput:
-    """Predict the output as the present input plus the last computed difference of output and input.
-
-    Channels that the input does not have, as those of a predicted variance, are reused as they are.
-    """
-
-    depth: int = 1
-    coordinate: str = "index"
-    name = "add_input"
-    version = 1
-
-    def predict(self, history: History, inputs: History, now: float, given: Tensor) -> Tensor:
-        """Predict an output [B, C, ...] from the last one, and the input then and now."""
-        output, moved = history[0][1], given - inputs[0][1]
-        channels = min(output.shape[1], moved.shape[1])
-        return torch.cat([output[:, :channels] + moved[:, :channels], output[:, channels:]], 1)

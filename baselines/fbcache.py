@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import inf
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from baselines.relative_change import check_number, relative_change
 from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
 
 
@@ -21,14 +21,13 @@ class FBCache:
     """
 
     threshold: float
-    residuals: dict[int | str, Tensor] = field(default_factory=dict, init=False, repr=False)
+    residuals: dict[int | str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
     name = "fbcache"
     version = 1
     knob: ClassVar[str] = "threshold"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold < inf:
-            raise ValueError(f"the threshold of {self.name} is a number from 0, not {self.threshold!r}")
+        check_number(f"{type(self).__name__}'s threshold", self.threshold)
 
     def settings(self, trajectory: Trajectory) -> Settings:
         """Return thresholds from that at which everything is computed to one that no change exceeds."""
@@ -51,16 +50,11 @@ class FBCache:
     def decide_after(self, probe: Probe, evaluation: Evaluation, value: Any) -> Sequence[bool]:
         """Compute the rest where the first block's change is large."""
         new, old = value[0], self.residuals.get(evaluation.forward_index)
-        computes = old is None or not self.reuses(evaluation, new, old)
+        computes = evaluation.is_forced or old is None or not self.reuses(evaluation, new, old)
         if computes:
             self.residuals[evaluation.forward_index] = new
         return [True, *[computes] * (len(evaluation.sites) - 1)]
 
     def reuses(self, evaluation: Evaluation, new: Tensor, old: Tensor) -> bool:
         """Return whether the change from `old` to `new` is within the threshold."""
-        return self.threshold > 0 and change(new, old) <= self.threshold
-
-
-def change(new: Tensor, old: Tensor) -> float:
-    """Return the mean absolute change of a tensor as a share of the mean of its absolute values before."""
-    return float((new - old).abs().mean() / old.abs().mean())
+        return self.threshold > 0 and relative_change([new], [old]) <= self.threshold

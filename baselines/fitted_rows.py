@@ -1,4 +1,4 @@
-"""Fit weights of kept outputs on recordings of the uncached calibration batch, for one schedule."""
+"""Fit weights of past outputs on recordings of the uncached calibration batch, for one schedule."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,8 +7,8 @@ from torch import Tensor
 from smoothbench.caching import Probe, Schedule, WeightedSum
 from smoothbench.caching.batch_runs import BatchRuns
 
-# from inner products of a site's outputs [evals, evals], the evaluations of the kept ones (the newest first), and the
-# evaluation to predict, to the weights of the kept ones
+# from inner products of a site's outputs [evals, evals], the evaluations of the past ones (the newest first), and the
+# evaluation to predict, to the weights of the past ones
 Row = Callable[[Tensor, Sequence[int], int], list[float]]
 
 
@@ -20,9 +20,9 @@ def fitted(schedule: Schedule, batch: BatchRuns, depth: int, row: Row) -> Weight
     recording = batch.record([Probe(site) for site in schedule.sites])
     table = {}
     for i, site in enumerate(schedule.sites):
-        gram, kept, rows = recording.gram(Probe(site)).sum(0), list[int](), list[list[float]]()
+        gram, past, rows = recording.gram(Probe(site)).sum(0), list[int](), list[list[float]]()
         for e, bits in enumerate(schedule.computed):
-            rows.append([] if bits[i] else row(gram, kept, e))
-            kept = [e, *kept][:depth] if bits[i] else kept
+            rows.append([] if bits[i] else row(gram, past, e))
+            past = [e, *past][:depth] if bits[i] else past
         table[site] = rows
     return WeightedSum(table, batch.trajectory.coordinates)

@@ -38,9 +38,9 @@ class L2P:
         """Return the weights for this schedule; the batch is run once to record it."""
         return fitted(schedule, batch, self.depth, self._weights)
 
-    def _weights(self, gram: Tensor, kept: Sequence[int], e: int) -> list[float]:
+    def _weights(self, gram: Tensor, past: Sequence[int], e: int) -> list[float]:
         """Solve the normal equations of one evaluation, in which ridge keeps similar outputs apart."""
-        normal = gram[kept][:, kept]
-        normal = normal + self.ridge * normal.diagonal().mean() * torch.eye(len(kept), dtype=gram.dtype)
-        weights: list[float] = torch.linalg.lstsq(normal, gram[kept, e, None]).solution[:, 0].tolist()
+        normal = gram[past][:, past]
+        normal = normal + self.ridge * normal.diagonal().mean() * torch.eye(len(past), dtype=gram.dtype)
+        weights: list[float] = torch.linalg.lstsq(normal, gram[past, e, None]).solution[:, 0].tolist()
         return weights

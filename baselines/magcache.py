@@ -10,6 +10,7 @@ from torch import nn
 from baselines.files import sha256
 from baselines.magnitude_ratios import macs, measured, read
 from smoothbench.caching import CalibrationBatch, Range, Schedule, Site, Trajectory, find_sites
+from smoothbench.caching.blocks import is_unet
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,11 @@ class MagCache:
         return "" if self.ratios is None else sha256(self.ratios)
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        """Return the whole stack of blocks: one span, or several that are skipped together."""
+        """Return the whole stack of blocks, of one span or several; ValueError for a U-Net, which has none."""
+        if is_unet(denoiser):
+            raise ValueError(
+                f"MagCache needs a transformer's stack of blocks, and {type(denoiser).__name__} has none"
+            )
         return find_sites(denoiser, "span")
 
     def settings(self, trajectory: Trajectory) -> Range:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from smoothbench.caching import CalibrationBatch, Probe, Recording, Schedule, Site, Trajectory
+from smoothbench.caching import CalibrationBatch, Probe, Recording, Schedule, Trajectory
 
 
 def measured(trajectory: Trajectory, batch: CalibrationBatch) -> list[float]:
@@ -15,8 +15,7 @@ def measured(trajectory: Trajectory, batch: CalibrationBatch) -> list[float]:
     It is the mean, over tokens, guidance rows and samples, of the norm of what the stack of blocks adds to the main
     stream, divided by that of the evaluation before.
     """
-    places = [Probe(site.name, of) for site in trajectory.sites for of in ("output", "input")]
-    recording = batch.record(places)
+    recording = batch.record([Probe(site.name) for site in trajectory.sites])
     norms = [vector_norm(_added(trajectory, recording, e), dim=-1) for e in range(trajectory.evals)]
     ratios = [(new / (old + 1e-8)).mean().item() for old, new in pairwise(norms)]
     return [1.0, *ratios]
@@ -24,16 +23,9 @@ def measured(trajectory: Trajectory, batch: CalibrationBatch) -> list[float]:
 
 def _added(trajectory: Trajectory, recording: Recording, e: int) -> Tensor:
     """What all spans together add to the main stream at an evaluation, [sample, row, token, channel]."""
-    parts = [_main(recording, site, e).float() for site in trajectory.sites]
+    parts = [recording.values[Probe(site.name)][e][0].float() for site in trajectory.sites]
     tokens = min(part.shape[-2] for part in parts)  # where streams are joined, the main one comes last
     return torch.stack([part[..., -tokens:, :] for part in parts]).sum(0)
-
-
-def _main(recording: Recording, site: Site, e: int) -> Tensor:
-    """What a span adds to the stream that its first block gets first."""
-    added = recording.values[Probe(site.name)][e]
-    (entered,) = recording.values[Probe(site.name, "input")][e]
-    return next((leaf for leaf in added if leaf.shape == entered.shape), added[0])
 
 
 def macs(trajectory: Trajectory) -> int:

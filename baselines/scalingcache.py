@@ -18,7 +18,7 @@ class ScalingCache:
     before, per evaluation. The share a is each site's and evaluation's own, by least squares: <y_e - y, k dy> /
     <k dy, k dy>, between reuse (0) and first order (1) where outputs ask for it. The paper averages the shares of 20
     to 50 prompts by a moving mean (0.97); here one share fits the whole calibration batch. Its decision at run time is
-    not built: shares are fitted for one schedule. Where one output alone is kept, it is reused.
+    not built: shares are fitted for one schedule. The first of all outputs is reused.
     """
 
     depth = 2
@@ -31,10 +31,10 @@ class ScalingCache:
         return fitted(schedule, batch, self.depth, _weights)
 
 
-def _weights(gram: Tensor, kept: Sequence[int], e: int) -> list[float]:
-    if len(kept) < 2:
+def _weights(gram: Tensor, past: Sequence[int], e: int) -> list[float]:
+    if len(past) < 2:
         return [1.0]
-    newest, before = kept
+    newest, before = past
     along = float(gram[e, newest] - gram[e, before] - gram[newest, newest] + gram[newest, before])
     length = float(gram[newest, newest] - 2 * gram[newest, before] + gram[before, before])
     share = along / length if length > 0 else 0.0  # of the last change itself: a * k / distance

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from baselines.accumulated_change import check_number
 from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
 
 
@@ -25,13 +25,13 @@ class _Forecasts:
 class SpeCa:
     """SpeCa forecasts all blocks until a check by the last block, run for real, finds too large an error.
 
-    From the `min_forecasts`-th forecast in a row on the last block runs on the forecast stream, its output is compared
-    with the forecast one, y, and discarded. The error is the mean of |y - y'| / |y'| over all numbers of the stream y'.
-    Evaluation e of N is computed where the check before it found an error above max(floor, threshold decay^((e+1)/N)),
-    after `max_forecasts` forecasts, and in the warm-up. That is the released code (Cache4Diffusion, speca-dit); section
-    3 of the paper computes the evaluation whose check failed, and takes the ratio of norms. Unlike the code this
-    forecasts what the blocks add, not every branch, and computes the whole warm-up: the code forecasts after each
-    computed evaluation. Raises ValueError for a parameter out of range.
+    After `min_forecasts` forecasts in a row each is checked: the last block runs on the forecast stream, and what it
+    gives, y, is compared with its forecast and discarded; the error is the mean of |forecast - y| / |y| over all
+    numbers of the main stream. Evaluation e of N is computed where the check before it found an error above
+    max(`floor`, `threshold` * `decay`^((e + 1) / N)), after `max_forecasts` forecasts, and in the warm-up. That is the
+    released code (Cache4Diffusion, speca-dit), with its defaults; of the paper the abstract alone was at hand. The code
+    forecasts every branch, here what the blocks add is forecast; and it forecasts after every computed evaluation,
+    even in the warm-up. Raises ValueError for a parameter out of range.
     """
 
     threshold: float = 0.3
@@ -40,23 +40,21 @@ class SpeCa:
     min_forecasts: int = 3
     max_forecasts: int = 8
     warmup_steps: int = 3
-    forecasts: dict[int | str, _Forecasts] = field(default_factory=dict, init=False, repr=False)
+    forecasts: dict[int | str, _Forecasts] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     name = "speca"
     version = 1
     knob: ClassVar[str] = "threshold"
 
     def __post_init__(self) -> None:
-        for key in ("threshold", "decay", "floor", "min_forecasts", "max_forecasts", "warmup_steps"):
-            value, types = getattr(self, key), int if "_" in key else int | float
-            if (
-                not isinstance(value, types)
-                or not 0 <= value < inf
-                or (key == "decay" and not 0 < value <= 1)
-            ):
-                number = "above 0, at most 1" if key == "decay" else "from 0"
-                raise ValueError(
-                    f"{key} of SpeCa is a {'whole ' * ('_' in key)}number {number}, not {value!r}"
-                )
+        for key in ("threshold", "decay", "floor"):
+            check_number(f"SpeCa's {key}", getattr(self, key))
+        for key in ("min_forecasts", "max_forecasts", "warmup_steps"):
+            if type(value := getattr(self, key)) is not int or value < 0:
+                raise ValueError(f"SpeCa's {key} must be a whole number from 0, not {value!r}")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"SpeCa's decay must be above 0 and at most 1, not {self.decay!r}")
 
     def settings(self, trajectory: Trajectory) -> Settings:
         """Return thresholds from that at which every check fails to one that no error exceeds."""
@@ -76,18 +74,20 @@ class SpeCa:
             self.forecasts.clear()
         done = self.forecasts.get(evaluation.forward_index, _Forecasts())
         failed = done.checks and done.error > self.allowed_error(evaluation)
-        if evaluation.e < max(1, self.warmup_steps) or done.count >= self.max_forecasts or failed:
-            self.forecasts[evaluation.forward_index] = _Forecasts()
-            return [True] * len(evaluation.sites)
-        now = _Forecasts(done.count + 1, checks=done.count >= self.min_forecasts)
+        in_warmup = evaluation.is_forced or evaluation.e < self.warmup_steps
+        full = in_warmup or done.count >= self.max_forecasts or failed
+        now = _Forecasts() if full else _Forecasts(done.count + 1, checks=done.count >= self.min_forecasts)
         self.forecasts[evaluation.forward_index] = now
-        return [*[False] * (len(evaluation.sites) - 1), now.checks]
+        return self._bits(evaluation)
 
     def decide_after(self, probe: Probe, evaluation: Evaluation, value: Any) -> Sequence[bool]:
         """Note what enters the last block; nothing changes."""
+        self.forecasts[evaluation.forward_index].entered = value
+        return self._bits(evaluation)
+
+    def _bits(self, evaluation: Evaluation) -> list[bool]:
         now = self.forecasts[evaluation.forward_index]
-        now.entered = value
-        return [*[now.count == 0] * (len(evaluation.sites) - 1), now.count == 0 or now.checks]
+        return [*[not now.count] * (len(evaluation.sites) - 1), now.checks or not now.count]
 
     def observe(
         self, site: Site, evaluation: Evaluation, predicted: Callable[[], Any], computed: Any
@@ -104,5 +104,4 @@ class SpeCa:
         """Return the largest error that a check may find; ValueError where the number of evaluations is unknown."""
         if evaluation.evals is None:
             raise ValueError("SpeCa needs the number of evaluations: cached(..., evals=N)")
-        share = (evaluation.e + 1) / evaluation.evals
-        return max(self.floor, self.threshold * self.decay**share)
+        return max(self.floor, self.threshold * self.decay ** ((evaluation.e + 1) / evaluation.evals))

@@ -6,51 +6,33 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from baselines.accumulated_change import AccumulatedChange, relative_change
-from baselines.polynomial import Polynomial
-from baselines.whole_stack import whole_stack
-from smoothbench.caching import Evaluation, Probe, Range, Site, Trajectory, find_sites
+from baselines.accumulated_change import AccumulatedChange
+from baselines.polynomial import Polynomial, fitted_to
+from baselines.relative_change import relative_change
+from baselines.time_grid import check_place, mismatch
+from smoothbench.caching import Evaluation, Probe, Site, Trajectory, find_sites
 from smoothbench.caching.batch_runs import BatchRuns
+from smoothbench.caching.fingerprint import fingerprint
 
 
 @dataclass
-class TeaCache:
+class TeaCache(AccumulatedChange):
     """TeaCache reuses what all blocks add until the changes that it predicts of the model's output add up.
 
-    Section 3.3: the relative L1 change of the first block's modulated input since the evaluation before goes through
-    a polynomial and is added up; at `threshold` all is computed and the sum starts again. The first and the last
-    evaluation are computed. The polynomial, of order 4, is fitted by least squares to these changes and those of the
-    model's output, of uncached samples with their guidance rows: the authors took 70 prompts, here it is the
-    calibration batch. The modulated input is that of the first branch. Where blocks have no modulation (Stable Audio)
-    it is the norm's output, in which the time is the first token, as in vLLM-Omni's port. Raises ValueError for a
-    threshold below 0, a denoiser without a stack of blocks, and a polynomial of another model or other timesteps.
+    The relative L1 change of the first block's modulated input since the evaluation before goes through a polynomial
+    and is added up; at `threshold` all is computed and the sum starts again. The first and the last evaluation are
+    computed. The polynomial, of order 4, is fitted by least squares to these changes and those of the model's output,
+    of uncached samples with their guidance rows: the authors took 70 prompts, here it is the calibration batch. As in
+    their code nothing bounds it from below. The modulated input is that of the first branch. Where blocks have no
+    modulation (Stable Audio) it is the norm's output, in which the time is the first token, as in vLLM-Omni's port.
+    Raises ValueError for a threshold below 0, a U-Net, and a polynomial of another model or of other timesteps.
     """
 
-    threshold: float = 0.1
     polynomial: Polynomial | None = None
-    _sum: AccumulatedChange = field(init=False, repr=False, compare=False)
-    _last: dict[int | str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _last: dict[int | str, Tensor] = field(default_factory=dict, init=False, repr=False)
     name = "teacache"
     version = 1
-    knob: ClassVar[str] = "threshold"
     digested: ClassVar[tuple[str, ...]] = ("polynomial",)
-
-    def __post_init__(self) -> None:
-        self._sum = AccumulatedChange("TeaCache", self.threshold)
-
-    def settings(self, trajectory: Trajectory) -> Range:
-        """Return the thresholds from 0, where all is computed, to a change of 1 for each evaluation."""
-        return Range(0.0, float(trajectory.evals))
-
-    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        """Return the whole stack of blocks."""
-        if self.polynomial is not None:
-            self.polynomial.check_denoiser(denoiser)
-        return whole_stack(denoiser, "TeaCache")
-
-    def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
-        """Return the first branch's input: the stream, normalised and modulated."""
-        return [Probe(find_sites(denoiser)[0].name, "input")]
 
     @property
     def digest(self) -> str | None:
@@ -66,8 +48,10 @@ class TeaCache:
         """Fit the polynomial to the changes of each sample of the calibration batch."""
         probes = [*self.choose_probes(batch.denoiser), Probe("denoiser")]
         recording = batch.record(probes)
-        x, y = (_changes(recording.tensor(probe)) for probe in probes)
-        return asdict(Polynomial.fit(x, y, 4, batch.denoiser, trajectory.coordinates))
+        changes, changes_of_output = (_changes(recording.tensor(probe)) for probe in probes)
+        coefficients, r_squared = fitted_to(changes, changes_of_output, order=4)
+        on = fingerprint(batch.denoiser), trajectory.coordinates
+        return asdict(Polynomial(coefficients, *on, r_squared))
 
     def fitted(self, numbers: Mapping[str, Any]) -> "TeaCache":
         """Return the method with the polynomial that `fit_on` gave."""
@@ -75,7 +59,18 @@ class TeaCache:
 
     def supports(self, trajectory: Trajectory, model: Any) -> str | None:
         """Return why the polynomial is not for these timesteps; None where it is, or is yet to be fitted."""
-        return None if self.polynomial is None else self.polynomial.mismatch(trajectory.coordinates)
+        known = None if self.polynomial is None else self.polynomial.coordinates
+        return None if known is None else mismatch("the polynomial", known, trajectory.coordinates)
+
+    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
+        """Return the whole stack of blocks; ValueError where the polynomial is another model's."""
+        if self.polynomial is not None:
+            self.polynomial.check_denoiser(denoiser)
+        return super().choose_sites(denoiser)
+
+    def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
+        """Return the first branch's input: the stream, normalised and modulated."""
+        return [Probe(find_sites(denoiser)[0].name, "input")]
 
     def decide(self, evaluation: Evaluation) -> Sequence[bool]:
         """Compute the stack up to the probe; ValueError where there is no polynomial for this evaluation."""
@@ -83,7 +78,8 @@ class TeaCache:
             raise ValueError(
                 "TeaCache has no polynomial yet: TeaCache.fitted(TeaCache.fit_on(trajectory, batch))"
             )
-        self.polynomial.check_place(evaluation.evals, evaluation.e, evaluation.coordinate)
+        if self.polynomial.coordinates is not None:
+            check_place("the polynomial", self.polynomial.coordinates, evaluation)
         if evaluation.starts_run:
             self._last.clear()
         return [True] * len(evaluation.sites)
@@ -94,7 +90,7 @@ class TeaCache:
         old = self._last.get(evaluation.forward_index)
         change = None if old is None else self.polynomial(relative_change([value], [old]))
         self._last[evaluation.forward_index] = value
-        return [self._sum.computes(evaluation, change)] * len(evaluation.sites)
+        return [self.computes(evaluation, change)] * len(evaluation.sites)
 
 
 def _changes(values: Tensor) -> Tensor:

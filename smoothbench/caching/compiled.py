@@ -1,4 +1,4 @@
-"""Run static schedules as compiled graphs, one for each set of computed sites, without Python in between."""
+"""Run schedules, and policies that decide before a forward, as compiled graphs: one for each set of computed sites."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,13 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.caching.binding import bound
+from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.engine import aligned
 from smoothbench.caching.evaluation_clock import Clock, Tick
 from smoothbench.caching.hooks import Forward, StandIn, Wrap, standing_in
+from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.caching.predictor import Predictor, Weighted, predictor_from
+from smoothbench.caching.run import Decide
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.site_visits import outside_message
 from smoothbench.caching.sites import Site, find_sites
+from smoothbench.caching.sites_of_policy import sites_of
+from smoothbench.caching.timestep import first_tensor
 
 MOST_GRAPHS = 1024  # torch gives up after 8 by default, and after 256 of all models of a class
 # what one forward gave at each site; None where it did not compute it
@@ -24,7 +29,7 @@ Kept = list[list[tuple[float, Tensor]]]  # at each site, with their coordinates,
 
 
 class Compiled:
-    """A denoiser compiled by torch, whose graphs are shared by all schedules that it follows.
+    """A denoiser compiled by torch, whose graphs are shared by all schedules and policies that it follows.
 
     The set of computed sites is part of a graph, and cached outputs are its inputs: a schedule whose evaluations are
     either computed or reused in full needs two graphs, and one that differs between sites needs a graph for each
@@ -59,16 +64,22 @@ class Compiled:
 
     @contextmanager
     def following(
-        self, schedule: Schedule, calls_per_eval: int = 1, predictor: str | Predictor = "reuse"
+        self,
+        schedule_or_policy: Schedule | DynamicPolicy,
+        calls_per_eval: int = 1,
+        predictor: str | Predictor = "reuse",
+        evals: int | None = None,
     ) -> Iterator[Clock]:
-        """Make the denoiser follow the schedule within a context; announce all forwards to the clock, or none.
+        """Make the denoiser follow a schedule or policy within a context; announce all forwards to the clock, or none.
 
-        Raises ValueError for a schedule that does not fit the denoiser or the run, and for a predictor that has no
-        weights; RuntimeError where contexts nest.
+        A policy decides on the branches before each forward, from the denoiser's inputs; `evals` is the number of
+        evaluations that it plans for, if any. Raises ValueError for a schedule that does not fit the denoiser or the
+        run, for a policy that looks inside forwards, and for a predictor that has no weights; RuntimeError where
+        contexts nest.
         """
-        schedule_bits = aligned(self.sites, schedule)
-        predictors = _weighted(predictor, self.sites, schedule.evals)
-        clock = Clock(self._forward, schedule.evals, calls_per_eval)
+        decide, evals, keeps = self._decisions(schedule_or_policy, evals)
+        predictors = _weighted(predictor, self.sites, evals)
+        clock = Clock(self._forward, evals, calls_per_eval)
         histories: dict[int | str, Kept] = {}
 
         def forward(*args: Any, **kwargs: Any) -> Any:
@@ -77,8 +88,9 @@ class Compiled:
                 if tick.starts_run:
                     self._forget(histories)
                 now = _coordinate(predictors[0], tick)
+                computed = decide(tick, first_tensor(args, kwargs))
                 history = self._make_ready(
-                    schedule_bits[tick.e], tick, histories.pop(tick.forward_index, None), predictors, now
+                    computed, tick, histories.pop(tick.forward_index, None), predictors, now
                 )
                 self._inside = True
                 output = self._graphs(*args, **kwargs)
@@ -95,13 +107,31 @@ class Compiled:
 
         limits = {"cache_size_limit": MOST_GRAPHS, "accumulated_cache_size_limit": MOST_GRAPHS}
         with standing_in(self.denoiser, [*self._branches, StandIn(self.denoiser, _always(forward))]):
-            self.cache_bytes, self._keeps = 0, not all(map(all, schedule_bits))
+            self.cache_bytes, self._keeps = 0, keeps
             try:
                 with torch._dynamo.config.patch(limits):
                     yield clock
             finally:
                 self._forget(histories)
         clock.finish()
+
+    def _decisions(
+        self, policy: Schedule | DynamicPolicy, evals: int | None
+    ) -> tuple[Decide, int | None, bool]:
+        """How forwards are decided on, for how many evaluations, and whether anything may be reused."""
+        if isinstance(policy, Schedule):
+            rows = aligned(self.sites, policy)
+            return lambda tick, _: rows[tick.e], policy.evals, not all(map(all, rows))
+        if sites_of(policy, self.denoiser) != tuple(self.sites):
+            raise ValueError(
+                f"{type(policy).__name__} decides on sites that are no branches: use cached(...)"
+            )
+        decisions = Decisions(policy, self.denoiser, self.sites, evals)
+        if decisions.look_inside:
+            raise ValueError(
+                f"{decisions.name} looks inside forwards, which are graphs here: use cached(...)"
+            )
+        return decisions.before, evals, True
 
     def _make_ready(
         self,
@@ -153,7 +183,7 @@ class Compiled:
         return forward
 
 
-def _weighted(predictor: str | Predictor, sites: Sequence[Site], evals: int) -> Sequence[Weighted]:
+def _weighted(predictor: str | Predictor, sites: Sequence[Site], evals: int | None) -> Sequence[Weighted]:
     """The predictor of each site; ValueError where one cannot tell its weights."""
     predictors = bound(predictor_from(predictor), sites, evals)
     weighted = [one for one in predictors if isinstance(one, Weighted)]

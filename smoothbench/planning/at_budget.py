@@ -53,10 +53,10 @@ def at_budget(planning: Planning, method: Any, at: float, batch_size: int) -> At
         return Outcome(planning_error=fault(error))
 
 
-def searched_on_batch(method: Any) -> bool:
-    """Tell whether only runs of the calibration batch show what a setting of a method's knob costs."""
+def searched_on_batch(method: Any, at: float | None) -> bool:
+    """Tell whether runs of the calibration batch must show what the settings of a method's knob cost."""
     plans = isinstance(method, PlansOnBatch) and not isinstance(method, KnowsShare)
-    return isinstance(method, HasKnob) and (plans or isinstance(method, DynamicPolicy))
+    return at is not None and isinstance(method, HasKnob) and (plans or isinstance(method, DynamicPolicy))
 
 
 def settled(chosen: AtBudget, outcome: Outcome, trajectory: Trajectory) -> tuple[Outcome, Budget]:
@@ -77,7 +77,7 @@ def _searched(planning: Planning, method: Any, at: float, batch_size: int) -> At
     if not isinstance(method, HasKnob):
         reason = f"{type(method).__name__} has no knob, a parameter that sets its cost: it cannot be set to at={at:g}"
         return Outcome(unsupported=reason)
-    if searched_on_batch(method):
+    if searched_on_batch(method, at):
         return _on_batch(planning, method, at, batch_size)
     curves, planner = None, cast(Method, method)
     if needs_curves(planner):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smoothbench.caching import Schedule, Trajectory, WeightedSum
+from smoothbench.caching.binding import Fitting
 from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.config.spec import Spec
@@ -54,7 +55,7 @@ class Planning:
     def outcome(self, method: Policy | PlansOnBatch | DynamicPolicy) -> Outcome:
         """Plan a method; a method that cannot plan is a failed point, and the others go on."""
         if isinstance(method, DynamicPolicy):
-            return Outcome(method)
+            return self._at_run_time(method)
         if reason := self.without_weights(method):
             return Outcome(missing_weights=reason)
         outcome = Outcome()
@@ -84,6 +85,16 @@ class Planning:
     def curves(self) -> Curves | None:
         """Return the point's error curves and their file; None where they are still to be measured."""
         return self.calibrated.curves(self.solver, self.spec, self.trajectory.sites)
+
+    def _at_run_time(self, method: DynamicPolicy) -> Outcome:
+        """A method that decides at run time has no schedule to which a predictor could be fitted."""
+        if not isinstance(self.predictor, Fitting):
+            return Outcome(method)
+        predictor, name = type(self.predictor).__name__, type(method).__name__
+        reason = (
+            f"{predictor} is fitted to a schedule, and {name} decides at run time: take another predictor"
+        )
+        return Outcome(unsupported=reason)
 
     def without_weights(self, method: Policy | PlansOnBatch | DynamicPolicy) -> str | None:
         """Say why a method cannot be planned where the model has no weights; None where it can."""

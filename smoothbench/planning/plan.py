@@ -81,9 +81,7 @@ def plan_point(
     reason = reason or _unsupported((configured, method, predictor), trajectory, model, where)
     planning = Planning(spec, model, solver, trajectory, predictor, parts, calibrated)
     planned = _planned(planning, method, reason, batch_size)
-    outcome, spec, parts = planned.outcome, planned.spec, planned.parts
-    if outcome.weights is not None:  # of a predictor that was fitted
-        parts["predictor"] = parts["predictor"] | {"digest": outcome.weights.digest}
+    outcome, spec, parts = planned.outcome, planned.spec, planned.described
     schedule = outcome.policy if isinstance(outcome.policy, Schedule) else None
     ids = point_ids(
         parts,
@@ -102,8 +100,7 @@ def plan_point(
         outcome.policy,
         *ids,
         **outcome.known,
-        plans_on_batch=runs_on_batch(method, predictor)
-        or (spec.at is not None and searched_on_batch(method)),
+        plans_on_batch=runs_on_batch(method, predictor) or searched_on_batch(method, spec.at),
         budget=planned.budget,
         code=recorded_code(model, solver, predictor, method),
         described=parts,
@@ -118,6 +115,14 @@ class _Planned:
     spec: Spec
     parts: Config
     budget: Budget | None = None
+
+    @property
+    def described(self) -> Config:
+        """The parts; a predictor that was fitted has a digest."""
+        if self.outcome.weights is None:
+            return self.parts
+        fitted = self.parts["predictor"] | {"digest": self.outcome.weights.digest}
+        return self.parts | {"predictor": fitted}
 
 
 def _planned(planning: Planning, method: Method, reason: str | None, batch_size: int) -> _Planned:

@@ -27,8 +27,8 @@ class Searches(OnBatch[BudgetSearch, SearchedSetting]):
     def file(self, job: BudgetSearch) -> str:
         """Return where a found setting lies in the results folder."""
         on = {"calibration": job.spec.calibration, **self.sites.named(job.trajectory.sites)}
-        asked = {"at": job.at, "batch_size": job.batch_size, "close": CLOSE, "version": self.version}
-        return f"settings/{identity({**job.parts, **on, **asked})}.json"
+        target = {"at": job.at, "batch_size": job.batch_size, "close": CLOSE, "version": self.version}
+        return f"settings/{identity({**job.parts, **on, **target})}.json"
 
     def read(self, path: Path, job: BudgetSearch) -> SearchedSetting | None:
         """Read a setting; None where the file is missing or damaged."""
@@ -65,10 +65,11 @@ def search_on_batch(model: Model, search: BudgetSearch) -> SearchedSetting:
             model, search.solver, calibration, search.trajectory, search.predictor, size
         )
         result, spent = search.on(batch), batch.spent
+        chosen = f"the cheapest {knob}" if result.setting is None else f"{knob}={result.setting:g}"
         log.info(
-            "%s: %s=%s costs %.4f of the MACs: %d runs of the calibration batch, %d evaluations of a sample, %.3g "
+            "%s: %s costs %.4f of the MACs: %d runs of the calibration batch, %d evaluations of a sample, %.3g "
             "TMACs",
-            *(name, knob, result.setting, result.share, spent.runs, spent.evaluations, spent.macs / 1e12),
+            *(name, chosen, result.share, spent.runs, spent.evaluations, spent.macs / 1e12),
         )
         return result
 

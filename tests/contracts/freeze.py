@@ -40,6 +40,9 @@ METRICS = (
     ("dit_nano", "effnet"),
     ("stable_audio_nano", "audio"),
     ("opensora_nano", "video"),
+    ("dit_nano", "fd_uncached_nano"),
+    ("stable_audio_nano", "fd_uncached_nano"),
+    ("opensora_nano", "fd_uncached_nano"),
 )
 SMALL = ("stage=cost", "device=cpu", "num_samples=2")
 Ids = Mapping[str, str]

@@ -1,7 +1,7 @@
 """Contracts of composition: any predictor on any mask of conf/cache, and one line of YAML for what users ask for."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -9,11 +9,24 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra.utils import get_class
 
 import conf
-from smoothbench.caching import ErrorCurves, Schedule, cached, calibrate
+from smoothbench.caching import (
+    ErrorCurves,
+    Evaluation,
+    LastComputed,
+    Probe,
+    Range,
+    Schedule,
+    Trajectory,
+    Warmup,
+    cached,
+    calibrate,
+)
 from smoothbench.caching.binding import Fitting
-from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch
+from smoothbench.caching.knobs import KnowsShare, with_setting
+from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch, PlansOnBatch
 from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build_policy, build_predictor
@@ -36,14 +49,27 @@ ON_FORA = [
 ]
 
 
+@cache
 def method_of(name: str) -> Any:
-    return build_policy(settings(composed(f"cache={name}")).specs[-1].policy, name)
+    """A method of conf/cache, for a short run: with a short warm-up, and a planner with few full evaluations."""
+    short = [f"cache.policy.{key}=1" for key in ("warmup", "warmup_steps") if key in NODES[name]["policy"]]
+    spec = settings(composed(f"cache={name}", f"solver.steps={EVALS}", *short)).specs[-1]
+    method: Any = build_policy(spec.policy, name)
+    if isinstance(method, PlansOnBatch) and isinstance(method, KnowsShare):
+        choices = method.settings(short_run()[1].trajectory)
+        return with_setting(method, method.knob, choices[len(choices) // 2])
+    return method
 
 
 def masks() -> list[str]:
-    """The methods of conf/cache whose mask is planned before the run."""
-    names = [name for name in NODES if name not in FROM_FILES]
-    return [name for name in names if not isinstance(method_of(name), DynamicPolicy)]
+    """The methods of conf/cache whose mask is planned before the run, each policy once."""
+    policies = {str(node["policy"]): name for name, node in reversed(NODES.items()) if name not in FROM_FILES}
+    return sorted(name for name in policies.values() if name not in dynamic())
+
+
+def dynamic() -> list[str]:
+    classes = {name: get_class(node["policy"]["_target_"]) for name, node in NODES.items()}
+    return [name for name, cls in classes.items() if issubclass(cls, DynamicPolicy)]
 
 
 @cache
@@ -80,6 +106,56 @@ def test_any_predictor_fills_any_mask(mask: str) -> None:
         assert x.isfinite().all() and run.calls == schedule.calls(), node
 
 
+@pytest.mark.parametrize("name", dynamic())
+def test_a_method_that_decides_in_the_run_is_composed(name: str) -> None:
+    dit, curves = short_run()
+    around: Any = LastComputed(Warmup(method_of(name), 3), 1)
+    on = replace(curves.trajectory, sites=sites_of(around, dit.denoiser))
+    if isinstance(around, FitsOnBatch) and not around.is_fitted:
+        around = around.fitted(around.fit_on(on, batch_of(dit, on)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="the cache policy skipped nothing")
+        with cached(dit.denoiser, around, predictor=predictor_of(name), evals=EVALS) as run:
+            dit.run()
+    assert all(all(run.realised[e]) for e in (0, 1, 2, EVALS - 1))
+    assert around.knob == f"policy.policy.{method_of(name).knob}"
+
+
+class Asked(Warmup):
+    """A warm-up that leaves what it computes to the method inside, which is told that it is computed."""
+
+    def _decide(self, evaluation: Evaluation) -> Sequence[bool]:
+        bits: Sequence[bool] = self.policy.decide(self._seen(evaluation))
+        return bits
+
+    def _decide_after(self, probe: Probe, evaluation: Evaluation, value: Any) -> Sequence[bool]:
+        bits: Sequence[bool] = self.policy.decide_after(probe, self._seen(evaluation), value)
+        return bits
+
+
+@pytest.mark.parametrize("name", dynamic())
+def test_a_method_that_decides_in_the_run_computes_where_it_is_forced(name: str) -> None:
+    """It takes that for its own decision, so that what it remembers is what was computed."""
+    dit, curves = short_run()
+    method = method_of(name)
+    if isinstance(method, FitsOnBatch) and not method.is_fitted:
+        on = replace(curves.trajectory, sites=sites_of(method, dit.denoiser))
+        method = method.fitted(method.fit_on(on, batch_of(dit, on)))
+    cheapest: Any = with_setting(method, method.knob, _cheapest(method, curves.trajectory))
+    with cached(dit.denoiser, Asked(cheapest, 3), predictor=predictor_of(name), evals=EVALS) as run:
+        dit.run()
+    assert all(all(run.realised[e]) for e in range(3)) and not all(run.realised[3])
+
+
+def _cheapest(method: Any, trajectory: Trajectory) -> float:
+    choices = method.settings(trajectory)
+    return float(choices.cheapest if isinstance(choices, Range) else choices[-1])
+
+
+def predictor_of(name: str) -> Any:
+    return build_predictor(NODES[name]["predictor"], name)
+
+
 @pytest.mark.parametrize("name", ON_FORA)
 def test_a_predictor_is_compared_on_both_orientations_by_one_line(name: str) -> None:
     """In an experiment that is `sweep: {cache.policy.orientation: [repository, mirrored]}`."""
@@ -93,6 +169,22 @@ def test_a_predictor_is_compared_on_both_orientations_by_one_line(name: str) -> 
         )
     (repository, label), (mirrored, other) = plans
     assert repository.computed == mirrored.computed[::-1] != mirrored.computed and label != other
+
+
+LINES = {
+    "teacache": ["cache.predictor=taylor1"],
+    "smoothcache_at": ["cache.predictor={_target_:baselines.hicache.HiCache}"],
+    "fora": ["cache.policy.level=span", "cache.predictor=taylor2"],
+}
+
+
+@pytest.mark.parametrize("name", [name for name in LINES if name in NODES])
+def test_a_mask_with_another_predictor_is_one_line(name: str) -> None:
+    if "hicache" in str(LINES[name]) and "hicache" not in NODES:
+        pytest.skip("no such predictor")
+    spec = settings(composed(f"cache={name}", *LINES[name])).specs[-1]
+    assert build_policy(spec.policy, name) and build_predictor(spec.predictor, name)
+    assert spec.predictor != NODES[name]["predictor"]
 
 
 def test_a_sweep_over_both_orientations_is_two_points() -> None:

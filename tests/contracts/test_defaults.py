@@ -24,6 +24,7 @@ CHOICES = {
     ("SpatialFrechetDistance", "suffix"): "which of the statistics of a file",
     ("PromptAgreement", "output"): "which of the classifier's heads",
     ("FrameEncoder", "coarse"): "backgrounds alone are compared on a coarse grid",
+    ("FORA", "level"): "L2P predicts what the whole stack adds, as published",
     ("InceptionScore", "split"): "the published score is a mean over splits, our own is not",
 }
 

@@ -10,10 +10,21 @@ import torch
 
 from smoothbench import caching
 from smoothbench.caching import CalibrationBatch, Trajectory, cached, find_sites
+from smoothbench.caching.knobs import dearest_within, settings_of, with_setting
 from smoothbench.caching.mac_counter import site_costs
 from tests.support.tiny_dit import TinyDiT
 
 TEXT = (Path(__file__).parents[2] / "docs/architecture.md").read_text()
+
+
+def within(method: Any, trajectory: Trajectory, budget: float) -> Any:
+    """A method at the dearest setting of its knob that costs at most the budget."""
+
+    def share(setting: float) -> float:
+        return trajectory.share(with_setting(method, method.knob, setting).plan(trajectory))
+
+    settings = settings_of(method, trajectory)
+    return with_setting(method, method.knob, dearest_within(method.knob, settings, share, budget).setting)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +54,8 @@ def test_every_kind_has_an_example_that_caches(tiny: TinyDiT, examples: dict[str
         "LastBlockChecks": (examples["LastBlockChecks"](), "taylor1"),
         "LeastDamage": (examples["LeastDamage"](skips=4).plan_on(trajectory, batch), "reuse"),
         "BestScale": (every_second, weights),
+        "both_ends": (examples["both_ends"].plan(trajectory), "taylor1"),
+        "EveryNth": (within(examples["EveryNth"](n=1), trajectory, 0.5).plan(trajectory), "reuse"),
     }
     assert methods.keys() == examples.keys()
     outputs = {}

@@ -164,3 +164,13 @@ def test_a_method_that_finds_no_place_is_skipped(tmp_path: Path) -> None:
     assert record["reason"].startswith(
         "probe on the input of blocks.99.ff: DiTTransformer2DModel has no such site"
     )
+
+
+def test_a_predictor_cannot_be_fitted_to_a_method_that_decides_at_run_time(tmp_path: Path) -> None:
+    fitted = f"points.input.cache.predictor={SQUARES}"
+    experiment(tmp_path, *SMALL, DYNAMIC[0], fitted, "only=[input]").run()
+    record = read(tmp_path)["input"]
+    assert record["status"]["quality"] == "skipped"
+    assert record["reason"].startswith(
+        "LeastSquares is fitted to a schedule, and FirstInput decides at run time"
+    )

@@ -56,14 +56,14 @@ class Case:
 
 
 def case(
-    model: str, caches: Sequence[str], steps: int, levels: Sequence[str], overrides: Sequence[str] = ()
+    model: str, caches: Sequence[str], steps: int | None, levels: Sequence[str], overrides: Sequence[str] = ()
 ) -> Case:
-    """Compose a model's case: its own solver with so many steps, and every cache, on `device=auto`.
+    """Compose a model's case: its own solver, and every cache, on `device=auto`.
 
-    Args: caches, each a name in conf/cache, then changes of its keys, separated by commas
-    (`fora,policy.interval=3,predictor=taylor1`), planned on the sites of every one of `levels`; overrides, more
-    changes of the configuration. Raises UsageError for what cannot be composed or planned, and for methods that decide
-    at run time.
+    Args: steps, those of the solver, by default its own number; caches, each a name in conf/cache, then changes of its
+    keys, separated by commas (`fora,policy.interval=3,predictor=taylor1`), planned on the sites of every one of
+    `levels`; overrides, more changes of the configuration. Raises UsageError for what cannot be composed or planned,
+    and for methods that decide at run time.
     """
     names = ("none", *caches)
     composed = [_settings(model, cache, steps, overrides) for cache in names]
@@ -82,9 +82,10 @@ def case(
     return Case(built, solver, by_level)
 
 
-def _settings(model: str, cache: str, steps: int, overrides: Sequence[str]) -> Settings:
+def _settings(model: str, cache: str, steps: int | None, overrides: Sequence[str]) -> Settings:
     name, *changes = cache.split(",")
-    words = [f"model={model}", f"solver.steps={steps}", f"cache={name}", *overrides]
+    words = [f"model={model}", f"cache={name}", *overrides]
+    words += [] if steps is None else [f"solver.steps={steps}"]
     words += [f"cache.{change}" for change in changes]
     try:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):

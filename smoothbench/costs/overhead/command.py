@@ -57,7 +57,7 @@ def main() -> int:
     parser.add_argument(
         "--clock", choices=CLOCKS, default="wall", help="cpu: of this process alone, on a busy CPU"
     )
-    parser.add_argument("--steps", type=int, default=25, help="evaluations (25: the shares of 50)")
+    parser.add_argument("--steps", type=int, help="of the solver; default: its own number")
     parser.add_argument(
         "--caches", nargs="+", default=MASKS + BUDGETS, help="names in conf/cache, with changes after commas"
     )
@@ -95,7 +95,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         raise UsageError(f"--rounds {few[0]}: an interval needs at least {FEWEST_ROUNDS}")
     if len(args.rounds) not in (1, len(args.batches)):
         raise UsageError(f"--rounds: {len(args.rounds)} numbers for {len(args.batches)} batches")
-    if args.steps < FEWEST_STEPS:
+    if args.steps is not None and args.steps < FEWEST_STEPS:
         raise UsageError(f"--steps {args.steps}: at least {FEWEST_STEPS}")
     if wrong := [batch for batch in args.batches if batch < 1]:
         raise UsageError(f"--batches {wrong[0]}: at least 1 sample")
@@ -115,5 +115,5 @@ def _described(conditions: dict[str, Any]) -> str:
     return (
         f"{conditions['device']}, threads: {conditions['threads']}, torch {versions['torch']}, "
         f"diffusers {versions['diffusers']}, commit {conditions['git']}, freed memory {conditions['freed_memory']}\n"
-        f"{conditions['steps']} evaluations, interleaved rounds: {rounds}, {conditions['clock']} time"
+        f"interleaved rounds: {rounds}, {conditions['clock']} time"
     )

@@ -36,12 +36,13 @@ class Plan:
     """What is measured of every model; the keys of `rounds` are the sizes of batches.
 
     `caches` are names in conf/cache with changes, each run with every one of `predictors` on the sites of every one of
-    `levels`; `masks` are ours for the comparison with the `peers`: every second evaluation, and every third.
+    `levels`; `steps` are the solver's, None for its own number. `masks` are ours for the comparison with the `peers`:
+    every second evaluation, and every third.
     """
 
     parts: Sequence[str]
     rounds: Mapping[int, Rounds]
-    steps: int
+    steps: int | None
     caches: Sequence[str]
     predictors: Sequence[str]
     levels: Sequence[str]
@@ -56,6 +57,8 @@ def measure(model: str, plan: Plan, say: Say) -> dict[str, Any]:
         result["kernels"] = _kernels(model, plan.levels, say)
     caches = [f"{cache},predictor={p}" for p in plan.predictors for cache in plan.caches]
     subject = case(model, caches if "realised" in plan.parts else [], plan.steps, plan.levels)
+    result["evaluations"] = len(subject.solver.coordinates)
+    say(f"{result['evaluations']} evaluations")
     for part, run in (("realised", _realised), ("reused", _reused)):
         if part in plan.parts:
             result[part] = [run(subject, batch, rounds, say) for batch, rounds in plan.rounds.items()]

@@ -26,11 +26,11 @@ def test_a_share_is_above_0_and_at_most_1(value: Any) -> None:
 
 
 def test_a_budget_names_its_point_and_makes_its_label() -> None:
-    (_, spec) = checked("metrics=[psnr]", "cache=fora", "cache.policy.orientation=mirrored", "at=0.4").specs
+    (_, spec) = settings(composed("cache=fora", "cache.policy.orientation=mirrored", "at=0.4")).specs
     assert (spec.name, spec.label, spec.at) == ("FORA, mirrored, at=0.4", "FORA, mirrored, at=0.4", 0.4)
     found = spec_at(spec, "interval", 3)
     assert (found.name, found.label, found.policy["interval"]) == (spec.name, "FORA N=3, mirrored", 3)
-    (_, spec) = checked("metrics=[psnr]", "cache=smoothcache", "at=1").specs
+    (_, spec) = settings(composed("cache=smoothcache", "at=1")).specs
     found = spec_at(spec, "alpha", 0.123456789)
     assert (found.label, found.policy["alpha"]) == ("SmoothCache alpha=0.1235", 0.123456789)
 
@@ -64,3 +64,13 @@ def test_what_a_budget_leaves_no_room_for_is_refused(overrides: tuple[str, ...],
 def test_a_label_of_ones_own_is_read_and_stays() -> None:
     (_, spec) = checked("metrics=[psnr]", "cache=fora", "at=0.4", "cache.label=mine").specs
     assert spec_at(spec, "interval", 3).label == "mine"
+
+
+def test_the_reference_may_be_a_fine_run() -> None:
+    """Then the uncached point at the solver's own steps is a point like others."""
+    fine = settings(composed("+exp=rivals_image", "+reference.solver.steps=500", "only=[none,fora]"))
+    assert [(spec.name, spec.solver["steps"]) for spec in fine.specs[:2]] == [
+        ("reference", 500),
+        ("none", 50),
+    ]
+    assert [spec.at for spec in fine.specs[2:]] == [0.6, 0.45, 0.3, 0.2] * 2

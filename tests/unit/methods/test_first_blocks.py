@@ -22,6 +22,7 @@ CASES: list[tuple[Any, dict[str, Any]]] = [
     (DBCache(0.2, 2, 0, warmup_steps=4, warmup_interval=2), {"fn": 2, "warmup": 4, "warmup_interval": 2}),
     (DBCache(1.0, **F1B1, max_consecutive_steps=2), {"bn": 1, "warmup": 4, "max_row": 2}),
     (DBCache(1.0, 1, 0, warmup_steps=1, max_cached_steps=5), {"warmup": 1, "max_total": 5}),
+    (DBCache(1.0, 1, 0, 1, 1, 3, 3), {"warmup": 1, "max_total": 3, "max_row": 3}),
 ]
 
 
@@ -64,18 +65,18 @@ def test_a_second_run_starts_clean(tiny: TinyDiT) -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: FBCache(-0.1), "the threshold of fbcache is a number from 0, not -0.1"),
-        (lambda: DBCache(float("nan")), "the threshold of dbcache is a number from 0, not nan"),
-        (lambda: FBCache("0.1"), "the threshold of fbcache is a number from 0, not '0.1'"),  # type: ignore[arg-type]
-        (lambda: DBCache(0.1, first_blocks=0), "first_blocks of DBCache is a whole number from 1, not 0"),
-        (lambda: DBCache(0.1, last_blocks=-1), "last_blocks of DBCache is a whole number from 0, not -1"),
+        (lambda: FBCache(-0.1), "FBCache's threshold must be a finite number from 0, not -0.1"),
+        (lambda: DBCache(float("nan")), "DBCache's threshold must be a finite number from 0, not nan"),
+        (lambda: FBCache("1"), "FBCache's threshold must be a finite number from 0, not '1'"),  # type: ignore[arg-type]
+        (lambda: DBCache(1, first_blocks=0), "DBCache's first_blocks must be a whole number from 1, not 0"),
+        (lambda: DBCache(1, last_blocks=-1), "DBCache's last_blocks must be a whole number from 0, not -1"),
         (
-            lambda: DBCache(0.1, warmup_interval=0),
-            "warmup_interval of DBCache is a whole number from 1, not 0",
+            lambda: DBCache(1, warmup_interval=0),
+            "DBCache's warmup_interval must be a whole number from 1, not 0",
         ),
         (
-            lambda: DBCache(0.1, max_cached_steps=-1),
-            "max_cached_steps of DBCache is a whole number from 0, not -1",
+            lambda: DBCache(1, max_cached_steps=-1),
+            "DBCache's max_cached_steps must be a whole number from 0, not -1",
         ),
     ],
 )

@@ -57,11 +57,11 @@ def test_a_second_run_starts_clean(tiny: TinyDiT) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"threshold": -1}, "threshold of SpeCa is a number from 0, not -1"),
-        ({"decay": 0}, "decay of SpeCa is a number above 0, at most 1, not 0"),
-        ({"decay": 1.5}, "decay of SpeCa is a number above 0, at most 1, not 1.5"),
-        ({"floor": float("nan")}, "floor of SpeCa is a number from 0, not nan"),
-        ({"max_forecasts": 2.5}, "max_forecasts of SpeCa is a whole number from 0, not 2.5"),
+        ({"threshold": -1}, "SpeCa's threshold must be a finite number from 0, not -1"),
+        ({"decay": 0}, "SpeCa's decay must be above 0 and at most 1, not 0"),
+        ({"decay": 1.5}, "SpeCa's decay must be above 0 and at most 1, not 1.5"),
+        ({"floor": float("nan")}, "SpeCa's floor must be a finite number from 0, not nan"),
+        ({"max_forecasts": 2.5}, "SpeCa's max_forecasts must be a whole number from 0, not 2.5"),
     ],
 )
 def test_bad_parameters_are_refused(settings: dict[str, Any], message: str) -> None:

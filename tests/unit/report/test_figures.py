@@ -1,7 +1,6 @@
 """Error curves, composition, and the studies of calibration: numbers by hand, and pictures that are drawn."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +113,6 @@ def test_the_references_steps_and_the_most_samples_are_drawn(results: Path) -> N
     assert thresholds(frame, stated) == [0.1]
     (results / stated.file).unlink()
     assert len(calibrated(frame, results)) == 4
-    (results / "plans").mkdir()
-    (results / "plans/a.json").write_text("{}")
-    planned = frame.head(1).assign(calibration=[replace(stated, file="plans/a.json")])
-    assert calibrated(planned, results).empty
 
 
 def test_one_sample_has_no_band_and_no_file_is_an_error(tmp_path: Path) -> None:

@@ -128,3 +128,16 @@ def test_publishing_again_replaces_what_is_gone_and_nothing_else(tmp_path: Path)
     edit(target, "fora-n=2", experiment="another")
     with pytest.raises(ValueError, match="holds another experiment"):
         publish(small, target)
+
+
+def test_a_plan_on_the_calibration_batch_is_not_drawn_as_error_curves(tmp_path: Path) -> None:
+    folder = build(tmp_path / "planned", (0, 6, 7, 14), UNSCORED)
+    assert "error_curves.png" in {path.name for path in write(folder)}
+    record = next(
+        path for path in (folder / "records").glob("*.json") if CALIBRATION["file"] in path.read_text()
+    )
+    record.write_text(record.read_text().replace(CALIBRATION["file"], "plans/0.json"))
+    (folder / "plans").mkdir()
+    (folder / "plans/0.json").write_text("{}")
+    (folder / "error_curves.png").unlink()
+    assert "error_curves.png" not in {path.name for path in write(folder)}
