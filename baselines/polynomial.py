@@ -25,8 +25,6 @@ class Polynomial:
     denoiser: str | None = None
     coordinates: Sequence[float] | None = None
     r_squared: float | None = None
-    name = "polynomial"
-    version = 1
 
     def __post_init__(self) -> None:
         numbers = isinstance(self.coefficients, Sequence) and len(self.coefficients) > 0

@@ -67,8 +67,8 @@ def _needs(text: str) -> str:
     needs_curves = getattr(
         get_class(policy["_target_"]), "needs_curves", False
     )  # a dynamic policy may have none
-    plans_on_batch = hasattr(get_class(policy["_target_"]), "plan_on")
-    return "calibration" if fits or needs_curves or plans_on_batch else "nothing"
+    on_batch = any(hasattr(get_class(policy["_target_"]), name) for name in ("plan_on", "fit_on"))
+    return "calibration" if fits or needs_curves or on_batch else "nothing"
 
 
 def predictor_classes() -> list[type]:

@@ -171,16 +171,14 @@ class MakesClips(Protocol):
 class LoadsDecoder(Protocol):
     """A model whose `decoder` is loaded at its first use, apart from the denoiser."""
 
-    @property
-    def decoder(self) -> Any: ...
+    decoder: Any
 
 
 @runtime_checkable
 class LoadsText(Protocol):
     """A model whose text encoder `text` is loaded at its first use, apart from the denoiser."""
 
-    @property
-    def text(self) -> Any: ...
+    text: Any
 
 
 @runtime_checkable

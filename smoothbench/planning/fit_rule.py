@@ -6,6 +6,7 @@ from typing import Any
 from smoothbench.caching.policy import FitsOnBatch
 from smoothbench.planning.calibrated import BatchPlanning
 from smoothbench.planning.outcome import Outcome, Planning, fault
+from smoothbench.protocols import Config
 from smoothbench.storage.record_parts import CalibrationRef
 
 
@@ -24,10 +25,8 @@ def fitted_rule(planning: Planning, method: FitsOnBatch) -> FittedRule | Outcome
     """
     if reason := planning.without_weights(method):
         return Outcome(missing_weights=reason)
-    policy = planning.parts["policy"]
-    parameters = {key: value for key, value in policy["parameters"].items() if key != method.knob}
     parts = {part: planning.parts[part] for part in ("model", "solver")}
-    parts["policy"] = {**policy, "parameters": parameters}
+    parts["policy"] = _without(method.knob, planning.parts["policy"])
     try:
         job = BatchPlanning(
             planning.spec, planning.solver, planning.trajectory, method, planning.predictor, parts
@@ -39,3 +38,11 @@ def fitted_rule(planning: Planning, method: FitsOnBatch) -> FittedRule | Outcome
         return FittedRule(method.fitted(plan.numbers), planning.reference(digest, file, None))
     except Exception as error:
         return Outcome(planning_error=fault(error))
+
+
+def _without(knob: str, described: Config) -> Config:
+    """A method's description without its knob, which may be that of a method inside it."""
+    name, _, inner = knob.partition(".")
+    parameters = dict(described["parameters"])
+    value = parameters.pop(name)
+    return {**described, "parameters": parameters | ({name: _without(inner, value)} if inner else {})}

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf, open_dict
 
 import conf
 from smoothbench.caching import ErrorCurves, Trajectory, cached
-from smoothbench.caching.policy import ChoosesSites, DynamicPolicy, PlansOnBatch
+from smoothbench.caching.policy import ChoosesSites, DynamicPolicy, FitsOnBatch, PlansOnBatch
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build, build_model, build_predictor, build_solver
 from smoothbench.errors import UsageError
@@ -47,15 +47,19 @@ def test_every_experiment_plans(exp: str) -> None:
 
 @pytest.mark.parametrize("cache", [name for name in options("cache") if name not in FROM_FILES])
 def test_every_cache_plans_on_the_tiny_model(cache: str, curves: ErrorCurves, tiny: TinyDiT) -> None:
-    spec = settings(composed(f"cache={cache}")).specs[-1]
+    trajectory: Trajectory
+    spec = settings(composed(f"cache={cache}", f"solver.steps={tiny.evals}")).specs[-1]
     policy = build(spec.policy, cache)
     predictor = build_predictor(spec.predictor, cache)
+    if isinstance(policy, FitsOnBatch):
+        trajectory = replace(curves.trajectory, sites=policy.choose_sites(tiny.denoiser))
+        policy = policy.fitted(policy.fit_on(trajectory, batch_of(tiny, trajectory)))
     if isinstance(policy, DynamicPolicy):
         with cached(tiny.denoiser, policy, predictor=predictor, evals=tiny.evals) as run:
             tiny.run()
         assert len(run.realised) == tiny.evals and all(run.realised[0])
         return
-    trajectory: Trajectory = curves.trajectory
+    trajectory = curves.trajectory
     if isinstance(policy, ChoosesSites):
         trajectory = replace(trajectory, sites=policy.choose_sites(tiny.denoiser))
     if isinstance(policy, PlansOnBatch):
