@@ -35,11 +35,11 @@ class DBCache(FBCache):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole = {"first_blocks": 1, "last_blocks": 0, "warmup_steps": 0, "warmup_interval": 1}
+        counts = {"first_blocks": 1, "last_blocks": 0, "warmup_steps": 0, "warmup_interval": 1}
         limits = {"max_cached_steps": 0, "max_consecutive_steps": 0}
-        for key, least in {**whole, **limits}.items():
+        for key, least in {**counts, **limits}.items():
             value = getattr(self, key)
-            if (value is not None or key in whole) and (type(value) is not int or value < least):
+            if (value is not None or key in counts) and (type(value) is not int or value < least):
                 raise ValueError(f"DBCache's {key} must be a whole number from {least}, not {value!r}")
 
     def settings(self, trajectory: Trajectory) -> Settings:
