@@ -55,11 +55,11 @@ class BudCache(FullEvaluations):
                 f"search={self.search} evaluations pay for no run of the calibration batch, which takes {run}"
             )
         losses: dict[Path, float] = {}
+        before = batch.spent.evaluations
 
         def loss(mask: Path) -> float:
-            if mask not in losses and len(losses) < self.search // run:
-                bits = [e in mask for e in range(evals)]
-                final = batch.rollout(Schedule.steps(trajectory.sites, bits))
+            if mask not in losses and batch.spent.evaluations - before + run <= self.search:
+                final = batch.rollout(Schedule.steps(trajectory.sites, [e in mask for e in range(evals)]))
                 losses[mask] = float((final - batch.uncached).double().square().mean())
             return losses.get(mask, inf)
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.fbcache import FBCache
 from baselines.relative_change import relative_change
-from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
+from smoothbench.caching import Evaluation, Probe, Range, Settings, Trajectory
 
 
 @dataclass
@@ -35,20 +35,20 @@ class DBCache(FBCache):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole = {"first_blocks": 1, "last_blocks": 0, "warmup_steps": 0, "warmup_interval": 1}
+        required = {"first_blocks": 1, "last_blocks": 0, "warmup_steps": 0, "warmup_interval": 1}
         limits = {"max_cached_steps": 0, "max_consecutive_steps": 0}
-        for key, least in {**whole, **limits}.items():
+        for key, least in {**required, **limits}.items():
             value = getattr(self, key)
-            if (value is not None or key in whole) and (type(value) is not int or value < least):
+            if (value is not None or key in required) and (type(value) is not int or value < least):
                 raise ValueError(f"DBCache's {key} must be a whole number from {least}, not {value!r}")
 
     def settings(self, trajectory: Trajectory) -> Settings:
         """Return thresholds from that at which everything is computed to that at which nothing need be."""
         return Range(0.0, 1.0)
 
-    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        """Return the first blocks, those between and the last; ValueError where there are too few."""
-        return split_spans(denoiser, self.first_blocks, self.last_blocks)
+    def always_computed(self) -> tuple[int, int]:
+        """Return how many first and how many last blocks are always computed."""
+        return self.first_blocks, self.last_blocks
 
     def decide(self, evaluation: Evaluation) -> Sequence[bool]:
         """Compute at least up to the probe."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import nn
 
 from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, find_sites
+from smoothbench.caching.blocks import is_unet
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,11 @@ class DeltaDiT:
             raise ValueError(f"Delta-DiT's boundary must be a share from 0 to 1, not {self.boundary}")
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        """Return the spans between the places where the front blocks end and the rear ones begin."""
+        """Return the spans between the places where the front blocks end and the rear ones begin; none of a U-Net."""
+        if is_unet(denoiser):
+            raise ValueError(
+                f"Delta-DiT needs a transformer's stack of blocks, and {type(denoiser).__name__} has none"
+            )
         stacks = [_blocks(site) for site in find_sites(denoiser, "span")]
         first, last = stacks[0][0], stacks[-1][1] + 1
         count = self._count(last - first)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from baselines.relative_change import check_number, relative_change
 from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
+from smoothbench.caching.blocks import is_unet
 
 
 @dataclass
@@ -34,8 +35,15 @@ class FBCache:
         return Range(0.0, 100.0)
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        """Return the first block and the rest; ValueError for a denoiser without blocks, or with one alone."""
-        return split_spans(denoiser, first=1)
+        """Return the blocks that are always computed, and the rest; ValueError for too few blocks, and for a U-Net."""
+        if is_unet(denoiser):
+            name, unet = type(self).__name__, type(denoiser).__name__
+            raise ValueError(f"{name} needs a transformer's stack of blocks, and {unet} is a U-Net")
+        return split_spans(denoiser, *self.always_computed())
+
+    def always_computed(self) -> tuple[int, int]:
+        """Return how many first and how many last blocks are always computed."""
+        return 1, 0
 
     def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:
         """Look at what the first block adds."""

@@ -16,10 +16,10 @@ class L2P:
     """L2P predicts a skipped output by a linear combination of earlier ones, fitted to a few uncached trajectories.
 
     Each evaluation has its own weights: those with the least squared error on the calibration batch (section 3).
-    The paper fits them to all earlier outputs by 200 epochs of gradient descent from reuse, for the last layer alone;
-    here only outputs that the schedule computes are weighed, the last `depth` of them, by the exact solution with
-    `ridge` times their mean square added, since a run has no others. Of the published kind at level: span. Raises
-    ValueError for a depth below 1 and a negative ridge.
+    The released code fits them to all earlier outputs, of the last layer alone, by 200 epochs of gradient descent from
+    reuse. A run has only the outputs that its schedule computes: the last `depth` of these are weighed here, and the
+    minimum is solved for exactly, with `ridge` times the outputs' mean square as the price of leaving reuse. At level:
+    span the outputs are of the published kind. Raises ValueError for a depth below 1 and a negative ridge.
     """
 
     depth: int = 50
@@ -39,8 +39,9 @@ class L2P:
         return fitted(schedule, batch, self.depth, self._weights)
 
     def _weights(self, gram: Tensor, past: Sequence[int], e: int) -> list[float]:
-        """Solve the normal equations of one evaluation, in which ridge keeps similar outputs apart."""
-        normal = gram[past][:, past]
-        normal = normal + self.ridge * normal.diagonal().mean() * torch.eye(len(past), dtype=gram.dtype)
-        weights: list[float] = torch.linalg.lstsq(normal, gram[past, e, None]).solution[:, 0].tolist()
+        """Solve the normal equations of one evaluation for how far the weights lie from those of reuse."""
+        normal, reuse = gram[past][:, past], torch.eye(len(past), dtype=gram.dtype)
+        left = gram[past, e] - normal[:, 0]
+        normal = normal + self.ridge * normal.diagonal().mean() * reuse
+        weights: list[float] = (reuse[0] + torch.linalg.lstsq(normal, left[:, None]).solution[:, 0]).tolist()
         return weights

@@ -1,7 +1,7 @@
 """What a plug-in must have, and the small protocols of what it may have: its capabilities.
 
-The harness asks for a capability by `isinstance(part, Prompted)` and the like, never by the name of an attribute or a
-class. See also `smoothbench.caching`, for policies and predictors.
+The harness asks for a capability by `isinstance(part, Prompted)` and the like, never by an attribute's or class's name.
+See also `smoothbench.caching`, for policies and predictors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from smoothbench.caching.mac_counter import Macs
 from smoothbench.caching.trajectory import Trajectory
 
-# (evaluation, model input, coordinate) -> the guided prediction
-Predict = Callable[[int, Tensor, float], Tensor]
+Predict = Callable[[int, Tensor, float], Tensor]  # of evaluation, model input and coordinate: guided
 AnnounceForward = Callable[[int], None]  # called before each forward of an evaluation with its index, from 0
 Noise = Callable[[], Tensor]  # draws fresh noise of the shape of x, from each sample's own generator
 State = Any  # what a solver keeps between evaluations, never changed in place; the loop hands it on unseen
@@ -36,11 +35,11 @@ class Media(Protocol):
 class Model(Protocol):
     """A published model or its nano twin.
 
-    `identity` holds what decides its samples beside solver and schedule: weights' sha256, dtype,
-    guidance, numerics. `forwards` of the denoiser make one evaluation, in which `guidance_rows` rows in all
-    belong to one sample. `unavailable_reason` says in one line why it can draw no samples (weights that are not
-    there, or random ones): its costs are known all the same, by `skeleton`. `prediction` is what it
-    predicts: noise, v or velocity. No samples are drawn in batches below `min_batch_size`.
+    `identity` holds what decides its samples beside solver and schedule: weights' sha256, dtype, guidance, numerics.
+    `forwards` of the denoiser make one evaluation, in which `guidance_rows` rows in all belong to one sample.
+    `unavailable_reason` says in one line why it can draw no samples (weights that are not there, or random ones): its
+    costs are known all the same, by `skeleton`. `prediction` is what it predicts: noise, v or velocity. No samples are
+    drawn in batches below `min_batch_size`.
     """
 
     name: str
@@ -64,10 +63,7 @@ class Model(Protocol):
         ...
 
     def conditioning(self, labels_or_prompts: Tensor) -> Any:
-        """Return what `predict` needs of labels or prompts [B], guidance rows included, on the model's device.
-
-        The sampling loop asks for it once a run, and hands the same object to `predict` at every evaluation.
-        """
+        """Return what `predict` needs of labels or prompts [B], guidance rows included, once a run, on the device."""
         ...
 
     def predict(self, x: Tensor, t: float, conditioning: Any, announce: AnnounceForward) -> Tensor:
@@ -127,7 +123,7 @@ class Diffuses(Solver, Protocol):
 
 @runtime_checkable
 class KnowsNoise(Solver, Protocol):
-    """A solver that tells how noisy its samples are: the ratio sigma / alpha of noise to signal at each evaluation."""
+    """A solver that tells how noisy its samples are: `noise_to_signal` is sigma / alpha at each evaluation."""
 
     noise_to_signal: tuple[float, ...]
 

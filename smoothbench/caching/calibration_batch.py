@@ -3,15 +3,15 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from smoothbench.caching.announce import Announcer
-from smoothbench.caching.binding import Fitting
+from smoothbench.caching.binding import Bindable, Fitting
 from smoothbench.caching.engine import cached
 from smoothbench.caching.evaluation_clock import Clock
 from smoothbench.caching.forward_watch import watched
@@ -30,9 +30,29 @@ from smoothbench.caching.uncompiled import original_module, uncompiled
 Sample = Callable[[Announcer], Tensor]  # samples the whole batch: final latents [samples, ...]
 
 
+@runtime_checkable
+class Resumable(Protocol):
+    """A sampling function that remembers the states of one run, and can go on from them."""
+
+    def __call__(self, announcer: Announcer) -> Tensor: ...
+
+    def remember(self, announcer: Announcer) -> Tensor:
+        """Sample the batch, and remember the states on the way."""
+        ...
+
+    @property
+    def remembered(self) -> int:
+        """The number of evaluations, from the first, from which the batch can go on."""
+        ...
+
+    def resume(self, announcer: Announcer, first: int) -> Tensor:
+        """Sample the batch from evaluation `first` on."""
+        ...
+
+
 @dataclass(frozen=True)
 class Spent:
-    """What planning on a calibration batch has cost: whole runs of it, of which so many were rollouts.
+    """What planning on a calibration batch has cost: runs of it, of which so many were rollouts.
 
     `evaluations` counts evaluations of single samples, cached ones too; `macs` are those that ran, attention included.
     """
@@ -102,18 +122,37 @@ class CalibrationBatch:
     def rollout(self, schedule: Schedule, predictor: str | Predictor | None = None) -> Tensor:
         """Sample the batch under a schedule and return its final latents, [samples, ...].
 
-        Args: predictor, by default the batch's own, which is fitted to the schedule first where it must be.
+        What is computed before anything is skipped is taken from the uncached run, where the batch can go on from
+        there. Args: predictor, by default the batch's own, which is fitted to the schedule first where it must be.
         """
         chosen = self.predictor if predictor is None else predictor_from(predictor)
         if isinstance(chosen, Fitting):
             chosen = cast(Predictor, chosen.fit(schedule, self))
+        first = self._first(schedule, chosen)
+        tail = replace(schedule, computed=schedule.computed[first:], meta={}) if first else schedule
         with warnings.catch_warnings(), torch.no_grad():
             warnings.filterwarnings("ignore", message="the cache policy skipped nothing")
-            with cached(self.denoiser, schedule, predictor=chosen, evals=schedule.evals) as run:
-                final = self._sample(run)
-        macs = self.trajectory.cost(schedule.calls()).total * len(final)
-        self._count(Spent(1, 1, schedule.evals * len(final), macs))
+            with cached(self.denoiser, tail, predictor=chosen, evals=tail.evals) as run:
+                final = self._sampled(run, first)
+        trajectory = replace(self.trajectory, coordinates=self.trajectory.coordinates[first:])
+        macs = trajectory.cost(tail.calls()).total * len(final)
+        self._count(Spent(1, 1, tail.evals * len(final), macs))
         return final
+
+    def _first(self, schedule: Schedule, predictor: Predictor | Bindable) -> int:
+        """The evaluation from which a rollout differs from the uncached run, less those that its history needs."""
+        if not isinstance(self._sample, Resumable) or isinstance(predictor, Bindable):
+            return 0
+        _ = self.uncached  # whose states are remembered
+        skipping = [e for e, bits in enumerate(schedule.computed) if not all(bits)]
+        first = min(skipping, default=schedule.evals) - predictor.depth
+        return max(min(first, self._sample.remembered - 1), 0)
+
+    def _sampled(self, run: Announcer, first: int) -> Tensor:
+        if not first:
+            return self._sample(run)
+        assert isinstance(self._sample, Resumable)
+        return self._sample.resume(_Later(run, first), first)
 
     def share(self, policy: DynamicPolicy) -> float:
         """Sample the batch under a method that decides at run time: the share of the uncached MACs that this takes.
@@ -168,7 +207,22 @@ class CalibrationBatch:
             stack.enter_context(uncompiled(handle, [module for module, _ in wraps]))
             stack.enter_context(watched(denoiser, begin, end))
             stack.enter_context(torch.no_grad())
-            return self._sample(Announcer(clock))
+            announcer = Announcer(clock)
+            if isinstance(self._sample, Resumable) and not self._sample.remembered:
+                return self._sample.remember(announcer)
+            return self._sample(announcer)
+
+
+class _Later(Announcer):
+    """Announces to a run that began at evaluation `first`."""
+
+    def __init__(self, run: Announcer, first: int) -> None:
+        super().__init__(run.clock)
+        self._first = first
+
+    def step(self, e: int, coordinate: float | None = None, forward_index: int | str = 0) -> None:
+        """Announce the next forward, by its number in this run."""
+        super().step(e - self._first, coordinate, forward_index)
 
 
 class _Outputs(Observer):

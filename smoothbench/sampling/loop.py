@@ -1,6 +1,7 @@
 """The sampling loop, one for all models and solvers: a sample depends on its seed, not on its batch."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,13 +16,18 @@ def silent(e: int, coordinate: float, forward_index: int) -> None:
 
 
 class SeededNoise:
-    """Standard normal noise [B, ...] on a device, from one CPU generator for each sample; each call draws anew."""
+    """Standard normal noise [B, ...] on a device, from one CPU generator for each sample; each call draws anew.
+
+    `draws` counts the calls.
+    """
 
     def __init__(self, seeds: Sequence[int], shape: tuple[int, ...], device: torch.device) -> None:
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._shape, self._device = shape, device
+        self.draws = 0
 
     def __call__(self) -> Tensor:
+        self.draws += 1
         rows = [torch.randn(self._shape, generator=generator) for generator in self._generators]
         noise = torch.stack(rows)
         if self._device.type == "cuda":  # from pinned memory, so that the copy does not wait for the device
@@ -29,15 +35,18 @@ class SeededNoise:
         return noise.to(self._device, non_blocking=True)
 
 
-def solver_states(solver: Solver, x: Tensor, predict: Predict, noise: Noise) -> Iterator[tuple[int, State]]:
+def solver_states(
+    solver: Solver, x: Tensor, predict: Predict, noise: Noise, first: int = 0, state: State | None = None
+) -> Iterator[tuple[int, State]]:
     """The sampling loop: yield (e, state) before each evaluation e, and at last with e the number of evaluations.
 
     An evaluation runs only when the next state is asked for, so that a caller may record states or stop early.
 
-    Args: x, noise [B, ...] of variance 1; predict, the model; noise, fresh noise for the solver's steps.
+    Args: x, noise [B, ...] of variance 1; predict, the model; noise, fresh noise for the solver's steps; first and
+    state, where it goes on from the state before a later evaluation.
     """
-    state = solver.begin(x)
-    for e, coordinate in enumerate(solver.coordinates):
+    state = solver.begin(x) if state is None else state
+    for e, coordinate in enumerate(solver.coordinates[first:], first):
         yield e, state
         output = predict(e, solver.model_input(e, state), coordinate)
         state = solver.step(e, state, output, noise)
@@ -51,6 +60,14 @@ def final_sample(solver: Solver, states: Iterable[tuple[int, State]]) -> Tensor:
     return solver.sample(last)
 
 
+class Snapshot(NamedTuple):
+    """Where a run stood before evaluation e: the solver's state, and how often it had drawn noise."""
+
+    e: int
+    state: State
+    draws: int
+
+
 @torch.inference_mode()
 def sampling_states(
     model: Model,
@@ -58,11 +75,13 @@ def sampling_states(
     seeds: Sequence[int],
     announce: Announce,
     labels_or_prompts: Tensor | None = None,
+    start: Snapshot | None = None,
+    passed: Callable[[Snapshot], None] = lambda snapshot: None,
 ) -> Iterator[tuple[int, State]]:
     """The sampling loop with a model, on the noise of these seeds: yield (e, state) as `solver_states` does.
 
     Args: announce, called before each forward of the denoiser; labels_or_prompts [B, ...], in place of those that
-    belong to the seeds.
+    belong to the seeds; start, where it goes on from; passed, called with each snapshot on the way.
     """
     noise = SeededNoise(seeds, model.sample_shape, model.device)
     if labels_or_prompts is None:
@@ -74,7 +93,14 @@ def sampling_states(
             x, coordinate, conditioning, lambda forward_index: announce(e, coordinate, forward_index)
         )
 
-    yield from solver_states(solver, noise(), predict, noise)
+    x, first, state = noise(), 0, None
+    if start is not None:
+        first, state = start.e, start.state
+        while noise.draws < start.draws:
+            noise()
+    for e, now in solver_states(solver, x, predict, noise, first, state):
+        passed(Snapshot(e, now, noise.draws))
+        yield e, now
 
 
 @torch.inference_mode()
@@ -84,12 +110,15 @@ def latents(
     seeds: Sequence[int],
     announce: Announce,
     labels_or_prompts: Tensor | None = None,
+    start: Snapshot | None = None,
+    passed: Callable[[Snapshot], None] = lambda snapshot: None,
 ) -> Tensor:
     """Sample a batch and return it undecoded, [B, ...]; the arguments are those of `sampling_states`.
 
     Raises FloatingPointError, naming the seeds, where a sample is not finite.
     """
-    x = final_sample(solver, sampling_states(model, solver, seeds, announce, labels_or_prompts))
+    states = sampling_states(model, solver, seeds, announce, labels_or_prompts, start, passed)
+    x = final_sample(solver, states)
     finite = x.flatten(1).isfinite().all(1).tolist()
     if not all(finite):
         bad = [seed for seed, ok in zip(seeds, finite, strict=True) if not ok]

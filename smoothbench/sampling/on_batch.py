@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from smoothbench.caching import CalibrationBatch, Trajectory
 from smoothbench.caching.announce import Announcer
@@ -16,13 +17,15 @@ from smoothbench.caching.predictor import Predictor
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.protocols import Model, Solver
 from smoothbench.sampling.calibrate_point import calibration_batches
-from smoothbench.sampling.loop import latents
+from smoothbench.sampling.loop import Snapshot, latents
 from smoothbench.sampling.out_of_memory import first_that_fits, half
 from smoothbench.sampling.output_memory import SHARE, free_bytes
 from smoothbench.storage.files import write_atomic
 from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
+
+SHARE_OF_STATES = 0.1  # of the memory that is free, for the states of the uncached run
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -89,9 +92,11 @@ def calibration_batch(
 ) -> CalibrationBatch:
     """Return the calibration batch of a point, on the calibration's own seeds, sampled `size` at a time."""
     free = free_bytes(torch.device("cpu"))  # where recordings lie
+    beside = free_bytes(model.device)  # where states lie
+    states = None if beside is None else int(SHARE_OF_STATES * beside)
     return CalibrationBatch(
         model.denoiser,
-        _Sampling(model, solver, calibration, size),
+        _Sampling(model, solver, calibration, size, states),
         trajectory,
         predictor,
         model.guidance_rows // model.forwards,
@@ -114,16 +119,56 @@ def in_smaller_batches(model: Model, samples: int, run: Callable[[int], Result])
 
 
 class _Sampling:
-    """Samples the calibration batch, so many samples at a time."""
+    """Samples the calibration batch, so many samples at a time; it can go on from where its first run passed.
 
-    def __init__(self, model: Model, solver: Solver, calibration: Mapping[str, Any], size: int) -> None:
-        self._model, self._solver = model, solver
+    Args: room, the bytes that the states on the way may take.
+    """
+
+    def __init__(
+        self, model: Model, solver: Solver, calibration: Mapping[str, Any], size: int, room: int | None
+    ) -> None:
+        self._model, self._solver, self._room = model, solver, room
         self._batches = calibration_batches(model, dict(calibration), size)
+        self._passed: list[list[Snapshot]] = []
 
     def __call__(self, announcer: Announcer) -> Tensor:
         return torch.cat(
+            [latents(self._model, self._solver, seeds, announcer.step, of) for seeds, of in self._batches]
+        )
+
+    def remember(self, announcer: Announcer) -> Tensor:
+        """Sample the batch, and remember the states on the way for as long as there is room."""
+        self._passed, parts = [], []
+        for seeds, of in self._batches:
+            passed: list[Snapshot] = []
+            parts.append(
+                latents(self._model, self._solver, seeds, announcer.step, of, passed=self._noting(passed))
+            )
+            self._passed.append(passed)
+        return torch.cat(parts)
+
+    @property
+    def remembered(self) -> int:
+        """The number of evaluations, from the first, from which the batch can go on."""
+        return min(map(len, self._passed), default=0)
+
+    def resume(self, announcer: Announcer, first: int) -> Tensor:
+        """Sample the batch from evaluation `first` on, from the states that were remembered."""
+        return torch.cat(
             [
-                latents(self._model, self._solver, seeds, announcer.step, labels_or_prompts)
-                for seeds, labels_or_prompts in self._batches
+                latents(self._model, self._solver, seeds, announcer.step, of, start=passed[first])
+                for (seeds, of), passed in zip(self._batches, self._passed, strict=True)
             ]
         )
+
+    def _noting(self, passed: list[Snapshot]) -> Callable[[Snapshot], None]:
+        room = None if self._room is None else self._room // len(self._batches)
+        taken = 0
+
+        def note(snapshot: Snapshot) -> None:
+            nonlocal taken
+            taken += sum(leaf.nbytes for leaf in tree_leaves(snapshot.state) if isinstance(leaf, Tensor))
+            if len(passed) == snapshot.e and (room is None or taken <= room):
+                passed.append(snapshot)
+
+        return note

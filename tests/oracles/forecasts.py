@@ -137,7 +137,9 @@ def least_squares(recorded: Sequence[Tensor], ridge: float = 1e-5) -> Rule:
         columns = torch.stack([recorded[e].flatten() for e, _ in outputs], 1)
         weight = ridge * columns.square().sum(0).mean()
         penalty = weight.sqrt() * torch.eye(len(outputs), dtype=columns.dtype)
-        target = torch.cat([recorded[now].flatten(), torch.zeros(len(outputs), dtype=columns.dtype)])
+        reuse = torch.zeros(len(outputs), dtype=columns.dtype)
+        reuse[0] = weight.sqrt()
+        target = torch.cat([recorded[now].flatten(), reuse])
         solution = torch.linalg.lstsq(torch.cat([columns, penalty]), target[:, None]).solution[:, 0]
         return sum(
             (w * y for w, (_, y) in zip(solution, outputs, strict=True)), torch.zeros_like(outputs[0][1])

@@ -101,12 +101,13 @@ def test_plans_on_the_calibration_batch_are_kept(
     assert rows["recorded"].count("1") == 3 and rows["rolled"].count("0") == 3 and rows["fitted"][0] == "1"
     spent = {name: r["schedule"]["meta"]["planning"] for name, r in records.items()}
     assert spent["recorded"]["runs"] == spent["fitted"]["runs"] == 1 and spent["rolled"]["rollouts"] == 5
-    assert spent["rolled"]["evaluations"] == 6 * 6 * 2
+    # a rollout goes on from the evaluation before the one that it skips
+    assert spent["rolled"]["evaluations"] == (6 + 6 + 5 + 4 + 3 + 2) * 2
     uncached = 720345600 * 6 // 10 * 2
     assert spent["recorded"]["macs"] == uncached
     assert (
-        spent["rolled"]["macs"] == uncached + 5 * uncached * 5 // 6
-    )  # the last evaluation may be skipped as well
+        spent["rolled"]["macs"] == uncached + (5 + 4 + 3 + 2 + 1) * uncached // 6
+    )  # the last may be skipped too
     for name, record in records.items():
         file = planned_results / "runs/smoke" / record["calibration"]["file"]
         assert (

@@ -1,7 +1,7 @@
 """Compiled schedules: one graph a row, the engine's outputs, and a model that is left as it was."""
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 
-from smoothbench.caching import Evaluation, Schedule, cached, find_sites
+from smoothbench.caching import Schedule, cached, find_sites
 from smoothbench.caching.compiled import Compiled
 from smoothbench.caching.evaluation_clock import Clock
-from tests.support.small_policies import FirstInput
 from tests.support.tiny_dit import TinyDiT, build_tiny, fora
 
 pytestmark = pytest.mark.slow  # torch traces graphs
@@ -106,34 +105,6 @@ def test_predictors_need_no_more_graphs() -> None:
         assert counter.frame_count == count
         assert graphs.cache_bytes == run.cache_bytes
     assert not close(expected, by_engine(tiny, mixed(tiny)))
-
-
-class EveryThird:
-    """Decide at run time: compute all at every third evaluation, else reuse feed-forwards."""
-
-    def decide(self, evaluation: Evaluation) -> Sequence[bool]:
-        return [evaluation.e % 3 == 0 or site.kind != "ff" for site in evaluation.sites]
-
-
-def test_a_policy_that_decides_before_a_forward_needs_a_graph_for_each_row(
-    tiny: TinyDiT, graphs: Compiled, counter: CompileCounter
-) -> None:
-    with cached(tiny.denoiser, EveryThird()) as run:
-        expected = sample(tiny)
-    assert 0 < run.skipped_share < 0.5
-    with graphs.following(fora(tiny)):
-        sample(tiny)  # has the graph of the full row
-    before = counter.frame_count
-    with graphs.following(EveryThird()):
-        assert close(sample(tiny), expected)
-    assert counter.frame_count - before <= 1
-    assert not close(expected, by_engine(tiny, fora(tiny)))
-
-
-def test_what_looks_inside_a_forward_or_decides_on_spans_is_refused(graphs: Compiled) -> None:
-    for policy, why in ((FirstInput(0.1, "branch"), "looks inside"), (FirstInput(0.1), "no branches")):
-        with pytest.raises(ValueError, match=why), graphs.following(policy):
-            pass
 
 
 def test_batches_of_other_sizes_are_runs_of_their_own(tiny: TinyDiT, graphs: Compiled) -> None:

@@ -11,6 +11,7 @@ from smoothbench.caching import cached
 from smoothbench.caching.engine import Run
 from tests.oracles.block_by_block import EVALS, BlockByBlock, plain, sampled
 from tests.oracles.first_blocks import FirstBlocksOracle
+from tests.support.tiny_denoisers.unets import UNETS
 from tests.support.tiny_dit import TinyDiT
 
 F1B1 = {"first_blocks": 1, "last_blocks": 1}
@@ -89,3 +90,9 @@ def test_bad_parameters_are_refused(build: Any, message: str) -> None:
 def test_a_model_with_too_few_blocks_is_refused(tiny: TinyDiT) -> None:
     with pytest.raises(ValueError, match="2 first and 1 last blocks cannot be split off the spans"):
         DBCache(0.1, 2, 1).choose_sites(tiny.denoiser)
+
+
+def test_a_u_net_is_refused() -> None:
+    message = "FBCache needs a transformer's stack of blocks, and UNet2DModel is a U-Net"
+    with pytest.raises(ValueError, match=message):
+        FBCache(0.1).choose_sites(UNETS["UNet2DModel"].build("UNet2DModel"))

@@ -18,6 +18,7 @@ from smoothbench.caching import CalibrationBatch, Schedule, Site, Trajectory, ca
 from smoothbench.caching.sites_of_policy import sites_of
 from tests.oracles.block_by_block import EVALS, TIMES, plain, sampled
 from tests.oracles.static_methods import DeltaDiTByHand, MagCacheByHand, PABByHand, TaylorSeerByHand
+from tests.support.tiny_denoisers.unets import UNETS
 from tests.support.tiny_dit import TinyDiT
 
 GRID = tuple(map(float, TIMES))
@@ -150,6 +151,16 @@ def test_magcache_reads_the_ratios_of_its_schedules(tiny: TinyDiT, tmp_path: Pat
     file.write_text(json.dumps({**planned.to_json(), "_meta": {}}))
     with pytest.raises(ValueError, match="holds no magnitude ratios"):
         MagCache(0.1, ratios=str(file)).plan_on(on, spent)
+
+
+def test_magcache_and_delta_dit_refuse_a_u_net() -> None:
+    unet = UNETS["UNet2DModel"].build("UNet2DModel")
+    with pytest.raises(
+        ValueError, match="MagCache needs a transformer's stack of blocks, and UNet2DModel has none"
+    ):
+        MagCache(0.1).choose_sites(unet)
+    with pytest.raises(ValueError, match="Delta-DiT needs a transformer's stack of blocks"):
+        DeltaDiT(2).choose_sites(unet)
 
 
 @pytest.mark.parametrize(

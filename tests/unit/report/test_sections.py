@@ -129,15 +129,18 @@ def experiments_with_sections() -> list[tuple[str, str]]:
 
 
 def test_the_studies_name_their_sections() -> None:
-    assert {name for name, _ in experiments_with_sections()} == {"calibration_size", "calibration_variance"}
+    studies = {"calibration_size", "calibration_variance", "rivals_image", "rivals_video"}
+    assert {name for name, _ in experiments_with_sections()} == studies
 
 
 @pytest.mark.parametrize(("experiment", "name"), experiments_with_sections())
 def test_every_section_in_conf_is_made_of_the_published_records(experiment: str, name: str) -> None:
-    frame = load(Path(conf.__file__).parents[1] / "results" / experiment)
-    section = section_function(name)(frame)
-    assert isinstance(section, Section) and section.lines and section.pictures
     assert sections_of_experiment(experiment) == (name,)
+    published = Path(conf.__file__).parents[1] / "results" / experiment
+    make = section_function(name)
+    if published.is_dir():
+        section = make(load(published))
+        assert isinstance(section, Section) and section.lines and bool(section.pictures) == section.summarises
 
 
 def test_no_module_of_the_report_knows_an_experiment_by_name() -> None:
