@@ -38,7 +38,8 @@ def load(folder: str | Path) -> pd.DataFrame:
     `speedup_macs`, `speedup_measured`; `distinction` and `facts...`, see `with_distinctions`, by which labels are told
     apart too; those of `papers.paper_columns` and `vbench.add_vbench` where there are any. A record
     among the parts of another is left out. `attrs["ignored"]` lists the files that could not be read,
-    `attrs["parts"]` counts those left out, `attrs["sections"]` names sections of the report by experiment.
+    `attrs["parts"]` counts those left out, `attrs["sections"]` names sections of the report by experiment, and
+    `attrs["folder"]` is the folder.
     ValueError if there is no record.
     """
     folder = Path(folder)
@@ -59,6 +60,7 @@ def load(folder: str | Path) -> pd.DataFrame:
     frame = add_latency(frame, _read_latency(folder / "latency.json"))
     frame, unread = add_vbench(_add_holm(frame), folder)
     frame.attrs |= {"ignored": ignored + unread, "parts": len(read) - len(rows), "sections": sections}
+    frame.attrs["folder"] = str(folder)
     return frame
 
 

@@ -22,7 +22,7 @@ def compare(folder: str | Path, first: str, second: str) -> str:
     """
     frame = load(folder)
     rows = [point_row(frame, name) for name in (first, second)]
-    a, b = (_influences(Path(folder), row) for row in rows)
+    a, b = (influences(Path(folder), row) for row in rows)
     if not np.array_equal(a["seeds"], b["seeds"]):
         raise ValueError(f"{first} and {second} have other seeds: nothing to pair")
     lines = [f"{first} minus {second}, paired; 95 % intervals; p is two-sided, not corrected"]
@@ -51,8 +51,8 @@ def point_row(frame: pd.DataFrame, name: str) -> pd.Series:
     return rows.iloc[0]
 
 
-def _influences(folder: Path, row: pd.Series) -> dict[str, NDArray[np.float64]]:
-    """The float32 arrays of a point's file; numbers are accumulated as float64."""
+def influences(folder: Path, row: pd.Series) -> dict[str, NDArray[np.float64]]:
+    """Return the influence of each sample on each score of a point, and the seeds; ValueError without a sound file."""
     path = folder / "scores" / f"{row['record']}.npz"
     arrays = read_arrays(path)
     if arrays is None:

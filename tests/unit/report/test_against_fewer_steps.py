@@ -1,0 +1,56 @@
+"""Cached points beside no cache with fewer steps: which rival, which sign, and what the triangle stands for."""
+
+from pathlib import Path
+
+import pytest
+
+from smoothbench.report import load
+from smoothbench.report.studies.against_fewer_steps import section
+from smoothbench.report.tables.column import BETTER, WORSE
+from smoothbench.report.tables.two_points import compare
+from tests.support.report_folder import build, plans
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("results"), range(len(plans())))
+
+
+def table(folder: Path) -> dict[str, dict[str, str]]:
+    """The cells of the section's table, by label and column."""
+    lines = [line for line in section(load(folder)).lines[2].splitlines() if line.startswith("|")]
+    heading, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
+
+
+def test_a_point_is_compared_with_fewer_steps_at_its_cost(results: Path) -> None:
+    cells = table(results)
+    frame = load(results).set_index("label")
+    assert "FORA N=1" not in cells and not any(label.startswith("no cache") for label in cells)
+    won = cells["SmoothCache a=0.5"]["psnr@256, ddim"]
+    assert won.endswith(f"(18) {BETTER}")  # the cheapest that costs no less
+    assert frame.loc["no cache, 18 steps", "share"] >= frame.loc["SmoothCache a=0.5", "share"]
+    lines = compare(results, "smoothcache-a=0.5", "no-cache,-18-steps").splitlines()
+    difference = next(line for line in lines if "psnr@256" in line).split()[1]
+    assert float(won.split()[0]) == pytest.approx(float(difference), abs=0.01)
+    lost = cells["FORA N=3"]["psnr@256, ddim"]  # further than a dearer one: that is what its cost explains
+    assert lost.startswith("-") and lost.endswith("(26)")
+
+
+def test_a_dearer_point_that_is_nearer_to_the_uncached_samples_is_not_better(results: Path) -> None:
+    frame = load(results).set_index("label")
+    dearest = "SmoothCache a=0.04"
+    assert frame.loc[dearest, "share"] > frame.loc["no cache, 40 steps", "share"]
+    cell = table(results)[dearest]["psnr@256, ddim"]
+    assert cell.startswith("+") and "(40)" in cell and BETTER not in cell
+
+
+def test_a_cheaper_point_that_is_further_is_not_worse(tmp_path: Path) -> None:
+    labels = [label for label, *_ in plans()]
+    folder = build(tmp_path, [0, labels.index("no cache, 40 steps"), labels.index("FORA N=5")])
+    assert not any(WORSE in cell for row in table(folder).values() for cell in row.values())
+
+
+def test_without_fewer_steps_there_is_no_section(tmp_path: Path) -> None:
+    labels = [label for label, *_ in plans()]
+    assert not section(load(build(tmp_path, [0, labels.index("FORA N=2")]))).lines
