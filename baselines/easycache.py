@@ -43,7 +43,7 @@ class EasyCache(AccumulatedChange):
             self._first, self._input, self._computed, self._rate = evaluation.forward_index, None, None, None
         if evaluation.forward_index == self._first:
             self._decided = self.computes(evaluation, self._change(evaluation.hidden_states))
-            self._input = evaluation.hidden_states
+            self._input = evaluation.hidden_states.clone()  # the caller may change it in place
         return [self._decided]
 
     def _change(self, x: Tensor) -> float | None:
@@ -57,7 +57,8 @@ class EasyCache(AccumulatedChange):
         """See the output, and by how much more it changed than the input since the last one."""
         if evaluation.forward_index != self._first:
             return
-        x, y = evaluation.hidden_states, take_apart(computed, site.name)[0][0].clone()
+        assert self._input is not None
+        x, y = self._input, take_apart(computed, site.name)[0][0].clone()
         if self._computed is not None:
             old_x, old_y = self._computed
             self._rate = float((y - old_y).abs().mean() / (x - old_x).abs().mean())

@@ -81,6 +81,8 @@ class Inputs:
     def see(self, run: InForward, i: int, value: Tensor) -> None:
         """See the input of site `i` in the present forward, and keep it where the site is computed."""
         _, self._forward, now = run.place
+        if run.computed[i] and self._sites[i].level == DENOISER:
+            value = value.clone()  # the caller has this very tensor, and may change it
         self._given[i], key = value, (self._forward, i)
         kept_at = run.kept_at(i)  # a site that was given up has an input there, but no output
         older = [pair for pair in self._of_computed.get(key, []) if pair[0] in kept_at]

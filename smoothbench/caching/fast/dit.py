@@ -144,10 +144,11 @@ class _DiTParts(Parts):
         ahead = list(self._coordinates[e : e + at_once])
         if ahead[:1] != [timestep]:  # where the grid is not the one planned for
             return {Use.BRANCHES: [timestep]}
-        needed: dict[float, Use] = {}
-        for at, use in zip(ahead, self.uses[e : e + at_once] or repeat(Use.BRANCHES), strict=False):
+        needed: dict[float, Use] = {}  # by all evaluations at a timestep, which may lie beyond
+        for at, use in zip(self._coordinates[e:], self.uses[e:] or repeat(Use.BRANCHES), strict=False):
             needed[at] = max(use, needed.get(at, use))
-        return {use: [at for at in needed if needed[at] is use] for use in set(needed.values())}
+        uses = {at: needed[at] for at in ahead}
+        return {use: [at for at in uses if uses[at] is use] for use in set(uses.values())}
 
     def _forget_modulations(self) -> None:
         self._modulations, self._inner = {}, None

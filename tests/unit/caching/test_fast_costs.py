@@ -186,3 +186,26 @@ def test_coordinates_that_are_not_the_timesteps_are_found_when_a_device_has_fini
         sample(fast=False)
         with pytest.raises(ValueError, match="the DiTTransformer2DModel got other timesteps than"):
             sample(fast=True)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_timestep_that_comes_again_needs_what_all_its_evaluations_need(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """As in solvers of two stages, also where the second evaluation lies beyond those computed ahead."""
+    model, timesteps = deep_dit(), (900.0, 700.0, 700.0, 500.0, 500.0, 300.0)
+    policy = Schedule.steps(find_sites(model), [True, False, True, False, True, False])
+    x, labels = torch.randn(2, 4, 8, 8), torch.tensor([1, 3])
+
+    def sample(fast: bool) -> Tensor:
+        outputs = []
+        with torch.no_grad(), cached(model, policy, coordinates=timesteps, fast=fast) as run:
+            for e, t in enumerate(timesteps):
+                run.step(e, t)
+                outputs.append(model(x, timestep=torch.full((2,), int(t)), class_labels=labels).sample)
+                assert run.is_fast == fast
+        return torch.cat(outputs)
+
+    row_bytes = (6 * DEPTH + 2) * 16 * 4
+    monkeypatch.setattr(dit, "KEPT_FOR_A_CLASS", at_once * row_bytes)
+    torch.testing.assert_close(sample(fast=True), sample(fast=False), rtol=1e-4, atol=1e-5)
