@@ -39,6 +39,7 @@ class SeaCache(AccumulatedChange):
     does not know the noise.
     """
 
+    threshold: float = 0.2
     noise: NoiseLevels = field(kw_only=True)
     power: float | None = None
     longest: int | None = None  # type: ignore[assignment]

@@ -99,10 +99,7 @@ class Compiled:
                 raise
             finally:
                 self._inside = False
-            histories[tick.forward_index] = [
-                older if new is None else [(now, new), *older]
-                for new, older in zip(self._new_outputs, history, strict=True)
-            ]
+            histories[tick.forward_index] = self._renewed(history, now)
             return output
 
         limits = {"cache_size_limit": MOST_GRAPHS, "accumulated_cache_size_limit": MOST_GRAPHS}
@@ -155,6 +152,11 @@ class Compiled:
         self._weights = _weights(reused, predictors, now)
         self._computed, self._new_outputs = tuple(computed), [None] * len(computed)
         return stays
+
+    def _renewed(self, history: Kept, now: float) -> Kept:
+        """What is kept after a forward: what it computed before what stayed."""
+        pairs = zip(self._new_outputs, history, strict=True)
+        return [older if new is None else [(now, new), *older] for new, older in pairs]
 
     def _forget(self, histories: dict[int | str, Kept]) -> None:
         """Drop all kept outputs, and note how many bytes they were."""

@@ -99,16 +99,16 @@ def _compared(
     values: dict[int, dict[str, np.ndarray]],
 ) -> list[Comparison]:
     """All comparisons of one score with the uncached points of one solver, their p-values corrected together."""
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for i, point in cached.iterrows():
         for side, rival in _rivals(point["share"], rivals):
             if score in values[i] and score in values[rival]:
                 a, b = (Score(float(rows.at[n, score]), values[n][score]) for n in (i, rival))
-                found.append(Comparison(int(i), rival, side, paired_difference(a, b)))
-    adjusted = holm([one.difference.p_value for one in found]) if found else []
+                comparisons.append(Comparison(int(i), rival, side, paired_difference(a, b)))
+    adjusted = holm([one.difference.p_value for one in comparisons]) if comparisons else []
     return [
         Comparison(one.point, one.rival, one.side, one.difference, p)
-        for one, p in zip(found, adjusted, strict=True)
+        for one, p in zip(comparisons, adjusted, strict=True)
     ]
 
 
