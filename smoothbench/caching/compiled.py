@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from smoothbench.caching import grid
 from smoothbench.caching.binding import bound
 from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.engine import aligned
@@ -21,6 +22,7 @@ from smoothbench.caching.site_visits import outside_message
 from smoothbench.caching.sites import Site, find_sites
 from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.caching.timestep import first_tensor
+from smoothbench.caching.weighted_sum import timesteps_of
 
 MOST_GRAPHS = 1024  # torch gives up after 8 by default, and after 256 of all models of a class
 # what one forward gave at each site; None where it did not compute it
@@ -74,17 +76,20 @@ class Compiled:
 
         A policy decides on the branches before each forward, from the denoiser's inputs; `evals` is the number of
         evaluations that it plans for, if any. Raises ValueError for a schedule that does not fit the denoiser or the
-        run, for a policy that looks inside forwards, and for a predictor that has no weights; RuntimeError where
-        contexts nest.
+        run and its timesteps, for a policy that looks inside forwards, and for a predictor that has no weights;
+        RuntimeError where contexts nest.
         """
         decide, evals, keeps = self._decisions(schedule_or_policy, evals)
         predictors = _weighted(predictor, self.sites, evals)
+        planned = _planned_timesteps(schedule_or_policy, predictor)
         clock = Clock(self._forward, evals, calls_per_eval)
         histories: dict[int | str, Kept] = {}
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             try:
                 tick = clock.enter(args, kwargs)
+                if tick.starts_evaluation:
+                    grid.refuse_other(planned, tick.e, tick.coordinate)
                 if tick.starts_run:
                     self._forget(histories)
                 now = _coordinate(predictors[0], tick)
@@ -193,6 +198,14 @@ def _weighted(predictor: str | Predictor, sites: Sequence[Site], evals: int | No
         name = type(predictors[0]).__name__
         raise ValueError(f"{name} cannot be compiled: it has no method weights(coordinates, now)")
     return weighted
+
+
+def _planned_timesteps(
+    policy: Schedule | DynamicPolicy, predictor: str | Predictor
+) -> Sequence[float] | None:
+    """The timesteps that a schedule was planned for or weights were fitted to; None where neither says."""
+    known = timesteps_of(predictor, policy.coordinates if isinstance(policy, Schedule) else None)
+    return known if grid.has_timesteps(known) else None
 
 
 def _filled(older: Sequence[tuple[float, Tensor]], depth: int) -> list[Tensor]:
