@@ -72,11 +72,9 @@ def cached(
     run.at_start = noticing_changes(denoiser, sites)
     try:
         with watched(denoiser, run.begin, run.end, run.forward), ExitStack() as inside:
-            intercept = partial(_intercept, inside, handle, denoiser, run)
-            if run.may_be_fast and not compiled_parts(denoiser) and handle is denoiser:
-                run.intercept = intercept  # costs time, and nobody calls what it replaces while runs are fast
-            else:
-                intercept()
+            run.intercept = partial(_intercept, inside, handle, denoiser, run)
+            if not run.may_be_fast or compiled_parts(denoiser) or handle is not denoiser:
+                run.intercept_now()
             yield run
         if not run.forwards:
             raise ValueError(f"this {name} ran no forward: pass the very module that the pipeline calls")
@@ -191,7 +189,7 @@ def aligned(sites: tuple[Site, ...], schedule: Schedule) -> Computed:
 
 
 def _intercept(inside: ExitStack, handle: nn.Module, denoiser: nn.Module, run: Run) -> None:
-    """Take the place of the forwards of sites and norms."""
+    """Take the place of the forwards of sites and norms: it costs time, and nobody calls these while runs are fast."""
     wraps = _wraps(denoiser, run)
     inside.enter_context(intercepted(denoiser, wraps))
     inside.enter_context(uncompiled(handle, [module for module, _ in wraps], stacklevel=7))

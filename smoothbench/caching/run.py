@@ -142,14 +142,18 @@ class Run(Announcer):
         assert self._tick is not None
         inputs = None if self._fast is None else self._fast.inputs(self._tick, args, kwargs)
         if self._fast is None or inputs is None:
-            intercept, self.intercept = self.intercept, _nothing
-            intercept()
+            self.intercept_now()
             return original(*args, **kwargs)
         output, computed = self._fast(self._tick, self._now, self.computed, inputs)
         for i in computed:
             self.counts[i] += 1
         self.visits.leave_out(range(len(self.sites)))
         return output
+
+    def intercept_now(self) -> None:
+        """Have the sites' forwards intercepted, if they are not yet."""
+        intercept, self.intercept = self.intercept, _nothing
+        intercept()
 
     def end(self, failed: bool, output: Any = None) -> None:
         """Take the end of the forward and its output; one that raised voids the run."""
