@@ -44,6 +44,10 @@ class AdaCache:
 
     def __post_init__(self) -> None:
         check_number("AdaCache's scale", self.scale)
+        for key in ("thresholds", "rates"):
+            numbers = getattr(self, key)
+            if isinstance(numbers, str) or not isinstance(numbers, Sequence):
+                raise ValueError(f"AdaCache's {key} must be a list of numbers, not {numbers!r}")
         if any(type(rate) is not int or rate < 1 for rate in self.rates):
             raise ValueError(f"AdaCache's rates must be whole numbers from 1, not {list(self.rates)}")
         rising = list(self.thresholds) == sorted(self.thresholds) and all(t > 0 for t in self.thresholds)

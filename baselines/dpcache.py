@@ -1,6 +1,6 @@
 """DPCache (arXiv 2602.22654): full evaluations along the path with the least predicted error of the last block."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,7 +47,8 @@ class DPCache(FullEvaluations):
         """Return the full evaluations of the cheapest path."""
         evals, longest = trajectory.evals, self._longest(trajectory.evals)
         known = batch.predictor if isinstance(batch.predictor, Weighted) else Taylor(2)
-        errors = _Errors(last_stream(batch).flatten(1), known, longest)
+        grid = trajectory.coordinates if known.coordinate == "timestep" else tuple(map(float, range(evals)))
+        errors = _Errors(last_stream(batch).flatten(1), known, grid, longest)
 
         def onward(path: Path, cost: float) -> Iterator[tuple[int, float]]:
             i, j = path[-2:]
@@ -62,14 +63,18 @@ class DPCache(FullEvaluations):
 
 
 class _Errors:
-    """Accumulated errors of predicting outputs [evaluation, values] from two full evaluations."""
+    """Accumulated errors of predicting outputs [evaluation, values] from two full evaluations.
 
-    def __init__(self, outputs: Tensor, predictor: Weighted, longest: int) -> None:
+    Args: grid, the coordinates of the evaluations as the predictor counts them.
+    """
+
+    def __init__(self, outputs: Tensor, predictor: Weighted, grid: Sequence[float], longest: int) -> None:
         evals = len(outputs)
         weights = torch.tensor(Taylor(2).weights([evals - 1, evals - 2, evals - 3], evals))
         last = outputs[[-1, -2, -3]]
         beyond = 0.8 * weights.to(last) @ last + 0.2 * last.mean(0)  # as the released code makes it up
         self._outputs, self._predictor, self._longest = torch.cat([outputs, beyond[None]]), predictor, longest
+        self._grid = [*grid, 2 * grid[-1] - grid[-2]]
         self._known: dict[tuple[int, int], list[float]] = {}
 
     def __call__(self, i: int, j: int) -> list[float]:
@@ -77,7 +82,8 @@ class _Errors:
         if (i, j) not in self._known:
             given = [j, i, i - 1][: self._predictor.depth]
             now = range(j + 1, min(j + self._longest, len(self._outputs) - 1) + 1)
-            weights = torch.tensor([self._predictor.weights(given, k) for k in now])
+            places = [self._grid[e] for e in given]
+            weights = torch.tensor([self._predictor.weights(places, self._grid[k]) for k in now])
             errors = weights.to(self._outputs) @ self._outputs[given] - self._outputs[now.start : now.stop]
             self._known[i, j] = errors.abs().mean(1, dtype=torch.float64).cumsum(0).tolist()
         return self._known[i, j]

@@ -25,8 +25,8 @@ class FoCa(Weighted):
     version = 1
 
     def __post_init__(self) -> None:
-        if not self.depth >= 2:
-            raise ValueError(f"FoCa's depth must be a whole number from 2, not {self.depth}")
+        if type(self.depth) is not int or self.depth < 2:
+            raise ValueError(f"FoCa's depth must be a whole number from 2, not {self.depth!r}")
 
     def weights(self, coordinates: Sequence[float], now: float) -> list[float]:
         """Weigh the outputs by what they contribute to the recursion, from the oldest one up to now."""

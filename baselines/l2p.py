@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from baselines.fitted_rows import fitted
+from baselines.relative_change import check_number
 from smoothbench.caching import Schedule, WeightedSum
 from smoothbench.caching.batch_runs import BatchRuns
 
@@ -29,10 +30,9 @@ class L2P:
     version = 1
 
     def __post_init__(self) -> None:
-        if not self.depth >= 1:
-            raise ValueError(f"L2P's depth must be a whole number from 1, not {self.depth}")
-        if not self.ridge >= 0:
-            raise ValueError(f"L2P's ridge must be 0 or more, not {self.ridge}")
+        if type(self.depth) is not int or self.depth < 1:
+            raise ValueError(f"L2P's depth must be a whole number from 1, not {self.depth!r}")
+        check_number("L2P's ridge", self.ridge)
 
     def fit(self, schedule: Schedule, batch: BatchRuns) -> WeightedSum:
         """Return the weights for this schedule; the batch is run once to record it."""

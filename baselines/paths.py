@@ -26,4 +26,4 @@ def cheapest_path(
                 if known is None or total < known[0]:
                     longer[(*path, node)[-remembers:]] = total, (*path, node)
         best = longer
-    return min(found for found in best.values() if found[1][-1] == end)[1]
+    return min((cost, path) for cost, path in best.values() if path[-1] == end)[1]

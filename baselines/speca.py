@@ -57,7 +57,7 @@ class SpeCa:
             raise ValueError(f"SpeCa's decay must be above 0 and at most 1, not {self.decay!r}")
 
     def settings(self, trajectory: Trajectory) -> Settings:
-        """Return thresholds from that at which every check fails to one that no error exceeds."""
+        """Return thresholds from that at which `floor` alone allows errors to one that no error exceeds."""
         return Range(0.0, 100.0)
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:

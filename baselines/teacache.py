@@ -34,6 +34,11 @@ class TeaCache(AccumulatedChange):
     version = 1
     digested: ClassVar[tuple[str, ...]] = ("polynomial",)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.polynomial, Polynomial | None):
+            raise ValueError(f"TeaCache's polynomial must be a Polynomial or null, not {self.polynomial!r}")
+
     @property
     def digest(self) -> str | None:
         """The sha256 of the polynomial."""

@@ -33,7 +33,7 @@ class Composed:
     policy: Any
 
     def __post_init__(self) -> None:
-        if not any(hasattr(self.policy, kind) for kind in KINDS):
+        if isinstance(self.policy, type) or not any(hasattr(self.policy, kind) for kind in KINDS):
             raise ValueError(
                 f"{type(self).__name__} takes a caching method as its policy, not {self.policy!r:.60}"
             )
@@ -115,7 +115,7 @@ class Warmup(Composed):
     version = 1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.first, int) or self.first < 0:
+        if type(self.first) is not int or self.first < 0:
             raise ValueError(f"a warm-up's first must be a whole number from 0, not {self.first}")
         super().__post_init__()
 
@@ -141,7 +141,7 @@ class LastComputed(Composed):
     version = 1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.last, int) or self.last < 0:
+        if type(self.last) is not int or self.last < 0:
             raise ValueError(f"the number of last evaluations must be a whole number from 0, not {self.last}")
         super().__post_init__()
 

@@ -11,9 +11,14 @@ from tests.oracles.planned_run import taylor
 
 
 class Tables:
-    """The cost C[i][j][k] of a path that was full at i, is at j, and goes to k; T is one past the last evaluation."""
+    """The cost C[i][j][k] of a path that was full at i, is at j, and goes to k; T is one past the last evaluation.
 
-    def __init__(self, outputs: Sequence[Tensor], order: int = 2, reach: float = 0.3) -> None:
+    Predictions are made at the places `at` of the evaluations 0 to T, by default their numbers.
+    """
+
+    def __init__(
+        self, outputs: Sequence[Tensor], order: int = 2, reach: float = 0.3, at: Sequence[float] = ()
+    ) -> None:
         self.T = T = len(outputs)
         known = {e: output.double() for e, output in enumerate(outputs)}
         three = [(e, known[e]) for e in (T - 3, T - 2, T - 1)]
@@ -23,9 +28,9 @@ class Tables:
         for i in range(1, T):
             for j in range(i + 1, T):
                 error = 0.0
-                kept = [(e, known[e]) for e in (i - 1, i, j)][-order - 1 :]
+                kept = [(at[e] if at else e, known[e]) for e in (i - 1, i, j)][-order - 1 :]
                 for k in range(j + 1, min(j + self.longest, T) + 1):
-                    error += float((taylor(kept, k) - known[k]).abs().mean())
+                    error += float((taylor(kept, at[k] if at else k) - known[k]).abs().mean())
                     self.C[i, j, k] = error
 
     def published(self, full: int) -> list[int]:

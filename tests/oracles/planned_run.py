@@ -63,7 +63,7 @@ class PlannedRun:
         return x[:SAMPLES]
 
 
-def taylor(kept: Sequence[tuple[int, Tensor]], now: int) -> Tensor:
+def taylor(kept: Sequence[tuple[float, Tensor]], now: float) -> Tensor:
     """Expand outputs, the oldest first, in a Taylor series of difference quotients, as many as there are."""
     last = kept[-1][0]
     quotients = [output for _, output in kept]

@@ -176,8 +176,10 @@ def test_its_knob_is_that_of_the_method_inside_and_its_share_its_own(tiny: TinyD
     ("make", "message"),
     [
         (lambda: Warmup("fora"), "Warmup takes a caching method as its policy, not 'fora'"),
+        (lambda: Warmup(FORA), "Warmup takes a caching method as its policy, not <class"),
         (lambda: LastComputed(None), "LastComputed takes a caching method as its policy, not None"),
         (lambda: Warmup(FORA(3), -1), "first must be a whole number from 0, not -1"),
+        (lambda: Warmup(FORA(3), True), "first must be a whole number from 0, not True"),
         (lambda: LastComputed(FORA(3), 1.5), "must be a whole number from 0, not 1.5"),
     ],
 )

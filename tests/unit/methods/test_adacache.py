@@ -58,6 +58,8 @@ def test_the_middle_block_is_looked_at() -> None:
             {"rates": (2, 1)},
             r"AdaCache's thresholds must be rising, above 0 and one fewer than its 2 rates, not",
         ),
+        ({"thresholds": 0.1}, "AdaCache's thresholds must be a list of numbers, not 0.1"),
+        ({"rates": None}, "AdaCache's rates must be a list of numbers, not None"),
         ({"thresholds": (), "rates": (1,)}, "one fewer than its 1 rates"),
         ({"thresholds": (0.2, 0.1), "rates": (3, 2, 1)}, "must be rising"),
         ({"thresholds": (0.0, 0.1), "rates": (3, 2, 1)}, "above 0"),

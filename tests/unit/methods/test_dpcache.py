@@ -1,12 +1,14 @@
 """DPCache places its full evaluations as its rule does in float64, and samples as that rule does."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from baselines.dpcache import DPCache
+from smoothbench.caching import Taylor
 from tests.oracles.dpcache import Tables
 from tests.oracles.planned_run import PlannedRun
 from tests.support.tiny_batch import cached_run, full_evaluations, tiny_batch
@@ -39,6 +41,19 @@ def test_it_predicts_as_the_point_does(tiny: TinyDiT) -> None:
     assert full_evaluations(DPCache(7).plan_on(batch.trajectory, batch)) == Tables(bare.streams, 1).published(
         7
     )
+
+
+def test_it_predicts_at_timesteps_where_the_point_does(tiny: TinyDiT) -> None:
+    bare = PlannedRun(copy.deepcopy(tiny.denoiser).double(), range(12), 12)
+    bare.final()
+    timesteps = tuple(999 * (1 - e / 12) ** 3 + 1 for e in range(12))
+    batch = tiny_batch(tiny, 12)
+    batch.predictor = Taylor(2, "timestep")
+    trajectory = replace(batch.trajectory, coordinates=timesteps)
+    planned = full_evaluations(DPCache(6, reach=0.5).plan_on(trajectory, batch))
+    at = [*timesteps, 2 * timesteps[-1] - timesteps[-2]]
+    assert planned == Tables(bare.streams, reach=0.5, at=at).published(6)
+    assert planned != Tables(bare.streams, reach=0.5).published(6)
 
 
 def test_the_exact_search_is_never_worse(tiny: TinyDiT, tables: Tables) -> None:

@@ -191,8 +191,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "ChebBooster": (lambda: ChebBooster(1), "ChebBooster's depth must be 2, 3, 4, 5 or 6, not 1"),
     "AB-Cache": (lambda: AdamsBashforth(4), "Adams-Bashforth's order must be 2 or 3, not 4"),
     "FoCa": (lambda: FoCa(1), "FoCa's depth must be a whole number from 2, not 1"),
+    "FoCa, a share": (lambda: FoCa(2.5), "FoCa's depth must be a whole number from 2, not 2.5"),  # type: ignore[arg-type]
+    "L2P, a share": (lambda: L2P(2.5), "L2P's depth must be a whole number from 1, not 2.5"),  # type: ignore[arg-type]
     "L2P depth": (lambda: L2P(0), "L2P's depth must be a whole number from 1, not 0"),
-    "L2P ridge": (lambda: L2P(5, -1.0), "L2P's ridge must be 0 or more, not -1.0"),
+    "L2P ridge": (lambda: L2P(5, -1.0), "L2P's ridge must be a finite number from 0, not -1.0"),
 }
 
 

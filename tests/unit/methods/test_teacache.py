@@ -114,6 +114,8 @@ def test_refusals(tiny: TinyDiT) -> None:
     for threshold in (-0.1, float("nan"), float("inf"), True, "0.1"):
         with pytest.raises(ValueError, match="TeaCache's threshold must be a finite number from 0, not"):
             TeaCache(threshold)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"TeaCache's polynomial must be a Polynomial or null, not \[1, 0\]"):
+        TeaCache(0.1, polynomial=[1, 0])  # type: ignore[arg-type]
     for coefficients in ([], [float("nan")], "12", [None]):
         with pytest.raises(ValueError, match="coefficients must be finite numbers"):
             Polynomial(coefficients)  # type: ignore[arg-type]
