@@ -6,12 +6,12 @@ from typing import Any
 
 from smoothbench.caching import CalibrationBatch, Trajectory
 from smoothbench.caching.knobs import (
+    CLOSE,
     Affordable,
     BudgetTooLow,
     HasKnob,
     Setting,
     bisected,
-    dearest_within,
     settings_of,
     with_setting,
 )
@@ -52,13 +52,13 @@ class BudgetSearch:
     batch_size: int | None
 
     def on(self, batch: CalibrationBatch) -> SearchedSetting:
-        """Search on the batch: by candidate plans, all exactly, or by bisection on runs of a dynamic method."""
+        """Search on the batch by bisection: on plans, or on runs of a method that decides in the run."""
         method: HasKnob = self.method
         settings = settings_of(method, self.trajectory)
-        search = bisected if isinstance(method, DynamicPolicy) else dearest_within
+        close = CLOSE if isinstance(method, DynamicPolicy) else None  # plans are bisected to the end: they are dear
         try:
-            chosen: Affordable = search(
-                method.knob, settings, lambda setting: self._share(setting, batch), self.at
+            chosen: Affordable = bisected(
+                method.knob, settings, lambda setting: self._share(setting, batch), self.at, close
             )
         except BudgetTooLow as error:
             return SearchedSetting(None, error.least, dict(vars(batch.spent)))
