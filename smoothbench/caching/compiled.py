@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,7 +25,8 @@ from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.weighted_sum import timesteps_of
 
-MOST_GRAPHS = 1024  # torch gives up after 8 by default, and after 256 of all models of a class
+# of graphs: torch gives up after 8 by default, and after 256 of all models of a class
+LIMITS = MappingProxyType({"cache_size_limit": 1024, "accumulated_cache_size_limit": 1024})
 # what one forward gave at each site; None where it did not compute it
 Outputs = list[Tensor | None]
 Kept = list[list[tuple[float, Tensor]]]  # at each site, with their coordinates, the newest first
@@ -107,11 +109,10 @@ class Compiled:
             histories[tick.forward_index] = self._renewed(history, now)
             return output
 
-        limits = {"cache_size_limit": MOST_GRAPHS, "accumulated_cache_size_limit": MOST_GRAPHS}
         with standing_in(self.denoiser, [*self._branches, StandIn(self.denoiser, _always(forward))]):
             self.cache_bytes, self._keeps = 0, keeps
             try:
-                with torch._dynamo.config.patch(limits):
+                with torch._dynamo.config.patch(dict(LIMITS)):
                     yield clock
             finally:
                 self._forget(histories)

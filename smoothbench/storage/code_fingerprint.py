@@ -151,9 +151,15 @@ def _module(name: str) -> _Module | None:
     if file is None or file.suffix != ".py":
         return None
     try:
-        return _parsed(file.read_bytes(), _package(name))
+        state = file.stat()
+        return _parsed(_source(file, state.st_mtime_ns, state.st_size), _package(name))
     except (OSError, SyntaxError, ValueError):
         return None
+
+
+@cache  # by its time and size: an experiment asks for the same files at every point
+def _source(file: Path, changed: int, size: int) -> bytes:
+    return file.read_bytes()
 
 
 @cache

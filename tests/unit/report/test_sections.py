@@ -129,13 +129,13 @@ def experiments_with_sections() -> list[tuple[str, str]]:
 
 
 def test_the_studies_name_their_sections() -> None:
-    studies = {"calibration_size", "calibration_variance", "rivals_image", "rivals_video"}
+    studies = {"calibration_size", "calibration_variance", "rivals_image", "rivals_audio", "rivals_video"}
     assert {name for name, _ in experiments_with_sections()} == studies
 
 
 @pytest.mark.parametrize(("experiment", "name"), experiments_with_sections())
 def test_every_section_in_conf_is_made_of_the_published_records(experiment: str, name: str) -> None:
-    assert sections_of_experiment(experiment) == (name,)
+    assert name in sections_of_experiment(experiment)
     published = Path(conf.__file__).parents[1] / "results" / experiment
     make = section_function(name)
     if published.is_dir():
