@@ -5,9 +5,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from baselines.relative_change import check_number
+from baselines.checks import check_number, check_whole, refuse_unet
 from smoothbench.caching import Evaluation, Range, Site, Trajectory, find_sites
-from smoothbench.caching.blocks import is_unet
 
 
 @dataclass
@@ -27,12 +26,9 @@ class AccumulatedChange:
 
     def __post_init__(self) -> None:
         check_number(f"{type(self).__name__}'s threshold", self.threshold)
-        limits = {"warmup": self.warmup} | ({} if self.longest is None else {"longest": self.longest})
-        for key, value in limits.items():
-            if type(value) is not int or value < 1:
-                raise ValueError(
-                    f"{type(self).__name__}'s {key} must be a whole number from 1, not {value!r}"
-                )
+        check_whole(f"{type(self).__name__}'s warmup", self.warmup)
+        if self.longest is not None:
+            check_whole(f"{type(self).__name__}'s longest", self.longest)
 
     def settings(self, trajectory: Trajectory) -> Range:
         """Return the thresholds from 0, where all is computed, to a change of 1 for each evaluation."""
@@ -40,9 +36,7 @@ class AccumulatedChange:
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
         """Return the whole stack of blocks: a span for each run of blocks with the same streams."""
-        if is_unet(denoiser):
-            name, unet = type(self).__name__, type(denoiser).__name__
-            raise ValueError(f"{name} needs a transformer's stack of blocks, and {unet} is a U-Net")
+        refuse_unet(type(self).__name__, denoiser)
         return find_sites(denoiser, "span")
 
     def computes(self, evaluation: Evaluation, change: float | None) -> bool:

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from baselines.relative_change import check_number, relative_change
+from baselines.checks import check_number, refuse_unet
+from baselines.relative_change import relative_change
 from smoothbench.caching import Evaluation, Range, Site, Trajectory, find_sites
-from smoothbench.caching.blocks import is_unet
 
 
 @dataclass
@@ -61,10 +61,7 @@ class AdaCache:
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
         """Return the whole stack of blocks, and the block in its middle."""
-        if is_unet(denoiser):
-            raise ValueError(
-                f"AdaCache needs a transformer's stack of blocks, and {type(denoiser).__name__} is a U-Net"
-            )
+        refuse_unet("AdaCache", denoiser)
         spans = [tuple(map(int, site.block_label.split("-"))) for site in find_sites(denoiser, "span")]
         middle = spans[-1][1] // 2
         around = [(first, last) for first, last in spans if (first, last) != (middle, middle)]

@@ -13,9 +13,9 @@ class AdamsBashforth(Weighted):
 
     Rule as summarised: comparing Adams-Bashforth steps of order k with Euler steps, the paper finds that the k-th
     difference of consecutive outputs vanishes up to O(h^k), so that the next one is 2, -1 (order 2) or 3, -3, 1
-    (order 3) times the last, the newest first. As in its released code, these weights stand whatever the distance
-    of the last computed outputs, and predictions are not put into the history. The paper's text could not be read;
-    the weights of order 2 are those of its code as others describe it. The order falls to what the history
+    (order 3) times the last, the newest first. As others describe its code, these weights (of order 2 there) stand
+    whatever the distance of the last computed outputs, and predictions are not put into the history. The paper's text
+    could not be read. The order falls to what the history
     holds. Raises ValueError for an order other than 2 and 3.
     """
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import exp, inf
 
-from baselines.full_evaluations import FullEvaluations, check_whole
+from baselines.full_evaluations import FullEvaluations
 from baselines.paths import Path
 from smoothbench.caching import CalibrationBatch, Schedule, Trajectory
 
@@ -36,8 +36,7 @@ class BudCache(FullEvaluations):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for parameter, least in {"search": 1, "annealing": 0, "seed": 0}.items():
-            check_whole(parameter, getattr(self, parameter), least)
+        self.check_whole(search=1, annealing=0, seed=0)
         if not 0 < self.coldest <= self.hottest < inf:
             raise ValueError(
                 f"temperatures fall from hottest to coldest above 0, not {self.hottest} to {self.coldest}"

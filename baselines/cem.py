@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
-from baselines.full_evaluations import FullEvaluations, check_whole
+from baselines.full_evaluations import FullEvaluations
 from baselines.paths import Path, cheapest_path
 from smoothbench.caching import CalibrationBatch, Trajectory, cosine_errors, last_stream
 
@@ -28,8 +28,7 @@ class CEM(FullEvaluations):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for parameter, least in {"slack": 0, "power": 0, "longest": 1}.items():
-            check_whole(parameter, getattr(self, parameter), least)
+        self.check_whole(slack=0, power=0, longest=1)
 
     def possible(self, evals: int, full: int) -> bool:
         """Return whether gaps within the limits lead from the first to the last evaluation."""

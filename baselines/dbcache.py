@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from baselines.checks import check_whole
 from baselines.fbcache import FBCache
 from baselines.relative_change import relative_change
 from smoothbench.caching import Evaluation, Probe, Range, Settings, Trajectory
@@ -39,8 +40,8 @@ class DBCache(FBCache):
         limits = {"max_cached_steps": 0, "max_consecutive_steps": 0}
         for key, least in {**required, **limits}.items():
             value = getattr(self, key)
-            if (value is not None or key in required) and (type(value) is not int or value < least):
-                raise ValueError(f"DBCache's {key} must be a whole number from {least}, not {value!r}")
+            if value is not None or key in required:
+                check_whole(f"DBCache's {key}", value, least)
 
     def settings(self, trajectory: Trajectory) -> Settings:
         """Return thresholds from that at which everything is computed to that at which nothing need be."""

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import nn
 
+from baselines.checks import check_whole, refuse_unet
 from smoothbench.caching import ErrorCurves, Schedule, Site, Trajectory, find_sites
-from smoothbench.caching.blocks import is_unet
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class DeltaDiT:
     knob: ClassVar[str] = "interval"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.interval, int) or self.interval < 1:
-            raise ValueError(f"Delta-DiT's interval must be a whole number from 1, not {self.interval}")
+        check_whole("Delta-DiT's interval", self.interval)
         if not (isinstance(self.blocks, int | float) and 0 < self.blocks <= 1):
             raise ValueError(f"Delta-DiT's blocks must be a share above 0 and up to 1, not {self.blocks}")
         if not (isinstance(self.boundary, int | float) and 0 <= self.boundary <= 1):
@@ -40,10 +39,7 @@ class DeltaDiT:
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
         """Return the spans between the places where the front blocks end and the rear ones begin; none of a U-Net."""
-        if is_unet(denoiser):
-            raise ValueError(
-                f"Delta-DiT needs a transformer's stack of blocks, and {type(denoiser).__name__} has none"
-            )
+        refuse_unet("Delta-DiT", denoiser)
         stacks = [_blocks(site) for site in find_sites(denoiser, "span")]
         first, last = stacks[0][0], stacks[-1][1] + 1
         count = self._count(last - first)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from baselines.full_evaluations import FullEvaluations, check_whole
+from baselines.full_evaluations import FullEvaluations
 from baselines.paths import Path, cheapest_path
 from smoothbench.caching import CalibrationBatch, Taylor, Trajectory, Weighted, last_stream
 
@@ -32,7 +32,7 @@ class DPCache(FullEvaluations):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("first", self.first, 3)
+        self.check_whole(first=3)
         if not (isinstance(self.reach, int | float) and 0 < self.reach <= 1):
             raise ValueError(
                 f"reach must be a share of the evaluations, above 0 and at most 1, not {self.reach}"

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from baselines.relative_change import check_number, relative_change
+from baselines.checks import check_number, refuse_unet
+from baselines.relative_change import relative_change
 from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
-from smoothbench.caching.blocks import is_unet
 
 
 @dataclass
@@ -36,9 +36,7 @@ class FBCache:
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
         """Return the blocks that are always computed, and the rest; ValueError for too few blocks, and for a U-Net."""
-        if is_unet(denoiser):
-            name, unet = type(self).__name__, type(denoiser).__name__
-            raise ValueError(f"{name} needs a transformer's stack of blocks, and {unet} is a U-Net")
+        refuse_unet(type(self).__name__, denoiser)
         return split_spans(denoiser, *self.always_computed())
 
     def always_computed(self) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from baselines.checks import check_whole
 from smoothbench.caching import Weighted
 
 
@@ -25,8 +26,7 @@ class FoCa(Weighted):
     version = 1
 
     def __post_init__(self) -> None:
-        if type(self.depth) is not int or self.depth < 2:
-            raise ValueError(f"FoCa's depth must be a whole number from 2, not {self.depth!r}")
+        check_whole("FoCa's depth", self.depth, 2)
 
     def weights(self, coordinates: Sequence[float], now: float) -> list[float]:
         """Weigh the outputs by what they contribute to the recursion, from the oldest one up to now."""

@@ -1,14 +1,16 @@
 """Static methods that are given a number of full evaluations, and search for where they lie best."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
+from baselines.checks import check_whole
 from smoothbench.caching import AtLevel, CalibrationBatch, Schedule, Trajectory
 
 
 @dataclass(frozen=True)
-class FullEvaluations(AtLevel):
+class FullEvaluations(AtLevel, ABC):
     """A static method that computes everything at `full` evaluations and nothing at the others.
 
     A method says by `possible` how many full evaluations it can place, and by `place` which. Raises ValueError unless
@@ -22,15 +24,20 @@ class FullEvaluations(AtLevel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("full", self.full)
+        self.check_whole(full=1)
 
+    def check_whole(self, **least: int) -> None:
+        """Raise ValueError unless these parameters are whole numbers from so many on."""
+        for parameter, number in least.items():
+            check_whole(f"{type(self).__name__}'s {parameter}", getattr(self, parameter), number)
+
+    @abstractmethod
     def possible(self, evals: int, full: int) -> bool:
         """Return whether the method can place so many full evaluations, fewer than all, among `evals`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def place(self, trajectory: Trajectory, batch: CalibrationBatch) -> Sequence[int]:
         """Return the full evaluations, `full` of them, the first included."""
-        raise NotImplementedError
 
     def settings(self, trajectory: Trajectory) -> list[int]:
         """Return every number of full evaluations that the method can place, the largest first."""
@@ -56,12 +63,6 @@ class FullEvaluations(AtLevel):
         parameters = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "level"}
         meta = {"method": self.name, **parameters}
         return Schedule.steps(trajectory.sites, [e in full for e in range(evals)], meta)
-
-
-def check_whole(parameter: str, value: object, least: int = 1) -> None:
-    """Raise ValueError, naming the parameter, unless a value is a whole number from `least`."""
-    if not isinstance(value, int) or value < least:
-        raise ValueError(f"{parameter} must be a whole number from {least}, not {value!r}")
 
 
 def ranges(numbers: Sequence[int]) -> str:

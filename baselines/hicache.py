@@ -12,11 +12,10 @@ class HiCache(Weighted):
     """HiCache predicts a skipped output by a Taylor expansion whose powers are replaced by Hermite polynomials.
 
     At distance k from the newest output F it adds D_i F / i! * s^i * H_i(s k) for i = 1 to `order`: D_i are the
-    difference quotients that TaylorSeer expands, H_i the physicists' Hermite polynomials, s the `scale` (the
-    contraction factor of the paper's dual scaling; 0.5 in its experiments). The formula is the paper's (section 3)
-    and that of its released code. As H_1(x) = 2x, order 1 has 2 s^2 times Taylor's slope, at 0.5 half of it; a slope
-    of 1, which an expansion would have, is not what was published, and is not built. The order falls to what the
-    history holds. Raises ValueError unless 1 <= order <= 4 and 0 < scale <= 1.
+    difference quotients that TaylorSeer expands, H_i the physicists' Hermite polynomials, s the `scale`. Rule as
+    summarised: neither the paper's text nor its repository could be read; the formula is that of others' code and
+    notes, which give 0.5 for s. As H_1(x) = 2x, order 1 has 2 s^2 times Taylor's slope, at 0.5 half of it. The order
+    falls to what the history holds. Raises ValueError unless 1 <= order <= 4 and 0 < scale <= 1.
     """
 
     order: int = 2

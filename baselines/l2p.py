@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from baselines.checks import check_number, check_whole
 from baselines.fitted_rows import fitted
-from baselines.relative_change import check_number
 from smoothbench.caching import Schedule, WeightedSum
 from smoothbench.caching.batch_runs import BatchRuns
 
@@ -30,8 +30,7 @@ class L2P:
     version = 1
 
     def __post_init__(self) -> None:
-        if type(self.depth) is not int or self.depth < 1:
-            raise ValueError(f"L2P's depth must be a whole number from 1, not {self.depth!r}")
+        check_whole("L2P's depth", self.depth)
         check_number("L2P's ridge", self.ridge)
 
     def fit(self, schedule: Schedule, batch: BatchRuns) -> WeightedSum:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from baselines.full_evaluations import FullEvaluations, check_whole
+from baselines.full_evaluations import FullEvaluations
 from baselines.paths import Path, cheapest_path
 from smoothbench.caching import CalibrationBatch, Schedule, Trajectory
 
@@ -27,7 +27,7 @@ class LeMiCa(FullEvaluations):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("reach", self.reach)
+        self.check_whole(reach=1)
 
     def possible(self, evals: int, full: int) -> bool:
         """Return whether segments within reach lead from the first to the last evaluation."""

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from torch import nn
 
+from baselines.checks import check_whole, refuse_unet
 from baselines.files import sha256
 from baselines.magnitude_ratios import macs, measured, read
 from smoothbench.caching import CalibrationBatch, Range, Schedule, Site, Trajectory, find_sites
-from smoothbench.caching.blocks import is_unet
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class MagCache:
     def __post_init__(self) -> None:
         if not (isinstance(self.threshold, int | float) and 0 <= self.threshold < inf):
             raise ValueError(f"MagCache's threshold must be at least 0 and finite, not {self.threshold}")
-        if not isinstance(self.k_max, int) or self.k_max < 0:
-            raise ValueError(f"MagCache's k_max must be a whole number from 0, not {self.k_max}")
+        check_whole("MagCache's k_max", self.k_max, 0)
         if not (isinstance(self.retention, int | float) and 0 <= self.retention <= 1):
             raise ValueError(f"MagCache's retention must be a share from 0 to 1, not {self.retention}")
         if self.ratios is not None and not os.path.isfile(self.ratios):
@@ -51,10 +50,7 @@ class MagCache:
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
         """Return the whole stack of blocks, of one span or several; ValueError for a U-Net, which has none."""
-        if is_unet(denoiser):
-            raise ValueError(
-                f"MagCache needs a transformer's stack of blocks, and {type(denoiser).__name__} has none"
-            )
+        refuse_unet("MagCache", denoiser)
         return find_sites(denoiser, "span")
 
     def settings(self, trajectory: Trajectory) -> Range:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from baselines.checks import check_whole
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 from smoothbench.caching.grid import has_timesteps
 
@@ -33,10 +34,7 @@ class PAB:
 
     def __post_init__(self) -> None:
         for key in ("spatial", "temporal", "cross"):
-            if not isinstance(getattr(self, key), int) or getattr(self, key) < 1:
-                raise ValueError(
-                    f"PAB's window {key} must be a whole number from 1, not {getattr(self, key)}"
-                )
+            check_whole(f"PAB's window {key}", getattr(self, key))
         if not (isinstance(self.stretch, int | float) and 0 <= self.stretch < float("inf")):
             raise ValueError(f"PAB's stretch must be at least 0 and finite, not {self.stretch}")
         if not 0 <= self.low < self.high:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from baselines.accumulated_change import check_number
+from baselines.checks import check_number, check_whole
 from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
 
 
@@ -51,8 +51,7 @@ class SpeCa:
         for key in ("threshold", "decay", "floor"):
             check_number(f"SpeCa's {key}", getattr(self, key))
         for key in ("min_forecasts", "max_forecasts", "warmup_steps"):
-            if type(value := getattr(self, key)) is not int or value < 0:
-                raise ValueError(f"SpeCa's {key} must be a whole number from 0, not {value!r}")
+            check_whole(f"SpeCa's {key}", getattr(self, key), 0)
         if not 0 < self.decay <= 1:
             raise ValueError(f"SpeCa's decay must be above 0 and at most 1, not {self.decay!r}")
 

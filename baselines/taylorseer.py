@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from baselines.checks import check_whole
 from smoothbench.caching import AtLevel, ErrorCurves, Schedule, Trajectory
 
 
@@ -29,10 +30,7 @@ class TaylorSeer(AtLevel):
     def __post_init__(self) -> None:
         super().__post_init__()
         for key in ("interval", "first_enhance"):
-            if not isinstance(getattr(self, key), int) or getattr(self, key) < 1:
-                raise ValueError(
-                    f"TaylorSeer's {key} must be a whole number from 1, not {getattr(self, key)}"
-                )
+            check_whole(f"TaylorSeer's {key}", getattr(self, key))
 
     def settings(self, trajectory: Trajectory) -> Sequence[int]:
         """Return all intervals with different schedules; with the last one the warm-up alone is computed."""

@@ -1,5 +1,6 @@
 """Compose caching methods: a method around another one, which computes some evaluations whatever that one decides."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +23,7 @@ AS_IT_IS = ("needs_curves", "choose_probes", "fit_on", "is_fitted", "supports")
 
 
 @dataclass
-class Composed:
+class Composed(ABC):
     """A composed method computes everything at some evaluations, and leaves the others to the method `policy`.
 
     It is of the same kind as that one: it plans before the run, plans on the calibration batch, or decides in the run,
@@ -47,13 +48,13 @@ class Composed:
         if hasattr(self.policy, "knob"):
             self.knob, self.settings = f"policy.{self.policy.knob}", self._settings
 
+    @abstractmethod
     def computes(self, e: int, evals: int | None) -> bool:
         """Whether everything is computed at an evaluation, of `evals` in all (None if unknown)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def described(self) -> dict[str, Any]:
         """What the metadata of a schedule say of it."""
-        raise NotImplementedError
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
         """Return the sites of the method inside."""

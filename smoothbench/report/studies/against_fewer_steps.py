@@ -84,7 +84,7 @@ def against_fewer_steps(group: pd.DataFrame, folder: Path) -> pd.DataFrame | Non
     }
     for score in headline(group)[:SCORES]:
         higher = higher_is_better(rows, score)
-        for solver, rivals in rows[fewer].groupby(rows["solver"].map(_name)):
+        for solver, rivals in rows[fewer].groupby("solver"):
             compared = _compared(rows, cached, rivals, score, values)
             title = f"{score}, {solver}"
             cells[title] = [_cell(rows, [c for c in compared if c.point == i], higher) for i in cached.index]
@@ -138,7 +138,3 @@ def _cell(rows: pd.DataFrame, compared: list[Comparison], higher: bool) -> str:
 def _is_uncached(schedule: object) -> bool:
     bits = getattr(schedule, "rows", None)
     return bits is not None and not any("0" in row for row in bits)
-
-
-def _name(solver: object) -> str:
-    return str(solver["name"] if isinstance(solver, dict) else solver)

@@ -156,7 +156,7 @@ def test_magcache_reads_the_ratios_of_its_schedules(tiny: TinyDiT, tmp_path: Pat
 def test_magcache_and_delta_dit_refuse_a_u_net() -> None:
     unet = UNETS["UNet2DModel"].build("UNet2DModel")
     with pytest.raises(
-        ValueError, match="MagCache needs a transformer's stack of blocks, and UNet2DModel has none"
+        ValueError, match="MagCache needs a transformer's stack of blocks, and UNet2DModel is a U-Net"
     ):
         MagCache(0.1).choose_sites(unet)
     with pytest.raises(ValueError, match="Delta-DiT needs a transformer's stack of blocks"):
