@@ -1,0 +1,46 @@
+"""The verdict of one table as the head of its report, in Markdown and as plain text."""
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from smoothbench.report.tables.text import to_markdown
+from smoothbench.report.verdict.findings import verdict
+from smoothbench.report.verdict.words import NOTE, TITLE, paragraph, table
+
+
+@dataclass(frozen=True)
+class VerdictText:
+    """The sentences and the table of a verdict; without a table the sentence says why there is none."""
+
+    sentences: tuple[str, ...]
+    table: pd.DataFrame | None = None
+
+
+def verdict_text(frame: pd.DataFrame) -> VerdictText | None:
+    """Return the verdict of a table in words; None where nothing was compared, or no per-sample score is there."""
+    folder = Path(frame.attrs["folder"])
+    if not (folder / "scores").is_dir():  # a published study has none
+        return None
+    try:
+        judged = verdict(frame, folder)
+    except ValueError as error:
+        return VerdictText((f"There is no verdict: {error}.",))
+    return None if judged is None else VerdictText(tuple(paragraph(judged)), table(judged))
+
+
+def markdown(frame: pd.DataFrame) -> list[str]:
+    """Return the lines of Markdown that a table's report opens with; none without a verdict."""
+    text = verdict_text(frame)
+    if text is None:
+        return []
+    lines = [f"### {TITLE}", "", " ".join(text.sentences), ""]
+    return lines if text.table is None else [*lines, to_markdown(text.table), NOTE, ""]
+
+
+def plain(frame: pd.DataFrame, width: int) -> str:
+    """Return the sentences for a terminal, in lines of at most `width` letters; "" without a verdict."""
+    text = verdict_text(frame)
+    return "" if text is None else "\n".join(textwrap.wrap(" ".join(text.sentences), width)) + "\n"
