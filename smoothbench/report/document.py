@@ -24,6 +24,7 @@ from smoothbench.report.tables.provenance import provenance, stated
 from smoothbench.report.tables.text import PLUS_MINUS, to_markdown
 from smoothbench.report.verdict.section import markdown
 
+OPENING = "headline"  # the picture that stands above the table
 BRIEF = 4  # scores of the first table
 
 
@@ -75,10 +76,12 @@ def group_title(frame: pd.DataFrame, *known: str) -> str:
 
 
 def _setting(frame: pd.DataFrame, pictures: Sequence[str], conditions: Conditions) -> list[str]:
+    opening = [name for name in pictures if name.startswith(OPENING)]
     lines = [
         f"## {group_title(frame)}",
         "",
         *markdown(frame),
+        *(f"![{name}]({name})\n" for name in opening),
         f"- Points: {len(frame)} ({states(frame)})",
         *_samples(frame),
         f"- Numerics: {stated(each.to_json() for each in frame['numerics'])}",
@@ -88,7 +91,7 @@ def _setting(frame: pd.DataFrame, pictures: Sequence[str], conditions: Condition
         *_tables(frame),
     ]
     lines += paper_comparison.section(frame) + vbench_table.section(frame) + conditions.section(frame)
-    lines += [f"![{name}]({name})\n" for name in pictures]
+    lines += [f"![{name}]({name})\n" for name in pictures if name not in opening]
     lines += pairing_gain.section(frame) + encoder_agreement.section(frame)
     lines += _listing("Points that failed or were skipped", _unfinished(frame))
     return lines + _listing("Flags", _flags(frame))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from smoothbench.report.tables.text import to_markdown
-from smoothbench.report.verdict.findings import verdict
+from smoothbench.report.verdict.findings import Verdict, verdict
 from smoothbench.report.verdict.words import NOTE, TITLE, paragraph, table
 
 
@@ -21,14 +21,30 @@ class VerdictText:
 
 def verdict_text(frame: pd.DataFrame) -> VerdictText | None:
     """Return the verdict of a table in words; None where nothing was compared, or no per-sample score is there."""
-    folder = Path(frame.attrs["folder"])
-    if not (folder / "scores").is_dir():  # a published study has none
-        return None
     try:
-        judged = verdict(frame, folder)
+        judged = _judged(frame)
     except ValueError as error:
         return VerdictText((f"There is no verdict: {error}.",))
     return None if judged is None else VerdictText(tuple(paragraph(judged)), table(judged))
+
+
+def unbeaten_families(frame: pd.DataFrame) -> list[str]:
+    """Return the families of the methods that are unbeaten at any budget; none without a verdict."""
+    try:
+        judged = _judged(frame)
+    except ValueError:  # the verdict's text says why
+        return []
+    if judged is None:
+        return []
+    rows = [i for findings in judged.findings.values() for finding in findings for i in finding.unbeaten]
+    return list(dict.fromkeys(judged.rows.loc[rows, "family"]))
+
+
+def _judged(frame: pd.DataFrame) -> Verdict | None:
+    folder = Path(frame.attrs["folder"])
+    if not (folder / "scores").is_dir():  # a published study has none
+        return None
+    return verdict(frame, folder)
 
 
 def markdown(frame: pd.DataFrame) -> list[str]:
