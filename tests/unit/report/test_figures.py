@@ -175,7 +175,7 @@ def test_many_scores_are_drawn_real_data_first_and_the_rest_named(results: Path)
     figure = pareto(pd.concat([frame, pd.DataFrame(copies)], axis="columns"))
     titles = [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
     assert len(titles) == MOST and titles[:2] == ["fd_nano@64", "fd_inf_nano@64"]
-    assert figure.get_supxlabel().replace("\n", " ").endswith("for want of room: psnr12@64")
+    assert figure.get_supxlabel().replace("\n", " ").endswith("for want of room: psnr12@64, dist_nano@64")
 
 
 def test_calibration_size_by_hand(size_study: Path) -> None:
