@@ -105,8 +105,8 @@ def configurations() -> dict[str, tuple[str, ...]]:
     }
     needed = {"schedule": "cache.policy.path=smoothcache-ddim50-alpha0.08.json"}
     found = {f"exp {name}": (f"+exp={name}",) for name in sorted(experiments)}
-    for cache in stems["cache"]:
-        found[f"cache {cache}"] = (f"cache={cache}", *([needed[cache]] if cache in needed else []))
+    for method in stems["cache"]:
+        found[f"cache {method}"] = (f"cache={method}", *([needed[method]] if method in needed else []))
     for solver in stems["solver"]:
         model = (
             "opensora_nano" if solver == "rflow" else "stable_audio_nano" if "3m" in solver else "dit_nano"
