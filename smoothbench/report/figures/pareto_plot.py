@@ -170,7 +170,8 @@ def _draw_reference_band(axes: Axes, panel: Panel) -> None:
     """The interval of the reference across the panel: inside it nothing was visibly lost."""
     for _, row in panel.rows[panel.rows["reference"].astype(bool)].iterrows():
         low, high = row[f"{panel.score}.low"], row[f"{panel.score}.high"]
-        axes.axhspan(low, high, color=FAINT, alpha=0.55, linewidth=0, zorder=0.5)
+        if not np.isnan(low):
+            axes.axhspan(low, high, color=FAINT, alpha=0.55, linewidth=0, zorder=0.5)
 
 
 def _scale(axes: Axes, panel: Panel, least: float, most: float) -> None:
@@ -192,7 +193,11 @@ def _scale(axes: Axes, panel: Panel, least: float, most: float) -> None:
 
 def _name_front(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
     """Settings of the points on the front, without the family: its colour says that."""
-    low, high = (panel.rows[f"{panel.score}.{end}"].to_numpy(dtype=np.float64) for end in ("low", "high"))
+    # a score without an interval has no bar
+    low, high = (
+        panel.rows[f"{panel.score}.{end}"].fillna(panel.rows[panel.score]).to_numpy(dtype=np.float64)
+        for end in ("low", "high")
+    )
     obstacles = marker_boxes(axes, zip(panel.x, panel.y, strict=True))
     obstacles += bar_boxes(axes, panel.x, panel.x, low, high)
     if panel.spread is not None:
