@@ -179,5 +179,5 @@ def _like(value: Any, default: Any, device: torch.device) -> Any:
     """A merged state in the type of the metric's own: counts stay whole, everything else is float64."""
     if isinstance(value, list):
         return [tensor.to(device) for tensor in value]
-    whole = not default.is_floating_point()
-    return (value.round().to(default.dtype) if whole else value).to(device)
+    is_count = not default.is_floating_point()
+    return (value.round().to(default.dtype) if is_count else value).to(device)

@@ -12,6 +12,7 @@ import torch
 from smoothbench.errors import UsageError
 from smoothbench.report.data.frame import load
 from smoothbench.report.tables.two_points import compare
+from smoothbench.report.write import write
 from smoothbench.running.experiment import Experiment
 from smoothbench.storage.feature_cache import FeatureCache
 from tests.support.compose import experiment
@@ -19,13 +20,17 @@ from tests.support.runs import read
 
 ADAPTER = "metrics.torchmetric.TorchMetric"
 CORPUS = "metrics.torchmetric_corpus.TorchMetricOverCorpus"
-UQI = f"+metrics.uqi={{metric:{{_target_:{ADAPTER},metric:{{_target_:torchmetrics.image.UniversalImageQualityIndex}}}}}}"
+UQI = (
+    f"+metrics.uqi={{metric:{{_target_:{ADAPTER},"
+    "metric:{_target_:torchmetrics.image.UniversalImageQualityIndex}}}"
+)
 ERROR = "{_target_:torchmetrics.classification.MulticlassCalibrationError,num_classes:10}"
 CALIBRATION = (
     "+metrics.calibration={encoder:'${model.evaluation.encoder}',"
     f"metric:{{_target_:{CORPUS},inputs:[logits,condition],metric:{ERROR}}}}}"
 )
 MORE = ("metrics=[psnr,psnr_pooled,rank_preserved,best_preserved]", "only=[none,fora]", UQI, CALIBRATION)
+REFERENCE, CACHED = "reference", "fora-interval=2"
 ORDERED = ("num_samples=24", "metrics.rank_preserved.metric.n=2", "metrics.best_preserved.metric.n=2")
 
 
@@ -44,12 +49,8 @@ def scores(folder: Path, point: str) -> dict[str, Any]:
     return dict(read(folder)[point]["scores"])
 
 
-def cached_point(folder: Path) -> str:
-    return next(name for name in read(folder) if name != "none")
-
-
 def test_every_kind_of_score_is_in_the_records(folder: Path) -> None:
-    cached, reference = scores(folder, cached_point(folder)), scores(folder, "none")
+    cached, reference = scores(folder, CACHED), scores(folder, REFERENCE)
     assert cached.keys() == {f"{name}@24" for name in (
         "psnr", "psnr_pooled", "rank_preserved", "best_preserved", "uqi", "calibration"
     )}  # fmt: skip
@@ -63,13 +64,15 @@ def test_every_kind_of_score_is_in_the_records(folder: Path) -> None:
 
 
 def test_a_score_without_an_interval_is_marked(folder: Path) -> None:
-    bare = scores(folder, cached_point(folder))["calibration@24"]
+    bare = scores(folder, CACHED)["calibration@24"]
     assert (bare["se"], bare["low"], bare["high"], bare["delta"]) == (None, None, None, None)
     assert bare["flag"].startswith("no interval") and bare["n"] == 24
     run = folder / "runs/smoke"
-    assert "no interval" in (run / "report.md").read_text()
+    write(run)
+    text = (run / "report.md").read_text()
+    assert "calibration@24\u2020: no interval: torchmetrics merges samples otherwise than by sums" in text
     assert load(run)["calibration@24.se"].isna().all()
-    assert "calibration" not in compare(run, "none", cached_point(folder))
+    assert "calibration" not in compare(run, REFERENCE, CACHED)
 
 
 def test_the_versions_of_torchmetrics_are_provenance(folder: Path) -> None:
@@ -83,12 +86,12 @@ def test_the_same_command_again_does_nothing_and_lost_features_are_made_again(fo
     small(folder).run()
     assert times == {path: path.stat().st_mtime_ns for path in run.rglob("*.npz")} and read(folder) == before
     features = FeatureCache(run / "observations")
-    sample_id = before[cached_point(folder)]["sample_id"]
+    sample_id = before[CACHED]["sample_id"]
     for path in (features.folder / sample_id).glob("*.npz"):
         path.unlink()
     small(folder, "batch_size=5").run()
-    after = scores(folder, cached_point(folder))
-    for name, score in scores(folder, cached_point(folder)).items():
+    after = scores(folder, CACHED)
+    for name, score in scores(folder, CACHED).items():
         np.testing.assert_allclose(after[name]["value"], score["value"], rtol=1e-6)
 
 
@@ -114,9 +117,10 @@ def test_a_class_that_is_none_is_refused_before_anything_starts(
 
 
 def test_a_model_without_prompts_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    node = f"+metrics.mine={{metric:{{_target_:{ADAPTER},inputs:[samples,prompts],metric:{{_target_:torchmetrics.image.TotalVariation}}}}}}"
+    inner = "{_target_:torchmetrics.image.TotalVariation}"
+    node = f"+metrics.mine={{metric:{{_target_:{ADAPTER},inputs:[samples,prompts],metric:{inner}}}}}"
     with pytest.raises(
-        UsageError, match="metrics.mine: dit_nano: it compares samples with their prompts, and this"
+        UsageError, match=r"metrics\.mine: dit_nano: it compares samples with their prompts, and this"
     ):
         experiment(tmp_path, "metrics=[psnr]", node)
 
