@@ -45,6 +45,7 @@ def panel_of(frame: pd.DataFrame, score: str, x: str) -> Panel:
     if paired:
         values[is_reference(rows, frame) & np.isnan(values[:, 0])] = 0.0
         rows, cost, values = _without_nan(rows, cost, values)
+    values = np.where(np.isnan(values), values[:, :1], values)  # a score without an interval has no bar
     spread = rows["latency.mad"].to_numpy(dtype=np.float64) if x == "latency" else None
     y, low, high = values.T
     higher = higher_is_better(frame, score)
