@@ -42,6 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="the same evaluations, though something else is reused in the others",
     )
+    parser.add_argument(
+        "--forwards",
+        type=int,
+        choices=(1, 2),
+        help="forwards in an evaluation; 2 where guidance takes one of its own",
+    )
     options = parser.parse_args(arguments)
     return command.main(lambda: _written(options), f"{options.out or 'nothing'} was not written")
 
@@ -66,7 +72,8 @@ def _request(options: argparse.Namespace) -> Request:
     denoiser = None if options.model is None else denoiser_in(options.model)
     schedule, sites = read(options.schedule, denoiser)
     predictor = options.predictor or schedule.meta.get("predictor", REUSE)
-    request = Request(options.schedule.name, schedule, sites, str(predictor), options.mask_only, denoiser)
+    name, forwards = options.schedule.name, options.forwards
+    request = Request(name, schedule, sites, str(predictor), options.mask_only, denoiser, forwards)
     if predictor not in PREDICTORS:
         raise request.refused(f"its predictor is {predictor!r}: other programs have {', '.join(PREDICTORS)}")
     if not schedule.skipped_share:

@@ -1,5 +1,7 @@
 """cache-dit's configuration of a static mask of evaluations (vipshop/cache-dit 1.5, `steps_computation_mask`)."""
 
+from typing import Any
+
 from smoothbench.caching.sites import SPAN
 from smoothbench.interop.schedules.request import Exported, Request
 
@@ -29,7 +31,7 @@ def export(request: Request) -> Exported:
         first, last_blocks, notes = _always_computed(request)
     else:
         request.require_mask_only("what the blocks after the first one add")
-    settings = {
+    settings: dict[str, Any] = {
         "Fn_compute_blocks": first,
         "Bn_compute_blocks": last_blocks,
         "max_warmup_steps": 0,
@@ -38,6 +40,12 @@ def export(request: Request) -> Exported:
         "steps_computation_policy": "static",
         **_taylor(request),
     }
+    if request.forwards is None:
+        notes.append(
+            "cache-dit knows by the pipeline's class whether guidance takes two forwards: --forwards says it"
+        )
+    else:
+        settings["enable_separate_cfg"] = str(request.forwards == 2).lower()
     head = HEAD.format(source=request.source, evals=len(mask))
     return Exported(head + "".join(f"  {key}: {value}\n" for key, value in settings.items()), tuple(notes))
 

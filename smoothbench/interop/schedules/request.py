@@ -27,7 +27,8 @@ class Exported:
 class Request:
     """A schedule that is to be exported: `mask_only` lets the other program reuse something else at its evaluations.
 
-    `source` names it in messages; `denoiser` is the model that it is for, None where it is not known.
+    `source` names it in messages; `denoiser` is the model that it is for, `forwards` how many forwards an evaluation
+    takes, None where they are not known.
     """
 
     source: str
@@ -36,6 +37,7 @@ class Request:
     predictor: str = REUSE
     mask_only: bool = False
     denoiser: nn.Module | None = None
+    forwards: int | None = None
 
     @property
     def order(self) -> int:
