@@ -24,7 +24,8 @@ class Schedule:
         self.kept, self.last = {{}}, len(MASK)
 
     def __call__(self, executor, *args, **kwargs):
-        options = kwargs.get("transformer_options") or next(a for a in reversed(args) if isinstance(a, dict))
+        given = [kwargs.get("transformer_options"), *reversed(args)]
+        options = next(part for part in given if isinstance(part, dict) and "sample_sigmas" in part)
         evaluation = self.evaluation(options["sample_sigmas"], options["sigmas"].flatten()[0])
         if evaluation < self.last:
             self.kept.clear()

@@ -17,6 +17,7 @@ from smoothbench.errors import UsageError
 
 KEY = re.compile(r"([a-z_0-9]+)(?:-(\d{1,4}))?")
 RANGE = re.compile(rf"{SPAN}-(\d{{1,4}})-(\d{{1,4}})")
+META = "_meta"
 Read = tuple[Schedule, tuple[Site, ...]]
 
 
@@ -45,7 +46,7 @@ def keys_of(path: Path) -> list[str]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return []
-    return [key for key in data if key != "_meta"] if isinstance(data, dict) else []
+    return [key for key in data if key != META] if isinstance(data, dict) else []
 
 
 def named_sites(keys: Iterable[str]) -> Iterator[Site]:
