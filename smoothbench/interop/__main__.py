@@ -70,13 +70,24 @@ def _written(options: argparse.Namespace) -> None:
 
 def _request(options: argparse.Namespace) -> Request:
     denoiser = None if options.model is None else denoiser_in(options.model)
-    schedule, sites = read(options.schedule, denoiser)
-    predictor = options.predictor or schedule.meta.get("predictor", REUSE)
-    name, forwards = options.schedule.name, options.forwards
-    request = Request(name, schedule, sites, str(predictor), options.mask_only, denoiser, forwards)
-    if predictor not in PREDICTORS:
-        raise request.refused(f"its predictor is {predictor!r}: other programs have {', '.join(PREDICTORS)}")
-    if not schedule.skipped_share:
+    saved = read(options.schedule, denoiser)
+    predictor = options.predictor or saved.predictor or REUSE
+    request = Request(
+        options.schedule.name,
+        saved.schedule,
+        saved.sites,
+        predictor,
+        options.mask_only,
+        denoiser,
+        options.forwards,
+    )
+    if saved.predictor not in (predictor, REUSE) and not options.mask_only:
+        held = saved.predictor or "weights of its own, which no other program takes"
+        raise request.refused(
+            f"what it skips is predicted by {held}: --mask-only exports its evaluations alone, with {predictor}, "
+            "for samples whose loss is another one"
+        )
+    if not saved.schedule.skipped_share:
         raise request.refused("it skips nothing: there is no cache to export")
     return request
 

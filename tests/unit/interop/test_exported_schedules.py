@@ -29,6 +29,7 @@ Call = Callable[[int, list[int], Callable[..., Tensor], dict[str, Tensor]], Tens
 def refusal(capsys: pytest.CaptureFixture[str], path: Path, target: str, *options: str) -> str:
     """The line with which an export is refused; nothing else is printed or written."""
     before = sorted(path.parent.iterdir())
+    capsys.readouterr()
     assert main([str(path), "--to", target, *options]) == 2
     printed = capsys.readouterr()
     assert not printed.out and printed.err.count("\n") == 1 and sorted(path.parent.iterdir()) == before
@@ -52,7 +53,8 @@ def refusal(capsys: pytest.CaptureFixture[str], path: Path, target: str, *option
         ({"denoiser": EVEN}, "comfyui", ("--predictor", "taylor2"), "it has no taylor2"),
         ({"span-0-27": UNEVEN}, "cache-dit", ("--predictor", "taylor1"), "after 4 computed evaluations, here are 2"),
         ({"attn": [1] * 12}, "comfyui", (), "it skips nothing"),
-        ({"attn": EVEN, "_meta": {"predictor": "l2p"}}, "diffusers", (), "its predictor is 'l2p'"),
+        ({"attn": EVEN, "_weights": {"table": {"*": [[0.5]] * 12}}}, "diffusers", (), "by weights of its own"),
+        ({"attn": EVEN, "mlp-0": [2]}, "diffusers", (), "must be a list of 0 and 1"),
         ({"joint_attn": EVEN, "mlp": EVEN}, "diffusers", (), "joint_attn: give --model FOLDER"),
         ({"attn-0": EVEN, "attn": [1] * 12}, "diffusers", (), "blocks of a kind differ .*give --model FOLDER"),
         ({"foo": EVEN}, "diffusers", (), "'foo' names no layers"),
@@ -129,6 +131,23 @@ def test_without_out_the_file_is_printed(tmp_path: Path, capsys: pytest.CaptureF
     settings = yaml.safe_load(capsys.readouterr().out)["cache_config"]
     assert settings["steps_computation_mask"] == EVEN and settings["enable_separate_cfg"] is True
     assert settings["steps_computation_policy"] == "static" and settings["Fn_compute_blocks"] == 1
+
+
+def test_weights_of_a_taylor_series_are_known_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sites = find_sites(TINY[WAN].build(WAN))
+    schedule = Schedule.steps(sites, [bool(bit) for bit in EVEN]).with_predictor("taylor2")
+    text = exported(tmp_path, schedule.to_json(), "diffusers").read_text()
+    assert "max_order=2" in text and "forecasts of order 2" in text
+    path = tmp_path / "schedule.json"
+    assert "predicted by taylor2: --mask-only" in refusal(capsys, path, "diffusers", "--predictor", "reuse")
+    assert (
+        "max_order=0"
+        in exported(
+            tmp_path, schedule.to_json(), "diffusers", "--predictor", "reuse", "--mask-only"
+        ).read_text()
+    )
 
 
 def test_intervals_and_windows_are_those_of_the_masks() -> None:
