@@ -152,8 +152,8 @@ class _Fit:
         if not self._solver.is_exact:  # the same fresh noise comes in every run of these seeds
             states = {k: self._run.states[k][:samples].double() for k in range(max(0, e - 2), e + 1)}
             guided = {k: self._solver.guided[k][:samples] for k in range(max(0, e - 2), e + 1)}
-            own = _step_without(step, states, guided, e) + step.outputs[0] * guided[e]
-            target = own  # what the recorded run reaches, before the noise that both get
+            recorded = _step_without(step, states, guided, e) + step.outputs[0] * guided[e]
+            target = recorded  # what the recorded run reaches, before the noise that both get
         return (target - known) / step.outputs[0]
 
     def _by_sample(self, value: Tensor) -> Tensor:
