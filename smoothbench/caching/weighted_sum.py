@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from smoothbench.caching import grid
 from smoothbench.caching.predictor import Predictor, Weighted
@@ -53,8 +53,11 @@ class WeightedSum:
     @property
     def digest(self) -> str:
         """The sha256 of the table."""
-        table = {site: [list(map(float, row)) for row in rows] for site, rows in self.table.items()}
-        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(as_lists(self.table), sort_keys=True).encode()).hexdigest()
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the weights as data that JSON can hold: lists by site."""
+        return as_lists(self.table)
 
     def bind(self, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
         """Return the weighted sum of each site; ValueError where the table is for other sites or evaluations."""
@@ -71,6 +74,11 @@ class WeightedSum:
                 f"the weights are for {', '.join(list(self.table)[:3])}, and none are for site {absent[0]}"
             )
         return [SiteWeights(self.table.get(site.name) or self.table["*"]) for site in sites]
+
+
+def as_lists(table: Mapping[str, Rows]) -> dict[str, list[list[float]]]:
+    """Return a table of weights as lists of numbers."""
+    return {site: [list(map(float, row)) for row in rows] for site, rows in table.items()}
 
 
 def timesteps_of(predictor: object, planned: Sequence[float] | None) -> Sequence[float] | None:
