@@ -46,6 +46,11 @@ class Folder:
             if isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)
         }
 
+    @property
+    def absent(self) -> list[str]:
+        """The names of components that the pipeline was saved without, on purpose."""
+        return [name for name, entry in self.index.items() if isinstance(entry, list) and entry == [None, None]]
+
     def networks(self) -> dict[str, Any]:
         """The classes of the components with weights; ValueError, naming one that is unknown here."""
         classes = {name: self._class(*entry) for name, entry in self.components.items()}

@@ -18,7 +18,8 @@ DENOISERS: Final = ("transformer", "unet", "prior", "decoder")  # a pipeline's c
 def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
     """Load a pipeline with all of its weights in `dtype`, on the CPU; ValueError, naming the place, where it cannot."""
     variant = folder.variant()
-    more = {} if variant is None else {"variant": variant}
+    more: dict[str, Any] = dict.fromkeys(folder.absent)
+    more |= {} if variant is None else {"variant": variant}
     try:
         pipe = folder.pipeline_class.from_pretrained(
             folder.path, dtype=DTYPES[dtype], local_files_only=True, **more
