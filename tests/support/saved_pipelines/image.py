@@ -125,7 +125,7 @@ def aura_flow() -> Any:
 
 def lumina2() -> Any:
     return Lumina2Pipeline(
-        transformer=denoiser("Lumina2Transformer2DModel", cap_feat_dim=WIDTH),
+        transformer=denoiser("Lumina2Transformer2DModel", cap_feat_dim=WIDTH, num_layers=8),
         scheduler=flow(),
         vae=image_vae(shift_factor=0.1),
         text_encoder=qwen(),
@@ -139,7 +139,7 @@ def z_image() -> Any:
         vae=image_vae(shift_factor=0.1),
         text_encoder=qwen(),
         tokenizer=tokenizer(chat_template="{{ messages[0]['content'] }}"),
-        transformer=denoiser("ZImageTransformer2DModel", cap_feat_dim=WIDTH),
+        transformer=denoiser("ZImageTransformer2DModel", cap_feat_dim=WIDTH, n_layers=8),
     )
 
 
@@ -162,7 +162,12 @@ def hunyuan_dit() -> Any:
         text_encoder=alive(BertModel(bert)),
         tokenizer=tokenizer(),
         transformer=denoiser(
-            "HunyuanDiT2DModel", cross_attention_dim=WIDTH, cross_attention_dim_t5=WIDTH, text_len=77, text_len_t5=256
+            "HunyuanDiT2DModel",
+            num_layers=12,
+            cross_attention_dim=WIDTH,
+            cross_attention_dim_t5=WIDTH,
+            text_len=77,
+            text_len_t5=256,
         ),
         scheduler=DDIMScheduler(),
         safety_checker=None,
@@ -265,7 +270,7 @@ IMAGES: Mapping[str, Family] = MappingProxyType(
             },
         ),
         "AuraFlow": Family(aura_flow, {**SIZE, **LENGTH}),
-        "Lumina2": Family(lumina2, {**SIZE, **LENGTH}),
+        "Lumina2": Family(lumina2, {"height": 64, "width": 64, **LENGTH}),
         "Z-Image": Family(z_image, {**SIZE, **LENGTH}),
         "CogView4": Family(cogview4, {**SIZE, **LENGTH}),
         "HunyuanDiT": Family(hunyuan_dit, {**SIZE, "use_resolution_binning": False}),

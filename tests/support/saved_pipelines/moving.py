@@ -44,7 +44,7 @@ LENGTH = {"max_sequence_length": TOKENS}
 
 def wan(two: bool = False) -> Any:
     vae: Any = AutoencoderKLWan(base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
-    changes = {"in_channels": 16, "out_channels": 16, "text_dim": WIDTH}
+    changes = {"in_channels": 16, "out_channels": 16, "text_dim": WIDTH, "num_layers": 6}
     low = denoiser("WanTransformer3DModel", **changes) if two else None
     if low is not None:
         for weight in low.parameters():
@@ -155,7 +155,13 @@ def mochi() -> Any:
         vae=vae.eval(),
         text_encoder=t5(),
         tokenizer=tokenizer(),
-        transformer=denoiser("MochiTransformer3DModel", in_channels=12, text_embed_dim=WIDTH, max_sequence_length=TOKENS),
+        transformer=denoiser(
+            "MochiTransformer3DModel",
+            num_layers=6,
+            in_channels=12,
+            text_embed_dim=WIDTH,
+            max_sequence_length=TOKENS,
+        ),
     )
 
 
