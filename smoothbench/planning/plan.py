@@ -8,7 +8,13 @@ from smoothbench.caching import Schedule, Trajectory
 from smoothbench.caching.mac_counter import MeasuredSites
 from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch
 from smoothbench.caching.predictor import Predictor
-from smoothbench.config.instantiate import SAVED, build_policy, build_predictor, build_solver
+from smoothbench.config.instantiate import (
+    SAVED,
+    build_policy,
+    build_predictor,
+    build_solver,
+    rehearsed,
+)
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
 from smoothbench.json_checks import is_text
@@ -160,7 +166,7 @@ def fitting_solver(spec: Spec, model: Model) -> Solver:
             f"solver: {spec.solver['_target_'].rpartition('.')[2]} takes {solver.prediction}, and "
             f"{model.name} predicts {model.prediction}: leave solver=... out for the model's own"
         )
-    return solver
+    return rehearsed(solver, model)
 
 
 def trajectory_of(spec: Spec, model: Model, sites: MeasuredSites) -> tuple[Solver, Trajectory]:
