@@ -15,7 +15,10 @@ from tests.support.compose import composed
 from tests.support.saved_pipelines import FAMILIES, PROMPTS, built
 
 POINTS = ("+cache@points.fora.cache=fora", "+cache@points.smoothcache.cache=smoothcache")
-BRANCHES_ARE_FEW = ("StableDiffusion", "SDXL")  # U-Nets, whose ResNets are no sites: half of the MACs cannot be left out
+BRANCHES_ARE_FEW = (
+    "StableDiffusion",
+    "SDXL",
+)  # U-Nets, whose ResNets are no sites: half of the MACs cannot be left out
 STEPS = 8
 METRICS = {"video": "metrics=[video/psnr]", "audio": "metrics=[audio/si_sdr]", "image": "metrics=[psnr,ssim]"}
 VIDEO, AUDIO = ("Wan", "LTX", "CogVideoX", "HunyuanVideo", "Latte", "Mochi"), ("StableAudio",)
