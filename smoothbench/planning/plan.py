@@ -8,7 +8,13 @@ from smoothbench.caching import Schedule, Trajectory
 from smoothbench.caching.mac_counter import MeasuredSites
 from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch
 from smoothbench.caching.predictor import Predictor
-from smoothbench.config.instantiate import build_policy, build_predictor, build_solver
+from smoothbench.config.instantiate import (
+    SAVED,
+    build_policy,
+    build_predictor,
+    build_solver,
+    rehearsed,
+)
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
 from smoothbench.json_checks import is_text
@@ -22,6 +28,7 @@ from smoothbench.planning.point import Point
 from smoothbench.planning.point_ids import Method, decision_of, described, described_policy, point_ids
 from smoothbench.planning.used_classes import UsedClasses
 from smoothbench.protocols import BLOCK, Config, Model, Prompted, Solver, Supports
+from smoothbench.storage.identity import describe
 from smoothbench.storage.record_parts import Budget
 
 
@@ -111,9 +118,11 @@ class _Planned:
 
     @property
     def described(self) -> Config:
-        """The parts; a predictor that was fitted has a digest."""
+        """The parts; a predictor that was fitted has a digest, and one from a schedule's file is the weights there."""
         if self.outcome.weights is None:
             return self.parts
+        if self.spec.predictor == SAVED:
+            return self.parts | {"predictor": describe(self.outcome.weights)}
         fitted = self.parts["predictor"] | {"digest": self.outcome.weights.digest}
         return self.parts | {"predictor": fitted}
 
@@ -157,7 +166,7 @@ def fitting_solver(spec: Spec, model: Model) -> Solver:
             f"solver: {spec.solver['_target_'].rpartition('.')[2]} takes {solver.prediction}, and "
             f"{model.name} predicts {model.prediction}: leave solver=... out for the model's own"
         )
-    return solver
+    return rehearsed(solver, model)
 
 
 def trajectory_of(spec: Spec, model: Model, sites: MeasuredSites) -> tuple[Solver, Trajectory]:

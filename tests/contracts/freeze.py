@@ -108,9 +108,8 @@ def configurations() -> dict[str, tuple[str, ...]]:
     for method in stems["cache"]:
         found[f"cache {method}"] = (f"cache={method}", *([needed[method]] if method in needed else []))
     for solver in stems["solver"]:
-        model = (
-            "opensora_nano" if solver == "rflow" else "stable_audio_nano" if "3m" in solver else "dit_nano"
-        )
+        of_velocity = solver == "rflow" or solver.endswith("_flow")
+        model = "opensora_nano" if of_velocity else "stable_audio_nano" if "3m" in solver else "dit_nano"
         found[f"solver {solver}"] = (f"model={model}", f"solver={solver}")
     return found | {f"model {model}": (f"model={model}",) for model in stems["model"]}
 
