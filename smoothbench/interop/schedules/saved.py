@@ -14,12 +14,12 @@ from smoothbench.caching import Schedule, Site, saved_sites
 from smoothbench.caching.fingerprint import DENOISER as PLANNED_ON
 from smoothbench.caching.fingerprint import fingerprint
 from smoothbench.caching.json_objects import unique_keys
-from smoothbench.caching.schedule_json import CANONICAL, META, WEIGHTS
+from smoothbench.caching.schedule_json import META, WEIGHTS, canonical
 from smoothbench.caching.sites import DENOISER, SPAN
 from smoothbench.errors import UsageError
 from smoothbench.interop.schedules.request import PREDICTORS, REUSE
 
-KEY = re.compile(r"(spatial_|temporal_|)([a-z_0-9]+)(?:-(\d{1,4}))?")
+KEY = re.compile(r"([a-z_0-9]+)(?:-(\d{1,4}))?")
 RANGE = re.compile(rf"{SPAN}-(\d{{1,4}})-(\d{{1,4}})")
 
 
@@ -96,8 +96,8 @@ def named_sites(keys: Collection[str]) -> Iterator[Site]:
 def _of_branch(key: str) -> tuple[str, str] | None:
     """The kind of a branch and the number of its block, empty for all blocks; None where the key is no branch's."""
     match = KEY.fullmatch(key)
-    kind = match[1] + CANONICAL.get(match[2], match[2]) if match else ""
-    return (kind, match[3] or "") if match and kind.endswith(("attn", "ff")) else None
+    kind = canonical(match[1]) if match else ""
+    return (kind, match[2] or "") if match and kind.endswith(("attn", "ff")) else None
 
 
 def _outer(key: str) -> Site:
