@@ -70,10 +70,10 @@ def _predictor(schedule: Schedule, weights: Any) -> str | None:
     """The predictor whose weights these are along a schedule; None where there is none."""
     if not isinstance(weights, dict):
         return None
-    given = {key: value for key, value in weights.items() if key != "timesteps"}
+    given = weights | {"timesteps": None}
     for name in PREDICTORS:
-        weighted = schedule.with_predictor(name).weights
-        if weighted is not None and weighted.to_json() | {"timesteps": None} == given | {"timesteps": None}:
+        known = schedule.with_predictor(name).to_json().get(WEIGHTS)
+        if known is not None and known | {"timesteps": None} == given:
             return name
     return None
 
