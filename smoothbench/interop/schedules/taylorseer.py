@@ -58,7 +58,12 @@ def export(request: Request) -> Exported | None:
     interval, before, after = bounds
     stand_in = f"forecasts of order {request.order}" if request.order else "what they gave last"
     settings = {"interval": interval, "before": before, "after": after, "order": request.order}
-    names = {"source": request.source, "evals": len(masks[0]), "stand_in": stand_in, "modules": modules}
+    names = {
+        "source": request.printable_source,
+        "evals": len(masks[0]),
+        "stand_in": stand_in,
+        "modules": modules,
+    }
     return Exported(CODE.format(**settings, **names))
 
 
