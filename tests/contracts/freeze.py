@@ -44,6 +44,8 @@ METRICS = (
     ("dit_nano", "fd_uncached_nano"),
     ("stable_audio_nano", "fd_uncached_nano"),
     ("opensora_nano", "fd_uncached_nano"),
+    ("dit_nano", "rank_preserved"),
+    ("dit_nano", "best_preserved"),
 )
 SMALL = ("stage=cost", "device=cpu", "num_samples=2")
 Ids = Mapping[str, str]
