@@ -70,7 +70,9 @@ class Planning:
                 )
             if not runs_on_batch(method, self.predictor):
                 assert not isinstance(method, PlansOnBatch)
-                return replace(outcome, policy=checked(method, method.plan(self.trajectory, curves)))
+                return replace(
+                    outcome, policy=checked(method, method.plan(self.trajectory, curves), self.trajectory)
+                )
             planning = BatchPlanning(
                 self.spec, self.solver, self.trajectory, method, self.predictor, self.parts, curves
             )

@@ -106,6 +106,8 @@ def configurations() -> dict[str, tuple[str, ...]]:
     found = {f"exp {name}": (f"+exp={name}",) for name in sorted(experiments)}
     for cache in stems["cache"]:
         found[f"cache {cache}"] = (f"cache={cache}", *([needed[cache]] if cache in needed else []))
+    for group in ("solver", "model"):
+        stems[group].remove("pipeline")  # its ids are those of weights that only a user has
     for solver in stems["solver"]:
         model = (
             "opensora_nano" if solver == "rflow" else "stable_audio_nano" if "3m" in solver else "dit_nano"

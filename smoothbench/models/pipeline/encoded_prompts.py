@@ -52,5 +52,5 @@ def _placed(value: Any, place: Any) -> Any:
     return value.to(place, copy=True) if isinstance(value, Tensor) else value
 
 
-def _bytes(kept: Any) -> int:
-    return sum(leaf.nbytes for leaf in pytree.tree_leaves(kept) if isinstance(leaf, Tensor))
+def _bytes(encoded: Any) -> int:
+    return sum(leaf.nbytes for leaf in pytree.tree_leaves(encoded) if isinstance(leaf, Tensor))

@@ -31,7 +31,7 @@ def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
         add_lora(pipe, lora)
     for component in pipe.components.values():
         if isinstance(component, nn.Module):
-            component.eval().requires_grad_(False)
+            component.eval()  # gradients stay as they are: without them torch chooses other kernels than in diffusers
     if callable(getattr(pipe, "encode_prompt", None)):
         pipe.encode_prompt = EncodedPrompts(pipe.encode_prompt)
     return pipe

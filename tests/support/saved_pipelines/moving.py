@@ -1,6 +1,7 @@
 """Tiny pipelines of video and audio."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -168,6 +169,7 @@ def mochi() -> Any:
 MOVING: Mapping[str, Family] = MappingProxyType(
     {
         "Wan": Family(wan, {**SIZE, "num_frames": 5, **LENGTH}),
+        "Wan2.2": Family(partial(wan, two=True), {**SIZE, "num_frames": 5, **LENGTH}),
         "LTX": Family(ltx, {"height": 32, "width": 32, "num_frames": 9, **LENGTH}),
         "CogVideoX": Family(cogvideox, {**SIZE, "num_frames": 5, **LENGTH}),
         "HunyuanVideo": Family(
