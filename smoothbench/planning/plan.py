@@ -191,13 +191,15 @@ def _unsupported(parts: Sequence[Any], trajectory: Trajectory, model: Model, whe
     return None
 
 
-def _across_networks(method: Method, predictor: Predictor, trajectory: Trajectory, model: Model) -> str | None:
+def _across_networks(
+    method: Method, predictor: Predictor, trajectory: Trajectory, model: Model
+) -> str | None:
     """Return why a method cannot be used where the denoiser's weights change on the way; None where it can."""
     if not trajectory.restarts or not (isinstance(method, DynamicPolicy) or runs_on_batch(method, predictor)):
         return None
     return (
-        f"{model.name} has two networks, from evaluation {trajectory.restarts[0]} on the second one, and only schedules "
-        "that are planned without running it are cut there: set model.component to cache one of them"
+        f"{model.name} has two networks, from evaluation {trajectory.restarts[0]} on the second one, and only "
+        "schedules that are planned without running it are cut there: set model.component to cache one of them"
     )
 
 

@@ -49,7 +49,9 @@ class Folder:
     @property
     def absent(self) -> list[str]:
         """The names of components that the pipeline was saved without, on purpose."""
-        return [name for name, entry in self.index.items() if isinstance(entry, list) and entry == [None, None]]
+        return [
+            name for name, entry in self.index.items() if isinstance(entry, list) and entry == [None, None]
+        ]
 
     def networks(self) -> dict[str, Any]:
         """The classes of the components with weights; ValueError, naming one that is unknown here."""

@@ -36,7 +36,10 @@ class EncodedPrompts:
             self.calls += 1
             encoded = self._encode(*args, **kwargs)
             places = pytree.tree_map_only(Tensor, lambda leaf: leaf.device, encoded)
-            self._kept[key] = pytree.tree_map_only(Tensor, lambda leaf: leaf.to("cpu", copy=True), encoded), places
+            self._kept[key] = (
+                pytree.tree_map_only(Tensor, lambda leaf: leaf.to("cpu", copy=True), encoded),
+                places,
+            )
             self._drop()
             return encoded
         encoded, places = self._kept[key]

@@ -124,7 +124,9 @@ class LoadedPipeline:
         pipe.scheduler = scheduler_for(solver, self._own_scheduler)
         return pipe.scheduler
 
-    def _called(self, solver: PipelineScheduler, numbers: Tensor, seeds: Sequence[int], finished: bool) -> Any:
+    def _called(
+        self, solver: PipelineScheduler, numbers: Tensor, seeds: Sequence[int], finished: bool
+    ) -> Any:
         conditions: Sequence[Any] = numbers.tolist()
         if self.call.is_prompted:
             conditions = [self.prompts.texts[number] if number >= 0 else "" for number in conditions]

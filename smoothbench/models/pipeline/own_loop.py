@@ -1,4 +1,4 @@
-"""See from outside which evaluation a pipeline's own loop is in: by its scheduler's steps and its denoiser's forwards."""
+"""See from outside which evaluation a pipeline's loop is in, by the scheduler's steps and the denoiser's forwards."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -22,8 +22,8 @@ class Rehearsal:
     """What a pipeline's loop does with its denoiser for one sample.
 
     By evaluation and forward: `rows` of the batch and the denoiser's own `timesteps`; `steps` are the scheduler's
-    timesteps, `first` the arguments of the forwards of the first evaluation, `networks` says at which evaluations its second
-    network ran, and `output` is what the pipeline returned.
+    timesteps, `first` the arguments of the forwards of the first evaluation. `networks` says at which evaluations its
+    second network ran, and `output` is what the pipeline returned.
     """
 
     rows: list[list[torch.Size]] = field(default_factory=list)
@@ -51,7 +51,11 @@ class Rehearsal:
         """
         timesteps = [t for t in self.timesteps if t is not None]
         for grid in (timesteps, self.steps):
-            if len(grid) == len(self.rows) and grid == sorted(grid, reverse=True) and (len(set(grid)) > 1 or len(grid) == 1):
+            if (
+                len(grid) == len(self.rows)
+                and grid == sorted(grid, reverse=True)
+                and (len(set(grid)) > 1 or len(grid) == 1)
+            ):
                 return tuple(grid)
         return tuple(map(float, range(len(self.rows), 0, -1)))
 
@@ -65,7 +69,9 @@ class Rehearsal:
         if not self.rows:
             raise ValueError(f"{name} never called its denoiser: choose another model.component")
         if not self.steps:
-            raise ValueError(f"{name} never called its scheduler's step: its evaluations cannot be told apart")
+            raise ValueError(
+                f"{name} never called its scheduler's step: its evaluations cannot be told apart"
+            )
         for e, shapes in enumerate(self.rows):
             if len(shapes) != len(self.rows[0]):
                 raise ValueError(
@@ -79,12 +85,19 @@ class Rehearsal:
                 )
 
 
-def rehearse(denoiser: nn.Module, scheduler: Any, call: Callable[[], Any], name: str, second: Callable[[], bool]) -> Rehearsal:
+def rehearse(
+    denoiser: nn.Module, scheduler: Any, call: Callable[[], Any], name: str, second: Callable[[], bool]
+) -> Rehearsal:
     """Run a pipeline's loop once; a forward of new shapes is computed, and its output stands for all alike.
 
-    `second` says whether a second network runs. Raises ValueError, naming the pipeline, where the engine could not follow its loop.
+    `second` says whether a second network runs. Raises ValueError, naming the pipeline, where the engine could not
+    follow its loop.
     """
-    seen, answers, timestep = Rehearsal(), dict[str, tuple[list[Tensor], Rebuild]](), TimestepArgument(denoiser.forward)
+    seen, answers, timestep = (
+        Rehearsal(),
+        dict[str, tuple[list[Tensor], Rebuild]](),
+        TimestepArgument(denoiser.forward),
+    )
 
     def before(e: int, index: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         if index == 0:

@@ -37,7 +37,9 @@ def _named(name: str) -> Any:
             f"solver.scheduler={name}: diffusers {diffusers.__version__} has no such scheduler{_hint(name, known)}"
         )
     if not issubclass(kind, SchedulerMixin) and "Dummy" not in type(kind).__name__:
-        raise ValueError(f"solver.scheduler={name}: this class is no scheduler, for instance DDIMScheduler is one")
+        raise ValueError(
+            f"solver.scheduler={name}: this class is no scheduler, for instance DDIMScheduler is one"
+        )
     return kind
 
 

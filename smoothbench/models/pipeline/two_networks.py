@@ -41,7 +41,9 @@ def joined(pipe: Any, component: str | None, offload: str) -> Second | None:
     if component is not None or not isinstance(first, nn.Module) or not isinstance(second, nn.Module):
         return None
     if offload != "none":
-        raise ValueError(f"model.offload={offload}: the pipeline has two networks, which offloading moves apart: {HINT}")
+        raise ValueError(
+            f"model.offload={offload}: the pipeline has two networks, which offloading moves apart: {HINT}"
+        )
     joint = Second(first, second)
     second.forward = joint
     return joint

@@ -54,7 +54,9 @@ def wan(two: bool = False) -> Any:
         tokenizer=tokenizer(),
         text_encoder=t5(),
         vae=vae.eval(),
-        scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        ),
         transformer=denoiser("WanTransformer3DModel", **changes),
         transformer_2=low,
         boundary_ratio=0.6 if two else None,
@@ -77,7 +79,9 @@ def ltx() -> Any:
         vae=vae.eval(),
         text_encoder=t5(),
         tokenizer=tokenizer(),
-        transformer=denoiser("LTXVideoTransformer3DModel", in_channels=8, out_channels=8, caption_channels=WIDTH),
+        transformer=denoiser(
+            "LTXVideoTransformer3DModel", in_channels=8, out_channels=8, caption_channels=WIDTH
+        ),
     )
 
 
@@ -125,7 +129,9 @@ def hunyuan_video() -> Any:
     return HunyuanVideoPipeline(
         text_encoder=alive(LlamaModel(llama)),
         tokenizer=tokenizer(),
-        transformer=denoiser("HunyuanVideoTransformer3DModel", text_embed_dim=WIDTH, pooled_projection_dim=WIDTH),
+        transformer=denoiser(
+            "HunyuanVideoTransformer3DModel", text_embed_dim=WIDTH, pooled_projection_dim=WIDTH
+        ),
         vae=vae.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
         text_encoder_2=clip(),

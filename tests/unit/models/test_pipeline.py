@@ -52,7 +52,9 @@ def test_a_sample_does_not_depend_on_its_batch(name: str, folders: Mapping[str, 
     pipeline, solver = model(folders[name]), PipelineScheduler(STEPS)
     together = latents(pipeline, solver, [0, 1, 2], silent)
     for seed in range(3):
-        torch.testing.assert_close(latents(pipeline, solver, [seed], silent)[0], together[seed], rtol=0, atol=1e-4)
+        torch.testing.assert_close(
+            latents(pipeline, solver, [seed], silent)[0], together[seed], rtol=0, atol=1e-4
+        )
 
 
 def test_prompts_are_encoded_once(folders: Mapping[str, Path]) -> None:
@@ -88,12 +90,13 @@ def test_two_networks_switch_where_the_pipeline_says(folders: Mapping[str, Path]
     assert alone.coordinates == timed.coordinates[boundary:] and not alone.restarts
     every = latents(low, alone, [3], silent)
     assert torch.equal(every, latents(both, timed, [3], silent))
-    with pytest.raises(ValueError, match="model.component"):
+    with pytest.raises(ValueError, match="component"):
         _ = model(folders["Wan2.2"], offload="model").denoiser
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "evaluations"), [("HeunDiscreteScheduler", 2 * STEPS - 1), ("DPMSolverMultistepScheduler", STEPS)]
+    ("scheduler", "evaluations"),
+    [("HeunDiscreteScheduler", 2 * STEPS - 1), ("DPMSolverMultistepScheduler", STEPS)],
 )
 def test_another_scheduler_by_its_name(scheduler: str, evaluations: int, folders: Mapping[str, Path]) -> None:
     pipeline = model(folders["StableDiffusion"])
@@ -105,7 +108,9 @@ def test_another_scheduler_by_its_name(scheduler: str, evaluations: int, folders
     assert type(pipeline.loaded.pipe.scheduler).__name__ != scheduler
 
 
-@pytest.mark.parametrize("change", [{"dtype": "bfloat16"}, {"arguments": {"guidance_scale": 2.0}}, {"prompts": "video"}])
+@pytest.mark.parametrize(
+    "change", [{"dtype": "bfloat16"}, {"arguments": {"guidance_scale": 2.0}}, {"prompts": "video"}]
+)
 def test_what_decides_samples_is_in_the_identity(change: Any, folders: Mapping[str, Path]) -> None:
     assert model(folders["FLUX"]).identity != model(folders["FLUX"], **change).identity
     assert model(folders["FLUX"]).identity == model(folders["FLUX"], offload="model").identity
