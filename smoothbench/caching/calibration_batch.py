@@ -20,9 +20,11 @@ from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.caching.probes import INPUT, OUTPUT, Probe, input_wraps, probed_sites
 from smoothbench.caching.recording import Recording, RecordingRuns
+from smoothbench.caching.recording_outputs import RecordsOutputs
 from smoothbench.caching.schedule import Schedule
-from smoothbench.caching.site_wraps import Observer, site_wraps
-from smoothbench.caching.sites import DENOISER, Site
+from smoothbench.caching.site_wraps import site_wraps
+from smoothbench.caching.sites import DENOISER
+from smoothbench.caching.steering import Steer, steered
 from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
@@ -84,7 +86,7 @@ class CalibrationBatch:
         self.denoiser, self.trajectory = denoiser, trajectory
         self.predictor = predictor_from(predictor)
         self.spent = Spent()
-        self._sample, self._rows_per_sample, self._room = sample, rows_per_sample, room
+        self._sample, self.rows_per_sample, self._room = sample, rows_per_sample, room
         self._recorded: dict[Probe, Sequence[Sequence[Tensor]]] = {}
         self._coordinates: tuple[float, ...] = ()
         self._uncached: Tensor | None = None
@@ -107,7 +109,7 @@ class CalibrationBatch:
         if missing or self._uncached is None:
             taken = sum(leaf.nbytes for of in self._recorded.values() for leaves in of for leaf in leaves)
             room = None if self._room is None else self._room - taken
-            recorder = RecordingRuns(missing, self._rows_per_sample, room)
+            recorder = RecordingRuns(missing, self.rows_per_sample, room)
             self._uncached = self._observed(recorder, missing)
             self._count(Spent(1, 0, *self._uncached_cost(len(self._uncached))))
             recording = recorder.result()
@@ -129,7 +131,8 @@ class CalibrationBatch:
         if isinstance(chosen, Fitting):
             chosen = cast(Predictor, chosen.fit(schedule, self))
         first = self._first(schedule, chosen)
-        tail = replace(schedule, computed=schedule.computed[first:], meta={}) if first else schedule
+        bits, meta = schedule.computed[first:], {} if first else schedule.meta
+        tail = replace(schedule, computed=bits, meta=meta, weights=None)  # the predictor is given
         with warnings.catch_warnings(), torch.no_grad():
             warnings.filterwarnings("ignore", message="the cache policy skipped nothing")
             with cached(self.denoiser, tail, predictor=chosen, evals=tail.evals) as run:
@@ -137,6 +140,14 @@ class CalibrationBatch:
         trajectory = replace(self.trajectory, coordinates=self.trajectory.coordinates[first:])
         macs = trajectory.cost(tail.calls()).total * len(final)
         self._count(Spent(1, 1, tail.evals * len(final), macs))
+        return final
+
+    def steer(self, steer: Steer, computed: int) -> Tensor:
+        """Sample the batch while `steer` stands in for the denoiser, but at `computed` evaluations: final latents."""
+        evals = self.trajectory.evals
+        final = steered(self.denoiser, evals, self._sample, steer)
+        _, full = self._uncached_cost(len(final))
+        self._count(Spent(1, 1, evals * len(final), full * computed // evals))
         return final
 
     def _first(self, schedule: Schedule, predictor: Predictor | Bindable) -> int:
@@ -186,7 +197,7 @@ class CalibrationBatch:
         inputs = [probe for probe in probes if probe.of == INPUT and probe.site != DENOISER]
         seen = [partial(recorder.add, probe) for probe in inputs]
         wraps = input_wraps(denoiser, [places[probe] for probe in inputs], seen)
-        wraps += site_wraps(denoiser, outputs, _Outputs(recorder, outputs))
+        wraps += site_wraps(denoiser, outputs, RecordsOutputs(recorder, outputs))
         clock = Clock(denoiser.forward, None)
         of_denoiser = [probe for probe in probes if probe.site == DENOISER]
 
@@ -223,16 +234,3 @@ class _Later(Announcer):
     def step(self, e: int, coordinate: float | None = None, forward_index: int | str = 0) -> None:
         """Announce the next forward, by its number in this run."""
         super().step(e - self._first, coordinate, forward_index)
-
-
-class _Outputs(Observer):
-    """Records what sites give."""
-
-    def __init__(self, recorder: RecordingRuns, sites: Sequence[Site]) -> None:
-        super().__init__()
-        self._recorder, self._sites = recorder, sites
-
-    def keep(self, i: int, output: Any) -> None:
-        """Record what site `i` gave."""
-        super().keep(i, output)
-        self._recorder.add(Probe(self._sites[i].name), output)

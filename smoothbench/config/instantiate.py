@@ -22,6 +22,7 @@ from smoothbench.storage.identity import is_node
 
 log = logging.getLogger(__name__)
 
+SAVED = "saved"  # the predictor that a schedule's file holds
 MODEL: tuple[str, ...] = ("conditioning", "predict", "decode", "skeleton", "prediction", "labels_or_prompts")
 MODEL += ("unconditional", "output", "identity", "media", "sample_shape", "forwards", "guidance_rows")
 MODEL += ("unavailable_reason", "min_batch_size")
@@ -185,7 +186,11 @@ def _has(part: Any, name: str) -> bool:
 
 
 def build_predictor(node: str | Config, where: str) -> Predictor:
-    """Build a predictor from its short name (`reuse`, `taylor1`), or from a node with a `_target_`."""
+    """Build a predictor from its short name (`reuse`, `taylor1`), or from a node with a `_target_`.
+
+    `saved` stands for the weights in a schedule's file, which are known once it is read; without any it is `reuse`.
+    """
+    node = "reuse" if node == SAVED else node
     try:
         return predictor_from(build(node, where) if isinstance(node, dict) else node)
     except ValueError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from smoothbench.caching import Schedule, WeightedSum
+from smoothbench.caching.input_weights import weights_from
 from smoothbench.caching.policy import FitsOnBatch
 from smoothbench.planning.calibrated import BatchPlan, BatchPlanning
 from smoothbench.protocols import Model
@@ -78,7 +79,7 @@ def _schedule_data(schedule: Schedule, weights: WeightedSum | None) -> dict[str,
         "kinds": schedule.kinds,
         "bits": schedule.bit_strings(),
         "meta": schedule.meta,
-        "weights": weights and {site: [list(row) for row in t] for site, t in weights.table.items()},
+        "weights": weights and weights.to_data(),
     }
 
 
@@ -95,7 +96,7 @@ def _stored(path: Path, planning: BatchPlanning) -> BatchPlan | None:
         schedule = Schedule(tuple(data["sites"]), tuple(data["kinds"]), bits, data["meta"])
         schedule.check_fits(planning.trajectory.coordinates)
         timesteps = planning.trajectory.coordinates
-        weights = None if data["weights"] is None else WeightedSum(data["weights"], timesteps)
+        weights = None if data["weights"] is None else weights_from(data["weights"], timesteps)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if schedule.sites != tuple(site.name for site in planning.trajectory.sites):

@@ -30,7 +30,7 @@ def generate(point: Point, model: Model, samples: Samples, tick: Tick, largest: 
     """
     cuts = 0
     for batch in samples.missing():
-        parts = _sample_in_parts(point, model, batch, tick, largest)
+        parts = sample_in_parts(point, model, batch, tick, largest)
         cuts += len(parts) - 1
         run = parts[0][1]
         calls = None if isinstance(point.policy, Schedule) else evaluations(model, run)
@@ -39,10 +39,10 @@ def generate(point: Point, model: Model, samples: Samples, tick: Tick, largest: 
     return cuts
 
 
-def _sample_in_parts(
+def sample_in_parts(
     point: Point, model: Model, batch: Sequence[int], tick: Tick, largest: LargestBatch
 ) -> list[tuple[Tensor, Run]]:
-    """The samples of a batch and the engine's run, in as few parts as memory allows."""
+    """Return the samples of a batch and the engine's run, in as few parts as memory allows; see `generate`."""
 
     def run(size: int) -> list[tuple[Tensor, Run]]:
         parts = [batch[start : start + size] for start in range(0, len(batch), size)]

@@ -52,7 +52,9 @@ def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
 @contextmanager
 def _without_bars() -> Iterator[None]:
     """Load without the progress bars of the libraries, which would stand between our lines."""
-    shown = [library for library in (diffusers.utils.logging, transformers.utils.logging) if _shows_bars(library)]
+    shown = [
+        library for library in (diffusers.utils.logging, transformers.utils.logging) if _shows_bars(library)
+    ]
     for library in shown:
         library.disable_progress_bar()
     try:
