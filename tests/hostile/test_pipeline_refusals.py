@@ -14,6 +14,7 @@ from tests.support.hub_cache import in_cache
 from tests.support.saved_pipelines import FAMILIES, built
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
+SMALL = "model.arguments={use_resolution_binning: false, clean_caption: false, max_sequence_length: 24}"
 Refuse = Callable[..., str]
 
 
@@ -31,15 +32,12 @@ def refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     """Runs the command on a pipeline with more arguments; returns its line, and sees that it left nothing."""
 
     def run(repo: Path | str, *arguments: str) -> str:
-        asked = (
-            "model=pipeline",
-            f"model.repo={repo}",
-            "device=cpu",
-            "num_samples=2",
-            "solver.steps=4",
-            *arguments,
+        given = SMALL if not any("model.arguments" in argument for argument in arguments) else "num_samples=2"
+        asked = ("model=pipeline", f"model.repo={repo}", "device=cpu", "solver.steps=4", given)
+        prompts = (
+            () if any("model.prompts" in argument for argument in arguments) else ("model.prompts=[a car]",)
         )
-        line = refusal_of(asked, tmp_path, monkeypatch, capfd)
+        line = refusal_of([*asked, *prompts, *arguments], tmp_path, monkeypatch, capfd)
         assert not list(tmp_path.glob("results/**/*.json"))
         return line
 
@@ -140,9 +138,14 @@ def test_another_solver_has_no_place_in_a_pipeline(folders: Mapping[str, Path], 
     assert "leave solver=... out for the model's own" in refusal(folders["PixArt"], "solver=ddim")
 
 
+def test_what_the_pipeline_itself_refuses(folders: Mapping[str, Path], refusal: Refuse) -> None:
+    line = refusal(folders["PixArt"], "model.arguments={height: 17, clean_caption: false}")
+    assert "PixArtAlphaPipeline cannot be called so" in line and "look at model.arguments" in line
+
+
 def test_guidance_for_some_of_the_steps_is_refused(folders: Mapping[str, Path], refusal: Refuse) -> None:
     arguments = "{height: 64, width: 64, max_sequence_length: 24, cfg_trunc_ratio: 0.5}"
-    line = refusal(folders["Lumina2"], f"model.arguments={arguments}", "model.prompts=[a car]")
+    line = refusal(folders["Lumina2"], f"model.arguments={arguments}")
     assert "forwards in evaluation" in line and "guidance holds for all steps" in line
 
 

@@ -161,6 +161,11 @@ class Pipeline:
         return outputs.media_for(self._medium, self._fps, rate)
 
     @property
+    def decoder(self) -> str:
+        """What the pipeline decodes to, image, video or audio: known once it was rehearsed to its end."""
+        return self._medium
+
+    @property
     def sample_shape(self) -> tuple[int, ...]:
         """The shape of a decoded sample."""
         return tuple(self.loaded.finished[1].shape[1:])

@@ -12,6 +12,7 @@ from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward
 from smoothbench.caching.outputs import Rebuild, take_apart
 from smoothbench.caching.timestep import TimestepArgument, first_tensor
+from smoothbench.errors import one_line
 from smoothbench.models.pipeline.own_loop import watching_loop
 
 Arguments = tuple[Sequence[Any], Mapping[str, Any]]
@@ -121,9 +122,19 @@ def rehearse(
         watched(denoiser, lambda args, kwargs: None, lambda failed, output: None, answer),
         watching_loop(denoiser, scheduler, before, lambda t: seen.steps.append(float(t))),
     ):
-        seen.output = call()
+        seen.output = _called(call, name)
     seen.check(name)
     return seen
+
+
+def _called(call: Callable[[], Any], name: str) -> Any:
+    try:
+        return call()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # pipelines refuse their arguments by exceptions of many kinds
+        reason = f"{type(error).__name__}: {one_line(error)[:240]}"
+        raise ValueError(f"{name} cannot be called so ({reason}): look at model.arguments") from error
 
 
 def _shapes(arguments: Any) -> Any:
