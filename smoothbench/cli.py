@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from smoothbench import command, sibling_packages
+from smoothbench.config.loss_target import quoted
 from smoothbench.config.old_keys import check_overrides
 from smoothbench.errors import PointsFailed, UsageError, one_line, with_cause
 from smoothbench.running.jobs import CURRENT, Jobs
@@ -51,6 +52,7 @@ def _jobs(jobs: Jobs) -> int:
     )
     code = 0
     try:
+        sys.argv[1:] = map(quoted, sys.argv[1:])
         check_overrides(
             sys.argv[1:]
         )  # Hydra would propose to append an old key, and write a multirun's file first
@@ -82,6 +84,11 @@ def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
         plan = settings(cfg)
         if hydra_config is not None:
             check_read(cfg, hydra_config)
+        if plan.stage == "tune":
+            from smoothbench.running.tune import tune
+
+            tune(plan)
+            return 0
         if plan.out is not None:
             from smoothbench.running.calibrate_or_train import save_plan
 

@@ -1,10 +1,11 @@
 """Bind a predictor to the sites of a run: some predict each site in its own way, some are fitted first."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from smoothbench.caching.batch_runs import BatchRuns
-from smoothbench.caching.predictor import Predictor
+from smoothbench.caching.policy import DynamicPolicy, Policy
+from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site
 from smoothbench.caching.weighted_sum import WeightedSum
@@ -45,6 +46,13 @@ class Fitting(Protocol):
     def fit(self, schedule: Schedule, batch: BatchRuns) -> WeightedSum:
         """Return the weights of the kept outputs, for each site and evaluation that the schedule skips."""
         ...
+
+
+def predictor_of(policy: Schedule | Policy | DynamicPolicy, predictor: str | Predictor | None) -> Predictor:
+    """Return the predictor that is given, or else the weights that a schedule comes with, or else `reuse`."""
+    if predictor is None and isinstance(policy, Schedule) and policy.weights is not None:
+        return cast(Predictor, policy.weights)  # it is bound to sites, which then predict
+    return predictor_from("reuse" if predictor is None else predictor)
 
 
 def bound(predictor: Predictor | Bindable, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:

@@ -131,7 +131,8 @@ class CalibrationBatch:
         if isinstance(chosen, Fitting):
             chosen = cast(Predictor, chosen.fit(schedule, self))
         first = self._first(schedule, chosen)
-        tail = replace(schedule, computed=schedule.computed[first:], meta={}) if first else schedule
+        bits, meta = schedule.computed[first:], {} if first else schedule.meta
+        tail = replace(schedule, computed=bits, meta=meta, weights=None)  # the predictor is given
         with warnings.catch_warnings(), torch.no_grad():
             warnings.filterwarnings("ignore", message="the cache policy skipped nothing")
             with cached(self.denoiser, tail, predictor=chosen, evals=tail.evals) as run:

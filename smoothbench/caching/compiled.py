@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from smoothbench.caching import grid
-from smoothbench.caching.binding import bound
+from smoothbench.caching.binding import bound, predictor_of
 from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.engine import aligned
 from smoothbench.caching.evaluation_clock import Clock, Tick
 from smoothbench.caching.hooks import Forward, StandIn, Wrap, standing_in
 from smoothbench.caching.policy import DynamicPolicy
-from smoothbench.caching.predictor import Predictor, Weighted, predictor_from
+from smoothbench.caching.predictor import Predictor, Weighted
 from smoothbench.caching.run import Decide
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.site_visits import outside_message
@@ -71,19 +71,19 @@ class Compiled:
         self,
         schedule_or_policy: Schedule | DynamicPolicy,
         calls_per_eval: int = 1,
-        predictor: str | Predictor = "reuse",
+        predictor: str | Predictor | None = None,
         evals: int | None = None,
     ) -> Iterator[Clock]:
         """Make the denoiser follow a schedule or policy within a context; announce all forwards to the clock, or none.
 
         A policy decides on the branches before each forward, from the denoiser's inputs; `evals` is the number of
-        evaluations that it plans for, if any. Raises ValueError for a schedule that does not fit the denoiser or the
-        run and its timesteps, for a policy that looks inside forwards, and for a predictor that has no weights;
-        RuntimeError where contexts nest.
+        evaluations that it plans for, if any. `predictor` is by default that of `cached`. Raises ValueError for a
+        schedule that does not fit the denoiser or the run and its timesteps, for a policy that looks inside forwards,
+        and for a predictor that has no weights; RuntimeError where contexts nest.
         """
         decide, evals, keeps = self._decisions(schedule_or_policy, evals)
-        predictors = _weighted(predictor, self.sites, evals)
-        planned = _planned_timesteps(schedule_or_policy, predictor)
+        chosen = predictor_of(schedule_or_policy, predictor)
+        predictors, planned = _weighted(chosen, self.sites, evals), _grid(schedule_or_policy, chosen)
         clock = Clock(self._forward, evals, calls_per_eval)
         histories: dict[int | str, Kept] = {}
 
@@ -191,9 +191,9 @@ class Compiled:
         return forward
 
 
-def _weighted(predictor: str | Predictor, sites: Sequence[Site], evals: int | None) -> Sequence[Weighted]:
+def _weighted(predictor: Predictor, sites: Sequence[Site], evals: int | None) -> Sequence[Weighted]:
     """The predictor of each site; ValueError where one cannot tell its weights."""
-    predictors = bound(predictor_from(predictor), sites, evals)
+    predictors = bound(predictor, sites, evals)
     weighted = [one for one in predictors if isinstance(one, Weighted)]
     if len(weighted) < len(predictors):
         name = type(predictors[0]).__name__
@@ -201,9 +201,7 @@ def _weighted(predictor: str | Predictor, sites: Sequence[Site], evals: int | No
     return weighted
 
 
-def _planned_timesteps(
-    policy: Schedule | DynamicPolicy, predictor: str | Predictor
-) -> Sequence[float] | None:
+def _grid(policy: Schedule | DynamicPolicy, predictor: Predictor) -> Sequence[float] | None:
     """The timesteps that a schedule was planned for or weights were fitted to; None where neither says."""
     known = timesteps_of(predictor, policy.coordinates if isinstance(policy, Schedule) else None)
     return known if grid.has_timesteps(known) else None

@@ -74,6 +74,11 @@ class Composed(ABC):
 
     def _more_computed(self, schedule: Schedule) -> Schedule:
         evals = schedule.evals
+        if schedule.weights is not None:
+            raise ValueError(
+                f"{type(self).__name__} computes more than the schedule whose weights it was given: fit them to it, or "
+                "take the schedule without its weights"
+            )
         computed = tuple(
             (True,) * len(bits) if self.computes(e, evals) else bits
             for e, bits in enumerate(schedule.computed)

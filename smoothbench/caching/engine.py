@@ -9,12 +9,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from smoothbench.caching.binding import bound
+from smoothbench.caching.binding import bound, predictor_of
 from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.dynamic_run import DynamicRun
 from smoothbench.caching.evaluation_clock import Clock
 from smoothbench.caching.fast import fast_forward
-from smoothbench.caching.fingerprint import warn_if_changed
+from smoothbench.caching.fingerprint import refuse_or_warn_if_changed
 from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
@@ -22,7 +22,7 @@ from smoothbench.caching.hooks import Forward, Wrap, compiled_parts, intercepted
 from smoothbench.caching.inputs import PredictsFromInput
 from smoothbench.caching.nesting import outer_sites, runs
 from smoothbench.caching.policy import DynamicPolicy, Policy
-from smoothbench.caching.predictor import Predictor, predictor_from
+from smoothbench.caching.predictor import Predictor
 from smoothbench.caching.run import Decide, Run
 from smoothbench.caching.schedule import Computed, Schedule
 from smoothbench.caching.site_visits import Visits
@@ -39,7 +39,7 @@ def cached(
     denoiser: nn.Module,
     schedule_or_policy: Schedule | Policy | DynamicPolicy,
     *,
-    predictor: str | Predictor = "reuse",
+    predictor: str | Predictor | None = None,
     evals: int | None = None,
     calls_per_eval: int = 1,
     coordinates: Sequence[float] | None = None,
@@ -50,7 +50,7 @@ def cached(
     `calls_per_eval` forwards make one evaluation (guidance in two calls, two-stage solvers), each
     with its own cached outputs. A static policy that needs no curves plans for `evals` evaluations. A policy that
     decides at run time needs `evals` only for runs of a single evaluation, from which alone it cannot be seen whether
-    timesteps rise or fall.
+    timesteps rise or fall. `predictor` stands in for what is skipped: by default the schedule's weights, or `reuse`.
     `coordinates` are the timesteps that the denoiser will get, one for each evaluation, by default those that the
     schedule was planned for. Where they are known, a denoiser of a known class, whose modules nobody has changed, runs
     by a forward of the engine's own that leaves out what an evaluation does not need: its results are the same within
@@ -58,17 +58,18 @@ def cached(
     Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is
     cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
     where a policy skipped nothing, that a compiled denoiser runs uncompiled, and where the denoiser is not the one that
-    a schedule was planned on (see `fingerprint`).
+    a schedule was planned on (see `fingerprint`); with the schedule's own weights that is a ValueError.
     """
     handle, denoiser = denoiser, original_module(denoiser)
     refuse_other_caches(denoiser)
     sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
     plan = _planned(denoiser, sites, schedule_or_policy, evals)
     if isinstance(schedule_or_policy, Schedule):
-        warn_if_changed(denoiser, schedule_or_policy.meta, stacklevel=4)
+        weighs = predictor is None and schedule_or_policy.weights is not None
+        refuse_or_warn_if_changed(denoiser, schedule_or_policy.meta, weighs, stacklevel=4)
     clock = Clock(denoiser.forward, plan.evals, calls_per_eval)
     timesteps = _timesteps(plan, coordinates) if fast else None
-    run = _run(denoiser, sites, plan, predictor_from(predictor), clock, timesteps)
+    run = _run(denoiser, sites, plan, predictor_of(schedule_or_policy, predictor), clock, timesteps)
     run.at_start = noticing_changes(denoiser, sites)
     try:
         with watched(denoiser, run.begin, run.end, run.forward), ExitStack() as inside:

@@ -36,12 +36,22 @@ def fingerprint(denoiser: nn.Module) -> str:
     return f"{type(denoiser).__name__} with {count} parameters of {total:,} weights ({digest})"
 
 
-def warn_if_changed(denoiser: nn.Module, meta: Mapping[str, Any], stacklevel: int) -> None:
-    """Warn, naming both, where a schedule's metadata name another denoiser as the one that it was planned on."""
+def refuse_or_warn_if_changed(
+    denoiser: nn.Module, meta: Mapping[str, Any], weighs: bool, stacklevel: int
+) -> None:
+    """Warn, naming both, where a schedule's metadata name another denoiser as the one that it was planned on.
+
+    Where the schedule comes with weights, and the run `weighs` outputs by them, that is a ValueError.
+    """
     planned = meta.get(DENOISER)
-    if isinstance(planned, str) and planned != (present := fingerprint(denoiser)):
-        warnings.warn(
-            f"the schedule was planned on a {planned}, and this is a {present}: if an adapter was loaded or a module "
-            "replaced since, calibrate again",
-            stacklevel=stacklevel,
+    if not isinstance(planned, str) or planned == (present := fingerprint(denoiser)):
+        return
+    difference = f"the schedule was planned on a {planned}, and this is a {present}"
+    if weighs:
+        raise ValueError(
+            f"{difference}: its weights do not fit, so make them anew, or leave them out by predictor='reuse'"
         )
+    warnings.warn(
+        f"{difference}: if an adapter was loaded or a module replaced since, calibrate again",
+        stacklevel=stacklevel,
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from smoothbench.caching.schedule_json import META, WEIGHTS
 from smoothbench.caching.sites import BRANCH, DENOISER, SPAN, Site, find_sites
 
 
@@ -16,7 +17,7 @@ def saved_sites(path: str | Path, denoiser: nn.Module) -> tuple[Site, ...]:
     denoiser does not have these sites.
     """
     try:
-        keys = set(json.loads(Path(path).read_text(encoding="utf-8"))) - {"_meta"}
+        keys = set(json.loads(Path(path).read_text(encoding="utf-8"))) - {META, WEIGHTS}
     except (OSError, ValueError, TypeError, RecursionError):
         return find_sites(denoiser)
     spans = [re.fullmatch(rf"{SPAN}-(\d{{1,6}})-(\d{{1,6}})", key) for key in keys]

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from numbers import Real
 from pathlib import Path
@@ -12,7 +12,9 @@ from typing import Any
 from smoothbench.caching import grid
 from smoothbench.caching.json_objects import unique_keys
 from smoothbench.caching.nesting import outer_sites, runs
-from smoothbench.caching.schedule_json import check_meta, columns_of, flat_columns
+from smoothbench.caching.predictor import Predictor
+from smoothbench.caching.saved_weights import SavedWeights, weights_from, weights_of
+from smoothbench.caching.schedule_json import META, WEIGHTS, check_meta, columns_of, flat_columns
 from smoothbench.caching.sites import Site
 
 Computed = tuple[tuple[bool, ...], ...]
@@ -24,12 +26,14 @@ class Schedule:
 
     Evaluation 0 is the noisiest. Raises ValueError without sites, where `kinds` or the bits of an evaluation have
     another length than `sites`, and where the first evaluation skips a site, as there is nothing yet to reuse.
+    `weights` predict what is skipped, where they were made for this schedule; None leaves that to the run.
     """
 
     sites: tuple[str, ...]
     kinds: tuple[str, ...]
     computed: Computed
     meta: Mapping[str, Any] = field(default_factory=dict)
+    weights: SavedWeights | None = None
 
     def __post_init__(self) -> None:
         if not self.sites or len(self.kinds) != len(self.sites):
@@ -41,6 +45,10 @@ class Schedule:
             raise ValueError("a schedule must compute every site at its first evaluation")
         if not _is_grid(self.meta.get("coordinates"), len(self.computed)):
             raise ValueError(f"a schedule's coordinates are {len(self.computed)} finite numbers, or left out")
+        if self.weights is not None and self.weights.evals != self.evals:
+            raise ValueError(
+                f"the schedule has {self.evals} evaluations, but its weights are for {self.weights.evals}"
+            )
 
     @classmethod
     def of(
@@ -94,6 +102,13 @@ class Schedule:
         """The share of branch computations that are reused, from 0 to 1."""
         return 1 - sum(map(sum, self.computed)) / (self.evals * len(self.sites))
 
+    def with_predictor(self, predictor: str | Predictor) -> "Schedule":
+        """Return the schedule with the weights of a predictor, so that its file says what stands in for the skipped.
+
+        Raises ValueError for a predictor whose weights depend on more than the schedule.
+        """
+        return replace(self, weights=weights_of(predictor, self.sites, self.computed, self.coordinates))
+
     def calls(self) -> dict[str, int]:
         """At how many evaluations each site is computed, by the site's name."""
         return {
@@ -115,15 +130,18 @@ class Schedule:
             (kind, site): [int(bits[i]) for bits in self.computed]
             for i, (kind, site) in enumerate(zip(self.kinds, self.sites, strict=True))
         }
-        return ({"_meta": dict(self.meta)} if self.meta else {}) | flat_columns(columns, names)
+        meta = {META: dict(self.meta)} if self.meta else {}
+        return (
+            meta | flat_columns(columns, names) | ({WEIGHTS: self.weights.to_json()} if self.weights else {})
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], sites: Sequence[Site]) -> "Schedule":
         """Read a schedule in either form, for a model with `sites`; a block's key overrides its kind's.
 
         Warns of kinds that are absent, which are always computed. Raises ValueError for a kind or a
-        block that the model lacks, a list of anything but 0 and 1, lists of different lengths, or a
-        `_meta` that is no object or that a record could not hold.
+        block that the model lacks, a list of anything but 0 and 1, lists of different lengths, a
+        `_meta` that is no object or that a record could not hold, or `_weights` that are for something else.
         """
         columns = columns_of(data, sites)
         absent = {s.kind for s in sites if s.name not in columns}
@@ -131,9 +149,14 @@ class Schedule:
             warnings.warn(f"the schedule says nothing of {sorted(absent)}: always computed", stacklevel=2)
         evals = len(next(iter(columns.values())))
         bits = [[columns[s.name][e] if s.name in columns else 1 for s in sites] for e in range(evals)]
-        meta = data.get("_meta", {})
+        meta = data.get(META, {})
         check_meta(meta)
-        return cls.of(sites, bits, meta)
+        schedule = cls.of(sites, bits, meta)
+        if WEIGHTS not in data:
+            return schedule
+        return replace(
+            schedule, weights=weights_from(data[WEIGHTS], sites, schedule.computed, schedule.coordinates)
+        )
 
     def save(self, path: str | Path, names: str = "published") -> None:
         """Write the schedule to a JSON file, in the form that `to_json` gives."""

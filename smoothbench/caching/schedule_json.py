@@ -8,6 +8,7 @@ from smoothbench.caching.sites import SPAN, Site
 
 PUBLISHED = {"self_attn": "attn", "cross_attn": "attn2", "ff": "mlp"}
 CANONICAL = {published: kind for kind, published in PUBLISHED.items()} | {"attn1": "self_attn"}
+META, WEIGHTS = "_meta", "_weights"  # the keys that are no kind of layer
 META_DEPTH = 8  # how deep "_meta" may be nested
 
 
@@ -38,13 +39,13 @@ def columns_of(data: Mapping[str, Any], sites: Sequence[Site]) -> dict[str, list
     columns: dict[str, list[int]] = {}
     if wrong := [key for key in data if not isinstance(key, str)]:
         raise ValueError(f"{wrong[0]!r} is no kind of layer")
-    keys = sorted((key for key in data if key != "_meta"), key=_names_a_block)
+    keys = sorted((key for key in data if key not in (META, WEIGHTS)), key=_names_a_block)
     if not keys:
         raise ValueError("it names no kind of layer")
     key_of: dict[tuple[str, str], str] = {}
     for key in keys:
         kind, dash, block = key.partition("-")
-        kind = _canonical(kind)
+        kind = canonical(kind)
         if (other := key_of.setdefault((kind, block), key)) != key:
             raise ValueError(f"{other!r} and {key!r} mean the same")
         named = [s for s in sites if s.kind == kind and (not dash or block == s.block_label)]
@@ -75,7 +76,8 @@ def _published(kind: str) -> str:
     return dimension + PUBLISHED.get(base, base)
 
 
-def _canonical(kind: str) -> str:
+def canonical(kind: str) -> str:
+    """Return the name that a kind of layer has in this project, from the published name or its own."""
     dimension, base = _split(kind)
     return dimension + CANONICAL.get(base, base)
 

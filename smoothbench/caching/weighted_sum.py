@@ -39,6 +39,8 @@ class WeightedSum:
             )
         if not all(isfinite(w) for rows in self.table.values() for row in rows for w in row):
             raise ValueError("weights must be finite")
+        if self.timesteps is not None and len(self.timesteps) != self.evals:
+            raise ValueError(f"weights of {self.evals} evaluations with {len(self.timesteps)} timesteps")
 
     @property
     def depth(self) -> int:
@@ -59,6 +61,27 @@ class WeightedSum:
         """Return the weights as data that JSON can hold: lists by site."""
         return as_lists(self.table)
 
+    def lacking(self, site: str, e: int) -> bool:
+        """Whether there are no weights to predict a site's output at an evaluation."""
+        return not (self.table.get(site) or self.table["*"])[e]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the weights as JSON: `table` maps a site, or "*", to the weights of each evaluation."""
+        timesteps = {} if self.timesteps is None else {"timesteps": list(map(float, self.timesteps))}
+        return {"form": self.name, "version": self.version, **timesteps, "table": as_lists(self.table)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "WeightedSum":
+        """Read what `to_json` gives; ValueError where it is something else."""
+        table, timesteps = data.get("table"), data.get("timesteps")
+        if not isinstance(table, Mapping) or not all(_are_rows(rows) for rows in table.values()):
+            raise ValueError(
+                "the table of its weights must map sites to a list of numbers for each evaluation"
+            )
+        if timesteps is not None and not _are_numbers(timesteps):
+            raise ValueError("the timesteps of its weights must be a list of finite numbers")
+        return cls(table, timesteps)
+
     def bind(self, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
         """Return the weighted sum of each site; ValueError where the table is for other sites or evaluations."""
         if evals != self.evals:
@@ -74,6 +97,14 @@ class WeightedSum:
                 f"the weights are for {', '.join(list(self.table)[:3])}, and none are for site {absent[0]}"
             )
         return [SiteWeights(self.table.get(site.name) or self.table["*"]) for site in sites]
+
+
+def _are_rows(rows: Any) -> bool:
+    return isinstance(rows, list) and all(map(_are_numbers, rows))
+
+
+def _are_numbers(row: Any) -> bool:
+    return isinstance(row, list) and all(type(w) in (int, float) and isfinite(w) for w in row)
 
 
 def as_lists(table: Mapping[str, Rows]) -> dict[str, list[list[float]]]:

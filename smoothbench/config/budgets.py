@@ -1,6 +1,7 @@
 """The key `at` of a point: the share of the uncached MACs that its method may use, by the setting of its knob."""
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -10,14 +11,19 @@ from smoothbench.config.spec import Spec
 from smoothbench.errors import UsageError, shown
 from smoothbench.protocols import Config
 
+PRESETS = MappingProxyType({"light": 0.6, "medium": 0.4, "heavy": 0.25})  # budgets by name
+
 
 def check_at(value: Any, where: str) -> float | None:
-    """Return the share that a point may use, None for any; UsageError where it is no share."""
+    """Return the share that a point may use, None for any; UsageError where it is no share and no preset's name."""
     if value is None:
         return None
+    if isinstance(value, str) and value in PRESETS:
+        return PRESETS[value]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise UsageError(
-            f"{where}at={shown(value)}: must be a share of the uncached MACs, above 0 and at most 1"
+            f"{where}at={shown(value)}: must be a share of the uncached MACs, above 0 and at most 1, or one of "
+            f"{', '.join(PRESETS)}"
         )
     return float(value)
 

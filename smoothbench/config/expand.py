@@ -16,6 +16,7 @@ from smoothbench.config.cache_node import (
     check_policy,
     new_interpolation,
 )
+from smoothbench.config.loss_target import loss_target
 from smoothbench.config.moved import moved
 from smoothbench.config.old_keys import new_spelling
 from smoothbench.config.report_sections import section_names
@@ -50,7 +51,8 @@ def settings(cfg: DictConfig) -> Settings:
         plain["latency"]["also"] = {key: values for key, values in also.items() if values is not None}
         plain["paper"] = Convention.from_config(plain["paper"])
         shared = {key: cfg[key] for key in SHARED}
-        return Settings(**plain, **shared, specs=_specs(cfg), report=section_names(cfg.report))
+        loss, report = loss_target(cfg.loss), section_names(cfg.report)
+        return Settings(**plain, **shared, specs=_specs(cfg), loss=loss, report=report)
     except OmegaConfBaseException as error:
         raise UsageError(_message(error, cfg)) from error
 

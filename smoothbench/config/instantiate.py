@@ -17,11 +17,12 @@ from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.config.moved import moved
 from smoothbench.config.old_keys import ATTRIBUTES
 from smoothbench.errors import UsageError, one_line
-from smoothbench.protocols import Config, LoadsDecoder, LoadsText, Model, Solver
+from smoothbench.protocols import Config, LoadsDecoder, LoadsText, Model, SamplesItself, Solver
 from smoothbench.storage.identity import is_node
 
 log = logging.getLogger(__name__)
 
+SAVED = "saved"  # the predictor that a schedule's file holds
 MODEL: tuple[str, ...] = ("conditioning", "predict", "decode", "skeleton", "prediction", "labels_or_prompts")
 MODEL += ("unconditional", "output", "identity", "media", "sample_shape", "forwards", "guidance_rows")
 MODEL += ("unavailable_reason", "min_batch_size")
@@ -185,7 +186,11 @@ def _has(part: Any, name: str) -> bool:
 
 
 def build_predictor(node: str | Config, where: str) -> Predictor:
-    """Build a predictor from its short name (`reuse`, `taylor1`), or from a node with a `_target_`."""
+    """Build a predictor from its short name (`reuse`, `taylor1`), or from a node with a `_target_`.
+
+    `saved` stands for the weights in a schedule's file, which are known once it is read; without any it is `reuse`.
+    """
+    node = "reuse" if node == SAVED else node
     try:
         return predictor_from(build(node, where) if isinstance(node, dict) else node)
     except ValueError as error:
@@ -205,3 +210,16 @@ def build_solver(node: Config) -> Solver:
             f"solver: its {len(grid)} timesteps are not finite and falling: look at its settings"
         )
     return solver
+
+
+def rehearsed(solver: Solver, model: Model) -> Solver:
+    """Return the solver with the coordinates that a model which samples itself gives it; of others as it is.
+
+    Raises UsageError where the model cannot run with it, or the engine could not follow.
+    """
+    if not isinstance(model, SamplesItself):
+        return solver
+    try:
+        return model.at(solver)
+    except ValueError as error:
+        raise UsageError(_short(error)) from error

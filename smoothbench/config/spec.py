@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from smoothbench.config.loss_target import LossTarget
 from smoothbench.paper_convention import Convention
 from smoothbench.protocols import Config
 from smoothbench.storage.paper_row import PaperRow
@@ -38,7 +39,10 @@ class Spec:
 
 @dataclass
 class Settings:
-    """What an experiment's points share; `report` names the sections that the experiment adds to its report."""
+    """What an experiment's points share; `report` names the sections that the experiment adds to its report.
+
+    `loss` bounds how far the samples of a tuned schedule may lie from the uncached ones.
+    """
 
     experiment: str
     stage: str
@@ -55,6 +59,7 @@ class Settings:
     force: bool = False
     tf32: bool = False
     out: str | None = None
+    loss: LossTarget | None = None
     report: tuple[str, ...] = ()
 
     @property

@@ -12,8 +12,8 @@ from smoothbench.json_checks import is_text
 from smoothbench.paper_convention import Convention
 from smoothbench.protocols import BLOCK
 
-STAGES = ("all", "cost", "latency", "calibrate", "train")
-TO_FILE = ("calibrate", "train")
+STAGES = ("all", "cost", "latency", "calibrate", "train", "tune")
+TO_FILE = ("calibrate", "train")  # and nothing else
 NODES = ("model", "solver", "cache", "metrics", "reference", "points", "calibration", "training", "latency")
 OF_POINT = ("cache", "solver", "calibration", "at", "sweep", "published", "reported")
 OF_REFERENCE = tuple(key for key in OF_POINT if key not in ("at", "sweep", "published"))
@@ -29,7 +29,18 @@ SHARED = (
     "tf32",
     "out",
 )
-KNOWN = (*NODES, *SHARED, "num_samples", "seed", "seeds", "only", "at", "paper", "report")  # what a run reads
+KNOWN = (
+    *NODES,
+    *SHARED,
+    "num_samples",
+    "seed",
+    "seeds",
+    "only",
+    "at",
+    "loss",
+    "paper",
+    "report",
+)  # what a run reads
 WHOLE = {  # keys that are whole numbers, and their bounds
     "num_samples": (2, BLOCK),
     "batch_size": (1, BLOCK),
@@ -142,12 +153,17 @@ def _check_also(also: Any) -> None:
 
 def check_together(cfg: DictConfig) -> None:
     """Raise UsageError for values that do not go together."""
-    if (cfg.stage in TO_FILE) != (cfg.out is not None):
+    to_file = (*TO_FILE, "tune")
+    if (cfg.stage in to_file) != (cfg.out is not None):
         raise UsageError(
-            "out=FILE goes with stage=calibrate (*.npz or *.json) and stage=train (*.safetensors), and the other way "
-            "round"
+            "out=FILE goes with stage=calibrate (*.npz or *.json), stage=tune (*.json) and stage=train "
+            "(*.safetensors), and the other way round"
         )
-    if cfg.points and cfg.stage in TO_FILE:
+    if (cfg.loss is not None) + (cfg.at is not None) != 1 and (cfg.stage == "tune" or cfg.loss is not None):
+        raise UsageError("stage=tune takes one of at=0.4 (a share of the MACs) and 'loss=psnr>=35' (a bound)")
+    if cfg.loss is not None and cfg.stage != "tune":
+        raise UsageError(f"loss={shown(cfg.loss)}: goes with stage=tune")
+    if cfg.points and cfg.stage in to_file:
         raise UsageError(
             f"stage={cfg.stage} takes one point (cache=...), not the experiment {cfg.experiment}"
         )

@@ -4,13 +4,16 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smoothbench.caching import Schedule, Trajectory, WeightedSum
+from smoothbench.caching import Schedule, Trajectory
 from smoothbench.caching.binding import Fitting
 from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
 from smoothbench.caching.predictor import Predictor
+from smoothbench.caching.saved_weights import SavedWeights
+from smoothbench.config.instantiate import SAVED
 from smoothbench.config.spec import Spec
 from smoothbench.errors import PointsFailed, one_line
 from smoothbench.planning.calibrated import BatchPlanning, Calibrated, Curves, checked, runs_on_batch
+from smoothbench.planning.made_for import check_made_for
 from smoothbench.protocols import Config, Model, Solver
 from smoothbench.storage.record_parts import CalibrationRef
 
@@ -19,7 +22,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of planning a method: fields of `Point` that depend on it, and the weights of a fitted predictor."""
+    """The result of planning a method: fields of `Point` that depend on it.
+
+    `weights` are those of a predictor that was fitted, or that the schedule's file holds.
+    """
 
     policy: Schedule | DynamicPolicy | None = None
     calibration: CalibrationRef | None = None
@@ -27,7 +33,7 @@ class Outcome:
     missing_weights: str | None = None
     unsupported: str | None = None
     uncalibrated: bool = False
-    weights: WeightedSum | None = None
+    weights: SavedWeights | None = None
 
     @property
     def known(self) -> dict[str, Any]:
@@ -70,7 +76,10 @@ class Planning:
                 )
             if not runs_on_batch(method, self.predictor):
                 assert not isinstance(method, PlansOnBatch)
-                return replace(outcome, policy=checked(method, method.plan(self.trajectory, curves)))
+                schedule = checked(method, method.plan(self.trajectory, curves))
+                check_made_for(schedule.meta, self.parts)
+                weights = schedule.weights if self.spec.predictor == SAVED else None
+                return replace(outcome, policy=replace(schedule, weights=None), weights=weights)
             planning = BatchPlanning(
                 self.spec, self.solver, self.trajectory, method, self.predictor, self.parts, curves
             )

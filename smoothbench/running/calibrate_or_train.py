@@ -1,11 +1,13 @@
 """stage=calibrate and stage=train: error curves, a schedule or a trained router to a file of the user's."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from smoothbench.caching import Schedule
 from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.caching.saved_weights import SavedWeights
 from smoothbench.config.instantiate import (
     build,
     build_model,
@@ -18,6 +20,7 @@ from smoothbench.config.instantiate import (
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError
 from smoothbench.planning.chosen_sites import ChosenSites
+from smoothbench.planning.made_for import MADE_FOR, made_for
 from smoothbench.planning.plan import check_seed_blocks, fitting_solver, plan_point, trajectory_of
 from smoothbench.protocols import Config, Model
 from smoothbench.sampling.devices import started
@@ -74,7 +77,11 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
             or point.planning_error
             or f"{spec.label} decides at run time: it has no schedule to save"
         )
-    return (json.dumps(point.policy.to_json()) + "\n").encode()
+    schedule = point.policy
+    if isinstance(point.predictor, SavedWeights):  # fitted to this schedule, and to nothing else
+        meta = {**schedule.meta, MADE_FOR: made_for(point.described)}
+        schedule = replace(schedule, meta=meta).with_predictor(point.predictor)
+    return (json.dumps(schedule.to_json()) + "\n").encode()
 
 
 def _trained(settings: Settings, model: Model, store: Store) -> bytes:

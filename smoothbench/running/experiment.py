@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -16,6 +15,7 @@ from smoothbench.costs.latency_conditions import check_conditions
 from smoothbench.errors import PointsFailed
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.plan import plan_points
+from smoothbench.protocols import Model
 from smoothbench.running.claims import claimed
 from smoothbench.running.estimate import announce, check_disk
 from smoothbench.running.finish import claim_folder, finish, same_work
@@ -34,8 +34,11 @@ log = logging.getLogger(__name__)
 class Experiment:
     """One experiment in one results folder on one loaded model; `run` takes it through its stages in order."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Load and plan; the model does not run. Raises UsageError where the experiment cannot run here."""
+    def __init__(self, settings: Settings, model: Model | None = None) -> None:
+        """Load and plan; the model does not run. Raises UsageError where the experiment cannot run here.
+
+        Args: model, one that is loaded already, by these very settings.
+        """
         self.settings = settings
         device = started(settings.device, settings.tf32)
         self.store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
@@ -43,14 +46,13 @@ class Experiment:
         try:
             if settings.stage == "latency":
                 claim_folder(self._presence)
-            self._load(device)
+            self._load(build_model(settings.model, device) if model is None else model)
         except BaseException:  # a process that is refused is no longer at work here
             self._presence.leave()
             raise
 
-    def _load(self, device: torch.device) -> None:
+    def _load(self, model: Model) -> None:
         settings = self.settings
-        model = build_model(settings.model, device)
         check_conditions(settings, model)
         metrics = settings.metrics if settings.draws_samples else {}  # other stages need no encoder's weights
         ready(model, settings.stage)

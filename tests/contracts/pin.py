@@ -15,7 +15,7 @@ from torch import nn
 
 import conf
 from smoothbench.caching import calibrate
-from smoothbench.caching.predictor import predictor_from
+from smoothbench.config.instantiate import build_predictor
 from smoothbench.models.base.prompts import Prompts
 from smoothbench.sampling.calibrate_point import Curves
 from smoothbench.storage.code_fingerprint import fingerprint, version_of
@@ -124,7 +124,7 @@ def _named(text: str) -> Iterator[type]:
         if isinstance(part, type) or (isinstance(given, type) and issubclass(given, nn.Module)):
             yield from [given] if given is not nn.Module else []
     for name in re.findall(r"predictor: (\w+)", text):
-        yield type(predictor_from(name))
+        yield type(build_predictor(name, "predictor"))
 
 
 def main() -> int:

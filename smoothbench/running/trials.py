@@ -1,0 +1,91 @@
+"""Try points on the calibration's own samples: how far they lie from the uncached ones, before others are drawn."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from metrics.score import Score
+from smoothbench.caching import Schedule
+from smoothbench.config.spec import Settings, Spec
+from smoothbench.errors import UsageError
+from smoothbench.planning.chosen_sites import ChosenSites
+from smoothbench.planning.plan import plan_point
+from smoothbench.planning.point import Point
+from smoothbench.protocols import BLOCK, Model
+from smoothbench.sampling.measured import Measured
+from smoothbench.sampling.out_of_memory import LargestBatch
+from smoothbench.sampling.point_batches import sample_in_parts
+from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.feature_cache import concatenate_batches
+from smoothbench.storage.results_folder import Store
+
+
+class Trials:
+    """Plans points, draws the calibration's samples with each, and scores their distance to the uncached ones.
+
+    `metrics` names the paired metrics that there are; `metric` is the one that decides.
+    """
+
+    def __init__(self, settings: Settings, model: Model, store: Store, scorer: Scorer, metric: str) -> None:
+        self.settings, self.model, self.scorer, self.metric = settings, model, scorer, metric
+        self._sites = ChosenSites(model)
+        self._measured = Measured(self._sites, store, settings.force, runs=True)
+        self._largest = LargestBatch()
+        self._scores: dict[str, Score] = {}  # by samples
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of the metric that decides is nearer to the uncached samples."""
+        better: bool = self.scorer.metrics[self.metric].metric.higher_is_better
+        return better
+
+    def planned(self, spec: Spec) -> Point:
+        """Plan a point; UsageError, in one line, where there is no schedule."""
+        point = plan_point(spec, self.model, self._sites, self._measured, self.settings.batch_size)
+        if isinstance(point.policy, Schedule):
+            return point
+        raise UsageError(
+            point.unsupported
+            or point.planning_error
+            or f"{spec.label} decides at run time: it has no schedule to save"
+        )
+
+    def score(self, point: Point) -> Score:
+        """Return the score of the metric that decides, over the calibration's samples."""
+        if point.sample_id not in self._scores:
+            pairs = zip(self._batches, self._samples(point), self._uncached, strict=True)
+            bound_metric = self.scorer.metrics[self.metric]
+            features = concatenate_batches(
+                self._features(seeds, samples, baseline) for seeds, samples, baseline in pairs
+            )
+            self._scores[point.sample_id] = bound_metric.metric.score(features["score"])
+        return self._scores[point.sample_id]
+
+    def _features(self, seeds: Sequence[int], samples: Tensor, baseline: Tensor) -> dict[str, Tensor]:
+        condition = self.model.labels_or_prompts(seeds)
+        batch = {"samples": samples, "baseline": baseline, "condition": condition}
+        reasons: dict[str, str] = {}
+        features = self.scorer.features_of(batch, {"score": self.scorer.metrics[self.metric]}, reasons)
+        if reasons:
+            raise UsageError(f"{self.metric}: {reasons['score']}")
+        return features
+
+    @cached_property
+    def _batches(self) -> list[range]:
+        calibration = self.settings.specs[-1].calibration
+        count = calibration["num_samples"]
+        first = calibration["seed"] * BLOCK + calibration["draw"] * count
+        seeds, size = range(first, first + count), self.settings.batch_size
+        return [seeds[start : start + size] for start in range(0, count, size)]
+
+    @cached_property
+    def _uncached(self) -> list[Tensor]:
+        return self._samples(self.planned(self.settings.specs[0]))
+
+    def _samples(self, point: Point) -> list[Tensor]:
+        parts = [
+            sample_in_parts(point, self.model, seeds, lambda: None, self._largest) for seeds in self._batches
+        ]
+        return [torch.cat([samples for samples, _ in batch]) for batch in parts]

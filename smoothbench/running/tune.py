@@ -1,0 +1,106 @@
+"""stage=tune: a schedule within a budget, or within a loss, checked on samples that it was not made on, as a file."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from smoothbench.config.instantiate import build_model, ready
+from smoothbench.config.loss_target import LossTarget
+from smoothbench.config.spec import Settings
+from smoothbench.errors import PointsFailed, UsageError, one_line
+from smoothbench.protocols import Model
+from smoothbench.running.experiment import Experiment
+from smoothbench.running.trials import Trials
+from smoothbench.running.tune_choice import Choice, choose
+from smoothbench.running.tuned_file import Tuned, file_bytes, seconds_of, summary, tuned_schedule
+from smoothbench.sampling.devices import started
+from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.feature_cache import FeatureCache
+from smoothbench.storage.files import write_atomic
+from smoothbench.storage.results_folder import Store
+
+log = logging.getLogger(__name__)
+
+
+def tune(settings: Settings) -> Path:
+    """Choose and plan a method, check it on held-out samples, write its schedule to the file `out`, and print it.
+
+    Raises UsageError for a request that cannot be met, and PointsFailed where samples fail or miss the bound that they
+    were to keep; then no file is written.
+    """
+    target = _target(settings)
+    device = started(settings.device, settings.tf32)
+    store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
+    with store.enter():
+        model = ready(build_model(settings.model, device), settings.stage)
+        scorer = Scorer(settings.metrics, model, FeatureCache(store.folder / "observations"))
+        paired = [name for name, metric in scorer.metrics.items() if metric.paired]
+        trials = Trials(settings, model, store, scorer, _deciding(settings.loss, paired, scorer))
+        choice = choose(settings, trials)
+        log.info("%s: %s", choice.spec.label, choice.reason)
+    tuned = _checked(settings, model, choice, paired)
+    try:
+        data = file_bytes(tuned_schedule(tuned, model))
+        write_atomic(target, data)
+    except OSError as error:
+        raise UsageError(f"out={target}: cannot be written ({error.strerror})") from None
+    except ValueError as error:
+        raise UsageError(f"{choice.spec.label}: {one_line(error)}") from None
+    print(summary(tuned, Path(settings.out or ""), model))
+    log.info("wrote %s", target)
+    return target
+
+
+def _target(settings: Settings) -> Path:
+    """The file to write; UsageError where it cannot be one, before anything is spent."""
+    target = Path(settings.out or "").absolute()
+    if target.suffix != ".json":
+        raise UsageError(f"stage=tune needs out=FILE.json, not {target}")
+    if target.is_dir():
+        raise UsageError(f"out={target}: is a folder; give the name of a file in it")
+    return target
+
+
+def _deciding(loss: LossTarget | None, paired: Sequence[str], scorer: Scorer) -> str:
+    """The metric that decides: that of the bound, or else the first paired one; UsageError where there is none."""
+    known = ", ".join(paired)
+    if not paired:
+        raise UsageError(
+            "stage=tune needs a metric that compares with the uncached samples: metrics=psnr, ..."
+        )
+    if loss is None:
+        return paired[0]
+    if loss.metric not in paired:
+        raise UsageError(
+            f"loss={loss}: no metric {loss.metric} compares with the uncached samples; there are {known}"
+        )
+    if scorer.metrics[loss.metric].metric.higher_is_better != loss.at_least:
+        right = replace(loss, at_least=not loss.at_least)
+        raise UsageError(
+            f"loss={loss}: bounds {loss.metric} on its worse side; 'loss={right}' bounds the loss"
+        )
+    return loss.metric
+
+
+def _checked(settings: Settings, model: Model, choice: Choice, paired: Sequence[str]) -> Tuned:
+    """Sample the chosen point and the uncached one on the seeds of the settings, score and time them."""
+    metrics = {name: settings.metrics[name] for name in paired}
+    specs = [settings.specs[0], choice.spec]
+    running = Experiment(
+        replace(settings, stage="all", out=None, loss=None, specs=specs, metrics=metrics), model
+    )
+    running.run()
+    reference, point = running.bench.points[0], running.bench.points[-1]
+    record = running.store.record(point.spec.name, point.point_id)
+    if record is None or record.status.quality != "done":
+        raise PointsFailed(f"{point.spec.label}: {record.reason if record else 'its record is gone'}")
+    tuned = Tuned(point, record, choice.reason, seconds_of(point, reference, running.store.folder))
+    if settings.loss is not None:
+        score = tuned.losses[settings.loss.metric]
+        if not settings.loss.met_by(score.value):
+            raise PointsFailed(
+                f"loss={settings.loss}: kept on calibration, but {score.value:.4g} on {score.n} other samples: "
+                "calibrate on more (calibration.num_samples) or leave a margin in the bound"
+            )
+    return tuned
