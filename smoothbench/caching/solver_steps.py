@@ -39,6 +39,18 @@ class RecognisedSolver:
     steps: Sequence[SolverStep]
     guided: Sequence[Tensor]
 
+    def step(self, e: int) -> SolverStep:
+        """Return the step from an evaluation; of those after the last known step, that one."""
+        return self.steps[min(e, len(self.steps) - 1)]
+
+    def guide(self, e: int, rows: Tensor) -> Tensor:
+        """Return the guided output [samples, ...] of an output [samples, rows, ...], in float64."""
+        return _mixed(list(rows.double().transpose(0, 1)), self.step(e).guidance)
+
+    def guided_in(self, run: RecordedRun) -> "RecognisedSolver":
+        """Return the same steps with the guided outputs of another run at the same evaluations."""
+        return replace(self, guided=[self.guide(e, rows) for e, rows in enumerate(run.outputs)])
+
     @property
     def residual(self) -> float:
         """The largest relative residual of a step."""

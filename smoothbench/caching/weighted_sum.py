@@ -39,6 +39,8 @@ class WeightedSum:
             )
         if not all(isfinite(w) for rows in self.table.values() for row in rows for w in row):
             raise ValueError("weights must be finite")
+        if self.timesteps is not None and len(self.timesteps) != self.evals:
+            raise ValueError(f"weights of {self.evals} evaluations with {len(self.timesteps)} timesteps")
 
     @property
     def depth(self) -> int:
@@ -53,11 +55,30 @@ class WeightedSum:
     @property
     def digest(self) -> str:
         """The sha256 of the table."""
-        return hashlib.sha256(json.dumps(as_lists(self.table), sort_keys=True).encode()).hexdigest()
+        table = {site: [list(map(float, row)) for row in rows] for site, rows in self.table.items()}
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the weights as data that JSON can hold: lists by site."""
-        return as_lists(self.table)
+    def lacking(self, site: str, e: int) -> bool:
+        """Whether there are no weights to predict a site's output at an evaluation."""
+        return not (self.table.get(site) or self.table["*"])[e]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the weights as JSON: `table` maps a site, or "*", to the weights of each evaluation."""
+        timesteps = {} if self.timesteps is None else {"timesteps": list(map(float, self.timesteps))}
+        table = {site: [list(map(float, row)) for row in rows] for site, rows in self.table.items()}
+        return {"form": self.name, "version": self.version, **timesteps, "table": table}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "WeightedSum":
+        """Read what `to_json` gives; ValueError where it is something else."""
+        table, timesteps = data.get("table"), data.get("timesteps")
+        if not isinstance(table, Mapping) or not all(_are_rows(rows) for rows in table.values()):
+            raise ValueError(
+                "the table of its weights must map sites to a list of numbers for each evaluation"
+            )
+        if timesteps is not None and not _are_numbers(timesteps):
+            raise ValueError("the timesteps of its weights must be a list of finite numbers")
+        return cls(table, timesteps)
 
     def bind(self, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
         """Return the weighted sum of each site; ValueError where the table is for other sites or evaluations."""
@@ -76,9 +97,12 @@ class WeightedSum:
         return [SiteWeights(self.table.get(site.name) or self.table["*"]) for site in sites]
 
 
-def as_lists(table: Mapping[str, Rows]) -> dict[str, list[list[float]]]:
-    """Return a table of weights as lists of numbers."""
-    return {site: [list(map(float, row)) for row in rows] for site, rows in table.items()}
+def _are_rows(rows: Any) -> bool:
+    return isinstance(rows, list) and all(map(_are_numbers, rows))
+
+
+def _are_numbers(row: Any) -> bool:
+    return isinstance(row, list) and all(type(w) in (int, float) and isfinite(w) for w in row)
 
 
 def timesteps_of(predictor: object, planned: Sequence[float] | None) -> Sequence[float] | None:
