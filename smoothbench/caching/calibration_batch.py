@@ -85,7 +85,7 @@ class CalibrationBatch:
         self._recorded: dict[Probe, Sequence[Sequence[Tensor]]] = {}
         self._coordinates: tuple[float, ...] = ()
         self._uncached: Tensor | None = None
-        self._finer, self._fine = finer, dict[tuple[Probe | int, ...], tuple[Recording, Tensor]]()
+        self._finer, self._fine = finer, dict[tuple[Sequence[Probe], int], tuple[Recording, Tensor]]()
 
     @property
     def uncached(self) -> Tensor:
@@ -116,7 +116,7 @@ class CalibrationBatch:
 
         Raises ValueError where the batch was made without `finer`, and where that run passes through other timesteps.
         """
-        key = (*probes, substeps)
+        key = tuple(probes), substeps
         if key not in self._fine:
             if self._finer is None:
                 raise ValueError(

@@ -44,9 +44,10 @@ class InputWeights(WeightedSum):
 
     @property
     def digest(self) -> str:
-        """The sha256 of both tables."""
-        inputs = {site: [list(map(float, row)) for row in rows] for site, rows in self.inputs.items()}
-        return hashlib.sha256((super().digest + json.dumps(inputs, sort_keys=True)).encode()).hexdigest()
+        """The sha256 of both tables and of the step."""
+        beside = {key: value for key, value in self.to_json().items() if key in ("inputs", "step")}
+        text = super().digest + json.dumps(beside, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Return the weights as JSON: beside those of outputs `inputs`, and the solver's `step` that is checked."""

@@ -1,5 +1,6 @@
 """Fit the weights of kept outputs so that the states of the cached run are those of a reference run."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,6 +53,13 @@ class StateMatching:
         if schedule.sites != (DENOISER,):
             return matching_outputs(schedule, batch, self.depth, self.ridge)
         reference = reference_run(batch, self.target, self.substeps)
+        if not reference.solver.is_exact:
+            warnings.warn(
+                f"a linear step leaves {reference.solver.residual:.0%} of a state unexplained: the solver draws fresh "
+                "noise, or is not linear. Outputs are predicted from the states of computed evaluations too, with what "
+                "is unexplained as it was recorded",
+                stacklevel=2,
+            )
         fit = _Fit(self, schedule, reference, batch.rows_per_sample)
         batch.steer(fit, sum(map(all, schedule.computed)))
         return InputWeights(
@@ -152,6 +160,11 @@ class _Fit:
     def _solved(self, e: int, features: Sequence[Tensor]) -> Tensor:
         """The weights that bring the next state nearest to the reference's."""
         matrix = torch.stack([feature.flatten() for feature in features], 1)
+        if len(matrix) < len(features):
+            raise ValueError(
+                f"{len(features)} weights cannot be fitted to {len(matrix)} values of {len(self._states[e])} calibration "
+                f"samples: take more samples, or a depth below {self._matching.depth}"
+            )
         prior = torch.zeros(len(features), dtype=torch.float64)
         prior[0] = 1
         products = matrix.T @ self._wanted(e).flatten()

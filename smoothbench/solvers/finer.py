@@ -1,7 +1,7 @@
 """Refine a solver's time grid: several sub-steps in place of each step."""
 
 from dataclasses import is_dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from smoothbench.protocols import Solver
 
@@ -21,7 +21,7 @@ def finer(solver: Solver, substeps: int) -> Solver:
             except ValueError:  # more steps than the solver can take
                 continue
             if passed == coordinates:
-                return candidate  # type: ignore[no-any-return]
+                return cast(Solver, candidate)
     raise ValueError(
         f"{type(solver).__name__} has no grid with {substeps} sub-steps that passes through its {len(coordinates)} "
         "timesteps: take other substeps, or target=uncached"
