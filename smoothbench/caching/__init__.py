@@ -10,6 +10,8 @@ from smoothbench.caching.composition import LastComputed, Warmup
 from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.engine import cached
 from smoothbench.caching.error_curves import ErrorCurves
+from smoothbench.caching.fitted import Fitted
+from smoothbench.caching.input_weights import InputWeights
 from smoothbench.caching.knobs import HasKnob, Range, Settings
 from smoothbench.caching.last_stream import cosine_errors, last_stream
 from smoothbench.caching.mac_counter import MacCounter
@@ -23,6 +25,7 @@ from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import Site, find_sites
 from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAtBudget, alpha_for
 from smoothbench.caching.split_spans import split_spans
+from smoothbench.caching.state_matching import StateMatching
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.weighted_sum import WeightedSum
 
@@ -32,7 +35,9 @@ __all__ = [
     "Cost",
     "ErrorCurves",
     "Evaluation",
+    "Fitted",
     "HasKnob",
+    "InputWeights",
     "LastComputed",
     "MacCounter",
     "Macs",
@@ -48,6 +53,7 @@ __all__ = [
     "Site",
     "SmoothCache",
     "SmoothCacheAtBudget",
+    "StateMatching",
     "Taylor",
     "Trajectory",
     "Warmup",

@@ -9,6 +9,7 @@ from smoothbench.caching.predictor import Predictor
 from smoothbench.caching.probes import Probe
 from smoothbench.caching.recording import Recording
 from smoothbench.caching.schedule import Schedule
+from smoothbench.caching.steering import Steer
 from smoothbench.caching.trajectory import Trajectory
 
 
@@ -17,6 +18,7 @@ class BatchRuns(Protocol):
 
     denoiser: nn.Module
     trajectory: Trajectory
+    rows_per_sample: int  # rows of a forward's batch that belong to one sample, guidance included
 
     @property
     def uncached(self) -> Tensor:
@@ -33,4 +35,12 @@ class BatchRuns(Protocol):
 
     def rollout(self, schedule: Schedule, predictor: str | Predictor | None = None) -> Tensor:
         """Return the final latents under a schedule, [samples, ...]; by default with the predictor of the point."""
+        ...
+
+    def steer(self, steer: Steer, computed: int) -> Tensor:
+        """Return the final latents of a run in which `steer` stands in for all but `computed` evaluations."""
+        ...
+
+    def fine(self, probes: Sequence[Probe], substeps: int) -> tuple[Recording, Tensor]:
+        """Return what probes give at the same evaluations of a run with sub-steps in between, and its final latents."""
         ...

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from torch import Tensor, nn
 
+from smoothbench.caching.binding import Bindable
 from smoothbench.caching.hooks import Wrap
 from smoothbench.caching.predictor import History, Predictor
 from smoothbench.caching.probes import input_wraps
@@ -63,14 +64,17 @@ class Inputs:
                 "leaves out: choose spans, or the denoiser"
             )
         self.predictor, self._sites = predictor, sites
+        self._of_site: Sequence[PredictsFromInput] = [predictor] * len(sites)
         self.depth, self.coordinate = predictor.depth, predictor.coordinate
         self._of_computed: dict[tuple[int | str, int], list[tuple[float, Tensor]]] = {}
         self._given: dict[int, Tensor] = {}  # in the present forward
         self._forward: int | str = 0
 
     def bind(self, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
-        """Return the predictor of each site."""
-        return [_OfSite(self, i, self.depth, self.coordinate) for i in range(len(sites))]
+        """Return the predictor of each site, bound to it where that is needed."""
+        if isinstance(self.predictor, Bindable):
+            self._of_site = cast(Sequence[PredictsFromInput], self.predictor.bind(sites, evals))
+        return [_OfSite(self, i, of.depth, self.coordinate) for i, of in enumerate(self._of_site)]
 
     def wraps(self, denoiser: nn.Module, run: InForward) -> list[tuple[nn.Module, Wrap]]:
         """Wraps that see the inputs of branches and spans; the denoiser's own is shown by `see`."""
@@ -100,7 +104,7 @@ class Inputs:
             coordinate for coordinate, _ in history
         }  # a site that was given up has an input, but no output
         inputs = [pair for pair in self._of_computed[self._forward, i] if pair[0] in kept_at]
-        return self.predictor.predict(history, inputs, now, self._given[i])
+        return self._of_site[i].predict(history, inputs, now, self._given[i])
 
 
 @dataclass(frozen=True)
