@@ -73,7 +73,7 @@ def tuned(tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> tu
     """The file of a tuned schedule with fitted weights, and what was printed of it."""
     out, text = tmp_path_factory.mktemp("tuned") / "tuned.json", StringIO()
     with redirect_stdout(text):
-        tune(settings(composed("stage=tune", "cache=l2p", "at=0.5", f"out={out}", *tiny)))
+        tune(settings(composed("stage=tune", "cache=fitted", "at=0.5", f"out={out}", *tiny)))
     return out, text.getvalue()
 
 
@@ -88,9 +88,9 @@ def test_the_file_gives_the_same_samples_here_and_in_a_plain_pipeline(
     data = read(out)
     measured = data["_meta"]["tuned"]
     assert measured["share"] <= measured["at"] == 0.5 and measured["loss"]["psnr"]["n"] == 4
-    assert data["_weights"]["form"] == "weighted_sum" and measured["calibration"]["num_samples"] == 3
+    assert data["_weights"]["form"] == "input_weights" and measured["calibration"]["num_samples"] == 3
     for line in (
-        "L2P",
+        "Fitted",
         f"{measured['share']:.1%} of the uncached",
         "measured",
         "worst 5 %",
