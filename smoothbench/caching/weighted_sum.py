@@ -65,7 +65,8 @@ class WeightedSum:
     def to_json(self) -> dict[str, Any]:
         """Return the weights as JSON: `table` maps a site, or "*", to the weights of each evaluation."""
         timesteps = {} if self.timesteps is None else {"timesteps": list(map(float, self.timesteps))}
-        return {"form": self.name, "version": self.version, **timesteps, "table": as_lists(self.table)}
+        table = {site: [list(map(float, row)) for row in rows] for site, rows in self.table.items()}
+        return {"form": self.name, "version": self.version, **timesteps, "table": table}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "WeightedSum":
