@@ -162,8 +162,8 @@ class _Fit:
         matrix = torch.stack([feature.flatten() for feature in features], 1)
         if len(matrix) < len(features):
             raise ValueError(
-                f"{len(features)} weights cannot be fitted to {len(matrix)} values of {len(self._states[e])} calibration "
-                f"samples: take more samples, or a depth below {self._matching.depth}"
+                f"{len(features)} weights cannot be fitted to the {len(matrix)} values of {len(self._states[e])} "
+                f"calibration samples: take more samples, or a depth below {self._matching.depth}"
             )
         prior = torch.zeros(len(features), dtype=torch.float64)
         prior[0] = 1
