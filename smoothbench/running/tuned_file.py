@@ -81,8 +81,10 @@ def summary(tuned: Tuned, path: Path, model: Model) -> str:
     """Return what is printed: the method and why, its cost, its loss, and a snippet that runs the file."""
     cost = tuned.record.cost
     assert cost is not None
+    budget = tuned.point.budget
+    setting = "" if budget is None or budget.setting is None else f" ({budget.knob}={budget.setting:g})"
     lines = [
-        f"{tuned.record.label}: {tuned.reason}",
+        f"{tuned.record.label}{setting}: {tuned.reason}",
         f"MACs        {cost.share:.1%} of the uncached ones, as counted in the run",
     ]
     if tuned.seconds is None:
