@@ -38,8 +38,8 @@ class StateMatching:
     the uncached run, or of a fine one with `substeps` for each step, in squares over all samples. What earlier skips
     have done to the state is mended with it. `target` is "uncached", "fine" or "planned": as the schedule's plan says.
     `ridge` is the price of leaving reuse, as a share of each vector's square. Where the solver draws fresh noise, the
-    noisy samples of the kept outputs are weighed too, as a prediction of the denoised sample needs them. Of branches and
-    spans, from which no solver steps, the uncached run's own outputs are matched, as L2P does (arXiv 2604.26365).
+    noisy samples of the kept outputs are weighed too, as a prediction of the denoised sample needs them. At other
+    levels, from which no solver steps, the uncached run's own outputs are matched, as L2P does (arXiv 2604.26365).
     Raises ValueError for parameters out of range.
     """
 
