@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from metrics.score import SampleMean
 
@@ -29,6 +28,9 @@ class PSNR(SampleMean):
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Compute the ratios [B], in dB, of two batches uint8 [B, C, H, W]; ValueError for others."""
+        # not at the top: reports and costs need no torchmetrics, which takes a second to import
+        from torchmetrics.functional.image import peak_signal_noise_ratio
+
         samples, baseline = _pair(*inputs)
         ratios = peak_signal_noise_ratio(samples, baseline, data_range=255.0, reduction="none", dim=(1, 2, 3))
         return ratios.clamp(max=self._cap)
@@ -49,6 +51,8 @@ class SSIM(SampleMean):
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Compute the similarities [B] of two batches uint8 [B, C, H, W], H and W at least 11; else ValueError."""
+        from torchmetrics.functional.image import structural_similarity_index_measure
+
         samples, baseline = _pair(*inputs)
         if min(samples.shape[2:]) < 11:
             raise ValueError(

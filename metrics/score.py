@@ -42,9 +42,32 @@ class Score:
             )
 
     @property
+    def count(self) -> int:
+        """The number of samples."""
+        return len(self.influence)
+
+    @property
     def estimate(self) -> Estimate:
         """The value with its standard error, interval and p-value."""
         return estimate(self.value, self.influence)
+
+
+@dataclass(frozen=True)
+class BareScore:
+    """A metric's value over `count` samples without an interval, because no sample's influence on it is known.
+
+    `flag` says why, for the reader. Raises ValueError for fewer than 2 samples and a value that is not finite.
+    """
+
+    value: float
+    count: int
+    flag: str
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.value) and self.count >= 2 and self.flag):
+            raise ValueError(
+                f"{self.value} of {self.count} samples is no score: look for NaN, or score at least 2 samples"
+            )
 
 
 def mean_score(values: ArrayLike, with_quantiles: bool = False) -> Score:

@@ -54,16 +54,17 @@ results.pareto(scores=[quality, fidelity])
 # %% [markdown]
 # - **Across**: cost, logarithmic, cheaper to the left. **Up**: the score; the label of the axis says which direction
 #   is better. You want to be on the left, and low or high as the label says.
-# - **The star** is the reference: nothing cached, all steps. **The grey band** is its 95 % interval. A point inside
-#   the band may still be worse than the reference: see below.
-# - **The bars** are 95 % intervals too: how far the score would move with other seeds.
-# - **The dashed grey line** is the honest rival: no cache, just fewer steps. It takes no method at all, so a policy
-#   that does not beat it at the same cost has not earned its place.
+# - **The star** is the reference: nothing cached, all steps. The quality panel shows the *paired difference* to it on
+#   the same seeds, so that the star lies at 0. The values themselves are in the table.
+# - **The bars** are 95 % intervals of what is drawn: how far it would move with other seeds. Where a bar of the quality
+#   panel does not reach the line at 0, the point differs from the reference.
+# - **The dashed grey line** is the honest rival: no cache, just fewer steps; the band is its interval. It takes no
+#   method at all, so a policy that does not beat it at the same cost has not earned its place.
 # - **The pale stair line** is the Pareto front. A point is on it if no other point is at least as good in both cost
 #   and score, and better in one. Points that another beats are faded; those on the front have their setting beside
 #   them, where there is room.
 #
-# The fidelity panel has no band: the uncached samples are at no distance from themselves.
+# The fidelity panel has no star: the uncached samples are at no distance from themselves.
 #
 # The front is drawn through the values, without their bars. Points come to be on it by luck as well:
 
@@ -81,8 +82,9 @@ results.pareto("latency", scores=[quality, fidelity])
 # %% [markdown]
 # ## Is the difference real?
 #
-# Two bars that overlap do not say that two points are equal. Every point starts from the same noise, so a seed that
-# is hard for one policy is mostly hard for the other as well, and that part of the luck cancels in the difference.
+# The bars compare each point with the reference, not with another point. Every point starts from the same noise, so a
+# seed that is hard for one policy is mostly hard for the other as well, and that part of the luck cancels in the
+# difference.
 # `compare` takes the difference sample by sample. Here are two policies at about the same MACs:
 
 # %%

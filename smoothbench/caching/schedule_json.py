@@ -45,7 +45,7 @@ def columns_of(data: Mapping[str, Any], sites: Sequence[Site]) -> dict[str, list
     key_of: dict[tuple[str, str], str] = {}
     for key in keys:
         kind, dash, block = key.partition("-")
-        kind = _canonical(kind)
+        kind = canonical(kind)
         if (other := key_of.setdefault((kind, block), key)) != key:
             raise ValueError(f"{other!r} and {key!r} mean the same")
         named = [s for s in sites if s.kind == kind and (not dash or block == s.block_label)]
@@ -76,7 +76,8 @@ def _published(kind: str) -> str:
     return dimension + PUBLISHED.get(base, base)
 
 
-def _canonical(kind: str) -> str:
+def canonical(kind: str) -> str:
+    """Return the name that a kind of layer has in this project, from the published name or its own."""
     dimension, base = _split(kind)
     return dimension + CANONICAL.get(base, base)
 

@@ -52,7 +52,9 @@ def claim_name(taken: dict[str, type], plugin: Any, group: str, where: str) -> N
     if name is None or f"{cls.__module__}.{cls.__qualname__}" in targets(group):
         return
     path = classes_by_name(group).get(name)
-    if path is not None and fingerprint(get_object(path)) != fingerprint(cls):
+    if path is None or get_object(path) is cls:  # conf/ may have it from where it is exported
+        return
+    if fingerprint(get_object(path)) != fingerprint(cls):
         place = f" of conf/{group}" if (CONF / group).is_dir() else ""
         raise UsageError(
             f"{where}: {cls.__module__}.{cls.__qualname__} has the name {name!r}, as {path}{place} has, "

@@ -20,6 +20,7 @@ from smoothbench.config.loss_target import loss_target
 from smoothbench.config.moved import moved
 from smoothbench.config.old_keys import new_spelling
 from smoothbench.config.report_sections import section_names
+from smoothbench.config.solver_node import merged_solver
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.config.validate import (
     OF_POINT,
@@ -173,8 +174,10 @@ def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]
     try:
         parts = OmegaConf.create(nodes)
         parts["model"] = _container(cfg.model)  # for what the others say of it
-        for key in ("solver", "calibration"):
-            parts[key] = OmegaConf.to_container(OmegaConf.merge(cfg[key], node.get(key) or {}))
+        parts["solver"] = merged_solver(cfg.solver, node.get("solver"))
+        parts["calibration"] = OmegaConf.to_container(
+            OmegaConf.merge(cfg.calibration, node.get("calibration") or {})
+        )
         parts["at"] = _container(node.get("at"))
         for key, value in changes.items():
             if OmegaConf.select(parts, key, default=parts) is parts:

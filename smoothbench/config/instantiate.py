@@ -17,7 +17,7 @@ from smoothbench.caching.predictor import Predictor, predictor_from
 from smoothbench.config.moved import moved
 from smoothbench.config.old_keys import ATTRIBUTES
 from smoothbench.errors import UsageError, one_line
-from smoothbench.protocols import Config, LoadsDecoder, LoadsText, Model, Solver
+from smoothbench.protocols import Config, LoadsDecoder, LoadsText, Model, SamplesItself, Solver
 from smoothbench.storage.identity import is_node
 
 log = logging.getLogger(__name__)
@@ -210,3 +210,16 @@ def build_solver(node: Config) -> Solver:
             f"solver: its {len(grid)} timesteps are not finite and falling: look at its settings"
         )
     return solver
+
+
+def rehearsed(solver: Solver, model: Model) -> Solver:
+    """Return the solver with the coordinates that a model which samples itself gives it; of others as it is.
+
+    Raises UsageError where the model cannot run with it, or the engine could not follow.
+    """
+    if not isinstance(model, SamplesItself):
+        return solver
+    try:
+        return model.at(solver)
+    except ValueError as error:
+        raise UsageError(_short(error)) from error

@@ -11,6 +11,7 @@ from smoothbench.caching import Site, Trajectory, find_sites
 from smoothbench.caching.mac_counter import MeasuredSites, measured_sites
 from smoothbench.caching.policy import Probing
 from smoothbench.caching.probe_costs import probe_costs
+from smoothbench.caching.probes import Probe
 from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.protocols import Model
 
@@ -21,6 +22,7 @@ class ChosenSites:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._measured: dict[tuple[str, ...], MeasuredSites] = {}
+        self._approaches: dict[tuple[tuple[str, ...], tuple[Probe, ...]], tuple[Site, ...]] = {}
 
     @cached_property
     def branches(self) -> MeasuredSites:
@@ -44,14 +46,19 @@ class ChosenSites:
 
         Raises ValueError where the model does not have the sites that the method chooses, or looks at.
         """
-        denoiser, call = self._skeleton
         sites, rest = self._of(method)
         trajectory = Trajectory.over((sites, rest), tuple(coordinates))
         if not isinstance(method, Probing):
             return trajectory
-        return replace(
-            trajectory, approaches=probe_costs(denoiser, sites, method.choose_probes(denoiser), call, 1)
-        )
+        return replace(trajectory, approaches=self._approaching(method, sites))
+
+    def _approaching(self, method: Probing, sites: tuple[Site, ...]) -> tuple[Site, ...]:
+        denoiser, call = self._skeleton
+        probes = tuple(method.choose_probes(denoiser))
+        key = _names(sites), probes
+        if key not in self._approaches:
+            self._approaches[key] = probe_costs(denoiser, sites, probes, call, 1)
+        return self._approaches[key]
 
     def _of(self, method: Any) -> MeasuredSites:
         denoiser, call = self._skeleton

@@ -8,8 +8,13 @@ from smoothbench.caching import Schedule, Trajectory
 from smoothbench.caching.mac_counter import MeasuredSites
 from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch
 from smoothbench.caching.predictor import Predictor
-from smoothbench.config.declared_names import claim_name
-from smoothbench.config.instantiate import SAVED, build_policy, build_predictor, build_solver
+from smoothbench.config.instantiate import (
+    SAVED,
+    build_policy,
+    build_predictor,
+    build_solver,
+    rehearsed,
+)
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
 from smoothbench.json_checks import is_text
@@ -20,14 +25,8 @@ from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.fit_rule import fitted_rule
 from smoothbench.planning.outcome import Outcome, Planning, needs_curves
 from smoothbench.planning.point import Point
-from smoothbench.planning.point_ids import (
-    Method,
-    decision_of,
-    described,
-    described_policy,
-    point_ids,
-    recorded_code,
-)
+from smoothbench.planning.point_ids import Method, decision_of, described, described_policy, point_ids
+from smoothbench.planning.used_classes import UsedClasses
 from smoothbench.protocols import BLOCK, Config, Model, Prompted, Solver, Supports
 from smoothbench.storage.identity import describe
 from smoothbench.storage.record_parts import Budget
@@ -40,11 +39,11 @@ def plan_points(settings: Settings, model: Model, sites: ChosenSites, calibrated
     """
     check_seed_blocks(settings, model)
     points: list[Point] = []
-    names: dict[str, dict[str, type]] = {"solver": {}, "cache": {}, "predictor": {}}
+    classes = UsedClasses()
     first: dict[str, str] = {}
     for spec in settings.specs:
         pair = points[0].sample_id if points else None
-        point = plan_point(spec, model, sites, calibrated, settings.batch_size, pair, names)
+        point = plan_point(spec, model, sites, calibrated, settings.batch_size, pair, classes)
         if point.point_id in {earlier.point_id for earlier in points}:
             continue
         if spec.reference and point.unsupported:
@@ -63,20 +62,20 @@ def plan_point(
     calibrated: Calibrated,
     batch_size: int,
     pair: str | None = None,
-    names: dict[str, dict[str, type]] | None = None,
+    classes: UsedClasses | None = None,
 ) -> Point:
     """Build and plan one point; UsageError where its configuration can be no method at all.
 
     Args: batch_size, which is part of the ids of methods that decide at run time; pair, the id of the uncached
-    samples that it is compared with; names, the classes that have claimed a name so far, by kind.
+    samples that it is compared with; classes, those that the points before it use.
     """
     where = f"points.{spec.name}"
     solver = fitting_solver(spec, model)
     configured = build_policy(spec.policy, where)
     method = _substitute(configured, model, spec, where) if spec.at is None else configured
     predictor = build_predictor(spec.predictor, where)
-    for group, plugin in {"solver": solver, "cache": configured, "predictor": predictor}.items():
-        claim_name({} if names is None else names[group], plugin, group, where)
+    classes = UsedClasses() if classes is None else classes
+    classes.claim({"solver": solver, "cache": configured, "predictor": predictor}, where)
     parts = described(spec, model, solver, predictor, configured)
     trajectory, reason = _trajectory(sites, method, solver)
     reason = reason or _unsupported((configured, method, predictor), trajectory, model, where)
@@ -103,7 +102,7 @@ def plan_point(
         **outcome.known,
         plans_on_batch=runs_on_batch(method, predictor) or searched_on_batch(method, spec.at),
         budget=planned.budget,
-        code=recorded_code(model, solver, predictor, method),
+        code=classes.code({"model": model, "solver": solver, "predictor": predictor, "policy": method}),
         described=parts,
     )
 
@@ -167,7 +166,7 @@ def fitting_solver(spec: Spec, model: Model) -> Solver:
             f"solver: {spec.solver['_target_'].rpartition('.')[2]} takes {solver.prediction}, and "
             f"{model.name} predicts {model.prediction}: leave solver=... out for the model's own"
         )
-    return solver
+    return rehearsed(solver, model)
 
 
 def trajectory_of(spec: Spec, model: Model, sites: MeasuredSites) -> tuple[Solver, Trajectory]:

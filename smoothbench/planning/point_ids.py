@@ -9,16 +9,9 @@ from smoothbench.caching.predictor import Predictor
 from smoothbench.config.spec import Spec
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.protocols import Config, Model, Solver
-from smoothbench.storage.code_fingerprint import code_of
 from smoothbench.storage.identity import describe, describe_model, identity
 
 Method = Policy | PlansOnBatch | DynamicPolicy
-
-
-def recorded_code(model: Model, solver: Solver, predictor: Predictor, method: Method) -> Config:
-    """Version and fingerprint of each part's class, as a record holds them."""
-    parts = {"model": model, "solver": solver, "predictor": predictor, "policy": method}
-    return {name: code_of(part) for name, part in parts.items()}
 
 
 def described(spec: Spec, model: Model, solver: Solver, predictor: Predictor, method: Method) -> Config:

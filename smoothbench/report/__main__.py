@@ -1,4 +1,4 @@
-"""`python -m smoothbench.report DIR [--publish DIR] [--compare NAME NAME]`: tables and pictures, offline."""
+"""`python -m smoothbench.report DIR [--vector] [--publish DIR] [--compare NAME NAME]`: tables and pictures, offline."""
 
 import argparse
 import sys
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     choice.add_argument(
         "--compare", nargs=2, metavar="NAME", help="only print two points' paired differences"
     )
+    parser.add_argument("--vector", action="store_true", help="save drawings as SVG too")
     options = parser.parse_args(arguments)
     return command.main(lambda: _report(options), "the same command writes it whole")
 
@@ -29,7 +30,7 @@ def _report(options: argparse.Namespace) -> None:
     if options.compare:
         print(compare(options.folder, *options.compare))
         return
-    paths: list[object] = [*write(options.folder)]
+    paths: list[object] = [*write(options.folder, options.vector)]
     if options.publish:
         copied = publish(options.folder, options.publish)
         size = sum(path.stat().st_size for path in set(copied)) / 2**20

@@ -1,6 +1,6 @@
 """The page that a reader of an experiment opens first."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -20,10 +20,12 @@ from smoothbench.report.tables.point_tables import (
     strings,
     table_columns,
 )
+from smoothbench.report.tables.provenance import provenance, stated
 from smoothbench.report.tables.text import PLUS_MINUS, to_markdown
+from smoothbench.report.verdict.section import markdown
 
+OPENING = "headline"  # the picture that stands above the table
 BRIEF = 4  # scores of the first table
-MOST_SPELLED_OUT = 3  # more distinct values than this are only counted
 
 
 def document(
@@ -59,11 +61,6 @@ def document(
     return "\n".join([*lines, *_notes(pd.concat([part for part, _ in parts]))]) + "\n"
 
 
-def provenance(frame: pd.DataFrame) -> str:
-    """Say in one line how the records were made; values that differ are listed or counted."""
-    return _stated(frame["provenance"])
-
-
 def group_title(frame: pd.DataFrame, *known: str) -> str:
     """Name a comparable group: model, solver, the reference's steps, guidance, samples if any.
 
@@ -79,19 +76,22 @@ def group_title(frame: pd.DataFrame, *known: str) -> str:
 
 
 def _setting(frame: pd.DataFrame, pictures: Sequence[str], conditions: Conditions) -> list[str]:
+    opening = [name for name in pictures if name.startswith(OPENING)]
     lines = [
         f"## {group_title(frame)}",
         "",
+        *markdown(frame),
+        *(f"![{name}]({name})\n" for name in opening),
         f"- Points: {len(frame)} ({states(frame)})",
         *_samples(frame),
-        f"- Numerics: {_stated(each.to_json() for each in frame['numerics'])}",
+        f"- Numerics: {stated(each.to_json() for each in frame['numerics'])}",
         *_latency(frame),
         f"- Provenance: {provenance(frame)}",
         "",
         *_tables(frame),
     ]
     lines += paper_comparison.section(frame) + vbench_table.section(frame) + conditions.section(frame)
-    lines += [f"![{name}]({name})\n" for name in pictures]
+    lines += [f"![{name}]({name})\n" for name in pictures if name not in opening]
     lines += pairing_gain.section(frame) + encoder_agreement.section(frame)
     lines += _listing("Points that failed or were skipped", _unfinished(frame))
     return lines + _listing("Flags", _flags(frame))
@@ -152,30 +152,6 @@ def _latency(frame: pd.DataFrame) -> list[str]:
     where = f"{first['latency.device']} ({first['latency.kind']}{threads})"
     how = f"batch of {first['latency.batch_size']}, {first['latency.rounds']} interleaved rounds"
     return [f"- Latency: {where}, {how}, decoding apart"]
-
-
-def _stated(records: Iterable[Mapping[str, object]]) -> str:
-    values_by_key: dict[str, set[str]] = {}
-    for record in records:
-        for key, value in _flat(record):
-            values_by_key.setdefault(key, set()).add(value)
-    return "; ".join(
-        f"{key} {_several(key, sorted(values))}" for key, values in sorted(values_by_key.items())
-    )
-
-
-def _flat(record: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Pairs of a name and a one-line value; dictionaries (versions, for instance) are opened once."""
-    pairs: list[tuple[str, object]] = []
-    for key, value in record.items():
-        pairs += list(value.items()) if isinstance(value, dict) else [(key, value)]
-    return [(key, " ".join(str(value).split())) for key, value in pairs if not isinstance(value, dict | list)]
-
-
-def _several(key: str, values: list[str]) -> str:
-    if key == "time" and len(values) > 1:
-        return f"{values[0]} to {values[-1]}"
-    return ", ".join(values) if len(values) <= MOST_SPELLED_OUT else f"({len(values)} different)"
 
 
 def _unfinished(frame: pd.DataFrame) -> list[str]:

@@ -11,6 +11,7 @@ from smoothbench.report.tables import paper_comparison
 from smoothbench.report.tables.column import BETTER, LEVEL, WORSE
 from smoothbench.report.tables.point_tables import brief_columns, headline, strings
 from smoothbench.report.tables.text import to_text
+from smoothbench.report.verdict.section import plain
 
 WIDTH = 120  # of a terminal
 MOST_SCORES = 4
@@ -24,6 +25,7 @@ def summary(folder: Path) -> str:
         seeds = "" if costs_alone(part).all() else f", seeds {first['seeds']}"
         papers = paper_comparison.text(part, WIDTH)
         text += f"{first['experiment']}: {group_title(part, 'experiment', 'seeds')}{seeds}\n\n"
+        text += f"{judged}\n" if (judged := plain(part, WIDTH)) else ""
         text += f"{_table(part)}\n" if seeds or not papers else ""  # costs alone stand in the papers' tables
         text += f"{papers}\n" if papers else ""
         for _, row in unfinished(part).iterrows():

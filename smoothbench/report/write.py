@@ -15,37 +15,41 @@ from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.document import document
 from smoothbench.report.figures.composition import composition
 from smoothbench.report.figures.error_curves import calibrated, error_curves
+from smoothbench.report.figures.headline import headline
 from smoothbench.report.figures.pareto_plot import pareto
 from smoothbench.report.figures.schedule_raster import schedules
 from smoothbench.report.figures.style import DPI, styled
 from smoothbench.report.page.html_page import page
-from smoothbench.report.page.media_kinds import kinds_in
+from smoothbench.report.page.media_kinds import KINDS, kinds_in
 from smoothbench.report.studies.named_sections import named_sections
 from smoothbench.report.tables import latency_conditions
 from smoothbench.report.tables.latency_conditions import Conditions
 from smoothbench.report.tables.latex import to_latex
 from smoothbench.report.tables.point_tables import measured, numbers
+from smoothbench.report.verdict.section import unbeaten_families
 from smoothbench.storage.files import replacing, write_text
 
 FEW = "png8"  # a PNG of 256 colours: a third of the bytes; samples keep all of theirs
-BOTH = (FEW, "svg")
-Drawing = tuple[str, tuple[str, ...], Callable[[], Figure]]
+VECTOR = "svg"
+SAMPLES = ("schedules", *(kind.picture for kind in KINDS))  # pictures of pixels, of which there is no drawing
+Drawing = tuple[str, str, Callable[[], Figure]]  # a picture's name, its kind of PNG, and what draws it
 
 
-def write(folder: str | Path) -> list[Path]:
+def write(folder: str | Path, vector: bool = False) -> list[Path]:
     """Write report.md, report.html, the tables and the pictures into a results folder; return their paths.
 
     The same records give the same bytes. Points that may not share a table get one of their own, and its
-    files are called by its solver, steps and guidance. Sections that the experiment names come first. ValueError
+    files are called by its solver, steps and guidance. Sections that the experiment names come first. Args: vector,
+    whether drawings that hold no samples are saved as SVG too; without, an older SVG of them is removed. ValueError
     if the folder has no record.
     """
     folder = Path(folder)
     frame, others = load(folder), latency_conditions.read(folder)
     sections = named_sections(frame)
     ahead: list[Drawing] = [
-        (name, BOTH, draw) for section in sections.made for name, draw in section.pictures.items()
+        (name, FEW, draw) for section in sections.made for name, draw in section.pictures.items()
     ]
-    paths = _draw(ahead, folder, "")
+    paths = _draw(ahead, folder, "", vector)
     detailed = not any(section.summarises and section.pictures for section in sections.made)
     parts: list[tuple[pd.DataFrame, dict[str, str]]] = []
     for name, part in comparable_groups(frame):
@@ -54,7 +58,7 @@ def write(folder: str | Path) -> list[Path]:
             part, others, folder / f"latency{end}.csv"
         )
         drawings = list(_drawings(part, folder)) if detailed else []
-        paths += _draw(drawings, folder, end)
+        paths += _draw(drawings, folder, end, vector)
         parts.append((part, {picture: f"{picture}{end}.png" for picture, _, _ in drawings}))
     ignored = frame.attrs["ignored"]
     lines = [line for section in sections.made for line in section.lines]
@@ -85,28 +89,34 @@ def _csv(table: pd.DataFrame, path: Path) -> Path:
     return write_text(path, str(table.to_csv(index=False, lineterminator="\n")))
 
 
-def _draw(drawings: list[Drawing], folder: Path, end: str) -> list[Path]:
+def _draw(drawings: list[Drawing], folder: Path, end: str, vector: bool) -> list[Path]:
     paths = []
-    for name, formats, draw in drawings:
-        figure = draw()
-        paths += [_save(figure, folder / f"{name}{end}", each) for each in formats]
+    for name, kind, draw in drawings:
+        figure, path = draw(), folder / f"{name}{end}.{VECTOR}"
+        paths.append(_save(figure, folder / f"{name}{end}", kind))
+        if vector and kind == FEW and name not in SAMPLES:
+            paths.append(_save(figure, folder / f"{name}{end}", VECTOR))
+        else:
+            path.unlink(missing_ok=True)  # it would show other records than the PNG
     return paths
 
 
 def _drawings(part: pd.DataFrame, folder: Path) -> Iterator[Drawing]:
-    """The pictures for which the records have the data: name, formats and what draws it."""
+    """The pictures for which the records have the data."""
     scored = part[scores(part)].notna().any(axis="columns")
+    if (scored & part["macs"].notna()).any():
+        yield "headline", FEW, partial(headline, part, unbeaten_families(part))
     for cost in ("macs", "latency"):
         if cost in part and (scored & part[cost].notna()).any():
-            yield f"pareto_{cost}", BOTH, partial(pareto, part, cost)
+            yield f"pareto_{cost}", FEW, partial(pareto, part, cost)
     if len(calibrated(part, folder)):
-        yield "error_curves", BOTH, partial(error_curves, part, folder)
+        yield "error_curves", FEW, partial(error_curves, part, folder)
     if part.loc[part["reference"].astype(bool), "by_kind"].map(bool).any():
-        yield "composition", BOTH, partial(composition, part)
+        yield "composition", FEW, partial(composition, part)
     if part["schedule"].notna().any():
-        yield "schedules", (FEW,), partial(schedules, part)
+        yield "schedules", FEW, partial(schedules, part)
     for kind in kinds_in(part, folder / "previews"):
-        yield kind.picture, (FEW if kind.few else "png",), partial(kind.draw, part, folder / "previews")
+        yield kind.picture, FEW if kind.few else "png", partial(kind.draw, part, folder / "previews")
 
 
 def _save(figure: Figure, path: Path, kind: str) -> Path:

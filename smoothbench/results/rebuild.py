@@ -17,13 +17,13 @@ from smoothbench.caching.mac_counter import measured_sites
 from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch, PlansOnBatch, Policy
 from smoothbench.caching.sites import sites_named
 from smoothbench.config.declared_names import classes_by_name
-from smoothbench.config.instantiate import build_model, build_policy, build_solver, ready
+from smoothbench.config.instantiate import build_model, build_policy, build_solver, ready, rehearsed
 from smoothbench.errors import UsageError
 from smoothbench.protocols import Model, Solver
 from smoothbench.report.figures import contact_sheet, schedule_raster
 from smoothbench.results.plug_ins import check_same, current_node
 from smoothbench.sampling.devices import device_of
-from smoothbench.sampling.loop import latents, silent
+from smoothbench.sampling.loop import decodable, silent
 from smoothbench.storage.files import read_json
 from smoothbench.storage.identity import describe, describe_model
 from smoothbench.storage.record import Record
@@ -50,7 +50,7 @@ class Rebuilt:
         where a sample is not finite.
         """
         announce = silent if run is None else run.step
-        return self.model.decode(latents(self.model, self.solver, list(seeds), announce))
+        return self.model.decode(decodable(self.model, self.solver, list(seeds), announce))
 
     def read_samples(self, files: Iterable[Path]) -> Tensor:
         """Read sample files, for instance previews, as `draw` gives samples, [B, ...]."""
@@ -99,6 +99,7 @@ def rebuilt(record: Record, where: str, device: str) -> Rebuilt:
     node, description = _recorded_part(record, "solver", where)
     solver = build_solver(node)
     check_same(description, describe(solver, node), f"{where}: its solver")
+    solver = rehearsed(solver, model)
     denoiser, call = model.skeleton()
     sites = sites_named(denoiser, record.schedule.sites) if record.schedule else None
     return Rebuilt(model, solver, Trajectory.over(measured_sites(denoiser, call, sites), solver.coordinates))

@@ -12,7 +12,7 @@ import torch
 from smoothbench.caching.inputs import PredictsFromInput
 from smoothbench.errors import UsageError, distinct, one_line
 from smoothbench.planning.point import Point
-from smoothbench.protocols import Model
+from smoothbench.protocols import Model, SamplesItself
 from smoothbench.running.todo import Missing, Progress, sets_to_do
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.devices import wait_for
@@ -162,10 +162,7 @@ class Work:
             macs += sum(point.planned_macs for point in self.bench.points if point.runs) * runs
         if not macs:
             return 0.0
-        x = torch.zeros(batch, *model.sample_shape).to(model.device)
-        conditioning = model.conditioning(model.labels_or_prompts(range(batch)))
-        run = partial(model.predict, x, 0.0, conditioning, lambda forward_index: None)
-        evaluation = _seconds(run, model.device) / batch
+        evaluation = _seconds_of_evaluation(model, batch)
         return evaluation * reference.trajectory.evals / reference.planned_macs * macs
 
     @torch.inference_mode()
@@ -185,6 +182,16 @@ class Work:
         chosen = {bound_metric.key(""): bound_metric for bound_metric in scorer.metrics.values()}
         made = _seconds(lambda: model.media.encode(model.decode(x)[0]), model.device)
         return drawn * made + seen * _seconds(lambda: scorer.features_of(batch, chosen, {}), model.device)
+
+
+def _seconds_of_evaluation(model: Model, batch: int) -> float:
+    """Seconds of an evaluation for one sample of a batch; of a model that samples itself, of a batch of one."""
+    if isinstance(model, SamplesItself):
+        return _seconds(model.skeleton()[1], model.device)
+    x = torch.zeros(batch, *model.sample_shape).to(model.device)
+    conditioning = model.conditioning(model.labels_or_prompts(range(batch)))
+    run = partial(model.predict, x, 0.0, conditioning, lambda forward_index: None)
+    return _seconds(run, model.device) / batch
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:

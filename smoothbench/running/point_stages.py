@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
 
-from metrics.score import Score
+from metrics.score import BareScore, Score
 from smoothbench.errors import MetricsFailed, is_full, one_line
 from smoothbench.planning.point import Point
 from smoothbench.running.new_record import new_record, resumed, with_cost, with_error
@@ -129,6 +129,6 @@ class Stages:
         return baseline
 
     @cached_property
-    def _reference_scores(self) -> dict[str, Score]:
+    def _reference_scores(self) -> dict[str, Score | BareScore]:
         """The scores of the reference, by name."""
         return self.bench.scorer.scores([self.bench.part(self.bench.reference)])[0]

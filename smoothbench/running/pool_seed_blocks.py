@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
-from metrics.score import Score
+from metrics.score import BareScore, Score
 from smoothbench.errors import MetricsFailed, one_line
 from smoothbench.planning.point import Point
 from smoothbench.protocols import BLOCK
@@ -38,7 +38,7 @@ def pool(store: Store, scorer: Scorer, points: Sequence[Point], force: bool = Fa
         chosen = [[cell[seeds] for seeds in ranges] for cell in cells]
         if len(ranges) < 2 or (not force and all(_pooled(store, scorer, parts) for parts in chosen)):
             return
-        reference: dict[str, Score] | None = None
+        reference: dict[str, Score | BareScore] | None = None
         for parts in tqdm(chosen, desc="pooling", unit="point", leave=False, disable=None):
             scores, reasons = _scored(scorer, parts)
             if reasons:
@@ -71,7 +71,7 @@ def _parts(
     return parts
 
 
-def _scored(scorer: Scorer, parts: Sequence[Record]) -> tuple[dict[str, Score], list[str]]:
+def _scored(scorer: Scorer, parts: Sequence[Record]) -> tuple[dict[str, Score | BareScore], list[str]]:
     """Scores, and the reasons why others are missing; damaged features are such a reason."""
     try:
         return scorer.scores([_part(record) for record in parts])
@@ -129,7 +129,11 @@ def _part(record: Record) -> Part:
 
 
 def _write(
-    store: Store, scorer: Scorer, parts: list[Record], scores: dict[str, Score], pair: dict[str, Score] | None
+    store: Store,
+    scorer: Scorer,
+    parts: list[Record],
+    scores: dict[str, Score | BareScore],
+    pair: dict[str, Score | BareScore] | None,
 ) -> None:
     """Write a record that is like its parts but for seeds, counts and scores."""
     first, count = parts[0], sum(part.num_samples for part in parts)

@@ -67,7 +67,8 @@ def is_done(bench: Workbench, point: Point) -> bool:
     if not bench.settings.draws_samples:
         return True
     arrays = bench.store.scores(point.spec.name, point.point_id)
-    complete = arrays is not None and arrays.keys() >= record.scores.keys()
+    with_influence = {name for name, score in record.scores.items() if score.se is not None}
+    complete = arrays is not None and arrays.keys() >= with_influence
     scored = record.status.quality == "done" and bench.scorer.current(record)
     return complete and scored and record.same_as == point.same_as and has_features(bench, point)
 

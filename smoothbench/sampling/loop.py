@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from smoothbench.protocols import Model, Noise, Predict, Solver, State
+from smoothbench.protocols import AnnounceRun, Model, Noise, Predict, SamplesItself, Solver, State
 
-Announce = Callable[[int, float, int], None]  # (evaluation, coordinate, forward index) before each forward
+Announce = AnnounceRun  # (evaluation, coordinate, forward index) before each forward
 
 
 def silent(e: int, coordinate: float, forward_index: int) -> None:
@@ -115,10 +115,25 @@ def latents(
 ) -> Tensor:
     """Sample a batch and return it undecoded, [B, ...]; the arguments are those of `sampling_states`.
 
-    Raises FloatingPointError, naming the seeds, where a sample is not finite.
+    A model that samples itself has no states to start from or to pass. Raises FloatingPointError, naming the seeds,
+    where a sample is not finite.
     """
+    if isinstance(model, SamplesItself):
+        return _finite(model.sample_itself(solver, seeds, announce, labels_or_prompts), seeds)
     states = sampling_states(model, solver, seeds, announce, labels_or_prompts, start, passed)
-    x = final_sample(solver, states)
+    return _finite(final_sample(solver, states), seeds)
+
+
+@torch.inference_mode()
+def decodable(model: Model, solver: Solver, seeds: Sequence[int], announce: Announce) -> Tensor:
+    """Sample a batch and return what the model's `decode` takes: latents, of most models; errors as of `latents`."""
+    if isinstance(model, SamplesItself):
+        return _finite(model.sample_itself(solver, seeds, announce, finished=True), seeds)
+    return latents(model, solver, seeds, announce)
+
+
+def _finite(x: Tensor, seeds: Sequence[int]) -> Tensor:
+    """Return the samples; FloatingPointError, naming the seeds, where some are not finite."""
     finite = x.flatten(1).isfinite().all(1).tolist()
     if not all(finite):
         bad = [seed for seed, ok in zip(seeds, finite, strict=True) if not ok]

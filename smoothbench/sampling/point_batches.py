@@ -9,14 +9,15 @@ from torch import Tensor
 
 from smoothbench.caching import Run, Schedule, cached
 from smoothbench.planning.point import Point
-from smoothbench.protocols import Model
-from smoothbench.sampling.loop import latents, silent
+from smoothbench.protocols import Model, Solver
+from smoothbench.sampling.loop import Announce, decodable, latents, silent
 from smoothbench.sampling.out_of_memory import LargestBatch, first_that_fits, half
 from smoothbench.storage.sample_files import Samples
 
 log = logging.getLogger(__name__)
 
 Tick = Callable[[], object]  # told after each evaluation has been announced
+Draw = Callable[[Model, Solver, Sequence[int], Announce], Tensor]
 
 
 def generate(point: Point, model: Model, samples: Samples, tick: Tick, largest: LargestBatch) -> int:
@@ -67,7 +68,7 @@ def _sample(point: Point, model: Model, batch: Sequence[int], tick: Tick) -> tup
     """Finished samples of a batch, and the engine's run, whose executed forwards are held against the schedule."""
     # the last seed again where a model wants no batch as small as this
     seeds = [*batch, *[batch[-1]] * (model.min_batch_size - len(batch))]
-    x, run = cached_batch(point, model, seeds, tick)
+    x, run = cached_batch(point, model, seeds, tick, decodable)
     check_realised_macs(point, model, run)
     return decoded(model, x[: len(batch)], batch), run
 
@@ -89,8 +90,10 @@ def _decodes(model: Model, x: Tensor) -> bool:
     return True
 
 
-def cached_batch(point: Point, model: Model, seeds: Sequence[int], tick: Tick) -> tuple[Tensor, Run]:
-    """One batch of latents under the point's policy, and what the engine saw."""
+def cached_batch(
+    point: Point, model: Model, seeds: Sequence[int], tick: Tick, draw: Draw = latents
+) -> tuple[Tensor, Run]:
+    """One batch of latents, or of what else is drawn, under the point's policy, and what the engine saw."""
     assert point.policy is not None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="the cache policy skipped nothing")  # the record says it
@@ -107,7 +110,7 @@ def cached_batch(point: Point, model: Model, seeds: Sequence[int], tick: Tick) -
                 if forward_index == 0:
                     tick()
 
-            x = latents(model, point.solver, seeds, announce)
+            x = draw(model, point.solver, seeds, announce)
     return x, run
 
 

@@ -1,12 +1,13 @@
 """A metric bound to its encoder and real samples, and the hashes that identify its scores and its features."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
-from metrics.score import Score
+from metrics.score import BareScore, Score
 from smoothbench.media.image_npz import ImageFile
 from smoothbench.protocols import Config, PerSample
 from smoothbench.storage.feature_cache import Features
@@ -67,6 +68,15 @@ class Metric(Protocol):
     inputs: tuple[str, ...]
     higher_is_better: bool
 
-    def score(self, rows: Features) -> Score:
-        """The score over all samples, [N, ...] in the order of their seeds."""
+    def score(self, rows: Features) -> Score | BareScore:
+        """The score over all samples, [N, ...] in the order of their seeds; a `BareScore` has no interval."""
+        ...
+
+
+@runtime_checkable
+class MeetsModel(Protocol):
+    """A metric with a network of its own, or that reads prompts: it takes the model's device and prompts."""
+
+    def meet(self, device: torch.device, texts: Sequence[str] | None) -> None:
+        """Take both before the first sample; raises ValueError where the metric cannot score this model."""
         ...

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from metrics.score import Score
+from metrics.score import BareScore, Score
 from smoothbench.config.declared_names import claim_name
 from smoothbench.config.instantiate import build, require_attributes
 from smoothbench.config.metric_nodes import check_metric
 from smoothbench.errors import UsageError, one_line
 from smoothbench.media.image_npz import ImageFile
 from smoothbench.planning.point import Point
-from smoothbench.protocols import Config, FitsReal, HasReferenceFile, Model
+from smoothbench.protocols import Config, FitsReal, HasReferenceFile, Model, Prompted
 from smoothbench.scoring.check_inputs import check_clips
-from smoothbench.scoring.metric import BASELINE, BoundMetric, Inputs, Metric, bind_metric
+from smoothbench.scoring.metric import BASELINE, BoundMetric, Inputs, MeetsModel, Metric, bind_metric
 from smoothbench.scoring.real_images import BATCH, RealSamples
 from smoothbench.storage.feature_cache import FeatureCache, Features, concatenate_batches
 from smoothbench.storage.identity import canonical, claim, identity
@@ -83,14 +83,14 @@ class Scorer:
         for key in features.keys() - reasons.keys():
             self.observations.write(samples.sample_id, key, samples.seeds, features[key])
 
-    def scores(self, parts: Sequence[Part]) -> tuple[dict[str, Score], list[str]]:
+    def scores(self, parts: Sequence[Part]) -> tuple[dict[str, Score | BareScore], list[str]]:
         """Compute all scores over the samples of some parts, in their order; return also why others cannot be computed.
 
         Raises ValueError where features of a part are not on disk: `extract` them first.
         """
         names = self.score_names(sum(len(seeds) for _, _, seeds in parts), reference=parts[0][1] is None)
         rows: dict[tuple[str, ...], Features] = {}  # shared by the metrics that keep the same
-        scores, reasons = {}, []
+        scores, reasons = dict[str, Score | BareScore](), list[str]()
         for score, name in names.items():
             keys = tuple(self.metrics[name].key(baseline) for _, baseline, _ in parts)
             places = [(samples, key) for (samples, _, _), key in zip(parts, keys, strict=True)]
@@ -187,6 +187,7 @@ class Scorer:
             build(node["metric"], where), where, "inputs", "higher_is_better", "score"
         )
         check_clips(where, self.model, encoder, metric)
+        self._introduce(where, metric)
         if "real" in node:
             path = build(node["real"], where) if isinstance(node["real"], dict) else node["real"]
             if not isinstance(path, str | Path):
@@ -201,6 +202,15 @@ class Scorer:
             self._real.check_size(metric.reference_file, where)
         claim_name(self._names["metric"], metric, "metrics", where)
         return bind_metric(node, metric, encoder, real)
+
+    def _introduce(self, where: str, metric: Any) -> None:
+        """Hand a metric the model's device and prompts if it takes them; UsageError where it cannot score the model."""
+        if isinstance(metric, MeetsModel):
+            texts = self.model.prompts.texts if isinstance(self.model, Prompted) else None
+            try:
+                metric.meet(self.model.device, texts)
+            except ValueError as error:
+                raise UsageError(f"{where}: {self.model.name}: {one_line(error)}") from None
 
     def _encoder(self, node: Config) -> Any:
         key = canonical(node)

@@ -1,15 +1,14 @@
 """DPM-Solver++(2M), the second-order multistep solver (Lu et al. 2022, arXiv 2211.01095, Algorithm 2)."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
 
 from smoothbench.protocols import Noise
-from smoothbench.solvers.linear_betas import LinearBetas, nearest_distinct
+from smoothbench.solvers.multistep import Multistep, OnFlow, OnLinearBetas, OnSigmaRange
 
 
 class MultistepState(NamedTuple):
@@ -19,36 +18,8 @@ class MultistepState(NamedTuple):
     earlier_x0: Tensor | None
 
 
-class _Levels(NamedTuple):
-    """Signal alpha, noise sigma and log(alpha / sigma) at every evaluation; alpha and sigma of the sample too."""
-
-    alpha: list[float]
-    sigma: list[float]
-    log_snr: list[float]
-
-
-@dataclass(frozen=True)
-class DPMSolverPlusPlus2M(LinearBetas):
-    """Deterministic DPM-Solver++(2M) for denoisers that predict noise, on `train_steps` linear betas.
-
-    From the paper: the update, and a first step of first order. From its authors' code: steps of equal size in the
-    log-SNR lambda = log(alpha / sigma), which it recommends for low-resolution images (its default, and diffusers',
-    is even in time). From diffusers and k-diffusion: a last step of first order to sigma = 0, where the paper stops
-    at a small sigma. Ours: the grid is rounded to whole timesteps, and the update uses the lambda of these; diffusers'
-    `use_lu_lambdas` rounds the denoiser's timesteps but not the update's lambdas. Raises ValueError for a number of
-    steps outside 2 to `train_steps`.
-    """
-
-    steps: int = 20
-    name = "dpmpp"
-    version = 1
-
-    @property
-    def coordinates(self) -> tuple[float, ...]:
-        """Timesteps in order of execution, the noisiest first, from the last one to 0."""
-        levels = self.sigmas().log()  # -lambda
-        even = torch.linspace(levels[0].item(), levels[-1].item(), self.steps, dtype=levels.dtype)
-        return nearest_distinct(levels, even)
+class TwoM(Multistep):
+    """The explicit steps of DPM-Solver++(2M): the first and the last one are of first order."""
 
     def begin(self, x: Tensor) -> MultistepState:
         """Start from noise [B, ...] of variance 1, with no earlier prediction."""
@@ -59,25 +30,53 @@ class DPMSolverPlusPlus2M(LinearBetas):
         return state.x
 
     def step(self, e: int, state: MultistepState, output: Tensor, noise: Noise) -> MultistepState:
-        """Go from evaluation e to the next one, given the predicted noise [B, ...]; draws no fresh noise."""
-        alpha, sigma, log_snr = self._levels
-        x0 = (state.x - sigma[e] * output) / alpha[e]
-        data = x0
-        if state.earlier_x0 is not None and e < self.steps - 1:
+        """Go from evaluation e to the next one, given the denoiser's output [B, ...]; draws no fresh noise."""
+        log_snr = self.levels.log_snr
+        x0 = data = self.x0(e, state.x, output)
+        if state.earlier_x0 is not None and self.order_at(e, 2) == 2:
             r = (log_snr[e] - log_snr[e - 1]) / (log_snr[e + 1] - log_snr[e])
             data = x0 + (x0 - state.earlier_x0) / (2 * r)
-        # alpha (1 - exp(-h)) of the paper, in a form that also reaches sigma = 0
-        ratio = sigma[e + 1] / sigma[e]
-        return MultistepState(ratio * state.x + (alpha[e + 1] - alpha[e] * ratio) * data, x0)
+        return MultistepState(self.levels.along_x0(e, state.x, data), x0)
 
     def sample(self, state: MultistepState) -> Tensor:
         """The finished sample [B, ...] of the last state."""
         return state.x
 
-    @cached_property
-    def _levels(self) -> _Levels:
-        alphas_bar = self.alphas_bar().tolist()
-        signal = [alphas_bar[int(t)] for t in self.coordinates] + [1.0]
-        alpha, sigma = [s**0.5 for s in signal], [(1 - s) ** 0.5 for s in signal]
-        log_snr = [math.log(a / s) for a, s in zip(alpha[:-1], sigma[:-1], strict=True)]
-        return _Levels(alpha, sigma, log_snr)
+
+@dataclass(frozen=True)
+class DPMSolverPlusPlus2M(TwoM, OnLinearBetas):
+    """Deterministic DPM-Solver++(2M) for denoisers that predict noise, on `train_steps` linear betas.
+
+    From the paper: the update, and a first step of first order. From its authors' code: steps of equal size in the
+    log-SNR lambda = log(alpha / sigma), the default `grid`, which it recommends for low-resolution images (its own
+    default, and diffusers', is even in time: `linspace`). From diffusers and k-diffusion: a last step of first order
+    to sigma = 0, where the paper stops at a small sigma. Ours: a grid is rounded to whole timesteps, and the update
+    uses the lambda of these; diffusers' `use_lu_lambdas` and `use_karras_sigmas` round the denoiser's timesteps but not
+    the update's lambdas. Raises ValueError for a number of steps outside 2 to `train_steps`, and for an unknown grid.
+    """
+
+    gained: ClassVar[Mapping[str, Any]] = MappingProxyType({"grid": "log_snr"})
+    name = "dpmpp"
+    version = 1
+
+
+@dataclass(frozen=True)
+class DPMSolverPlusPlus2MFlow(TwoM, OnFlow):
+    """Deterministic DPM-Solver++(2M) for denoisers that predict velocity, on rectified flow's grid.
+
+    Raises ValueError, naming the setting, for values out of range.
+    """
+
+    name = "dpmpp_flow"
+    version = 1
+
+
+@dataclass(frozen=True)
+class DPMSolverPlusPlus2MV(TwoM, OnSigmaRange):
+    """Deterministic DPM-Solver++(2M) for denoisers that predict v, on a range of noise levels sigma.
+
+    Raises ValueError, naming the setting, for values out of range.
+    """
+
+    name = "dpmpp_v"
+    version = 1

@@ -3,13 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from smoothbench.protocols import Noise
+from smoothbench.solvers.sigma_range import SigmaRange
 
 
 class SDEState(NamedTuple):
@@ -20,7 +19,7 @@ class SDEState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DPMSolverPlusPlus3MSDE:
+class DPMSolverPlusPlus3MSDE(SigmaRange):
     """Multistep DPM-Solver++ with fresh noise at every step, for denoisers that predict v.
 
     A step uses the x0 predicted at its own and two earlier evaluations. Coordinates are noise levels sigma: a noisy
@@ -35,45 +34,15 @@ class DPMSolverPlusPlus3MSDE:
     that do not fall strictly in double precision.
     """
 
-    prediction: ClassVar[str] = "v"
-    steps: int = 100
-    sigma_min: float = 0.3
-    sigma_max: float = 500.0
-    rho: float = 1.0
     eta: float = 1.0
     sigma_data: float = 1.0
     name = "dpmpp_3m_sde"
     version = 1
 
     def __post_init__(self) -> None:
-        if type(self.steps) is not int or self.steps < 2:
-            raise ValueError(f"solver.steps must be a whole number from 2, not {self.steps}")
-        for key in ("sigma_min", "sigma_max", "rho", "eta", "sigma_data"):
-            value = getattr(self, key)
-            is_number = type(value) in (int, float) and math.isfinite(value)
-            if not is_number or value < 0 or (value == 0 and key != "eta"):
-                least = "from 0" if key == "eta" else "above 0"
-                raise ValueError(f"solver.{key} must be a finite number {least}, not {value}")
-        if self.sigma_min >= self.sigma_max:
-            raise ValueError(f"solver.sigma_min={self.sigma_min} must be below sigma_max={self.sigma_max}")
-        equal = [e for e, (a, b) in enumerate(pairwise(self.coordinates)) if not a > b]
-        if equal:
-            raise ValueError(
-                f"solver.rho={self.rho}, sigma_min={self.sigma_min}, sigma_max={self.sigma_max}: levels {equal[0]} "
-                f"and {equal[0] + 1} of {self.steps} are the same: take rho nearer to 1, or the two further apart"
-            )
-
-    @cached_property
-    def coordinates(self) -> tuple[float, ...]:
-        """Noise levels sigma in order of execution, the noisiest first."""
-        low, high = math.log(self.sigma_min), math.log(self.sigma_max)
-        ramp = [(1 - e / (self.steps - 1)) ** self.rho for e in range(self.steps)]
-        return tuple(math.exp(low + (high - low) * place) for place in ramp)
-
-    @property
-    def noise_to_signal(self) -> tuple[float, ...]:
-        """Ratio of noise to signal in the sample at each evaluation: the noise level itself."""
-        return self.coordinates
+        super().__post_init__()
+        self._check_numbers("eta", may_be_zero=True)
+        self._check_numbers("sigma_data")
 
     def begin(self, x: Tensor) -> SDEState:
         """Scale noise [B, ...] of variance 1 to the first noise level; nothing is predicted yet."""

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from smoothbench.protocols import Noise
-from smoothbench.solvers.linear_betas import LinearBetas, nearest_distinct
+from smoothbench.solvers.grids import timesteps
+from smoothbench.solvers.linear_betas import LinearBetas
 from smoothbench.solvers.plain_state import PlainState
-
-RHO = 7.0  # Karras et al. 2022, equation 5
 
 
 @dataclass(frozen=True)
@@ -31,9 +29,7 @@ class Euler(PlainState, LinearBetas):
     @property
     def coordinates(self) -> tuple[float, ...]:
         """Timesteps in order of execution, the noisiest first, from the last one to 0."""
-        levels = self.sigmas()
-        low, high = (level.item() ** (1 / RHO) for level in (levels[0], levels[-1]))
-        return nearest_distinct(levels, torch.linspace(low, high, self.steps, dtype=levels.dtype) ** RHO)
+        return timesteps("karras", self.steps, self.sigmas())
 
     def begin(self, x: Tensor) -> Tensor:
         """Scale noise [B, ...] of variance 1 to what the forward process gives, over alpha."""

@@ -47,18 +47,3 @@ class LinearBetas:
         """Ratio sigma / alpha of noise to signal in the sample at each evaluation."""
         levels = self.sigmas().tolist()
         return tuple(levels[int(t)] for t in self.coordinates)
-
-
-def nearest_distinct(levels: Tensor, wanted: Tensor) -> tuple[float, ...]:
-    """Choose the whole timesteps whose noise levels are nearest to those wanted, none twice, the noisiest first.
-
-    Args: levels [T], rising with the timestep; wanted [S <= T], rising. A denoiser that was trained at whole
-    timesteps only, and the solver's arithmetic, both use the noise level of the timestep itself (Karras et al. 2022
-    round likewise for discrete models). Where several wanted levels share a nearest timestep, the noisier ones move
-    up to the next free one.
-    """
-    rank = torch.arange(len(wanted))
-    nearest = torch.searchsorted((levels[1:] + levels[:-1]) / 2, wanted)
-    rising = (nearest - rank).cummax(0).values + rank
-    chosen = torch.minimum(rising, len(levels) - len(wanted) + rank)
-    return tuple(float(t) for t in chosen.flip(0).tolist())

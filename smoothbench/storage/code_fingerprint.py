@@ -6,6 +6,7 @@ constants, base classes. Comments, docstrings, layout, imports and the place of 
 
 import ast
 import json
+import os
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
@@ -148,18 +149,18 @@ def _is_ignored(node: Any) -> bool:
 def _module(name: str) -> _Module | None:
     """The definitions and imports of a module; None where it has no source."""
     file = _file(name)
-    if file is None or file.suffix != ".py":
+    if file is None or not file.endswith(".py"):
         return None
     try:
-        state = file.stat()
+        state = os.stat(file)
         return _parsed(_source(file, state.st_mtime_ns, state.st_size), _package(name))
     except (OSError, SyntaxError, ValueError):
         return None
 
 
 @cache  # by its time and size: an experiment asks for the same files at every point
-def _source(file: Path, changed: int, size: int) -> bytes:
-    return file.read_bytes()
+def _source(file: str, changed: int, size: int) -> bytes:
+    return Path(file).read_bytes()
 
 
 @cache
@@ -210,18 +211,20 @@ def _imports(statement: ast.stmt, package: str) -> Iterator[tuple[str, Imported]
             yield alias.asname or alias.name, (module, None if alias.name == "*" else alias.name)
 
 
-def _file(module: str) -> Path | None:
+def _file(module: str) -> str | None:
+    """The file of a module, not as a Path: a fingerprint asks for it thousands of times."""
     try:
         spec = None if module in sys.modules else find_spec(module)
     except (ImportError, ValueError, AttributeError):
         return None
     file = getattr(sys.modules.get(module), "__file__", None) or getattr(spec, "origin", None)
-    return Path(file) if isinstance(file, str) else None
+    return file if isinstance(file, str) else None
 
 
 def _package(module: str) -> str:
     file = _file(module)
-    return module if file is not None and file.stem == "__init__" else module.rpartition(".")[0]
+    is_package = file is not None and os.path.basename(file).partition(".")[0] == "__init__"
+    return module if is_package else module.rpartition(".")[0]
 
 
 def _room(module: str) -> tuple[str, ...]:
@@ -244,4 +247,4 @@ def _installed(module: str) -> bool:
     if file is None:
         return module.partition(".")[0] in sys.stdlib_module_names and module != "__main__"
     places = (sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib"))
-    return any(file.is_relative_to(place) for place in places)
+    return any(Path(file).is_relative_to(place) for place in places)

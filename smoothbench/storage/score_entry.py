@@ -41,14 +41,15 @@ class ScoreEntry(Stored):
 
     `flag` is a caution in words, `config_hash` identifies the metric with its parameters, `quantiles` are those of
     the samples, `blocks` the values of the seed ranges that were pooled, `delta` the difference to the baseline.
+    `se` and the interval are None for a metric that knows no sample's influence.
     """
 
     unwritten: ClassVar[tuple[str, ...]] = ("metric",)
 
     value: float
-    se: float
-    low: float
-    high: float
+    se: float | None
+    low: float | None
+    high: float | None
     n: int
     higher_is_better: bool
     flag: str | None

@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -57,10 +58,10 @@ def frozen() -> dict[str, str]:
 def points(*overrides: str) -> dict[str, str]:
     """Of each point of a configuration its three ids, of a method that plans on curves or learns also their files'."""
     asked = settings(composed(*SMALL, *overrides))
-    model = build_model(_weightless(asked), torch.device("cpu"))
-    found = {}
+    sites = _sites(json.dumps(_weightless(asked)))
+    model, found = sites.model, {}
     # nothing is measured: points that need curves go by the calibration that they ask for
-    for point in plan_points(asked, model, ChosenSites(model), Uncalibrated()):
+    for point in plan_points(asked, model, sites, Uncalibrated()):
         assert not (places := list(_places(point.described))), (
             f"{point.spec.name}: {places} are places, not parts"
         )
@@ -104,12 +105,11 @@ def configurations() -> dict[str, tuple[str, ...]]:
     }
     needed = {"schedule": "cache.policy.path=smoothcache-ddim50-alpha0.08.json"}
     found = {f"exp {name}": (f"+exp={name}",) for name in sorted(experiments)}
-    for cache in stems["cache"]:
-        found[f"cache {cache}"] = (f"cache={cache}", *([needed[cache]] if cache in needed else []))
+    for method in stems["cache"]:
+        found[f"cache {method}"] = (f"cache={method}", *([needed[method]] if method in needed else []))
     for solver in stems["solver"]:
-        model = (
-            "opensora_nano" if solver == "rflow" else "stable_audio_nano" if "3m" in solver else "dit_nano"
-        )
+        of_velocity = solver == "rflow" or solver.endswith("_flow")
+        model = "opensora_nano" if of_velocity else "stable_audio_nano" if "3m" in solver else "dit_nano"
         found[f"solver {solver}"] = (f"model={model}", f"solver={solver}")
     return found | {f"model {model}": (f"model={model}",) for model in stems["model"]}
 
@@ -135,6 +135,12 @@ def changes(old: Ids, new: Ids) -> list[str]:
         for name in new
         if old.get(name) != new[name]
     ]
+
+
+@cache  # many configurations are of the same models
+def _sites(node: str) -> ChosenSites:
+    """The sites of the model that a node as JSON stands for."""
+    return ChosenSites(build_model(json.loads(node), torch.device("cpu")))
 
 
 def _weightless(asked: Settings) -> dict[str, object]:

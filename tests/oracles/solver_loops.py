@@ -47,7 +47,7 @@ def rectified_flow(solver: Any, x: Tensor, predict: Predict, noise: Noise) -> Te
 
 
 def multistep(solver: Any, x: Tensor, predict: Predict, noise: Noise) -> Tensor:
-    """2M: the first and the last step are of first order."""
+    """2M for noise: the first and the last step are of first order."""
     alpha, sigma = [s**0.5 for s in signal(solver)], [(1 - s) ** 0.5 for s in signal(solver)]
     lambdas = [math.log(alpha[e] / sigma[e]) for e in range(solver.steps)]
     earlier = x
@@ -58,6 +58,41 @@ def multistep(solver: Any, x: Tensor, predict: Predict, noise: Noise) -> Tensor:
             data = x0 + (x0 - earlier) / (2 * r)
         ratio = sigma[e + 1] / sigma[e]
         x, earlier = ratio * x + (alpha[e + 1] - alpha[e] * ratio) * data, x0
+    return x
+
+
+def predictor_corrector(solver: Any, x: Tensor, predict: Predict, noise: Noise) -> Tensor:
+    """UniPC: every step is taken twice, the second time with the prediction at its end."""
+    corrected, x0 = x, list[Tensor]()
+    for e, t in enumerate(solver.coordinates):
+        x0.insert(0, solver.x0(e, x, predict(e, x, t)))
+        if e > 0:
+            others = [x0[0], *x0[2:]]
+            corrected = _bent(solver, e - 1, corrected, x0[1], others, solver._corrector[e - 1])
+        x = _bent(solver, e, corrected, x0[0], x0[1:], solver._predictor[e])
+    return x
+
+
+def _bent(solver: Any, e: int, x: Tensor, x0: Tensor, others: list[Tensor], weights: list[float]) -> Tensor:
+    """A step along x0, less the weighted differences of as many other predictions as there are weights."""
+    (a, b), (s, u) = solver.levels.alpha[e : e + 2], solver.levels.sigma[e : e + 2]
+    x = u / s * x + (b - a * (u / s)) * x0
+    for weight, other in zip(weights, others, strict=False):
+        x = x - b * weight * (other - x0)
+    return x
+
+
+def adams_bashforth(solver: Any, x: Tensor, predict: Predict, noise: Noise) -> Tensor:
+    """DEIS: the step of DDIM, and the weighted differences to earlier noise."""
+    earlier = list[Tensor]()
+    for e, t in enumerate(solver.coordinates):
+        output = predict(e, x, t)
+        latest = solver.noise(e, x, output)
+        (a, b), (s, u) = solver.levels.alpha[e : e + 2], solver.levels.sigma[e : e + 2]
+        x = u / s * x + (b - a * (u / s)) * solver.x0(e, x, output)
+        for weight, epsilon in zip(solver._weights[e], earlier, strict=False):
+            x = x + b * weight * (epsilon - latest)
+        earlier.insert(0, latest)
     return x
 
 

@@ -75,7 +75,7 @@ def test_importing_the_command_line_installs_no_handler() -> None:
 
 def test_a_multirun_stopped_by_a_cluster_says_how_to_go_on(tmp_path: Path) -> None:
     process = start(tmp_path, "seed=0,1", "solver.steps=50", "-m")
-    while process.poll() is None and not list(tmp_path.rglob("*.png")):
+    while process.returncode is None and not list(tmp_path.rglob("*.png")):
         time.sleep(0.002)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)

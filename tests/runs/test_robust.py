@@ -59,7 +59,7 @@ def test_an_interruption_says_how_to_go_on(
     tmp_path: Path, undisturbed_run: tuple[dict[str, str], float], number: signal.Signals, code: int
 ) -> None:
     process = start(tmp_path)
-    while process.poll() is None and not list(tmp_path.rglob("*.png")):
+    while process.returncode is None and not list(tmp_path.rglob("*.png")):
         time.sleep(0.001)
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)

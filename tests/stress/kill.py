@@ -10,13 +10,13 @@ import hashlib
 import json
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+
+from tests.support.warm_process import WarmProcess
 
 COMMAND = (
     "+exp=smoke",
@@ -29,24 +29,12 @@ COMMAND = (
 UNSTABLE = {"provenance"}  # of a record: when and on what it was made
 
 
-def start(results: Path, *more: str) -> subprocess.Popen[str]:
+def start(results: Path, *more: str) -> WarmProcess:
     """The command in a process of its own, which signals reach also where nohup or a shell ignores them."""
-    command = [sys.executable, "-m", "smoothbench", *COMMAND, f"results_dir={results}", *more]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=_heed_signals,
-    )
+    return WarmProcess(*COMMAND, f"results_dir={results}", *more)
 
 
-def _heed_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
-def finish(process: subprocess.Popen[str]) -> None:
+def finish(process: WarmProcess) -> None:
     """Wait for a good end."""
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
@@ -77,12 +65,12 @@ def kill_once(
 ) -> tuple[float, int]:
     """Kill at a random moment, go on, compare; when it was killed, and how many files there were."""
     process = start(results)
-    while process.poll() is None and not (results / "runs").exists():
+    while process.returncode is None and not (results / "runs").exists():
         time.sleep(0.01)
     moment = chance.uniform(0, seconds)
     time.sleep(moment)
-    process.kill()
-    process.communicate()
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
     left = len(snapshot(results))
     finish(start(results))
     now = snapshot(results)
@@ -95,7 +83,7 @@ def kill_once(
 def undisturbed(results: Path) -> tuple[dict[str, str], float]:
     """The snapshot of a whole run, and the seconds that it took from its first file on."""
     process = start(results)
-    while process.poll() is None and not (results / "runs").exists():
+    while process.returncode is None and not (results / "runs").exists():
         time.sleep(0.01)
     started = time.perf_counter()
     finish(process)

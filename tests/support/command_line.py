@@ -1,4 +1,4 @@
-"""Run the command line in the test's own process, for what it refuses."""
+"""Run the command line in the test's own process."""
 
 import sys
 from collections.abc import Sequence
@@ -10,16 +10,25 @@ from hydra.core.global_hydra import GlobalHydra
 from smoothbench.cli import main
 
 
-def refusal_of(
+def errors_of(
     arguments: Sequence[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> str:
-    """Return the one line with which the command ends, beside the one that names the device; its exit code is 2."""
+) -> tuple[int, list[str]]:
+    """Return the command's exit code and the lines of its error stream."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["smoothbench", *arguments])
     GlobalHydra.instance().clear()
     with pytest.raises(SystemExit) as end:
         main()
-    lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("device: ")]
-    assert end.value.code == 2
+    assert isinstance(end.value.code, int)
+    return end.value.code, capfd.readouterr().err.splitlines()
+
+
+def refusal_of(
+    arguments: Sequence[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> str:
+    """Return the one line with which the command ends, beside the one that names the device; its exit code is 2."""
+    code, errors = errors_of(arguments, folder, monkeypatch, capfd)
+    lines = [line for line in errors if not line.startswith("device: ")]
+    assert code == 2
     assert len(lines) == 1 and lines[0].startswith("error: ")
     return lines[0]

@@ -20,6 +20,10 @@ class El {
       this.childNodes.push(each);
     }
   }
+  before(made) {
+    made.parentNode = this.parentNode;
+    this.parentNode.childNodes.splice(this.parentNode.childNodes.indexOf(this), 0, made);
+  }
   replaceChildren(...made) { this.childNodes = []; this.append(...made); }
   cloneNode() { const copy = new El(this.tag); copy.attributes = { ...this.attributes }; return copy; }
   addEventListener(name, handler) { (this.handlers[name] ||= []).push(handler); }

@@ -23,9 +23,9 @@ CALIBRATION: dict[str, Any] = {
 }  # fmt: skip
 KINDS = ["self_attn", "ff"] * 6
 SITES = [f"blocks.{i // 2}.{kind}" for i, kind in enumerate(KINDS)]
-DRAWN = ("pareto_macs", "pareto_latency", "error_curves", "composition")
+DRAWN = ("headline", "pareto_macs", "pareto_latency", "error_curves", "composition")
 RENDERED = {"report.md", "report.html", "table.csv", "table.tex", "schedules.png", "contact_sheet.png"}
-RENDERED |= {f"{name}.{extension}" for name in DRAWN for extension in ("png", "svg")}  # files of a report
+RENDERED |= {f"{name}.png" for name in DRAWN}  # files of a report
 
 
 def every(interval: int, evals: int = 50) -> list[str]:

@@ -69,6 +69,16 @@ class Prompts:
         if subset is not None:
             entries = _cut(entries, Path(subset), str(file))
         self.file, self._kind = file, (layout, id)
+        self._take(entries, calibration)
+
+    @classmethod
+    def listed(cls, texts: Sequence[str]) -> "Prompts":
+        """Return a list of these prompts, whose numbers from 1 are their ids."""
+        prompts = cls(None)
+        prompts._take([(str(number), text) for number, text in enumerate(texts, 1)], None)
+        return prompts
+
+    def _take(self, entries: list[tuple[str, str]], calibration: "Prompts | None") -> None:
         calibrating = (
             self._apart(entries, calibration) if calibration is not None and calibration.texts else []
         )

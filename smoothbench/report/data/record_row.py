@@ -132,7 +132,7 @@ def _interval(estimate: ScoreEntry | Delta | None) -> dict[str, float]:
     if estimate is None:
         return dict.fromkeys(("", ".se", ".low", ".high"), math.nan)
     ends = {"": estimate.value, ".se": estimate.se, ".low": estimate.low, ".high": estimate.high}
-    return {end: float(value) for end, value in ends.items()}
+    return {end: _float(value) for end, value in ends.items()}
 
 
 def _float(value: float | None) -> float:

@@ -39,21 +39,20 @@ class Label:
 
 def draw_labels(
     axes: Axes, labels: Iterable[Label], obstacles: list[Bbox], lines: NDArray[np.float64]
-) -> int:
+) -> list[Bbox]:
     """Write each label where it covers no obstacle and no other label and, of such places, the least line.
 
     Args: obstacles, and lines [n, 2] as a dense row of points, in display coordinates; the layout must be
-    final. A label without room is left out: the table names every point. Returns how many were written.
+    final. A label without room is left out: the table names every point. Returns the boxes of those written.
     """
-    taken, inside, written = list(obstacles), axes.get_window_extent(), 0
+    inside, written = axes.get_window_extent(), list[Bbox]()
     for label in labels:
         annotation = _annotate(axes, label)
-        box = _clearest(annotation, taken, inside, lines)
+        box = _clearest(annotation, [*obstacles, *written], inside, lines)
         if box is None:
             annotation.remove()
         else:
-            taken.append(box)
-            written += 1
+            written.append(box)
     return written
 
 

@@ -4,8 +4,10 @@ import textwrap
 from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from smoothbench.report.figures.style import BASELINE, INK, baseline_family, family_styles
 
@@ -14,7 +16,10 @@ FADED = 0.38  # opacity of points that another beats
 
 def draw_legend(axes: Axes, frame: pd.DataFrame) -> None:
     """Fill an empty cell of the grid with the legend of all panels."""
-    handles = _families(frame) + _reference(frame)
+    handles: list[Artist] = [*_families(frame), *_reference(frame)]
+    handles.append(
+        Patch(color=BASELINE, alpha=0.18, linewidth=0, label="95 % interval of no cache, fewer steps")
+    )
     handles.append(Line2D([], [], label="Pareto front", **front_style()))
     beaten = "faded: beaten by another point"
     handles.append(Line2D([], [], label=beaten, alpha=FADED, **_marker(BASELINE, "o", "")))
@@ -46,9 +51,7 @@ def _families(frame: pd.DataFrame) -> list[Line2D]:
 
 def _reference(frame: pd.DataFrame) -> list[Line2D]:
     labels = frame.loc[frame["reference"].astype(bool), "label"]
-    return [
-        Line2D([], [], label=f"{label} (reference; band: its 95 %)", **star_style()) for label in labels[:1]
-    ]
+    return [Line2D([], [], label=f"{label} (reference)", **star_style()) for label in labels[:1]]
 
 
 def _marker(colour: str, marker: str, line: str) -> dict[str, Any]:

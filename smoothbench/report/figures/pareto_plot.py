@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -12,13 +12,13 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from smoothbench.report.data.distinctions import write_title
-from smoothbench.report.data.frame import higher_is_better, is_reference
+from smoothbench.report.data.frame import is_reference
 from smoothbench.report.data.groups import require_one_group
 from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
 from smoothbench.report.figures.legend import FADED, draw_legend, front_style, star_style
-from smoothbench.report.figures.pareto_front import front
+from smoothbench.report.figures.panel import Panel, panel_of, tells_apart
 from smoothbench.report.figures.style import (
-    FAINT,
+    BASELINE,
     LOG_FROM,
     MUTED,
     baseline_family,
@@ -32,26 +32,20 @@ from smoothbench.report.tables.point_tables import against_real, fidelity
 PANEL = (3.5, 2.75)  # inches
 MOST = 15  # panels; with the legend they fill a grid of four by four
 TINY = 1e-3
-
-
-@dataclass(frozen=True)
-class Panel:
-    """What one panel shows: points with a cost and a score, arrays [n] in the order of `rows`."""
-
-    score: str
-    higher: bool
-    rows: pd.DataFrame
-    x: NDArray[np.float64]
-    spread: NDArray[np.float64] | None  # MAD of the latency; MACs are counted and have none
-    y: NDArray[np.float64]
-    front: NDArray[np.bool_]
+COSTS = MappingProxyType(
+    {
+        "macs": "MACs per sample (G), log scale: further left is cheaper",
+        "latency": "latency of a batch (s), log scale: further left is faster",
+    }
+)
 
 
 def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
     """Draw every score against `macs` (per sample) or `latency` (a batch) in small panels, log cost axis.
 
-    Error bars are 95 % intervals; points that another beats are faded; dashed grey is the family of the
-    reference (a star). Scores against real data come first; of very many the last are only named.
+    Scores against real data are drawn as paired differences to the reference (a star, at 0) with their 95 % intervals,
+    distances to its samples as they are. Points that another beats are faded; dashed grey, with a band, is no cache.
+    Scores that tell no two points apart, and of very many the last, are only named.
     ValueError if x is unknown, nothing was measured, or points cannot share a picture.
     """
     require_one_group(frame)
@@ -62,7 +56,7 @@ def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
     columns = 2 if cells in (2, 4) else 3 if cells <= 9 else 4
     lines = math.ceil(cells / columns)
     if left_out:
-        label += f"; not drawn: {', '.join(left_out)}"
+        label += f"; not drawn, as they tell no two points apart or for want of room: {', '.join(left_out)}"
     with styled():
         figure = new_figure(PANEL[0] * columns + 0.2, PANEL[1] * lines + 0.65)
         figure.set_layout_engine("constrained", h_pad=0.07, w_pad=0.07, hspace=0.03, wspace=0.03)
@@ -83,12 +77,12 @@ def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
 
 def _cost_label(frame: pd.DataFrame, x: str) -> str:
     if x == "macs":
-        return "MACs per sample (G), log scale: further left is cheaper"
+        return COSTS[x]
     if x != "latency" or "latency" not in frame:
         raise ValueError(f"cannot draw scores against {x}: take macs, or latency where latency.json exists")
     first = frame.iloc[0]
     where = f"{first['latency.device']}, {first['latency.kind']}, batch of {first['latency.batch_size']}"
-    return f"latency of a batch (s), median and MAD, log scale: further left is faster  [{where}]"
+    return f"{COSTS[x]}, median and MAD  [{where}]"
 
 
 def _title(frame: pd.DataFrame) -> str:
@@ -99,28 +93,22 @@ def _title(frame: pd.DataFrame) -> str:
 
 def _panels(frame: pd.DataFrame, x: str) -> tuple[list[Panel], list[str]]:
     """The panels to draw, and the names of the scores for which there is no room."""
-    panels = [_panel(frame, score, x) for score in [*against_real(frame), *fidelity(frame)]]
-    panels = [panel for panel in panels if len(panel.rows)]
+    panels = [panel_of(frame, score, x) for score in [*against_real(frame), *fidelity(frame)]]
+    panels = [one for one in panels if len(one.rows)]
     if not panels:
         raise ValueError(f"no point has both a score and {x}: measure them first")
-    return panels[:MOST], [panel.score for panel in panels[MOST:]]
-
-
-def _panel(frame: pd.DataFrame, score: str, x: str) -> Panel:
-    rows = frame[frame[x].notna() & frame[score].notna()].sort_values(x, kind="stable").reset_index(drop=True)
-    higher = higher_is_better(frame, score)
-    cost = rows[x].to_numpy(dtype=np.float64) / (1e9 if x == "macs" else 1.0)
-    y = rows[score].to_numpy(dtype=np.float64)
-    spread = rows["latency.mad"].to_numpy(dtype=np.float64) if x == "latency" else None
-    return Panel(score, higher, rows, cost, spread, y, front(cost, y, higher))
+    telling = [one for one in panels if tells_apart(frame, one.score)] or panels
+    drawn = telling[:MOST]
+    return drawn, [one.score for one in panels if one not in drawn]
 
 
 def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, least: float, most: float) -> None:
     """Args: least, most, the cheapest and the dearest point of all panels: they share the cost axis."""
-    _scale(axes, panel, least, most)
+    scale(axes, panel, least, most)
     axes.set_title(panel.score, pad=5)
-    axes.set_ylabel("higher is better \u2191" if panel.higher else "lower is better \u2193", color=MUTED)
-    _draw_reference_band(axes, panel)
+    axes.set_ylabel(direction(panel), color=MUTED)
+    if panel.paired:
+        axes.axhline(0.0, color=MUTED, linewidth=0.8, zorder=1)
     best = panel.front
     axes.step(panel.x[best], panel.y[best], where="post", zorder=1.5, **front_style())
     baseline = baseline_family(frame)
@@ -130,6 +118,8 @@ def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, least: float, most: flo
         axes.plot(
             panel.x[of_family], panel.y[of_family], dashes, color=colour, alpha=0.4, linewidth=1.0, zorder=2
         )
+        if family == baseline:
+            draw_band(axes, panel, of_family)
         for chosen, alpha, order in ((of_family & ~best, FADED, 3.0), (of_family & best, 1.0, 4.0)):
             if chosen.any():
                 _draw_points(axes, panel, chosen, colour, marker, alpha, order)
@@ -146,12 +136,11 @@ def _draw_points(
     alpha: float,
     order: float,
 ) -> None:
-    rows, y = panel.rows[chosen], panel.y[chosen]
-    low, high = rows[f"{panel.score}.low"].to_numpy(), rows[f"{panel.score}.high"].to_numpy()
+    y = panel.y[chosen]
     axes.errorbar(
         panel.x[chosen],
         y,
-        yerr=np.abs([y - low, high - y]),
+        yerr=np.abs([y - panel.low[chosen], panel.high[chosen] - y]),
         xerr=None if panel.spread is None else panel.spread[chosen],
         fmt="none",
         ecolor=colour,
@@ -166,14 +155,22 @@ def _draw_points(
     )  # fmt: skip
 
 
-def _draw_reference_band(axes: Axes, panel: Panel) -> None:
-    """The interval of the reference across the panel: inside it nothing was visibly lost."""
-    for _, row in panel.rows[panel.rows["reference"].astype(bool)].iterrows():
-        low, high = row[f"{panel.score}.low"], row[f"{panel.score}.high"]
-        axes.axhspan(low, high, color=FAINT, alpha=0.55, linewidth=0, zorder=0.5)
+def direction(panel: Panel) -> str:
+    """Return the label of a panel's vertical axis: what it shows, and which way is better."""
+    better = "higher is better \u2191" if panel.higher else "lower is better \u2193"
+    return f"difference to the reference, {better}" if panel.paired else better
 
 
-def _scale(axes: Axes, panel: Panel, least: float, most: float) -> None:
+def draw_band(axes: Axes, panel: Panel, chosen: NDArray[np.bool_]) -> None:
+    """Fill between the intervals of some points: a curve with its band."""
+    axes.fill_between(
+        panel.x[chosen], panel.low[chosen], panel.high[chosen], color=BASELINE, alpha=0.18, linewidth=0,
+        zorder=0.6,
+    )  # fmt: skip
+
+
+def scale(axes: Axes, panel: Panel, least: float, most: float) -> None:
+    """Scale the axes of a panel; costs reach from `least` to `most`, and are logarithmic."""
     axes.set_xscale("log")
     pad = (most / least) ** 0.07 if most > least else 1.5
     low, high = least / pad, most * pad
@@ -192,9 +189,8 @@ def _scale(axes: Axes, panel: Panel, least: float, most: float) -> None:
 
 def _name_front(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
     """Settings of the points on the front, without the family: its colour says that."""
-    low, high = (panel.rows[f"{panel.score}.{end}"].to_numpy(dtype=np.float64) for end in ("low", "high"))
     obstacles = marker_boxes(axes, zip(panel.x, panel.y, strict=True))
-    obstacles += bar_boxes(axes, panel.x, panel.x, low, high)
+    obstacles += bar_boxes(axes, panel.x, panel.x, panel.low, panel.high)
     if panel.spread is not None:
         obstacles += bar_boxes(axes, panel.x - panel.spread, panel.x + panel.spread, panel.y, panel.y)
     styles = family_styles(frame)

@@ -147,16 +147,16 @@ function drawAxes(svg, across, up, part, cost, score, log) {
   drawing(svg, "path", { d: `M${BOX.left},${BOX.top}V${bottom}H${right}`, fill: "none", stroke: MUTED });
   const middle = (BOX.left + right) / 2, centre = (BOX.top + bottom) / 2;
   drawing(svg, "text", { x: middle, y: BOX.height - 10, "text-anchor": "middle", fill: INK }, `${part.costs[cost]}, log scale`);
-  const better = part.scores[score].higher ? "higher is better \u2191" : "lower is better \u2193";
-  const title = `${part.scores[score].name}${log ? ", log scale" : ""} (${better})`;
+  const { name, higher, paired } = part.scores[score];
+  const better = `${paired ? "paired difference to the reference, " : ""}${higher ? "higher is better \u2191" : "lower is better \u2193"}`;
+  const title = `${name}${log ? ", log scale" : ""} (${better})`;
   drawing(svg, "text", { transform: `translate(14,${centre}) rotate(-90)`, "text-anchor": "middle", fill: INK }, title);
 }
 
-/** The reference's interval, the front, and a line through each family. */
+/** The reference's level, the front, and a line through each family. */
 function drawLines(svg, found, part, across, up) {
-  for (const { low, high } of found.filter(({ point }) => point.reference)) {
-    const attributes = { x: BOX.left, width: BOX.width - BOX.right - BOX.left, fill: FAINT, "fill-opacity": 0.55 };
-    drawing(svg, "rect", { ...attributes, y: up(high), height: Math.max(up(low) - up(high), 0) });
+  for (const { y } of found.filter(({ point }) => point.reference)) {
+    drawing(svg, "line", { x1: BOX.left, x2: BOX.width - BOX.right, y1: up(y), y2: up(y), stroke: MUTED });
   }
   const best = found.filter((each) => each.best);
   const steps = best.map(({ x, y }, i) => (i ? `H${across(x).toFixed(1)}V${up(y).toFixed(1)}` : `M${across(x).toFixed(1)},${up(y).toFixed(1)}`));

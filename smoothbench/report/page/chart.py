@@ -31,7 +31,8 @@ def raster_id(number: int, schedule: RecordedSchedule) -> str:
 def chart(number: int, frame: pd.DataFrame) -> dict[str, Any]:
     """Return the costs, scores, families and points of a group as data; points name the elements that belong to them.
 
-    Each point has `[value, spread]` for each cost and `[value, low, high]` for each score, or null.
+    Each point has `[value, spread]` for each cost and `[value, low, high]` for each score, or null; where a score is
+    `paired`, these are of its difference to the reference, which is 0 for the reference itself.
     """
     rows = measured(frame)
     costs = {"share": ("MACs, share of the reference (%)", 100.0)}
@@ -44,6 +45,7 @@ def chart(number: int, frame: pd.DataFrame) -> dict[str, Any]:
         for name, (colour, marker) in styles.items()
         if name in set(rows["family"])
     ]
+    paired = {name: bool(rows[f"{name}.delta"].notna().any()) for name in names}
     order = {each["name"]: i for i, each in enumerate(families)}
     points = []
     for i, row in rows.iterrows():
@@ -53,15 +55,25 @@ def chart(number: int, frame: pd.DataFrame) -> dict[str, Any]:
         planned = row["schedule"]
         point["raster"] = raster_id(number, planned) if isinstance(planned, RecordedSchedule) else None
         point["x"] = [_numbers(row, (key, f"{key}.mad"), factor) for key, (_, factor) in costs.items()]
-        point["y"] = [_numbers(row, (name, f"{name}.low", f"{name}.high")) for name in names]
+        point["y"] = [_shown(row, name, paired[name]) for name in names]
         points.append(point)
-    stated = [{"name": name, "higher": higher_is_better(frame, name)} for name in names]
+    stated = [
+        {"name": name, "higher": higher_is_better(frame, name), "paired": paired[name]} for name in names
+    ]
     return {
         "costs": [label for label, _ in costs.values()],
         "scores": stated,
         "families": families,
         "points": points,
     }
+
+
+def _shown(row: pd.Series, score: str, paired: bool) -> list[float | None] | None:
+    """Value and interval of a score, or of its difference to the reference."""
+    if paired and row["reference"] and not math.isnan(row[score]):
+        return [0.0, 0.0, 0.0]
+    name = f"{score}.delta" if paired else score
+    return _numbers(row, (name, f"{name}.low", f"{name}.high"))
 
 
 def _numbers(row: pd.Series, keys: Iterable[str], factor: float = 1.0) -> list[float | None] | None:

@@ -13,19 +13,22 @@ from typing import Any
 import pandas as pd
 
 from smoothbench.report.data.frame import costs_alone, scores, states, unfinished
-from smoothbench.report.document import group_title, provenance
+from smoothbench.report.document import OPENING, group_title
 from smoothbench.report.page import data_uris, players
 from smoothbench.report.page.chart import chart, has_chart, raster_id
 from smoothbench.report.page.html_tables import section
+from smoothbench.report.page.html_verdict import verdict_html
 from smoothbench.report.page.media_kinds import KINDS
 from smoothbench.report.tables import latency_conditions, paper_comparison, vbench_table
 from smoothbench.report.tables.column import BETTER, DAGGER, WORSE, Column, is_timed
 from smoothbench.report.tables.latency_conditions import Conditions
 from smoothbench.report.tables.point_tables import against_real, fidelity, measured, table_columns
+from smoothbench.report.tables.provenance import provenance
 from smoothbench.report.tables.text import PLUS_MINUS
 
-DRAWN_HERE = ("schedules", *(kind.picture for kind in KINDS))  # the page has these in its own way
+DRAWN_HERE = (OPENING, "schedules", *(kind.picture for kind in KINDS))  # the page has these in its own way
 CAPTIONS: Mapping[str, str] = {
+    "headline": "Nearness to the reference's samples, and quality against real data.",
     "pareto_macs": "Every score against MACs.",
     "pareto_latency": "Every score against measured latency.",
     "error_curves": "Relative L1 change of the layers' outputs in calibration, and the thresholds.",
@@ -105,7 +108,8 @@ def _setting(
     number: int, frame: pd.DataFrame, pictures: dict[str, str], folder: Path, others: Conditions
 ) -> str:
     rows, strips = measured(frame), players.strips(number, frame, folder)
-    lines = [f'<section id="part-{number}">', f"<h2>{escape(group_title(frame))}</h2>", _facts(frame)]
+    lines = [f'<section id="part-{number}">', f"<h2>{escape(group_title(frame))}</h2>"]
+    lines += [verdict_html(frame), _opening(pictures, folder), _facts(frame)]
     if len(rows):
         columns = table_columns(frame, [*against_real(frame), *fidelity(frame)])
         lines += ["<h3>Table</h3>", _table(number, columns, frame)]
@@ -124,6 +128,12 @@ def _setting(
         "</section>",
     ]
     return "\n".join(filter(None, lines))
+
+
+def _opening(pictures: dict[str, str], folder: Path) -> str:
+    """The picture that stands above the table."""
+    path = folder / pictures.get(OPENING, OPENING)
+    return f'<div class="figures">{_figure(OPENING, path)}</div>' if path.is_file() else ""
 
 
 def _facts(frame: pd.DataFrame) -> str:

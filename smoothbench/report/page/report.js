@@ -45,7 +45,7 @@ function legend(part) {
       drawing(svg, "path", { d: outline(marker, 5), fill: colour, stroke: "#fff" });
     });
   }
-  entry("reference (band: its 95 %)", (svg) => drawing(svg, "path", { d: outline("*", 4), fill: INK }));
+  entry("reference", (svg) => drawing(svg, "path", { d: outline("*", 4), fill: INK }));
   entry("Pareto front", (svg) => drawing(svg, "line", { x1: -17, x2: 17, y1: 0, y2: 0, stroke: INK, "stroke-opacity": 0.13, "stroke-width": 7 }));
   list.append(element("li", {}, "pale: beaten by another point"));
   return list;
@@ -108,6 +108,20 @@ function makeSortable(table) {
   });
 }
 
+/** A box above a table: rows without its words, wherever in the row they stand, are hidden. */
+function makeFilter(table) {
+  const box = element("input", { type: "search", "aria-label": "show the rows with these words", placeholder: "show the rows with ..." });
+  box.addEventListener("input", () => {
+    const words = box.value.toLowerCase().split(" ").filter(Boolean);
+    for (const row of table.querySelectorAll("tbody tr")) {
+      const text = row.textContent.toLowerCase();
+      if (words.every((word) => text.includes(word))) row.removeAttribute("hidden");
+      else row.setAttribute("hidden", "");
+    }
+  });
+  table.parentNode.before(element("p", { class: "filter" }, box));
+}
+
 /** Of all players only the one that was started last goes on: clips are compared one by one. */
 function playAlone(started) {
   document.querySelectorAll("audio").forEach((each) => { if (each !== started) each.pause(); });
@@ -128,5 +142,6 @@ document.querySelectorAll("button.together").forEach((button) => {
 });
 document.addEventListener("play", (event) => playAlone(event.target), true); // it does not bubble
 document.querySelectorAll("table.sortable").forEach(makeSortable);
+document.querySelectorAll("table.sortable").forEach(makeFilter);
 const parts = JSON.parse(document.getElementById("data").textContent);
 document.querySelectorAll(".plot").forEach((container) => makePlot(container, parts[Number(container.getAttribute("data-part"))]));

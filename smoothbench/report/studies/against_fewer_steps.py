@@ -70,7 +70,7 @@ def against_fewer_steps(group: pd.DataFrame, folder: Path) -> pd.DataFrame | Non
     """
     rows = measured(group)
     rows = rows[rows["status.quality"] == "done"].reset_index(drop=True)
-    uncached = rows["schedule"].map(_is_uncached)
+    uncached = rows["schedule"].map(computes_all)
     fewer = uncached & (rows["steps"] < rows.loc[rows["reference"].astype(bool), "steps"].max())
     cached = rows[~uncached & ~rows["same_as"].astype(bool)].sort_values(
         "share", ascending=False, kind="stable"
@@ -135,6 +135,7 @@ def _cell(rows: pd.DataFrame, compared: list[Comparison], higher: bool) -> str:
     return f"{text} ({rows.at[shown.rival, 'steps']}) {shown.mark(higher)}".strip()
 
 
-def _is_uncached(schedule: object) -> bool:
+def computes_all(schedule: object) -> bool:
+    """Whether a point's schedule skips nothing."""
     bits = getattr(schedule, "rows", None)
     return bits is not None and not any("0" in row for row in bits)

@@ -54,7 +54,9 @@ def test_two_checkpoints_have_headings_of_their_own_everywhere(checkpoints: Path
 
 @pytest.mark.slow
 def test_pictures_say_which_checkpoint_they_show_and_show_one(checkpoints: Path) -> None:
-    drawn = [path for path in write(checkpoints) if path.suffix == ".svg" and "pareto" in path.name]
+    drawn = [
+        path for path in write(checkpoints, vector=True) if path.suffix == ".svg" and "pareto" in path.name
+    ]
     texts = [re.sub(r"<[^>]*>", "", path.read_text()) for path in drawn]
     assert len(texts) == 2
     for _, part in comparable_groups(load(checkpoints)):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from smoothbench.report import load
 from smoothbench.report.data.groups import comparable_groups
+from smoothbench.report.figures.panel import panel_of
 from smoothbench.report.figures.pareto_front import front
 from smoothbench.report.figures.style import family_styles
 from smoothbench.report.page.html_page import page
@@ -165,9 +166,9 @@ def test_script_draws_the_front_and_the_families(results_with_previews: Path) ->
         };
       });""")  # fmt: skip
     for name, each in zip(names, drawn, strict=True):
-        rows = frame[frame[name].notna()]
-        higher = name.startswith("psnr")
-        assert each["best"] == front(rows["share"], rows[name], higher).sum()
+        panel = panel_of(frame, name, "macs")  # a paired score is drawn as its difference to the reference
+        rows = panel.rows
+        assert each["best"] == front(rows["share"], panel.y, panel.higher).sum()
         assert each["marks"] == each["bars"] == len(rows) and each["numbers"]
         assert set(each["families"]) <= {colour for colour, _ in family_styles(frame).values()}
     assert "#7a828c" in drawn[0]["families"]  # the line of fewer steps
@@ -219,6 +220,20 @@ def test_headings_sort_by_number_and_leave_gaps_last(results_with_previews: Path
     assert ascending[-1] is None and descending[-1] is None  # the reference has no psnr
     numbers = [float(each) for each in ascending[:-1]]
     assert numbers == sorted(numbers) and [float(each) for each in descending[:-1]] == numbers[::-1]
+
+
+def test_the_box_above_the_table_shows_the_rows_with_its_words(results_with_previews: Path) -> None:
+    root = parsed(report(results_with_previews))
+    shown = run(root, """
+      const table = document.querySelectorAll("table.sortable")[0];
+      const box = document.querySelectorAll("p.filter input")[0];
+      const count = (text) => {
+        box.value = text;
+        box.dispatch("input");
+        return table.querySelectorAll("tbody tr").filter((row) => !row.hasAttribute("hidden")).length;
+      };
+      return [count("Alpha"), count("alpha nothing"), count("")];""")  # fmt: skip
+    assert shown[0] >= 1 and shown[1] == 0 and shown[2] == 5  # one failed
 
 
 def test_a_folder_without_any_success_still_has_a_page(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from smoothbench.errors import UsageError
 from smoothbench.protocols import Diffuses
 from smoothbench.sampling.loop import SeededNoise, final_sample, solver_states
 from smoothbench.solvers.ddim import DDIM
+from smoothbench.solvers.deis import DEIS, DEISV, DEISFlow
 from smoothbench.solvers.dpm_singlestep import DPMSolverSinglestep
 from smoothbench.solvers.dpmpp import DPMSolverPlusPlus2M
 from smoothbench.solvers.dpmpp_3m_sde import DPMSolverPlusPlus3MSDE
 from smoothbench.solvers.euler import Euler
 from smoothbench.solvers.rflow import RectifiedFlow
+from smoothbench.solvers.unipc import UniPC, UniPCFlow, UniPCV
 from tests.oracles import solver_loops
 from tests.oracles.solver_loops import Loop, toy_prediction
 
@@ -29,6 +31,14 @@ LOOPS: list[tuple[Any, Loop]] = [
     (RectifiedFlow(9, 4.8431), solver_loops.rectified_flow),
     (DPMSolverPlusPlus2M(2), solver_loops.multistep),
     (DPMSolverPlusPlus2M(9), solver_loops.multistep),
+    (DPMSolverPlusPlus2M(9, grid="karras"), solver_loops.multistep),
+    *((UniPC(9, order=order), solver_loops.predictor_corrector) for order in (1, 2, 3)),
+    (UniPC(2), solver_loops.predictor_corrector),
+    (UniPCFlow(9, order=3), solver_loops.predictor_corrector),
+    (UniPCV(9), solver_loops.predictor_corrector),
+    *((DEIS(9, order=order), solver_loops.adams_bashforth) for order in (1, 2, 3)),
+    (DEISFlow(9, 2.0), solver_loops.adams_bashforth),
+    (DEISV(9, order=3), solver_loops.adams_bashforth),
     (DPMSolverSinglestep(2), solver_loops.singlestep),
     (DPMSolverSinglestep(10), solver_loops.singlestep),
     *((DPMSolverPlusPlus3MSDE(steps), solver_loops.multistep_sde) for steps in (2, 3, 4, 9)),

@@ -1,0 +1,1 @@
+"""Schedules as other programs take them: cache-dit, diffusers, ComfyUI."""

@@ -1,0 +1,119 @@
+"""The arguments of a pipeline's call: checked against its signature, and repeated for the samples of a batch."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from smoothbench.storage.files import sha256_of
+
+KEY: Final = "model.arguments"
+OURS: Final = {  # arguments that the harness gives, and where to set what they stand for
+    "num_inference_steps": "set solver.steps",
+    "prompt": "set model.prompts",
+    "class_labels": "each sample's class follows from its seed",
+    "batch_size": "set batch_size",
+    "generator": "set seed",
+    "latents": "each sample's noise follows from its seed",
+    "output_type": "it follows from what is sampled",
+    "return_dict": "it is always true",
+    "num_images_per_prompt": "set num_samples",
+    "num_videos_per_prompt": "set num_samples",
+    "num_waveforms_per_prompt": "set num_samples",
+    "callback_on_step_end": "the engine follows the loop by itself",
+    "callback": "the engine follows the loop by itself",
+}
+PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+GUIDANCE: Final = ("true_cfg_scale", "guidance_scale")
+
+
+class Call:
+    """How a pipeline is called for a batch: by prompts, by class labels, or by nothing but its size.
+
+    `given` are the user's arguments. Raises ValueError, naming it, for one that the pipeline does not take or that the
+    harness sets, and for a pipeline that takes no generator, whose samples would not follow from their seeds.
+    """
+
+    def __init__(self, pipeline_class: Any, given: Mapping[str, Any]) -> None:
+        signature = inspect.signature(pipeline_class.__call__)
+        self.takes = [name for name in signature.parameters if name != "self"]
+        self.name, self.given = pipeline_class.__name__, dict(given)
+        for key in given:
+            if key in OURS:
+                raise ValueError(f"{KEY}.{key}: {OURS[key]} instead")
+            if key not in self.takes:
+                close = get_close_matches(key, self.takes, 1)
+                hint = f": {close[0]}?" if close else f", but {', '.join(n for n in self.takes if n not in OURS)}"
+                raise ValueError(f"{KEY}.{key}: {self.name} takes no such argument{hint}")
+        if "generator" not in self.takes:
+            raise ValueError(f"{self.name} takes no generator: its samples would not follow from their seeds")
+        required = [
+            name
+            for name, parameter in signature.parameters.items()
+            if parameter.default is parameter.empty
+            and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+            and name not in ("self", "prompt", "class_labels", *given)
+        ]
+        if required:
+            raise ValueError(f"{KEY} must give {required[0]}, without which {self.name} cannot be called")
+
+    @property
+    def is_prompted(self) -> bool:
+        """Whether the pipeline takes prompts."""
+        return "prompt" in self.takes
+
+    @property
+    def is_class_conditional(self) -> bool:
+        """Whether the pipeline takes class labels in place of prompts."""
+        return "class_labels" in self.takes
+
+    @property
+    def guidance(self) -> float | None:
+        """The guidance scale where the user has set one."""
+        values = [self.given[name] for name in GUIDANCE if self.given.get(name) is not None]
+        return float(values[0]) if values else None
+
+    @property
+    def digests(self) -> dict[str, Any]:
+        """The user's arguments for identities: a picture's sha256 in place of its file."""
+        return {
+            key: sha256_of(Path(value)) if _is_picture(key, value) else value for key, value in self.given.items()
+        }
+
+    def for_batch(self, conditions: Sequence[str] | Sequence[int], seeds: Sequence[int], steps: int) -> dict[str, Any]:
+        """Return all arguments but `output_type` for samples of these prompts or class labels and seeds.
+
+        Each sample has its own generator, on the CPU, so that it does not depend on its batch.
+        """
+        count = len(seeds)
+        more: dict[str, Any] = {
+            "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
+            "num_inference_steps": steps,
+        }
+        if self.is_prompted:
+            more["prompt"] = list(conditions)
+        elif self.is_class_conditional:
+            more["class_labels"] = list(conditions)
+        elif "batch_size" in self.takes:
+            more["batch_size"] = count
+        return {key: _repeated(key, value, count) for key, value in self.given.items()} | more
+
+
+def _repeated(key: str, value: Any, count: int) -> Any:
+    """An argument for a batch: texts beside the prompt, and pictures, are one of each sample."""
+    if _is_picture(key, value):
+        from PIL import Image
+
+        with Image.open(value) as picture:
+            loaded = picture.convert("RGB")
+        return loaded if count == 1 else [loaded] * count
+    if isinstance(value, str) and key.startswith(("prompt", "negative_prompt")):
+        return [value] * count
+    return value
+
+
+def _is_picture(key: str, value: Any) -> bool:
+    return "image" in key and isinstance(value, str) and value.lower().endswith(PICTURES)

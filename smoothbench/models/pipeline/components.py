@@ -1,0 +1,136 @@
+"""A pipeline's folder: which classes its components have, and whether all of their files are here."""
+
+import hashlib
+import importlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import diffusers
+from torch import nn
+
+from smoothbench.errors import one_line
+from smoothbench.models.weights.locate import VARIANT, Files, download, find
+from smoothbench.storage.files import sha256_of
+
+KEY: Final = "model.repo"
+MODEL_INDEX: Final = "model_index.json"
+SHA256: Final = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A pipeline in diffusers' layout: a folder with model_index.json, and a subfolder for each component."""
+
+    path: Path
+
+    @cached_property
+    def index(self) -> dict[str, Any]:
+        """The content of model_index.json; ValueError where it is damaged."""
+        return Files(self.path / MODEL_INDEX, self.path).config(MODEL_INDEX)
+
+    @cached_property
+    def pipeline_class(self) -> Any:
+        """The pipeline's class; ValueError where this version of diffusers does not know it."""
+        return _known(diffusers, self.index.get("_class_name"), str(self.path / MODEL_INDEX))
+
+    @property
+    def components(self) -> dict[str, tuple[str, str]]:
+        """The library and the class of each component that the pipeline has, by the component's name."""
+        entries = {name: entry for name, entry in self.index.items() if not name.startswith("_")}
+        return {
+            name: (str(entry[0]), str(entry[1]))
+            for name, entry in entries.items()
+            if isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)
+        }
+
+    @property
+    def absent(self) -> list[str]:
+        """The names of components that the pipeline was saved without, on purpose."""
+        return [name for name, entry in self.index.items() if isinstance(entry, list) and entry == [None, None]]
+
+    def networks(self) -> dict[str, Any]:
+        """The classes of the components with weights; ValueError, naming one that is unknown here."""
+        classes = {name: self._class(*entry) for name, entry in self.components.items()}
+        return {
+            name: found
+            for name, found in classes.items()
+            if isinstance(found, type) and issubclass(found, nn.Module)
+        }
+
+    def check(self) -> None:
+        """Raise ValueError, naming the file, where a component's class is unknown or not all of its files are here."""
+        networks = self.networks()
+        for name in self.components:
+            place = self.path / name
+            if not place.is_dir() or not any(place.iterdir()):
+                raise ValueError(
+                    f"{place} is not here, but {MODEL_INDEX} names it (half-downloaded?): download or save it again"
+                )
+            if name in networks:
+                find(str(self.path), None, [name], KEY)
+
+    def variant(self) -> str | None:
+        """Return the variant (fp16) of the weights where the full ones are not here; None where they are."""
+        variants = set()
+        for name in self.networks():
+            weights = find(str(self.path), None, [name], KEY)
+            match = None if weights is None else VARIANT.search(weights.weights.name)
+            variants.add(match and (match[1] or match[2]))
+        chosen = sorted(each for each in variants if each)
+        return chosen[0] if chosen else None
+
+    def sha256(self) -> str:
+        """Return one sha256 of all files of the pipeline's components, by their names; seconds for gigabytes."""
+        files = sorted(path for name in self.components for path in (self.path / name).rglob("*"))
+        lines = [f"{path.relative_to(self.path)} {_sha256(path)}" for path in files if path.is_file()]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def _class(self, library: str, name: str) -> Any:
+        place = str(self.path / MODEL_INDEX)
+        if hasattr(diffusers.pipelines, library):
+            return _known(getattr(diffusers.pipelines, library), name, place)
+        try:
+            module = importlib.import_module(library)
+        except ImportError as error:
+            raise ValueError(
+                f"{place}: a component is of {library}, which cannot be imported ({one_line(error)})"
+            ) from None
+        return _known(module, name, place)
+
+
+def located(repo: str | None, revision: str | None) -> tuple[Folder | None, str | None]:
+    """Return the pipeline's folder, checked, or in one line why it is not here and how to get it.
+
+    `repo` is a folder, or a repository OWNER/NAME of the Hugging Face cache. Raises ValueError for what is neither,
+    and for one with a part of its files or of a class that is unknown here.
+    """
+    if repo is None:
+        raise ValueError(f"{KEY} must name a pipeline: a folder in diffusers' layout, or OWNER/NAME in the cache")
+    files = find(repo, revision, [""], KEY, config=MODEL_INDEX, names=(MODEL_INDEX,))
+    if files is None:
+        return None, download(f"the pipeline {repo} is", repo, revision, KEY)
+    assert files.folder is not None
+    folder = Folder(files.folder)
+    _ = folder.pipeline_class
+    folder.check()
+    return folder, None
+
+
+def _known(module: Any, name: Any, place: str) -> Any:
+    found = getattr(module, name, None) if isinstance(name, str) else None
+    if found is None:
+        version = getattr(module, "__version__", diffusers.__version__)
+        raise ValueError(
+            f"{place}: {module.__name__.partition('.')[0]} {version} knows no class {name!r:.60}: install the version "
+            "that the pipeline was saved with"
+        )
+    return found
+
+
+def _sha256(path: Path) -> str:
+    """The sha256 of a file; the Hugging Face cache calls large files by it."""
+    name = path.resolve().name
+    return name if path.is_symlink() and SHA256.fullmatch(name) else sha256_of(path)

@@ -1,0 +1,78 @@
+"""Load a pipeline onto the device: its weights, adapters and offloading, by diffusers' own methods."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from smoothbench.errors import one_line
+from smoothbench.models.base.guided import DTYPES
+from smoothbench.models.pipeline.components import Folder
+from smoothbench.models.pipeline.encoded_prompts import EncodedPrompts
+
+OFFLOADS: Final = ("none", "model", "sequential", "group")
+DENOISERS: Final = ("transformer", "unet", "prior", "decoder")  # a pipeline's component, the first that it has
+
+
+def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
+    """Load a pipeline with all of its weights in `dtype`, on the CPU; ValueError, naming the place, where it cannot."""
+    variant = folder.variant()
+    more: dict[str, Any] = dict.fromkeys(folder.absent)
+    more |= {} if variant is None else {"variant": variant}
+    try:
+        pipe = folder.pipeline_class.from_pretrained(
+            folder.path, dtype=DTYPES[dtype], local_files_only=True, **more
+        )
+    except Exception as error:  # damaged files, and packages that are not here, raise exceptions of many kinds
+        raise ValueError(f"{folder.path}: cannot be loaded ({one_line(error)[:300]})") from None
+    pipe.set_progress_bar_config(disable=True)
+    if lora is not None:
+        add_lora(pipe, lora)
+    for component in pipe.components.values():
+        if isinstance(component, nn.Module):
+            component.eval().requires_grad_(False)
+    if callable(getattr(pipe, "encode_prompt", None)):
+        pipe.encode_prompt = EncodedPrompts(pipe.encode_prompt)
+    return pipe
+
+
+def add_lora(pipe: Any, lora: str) -> None:
+    """Load a LoRA adapter from a file; ValueError, naming the setting, where that is not possible."""
+    path = Path(lora)
+    if not path.is_file():
+        raise ValueError(f"model.lora={lora}: no such file: give a *.safetensors file")
+    if not callable(getattr(pipe, "load_lora_weights", None)):
+        raise ValueError(f"model.lora: {type(pipe).__name__} loads no LoRA adapters: set model.lora=null")
+    try:
+        pipe.load_lora_weights(str(path.parent), weight_name=path.name, local_files_only=True)
+    except Exception as error:  # of another model, damaged, or peft is not installed
+        raise ValueError(f"model.lora={lora}: cannot be loaded ({one_line(error)[:200]})") from None
+
+
+def place_pipeline(pipe: Any, device: torch.device, offload: str) -> None:
+    """Put a pipeline on the device, or leave it where offloading fetches it from; ValueError where that is refused."""
+    try:
+        if offload == "model":
+            pipe.enable_model_cpu_offload(device=device)
+        elif offload == "sequential":
+            pipe.enable_sequential_cpu_offload(device=device)
+        elif offload == "group":
+            pipe.enable_group_offload(device, offload_type="leaf_level")
+        else:
+            pipe.to(device)
+    except (ImportError, RuntimeError, ValueError, NotImplementedError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or offload == "none":
+            raise
+        raise ValueError(f"model.offload={offload}: {one_line(error)[:200]}") from None
+
+
+def denoiser_name(folder: Folder, component: str | None) -> str:
+    """Return the name of the component that is cached; ValueError, naming the setting, where there is none."""
+    networks = folder.networks()
+    if component is not None and component not in networks:
+        raise ValueError(f"model.component={component}: the pipeline has {', '.join(networks)}")
+    name = component or next((each for each in DENOISERS if each in networks), None)
+    if name is None:
+        raise ValueError(f"model.component must name the pipeline's denoiser, one of {', '.join(networks)}")
+    return name

@@ -1,0 +1,119 @@
+"""The picture that a report opens with: nearness and distribution quality against MACs and measured time."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from smoothbench.report.data.distinctions import write_title
+from smoothbench.report.data.groups import require_one_group
+from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
+from smoothbench.report.figures.legend import star_style
+from smoothbench.report.figures.panel import Panel, panel_of
+from smoothbench.report.figures.pareto_plot import COSTS, direction, draw_band, scale
+from smoothbench.report.figures.style import (
+    BASELINE,
+    FAINT,
+    MUTED,
+    baseline_family,
+    family_styles,
+    new_figure,
+    styled,
+)
+from smoothbench.report.tables.column import is_timed
+from smoothbench.report.tables.point_tables import against_real, fidelity
+
+SIZE = (3.9, 3.1)  # inches of a panel: two of them are readable at 800 pixels
+MOST = 7  # families with a colour of their own; more than these cannot be told apart by eye
+
+
+def headline(frame: pd.DataFrame, families: Collection[str] = ()) -> Figure:
+    """Draw the first score of each kind against MACs and, where it was measured, against latency.
+
+    Distribution quality is the paired difference to the reference, at 0. Names stand beside the points; no cache with
+    fewer steps is a curve with its band. Args: families, those to draw in colour where there are more than `MOST`; the
+    others are pale points without a name. ValueError if no point has a score and a cost, or points cannot share a
+    picture.
+    """
+    require_one_group(frame)
+    costs = ["macs", "latency"] if is_timed(frame) else ["macs"]
+    names = [*fidelity(frame)[:1], *against_real(frame)[:1]]
+    grid = [[panel_of(frame, name, cost) for name in names] for cost in costs]
+    grid = [row for row in grid if any(len(one.rows) for one in row)]
+    if not grid:
+        raise ValueError("no point has both a score and a cost: measure them first")
+    named = _named(frame, families)
+    with styled():
+        figure = new_figure(SIZE[0] * len(names), SIZE[1] * len(grid) + 0.3)
+        figure.set_layout_engine("constrained", h_pad=0.07, w_pad=0.07)
+        axes = figure.subplots(len(grid), len(names), squeeze=False)
+        for row, cost, of_row in zip(grid, costs, axes, strict=False):
+            for one, place in zip(row, of_row, strict=True):
+                _draw(place, one, frame, named)
+                place.set_xlabel(COSTS[cost], fontsize=7.5)
+        write_title(figure, frame, _title(frame), "model", "solver", "N", "seeds")
+        figure.draw_without_rendering()  # settles the layout: labels need final positions
+        figure.set_layout_engine("none")
+        for row, of_row in zip(grid, axes, strict=False):
+            for one, place in zip(row, of_row, strict=True):
+                _name(place, one, frame, named)
+    return figure
+
+
+def _named(frame: pd.DataFrame, families: Collection[str]) -> list[str]:
+    """The families with a colour and a name: all where they are few."""
+    drawn = list(family_styles(frame))
+    return drawn if len(drawn) <= MOST + 1 else [name for name in drawn if name in families][:MOST]
+
+
+def _title(frame: pd.DataFrame) -> str:
+    first = frame.iloc[0]
+    return f"{first['model']}, {', '.join(sorted(set(frame['solver'])))}, N = {first['num_samples']}"
+
+
+def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -> None:
+    if not len(panel.rows):
+        axes.set_axis_off()
+        return
+    scale(axes, panel, panel.x.min(), panel.x.max())
+    axes.set_title(f"{'quality' if panel.paired else 'nearness'}: {panel.score}", pad=5)
+    axes.set_ylabel(direction(panel), color=MUTED)
+    if panel.paired:
+        axes.axhline(0.0, color=MUTED, linewidth=0.8, zorder=1)
+    baseline = baseline_family(frame)
+    for family, (colour, marker) in family_styles(frame).items():
+        chosen = (panel.rows["family"] == family).to_numpy()
+        if family == baseline:
+            draw_band(axes, panel, chosen)
+            axes.plot(panel.x[chosen], panel.y[chosen], color=BASELINE, linewidth=1.6, zorder=1.5)
+        elif family not in named:
+            axes.plot(panel.x[chosen], panel.y[chosen], ".", color=FAINT, zorder=1.2)
+        else:
+            _draw_family(axes, panel, chosen, colour, marker)
+    star = panel.rows["reference"].to_numpy(dtype=bool)
+    axes.plot(panel.x[star], panel.y[star], **star_style())
+
+
+def _draw_family(axes: Axes, panel: Panel, chosen: np.ndarray, colour: str, marker: str) -> None:
+    x, y = panel.x[chosen], panel.y[chosen]
+    axes.plot(x, y, "-", color=colour, alpha=0.45, linewidth=1.0, zorder=2)
+    bars = np.abs([y - panel.low[chosen], panel.high[chosen] - y])
+    axes.errorbar(x, y, yerr=bars, fmt="none", ecolor=colour, elinewidth=0.9, zorder=3)
+    axes.scatter(x, y, s=26, marker=marker, color=colour, linewidths=0.6, edgecolors="white", zorder=4)
+
+
+def _name(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -> None:
+    """Write each family's name beside one of its points: the first in the order of cost that has room."""
+    styles = family_styles(frame)
+    obstacles = marker_boxes(axes, zip(panel.x, panel.y, strict=True))
+    obstacles += bar_boxes(axes, panel.x, panel.x, panel.low, panel.high)
+    lines = line_points(axes)
+    for family in [name for name in styles if name in named or name == baseline_family(frame)]:
+        of_family = np.flatnonzero((panel.rows["family"] == family) & ~panel.rows["reference"].astype(bool))
+        for i in of_family:
+            label = Label(panel.x[i], panel.y[i], family, styles[family][0])
+            if written := draw_labels(axes, [label], obstacles, lines):
+                obstacles += written
+                break

@@ -1,0 +1,84 @@
+"""Budgets, and the point that stands for each method at each of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from smoothbench.report.data.frame import is_reference
+from smoothbench.report.tables.column import TIMES, is_timed
+from smoothbench.report.tables.point_tables import measured
+
+FACTORS = (1.5, 2.0, 3.0, 5.0)  # how many times cheaper than no cache
+SLACK = 1e-6  # of a share, within which two costs are equal
+Saving = Literal["MACs", "time"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """So many times fewer MACs, or so many times less time, than no cache."""
+
+    factor: float
+    saving: Saving
+
+    def __str__(self) -> str:
+        return f"{self.factor:g}{TIMES} {'fewer MACs' if self.saving == 'MACs' else 'less time'}"
+
+
+def budgets(rows: pd.DataFrame) -> list[Budget]:
+    """Return the budgets in MACs and, where latency was measured, in time."""
+    savings: list[Saving] = ["MACs", "time"] if is_timed(rows) else ["MACs"]
+    return [Budget(factor, saving) for saving in savings for factor in FACTORS]
+
+
+def compared_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the points of a table that have scores, with their costs relative to no cache.
+
+    Columns `relative.MACs` and `relative.time`: 1 is the cost of no cache. Where the reference is a fine run, of more
+    steps than any other point, it is no offer, and no cache at the most steps of the others is what costs 1.
+    """
+    rows = measured(frame)
+    rows = rows[(rows["status.quality"] == "done") & rows["share"].notna()].reset_index(drop=True)
+    base = baseline(rows)
+    if base is None:
+        return rows.iloc[:0]
+    relative = {"relative.MACs": rows["share"] / rows.at[base, "share"]}
+    if is_timed(rows):
+        relative["relative.time"] = rows["latency"] / rows.at[base, "latency"]
+    return pd.concat([rows, pd.DataFrame(relative)], axis="columns")
+
+
+def baseline(rows: pd.DataFrame) -> int | None:
+    """Return the row of no cache; None without a reference."""
+    references = rows.index[rows["reference"].astype(bool)]
+    if not len(references):
+        return None
+    others = rows[is_uncached(rows) & ~is_reference(rows, rows)]
+    fine = rows.at[references[0], "steps"] > rows.loc[~is_reference(rows, rows), "steps"].max()
+    if fine and len(others):
+        return int(others.sort_values(["steps", "order"], ascending=[False, True]).index[0])
+    return int(references[0])
+
+
+def is_uncached(rows: pd.DataFrame) -> pd.Series:
+    """Mark the points without a cache, bool [rows]."""
+    return rows["schedule"].map(_computes_all).astype(bool)
+
+
+def _computes_all(schedule: object) -> bool:
+    bits = getattr(schedule, "rows", None)
+    return bits is not None and not any("0" in row for row in bits)
+
+
+def offers(rows: pd.DataFrame, budget: Budget) -> list[int]:
+    """Return the rows that stand for the methods at a budget: of each family its dearest point within it.
+
+    The choice is made by cost alone, so that no test is of a point chosen for its score.
+    """
+    costs = rows[f"relative.{budget.saving}"]
+    within = rows[(costs <= 1 / budget.factor + SLACK) & ~is_reference(rows, rows)]
+    chosen: Sequence[int] = [
+        int(costs[points.index].idxmax()) for _, points in within.groupby("family", sort=False)
+    ]
+    return sorted(chosen)

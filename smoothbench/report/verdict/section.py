@@ -1,0 +1,62 @@
+"""The verdict of one table as the head of its report, in Markdown and as plain text."""
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from smoothbench.report.tables.text import to_markdown
+from smoothbench.report.verdict.findings import Verdict, verdict
+from smoothbench.report.verdict.words import NOTE, TITLE, paragraph, table
+
+
+@dataclass(frozen=True)
+class VerdictText:
+    """The sentences and the table of a verdict; without a table the sentence says why there is none."""
+
+    sentences: tuple[str, ...]
+    table: pd.DataFrame | None = None
+
+
+def verdict_text(frame: pd.DataFrame) -> VerdictText | None:
+    """Return the verdict of a table in words; None where nothing was compared, or no per-sample score is there."""
+    try:
+        judged = _judged(frame)
+    except ValueError as error:
+        return VerdictText((f"There is no verdict: {error}.",))
+    return None if judged is None else VerdictText(tuple(paragraph(judged)), table(judged))
+
+
+def unbeaten_families(frame: pd.DataFrame) -> list[str]:
+    """Return the families of the methods that are unbeaten at any budget; none without a verdict."""
+    try:
+        judged = _judged(frame)
+    except ValueError:  # the verdict's text says why
+        return []
+    if judged is None:
+        return []
+    rows = [i for findings in judged.findings.values() for finding in findings for i in finding.unbeaten]
+    return list(dict.fromkeys(judged.rows.loc[rows, "family"]))
+
+
+def _judged(frame: pd.DataFrame) -> Verdict | None:
+    folder = Path(frame.attrs["folder"])
+    if not (folder / "scores").is_dir():  # a published study has none
+        return None
+    return verdict(frame, folder)
+
+
+def markdown(frame: pd.DataFrame) -> list[str]:
+    """Return the lines of Markdown that a table's report opens with; none without a verdict."""
+    text = verdict_text(frame)
+    if text is None:
+        return []
+    lines = [f"### {TITLE}", "", " ".join(text.sentences), ""]
+    return lines if text.table is None else [*lines, to_markdown(text.table), NOTE, ""]
+
+
+def plain(frame: pd.DataFrame, width: int) -> str:
+    """Return the sentences for a terminal, in lines of at most `width` letters; "" without a verdict."""
+    text = verdict_text(frame)
+    return "" if text is None else "\n".join(textwrap.wrap(" ".join(text.sentences), width)) + "\n"

@@ -1,0 +1,132 @@
+"""The verdict in words and in a table of one row for each budget."""
+
+from collections.abc import Iterable, Sequence
+from math import nan
+
+import pandas as pd
+
+from metrics.inference import Estimate
+from smoothbench.report.tables.column import DOWN, LEVEL, TAILS, UP, decimals_for, with_spread
+from smoothbench.report.tables.text import NONE
+from smoothbench.report.verdict.budgets import Budget
+from smoothbench.report.verdict.comparisons import Comparisons
+from smoothbench.report.verdict.findings import Finding, Verdict
+
+NAMED = 3  # methods that are spelled out; more are counted
+FACTORS = (2.0, 3.0)  # of the budgets that the paragraph speaks of
+TITLE = "Verdict"
+NOTE = (
+    "A method is *unbeaten* at a budget where no other within it is shown to be better; two unbeaten methods cannot be"
+    " told apart. Its dearest point within the budget stands for it. Differences are paired, of the first method named,"
+    " with 95 % intervals; over fewer steps: over the best of no cache with fewer steps within the budget."
+)
+
+
+def paragraph(verdict: Verdict) -> list[str]:
+    """Return the verdict's sentences: on 2 and 3 times fewer MACs, or on the first budget that there is."""
+    spoken = [b for b in verdict.findings if b.saving == "MACs" and b.factor in FACTORS]
+    spoken = spoken or list(verdict.findings)[:1]
+    tests = f"{verdict.compared} paired comparisons, p < {LEVEL} after Holm's correction over all of them"
+    size = f"N = {int(verdict.rows['num_samples'].iloc[0])}; {tests}."
+    return [*(sentence for budget in spoken for sentence in _sentences(verdict, budget)), size]
+
+
+def table(verdict: Verdict) -> pd.DataFrame:
+    """Return a row for each budget: the unbeaten methods of each score, and what the first of them wins and loses."""
+    rows = []
+    for budget, findings in verdict.findings.items():
+        row = {"budget": str(budget)}
+        for score, finding in zip(verdict.scores, findings, strict=True):
+            row |= _cells(verdict.rows, score, finding)
+        rows.append(row)
+    return pd.DataFrame(rows, dtype=object).fillna(NONE)
+
+
+def _cells(rows: pd.DataFrame, score: Comparisons, finding: Finding) -> dict[str, str]:
+    name, first = score.score, next(iter(finding.unbeaten), None)
+    stem = name.partition("@")[0]
+    cells = {f"unbeaten by {_title(score)}": f"{_named(rows, finding.unbeaten)} (of {len(finding.methods)})"}
+    if finding.over_none is not None:
+        cells[f"{stem} over no cache"] = _difference(finding.over_none)
+    cells[f"{stem} over fewer steps"] = _over_fewer(finding)
+    tail = f"{name}.q{TAILS[0] if score.higher else 1 - TAILS[0]:g}"
+    if tail in rows and rows[tail].notna().any():
+        value = nan if first is None else float(rows.at[first, tail])
+        cells[f"{stem}, worst {100 * TAILS[0]:g} %"] = with_spread(value, nan, decimals_for(value, 3))
+    return cells
+
+
+def _title(score: Comparisons) -> str:
+    return f"{score.score} {UP if score.higher else DOWN}"
+
+
+def _over_fewer(finding: Finding) -> str:
+    if finding.unbeaten and finding.fewer == finding.unbeaten[0]:
+        return "is fewer steps"
+    return _difference(finding.over_fewer)
+
+
+def _sentences(verdict: Verdict, budget: Budget) -> list[str]:
+    """A sentence for each score: who is unbeaten, and what the first of them wins over fewer steps and no cache."""
+    sentences: list[str] = []
+    for score, finding in zip(verdict.scores, verdict.findings[budget], strict=True):
+        start = f"At {budget}, by {_title(score)}" if not sentences else f"By {_title(score)}"
+        facts = "; ".join(_differences(verdict.rows, score, finding))
+        sentences.append(f"{start}, {_standing(verdict.rows, finding)}{f' ({facts})' if facts else ''}.")
+    return sentences
+
+
+def _standing(rows: pd.DataFrame, finding: Finding) -> str:
+    unbeaten, methods = len(finding.unbeaten), len(finding.methods)
+    named = _named(rows, finding.unbeaten)
+    if methods == 1:
+        return f"{named} is the only method within the budget"
+    if unbeaten == 1:
+        return f"{named} alone is unbeaten of {methods} methods"
+    if unbeaten == methods:
+        return f"none of the {methods} methods can be told apart from another"
+    return f"{unbeaten} of {methods} methods are unbeaten and cannot be told apart: {named}"
+
+
+def _differences(rows: pd.DataFrame, score: Comparisons, finding: Finding) -> list[str]:
+    if not finding.unbeaten:
+        return []
+    first, facts = finding.unbeaten[0], []
+    if finding.over_fewer is not None and finding.fewer is not None:
+        shown = "" if score.beats(first, finding.fewer) else " (no difference shown)"
+        facts.append(f"{_difference(finding.over_fewer)} over {rows.at[finding.fewer, 'label']}{shown}")
+    if finding.over_none is not None:
+        facts.append(f"{_difference(finding.over_none)} over no cache")
+    if facts and len(finding.unbeaten) > 1:
+        facts[0] = f"{rows.at[first, 'label']}: {facts[0]}"
+    return [*facts, *_losses(rows, finding)]
+
+
+def _losses(rows: pd.DataFrame, finding: Finding) -> list[str]:
+    """Which of the unbeaten are shown to be worse than no cache, where no cache has the score."""
+    worse, unbeaten = finding.worse_than_none, finding.unbeaten
+    if finding.over_none is None:
+        return []
+    if not worse:
+        return ["no loss is shown" if len(unbeaten) == 1 else "a loss is shown of none of these"]
+    if len(worse) == len(unbeaten):
+        return ["a loss is shown" if len(unbeaten) == 1 else "a loss is shown of all of these"]
+    return [f"a loss is shown of {_named(rows, worse)}"]
+
+
+def _named(rows: pd.DataFrame, numbers: Sequence[int]) -> str:
+    more = len(numbers) - NAMED
+    return "; ".join([*_labels(rows, numbers[:NAMED]), *([f"{more} more"] if more > 0 else [])]) or NONE
+
+
+def _labels(rows: pd.DataFrame, numbers: Iterable[int]) -> list[str]:
+    return [str(rows.at[i, "label"]) for i in numbers]
+
+
+def _difference(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return NONE
+    half = estimate.high - estimate.value
+    digits = decimals_for(half, 2, abs(estimate.value))
+    ends = (with_spread(end, nan, digits, signed=True) for end in (estimate.low, estimate.high))
+    return f"{with_spread(estimate.value, nan, digits, signed=True)} [{', '.join(ends)}]"

@@ -1,0 +1,12 @@
+"""Tiny pipelines of many families with random weights, each with the arguments of its call."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tests.support.saved_pipelines.image import IMAGES
+from tests.support.saved_pipelines.ingredients import PROMPTS, Family, built
+from tests.support.saved_pipelines.moving import MOVING
+
+FAMILIES: Mapping[str, Family] = MappingProxyType({**IMAGES, **MOVING})
+
+__all__ = ["FAMILIES", "PROMPTS", "Family", "built"]

@@ -1,0 +1,64 @@
+"""The picture that a report opens with, and vector copies of drawings."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smoothbench.report import load, write
+from smoothbench.report.figures.headline import MOST, headline
+from smoothbench.report.figures.panel import panel_of, tells_apart
+from tests.support.report_folder import build, plans
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("results"), range(len(plans())))
+
+
+def test_two_scores_against_macs_and_time(results: Path) -> None:
+    axes = headline(load(results)).axes
+    assert [one.get_title("left") for one in axes] == ["nearness: psnr@256", "quality: fd_nano@256"] * 2
+    assert "MACs" in axes[0].get_xlabel() and "latency" in axes[2].get_xlabel()
+    names = {text.get_text() for text in axes[0].texts}
+    assert {"FORA", "SmoothCache", "no cache"} <= names
+
+
+def test_a_paired_score_is_drawn_as_its_difference_to_the_reference(results: Path) -> None:
+    frame = load(results)
+    panel = panel_of(frame, "fd_nano@256", "macs")
+    row = panel.rows.index[panel.rows["label"] == "FORA N=3"][0]
+    expected = frame.set_index("label").loc["FORA N=3"]
+    assert panel.paired and panel.y[row] == expected["fd_nano@256.delta"]
+    assert (panel.low[row], panel.high[row]) == (
+        expected["fd_nano@256.delta.low"], expected["fd_nano@256.delta.high"],
+    )  # fmt: skip
+    star = panel.rows["reference"].to_numpy(dtype=bool)
+    assert panel.y[star] == 0 and not panel_of(frame, "psnr@256", "macs").paired
+
+
+def test_a_score_without_any_difference_tells_nothing_apart(results: Path) -> None:
+    frame = load(results)
+    assert tells_apart(frame, "fd_nano@256") and tells_apart(frame, "psnr@256")
+    assert not tells_apart(frame.assign(**{"fd_nano@256.delta.p.holm": 1.0}), "fd_nano@256")
+    ends = {"psnr@256.low": 0.0, "psnr@256.high": 99.0}
+    assert not tells_apart(frame.assign(**ends), "psnr@256")
+
+
+def test_of_many_families_those_that_are_named_have_a_colour(results: Path) -> None:
+    frame = load(results)
+    names = [f"family {i}" if i else "no cache" for i in range(MOST + 3)]
+    frame = frame.assign(family=np.resize(names, len(frame)))
+    frame.loc[frame["reference"].astype(bool), "family"] = "no cache"
+    texts = {text.get_text() for text in headline(frame, ["family 3"]).axes[0].texts}
+    assert "family 3" in texts and "family 4" not in texts
+
+
+@pytest.mark.slow
+def test_vector_copies_are_made_where_they_are_asked_for(results: Path) -> None:
+    assert {path.suffix for path in write(results, vector=True)} >= {".png", ".svg"}
+    assert (results / "headline.svg").exists() and not (results / "schedules.svg").exists()
+    write(results)
+    assert not list(results.glob("*.svg")), "an old drawing would show other records"
+    text = (results / "report.md").read_text()
+    assert text.index("(headline.png)") < text.index("- Points:")

@@ -1,0 +1,125 @@
+"""The verdict that a report opens with: every statement recomputed from records and per-sample scores."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from smoothbench.report import load, summary
+from smoothbench.report.data.groups import comparable_groups
+from smoothbench.report.document import document
+from smoothbench.report.page.html_page import page
+from smoothbench.report.verdict.findings import Verdict, verdict
+from smoothbench.report.verdict.words import NAMED, paragraph, table
+from tests.oracles.verdict import Oracle
+from tests.support.report_folder import build, plans
+
+RESULTS = Path(__file__).parents[3] / "results"
+PUBLISHED = {
+    "dit_ddim": ("psnr@2048", "fd_nano@2048"),
+    "dit_dpmpp": ("psnr@2048", "fd_nano@2048"),
+    "stable_audio_dpmpp3m": ("mel_l1@256", "fd_nano@256"),
+    "opensora_rflow": ("psnr@128", "fd_nano@128"),
+}
+NUMBER = r"[+-]?[\d.]+"
+
+
+def judged(folder: Path) -> Verdict:
+    (_, frame), *_ = comparable_groups(load(folder))
+    made = verdict(frame, folder)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize("experiment", PUBLISHED)
+def test_every_statement_on_published_results_follows_from_the_scores(experiment: str) -> None:
+    folder, scores = RESULTS / experiment, PUBLISHED[experiment]
+    made, oracle = judged(folder), Oracle(folder, scores)
+    assert tuple(one.score for one in made.scores) == scores
+    assert made.compared == len(oracle.p)
+    labels, base = made.rows["label"], str(oracle.base["label"])
+    for budget, findings in made.findings.items():
+        for score, finding in zip(scores, findings, strict=True):
+            unbeaten = [labels[i] for i in finding.unbeaten]
+            assert set(unbeaten) == oracle.unbeaten(score, budget.saving, budget.factor), (budget, score)
+            worse = {
+                label for label in unbeaten if oracle.has(base, score) and oracle.better(base, label, score)
+            }
+            assert {labels[i] for i in finding.worse_than_none} == worse
+            if finding.over_none is not None:
+                ours = (finding.over_none.value, finding.over_none.low, finding.over_none.high)
+                assert ours == pytest.approx(oracle.interval(unbeaten[0], base, score), rel=1e-6)
+            if finding.over_fewer is not None and finding.fewer is not None:
+                ours = (finding.over_fewer.value, finding.over_fewer.low, finding.over_fewer.high)
+                expected = oracle.interval(unbeaten[0], labels[finding.fewer], score)
+                assert ours == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_paragraph_says_what_is_best_at_2x_and_3x_and_what_cannot_be_told_apart() -> None:
+    text = " ".join(paragraph(judged(RESULTS / "dit_ddim")))
+    assert (
+        "At 2\u00d7 fewer MACs, by psnr@2048 \u2191, FORA N=3, order 1 alone is unbeaten of 6 methods" in text
+    )
+    assert (
+        "At 3\u00d7 fewer MACs, by psnr@2048 \u2191, no cache, 14 steps alone is unbeaten of 4 methods"
+        in text
+    )
+    apart = "are unbeaten and cannot be told apart: SmoothCache alpha=0.2; FORA N=4, mirrored"
+    assert f"2 of 4 methods {apart}" in text and text.endswith("Holm's correction over all of them.")
+
+
+def test_the_table_has_a_row_for_each_budget_and_shows_what_the_findings_hold() -> None:
+    made = judged(RESULTS / "dit_ddim")
+    cells = table(made)
+    assert len(cells) == len(made.findings) <= 8
+    for row, (budget, (near, _)) in zip(cells.to_dict("records"), made.findings.items(), strict=True):
+        assert row["budget"] == str(budget)
+        shown = row["unbeaten by psnr@2048 \u2191"]
+        assert shown.endswith(f"(of {len(near.methods)})")
+        assert all(made.rows.at[i, "label"] in shown for i in near.unbeaten[:NAMED])
+        if near.over_fewer is not None:
+            value, low, high = map(float, re.findall(NUMBER, row["psnr over fewer steps"]))
+            assert (value, low, high) == pytest.approx(
+                (near.over_fewer.value, near.over_fewer.low, near.over_fewer.high), abs=0.005
+            )
+
+
+def test_report_page_and_terminal_open_with_it(tmp_path: Path) -> None:
+    folder = build(tmp_path, range(len(plans())))
+    (_, frame), *_ = comparable_groups(load(folder))
+    sentence = paragraph(judged(folder))[0]
+    markdown = document([(frame, [])], [])
+    assert markdown.index(sentence) < markdown.index("- Points:")
+    assert sentence.replace("'", "&#x27;") in page([(frame, {})], folder, [])
+    assert sentence in " ".join(summary(folder).split())
+
+
+def test_without_methods_or_scores_there_is_none(tmp_path: Path) -> None:
+    folder = build(tmp_path, [0, 1])
+    (_, frame), *_ = comparable_groups(load(folder))
+    assert verdict(frame, folder) is None
+    assert "### Verdict" not in document([(frame, [])], [])
+    shutil.rmtree(folder / "scores")
+    assert "### Verdict" not in document([(frame, [])], [])
+
+
+def test_a_missing_file_of_scores_is_named(tmp_path: Path) -> None:
+    folder = build(tmp_path, range(len(plans())))
+    next((folder / "scores").glob("fora-n=4*")).unlink()
+    (_, frame), *_ = comparable_groups(load(folder))
+    text = document([(frame, [])], [])
+    assert (
+        "There is no verdict: FORA-N=4 has no readable" in text or "There is no verdict: fora-n=4 has" in text
+    )
+
+
+def test_a_fine_reference_is_no_offer_and_no_base(tmp_path: Path) -> None:
+    """Where the reference is a fine run, no cache at the most other steps is what costs 1."""
+    folder = build(tmp_path, range(len(plans())))
+    (_, frame), *_ = comparable_groups(load(folder))
+    frame.loc[frame["reference"].astype(bool), "steps"] = 500
+    made = verdict(frame, folder)
+    assert made is not None
+    base = made.rows[made.rows["label"] == "no cache, 40 steps"].iloc[0]
+    assert base["relative.MACs"] == 1.0
