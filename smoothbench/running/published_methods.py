@@ -63,8 +63,8 @@ def leading(results: Path, metric: str, model: str, at: float) -> list[Published
             before = nearest.get(method.family)
             if before is None or _rank(method, model, at) < _rank(before, model, at):
                 nearest[method.family] = method
-    own = [method for method in nearest.values() if method.model == model]
-    return sorted(own or nearest.values(), key=lambda method: method.score, reverse=better)
+    of_model = [method for method in nearest.values() if method.model == model]
+    return sorted(of_model or nearest.values(), key=lambda method: method.score, reverse=better)
 
 
 def _rank(method: Published, model: str, at: float) -> tuple[bool, float]:
@@ -86,8 +86,8 @@ def _is_method(record: Config, evals: int | None, at: float) -> bool:
 def _folders(results: Path) -> Iterator[list[Config]]:
     """The records of each published folder, as plain data: reading them with all checks would take seconds."""
     for folder in sorted(results.glob("*/records")):
-        found: list[Any] = [read_json(path) for path in sorted(folder.glob("*.json"))]
-        yield [record for record in found if _is_whole(record)]
+        contents: list[Any] = [read_json(path) for path in sorted(folder.glob("*.json"))]
+        yield [record for record in contents if _is_whole(record)]
 
 
 def _is_whole(record: Any) -> bool:

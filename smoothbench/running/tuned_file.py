@@ -134,5 +134,5 @@ def _settings(point: Point) -> str:
 
 
 def _as_data(score: ScoreEntry) -> Mapping[str, Any]:
-    kept = ("value", "se", "low", "high", "n", "quantiles")
-    return {key: value for key, value in asdict(score).items() if key in kept}
+    names = ("value", "se", "low", "high", "n", "quantiles")
+    return {name: value for name, value in asdict(score).items() if name in names}
