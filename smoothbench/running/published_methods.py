@@ -1,5 +1,6 @@
 """Which methods lead the published results at a budget: the first that a model is tuned with."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,8 @@ def _rank(method: Published, model: str, at: float) -> tuple[bool, float]:
 
 def _published(record: Config, score: float) -> Published:
     share, model = record["cost"]["share"], record["model"]["name"]
-    return Published(record["family"], record["config"]["cache"], record["predictor"], share, score, model)
+    family = re.sub(r" \S+=\S+", "", record["family"])  # some studies tell settings apart by it
+    return Published(family, record["config"]["cache"], record["predictor"], share, score, model)
 
 
 def _is_method(record: Config, evals: int | None, at: float) -> bool:

@@ -111,11 +111,12 @@ def summary(tuned: Tuned, path: Path, model: Model) -> str:
 
 def snippet(point: Point, path: Path, model: Model) -> str:
     """Return the lines that run a tuned schedule in a pipeline of diffusers."""
+    component = made_for(point.described)["model"].get("component") or "transformer"
     forwards = f", calls_per_eval={model.forwards}" if model.forwards > 1 else ""
     return f"""from smoothbench.caching import Schedule, cached, saved_sites
 
 path = {str(path)!r}
-denoiser = pipe.transformer  # of {model.name}
+denoiser = pipe.{component}  # of {model.name}
 schedule = Schedule.load(path, saved_sites(path, denoiser))
 with cached(denoiser, schedule{forwards}) as run:
     output = pipe(..., num_inference_steps={point.trajectory.evals})  # as it was tuned: {_settings(point)}
