@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ NEAR = 0.15  # of a budget: how far the share of a published point may lie from 
 
 @dataclass(frozen=True)
 class Published:
-    """A method as a published point has it: its configuration, its share of the MACs and its score there."""
+    """A method by its configuration; a published point has its share of the MACs, its score and its model, too."""
 
     family: str
     policy: Config
     predictor: str | Config
-    share: float
-    score: float
-    model: str
+    share: float = nan
+    score: float = nan
+    model: str = ""
 
     def spec(self, base: Spec, at: float) -> Spec:
         """Return the spec of this method at a budget, with all else as in `base`."""
