@@ -57,7 +57,7 @@ class CheckedStep(NamedTuple):
             raise ValueError(
                 f"at evaluation {self.e} the state lies {distance:.2g} of its norm from where the solver and the "
                 f"guidance (weights {', '.join(f'{w:.4g}' for w in self.guidance)} of the rows) lead that the weights "
-                "were fitted to: fit them to runs like this one"
+                "were fitted to: fit them to runs like this one, or take dataclasses.replace(weights, step=None)"
             )
 
     def _guided(self, output: Tensor) -> Tensor:

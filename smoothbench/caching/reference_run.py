@@ -1,12 +1,15 @@
 """The run that cached runs are to come near: the uncached one, or a fine one with sub-steps between its steps."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from smoothbench.caching.batch_runs import BatchRuns
 from smoothbench.caching.recorded_run import PROBES, RecordedRun, recorded_run, run_of
+from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.solver_steps import RecognisedSolver, recognised
 
 UNCACHED, FINE = "uncached", "fine"
+PLANNED = "planned"  # of a predictor: the target that its schedule was planned with
 
 
 class Reference(NamedTuple):
@@ -34,9 +37,16 @@ def reference_run(batch: BatchRuns, target: str, substeps: int) -> Reference:
     return Reference(uncached, solver, run_of(*batch.fine(PROBES, substeps)))
 
 
-def check_target(name: str, target: str, substeps: int) -> None:
+def planned_target(schedule: Schedule, target: str, substeps: int) -> tuple[str, int]:
+    """Return the target and sub-steps of a predictor: its own, or for "planned" those of the schedule's plan."""
+    if target != PLANNED:
+        return target, substeps
+    return schedule.meta.get("target", UNCACHED), schedule.meta.get("substeps", substeps)
+
+
+def check_target(name: str, target: str, substeps: int, targets: Sequence[str] = (UNCACHED, FINE)) -> None:
     """Raise ValueError, naming the class, for an unknown target, and for fewer than 2 sub-steps."""
-    if target not in (UNCACHED, FINE):
-        raise ValueError(f"{name}'s target is {UNCACHED!r} or {FINE!r}, not {target!r:.60}")
+    if target not in targets:
+        raise ValueError(f"{name}'s target is one of {', '.join(targets)}, not {target!r:.60}")
     if type(substeps) is not int or substeps < 2:
         raise ValueError(f"{name}'s substeps must be a whole number from 2, not {substeps!r:.60}")

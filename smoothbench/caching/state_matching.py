@@ -14,7 +14,15 @@ from smoothbench.caching.fitted import check_ridge
 from smoothbench.caching.input_weights import InputWeights, combined
 from smoothbench.caching.least_squares import ridge_weights
 from smoothbench.caching.output_matching import matching_outputs
-from smoothbench.caching.reference_run import UNCACHED, Reference, check_target, reference_run
+from smoothbench.caching.reference_run import (
+    FINE,
+    PLANNED,
+    UNCACHED,
+    Reference,
+    check_target,
+    planned_target,
+    reference_run,
+)
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import DENOISER
 from smoothbench.caching.solver_steps import RecognisedSolver, SolverStep
@@ -27,16 +35,17 @@ class StateMatching:
 
     The weights are fitted in order along the cached run of the calibration batch: at each skipped evaluation, to the
     last `depth` computed outputs and the present noisy sample, so that the solver's next state lies nearest to that of
-    the uncached run, or of a fine one with `substeps` for each step (`target`), in squares over all samples. What
-    earlier skips have done to the state is mended with it. `ridge` is the price of leaving reuse, as a share of each
-    vector's square. Where the solver draws fresh noise, the noisy samples of the kept outputs are weighed too, as a
-    prediction of the denoised sample needs them. Of branches and spans, from which no solver steps, the uncached run's
-    own outputs are matched, as L2P does (arXiv 2604.26365). Raises ValueError for parameters out of range.
+    the uncached run, or of a fine one with `substeps` for each step, in squares over all samples. What earlier skips
+    have done to the state is mended with it. `target` is "uncached", "fine" or "planned": as the schedule's plan says.
+    `ridge` is the price of leaving reuse, as a share of each vector's square. Where the solver draws fresh noise, the
+    noisy samples of the kept outputs are weighed too, as a prediction of the denoised sample needs them. At other
+    levels, from which no solver steps, the uncached run's own outputs are matched, as L2P does (arXiv 2604.26365).
+    Raises ValueError for parameters out of range.
     """
 
     depth: int = 3
     ridge: float = 1e-6
-    target: str = UNCACHED
+    target: str = PLANNED
     substeps: int = 4
     coordinate = "index"
     name = "state_matching"
@@ -46,13 +55,13 @@ class StateMatching:
         if type(self.depth) is not int or self.depth < 1:
             raise ValueError(f"StateMatching's depth must be a whole number from 1, not {self.depth}")
         check_ridge("StateMatching", self.ridge)
-        check_target("StateMatching", self.target, self.substeps)
+        check_target("StateMatching", self.target, self.substeps, (PLANNED, UNCACHED, FINE))
 
     def fit(self, schedule: Schedule, batch: BatchRuns) -> WeightedSum:
         """Return the weights for a schedule; of the whole denoiser, the batch is run once under it."""
         if schedule.sites != (DENOISER,):
             return matching_outputs(schedule, batch, self.depth, self.ridge)
-        reference = reference_run(batch, self.target, self.substeps)
+        reference = reference_run(batch, *planned_target(schedule, self.target, self.substeps))
         if not reference.solver.is_exact:
             warnings.warn(
                 f"a linear step leaves {reference.solver.residual:.0%} of a state unexplained: the solver draws fresh "
@@ -162,8 +171,8 @@ class _Fit:
         matrix = torch.stack([feature.flatten() for feature in features], 1)
         if len(matrix) < len(features):
             raise ValueError(
-                f"{len(features)} weights cannot be fitted to {len(matrix)} values of {len(self._states[e])} calibration "
-                f"samples: take more samples, or a depth below {self._matching.depth}"
+                f"{len(features)} weights cannot be fitted to the {len(matrix)} values of {len(self._states[e])} "
+                f"calibration samples: take more samples, or a depth below {self._matching.depth}"
             )
         prior = torch.zeros(len(features), dtype=torch.float64)
         prior[0] = 1

@@ -82,9 +82,9 @@ def _request(options: argparse.Namespace) -> Request:
         options.forwards,
     )
     if saved.predictor not in (predictor, REUSE) and not options.mask_only:
-        held = saved.predictor or "weights of its own, which no other program takes"
+        weights = saved.predictor or "weights of its own, which no other program takes"
         raise request.refused(
-            f"what it skips is predicted by {held}: --mask-only exports its evaluations alone, with {predictor}, "
+            f"what it skips is predicted by {weights}: --mask-only exports its evaluations alone, with {predictor}, "
             "for samples whose loss is another one"
         )
     if not saved.schedule.skipped_share:

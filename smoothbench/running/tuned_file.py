@@ -102,10 +102,8 @@ def summary(tuned: Tuned, path: Path, model: Model) -> str:
             if worst is None
             else f", worst 5 % {'below' if score.higher_is_better else 'above'} {worst:.4g}"
         )
-        lines.append(
-            f"{name:11} {score.value:.4g} [{score.low:.4g}, {score.high:.4g}] to the uncached samples, "
-            f"N = {score.n}{tail}"
-        )
+        interval = "" if score.se is None else f" [{score.low:.4g}, {score.high:.4g}]"
+        lines.append(f"{name:11} {score.value:.4g}{interval} to the uncached samples, N = {score.n}{tail}")
     return "\n".join([*lines, "", snippet(tuned.point, path, model)])
 
 

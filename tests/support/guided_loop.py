@@ -37,10 +37,8 @@ class GuidedLoop:
         """The guided output of evaluation e."""
         t = torch.linspace(999, 0, self.evals).long()[e]
         labels = [torch.arange(self.samples), torch.full((self.samples,), 10)]
-        if self.forwards == 1:
-            batches = [(torch.cat([x, x]), torch.cat(labels))]
-        else:
-            batches = [(x, of) for of in labels]
+        one = [(torch.cat([x, x]), torch.cat(labels))]
+        batches = one if self.forwards == 1 else [(x, of) for of in labels]
         outputs = []
         for forward_index, (rows, of) in enumerate(batches):
             before(e, float(t), forward_index)

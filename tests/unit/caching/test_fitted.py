@@ -99,10 +99,10 @@ def test_it_comes_near_to_a_fine_run() -> None:
     batch = loop.batch(finer=finer)
     schedule = Fitted(4, target="fine").plan_on(batch.trajectory, batch)
     fine, distances = batch.fine([], 4)[1], {}
-    for target in ("uncached", "fine"):
+    for target in ("uncached", "planned"):
         weights = StateMatching(target=target).fit(schedule, batch)
         distances[target] = float((final(loop, schedule, weights) - fine).norm())
-    assert distances["fine"] < 0.8 * distances["uncached"]
+    assert distances["planned"] < 0.8 * distances["uncached"]
     assert schedule.meta["target"] == "fine" and schedule.meta["substeps"] == 4
 
 
@@ -138,7 +138,7 @@ def test_another_guidance_or_solver_is_noticed(other: dict[str, float]) -> None:
         (lambda: Fitted(1), "full must be a whole number from 2, not 1"),
         (lambda: Fitted(0), "full must be a whole number from 2, not 0"),
         (lambda: Fitted(4, ridge=-1.0), "ridge must be a finite number from 0, not -1.0"),
-        (lambda: Fitted(4, target="x0"), "target is 'uncached' or 'fine', not 'x0'"),
+        (lambda: Fitted(4, target="x0"), "target is one of uncached, fine, not 'x0'"),
         (lambda: Fitted(4, substeps=1), "substeps must be a whole number from 2, not 1"),
         (lambda: StateMatching(0), "depth must be a whole number from 1, not 0"),
     ],

@@ -133,6 +133,16 @@ def test_without_out_the_file_is_printed(tmp_path: Path, capsys: pytest.CaptureF
     assert settings["steps_computation_policy"] == "static" and settings["Fn_compute_blocks"] == 1
 
 
+@pytest.mark.parametrize("target", ["diffusers", "comfyui"])
+def test_names_of_schedules_do_no_harm_to_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    path = tmp_path / 'a"""\\x {b}\n.json'
+    path.write_text(json.dumps({"denoiser": EVEN}))
+    assert main([str(path), "--to", target, "--mask-only"]) == 0
+    compile(capsys.readouterr().out, "exported.py", "exec")
+
+
 def test_weights_of_a_taylor_series_are_known_as_such(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

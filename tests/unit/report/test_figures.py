@@ -156,8 +156,8 @@ def test_error_bars_on_both_axes_and_the_line_of_fewer_steps(results: Path, x: s
     frame = load(results).assign(
         latency=lambda f: f["share"], **{"latency.mad": 0.01, "latency.device": "cpu"}
     )
-    frame = frame.assign(**{"latency.kind": "cpu", "latency.batch_size": 8, "fd_nano@64.delta.p.holm": 0.01})
-    axes = pareto(frame, x).axes[0]
+    more = {"latency.kind": "cpu", "latency.batch_size": 8, "fd_nano@64.delta.p.holm": 0.01}
+    axes = pareto(frame.assign(**more), x).axes[0]
     bars = [bar for bar in axes.containers if isinstance(bar, ErrorbarContainer)]
     assert {bar.has_yerr for bar in bars} == {True}
     assert {bar.has_xerr for bar in bars} == {x == "latency"}
@@ -168,8 +168,7 @@ def test_error_bars_on_both_axes_and_the_line_of_fewer_steps(results: Path, x: s
 
 @pytest.mark.slow
 def test_many_scores_are_drawn_real_data_first_and_the_rest_named(results: Path) -> None:
-    frame = load(results)
-    frame = frame.assign(**{f"{name}@64.delta.p.holm": 0.01 for name in ("fd_nano", "fd_inf_nano")})
+    frame = load(results).assign(**{"fd_nano@64.delta.p.holm": 0.01, "fd_inf_nano@64.delta.p.holm": 0.01})
     own = [name for name in frame if str(name).startswith("psnr")]
     copies = {f"{name.replace('psnr', f'psnr{i}')}": frame[name] for i in range(13) for name in own}
     figure = pareto(pd.concat([frame, pd.DataFrame(copies)], axis="columns"))
