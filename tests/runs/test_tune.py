@@ -93,6 +93,18 @@ def followed(out: Path, *overrides: str) -> tuple[Any, Tensor, list[int]]:
     return record, samples, running.bench.model.labels_or_prompts(range(4)).tolist()
 
 
+def as_pipeline(tiny: tuple[str, ...]) -> tuple[str, ...]:
+    """The same folder as a pipeline that samples itself."""
+    folder = next(each for each in tiny if each.startswith("model.path=")).removeprefix("model.path=")
+    return (
+        "model=pipeline",
+        f"model.repo={folder}",
+        "model.dtype=float32",
+        "model.arguments={guidance_scale:4.0}",
+        *tiny[-3 - len(SMALL) :],
+    )
+
+
 def test_a_file_gives_the_same_samples_here_and_in_a_plain_pipeline(
     tiny: tuple[str, ...], tuned: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -114,13 +126,7 @@ def test_a_file_gives_the_same_samples_here_and_in_a_plain_pipeline(
     assert record.cost.share == measured["share"]
     assert record.scores["psnr@4"].value == measured["loss"]["psnr"]["value"] < 60
     folder = next(each for each in tiny if each.startswith("model.path=")).removeprefix("model.path=")
-    pipeline = (
-        "model=pipeline",
-        f"model.repo={folder}",
-        "model.dtype=float32",
-        "model.arguments={guidance_scale:4.0}",
-        *tiny[-3 - len(SMALL) :],
-    )
+    pipeline = as_pipeline(tiny)
     other = tmp_path / "pipeline.json"
     tune(
         settings(
