@@ -66,6 +66,13 @@ def test_fresh_noise_follows_from_the_seeds(
     assert torch.equal(decodable(pipeline, solver, [0, 1], silent), expected.movedim(-1, -3))
 
 
+def test_noise_that_no_seed_decides_is_refused(folders: Mapping[str, Path]) -> None:
+    """The FLUX pipeline passes no generator to its scheduler, which may draw noise."""
+    solver = PipelineScheduler(STEPS, config={"stochastic_sampling": True})
+    with pytest.raises(ValueError, match="FluxPipeline draws noise from torch's global generator"):
+        model(folders["FLUX"]).at(solver)
+
+
 def test_a_copy_of_the_scheduler_steps_by_itself() -> None:
     """Pipelines that denoise two streams make one."""
     first = diffusers.EulerDiscreteScheduler()
