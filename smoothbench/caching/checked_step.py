@@ -1,4 +1,4 @@
-"""A step of the solver as weights remember it: by it a run with another solver or another guidance is noticed."""
+"""A step of the solver as weights remember it: a run that takes another step there is noticed."""
 
 from collections.abc import Mapping
 from math import isfinite

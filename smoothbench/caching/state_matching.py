@@ -75,17 +75,22 @@ class StateMatching:
             {DENOISER: fit.outputs},
             batch.trajectory.coordinates,
             inputs={DENOISER: fit.inputs},
-            step=_checked(schedule, reference.solver, self.depth),
+            step=_checked(schedule, reference.solver, self.depth, batch.rows_per_sample),
         )
 
 
-def _checked(schedule: Schedule, solver: RecognisedSolver, depth: int) -> CheckedStep | None:
-    """The step to the first skipped evaluation, whose states and outputs are all computed, and kept."""
+def _checked(
+    schedule: Schedule, solver: RecognisedSolver, depth: int, rows_per_sample: int
+) -> CheckedStep | None:
+    """The step to the first skipped evaluation, whose states and outputs are all computed, and kept.
+
+    None where no forward sees that step, as guidance in two forwards of one row each.
+    """
     first = next((e for e, bits in enumerate(schedule.computed) if not all(bits)), schedule.evals)
     if not solver.is_exact or first > len(solver.steps):
         return None
     step = solver.steps[first - 1]
-    if max(len(step.states), len(step.outputs)) > depth:
+    if max(len(step.states), len(step.outputs)) > depth or len(step.guidance) not in (1, rows_per_sample):
         return None
     return CheckedStep(first, step.states, step.outputs, step.guidance)
 

@@ -167,6 +167,7 @@ def test_prompts_are_read_as_they_were_written(tmp_path: Path) -> None:
         ("words\na cat\n", "line 1: names no column prompt, caption, text"),
         ('prompt\n"a cat\n', "line 1: no CSV"),
         ("prompt\n", "no prompt is in it"),
+        ("a" * 200_000, "line 1: no CSV (field larger than field limit"),
     ],
 )
 def test_tables_of_prompts_are_refused_by_line(content: str, named: str, tmp_path: Path) -> None:
@@ -174,3 +175,8 @@ def test_tables_of_prompts_are_refused_by_line(content: str, named: str, tmp_pat
     with pytest.raises(ValueError, match="prompts") as refused:
         prompts_from(str(tmp_path / "prompts.csv"))
     assert named in str(refused.value)
+
+
+def test_a_prompt_in_place_of_a_file_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"model.prompts=a cat.*: no such file: give a text or CSV file"):
+        prompts_from("a cat, " * 60)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
+from types import MethodType
 from typing import Any
 
 from torch import nn
@@ -24,16 +26,17 @@ def watching_loop(
         if module is denoiser:  # a copy of the module that is made meanwhile takes the hook along
             before(*counts.next(), args, kwargs)
 
-    step = scheduler.step
-
-    def counted(*args: Any, **kwargs: Any) -> Any:
+    @wraps(
+        type(scheduler).step
+    )  # pipelines look at its parameters, and pass a generator or eta where it has them
+    def counted(itself: Any, *args: Any, **kwargs: Any) -> Any:
         counts.step_ended = True
         stepped(kwargs["timestep"] if "timestep" in kwargs else args[1])
-        return step(*args, **kwargs)
+        return type(itself).step(itself, *args, **kwargs)
 
     # before the engine's own hook, which must know the evaluation
     hook = denoiser.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
-    scheduler.step = counted
+    scheduler.step = MethodType(counted, scheduler)  # which a deep copy, of a second stream, binds to itself
     try:
         yield
     finally:

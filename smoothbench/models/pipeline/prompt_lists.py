@@ -24,9 +24,9 @@ def prompts_from(prompts: str | Sequence[str] | Prompts) -> Prompts:
         return prompts
     if isinstance(prompts, str):
         path = INCLUDED.get(prompts, Path(prompts))
-        if not path.is_file():
+        if not _is_file(path):
             raise ValueError(
-                f"{KEY}={prompts}: no such file: give a text or CSV file, or one of {', '.join(INCLUDED)}"
+                f"{KEY}={prompts:.80}: no such file: give a text or CSV file, or one of {', '.join(INCLUDED)}"
             )
         return _csv(path) if path.suffix.lower() == ".csv" else Prompts(str(path))
     if not isinstance(prompts, Sequence) or not prompts:
@@ -39,10 +39,20 @@ def prompts_from(prompts: str | Sequence[str] | Prompts) -> Prompts:
 
 def _csv(path: Path) -> Prompts:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        columns = next(csv.reader(file), [])
+        try:
+            columns = next(csv.reader(file), [])
+        except csv.Error as error:
+            raise ValueError(f"{KEY}={path}, line 1: no CSV ({error}): save it again") from None
     caption = next((name for name in CAPTIONS if name in columns), None)
     if caption is None:
         raise ValueError(
             f"{KEY}={path}, line 1: names no column {', '.join(CAPTIONS)}: name the column of prompts so"
         )
     return Prompts(str(path), layout="csv", id="id" if "id" in columns else caption, caption=caption)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a text that is too long for a path, as a prompt may be
+        return False

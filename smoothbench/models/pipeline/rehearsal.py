@@ -92,7 +92,7 @@ def rehearse(
     """Run a pipeline's loop once; a forward of new shapes is computed, and its output stands for all alike.
 
     `second` says whether a second network runs. Raises ValueError, naming the pipeline, where the engine could not
-    follow its loop.
+    follow its loop, and where it draws noise that does not follow from the samples' seeds.
     """
     seen, answers, timestep = (
         Rehearsal(),
@@ -122,9 +122,22 @@ def rehearse(
         watched(denoiser, lambda args, kwargs: None, lambda failed, output: None, answer),
         watching_loop(denoiser, scheduler, before, lambda t: seen.steps.append(float(t))),
     ):
+        before_call = _global_generators()
         seen.output = _called(call, name)
+        if not all(map(torch.equal, before_call, _global_generators())):
+            raise ValueError(
+                f"{name} draws noise from torch's global generator, not from those of its samples, which would not "
+                f"follow from their seeds: choose another solver.scheduler than {type(scheduler).__name__}, or look "
+                "at solver.config"
+            )
     seen.check(name)
     return seen
+
+
+def _global_generators() -> list[Tensor]:
+    """The states of torch's own generators, which noise without a generator is drawn from."""
+    on_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return [torch.get_rng_state(), *on_devices]
 
 
 def _called(call: Callable[[], Any], name: str) -> Any:

@@ -132,6 +132,17 @@ def test_another_guidance_or_solver_is_noticed(other: dict[str, float]) -> None:
     final(GuidedLoop(EVALS, **other), schedule, replace(weights, step=None))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("samples", [2, 3])
+def test_guidance_in_two_forwards_is_not_mistaken_for_another(samples: int) -> None:
+    loop = GuidedLoop(EVALS, forwards=2, samples=samples)
+    schedule, batch = schedule_of(loop, (0, 3, 6)), loop.batch()
+    weights = StateMatching().fit(schedule, batch)
+    assert isinstance(weights, InputWeights) and weights.step is None  # no forward sees all guidance rows
+    as_one = GuidedLoop(EVALS, samples=samples)
+    of_rows = StateMatching().fit(schedule, as_one.batch())
+    torch.testing.assert_close(final(loop, schedule, weights), final(as_one, schedule, of_rows))
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

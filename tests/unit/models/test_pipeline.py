@@ -1,15 +1,18 @@
 """`model=pipeline`: samples, identities and costs are those of the pipeline as diffusers runs it."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
 import torch
 from torch import Tensor
 
 from smoothbench.caching import Schedule, cached, find_sites
 from smoothbench.models.pipeline.model import Pipeline
+from smoothbench.models.pipeline.own_loop import watching_loop
 from smoothbench.sampling.loop import decodable, latents, silent
 from smoothbench.solvers.pipeline_scheduler import PipelineScheduler
 from tests.support.saved_pipelines import FAMILIES, PROMPTS, built
@@ -45,6 +48,41 @@ def test_samples_are_those_of_diffusers(name: str, folders: Mapping[str, Path]) 
     expected = by_diffusers(folders[name], built(FAMILIES[name]), range(2))
     ours = decodable(model(folders[name]), PipelineScheduler(STEPS), [0, 1], silent)
     assert torch.equal(ours, expected.movedim(-1, -3))
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "more"),
+    [("EulerAncestralDiscreteScheduler", {}), ("DDPMScheduler", {}), ("DDIMScheduler", {"eta": 1.0})],
+)
+def test_fresh_noise_follows_from_the_seeds(
+    scheduler: str, more: Mapping[str, Any], folders: Mapping[str, Path]
+) -> None:
+    name = "StableDiffusion"
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(folders[name])
+    pipe.scheduler = getattr(diffusers, scheduler).from_config(pipe.scheduler.config)
+    expected = by_diffusers(folders[name], pipe, range(2), **more)
+    pipeline = model(folders[name], arguments={**FAMILIES[name].arguments, **more})
+    solver = PipelineScheduler(STEPS, scheduler)
+    assert torch.equal(decodable(pipeline, solver, [0, 1], silent), expected.movedim(-1, -3))
+
+
+def test_noise_that_no_seed_decides_is_refused(folders: Mapping[str, Path]) -> None:
+    """The FLUX pipeline passes no generator to its scheduler, which may draw noise."""
+    solver = PipelineScheduler(STEPS, config={"stochastic_sampling": True})
+    with pytest.raises(ValueError, match="FluxPipeline draws noise from torch's global generator"):
+        model(folders["FLUX"]).at(solver)
+
+
+def test_a_copy_of_the_scheduler_steps_by_itself() -> None:
+    """Pipelines that denoise two streams make one."""
+    first = diffusers.EulerDiscreteScheduler()
+    first.set_timesteps(4)
+    x, timestep = torch.ones(1, 4), first.timesteps[0]
+    with watching_loop(torch.nn.Identity(), first, lambda *_: None, lambda timestep: None):
+        second = copy.deepcopy(first)
+        first.scale_model_input(x, timestep), second.scale_model_input(x, timestep)
+        second.step(x, timestep, x)
+        assert (first.step_index, second.step_index) == (0, 1)
 
 
 @pytest.mark.parametrize("name", ["FLUX", "SD3"])
