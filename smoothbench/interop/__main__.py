@@ -5,6 +5,7 @@ refused with the reason. docs/interop.md says what becomes of which schedule.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -73,7 +74,7 @@ def _request(options: argparse.Namespace) -> Request:
     saved = read(options.schedule, denoiser)
     predictor = options.predictor or saved.predictor or REUSE
     request = Request(
-        options.schedule.name,
+        re.sub(r"[^\w.+-]", "_", options.schedule.name),  # it stands in comments and texts of code
         saved.schedule,
         saved.sites,
         predictor,

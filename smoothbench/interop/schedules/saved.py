@@ -17,7 +17,7 @@ from smoothbench.caching.json_objects import unique_keys
 from smoothbench.caching.schedule_json import META, WEIGHTS, canonical
 from smoothbench.caching.sites import DENOISER, SPAN
 from smoothbench.errors import UsageError
-from smoothbench.interop.schedules.request import PREDICTORS, REUSE
+from smoothbench.interop.schedules.request import ALL_OTHERS, PREDICTORS, REUSE
 
 KEY = re.compile(r"([a-z_0-9]+)(?:-(\d{1,4}))?")
 RANGE = re.compile(rf"{SPAN}-(\d{{1,4}})-(\d{{1,4}})")
@@ -87,7 +87,7 @@ def named_sites(keys: Iterable[str]) -> Iterator[Site]:
     others = 1 + max((int(match[2]) for match in branches if match[2]), default=-1)
     for match in branches:
         kind, block = canonical(match[1]), match[2] or others
-        yield Site(f"blocks.{block}.{kind}", kind, f"blocks.{block}.{kind}")
+        yield Site(f"blocks.{block}.{kind}", kind, f"blocks.{match[2] or ALL_OTHERS}.{kind}")
     for key in {*keys} - {match[0] for match in branches}:
         yield _outer(key)
 

@@ -57,6 +57,8 @@ def refusal(capsys: pytest.CaptureFixture[str], path: Path, target: str, *option
         ({"attn": EVEN, "mlp-0": [2]}, "diffusers", (), "must be a list of 0 and 1"),
         ({"joint_attn": EVEN, "mlp": EVEN}, "diffusers", (), "joint_attn: give --model FOLDER"),
         ({"attn-0": EVEN, "attn": [1] * 12}, "diffusers", (), "blocks of a kind differ .*give --model FOLDER"),
+        ({"attn-0": EVEN, "attn-1": EVEN}, "diffusers", (), "numbers the blocks of self_attn, .*give --model FOLDER"),
+        ({"attn2": EVEN, "attn": [1, 0] * 6}, "diffusers", ("--forwards", "2"), "one output for both forwards"),
         ({"foo": EVEN}, "diffusers", (), "'foo' names no layers"),
         ({"span-5-2": EVEN}, "cache-dit", (), "'span-5-2' names no layers"),
         ({"attn": EVEN, "mlp": [1, 0]}, "comfyui", (), "must be equally long"),
@@ -97,6 +99,14 @@ def test_files_that_are_no_schedule_or_cannot_be_written(
     with pytest.raises(SystemExit, match="2"):
         main([str(path), "--to", "tensorrt"])
     assert "choose from 'diffusers', 'cache-dit', 'comfyui'" in capsys.readouterr().err
+
+
+def test_a_file_whose_name_is_no_text_of_python_gives_a_file_that_runs(tmp_path: Path) -> None:
+    for target, data in (("diffusers", {"attn": EVEN}), ("comfyui", {"denoiser": EVEN})):
+        path, out = tmp_path / 'a\\N"""\nb.json', tmp_path / f"{target}.py"
+        path.write_text(json.dumps(data))
+        assert main([str(path), "--to", target, "--out", str(out)]) == 0
+        run_file(out)
 
 
 def test_a_schedule_of_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
