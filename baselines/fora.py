@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from baselines.checks import check_whole
 from smoothbench.caching import AtLevel, ErrorCurves, Schedule, Trajectory
 
 
@@ -25,8 +26,7 @@ class FORA(AtLevel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.interval, int) or self.interval < 1:
-            raise ValueError(f"FORA's interval must be a whole number from 1, not {self.interval}")
+        check_whole("FORA's interval", self.interval)
         if self.orientation not in ("repository", "mirrored"):
             raise ValueError(f"FORA's orientation is 'repository' or 'mirrored', not {self.orientation!r}")
 

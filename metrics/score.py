@@ -42,11 +42,6 @@ class Score:
             )
 
     @property
-    def count(self) -> int:
-        """The number of samples."""
-        return len(self.influence)
-
-    @property
     def estimate(self) -> Estimate:
         """The value with its standard error, interval and p-value."""
         return estimate(self.value, self.influence)

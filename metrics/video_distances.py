@@ -1,18 +1,12 @@
 """Video distances that need no network: from a clip to the uncached clip of the same seed."""
 
-from typing import Final
-
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from metrics.frames import checked_pair
 from metrics.paired import PSNR
 from metrics.score import SampleMean
-
-WINDOW: Final = 11  # side of SSIM's window, in pixels
-SIGMA: Final = 1.5
-C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+from metrics.structural_similarity import WINDOW, similarity
 
 
 class FramesPSNR(PSNR):
@@ -46,8 +40,7 @@ class ClipPSNR(PSNR):
 class FramesSSIM(SampleMean):
     """The structural similarity of frames, averaged over frames and then over clips.
 
-    It gives the numbers of `SSIM`, borders included, but averages rows and columns one after the other, which for
-    the many frames of clips is some twenty times faster than windows of 11 x 11.
+    It is that of `SSIM`, frame by frame.
     """
 
     inputs: tuple[str, ...] = ("samples", "baseline")
@@ -65,27 +58,7 @@ class FramesSSIM(SampleMean):
                 "leave ssim out for this model"
             )
         pairs = zip(samples.double(), baseline.double(), strict=True)
-        return torch.stack([_similarity(*pair).mean() for pair in pairs])
-
-
-def _similarity(frames: Tensor, others: Tensor) -> Tensor:
-    """Wang et al. 2004, equation 13, at every pixel of frames float64 [T, C, H, W]."""
-    a, b, aa, bb, ab = (_averaged(maps) for maps in (frames, others, frames**2, others**2, frames * others))
-    variances = (aa - a * a).clamp(min=0) + (bb - b * b).clamp(min=0)
-    numerator = (2 * a * b + C1) * (2 * (ab - a * b) + C2)
-    return numerator / ((a * a + b * b + C1) * (variances + C2))
-
-
-def _averaged(maps: Tensor) -> Tensor:
-    """Average maps under a Gaussian of sigma 1.5 pixels, 11 wide, with reflected borders."""
-    reach = WINDOW // 2
-    weights = torch.exp(-((torch.arange(WINDOW).double() - reach) ** 2) / (2 * SIGMA**2))
-    maps = pad(maps, (reach, reach, reach, reach), mode="reflect")
-    for axis in (2, 3):
-        size = maps.shape[axis] - 2 * reach
-        shifted = [float(w) * maps.narrow(axis, k, size) for k, w in enumerate(weights / weights.sum())]
-        maps = sum(shifted[1:], shifted[0])
-    return maps
+        return torch.stack([similarity(*pair).mean() for pair in pairs])
 
 
 class DifferencePSNR(PSNR):

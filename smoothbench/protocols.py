@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from smoothbench.caching.mac_counter import Macs
 from smoothbench.caching.trajectory import Trajectory
+from smoothbench.self_sampling import AnnounceRun as AnnounceRun
+from smoothbench.self_sampling import SamplesItself as SamplesItself
+from smoothbench.self_sampling import SwitchesNetworks as SwitchesNetworks
 
 Predict = Callable[[int, Tensor, float], Tensor]  # of evaluation, model input and coordinate: guided
 AnnounceForward = Callable[[int], None]  # called before each forward of an evaluation with its index, from 0
-AnnounceRun = Callable[[int, float, int], None]  # before each forward: its evaluation, coordinate and index
 Noise = Callable[[], Tensor]  # draws fresh noise of the shape of x, from each sample's own generator
 State = Any  # what a solver keeps between evaluations, never changed in place; the loop hands it on unseen
 Config = dict[str, Any]  # a resolved configuration node
@@ -120,32 +122,6 @@ class Diffuses(Solver, Protocol):
 
     def diffuse(self, clean: Tensor, e: int, noise: Tensor) -> State:
         """The state before evaluation e that the forward process makes of a clean sample and noise, both [B, ...]."""
-
-
-@runtime_checkable
-class SamplesItself(Protocol):
-    """A model with a sampling loop of its own, which calls the denoiser: a pipeline of another library.
-
-    The harness takes no steps then: `predict`, `output` and `conditioning` are never called.
-    """
-
-    def at(self, solver: Any) -> Solver:
-        """Return a solver with the coordinates of the evaluations that the model's loop runs with it."""
-        ...
-
-    def sample_itself(
-        self,
-        solver: Any,
-        seeds: Sequence[int],
-        announce: AnnounceRun,
-        labels_or_prompts: Tensor | None = None,
-        finished: bool = False,
-    ) -> Tensor:
-        """Sample a batch and return its latents [B, ...], or what `decode` takes where `finished`.
-
-        Call `announce` before each forward of the denoiser.
-        """
-        ...
 
 
 @runtime_checkable

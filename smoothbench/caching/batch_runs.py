@@ -40,3 +40,7 @@ class BatchRuns(Protocol):
     def steer(self, steer: Steer, computed: int) -> Tensor:
         """Return the final latents of a run in which `steer` stands in for all but `computed` evaluations."""
         ...
+
+    def fine(self, probes: Sequence[Probe], substeps: int) -> tuple[Recording, Tensor]:
+        """Return what probes give at the same evaluations of a run with sub-steps in between, and its final latents."""
+        ...

@@ -1,33 +1,25 @@
 """The calibration batch: planners record its uncached run, and roll out candidate schedules on it."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from smoothbench.caching import grid
 from smoothbench.caching.announce import Announcer
 from smoothbench.caching.binding import Bindable, Fitting
 from smoothbench.caching.engine import cached
-from smoothbench.caching.evaluation_clock import Clock
-from smoothbench.caching.forward_watch import watched
-from smoothbench.caching.hooks import intercepted
+from smoothbench.caching.observed_run import observed
 from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.caching.predictor import Predictor, predictor_from
-from smoothbench.caching.probes import INPUT, OUTPUT, Probe, input_wraps, probed_sites
+from smoothbench.caching.probes import Probe
 from smoothbench.caching.recording import Recording, RecordingRuns
-from smoothbench.caching.recording_outputs import RecordsOutputs
 from smoothbench.caching.schedule import Schedule
-from smoothbench.caching.site_wraps import site_wraps
-from smoothbench.caching.sites import DENOISER
 from smoothbench.caching.steering import Steer, steered
-from smoothbench.caching.timestep import first_tensor
 from smoothbench.caching.trajectory import Trajectory
-from smoothbench.caching.uncompiled import original_module, uncompiled
 
 Sample = Callable[[Announcer], Tensor]  # samples the whole batch: final latents [samples, ...]
 
@@ -71,7 +63,9 @@ class CalibrationBatch:
     Args: denoiser; sample, a function that samples the batch and returns its final latents [samples, ...], announcing
     each forward to the announcer that it is given (`announcer.step(e, coordinate, forward_index)`); trajectory, whose
     costs are counted; predictor, the one that will stand in for skipped outputs; rows_per_sample, the rows of a
-    forward's batch that belong to one sample, guidance included; room, the bytes that recordings may take.
+    forward's batch that belong to one sample, guidance included; room, the bytes that recordings may take; finer,
+    gives for a number of sub-steps a function that samples the same batch by a solver that makes so many for each step,
+    and whose grid passes through all timesteps of the solver's own.
     """
 
     def __init__(
@@ -82,6 +76,7 @@ class CalibrationBatch:
         predictor: str | Predictor = "reuse",
         rows_per_sample: int = 1,
         room: int | None = None,
+        finer: Callable[[int], Sample] | None = None,
     ) -> None:
         self.denoiser, self.trajectory = denoiser, trajectory
         self.predictor = predictor_from(predictor)
@@ -90,6 +85,7 @@ class CalibrationBatch:
         self._recorded: dict[Probe, Sequence[Sequence[Tensor]]] = {}
         self._coordinates: tuple[float, ...] = ()
         self._uncached: Tensor | None = None
+        self._finer, self._fine = finer, dict[tuple[Sequence[Probe], int], tuple[Recording, Tensor]]()
 
     @property
     def uncached(self) -> Tensor:
@@ -107,9 +103,7 @@ class CalibrationBatch:
         """
         missing = [probe for probe in dict.fromkeys(probes) if probe not in self._recorded]
         if missing or self._uncached is None:
-            taken = sum(leaf.nbytes for of in self._recorded.values() for leaves in of for leaf in leaves)
-            room = None if self._room is None else self._room - taken
-            recorder = RecordingRuns(missing, self.rows_per_sample, room)
+            recorder = RecordingRuns(missing, self.rows_per_sample, self._room_left())
             self._uncached = self._observed(recorder, missing)
             self._count(Spent(1, 0, *self._uncached_cost(len(self._uncached))))
             recording = recorder.result()
@@ -117,9 +111,39 @@ class CalibrationBatch:
             self._coordinates = recording.coordinates
         return Recording({probe: self._recorded[probe] for probe in probes}, self._coordinates)
 
+    def fine(self, probes: Sequence[Probe], substeps: int) -> tuple[Recording, Tensor]:
+        """Return what probes give at the same evaluations of a run with sub-steps in between, and its final latents.
+
+        Raises ValueError where the batch was made without `finer`, and where that run passes through other timesteps.
+        """
+        key = tuple(probes), substeps
+        if key not in self._fine:
+            if self._finer is None:
+                raise ValueError(
+                    "a fine run needs a solver with sub-steps: CalibrationBatch(..., finer=function of their number)"
+                )
+            recorder = RecordingRuns(probes, self.rows_per_sample, self._room_left(), every=substeps)
+            final = observed(self.denoiser, self.trajectory.sites, self._finer(substeps), recorder, probes)
+            recording = recorder.result()
+            if not grid.same(self.trajectory.coordinates, recording.coordinates):
+                raise ValueError(
+                    f"the fine run passes through timesteps {grid.describe(recording.coordinates)}, the uncached one "
+                    f"through {grid.describe(self.trajectory.coordinates)}: give it a grid that holds these"
+                )
+            evaluations, macs = self._uncached_cost(len(final))
+            self._count(Spent(1, 0, evaluations * substeps, macs * substeps))
+            self._fine[key] = recording, final
+        return self._fine[key]
+
     def forget(self) -> None:
         """Drop what was recorded; the final latents stay."""
-        self._recorded = {}
+        self._recorded, self._fine = {}, {}
+
+    def _room_left(self) -> int | None:
+        """The bytes that further recordings may take."""
+        recorded = [self._recorded, *(recording.values for recording, _ in self._fine.values())]
+        taken = sum(x.nbytes for of in recorded for e in of.values() for leaves in e for x in leaves)
+        return None if self._room is None else self._room - taken
 
     def rollout(self, schedule: Schedule, predictor: str | Predictor | None = None) -> Tensor:
         """Sample the batch under a schedule and return its final latents, [samples, ...].
@@ -190,38 +214,11 @@ class CalibrationBatch:
         self.spent = Spent(*(old + new for old, new in pairs))
 
     def _observed(self, recorder: RecordingRuns, probes: Sequence[Probe]) -> Tensor:
-        """Sample the batch without a cache, while a recorder sees the probes."""
-        handle, denoiser = self.denoiser, original_module(self.denoiser)
-        places = dict(zip(probes, probed_sites(denoiser, self.trajectory.sites, probes), strict=True))
-        outputs = [places[probe] for probe in probes if probe.of == OUTPUT]
-        inputs = [probe for probe in probes if probe.of == INPUT and probe.site != DENOISER]
-        seen = [partial(recorder.add, probe) for probe in inputs]
-        wraps = input_wraps(denoiser, [places[probe] for probe in inputs], seen)
-        wraps += site_wraps(denoiser, outputs, RecordsOutputs(recorder, outputs))
-        clock = Clock(denoiser.forward, None)
-        of_denoiser = [probe for probe in probes if probe.site == DENOISER]
-
-        def begin(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-            tick, entered = clock.enter(args, kwargs), first_tensor(args, kwargs)
-            recorder.begin(tick, len(entered))
-            for probe in of_denoiser:
-                if probe.of == INPUT:
-                    recorder.add(probe, entered)
-
-        def end(failed: bool, output: Any) -> None:
-            for probe in [] if failed else of_denoiser:
-                if probe.of == OUTPUT:
-                    recorder.add(probe, output)
-
-        with ExitStack() as stack:
-            stack.enter_context(intercepted(denoiser, wraps))
-            stack.enter_context(uncompiled(handle, [module for module, _ in wraps]))
-            stack.enter_context(watched(denoiser, begin, end))
-            stack.enter_context(torch.no_grad())
-            announcer = Announcer(clock)
-            if isinstance(self._sample, Resumable) and not self._sample.remembered:
-                return self._sample.remember(announcer)
-            return self._sample(announcer)
+        """Sample the batch without a cache, while a recorder sees the probes; the states are remembered once."""
+        sample = self._sample
+        if isinstance(sample, Resumable) and not sample.remembered:
+            sample = sample.remember
+        return observed(self.denoiser, self.trajectory.sites, sample, recorder, probes)
 
 
 class _Later(Announcer):

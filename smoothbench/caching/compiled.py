@@ -15,6 +15,7 @@ from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.engine import aligned
 from smoothbench.caching.evaluation_clock import Clock, Tick
 from smoothbench.caching.hooks import Forward, StandIn, Wrap, standing_in
+from smoothbench.caching.inputs import PredictsFromInput
 from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.caching.predictor import Predictor, Weighted
 from smoothbench.caching.run import Decide
@@ -193,6 +194,8 @@ class Compiled:
 
 def _weighted(predictor: Predictor, sites: Sequence[Site], evals: int | None) -> Sequence[Weighted]:
     """The predictor of each site; ValueError where one cannot tell its weights."""
+    if isinstance(predictor, PredictsFromInput):
+        raise ValueError(f"{type(predictor).__name__} cannot be compiled: it looks at the inputs of sites")
     predictors = bound(predictor, sites, evals)
     weighted = [one for one in predictors if isinstance(one, Weighted)]
     if len(weighted) < len(predictors):

@@ -5,9 +5,8 @@ from typing import ClassVar
 
 from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.batch_runs import BatchRuns
-from smoothbench.caching.recorded_run import recorded_run
+from smoothbench.caching.reference_run import FINE, UNCACHED, check_target, reference_run
 from smoothbench.caching.schedule import Schedule
-from smoothbench.caching.solver_steps import recognised
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.transitions import cheapest, transition_costs
 
@@ -16,15 +15,18 @@ from smoothbench.caching.transitions import cheapest, transition_costs
 class Fitted(AtLevel):
     """Fitted computes everything at `full` evaluations, those from which the others can best be predicted.
 
-    The calibration batch is recorded once. The solver's own coefficients are found by regression; the cost of a
-    jump from one full evaluation to the next is the squared error of the recorded state there, predicted linearly from
-    the state before the jump and the last two outputs; an exact dynamic programme finds the cheapest path. `ridge` is
-    the price of leaving what the solver makes of the repeated output, as a share of each vector's square. Its
-    predictor is `StateMatching`. Raises ValueError for fewer than 2 full evaluations, and for a negative ridge.
+    The calibration batch is recorded once, and for `target` "fine" once more with `substeps` for each step: then its
+    states are those to be predicted. The solver's own coefficients are found by regression. The cost of a jump from one
+    full evaluation to the next is the squared error of the recorded state there, predicted linearly from the state
+    before the jump and the last two outputs; an exact dynamic programme finds the cheapest path. `ridge` is the price
+    of leaving what the solver makes of the repeated output, as a share of each vector's square. Its predictor is
+    `StateMatching`. Raises ValueError for fewer than 2 full evaluations, and for other parameters out of range.
     """
 
     full: int
     ridge: float = 1e-6
+    target: str = UNCACHED
+    substeps: int = 4
     level: str = field(default="denoiser", kw_only=True)
     knob: ClassVar[str] = "full"
     name = "fitted"
@@ -35,6 +37,7 @@ class Fitted(AtLevel):
         if type(self.full) is not int or self.full < 2:
             raise ValueError(f"Fitted's full must be a whole number from 2, not {self.full}")
         check_ridge("Fitted", self.ridge)
+        check_target("Fitted", self.target, self.substeps)
 
     def settings(self, trajectory: Trajectory) -> list[int]:
         """Return every number of full evaluations, the largest first."""
@@ -52,12 +55,15 @@ class Fitted(AtLevel):
         if self.full > evals:
             raise ValueError(f"fitted cannot place full={self.full} full evaluations among {evals}")
         full = tuple(range(evals)) if self.full == evals else self._place(batch)
-        meta = {"method": self.name, "full": self.full, "ridge": self.ridge}
+        meta = {"method": self.name, "full": self.full, "ridge": self.ridge, "target": self.target}
+        if self.target == FINE:
+            meta["substeps"] = self.substeps
         return Schedule.steps(trajectory.sites, [e in full for e in range(evals)], meta)
 
     def _place(self, batch: BatchRuns) -> tuple[int, ...]:
-        run = recorded_run(batch)
-        return cheapest(transition_costs(run, recognised(run), self.ridge), self.full)
+        reference = reference_run(batch, self.target, self.substeps)
+        solver = reference.solver.guided_in(reference.run)
+        return cheapest(transition_costs(reference.run, solver, self.ridge), self.full)
 
 
 def check_ridge(name: str, ridge: float) -> None:

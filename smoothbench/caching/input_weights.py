@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from smoothbench.caching.checked_step import CheckedStep
 from smoothbench.caching.predictor import History, Predictor
 from smoothbench.caching.sites import Site
-from smoothbench.caching.weighted_sum import Rows, SiteWeights, WeightedSum, as_lists
+from smoothbench.caching.weighted_sum import Rows, SiteWeights, WeightedSum
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,16 @@ class InputWeights(WeightedSum):
 
     `table[site][e]` holds the weights of the kept outputs at evaluation e, as in a `WeightedSum`; `inputs[site][e]`
     those of the present input and of the kept ones, the newest first, as many as it has. Channels that the input does
-    not have, as those of a predicted variance, are predicted from the outputs alone. Raises ValueError for tables
-    of different sites or lengths.
+    not have, as those of a predicted variance, are predicted from the outputs alone. `step` is the step of the solver
+    before the first skipped evaluation, which shows a run with another solver or another guidance. Raises ValueError
+    for tables of different sites or lengths.
     """
 
     inputs: Mapping[str, Rows] = field(default_factory=dict)
+    step: CheckedStep | None = None
     name = "input_weights"
     version = 1
-    digested: ClassVar[tuple[str, ...]] = ("table", "timesteps", "inputs")
+    digested: ClassVar[tuple[str, ...]] = ("table", "timesteps", "inputs", "step")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,27 +44,36 @@ class InputWeights(WeightedSum):
 
     @property
     def digest(self) -> str:
-        """The sha256 of both tables."""
-        inputs = json.dumps(as_lists(self.inputs), sort_keys=True)
-        return hashlib.sha256((super().digest + inputs).encode()).hexdigest()
+        """The sha256 of both tables and of the step."""
+        beside = {key: value for key, value in self.to_json().items() if key in ("inputs", "step")}
+        text = super().digest + json.dumps(beside, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the weights as data that JSON can hold: those of outputs, and those of inputs, by site."""
-        return {"outputs": as_lists(self.table), "inputs": as_lists(self.inputs)}
+    def to_json(self) -> dict[str, Any]:
+        """Return the weights as JSON: beside those of outputs `inputs`, and the solver's `step` that is checked."""
+        inputs = {site: [list(map(float, row)) for row in rows] for site, rows in self.inputs.items()}
+        step = {} if self.step is None else {"step": self.step._asdict()}
+        return {**super().to_json(), "inputs": inputs, **step}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "InputWeights":
+        """Read what `to_json` gives; ValueError where it is something else."""
+        of_outputs = WeightedSum.from_json(data)
+        of_inputs = WeightedSum.from_json({"table": data.get("inputs")})
+        step = None if data.get("step") is None else CheckedStep.from_json(data["step"])
+        return cls(of_outputs.table, of_outputs.timesteps, inputs=of_inputs.table, step=step)
 
     def bind(self, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
         """Return the predictor of each site; ValueError where the tables are for other sites or evaluations."""
-        predictors = super().bind(sites, evals)
-        return [
-            OfInputs(predictor.rows, inputs=self.inputs.get(site.name) or self.inputs["*"])
-            for site, predictor in zip(sites, predictors, strict=True)
-            if isinstance(predictor, SiteWeights)
-        ]
+        super().bind(sites, evals)
+        names = [site.name if site.name in self.table else "*" for site in sites]
+        return [OfInputs(self.table[name], inputs=self.inputs[name], step=self.step) for name in names]
 
     def predict(self, history: History, inputs: History, now: float, given: Tensor) -> Tensor:
-        """Predict the output of a site that is not bound: of the only one."""
+        """Predict the output of a site that is not bound, the only one."""
         (site,) = self.table
-        return OfInputs(self.table[site], inputs=self.inputs[site]).predict(history, inputs, now, given)
+        predictor = OfInputs(self.table[site], inputs=self.inputs[site], step=self.step)
+        return predictor.predict(history, inputs, now, given)
 
 
 @dataclass(frozen=True)
@@ -69,24 +81,21 @@ class OfInputs(SiteWeights):
     """The weighted sum of outputs and inputs of one site."""
 
     inputs: Rows = ()
+    step: CheckedStep | None = None
 
     def predict(self, history: History, inputs: History, now: float, given: Tensor) -> Tensor:
         """Predict an output from the kept ones, the inputs at these, and the present input `given`.
 
-        The last output is repeated where none is to be predicted, or fewer are kept than there are weights.
+        The last output is repeated where none is to be predicted, or fewer are kept than there are weights. Raises
+        ValueError where the run has another solver or guidance than the one that was fitted.
         """
+        if self.step is not None and self.step.e == now:
+            self.step.check(history, inputs, given)
         row = self.rows[round(now)]
         if not row or len(row) > len(history):
             return history[0][1]
         values = [given, *(value for _, value in inputs)]
         return combined(row, [value for _, value in history], self.inputs[round(now)], values)
-
-
-def weights_from(data: Mapping[str, Any], timesteps: Sequence[float] | None = None) -> WeightedSum:
-    """Return the weights that `to_data` gave; ValueError for data of another form."""
-    if set(data) == {"outputs", "inputs"}:
-        return InputWeights(data["outputs"], timesteps, inputs=data["inputs"])
-    return WeightedSum(data, timesteps)
 
 
 def combined(

@@ -42,11 +42,13 @@ class Recording:
 class RecordingRuns:
     """Collects what probes give while the calibration batch is sampled, in one or several runs, one after another.
 
-    `room` is how many bytes it may take, None for any number.
+    `room` is how many bytes it may take, None for any number; of `every` evaluations only the first is recorded.
     """
 
-    def __init__(self, probes: Sequence[Probe], rows_per_sample: int, room: int | None = None) -> None:
-        self._probes, self._rows_per_sample = probes, rows_per_sample
+    def __init__(
+        self, probes: Sequence[Probe], rows_per_sample: int, room: int | None = None, every: int = 1
+    ) -> None:
+        self._probes, self._rows_per_sample, self._every = probes, rows_per_sample, every
         self._room, self._bytes = room, 0
         self._runs: list[dict[tuple[Probe, int], list[list[Tensor]]]] = []  # leaves of each forward
         self._coordinates: list[float] = []
@@ -62,13 +64,15 @@ class RecordingRuns:
         if tick.starts_run:
             self._runs.append({})
             self._coordinates = []
-        if tick.starts_evaluation:
+        if tick.starts_evaluation and tick.e % self._every == 0:
             self._coordinates.append(float(tick.e) if tick.coordinate is None else tick.coordinate)
         self._tick, self._batch = tick, batch
 
     def add(self, probe: Probe, value: object) -> None:
         """Add what a probe gave in the forward under way; ValueError where there is no room for it."""
         assert self._tick is not None
+        if self._tick.e % self._every:
+            return
         leaves, _ = take_apart(value, probe.site)
         self._bytes += sum(leaf.nbytes for leaf in leaves)
         if self._room is not None and self._bytes > self._room:
@@ -77,7 +81,7 @@ class RecordingRuns:
                 f"{self._tick.e}: record fewer at a time, or calibrate on fewer samples (calibration.num_samples)"
             )
         by_sample = [self._by_sample(leaf.detach()).clone().cpu() for leaf in leaves]
-        self._runs[-1].setdefault((probe, self._tick.e), []).append(by_sample)
+        self._runs[-1].setdefault((probe, self._tick.e // self._every), []).append(by_sample)
 
     def _by_sample(self, leaf: Tensor) -> Tensor:
         """Return a tensor [rows of the batch, ...] as [sample, row, ...]: rows r and r + samples are one sample's."""

@@ -1,13 +1,15 @@
 """The weights in a schedule's file: readable JSON that says what they were fitted to, checked when it is read."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
+from smoothbench.caching.input_weights import InputWeights
 from smoothbench.caching.predictor import Predictor, Reuse, Weighted, predictor_from
 from smoothbench.caching.sites import Site
 from smoothbench.caching.weighted_sum import WeightedSum, timesteps_of
 
-FORMS = {WeightedSum.name: WeightedSum}
+FORMS: Mapping[str, type[WeightedSum]] = MappingProxyType({c.name: c for c in (WeightedSum, InputWeights)})
 Bits = Sequence[Sequence[bool]]  # of each evaluation, for each site whether it is computed
 
 

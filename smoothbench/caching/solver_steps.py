@@ -9,7 +9,8 @@ from torch import Tensor
 from smoothbench.caching.recorded_run import RecordedRun
 
 ORDERS = (1, 2, 3)  # how many evaluations a step may look at
-EXACT = 1e-5  # the largest relative residual of a step that is linear in states and outputs, in float32
+EXACT = 1e-5  # the largest relative residual of a step that is linear in states and outputs, in float32;
+ROUNDING = 4  # in a lower precision so many units of the last place
 TINY = 1e-300  # keeps a division by nothing finite
 WORSE = 2.0  # a step of lower order is preferred unless its residual is larger by this factor
 
@@ -33,11 +34,24 @@ class SolverStep:
 class RecognisedSolver:
     """The steps of a solver, one for each evaluation whose next state is known, and the guided outputs of the run.
 
-    `guided[e]` is [samples, ...], in float64.
+    `guided[e]` is [samples, ...], in float64. `rounding` is the relative residual that rounding may leave.
     """
 
     steps: Sequence[SolverStep]
     guided: Sequence[Tensor]
+    rounding: float = EXACT
+
+    def step(self, e: int) -> SolverStep:
+        """Return the step from an evaluation; of those after the last known step, that one."""
+        return self.steps[min(e, len(self.steps) - 1)]
+
+    def guide(self, e: int, rows: Tensor) -> Tensor:
+        """Return the guided output [samples, ...] of an output [samples, rows, ...], in float64."""
+        return _mixed(list(rows.double().transpose(0, 1)), self.step(e).guidance)
+
+    def guided_in(self, run: RecordedRun) -> "RecognisedSolver":
+        """Return the same steps with the guided outputs of another run at the same evaluations."""
+        return replace(self, guided=[self.guide(e, rows) for e, rows in enumerate(run.outputs)])
 
     @property
     def residual(self) -> float:
@@ -47,7 +61,7 @@ class RecognisedSolver:
     @property
     def is_exact(self) -> bool:
         """Whether all steps are linear and deterministic, within rounding."""
-        return self.residual <= EXACT
+        return self.residual <= self.rounding
 
 
 def recognised(run: RecordedRun) -> RecognisedSolver:
@@ -73,7 +87,11 @@ def _recognised(run: RecordedRun, guidance: Sequence[float] | None) -> Recognise
         guided.append(_mixed(rows, steps[-1].guidance))
     if guidance is not None:
         steps = [replace(step, guidance=tuple(guidance)) for step in steps]
-    return RecognisedSolver(steps, guided)
+    return RecognisedSolver(steps, guided, _rounding(run))
+
+
+def _rounding(run: RecordedRun) -> float:
+    return max(EXACT, ROUNDING * torch.finfo(run.states[0].dtype).eps)
 
 
 def _mixed(rows: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
@@ -83,7 +101,7 @@ def _mixed(rows: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
 def _step(run: RecordedRun, rows: Sequence[Tensor], guided: Sequence[Tensor], e: int) -> SolverStep:
     """The step of lowest order that explains the next state nearly as well as any."""
     candidates = [_of_order(run, rows, guided, e, order) for order in ORDERS if order <= e + 1]
-    good = max(EXACT / 10, WORSE * min(step.residual for step in candidates))
+    good = max(_rounding(run) / 10, WORSE * min(step.residual for step in candidates))
     return next(step for step in candidates if step.residual <= good)
 
 

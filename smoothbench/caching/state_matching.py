@@ -1,5 +1,6 @@
 """Fit the weights of kept outputs so that the states of the cached run are those of a reference run."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,15 +8,24 @@ import torch
 from torch import Tensor
 
 from smoothbench.caching.batch_runs import BatchRuns
+from smoothbench.caching.checked_step import CheckedStep
 from smoothbench.caching.evaluation_clock import Tick
 from smoothbench.caching.fitted import check_ridge
 from smoothbench.caching.input_weights import InputWeights, combined
 from smoothbench.caching.least_squares import ridge_weights
 from smoothbench.caching.output_matching import matching_outputs
-from smoothbench.caching.recorded_run import RecordedRun, recorded_run
+from smoothbench.caching.reference_run import (
+    FINE,
+    PLANNED,
+    UNCACHED,
+    Reference,
+    check_target,
+    planned_target,
+    reference_run,
+)
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.sites import DENOISER
-from smoothbench.caching.solver_steps import RecognisedSolver, SolverStep, recognised
+from smoothbench.caching.solver_steps import RecognisedSolver, SolverStep
 from smoothbench.caching.weighted_sum import WeightedSum
 
 
@@ -25,15 +35,18 @@ class StateMatching:
 
     The weights are fitted in order along the cached run of the calibration batch: at each skipped evaluation, to the
     last `depth` computed outputs and the present noisy sample, so that the solver's next state lies nearest to that of
-    the uncached run, in squares over all samples; what earlier skips have done to the state is mended with it. `ridge`
-    is the price of leaving reuse, as a share of each vector's square. Where the solver draws fresh noise, the noisy
-    samples of the kept outputs are weighed too, as a prediction of the denoised sample needs them. Of branches and
-    spans, from which no solver steps, the uncached run's own outputs are matched, as L2P does (arXiv 2604.26365).
-    Raises ValueError for a depth below 1 and a negative ridge.
+    the uncached run, or of a fine one with `substeps` for each step, in squares over all samples. What earlier skips
+    have done to the state is mended with it. `target` is "uncached", "fine" or "planned": as the schedule's plan says.
+    `ridge` is the price of leaving reuse, as a share of each vector's square. Where the solver draws fresh noise, the
+    noisy samples of the kept outputs are weighed too, as a prediction of the denoised sample needs them. At other
+    levels, from which no solver steps, the uncached run's own outputs are matched, as L2P does (arXiv 2604.26365).
+    Raises ValueError for parameters out of range.
     """
 
     depth: int = 3
     ridge: float = 1e-6
+    target: str = PLANNED
+    substeps: int = 4
     coordinate = "index"
     name = "state_matching"
     version = 1
@@ -42,17 +55,39 @@ class StateMatching:
         if type(self.depth) is not int or self.depth < 1:
             raise ValueError(f"StateMatching's depth must be a whole number from 1, not {self.depth}")
         check_ridge("StateMatching", self.ridge)
+        check_target("StateMatching", self.target, self.substeps, (PLANNED, UNCACHED, FINE))
 
     def fit(self, schedule: Schedule, batch: BatchRuns) -> WeightedSum:
         """Return the weights for a schedule; of the whole denoiser, the batch is run once under it."""
         if schedule.sites != (DENOISER,):
             return matching_outputs(schedule, batch, self.depth, self.ridge)
-        run = recorded_run(batch)
-        fit = _Fit(self, schedule, run, recognised(run), batch.rows_per_sample)
+        reference = reference_run(batch, *planned_target(schedule, self.target, self.substeps))
+        if not reference.solver.is_exact:
+            warnings.warn(
+                f"a linear step leaves {reference.solver.residual:.0%} of a state unexplained: the solver draws fresh "
+                "noise, or is not linear. Outputs are predicted from the states of computed evaluations too, with what "
+                "is unexplained as it was recorded",
+                stacklevel=2,
+            )
+        fit = _Fit(self, schedule, reference, batch.rows_per_sample)
         batch.steer(fit, sum(map(all, schedule.computed)))
         return InputWeights(
-            {DENOISER: fit.outputs}, batch.trajectory.coordinates, inputs={DENOISER: fit.inputs}
+            {DENOISER: fit.outputs},
+            batch.trajectory.coordinates,
+            inputs={DENOISER: fit.inputs},
+            step=_checked(schedule, reference.solver, self.depth),
         )
+
+
+def _checked(schedule: Schedule, solver: RecognisedSolver, depth: int) -> CheckedStep | None:
+    """The step to the first skipped evaluation, whose states and outputs are all computed, and kept."""
+    first = next((e for e, bits in enumerate(schedule.computed) if not all(bits)), schedule.evals)
+    if not solver.is_exact or first > len(solver.steps):
+        return None
+    step = solver.steps[first - 1]
+    if max(len(step.states), len(step.outputs)) > depth:
+        return None
+    return CheckedStep(first, step.states, step.outputs, step.guidance)
 
 
 class _Fit:
@@ -65,11 +100,11 @@ class _Fit:
         self,
         matching: StateMatching,
         schedule: Schedule,
-        run: RecordedRun,
-        solver: RecognisedSolver,
+        reference: Reference,
         rows_per_sample: int,
     ) -> None:
-        self._matching, self._run, self._solver = matching, run, solver
+        self._matching = matching
+        self._run, self._solver, self._target = reference
         self._rows_per_sample = rows_per_sample
         self._computed = [all(bits) for bits in schedule.computed]
         self._at = -1
@@ -122,10 +157,8 @@ class _Fit:
 
     def _close(self, e: int) -> None:
         """Take a computed evaluation, all of whose forwards have run, into the history."""
-        rows = torch.cat([self._by_sample(leaves[0]) for leaves in self._outputs[e]], 1).double()
-        step = self._solver.steps[min(e, len(self._solver.steps) - 1)]
-        weights = torch.tensor(step.guidance, dtype=torch.float64)
-        self._guided[e] = torch.einsum("sr...,r->s...", rows, weights)
+        rows = torch.cat([self._by_sample(leaves[0]) for leaves in self._outputs[e]], 1)
+        self._guided[e] = self._solver.guide(e, rows)
         self._kept = [e, *self._kept][: self._matching.depth]
 
     def _features(self, e: int) -> list[Tensor]:
@@ -136,6 +169,11 @@ class _Fit:
     def _solved(self, e: int, features: Sequence[Tensor]) -> Tensor:
         """The weights that bring the next state nearest to the reference's."""
         matrix = torch.stack([feature.flatten() for feature in features], 1)
+        if len(matrix) < len(features):
+            raise ValueError(
+                f"{len(features)} weights cannot be fitted to the {len(matrix)} values of {len(self._states[e])} "
+                f"calibration samples: take more samples, or a depth below {self._matching.depth}"
+            )
         prior = torch.zeros(len(features), dtype=torch.float64)
         prior[0] = 1
         products = matrix.T @ self._wanted(e).flatten()
@@ -148,7 +186,7 @@ class _Fit:
             return self._solver.guided[e][:samples]
         step = self._solver.steps[e]
         known = _step_without(step, self._states, self._guided, e)
-        target = self._run.states[e + 1][:samples].double()
+        target = self._target.states[e + 1][:samples].double()
         if not self._solver.is_exact:  # the same fresh noise comes in every run of these seeds
             states = {k: self._run.states[k][:samples].double() for k in range(max(0, e - 2), e + 1)}
             guided = {k: self._solver.guided[k][:samples] for k in range(max(0, e - 2), e + 1)}

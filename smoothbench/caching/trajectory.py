@@ -1,7 +1,7 @@
 """What a static method plans on: the sites of a denoiser with their costs, and the steps of a sampler."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smoothbench.caching.cost import Cost, Macs
 from smoothbench.caching.schedule import Schedule
@@ -13,7 +13,8 @@ class Trajectory:
     """What a static method plans on: the sites with their costs, and the step coordinates, the noisiest first.
 
     `rest_macs` and `rest_macs_linear` are the MACs of an evaluation outside the sites, per sample. `approaches` are
-    what a dynamic method may run of a site before it gives it up at a probe, with their costs.
+    what a dynamic method may run of a site before it gives it up at a probe, with their costs. At the evaluations
+    `restarts` another network begins, so that everything is computed there.
     """
 
     sites: tuple[Site, ...]
@@ -21,6 +22,7 @@ class Trajectory:
     rest_macs: int = 0
     rest_macs_linear: int = 0
     approaches: tuple[Site, ...] = ()
+    restarts: tuple[int, ...] = ()
 
     @classmethod
     def over(cls, measured: tuple[tuple[Site, ...], Macs], coordinates: tuple[float, ...]) -> "Trajectory":
@@ -47,6 +49,14 @@ class Trajectory:
             by_kind[site.kind] = by_kind.get(site.kind, Macs(0, 0)) + Macs(linear, total - linear)
         rest = Macs(self.rest_macs_linear, self.rest_macs - self.rest_macs_linear)
         return Cost(by_kind, Macs(self.evals * rest.linear, self.evals * rest.attention))
+
+    def restarted(self, schedule: Schedule) -> Schedule:
+        """Return a schedule that computes everything where another network begins."""
+        if not self.restarts:
+            return schedule
+        full = (True,) * len(schedule.sites)
+        rows = tuple(full if e in self.restarts else bits for e, bits in enumerate(schedule.computed))
+        return replace(schedule, computed=rows)
 
     def share(self, schedule: Schedule) -> float:
         """The MACs of a schedule as a share of computing everything, attention products included."""

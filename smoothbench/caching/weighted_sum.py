@@ -55,11 +55,8 @@ class WeightedSum:
     @property
     def digest(self) -> str:
         """The sha256 of the table."""
-        return hashlib.sha256(json.dumps(as_lists(self.table), sort_keys=True).encode()).hexdigest()
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the weights as data that JSON can hold: lists by site."""
-        return as_lists(self.table)
+        table = {site: [list(map(float, row)) for row in rows] for site, rows in self.table.items()}
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
     def lacking(self, site: str, e: int) -> bool:
         """Whether there are no weights to predict a site's output at an evaluation."""
@@ -68,7 +65,8 @@ class WeightedSum:
     def to_json(self) -> dict[str, Any]:
         """Return the weights as JSON: `table` maps a site, or "*", to the weights of each evaluation."""
         timesteps = {} if self.timesteps is None else {"timesteps": list(map(float, self.timesteps))}
-        return {"form": self.name, "version": self.version, **timesteps, "table": as_lists(self.table)}
+        table = {site: [list(map(float, row)) for row in rows] for site, rows in self.table.items()}
+        return {"form": self.name, "version": self.version, **timesteps, "table": table}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "WeightedSum":
@@ -105,11 +103,6 @@ def _are_rows(rows: Any) -> bool:
 
 def _are_numbers(row: Any) -> bool:
     return isinstance(row, list) and all(type(w) in (int, float) and isfinite(w) for w in row)
-
-
-def as_lists(table: Mapping[str, Rows]) -> dict[str, list[list[float]]]:
-    """Return a table of weights as lists of numbers."""
-    return {site: [list(map(float, row)) for row in rows] for site, rows in table.items()}
 
 
 def timesteps_of(predictor: object, planned: Sequence[float] | None) -> Sequence[float] | None:

@@ -36,6 +36,11 @@ class Spec:
     at: float | None = None
     unresolved: Config | None = None
 
+    @property
+    def where(self) -> str:
+        """The point's place in messages: `points.NAME`, or `cache` for the one point of the command line."""
+        return "cache" if self.name == self.label else f"points.{self.name}"
+
 
 @dataclass
 class Settings:

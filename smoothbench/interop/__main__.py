@@ -5,7 +5,6 @@ refused with the reason. docs/interop.md says what becomes of which schedule.
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -74,7 +73,7 @@ def _request(options: argparse.Namespace) -> Request:
     saved = read(options.schedule, denoiser)
     predictor = options.predictor or saved.predictor or REUSE
     request = Request(
-        re.sub(r"[^\w.+-]", "_", options.schedule.name),  # it stands in comments and texts of code
+        options.schedule.name,
         saved.schedule,
         saved.sites,
         predictor,
@@ -83,9 +82,9 @@ def _request(options: argparse.Namespace) -> Request:
         options.forwards,
     )
     if saved.predictor not in (predictor, REUSE) and not options.mask_only:
-        held = saved.predictor or "weights of its own, which no other program takes"
+        weights = saved.predictor or "weights of its own, which no other program takes"
         raise request.refused(
-            f"what it skips is predicted by {held}: --mask-only exports its evaluations alone, with {predictor}, "
+            f"what it skips is predicted by {weights}: --mask-only exports its evaluations alone, with {predictor}, "
             "for samples whose loss is another one"
         )
     if not saved.schedule.skipped_share:

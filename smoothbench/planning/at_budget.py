@@ -89,9 +89,10 @@ def _searched(planning: Planning, method: Any, at: float, batch_size: int) -> At
 
     def share(setting: float) -> float:
         candidate: Any = with_setting(method, method.knob, setting)
-        if isinstance(candidate, KnowsShare):
-            return candidate.share_at(planning.trajectory, setting)
-        return planning.trajectory.share(checked(candidate, candidate.plan(planning.trajectory, curves)))
+        trajectory = planning.trajectory
+        if isinstance(candidate, KnowsShare) and not trajectory.restarts:
+            return candidate.share_at(trajectory, setting)
+        return trajectory.share(checked(candidate, candidate.plan(trajectory, curves), trajectory))
 
     settings = settings_of(method, planning.trajectory, curves)
     return _set(planning, method, at, dearest_within(method.knob, settings, share, at))

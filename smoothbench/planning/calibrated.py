@@ -50,9 +50,9 @@ class BatchPlanning:
             numbers = self.method.fit_on(self.trajectory, batch)
             return BatchPlan(numbers=numbers, planning=dict(vars(batch.spent)))
         if isinstance(self.method, PlansOnBatch):
-            schedule = checked(self.method, self.method.plan_on(self.trajectory, batch))
+            schedule = checked(self.method, self.method.plan_on(self.trajectory, batch), self.trajectory)
         else:
-            schedule = checked(self.method, self.method.plan(self.trajectory, self.curves))
+            schedule = checked(self.method, self.method.plan(self.trajectory, self.curves), self.trajectory)
         fitting: Any = self.predictor
         weights = fitting.fit(schedule, batch) if isinstance(fitting, Fitting) else None
         return BatchPlan(
@@ -67,11 +67,11 @@ def runs_on_batch(method: Any, predictor: Any) -> bool:
     return isinstance(method, PlansOnBatch) or isinstance(predictor, Fitting)
 
 
-def checked(method: Any, schedule: Schedule) -> Schedule:
-    """Return what a method planned; TypeError where that is no schedule."""
+def checked(method: Any, schedule: Schedule, trajectory: Trajectory) -> Schedule:
+    """Return what a method planned, all computed where another network begins; TypeError where it is no schedule."""
     if not isinstance(schedule, Schedule):
         raise TypeError(f"{type(method).__name__} plans a {type(schedule).__name__}, not a Schedule")
-    return schedule
+    return trajectory.restarted(schedule)
 
 
 class Calibrated(Protocol):

@@ -76,7 +76,7 @@ class Planning:
                 )
             if not runs_on_batch(method, self.predictor):
                 assert not isinstance(method, PlansOnBatch)
-                schedule = checked(method, method.plan(self.trajectory, curves))
+                schedule = checked(method, method.plan(self.trajectory, curves), self.trajectory)
                 check_made_for(schedule.meta, self.parts)
                 weights = schedule.weights if self.spec.predictor == SAVED else None
                 return replace(outcome, policy=replace(schedule, weights=None), weights=weights)

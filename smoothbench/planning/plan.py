@@ -27,7 +27,7 @@ from smoothbench.planning.outcome import Outcome, Planning, needs_curves
 from smoothbench.planning.point import Point
 from smoothbench.planning.point_ids import Method, decision_of, described, described_policy, point_ids
 from smoothbench.planning.used_classes import UsedClasses
-from smoothbench.protocols import BLOCK, Config, Model, Prompted, Solver, Supports
+from smoothbench.protocols import BLOCK, Config, Model, Prompted, Solver, Supports, SwitchesNetworks
 from smoothbench.storage.identity import describe
 from smoothbench.storage.record_parts import Budget
 
@@ -69,7 +69,7 @@ def plan_point(
     Args: batch_size, which is part of the ids of methods that decide at run time; pair, the id of the uncached
     samples that it is compared with; classes, those that the points before it use.
     """
-    where = f"points.{spec.name}"
+    where = spec.where
     solver = fitting_solver(spec, model)
     configured = build_policy(spec.policy, where)
     method = _substitute(configured, model, spec, where) if spec.at is None else configured
@@ -79,6 +79,7 @@ def plan_point(
     parts = described(spec, model, solver, predictor, configured)
     trajectory, reason = _trajectory(sites, method, solver)
     reason = reason or _unsupported((configured, method, predictor), trajectory, model, where)
+    reason = reason or _across_networks(method, predictor, trajectory, model)
     planning = Planning(spec, model, solver, trajectory, predictor, parts, calibrated)
     planned = _planned(planning, method, reason, batch_size)
     outcome, spec, parts = planned.outcome, planned.spec, planned.described
@@ -152,8 +153,9 @@ def _planned(planning: Planning, method: Method, reason: str | None, batch_size:
 
 def _trajectory(sites: ChosenSites, method: Any, solver: Solver) -> tuple[Trajectory, str | None]:
     """What a method plans on, or, where the model does not have the sites that it chooses, why not."""
+    restarts = solver.restarts if isinstance(solver, SwitchesNetworks) else ()
     try:
-        return sites.trajectory(method, solver.coordinates), None
+        return replace(sites.trajectory(method, solver.coordinates), restarts=restarts), None
     except ValueError as error:
         return Trajectory((), solver.coordinates), one_line(error)
 
@@ -189,6 +191,18 @@ def _unsupported(parts: Sequence[Any], trajectory: Trajectory, model: Model, whe
         if reason is not None:
             return reason
     return None
+
+
+def _across_networks(
+    method: Method, predictor: Predictor, trajectory: Trajectory, model: Model
+) -> str | None:
+    """Return why a method cannot be used where the denoiser's weights change on the way; None where it can."""
+    if not trajectory.restarts or not (isinstance(method, DynamicPolicy) or runs_on_batch(method, predictor)):
+        return None
+    return (
+        f"{model.name} has two networks, from evaluation {trajectory.restarts[0]} on the second one, and only "
+        "schedules that are planned without running it are cut there: set model.component to cache one of them"
+    )
 
 
 def _substitute(method: Method, model: Model, spec: Spec, where: str) -> Method:

@@ -62,13 +62,13 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
     measured = Measured(sites, store, settings.force, runs=True)
     if suffix == ".npz":
         # a mistake in them is told before anything is measured
-        policy = build_policy(spec.policy, f"points.{spec.name}")
-        build_predictor(spec.predictor, f"points.{spec.name}")
+        policy = build_policy(spec.policy, spec.where)
+        build_predictor(spec.predictor, spec.where)
         solver = fitting_solver(spec, model)
         try:
             trajectory = sites.trajectory(policy, solver.coordinates)
         except ValueError as error:
-            raise UsageError(f"points.{spec.name}: {error}") from None
+            raise UsageError(f"{spec.where}: {error}") from None
         return measured.measurements.measured(solver, spec, trajectory.sites)[0].to_bytes()
     point = plan_point(spec, model, sites, measured, settings.batch_size)
     if not isinstance(point.policy, Schedule):

@@ -1,6 +1,6 @@
 """Which methods lead the published results at a budget: the first that a model is tuned with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ from smoothbench.config.budgets import name_at
 from smoothbench.config.spec import Spec
 from smoothbench.protocols import Config
 from smoothbench.storage.files import read_json
-from smoothbench.storage.record import Record
 
 NEAR = 0.15  # of a budget: how far the share of a published point may lie from it
 
@@ -47,22 +46,22 @@ def leading(results: Path, metric: str, model: str, at: float) -> list[Published
     """Return the published methods by their score near a budget, the best first, one of each family.
 
     A method counts by the point whose share of the MACs is nearest to the budget; results of this very model come
-    before those of others with the same metric. Methods that decide at run time, and fewer steps, are left out.
+    before those of others with the same metric. Methods that decide at run time, and fewer steps, are left out, and
+    so are files that cannot be read.
     """
     nearest: dict[str, Published] = {}
     better = True
     for records in _folders(results):
-        reference = next((record for record in records if record.reference), None)
+        evals = next((record["cost"]["evals"] for record in records if record["reference"]), None)
         for record in records:
-            entry = next((e for name, e in record.scores.items() if name.rpartition("@")[0] == metric), None)
-            if entry is None or reference is None or not _is_method(record, reference):
+            entry = next(
+                (e for name, e in record["scores"].items() if name.rpartition("@")[0] == metric), None
+            )
+            if entry is None or not _is_method(record, evals, at):
                 continue
-            better = entry.higher_is_better
-            method = _published(record, entry.value)
+            better, method = entry["higher_is_better"], _published(record, entry["value"])
             before = nearest.get(method.family)
-            if abs(method.share - at) <= NEAR and (
-                before is None or _rank(method, model, at) < _rank(before, model, at)
-            ):
+            if before is None or _rank(method, model, at) < _rank(before, model, at):
                 nearest[method.family] = method
     own = [method for method in nearest.values() if method.model == model]
     return sorted(own or nearest.values(), key=lambda method: method.score, reverse=better)
@@ -72,31 +71,28 @@ def _rank(method: Published, model: str, at: float) -> tuple[bool, float]:
     return method.model != model, abs(method.share - at)
 
 
-def _published(record: Record, score: float) -> Published:
-    policy, predictor = record.config["cache"], record.predictor
-    assert isinstance(policy, Mapping) and record.cost is not None
-    node = predictor if isinstance(predictor, str) else dict(predictor)
-    return Published(record.family, dict(policy), node, record.cost.share, score, record.model.name)
+def _published(record: Config, score: float) -> Published:
+    share, model = record["cost"]["share"], record["model"]["name"]
+    return Published(record["family"], record["config"]["cache"], record["predictor"], share, score, model)
 
 
-def _is_method(record: Record, reference: Record) -> bool:
-    """Whether a record is of a method with a schedule that skips something, at the reference's steps."""
-    if record.reference or record.schedule is None or record.degenerate:
-        return False
-    if record.cost is None or reference.cost is None or not isinstance(record.config.get("cache"), Mapping):
-        return False
-    return record.cost.evals == reference.cost.evals
+def _is_method(record: Config, evals: int | None, at: float) -> bool:
+    """Whether a record is of a method whose schedule skips something, near the budget, at as many steps."""
+    cost = record["cost"]
+    skips = record["schedule"] is not None and not record["reference"] and not record["degenerate"]
+    return skips and cost["evals"] == evals and abs(cost["share"] - at) <= NEAR
 
 
-def _folders(results: Path) -> Iterator[list[Record]]:
-    """The records of each published folder; what cannot be read is left out."""
+def _folders(results: Path) -> Iterator[list[Config]]:
+    """The records of each published folder, as plain data: reading them with all checks would take seconds."""
     for folder in sorted(results.glob("*/records")):
-        yield [record for path in sorted(folder.glob("*.json")) if (record := _record(path)) is not None]
+        found: list[Any] = [read_json(path) for path in sorted(folder.glob("*.json"))]
+        yield [record for record in found if _is_whole(record)]
 
 
-def _record(path: Path) -> Record | None:
-    data: Any = read_json(path)
+def _is_whole(record: Any) -> bool:
     try:
-        return Record.from_json(data)
-    except (ValueError, KeyError):
-        return None
+        nodes = [record[key] for key in ("cost", "scores", "model", "config")]
+        return all(isinstance(node, dict) for node in nodes) and isinstance(nodes[-1].get("cache"), dict)
+    except (KeyError, TypeError):
+        return False

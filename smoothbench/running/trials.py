@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from metrics.score import Score
+from metrics.score import BareScore, Score
 from smoothbench.caching import Schedule
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError
@@ -53,14 +53,20 @@ class Trials:
         )
 
     def score(self, point: Point) -> Score:
-        """Return the score of the metric that decides, over the calibration's samples."""
+        """Return the score of the metric that decides, over the calibration's samples.
+
+        Raises UsageError where the metric has no interval.
+        """
         if point.sample_id not in self._scores:
             pairs = zip(self._batches, self._samples(point), self._uncached, strict=True)
             bound_metric = self.scorer.metrics[self.metric]
             features = concatenate_batches(
                 self._features(seeds, samples, baseline) for seeds, samples, baseline in pairs
             )
-            self._scores[point.sample_id] = bound_metric.metric.score(features["score"])
+            score: Score | BareScore = bound_metric.metric.score(features["score"])
+            if isinstance(score, BareScore):
+                raise UsageError(f"{self.metric}: has no interval to decide by: take another metric")
+            self._scores[point.sample_id] = score
         return self._scores[point.sample_id]
 
     def _features(self, seeds: Sequence[int], samples: Tensor, baseline: Tensor) -> dict[str, Tensor]:

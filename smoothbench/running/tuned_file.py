@@ -81,8 +81,10 @@ def summary(tuned: Tuned, path: Path, model: Model) -> str:
     """Return what is printed: the method and why, its cost, its loss, and a snippet that runs the file."""
     cost = tuned.record.cost
     assert cost is not None
+    budget = tuned.point.budget
+    setting = "" if budget is None or budget.setting is None else f" ({budget.knob}={budget.setting:g})"
     lines = [
-        f"{tuned.record.label}: {tuned.reason}",
+        f"{tuned.record.label}{setting}: {tuned.reason}",
         f"MACs        {cost.share:.1%} of the uncached ones, as counted in the run",
     ]
     if tuned.seconds is None:
@@ -100,10 +102,8 @@ def summary(tuned: Tuned, path: Path, model: Model) -> str:
             if worst is None
             else f", worst 5 % {'below' if score.higher_is_better else 'above'} {worst:.4g}"
         )
-        lines.append(
-            f"{name:11} {score.value:.4g} [{score.low:.4g}, {score.high:.4g}] to the uncached samples, "
-            f"N = {score.n}{tail}"
-        )
+        interval = "" if score.se is None else f" [{score.low:.4g}, {score.high:.4g}]"
+        lines.append(f"{name:11} {score.value:.4g}{interval} to the uncached samples, N = {score.n}{tail}")
     return "\n".join([*lines, "", snippet(tuned.point, path, model)])
 
 

@@ -20,6 +20,7 @@ from smoothbench.sampling.calibrate_point import calibration_batches
 from smoothbench.sampling.loop import Snapshot, latents
 from smoothbench.sampling.out_of_memory import first_that_fits, half
 from smoothbench.sampling.output_memory import SHARE, free_bytes
+from smoothbench.solvers.finer import finer
 from smoothbench.storage.files import write_atomic
 from smoothbench.storage.results_folder import Store
 
@@ -101,6 +102,7 @@ def calibration_batch(
         predictor,
         model.guidance_rows // model.forwards,
         None if free is None else int(SHARE * free),
+        lambda substeps: _Sampling(model, finer(solver, substeps), calibration, size, 0),
     )
 
 

@@ -2,11 +2,11 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from smoothbench.caching import Schedule, WeightedSum
-from smoothbench.caching.input_weights import weights_from
+from smoothbench.caching import InputWeights, Schedule, WeightedSum
 from smoothbench.caching.policy import FitsOnBatch
 from smoothbench.planning.calibrated import BatchPlan, BatchPlanning
 from smoothbench.protocols import Model
@@ -79,8 +79,21 @@ def _schedule_data(schedule: Schedule, weights: WeightedSum | None) -> dict[str,
         "kinds": schedule.kinds,
         "bits": schedule.bit_strings(),
         "meta": schedule.meta,
-        "weights": weights and weights.to_data(),
+        "weights": weights and _weights_data(weights),
     }
+
+
+def _weights_data(weights: WeightedSum) -> dict[str, Any]:
+    """Weights of outputs alone are a table by site: the digest of such files is in the ids of older results."""
+    if isinstance(weights, InputWeights):
+        return weights.to_json()
+    return {site: [list(row) for row in rows] for site, rows in weights.table.items()}
+
+
+def _weights_from(data: dict[str, Any] | None, timesteps: Sequence[float]) -> WeightedSum | None:
+    if data is None:
+        return None
+    return InputWeights.from_json(data) if "form" in data else WeightedSum(data, timesteps)
 
 
 def _stored(path: Path, planning: BatchPlanning) -> BatchPlan | None:
@@ -96,7 +109,7 @@ def _stored(path: Path, planning: BatchPlanning) -> BatchPlan | None:
         schedule = Schedule(tuple(data["sites"]), tuple(data["kinds"]), bits, data["meta"])
         schedule.check_fits(planning.trajectory.coordinates)
         timesteps = planning.trajectory.coordinates
-        weights = None if data["weights"] is None else weights_from(data["weights"], timesteps)
+        weights = _weights_from(data["weights"], timesteps)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if schedule.sites != tuple(site.name for site in planning.trajectory.sites):

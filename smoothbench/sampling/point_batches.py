@@ -106,6 +106,8 @@ def cached_batch(
         ) as run:
 
             def announce(e: int, t: float, forward_index: int) -> None:
+                if e in point.trajectory.restarts and forward_index == 0:
+                    run.forget()
                 run.step(e, t, forward_index)
                 if forward_index == 0:
                     tick()

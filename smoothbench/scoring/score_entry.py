@@ -30,7 +30,7 @@ def entry(
         se=estimate.se if estimate else None,
         low=estimate.low if estimate else None,
         high=estimate.high if estimate else None,
-        n=score.count,
+        n=len(score.influence) if isinstance(score, Score) else score.count,
         higher_is_better=bound_metric.metric.higher_is_better,
         flag=score.flag,
         metric=MetricName.from_json(dict(bound_metric.name_and_version)),

@@ -36,10 +36,16 @@ class PipelineScheduler:
         known: tuple[float, ...] | None = vars(self).get("_coordinates")
         return tuple(map(float, range(self.steps, 0, -1))) if known is None else known
 
-    def at(self, coordinates: tuple[float, ...]) -> "PipelineScheduler":
-        """Return the same scheduler with the timesteps that a rehearsal of the pipeline has seen."""
+    @property
+    def restarts(self) -> tuple[int, ...]:
+        """The evaluations at which another network begins (Wan 2.2); none before a rehearsal."""
+        restarts: tuple[int, ...] = vars(self).get("_restarts", ())
+        return restarts
+
+    def at(self, coordinates: tuple[float, ...], restarts: tuple[int, ...] = ()) -> "PipelineScheduler":
+        """Return the same scheduler with the timesteps and the restarts that a rehearsal of the pipeline has seen."""
         timed = copy.copy(self)
-        vars(timed)["_coordinates"] = coordinates
+        vars(timed).update(_coordinates=coordinates, _restarts=restarts)
         return timed
 
     def begin(self, x: Any) -> NoReturn:

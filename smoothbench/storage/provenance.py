@@ -2,7 +2,9 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git(),
-        "versions": {name: metadata.version(name) for name in PACKAGES}
-        | {"python": platform.python_version()},
+        "versions": dict(_versions()),
         "device": device_name(device),
         "kind": device.type,
         "threads": torch.get_num_threads(),
@@ -38,6 +39,12 @@ def device_name(device: torch.device) -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+@cache  # a process has one for all its records
+def _versions() -> Mapping[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()}
+
+
+@cache  # of the code that this process runs, whatever changes on disk since
 def _git() -> str:
     """The commit of the source tree, with `-dirty` if files were changed since, or `unknown`."""
     command = [

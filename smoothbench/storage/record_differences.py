@@ -74,16 +74,20 @@ def point_facts(record: Record) -> list[Fact]:
         *_facts("batch", {"batch_size": record.batch_size}),
         *([Fact("budget", "at", _short(record.budget.at))] if record.budget else [Fact("budget", "at", "-")]),
         *numerics_facts(record),
-        *_code_facts(record.code or {}),
+        *_code_facts(record.code or {}, predictor),
     ]
 
 
-def _code_facts(code: Mapping[str, PartCode]) -> list[Fact]:
-    """The code of policy and predictor; `unknown` for a record from before code was recorded."""
+def _code_facts(code: Mapping[str, PartCode], predictor: str) -> list[Fact]:
+    """The code of policy and predictor; `unknown` for a record from before code was recorded.
+
+    That of a predictor is compared among records of the same predictor: another one has other code anyway.
+    """
     if not code:
         return [Fact("code", "code", "unknown")]
     sources = {kind: str(code.get(kind, PartCode()).source)[:8] for kind in ("policy", "predictor")}
-    return [Fact("code", f"code of the {kind}", source) for kind, source in sources.items()]
+    kinds = {"policy": "code", "predictor": f"code of {predictor}"}
+    return [Fact(kinds[kind], f"code of the {kind}", source) for kind, source in sources.items()]
 
 
 def numerics_facts(record: Record) -> list[Fact]:

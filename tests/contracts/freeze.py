@@ -44,6 +44,8 @@ METRICS = (
     ("dit_nano", "fd_uncached_nano"),
     ("stable_audio_nano", "fd_uncached_nano"),
     ("opensora_nano", "fd_uncached_nano"),
+    ("dit_nano", "rank_preserved"),
+    ("dit_nano", "best_preserved"),
 )
 SMALL = ("stage=cost", "device=cpu", "num_samples=2")
 Ids = Mapping[str, str]
@@ -107,6 +109,8 @@ def configurations() -> dict[str, tuple[str, ...]]:
     found = {f"exp {name}": (f"+exp={name}",) for name in sorted(experiments)}
     for method in stems["cache"]:
         found[f"cache {method}"] = (f"cache={method}", *([needed[method]] if method in needed else []))
+    for group in ("solver", "model"):
+        stems[group].remove("pipeline")  # its ids are those of weights that only a user has
     for solver in stems["solver"]:
         of_velocity = solver == "rflow" or solver.endswith("_flow")
         model = "opensora_nano" if of_velocity else "stable_audio_nano" if "3m" in solver else "dit_nano"

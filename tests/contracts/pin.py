@@ -45,9 +45,11 @@ KINDS = (  # what a plug-in of each kind has, the first that fits
 def plugins() -> dict[str, type]:
     """The classes that conf/ names, that its functions give as networks, and its predictors, by name.
 
-    Lists of prompts are data: their digest is part of a model's identity, their code of a model's code.
+    Lists of prompts are data: their digest is part of a model's identity, their code of a model's code. Classes of
+    torchmetrics go by its release, and the fingerprint of what a node names is part of a score's identity.
     """
     found = {each for text in _texts() for each in _named(text)} - {Prompts}
+    found = {each for each in found if not each.__module__.startswith("torchmetrics.")}
     return {f"{each.__module__}.{each.__name__}": each for each in sorted(found, key=str)}
 
 

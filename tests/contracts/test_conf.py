@@ -19,10 +19,14 @@ from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build, build_model, build_predictor, build_solver
 from smoothbench.errors import UsageError
 from smoothbench.models.nano.image.evaluator import embedded
+from smoothbench.protocols import KnowsNoise
+from smoothbench.sampling.loop import SeededNoise
 from smoothbench.scoring.scorer import Scorer
 from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.sample_files import Samples
+from tests.oracles.solver_loops import toy_prediction
 from tests.support.compose import composed
+from tests.support.solve import solve
 from tests.support.tiny_dit import TinyDiT, batch_of
 
 CONF = Path(conf.__file__).parent
@@ -77,6 +81,9 @@ def test_every_solver_starts_at_the_noisiest(solver: str) -> None:
     built = build_solver(settings(cfg).specs[0].solver)
     assert len(built.coordinates) == cfg.solver.steps
     assert list(built.coordinates) == sorted(built.coordinates, reverse=True)
+    noise = SeededNoise([1, 2], (3,), torch.device("cpu"))
+    sample = solve(built, noise(), toy_prediction, noise)
+    assert sample.shape == (2, 3) and sample.isfinite().all() and isinstance(built, KnowsNoise)
 
 
 def single_metrics() -> list[str]:

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import FirstBlockCacheConfig
 
+from baselines.fbcache import FBCache
 from smoothbench.caching import Schedule, cached, find_sites
 from smoothbench.caching.saved_sites import saved_sites
+from smoothbench.interop.schedules.first_block import first_block_threshold
 from tests.support.exported import COMPUTED, exported, run_file, where
 from tests.support.tiny_pipelines import call_arguments, tiny_pixart_pipeline
 from tests.support.tiny_video_pipeline import tiny_ltx_pipeline, video_latents
@@ -139,3 +142,24 @@ def test_the_file_refuses_a_transformer_with_other_blocks(tmp_path: Path) -> Non
     file = exported(tmp_path, {"span-0-27": [*COMPUTED]}, "diffusers")
     with pytest.raises(ValueError, match="is for 28 blocks, this transformer has 3"):
         run_file(file).enable(SimpleNamespace(transformer=WitnessLoop(WAN).denoiser))
+
+
+def test_first_block_cache_computes_a_schedule_by_a_threshold_of_the_run() -> None:
+    """The schedule is what FBCache computed; one that skips large changes and computes small ones is refused."""
+    loop = WitnessLoop(WAN)
+    with cached(loop.denoiser, FBCache(0.45), evals=EVALS) as run:
+        expected = loop.run()
+    full = [bits[-1] for bits in run.realised]
+    schedule = Schedule.steps(find_sites(loop.denoiser, "span"), full)
+    threshold = first_block_threshold(loop.denoiser, loop.run, schedule)
+    loop.denoiser.enable_cache(FirstBlockCacheConfig(threshold=threshold))
+    with loop.computed(LAST[WAN]) as theirs:
+        x = loop.run(loop.denoiser.cache_context)
+    loop.denoiser.disable_cache()
+    assert theirs == [e for e, bit in enumerate(full) if bit] and 1 < sum(full) < EVALS
+    assert close(x, expected)
+    early = Schedule.steps(find_sites(loop.denoiser, "span"), [e != 1 for e in range(EVALS)])
+    with pytest.raises(
+        ValueError, match=r"no threshold of FirstBlockCache computes evaluation .* and not 1, "
+    ):
+        first_block_threshold(loop.denoiser, loop.run, early)

@@ -2,8 +2,6 @@
 
 import itertools
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from smoothbench.numerics import exact_convolutions, matmul_precision, set_tf32,
 from smoothbench.running.calibrate_or_train import save_plan
 from smoothbench.sampling.devices import device_of, sign_of_nvidia, started, wait_for, why_no_cuda
 from smoothbench.storage.provenance import provenance
+from tests.support.command_line import errors_of
 from tests.support.compose import composed, experiment
 from tests.support.runs import read
 
@@ -151,17 +150,17 @@ def test_signs_of_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_the_first_line_of_a_run_says_the_device_and_why(tmp_path: Path) -> None:
+def test_the_first_line_of_a_run_says_the_device_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     few = ("stage=cost", "solver.steps=2", "latency.rounds=0", f"results_dir={tmp_path}")
-    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    environment.pop("CUDA_VISIBLE_DEVICES", None)
-    command = [sys.executable, "-m", "smoothbench", *few]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    first = run.stderr.splitlines()[0]
-    assert run.returncode == 0 and "device: cpu (" in first
+    code, (first, *_) = errors_of(few, tmp_path, monkeypatch, capfd)
+    assert code == 0 and "device: cpu (" in first
     assert "nvidia" in first and "is there, but" in first  # the tool, or a device of this machine
 
 

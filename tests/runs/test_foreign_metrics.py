@@ -1,6 +1,7 @@
 """Metrics of other libraries in whole runs: from YAML to the report, resumed, refused."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,19 @@ import numpy as np
 import pytest
 import torch
 
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model
 from smoothbench.errors import UsageError
 from smoothbench.report.data.frame import load
 from smoothbench.report.tables.two_points import compare
 from smoothbench.report.write import write
 from smoothbench.running.experiment import Experiment
+from smoothbench.scoring.scorer import Scorer
 from smoothbench.storage.feature_cache import FeatureCache
-from tests.support.compose import experiment
+from tests.support.clip_nets import save_tiny_clip
+from tests.support.compose import composed, experiment
 from tests.support.runs import read
+from tests.support.saved_pipelines import FAMILIES, built
 
 ADAPTER = "metrics.torchmetric.TorchMetric"
 CORPUS = "metrics.torchmetric_corpus.TorchMetricOverCorpus"
@@ -95,40 +101,81 @@ def test_the_same_command_again_does_nothing_and_lost_features_are_made_again(fo
         np.testing.assert_allclose(after[name]["value"], score["value"], rtol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def nano() -> Any:
+    return build_model(settings(composed("device=cpu")).model, torch.device("cpu"))
+
+
+def refusal(model: Any, folder: Path, *overrides: str) -> str:
+    """The line that refuses the metrics of a configuration, when they are built."""
+    with pytest.raises(UsageError) as error:
+        Scorer(settings(composed(*overrides)).metrics, model, FeatureCache(folder))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def mine(inner: str, inputs: str = "[samples]") -> tuple[str, str]:
+    return "metrics=[psnr]", f"+metrics.mine={{metric:{{_target_:{ADAPTER},inputs:{inputs},metric:{inner}}}}}"
+
+
 @pytest.mark.parametrize(
-    ("metric", "message"),
+    ("inner", "message"),
     [
-        (
-            "{_target_:torchmetrics.image.NoSuchMetric}",
-            "metrics.mine: torchmetrics.image.NoSuchMetric cannot be",
-        ),
-        ("{_target_:torch.nn.Identity}", "metrics.mine: metric=Identity() is no metric of torchmetrics"),
-        ("uqi", "metrics.mine.*"),
-        ("{_target_:torchmetrics.image.TotalVariation,depth:3}", "metrics.mine: "),
+        ("{_target_:torchmetrics.image.NoSuchMetric}", "torchmetrics.image.NoSuchMetric cannot be imported"),
+        ("{_target_:torch.nn.Identity}", "metric=Identity() is no metric of torchmetrics"),
+        ("uqi", "metric='uqi' is no metric of torchmetrics"),
+        ("{_target_:torchmetrics.image.TotalVariation,reduction:3}", "Expected argument `reduction`"),
     ],
 )
-def test_a_class_that_is_none_is_refused_before_anything_starts(
-    metric: str, message: str, tmp_path: Path
-) -> None:
-    node = f"+metrics.mine={{metric:{{_target_:{ADAPTER},metric:{metric}}}}}"
-    with pytest.raises(UsageError, match=message.replace("(", r"\(").replace(")", r"\)")) as error:
-        experiment(tmp_path, "metrics=[psnr]", node)
-    assert "\n" not in str(error.value) and not list(tmp_path.rglob("*.json"))
+def test_a_class_that_is_none_is_refused(inner: str, message: str, nano: Any, tmp_path: Path) -> None:
+    assert refusal(nano, tmp_path, *mine(inner)).startswith(f"metrics.mine: {message}")
 
 
-def test_a_model_without_prompts_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    inner = "{_target_:torchmetrics.image.TotalVariation}"
-    node = f"+metrics.mine={{metric:{{_target_:{ADAPTER},inputs:[samples,prompts],metric:{inner}}}}}"
-    with pytest.raises(
-        UsageError, match=r"metrics\.mine: dit_nano: it compares samples with their prompts, and this"
-    ):
-        experiment(tmp_path, "metrics=[psnr]", node)
+def test_a_model_without_prompts_is_refused(nano: Any, tmp_path: Path) -> None:
+    line = refusal(nano, tmp_path, *mine("{_target_:torchmetrics.image.TotalVariation}", "[samples,prompts]"))
+    assert line.startswith(
+        "metrics.mine: dit_nano: it compares samples with their prompts, and this model has none"
+    )
 
 
-def test_weights_that_are_not_here_are_refused_before_anything_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"metrics\.mine: "):
+        experiment(tmp_path, *mine("{_target_:torchmetrics.image.NoSuchMetric}"))
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_weights_that_are_not_here_are_refused(
+    nano: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     for name in ("lpips", "dists", "arniqa", "musiq", "image_reward"):
-        with pytest.raises(UsageError, match=f"metrics.{name}: .*(pip install|curl|hf download)"):
-            experiment(tmp_path, f"metrics=[{name}]")
+        line = refusal(nano, tmp_path, f"metrics=[{name}]")
+        assert line.startswith(f"metrics.{name}: ") and re.search("pip install|curl|hf download", line)
+
+
+def test_prompts_of_a_pipeline_reach_clip_score_and_what_ranks_by_it(tmp_path: Path) -> None:
+    built(FAMILIES["PixArt"]).save_pretrained(tmp_path / "tiny")
+    cfg = composed(
+        "model=pipeline",
+        f"model.repo={tmp_path / 'tiny'}",
+        "model.prompts=[a cat,two dogs,for calibration]",
+        "model.dtype=float32",
+        "solver.steps=4",
+        "cache=fora",
+        "num_samples=8",
+        "latency.rounds=0",
+        "device=cpu",
+        f"results_dir={tmp_path}",
+        "metrics=[clip_score,rank_clip]",
+        f"metrics.clip_score.metric.metric.source={save_tiny_clip(tmp_path / 'clip')}",
+        "metrics.rank_clip.metric.n=2",
+        "metrics.best_clip.metric.n=2",
+    )
+    plan = settings(cfg)
+    plan.model["arguments"] = dict(FAMILIES["PixArt"].arguments)
+    Experiment(plan).run()
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/adhoc/records/*.json")]
+    cached, reference = sorted(records, key=lambda record: bool(record["reference"]))
+    assert reference["scores"].keys() == {"clip_score@8"}
+    assert cached["scores"].keys() == {"clip_score@8", "rank_clip@8", "best_clip@8"}
+    assert cached["scores"]["clip_score@8"]["delta"]["se"] > 0

@@ -4,8 +4,6 @@ import errno
 import fcntl
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from smoothbench.storage.locks import Presence, locked, opened
 from smoothbench.storage.results_folder import Store
 from tests.support.compose import composed, experiment
 from tests.support.runs import files, read, run
+from tests.support.warm_process import WarmProcess
 
 FEW = ("metrics=[psnr]", "only=[fora]", "solver.steps=4", "num_samples=2")
 TIMED = ("latency.rounds=1", "latency.warmup=0", "latency.batch_size=1")
@@ -120,21 +119,18 @@ def test_the_stage_latency_ends_with_a_report(tmp_path: Path) -> None:
 
 def test_who_begins_while_latency_is_measured_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process starts as soon as the first measurement does; what it says, and when it has written."""
-    command = [sys.executable, "-m", "smoothbench", "+exp=smoke", *FEW, "device=cpu", "latency.rounds=0"]
-    others: list[subprocess.Popen[str]] = []
+    command = ("+exp=smoke", *FEW, "device=cpu", "latency.rounds=0", f"results_dir={tmp_path}", "seed=1")
+    others: list[WarmProcess] = []
     records: list[int] = []
     measured = smoothbench.costs.latency.interleaved
 
     def beside(*args: Any, **kwargs: Any) -> Any:
         if not others:
-            arguments = [*command, f"results_dir={tmp_path}", "seed=1"]
-            others.append(
-                subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            )
-            log = others[0].stderr
-            assert log is not None
-            lines = [log.readline() for _ in range(2)]
-            assert "waiting for another process, which measures latency in" in lines[1]
+            others.append(WarmProcess(*command))
+            while others[0].returncode is None and others[0].errors.count("\n") < 2:
+                time.sleep(0.01)
+            line = others[0].errors.splitlines()[1]
+            assert "waiting for another process, which measures latency in" in line
             time.sleep(0.5)
         records.append(len(list(tmp_path.rglob("records/*.json"))))
         return measured(*args, **kwargs)
@@ -142,7 +138,9 @@ def test_who_begins_while_latency_is_measured_waits(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("smoothbench.costs.latency.interleaved", beside)
     experiment(tmp_path, *FEW, *TIMED, "stage=latency").run()
     assert set(records) == {2}
-    assert others[0].wait(120) == 0 and len(list(tmp_path.rglob("records/*.json"))) == 4
+    _, errors = others[0].communicate(timeout=120)
+    assert others[0].returncode == 0, errors
+    assert len(list(tmp_path.rglob("records/*.json"))) == 4
 
 
 def test_of_those_that_end_at_once_one_is_the_last(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from smoothbench.running.jobs import Jobs
+from tests.support.warm_process import WarmProcess
 
 # hydra_plugins/forking.py: each job in a process of its own; it asks nobody how they ended, as the worst might not
 LAUNCHER = """
@@ -60,27 +59,17 @@ class Deadly:
 """
 
 
-def multirun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    (folder / "hydra_plugins").mkdir()
-    (folder / "hydra_plugins/forking.py").write_text(LAUNCHER)
-    (folder / "deadly.py").write_text(DEADLY)
-    few = ("stage=cost", "latency.rounds=0", "solver.steps=4", "cache=fora", "hydra/launcher=forking")
-    return subprocess.run(
-        [sys.executable, "-m", "smoothbench", *few, *arguments, "-m"],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-
-
 def test_failures_of_jobs_in_other_processes_are_those_of_the_command(tmp_path: Path) -> None:
-    done = multirun(tmp_path, "cache.policy._target_=baselines.fora.FORA,no.such.Method,deadly.Deadly")
-    assert done.returncode == 2, done.stderr
-    assert "no.such.Method cannot be imported" in done.stderr  # said by the job itself
-    said = done.stderr.strip().splitlines()[-1]
-    assert said == (
+    (tmp_path / "hydra_plugins").mkdir()
+    (tmp_path / "hydra_plugins/forking.py").write_text(LAUNCHER)
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    few = ("stage=cost", "latency.rounds=0", "solver.steps=4", "cache=fora", "hydra/launcher=forking")
+    methods = "cache.policy._target_=baselines.fora.FORA,no.such.Method,deadly.Deadly"
+    process = WarmProcess(*few, methods, "-m", folder=tmp_path)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 2, errors
+    assert "no.such.Method cannot be imported" in errors  # said by the job itself
+    assert errors.strip().splitlines()[-1] == (
         "error: 2 of 3 jobs failed: cache.policy._target_=no.such.Method (exit code 2); "
         "cache.policy._target_=deadly.Deadly (died)"
     )

@@ -40,6 +40,6 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "FORA N=2" in out and "failed: L2C router" in out
     assert re.search(r"copy \(\d+ files, \d+\.\d MiB\)", out)
     assert (tmp_path / "copy" / "report.md").exists()
-    done = command(tmp_path / "nothing")
-    assert done.returncode == 2
-    assert done.stdout == "" and done.stderr.count("\n") == 1 and "no readable record" in done.stderr
+    assert main([str(tmp_path / "nothing")]) == 2
+    out, errors = capsys.readouterr()
+    assert out == "" and errors.count("\n") == 1 and "no readable record" in errors

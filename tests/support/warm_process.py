@@ -21,18 +21,23 @@ MORE_IMPORTED = ("metrics.frechet", "metrics.paired", "torchmetrics.functional.i
 
 
 class WarmProcess:
-    """`python -m smoothbench` with these arguments; what it writes is read when it has ended."""
+    """`python -m smoothbench` with these arguments, in a folder whose modules it can import."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, folder: Path | None = None) -> None:
         self._outputs = [NamedTemporaryFile("r") for _ in range(2)]  # noqa: SIM115  they live as long as this
         names = [output.name for output in self._outputs]
-        self._process = _context().Process(target=_command, args=(arguments, Path.cwd(), *names))
+        self._process = _context().Process(target=_command, args=(arguments, folder or Path.cwd(), *names))
         self._process.start()
 
     @property
     def returncode(self) -> int | None:
         """The exit code; minus the number of the signal that ended it; None while it runs."""
         return self._process.exitcode
+
+    @property
+    def errors(self) -> str:
+        """What the process has written to its error stream so far."""
+        return Path(self._outputs[1].name).read_text()
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless the process has ended."""
@@ -46,8 +51,7 @@ class WarmProcess:
         if self.returncode is None:
             self._process.kill()
             raise TimeoutError(f"still running after {timeout:g} s")
-        out, errors = (output.read() for output in self._outputs)
-        return out, errors
+        return self._outputs[0].read(), self.errors
 
 
 @cache  # one server for all
@@ -60,6 +64,7 @@ def _context() -> ForkServerContext:
 def _command(arguments: Sequence[str], folder: Path, out: str, errors: str) -> None:
     """Become the command: its folder, its streams, and signals as a new process has them."""
     os.chdir(folder)
+    sys.path.insert(0, str(folder))
     for name, descriptor in ((out, 1), (errors, 2)):
         file = os.open(name, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, descriptor)

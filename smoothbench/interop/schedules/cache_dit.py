@@ -46,7 +46,7 @@ def export(request: Request) -> Exported:
         )
     else:
         settings["enable_separate_cfg"] = str(request.forwards == 2).lower()
-    head = HEAD.format(source=request.source, evals=len(mask))
+    head = HEAD.format(source=request.printable_source, evals=len(mask))
     return Exported(head + "".join(f"  {key}: {value}\n" for key, value in settings.items()), tuple(notes))
 
 

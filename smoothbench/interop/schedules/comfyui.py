@@ -84,7 +84,7 @@ def export(request: Request) -> Exported:
         request.require_mask_only("the denoiser's whole output")
     return Exported(
         CODE.format(
-            source=request.source,
+            source=request.printable_source,
             title=f"SmoothBench schedule, {sum(mask)} of {len(mask)} steps",
             evals=len(mask),
             mask=[int(bit) for bit in mask],

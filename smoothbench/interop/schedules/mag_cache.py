@@ -51,7 +51,7 @@ def export(request: Request) -> Exported:
         )
     blocks = _whole_stack(request) if request.level == SPAN else None
     mask = [int(bit) for bit in request.mask]
-    return Exported(CODE.format(source=request.source, evals=len(mask), mask=mask, blocks=blocks))
+    return Exported(CODE.format(source=request.printable_source, evals=len(mask), mask=mask, blocks=blocks))
 
 
 def _whole_stack(request: Request) -> int:

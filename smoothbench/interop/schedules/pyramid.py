@@ -83,7 +83,7 @@ def export(request: Request) -> Exported | None:
         low, high, length = windows[group] or (0, 0, 0)
         for pattern in patterns(request, sites):
             lines += f"    ({'^' + pattern + '$'!r}, ({low}, {high}), {length}),\n"
-    return Exported(CODE.format(source=request.source, evals=request.schedule.evals, windows=lines))
+    return Exported(CODE.format(source=request.printable_source, evals=request.schedule.evals, windows=lines))
 
 
 def window(mask: Sequence[bool]) -> Window | None:

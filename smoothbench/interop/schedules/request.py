@@ -1,5 +1,6 @@
 """What is to be exported, and what came of it."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -39,6 +40,11 @@ class Request:
     mask_only: bool = False
     denoiser: nn.Module | None = None
     forwards: int | None = None
+
+    @property
+    def printable_source(self) -> str:
+        """The name of the schedule as comments and docstrings can hold it, whatever characters are in it."""
+        return re.sub(r"[^\w. -]", "_", self.source)
 
     @property
     def order(self) -> int:

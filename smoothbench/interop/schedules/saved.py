@@ -3,7 +3,7 @@
 import json
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,31 +70,34 @@ def _predictor(schedule: Schedule, weights: Any) -> str | None:
     """The predictor whose weights these are along a schedule; None where there is none."""
     if not isinstance(weights, dict):
         return None
-    held = {key: value for key, value in weights.items() if key != "timesteps"}
+    given = weights | {"timesteps": None}
     for name in PREDICTORS:
-        weighted = schedule.with_predictor(name).weights
-        if weighted is not None and weighted.to_json() | {"timesteps": None} == held | {"timesteps": None}:
+        known = schedule.with_predictor(name).to_json().get(WEIGHTS)
+        if known is not None and known | {"timesteps": None} == given:
             return name
     return None
 
 
-def named_sites(keys: Iterable[str]) -> Iterator[Site]:
+def named_sites(keys: Collection[str]) -> Iterator[Site]:
     """Yield the sites that keys name; for a kind without a block's number one site stands for all other blocks.
 
     Raises UsageError, naming the key, for one that names no site of any denoiser.
     """
-    branches = [match for key in keys if key != DENOISER and (match := _of_branch(key))]
-    others = 1 + max((int(match[2]) for match in branches if match[2]), default=-1)
-    for match in branches:
-        kind, block = canonical(match[1]), match[2] or others
-        yield Site(f"blocks.{block}.{kind}", kind, f"blocks.{match[2] or ALL_OTHERS}.{kind}")
-    for key in {*keys} - {match[0] for match in branches}:
-        yield _outer(key)
+    branches = {key: branch for key in keys if (branch := _of_branch(key))}
+    others = 1 + max((int(block) for _, block in branches.values() if block), default=-1)
+    for kind, number in branches.values():
+        block = number or others
+        yield Site(f"blocks.{block}.{kind}", kind, f"blocks.{number or ALL_OTHERS}.{kind}")
+    for key in keys:
+        if key not in branches:
+            yield _outer(key)
 
 
-def _of_branch(key: str) -> re.Match[str] | None:
+def _of_branch(key: str) -> tuple[str, str] | None:
+    """The kind of a branch and the number of its block, empty for all blocks; None where the key is no branch's."""
     match = KEY.fullmatch(key)
-    return match if match and canonical(match[1]).endswith(("attn", "ff")) else None
+    kind = canonical(match[1]) if match else ""
+    return (kind, match[2] or "") if match and kind.endswith(("attn", "ff")) else None
 
 
 def _outer(key: str) -> Site:

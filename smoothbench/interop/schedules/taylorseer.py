@@ -51,14 +51,19 @@ def export(request: Request) -> Exported | None:
     skipping = [i for i, mask in enumerate(masks) if not all(mask)]
     if len({masks[i] for i in skipping}) != 1:
         return None
-    found = intervals(masks[skipping[0]])
-    if found is None:
+    bounds = intervals(masks[skipping[0]])
+    if bounds is None:
         return None
     modules = "".join(lines(patterns(request, [request.sites[i] for i in skipping])))
-    interval, before, after = found
+    interval, before, after = bounds
     stand_in = f"forecasts of order {request.order}" if request.order else "what they gave last"
     settings = {"interval": interval, "before": before, "after": after, "order": request.order}
-    names = {"source": request.source, "evals": len(masks[0]), "stand_in": stand_in, "modules": modules}
+    names = {
+        "source": request.printable_source,
+        "evals": len(masks[0]),
+        "stand_in": stand_in,
+        "modules": modules,
+    }
     return Exported(CODE.format(**settings, **names))
 
 

@@ -46,7 +46,11 @@ class Call:
                 raise ValueError(f"{KEY}.{key}: {OURS[key]} instead")
             if key not in self.takes:
                 close = get_close_matches(key, self.takes, 1)
-                hint = f": {close[0]}?" if close else f", but {', '.join(n for n in self.takes if n not in OURS)}"
+                hint = (
+                    f": {close[0]}?"
+                    if close
+                    else f", but {', '.join(n for n in self.takes if n not in OURS)}"
+                )
                 raise ValueError(f"{KEY}.{key}: {self.name} takes no such argument{hint}")
         if "generator" not in self.takes:
             raise ValueError(f"{self.name} takes no generator: its samples would not follow from their seeds")
@@ -80,10 +84,13 @@ class Call:
     def digests(self) -> dict[str, Any]:
         """The user's arguments for identities: a picture's sha256 in place of its file."""
         return {
-            key: sha256_of(Path(value)) if _is_picture(key, value) else value for key, value in self.given.items()
+            key: sha256_of(Path(value)) if _is_picture(key, value) else value
+            for key, value in self.given.items()
         }
 
-    def for_batch(self, conditions: Sequence[str] | Sequence[int], seeds: Sequence[int], steps: int) -> dict[str, Any]:
+    def for_batch(
+        self, conditions: Sequence[str] | Sequence[int], seeds: Sequence[int], steps: int
+    ) -> dict[str, Any]:
         """Return all arguments but `output_type` for samples of these prompts or class labels and seeds.
 
         Each sample has its own generator, on the CPU, so that it does not depend on its batch.

@@ -49,15 +49,17 @@ class Folder:
     @property
     def absent(self) -> list[str]:
         """The names of components that the pipeline was saved without, on purpose."""
-        return [name for name, entry in self.index.items() if isinstance(entry, list) and entry == [None, None]]
+        return [
+            name for name, entry in self.index.items() if isinstance(entry, list) and entry == [None, None]
+        ]
 
     def networks(self) -> dict[str, Any]:
         """The classes of the components with weights; ValueError, naming one that is unknown here."""
         classes = {name: self._class(*entry) for name, entry in self.components.items()}
         return {
-            name: found
-            for name, found in classes.items()
-            if isinstance(found, type) and issubclass(found, nn.Module)
+            name: known
+            for name, known in classes.items()
+            if isinstance(known, type) and issubclass(known, nn.Module)
         }
 
     def check(self) -> None:
@@ -108,7 +110,7 @@ def located(repo: str | None, revision: str | None) -> tuple[Folder | None, str 
     and for one with a part of its files or of a class that is unknown here.
     """
     if repo is None:
-        raise ValueError(f"{KEY} must name a pipeline: a folder in diffusers' layout, or OWNER/NAME in the cache")
+        return None, f"{KEY} must name a pipeline: a folder in diffusers' layout, or OWNER/NAME in the cache"
     files = find(repo, revision, [""], KEY, config=MODEL_INDEX, names=(MODEL_INDEX,))
     if files is None:
         return None, download(f"the pipeline {repo} is", repo, revision, KEY)
@@ -120,14 +122,14 @@ def located(repo: str | None, revision: str | None) -> tuple[Folder | None, str 
 
 
 def _known(module: Any, name: Any, place: str) -> Any:
-    found = getattr(module, name, None) if isinstance(name, str) else None
-    if found is None:
+    known = getattr(module, name, None) if isinstance(name, str) else None
+    if known is None:
         version = getattr(module, "__version__", diffusers.__version__)
         raise ValueError(
             f"{place}: {module.__name__.partition('.')[0]} {version} knows no class {name!r:.60}: install the version "
             "that the pipeline was saved with"
         )
-    return found
+    return known
 
 
 def _sha256(path: Path) -> str:

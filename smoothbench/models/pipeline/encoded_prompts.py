@@ -36,7 +36,10 @@ class EncodedPrompts:
             self.calls += 1
             encoded = self._encode(*args, **kwargs)
             places = pytree.tree_map_only(Tensor, lambda leaf: leaf.device, encoded)
-            self._kept[key] = pytree.tree_map_only(Tensor, lambda leaf: leaf.to("cpu", copy=True), encoded), places
+            self._kept[key] = (
+                pytree.tree_map_only(Tensor, lambda leaf: leaf.to("cpu", copy=True), encoded),
+                places,
+            )
             self._drop()
             return encoded
         encoded, places = self._kept[key]
@@ -52,5 +55,5 @@ def _placed(value: Any, place: Any) -> Any:
     return value.to(place, copy=True) if isinstance(value, Tensor) else value
 
 
-def _bytes(kept: Any) -> int:
-    return sum(leaf.nbytes for leaf in pytree.tree_leaves(kept) if isinstance(leaf, Tensor))
+def _bytes(encoded: Any) -> int:
+    return sum(leaf.nbytes for leaf in pytree.tree_leaves(encoded) if isinstance(leaf, Tensor))

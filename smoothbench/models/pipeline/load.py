@@ -1,9 +1,13 @@
 """Load a pipeline onto the device: its weights, adapters and offloading, by diffusers' own methods."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import diffusers
 import torch
+import transformers
 from torch import nn
 
 from smoothbench.errors import one_line
@@ -12,7 +16,12 @@ from smoothbench.models.pipeline.components import Folder
 from smoothbench.models.pipeline.encoded_prompts import EncodedPrompts
 
 OFFLOADS: Final = ("none", "model", "sequential", "group")
-DENOISERS: Final = ("transformer", "unet", "prior", "decoder")  # a pipeline's component, the first that it has
+DENOISERS: Final = (
+    "transformer",
+    "unet",
+    "prior",
+    "decoder",
+)  # a pipeline's component, the first that it has
 
 
 def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
@@ -21,20 +30,42 @@ def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
     more: dict[str, Any] = dict.fromkeys(folder.absent)
     more |= {} if variant is None else {"variant": variant}
     try:
-        pipe = folder.pipeline_class.from_pretrained(
-            folder.path, dtype=DTYPES[dtype], local_files_only=True, **more
-        )
-    except Exception as error:  # damaged files, and packages that are not here, raise exceptions of many kinds
+        with _without_bars():
+            pipe = folder.pipeline_class.from_pretrained(
+                folder.path, dtype=DTYPES[dtype], local_files_only=True, **more
+            )
+    except (
+        Exception
+    ) as error:  # damaged files, and packages that are not here, raise exceptions of many kinds
         raise ValueError(f"{folder.path}: cannot be loaded ({one_line(error)[:300]})") from None
     pipe.set_progress_bar_config(disable=True)
     if lora is not None:
         add_lora(pipe, lora)
     for component in pipe.components.values():
         if isinstance(component, nn.Module):
-            component.eval().requires_grad_(False)
+            component.eval()  # gradients stay as they are: without them torch chooses other kernels than in diffusers
     if callable(getattr(pipe, "encode_prompt", None)):
         pipe.encode_prompt = EncodedPrompts(pipe.encode_prompt)
     return pipe
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Load without the progress bars of the libraries, which would stand between our lines."""
+    shown = [
+        library for library in (diffusers.utils.logging, transformers.utils.logging) if _shows_bars(library)
+    ]
+    for library in shown:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in shown:
+            library.enable_progress_bar()
+
+
+def _shows_bars(library: Any) -> bool:
+    return bool(library.is_progress_bar_enabled())
 
 
 def add_lora(pipe: Any, lora: str) -> None:

@@ -28,9 +28,13 @@ def batch_of(output: Any) -> Tensor:
     """
     first = output[0]
     if isinstance(first, list) and first:
-        first = np.stack([np.asarray(part.float().cpu() if isinstance(part, Tensor) else part) for part in first])
+        first = np.stack(
+            [np.asarray(part.float().cpu() if isinstance(part, Tensor) else part) for part in first]
+        )
     if not isinstance(first, Tensor | np.ndarray):
-        raise ValueError(f"the pipeline returned {type(first).__name__}, not arrays: it cannot be benchmarked")
+        raise ValueError(
+            f"the pipeline returned {type(first).__name__}, not arrays: it cannot be benchmarked"
+        )
     return torch.as_tensor(first).float().cpu()
 
 
@@ -60,4 +64,6 @@ def rate_of(pipe: Any) -> int:
         for name in ("sampling_rate", "sample_rate", "output_sampling_rate"):
             if config.get(name):
                 return int(config[name])
-    raise ValueError("model.rate must say the sample rate of the clips in Hz: no component of the pipeline does")
+    raise ValueError(
+        "model.rate must say the sample rate of the clips in Hz: no component of the pipeline does"
+    )

@@ -1,4 +1,4 @@
-"""See from outside which evaluation a pipeline's own loop is in: by its scheduler's steps and its denoiser's forwards."""
+"""See from outside which evaluation a pipeline's loop is in, by the scheduler's steps and the denoiser's forwards."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -6,21 +6,23 @@ from typing import Any
 
 from torch import nn
 
-Told = Callable[[int, int, Sequence[Any], Mapping[str, Any]], None]
+BeforeForward = Callable[[int, int, Sequence[Any], Mapping[str, Any]], None]
 
 
 @contextmanager
-def told_of_forwards(denoiser: nn.Module, scheduler: Any, told: Told, stepped: Callable[[Any], None]) -> Iterator[None]:
-    """Call `told(evaluation, forward index, args, kwargs)` before each forward of a pipeline's denoiser in a context.
+def watching_loop(
+    denoiser: nn.Module, scheduler: Any, before: BeforeForward, stepped: Callable[[Any], None]
+) -> Iterator[None]:
+    """Call `before(evaluation, forward index, args, kwargs)` at each forward of a pipeline's denoiser in a context.
 
     The forwards between two steps of the scheduler are one evaluation: guidance in two calls makes two of them. A
     scheduler of second order takes a step after each evaluation. `stepped` is called with each step's timestep.
     """
     counts = _Counts()
 
-    def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if module is denoiser:  # a copy of the module that is made meanwhile takes the hook along
-            told(*counts.next(), args, kwargs)
+            before(*counts.next(), args, kwargs)
 
     step = scheduler.step
 
@@ -30,7 +32,7 @@ def told_of_forwards(denoiser: nn.Module, scheduler: Any, told: Told, stepped: C
         return step(*args, **kwargs)
 
     # before the engine's own hook, which must know the evaluation
-    hook = denoiser.register_forward_pre_hook(before, prepend=True, with_kwargs=True)
+    hook = denoiser.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
     scheduler.step = counted
     try:
         yield

@@ -8,7 +8,9 @@ from typing import Final
 from smoothbench.models.base.prompts import Prompts
 
 KEY: Final = "model.prompts"
-INCLUDED: Final = {name: Path(__file__).parent / "prompts" / f"{name}.txt" for name in ("image", "video", "audio")}
+INCLUDED: Final = {
+    name: Path(__file__).parent / "prompts" / f"{name}.txt" for name in ("image", "video", "audio")
+}
 CAPTIONS: Final = ("prompt", "caption", "text")  # what the column of prompts may be called
 
 
@@ -40,5 +42,7 @@ def _csv(path: Path) -> Prompts:
         columns = next(csv.reader(file), [])
     caption = next((name for name in CAPTIONS if name in columns), None)
     if caption is None:
-        raise ValueError(f"{KEY}={path}, line 1: names no column {', '.join(CAPTIONS)}: name the column of prompts so")
+        raise ValueError(
+            f"{KEY}={path}, line 1: names no column {', '.join(CAPTIONS)}: name the column of prompts so"
+        )
     return Prompts(str(path), layout="csv", id="id" if "id" in columns else caption, caption=caption)

@@ -12,7 +12,8 @@ from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward
 from smoothbench.caching.outputs import Rebuild, take_apart
 from smoothbench.caching.timestep import TimestepArgument, first_tensor
-from smoothbench.models.pipeline.own_loop import told_of_forwards
+from smoothbench.errors import one_line
+from smoothbench.models.pipeline.own_loop import watching_loop
 
 Arguments = tuple[Sequence[Any], Mapping[str, Any]]
 
@@ -22,13 +23,15 @@ class Rehearsal:
     """What a pipeline's loop does with its denoiser for one sample.
 
     By evaluation and forward: `rows` of the batch and the denoiser's own `timesteps`; `steps` are the scheduler's
-    timesteps, `first` the arguments of the forwards of the first evaluation, `output` what the pipeline returned.
+    timesteps, `first` the arguments of the forwards of the first evaluation. `networks` says at which evaluations its
+    second network ran, and `output` is what the pipeline returned.
     """
 
     rows: list[list[torch.Size]] = field(default_factory=list)
     timesteps: list[float | None] = field(default_factory=list)
     steps: list[float] = field(default_factory=list)
     first: list[Arguments] = field(default_factory=list)
+    networks: list[bool] = field(default_factory=list)
     output: Any = None
 
     @property
@@ -47,18 +50,29 @@ class Rehearsal:
 
         Else the scheduler's, and where these do not fall either the number of evaluations that are left.
         """
-        own = [t for t in self.timesteps if t is not None]
-        for grid in (own, self.steps):
-            if len(grid) == len(self.rows) and grid == sorted(grid, reverse=True) and len(set(grid)) > 1:
+        timesteps = [t for t in self.timesteps if t is not None]
+        for grid in (timesteps, self.steps):
+            if (
+                len(grid) == len(self.rows)
+                and grid == sorted(grid, reverse=True)
+                and (len(set(grid)) > 1 or len(grid) == 1)
+            ):
                 return tuple(grid)
         return tuple(map(float, range(len(self.rows), 0, -1)))
+
+    @property
+    def restarts(self) -> tuple[int, ...]:
+        """The evaluations at which another network begins, so that nothing may be reused."""
+        return tuple(e for e in range(1, len(self.networks)) if self.networks[e] != self.networks[e - 1])
 
     def check(self, name: str) -> None:
         """Raise ValueError where the evaluations cannot be told, or differ in their forwards or rows."""
         if not self.rows:
             raise ValueError(f"{name} never called its denoiser: choose another model.component")
         if not self.steps:
-            raise ValueError(f"{name} never called its scheduler's step: its evaluations cannot be told apart")
+            raise ValueError(
+                f"{name} never called its scheduler's step: its evaluations cannot be told apart"
+            )
         for e, shapes in enumerate(self.rows):
             if len(shapes) != len(self.rows[0]):
                 raise ValueError(
@@ -72,17 +86,25 @@ class Rehearsal:
                 )
 
 
-def rehearse(denoiser: nn.Module, scheduler: Any, call: Callable[[], Any], name: str) -> Rehearsal:
+def rehearse(
+    denoiser: nn.Module, scheduler: Any, call: Callable[[], Any], name: str, second: Callable[[], bool]
+) -> Rehearsal:
     """Run a pipeline's loop once; a forward of new shapes is computed, and its output stands for all alike.
 
-    Raises ValueError, naming the pipeline, where the engine could not follow its loop.
+    `second` says whether a second network runs. Raises ValueError, naming the pipeline, where the engine could not
+    follow its loop.
     """
-    seen, answers, timestep = Rehearsal(), dict[str, tuple[list[Tensor], Rebuild]](), TimestepArgument(denoiser.forward)
+    seen, answers, timestep = (
+        Rehearsal(),
+        dict[str, tuple[list[Tensor], Rebuild]](),
+        TimestepArgument(denoiser.forward),
+    )
 
-    def told(e: int, index: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    def before(e: int, index: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         if index == 0:
             now = timestep.read(args, kwargs)
             seen.rows.append([])
+            seen.networks.append(second())
             seen.timesteps.append(None if now is None else now.value)
         seen.rows[e].append(first_tensor(args, kwargs).shape)
         if e == 0:
@@ -98,11 +120,21 @@ def rehearse(denoiser: nn.Module, scheduler: Any, call: Callable[[], Any], name:
     with (
         torch.no_grad(),
         watched(denoiser, lambda args, kwargs: None, lambda failed, output: None, answer),
-        told_of_forwards(denoiser, scheduler, told, lambda t: seen.steps.append(float(t))),
+        watching_loop(denoiser, scheduler, before, lambda t: seen.steps.append(float(t))),
     ):
-        seen.output = call()
+        seen.output = _called(call, name)
     seen.check(name)
     return seen
+
+
+def _called(call: Callable[[], Any], name: str) -> Any:
+    try:
+        return call()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # pipelines refuse their arguments by exceptions of many kinds
+        reason = f"{type(error).__name__}: {one_line(error)[:240]}"
+        raise ValueError(f"{name} cannot be called so ({reason}): look at model.arguments") from error
 
 
 def _shapes(arguments: Any) -> Any:

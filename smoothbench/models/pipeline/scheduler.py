@@ -10,13 +10,13 @@ from diffusers import SchedulerMixin
 from smoothbench.solvers.pipeline_scheduler import PipelineScheduler
 
 
-def scheduler_for(solver: PipelineScheduler, own: Any) -> Any:
+def scheduler_for(solver: PipelineScheduler, published: Any) -> Any:
     """Make a new scheduler as the solver says, from the configuration of the pipeline's own one.
 
     Raises ValueError, naming the setting, for a class that is no scheduler of this diffusers, for one that needs
     another package, and for parts of the configuration that the class does not have.
     """
-    kind = type(own) if solver.scheduler is None else _named(solver.scheduler)
+    kind = type(published) if solver.scheduler is None else _named(solver.scheduler)
     given = dict(solver.config or {})
     known = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
     if unknown := [key for key in given if key not in known]:
@@ -24,7 +24,7 @@ def scheduler_for(solver: PipelineScheduler, own: Any) -> Any:
             f"solver.config.{unknown[0]}: {kind.__name__} has no such setting{_hint(unknown[0], known)}"
         )
     try:
-        return kind.from_config(own.config, **given)
+        return kind.from_config(published.config, **given)
     except ImportError as error:  # diffusers' stand-in for a class that needs another package
         raise ValueError(f"solver.scheduler={kind.__name__}: {' '.join(str(error).split())[:160]}") from None
 
@@ -37,7 +37,9 @@ def _named(name: str) -> Any:
             f"solver.scheduler={name}: diffusers {diffusers.__version__} has no such scheduler{_hint(name, known)}"
         )
     if not issubclass(kind, SchedulerMixin) and "Dummy" not in type(kind).__name__:
-        raise ValueError(f"solver.scheduler={name}: this class is no scheduler, for instance DDIMScheduler is one")
+        raise ValueError(
+            f"solver.scheduler={name}: this class is no scheduler, for instance DDIMScheduler is one"
+        )
     return kind
 
 

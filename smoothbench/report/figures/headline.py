@@ -1,11 +1,12 @@
 """The picture that a report opens with: nearness and distribution quality against MACs and measured time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from smoothbench.report.data.distinctions import write_title
 from smoothbench.report.data.groups import require_one_group
@@ -15,7 +16,6 @@ from smoothbench.report.figures.panel import Panel, panel_of
 from smoothbench.report.figures.pareto_plot import COSTS, direction, draw_band, scale
 from smoothbench.report.figures.style import (
     BASELINE,
-    FAINT,
     MUTED,
     baseline_family,
     family_styles,
@@ -25,17 +25,19 @@ from smoothbench.report.figures.style import (
 from smoothbench.report.tables.column import is_timed
 from smoothbench.report.tables.point_tables import against_real, fidelity
 
+PALE = "#c3cad3"
 SIZE = (3.9, 3.1)  # inches of a panel: two of them are readable at 800 pixels
+ROOM = 0.4  # of the range of the families in colour, above and below them
 MOST = 7  # families with a colour of their own; more than these cannot be told apart by eye
 
 
-def headline(frame: pd.DataFrame, families: Collection[str] = ()) -> Figure:
+def headline(frame: pd.DataFrame, families: Sequence[str] = ()) -> Figure:
     """Draw the first score of each kind against MACs and, where it was measured, against latency.
 
     Distribution quality is the paired difference to the reference, at 0. Names stand beside the points; no cache with
-    fewer steps is a curve with its band. Args: families, those to draw in colour where there are more than `MOST`; the
-    others are pale points without a name. ValueError if no point has a score and a cost, or points cannot share a
-    picture.
+    fewer steps is a curve with its band. Args: families, those to draw in colour where there are more than `MOST`, the
+    first ones; the others are pale points without a name, and what of them lies far from the rest is cut off.
+    ValueError if no point has a score and a cost, or points cannot share a picture.
     """
     require_one_group(frame)
     costs = ["macs", "latency"] if is_timed(frame) else ["macs"]
@@ -62,10 +64,12 @@ def headline(frame: pd.DataFrame, families: Collection[str] = ()) -> Figure:
     return figure
 
 
-def _named(frame: pd.DataFrame, families: Collection[str]) -> list[str]:
+def _named(frame: pd.DataFrame, families: Sequence[str]) -> list[str]:
     """The families with a colour and a name: all where they are few."""
     drawn = list(family_styles(frame))
-    return drawn if len(drawn) <= MOST + 1 else [name for name in drawn if name in families][:MOST]
+    if len(drawn) <= MOST + 1:
+        return drawn
+    return [name for name in families if name != baseline_family(frame)][:MOST]
 
 
 def _title(frame: pd.DataFrame) -> str:
@@ -89,14 +93,24 @@ def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -
             draw_band(axes, panel, chosen)
             axes.plot(panel.x[chosen], panel.y[chosen], color=BASELINE, linewidth=1.6, zorder=1.5)
         elif family not in named:
-            axes.plot(panel.x[chosen], panel.y[chosen], ".", color=FAINT, zorder=1.2)
+            axes.plot(panel.x[chosen], panel.y[chosen], ".", color=PALE, zorder=1.2)
         else:
             _draw_family(axes, panel, chosen, colour, marker)
     star = panel.rows["reference"].to_numpy(dtype=bool)
     axes.plot(panel.x[star], panel.y[star], **star_style())
+    _cut_off(axes, panel, panel.rows["family"].isin([*named, baseline]).to_numpy(dtype=bool))
 
 
-def _draw_family(axes: Axes, panel: Panel, chosen: np.ndarray, colour: str, marker: str) -> None:
+def _cut_off(axes: Axes, panel: Panel, shown: NDArray[np.bool_]) -> None:
+    """Leave out what lies far from the families in colour, so that these can be told apart."""
+    if shown.all() or not shown.any() or axes.get_yscale() == "log":
+        return
+    low, high = float(panel.low[shown].min()), float(panel.high[shown].max())
+    room = ROOM * (high - low or 1.0)
+    axes.set_ylim(max(axes.get_ylim()[0], low - room), min(axes.get_ylim()[1], high + room))
+
+
+def _draw_family(axes: Axes, panel: Panel, chosen: NDArray[np.bool_], colour: str, marker: str) -> None:
     x, y = panel.x[chosen], panel.y[chosen]
     axes.plot(x, y, "-", color=colour, alpha=0.45, linewidth=1.0, zorder=2)
     bars = np.abs([y - panel.low[chosen], panel.high[chosen] - y])

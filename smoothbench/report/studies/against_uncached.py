@@ -30,10 +30,7 @@ MARGIN = 0.03  # of the uncached run's distance to real data, by which a point's
 ALLOWANCE = (
     0.02  # of the uncached MACs, which a rival may cost more: what skipped evaluations cost below the output
 )
-NEARNESS = (
-    "psnr",
-    "mel_l1",
-)  # families of scores that say how near samples are to the reference's; the first counts
+NEARNESS = ("psnr", "mel")  # families of scores, the first counts: how near samples are to the reference's
 QUALITY = ("fd", "kid")  # families of distances to real data
 YES, NO, OPEN = "yes", "no", "open"
 Influences = Mapping[str, NDArray[np.float64]]

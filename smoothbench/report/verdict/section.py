@@ -29,15 +29,19 @@ def verdict_text(frame: pd.DataFrame) -> VerdictText | None:
 
 
 def unbeaten_families(frame: pd.DataFrame) -> list[str]:
-    """Return the families of the methods that are unbeaten at any budget; none without a verdict."""
+    """Return the families that are unbeaten at any budget, those of the fewest unbeaten first; none without a verdict.
+
+    So a family that the tests single out stands before one of many that cannot be told apart.
+    """
     try:
         judged = _judged(frame)
     except ValueError:  # the verdict's text says why
         return []
     if judged is None:
         return []
-    rows = [i for findings in judged.findings.values() for finding in findings for i in finding.unbeaten]
-    return list(dict.fromkeys(judged.rows.loc[rows, "family"]))
+    findings = [one for of_budget in judged.findings.values() for one in of_budget]
+    findings.sort(key=lambda one: len(one.unbeaten))
+    return list(dict.fromkeys(judged.rows.at[i, "family"] for one in findings for i in one.unbeaten))
 
 
 def _judged(frame: pd.DataFrame) -> Verdict | None:

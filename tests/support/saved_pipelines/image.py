@@ -7,21 +7,16 @@ from typing import Any
 from diffusers import (
     AuraFlowPipeline,
     AutoencoderDC,
-    AutoencoderKLQwenImage,
     ChromaPipeline,
     CogView4Pipeline,
     DDIMScheduler,
     DPMSolverMultistepScheduler,
-    EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     HunyuanDiTPipeline,
     Lumina2Pipeline,
-    QwenImagePipeline,
     SanaPipeline,
     StableDiffusion3Pipeline,
-    StableDiffusionPipeline,
-    StableDiffusionXLPipeline,
     ZImagePipeline,
 )
 from transformers import BertConfig, BertModel
@@ -39,6 +34,7 @@ from tests.support.saved_pipelines.ingredients import (
     t5,
     tokenizer,
 )
+from tests.support.saved_pipelines.qwen import qwen_image
 from tests.support.tiny_pipelines import tiny_dit_pipeline, tiny_pixart_pipeline
 
 SIZE = {"height": 16, "width": 16}
@@ -73,7 +69,9 @@ def chroma() -> Any:
 
 def sd3() -> Any:
     return StableDiffusion3Pipeline(
-        transformer=denoiser("SD3Transformer2DModel", joint_attention_dim=4 * WIDTH, pooled_projection_dim=2 * WIDTH),
+        transformer=denoiser(
+            "SD3Transformer2DModel", joint_attention_dim=4 * WIDTH, pooled_projection_dim=2 * WIDTH
+        ),
         scheduler=flow(),
         vae=image_vae(shift_factor=0.1),
         text_encoder=clip(projected=True),
@@ -155,7 +153,11 @@ def cogview4() -> Any:
 
 def hunyuan_dit() -> Any:
     bert = BertConfig(
-        vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+        vocab_size=VOCABULARY,
+        hidden_size=WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
     )
     return HunyuanDiTPipeline(
         vae=image_vae(),
@@ -175,76 +177,6 @@ def hunyuan_dit() -> Any:
         requires_safety_checker=False,
         text_encoder_2=t5(),
         tokenizer_2=tokenizer(),
-    )
-
-
-def stable_diffusion() -> Any:
-    return StableDiffusionPipeline(
-        vae=image_vae(),
-        text_encoder=clip(),
-        tokenizer=tokenizer(),
-        unet=denoiser("UNet2DConditionModel", cross_attention_dim=WIDTH),
-        scheduler=DDIMScheduler(),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-
-
-def stable_diffusion_xl() -> Any:
-    more = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8}
-    return StableDiffusionXLPipeline(
-        vae=image_vae(),
-        text_encoder=clip(),
-        text_encoder_2=clip(projected=True),
-        tokenizer=tokenizer(),
-        tokenizer_2=tokenizer(),
-        unet=denoiser(
-            "UNet2DConditionModel",
-            cross_attention_dim=2 * WIDTH,
-            projection_class_embeddings_input_dim=6 * 8 + WIDTH,
-            **more,
-        ),
-        scheduler=EulerDiscreteScheduler(),
-    )
-
-
-def qwen_image() -> Any:
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
-
-    text = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": WIDTH,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "rope_scaling": {"mrope_section": [2, 3, 3], "rope_type": "default", "type": "default"},
-        "rope_theta": 10000.0,
-    }
-    vision = {
-        "depth": 1,
-        "hidden_size": 16,
-        "intermediate_size": 16,
-        "num_heads": 2,
-        "out_hidden_size": WIDTH,
-        "fullatt_block_indexes": [0],
-    }
-    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False)
-    vae: Any = AutoencoderKLQwenImage(
-        base_dim=8, z_dim=4, dim_mult=[1, 2], num_res_blocks=1, temperal_downsample=[False], latents_mean=[0.0] * 4,
-        latents_std=[1.0] * 4,
-    )
-    words = tokenizer()
-    words.model_max_length = 1024
-    return QwenImagePipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
-        vae=vae.eval(),
-        text_encoder=Qwen2_5_VLForConditionalGeneration(config).eval(),
-        tokenizer=words,
-        transformer=denoiser(
-            "QwenImageTransformer2DModel", in_channels=16, out_channels=4, joint_attention_dim=WIDTH
-        ),
     )
 
 
@@ -274,7 +206,5 @@ IMAGES: Mapping[str, Family] = MappingProxyType(
         "Z-Image": Family(z_image, {**SIZE, **LENGTH}),
         "CogView4": Family(cogview4, {**SIZE, **LENGTH}),
         "HunyuanDiT": Family(hunyuan_dit, {**SIZE, "use_resolution_binning": False}),
-        "StableDiffusion": Family(stable_diffusion, SIZE),
-        "SDXL": Family(stable_diffusion_xl, SIZE),
     }
 )

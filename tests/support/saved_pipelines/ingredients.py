@@ -41,12 +41,20 @@ def denoiser(name: str, **changes: Any) -> Any:
 
 def tokenizer(**more: Any) -> PreTrainedTokenizerFast:
     """Return a byte-level tokenizer that needs no file, with </s> at the end."""
-    pieces = ["<pad>", "</s>", "<unk>", "<s>", "<|im_start|>", "<|im_end|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    pieces = [
+        "<pad>",
+        "</s>",
+        "<unk>",
+        "<s>",
+        "<|im_start|>",
+        "<|im_end|>",
+        *sorted(pre_tokenizers.ByteLevel.alphabet()),
+    ]
     made = Tokenizer(models.BPE({piece: number for number, piece in enumerate(pieces)}, merges=[]))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "bos_token": "<s>"}
-    return PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=TOKENS, **special, **more)
+    names = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "bos_token": "<s>"}
+    return PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=TOKENS, **names, **more)
 
 
 def t5() -> T5EncoderModel:

@@ -1,6 +1,7 @@
 """Tiny pipelines of video and audio."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -53,7 +54,9 @@ def wan(two: bool = False) -> Any:
         tokenizer=tokenizer(),
         text_encoder=t5(),
         vae=vae.eval(),
-        scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        ),
         transformer=denoiser("WanTransformer3DModel", **changes),
         transformer_2=low,
         boundary_ratio=0.6 if two else None,
@@ -76,7 +79,9 @@ def ltx() -> Any:
         vae=vae.eval(),
         text_encoder=t5(),
         tokenizer=tokenizer(),
-        transformer=denoiser("LTXVideoTransformer3DModel", in_channels=8, out_channels=8, caption_channels=WIDTH),
+        transformer=denoiser(
+            "LTXVideoTransformer3DModel", in_channels=8, out_channels=8, caption_channels=WIDTH
+        ),
     )
 
 
@@ -124,7 +129,9 @@ def hunyuan_video() -> Any:
     return HunyuanVideoPipeline(
         text_encoder=alive(LlamaModel(llama)),
         tokenizer=tokenizer(),
-        transformer=denoiser("HunyuanVideoTransformer3DModel", text_embed_dim=WIDTH, pooled_projection_dim=WIDTH),
+        transformer=denoiser(
+            "HunyuanVideoTransformer3DModel", text_embed_dim=WIDTH, pooled_projection_dim=WIDTH
+        ),
         vae=vae.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
         text_encoder_2=clip(),
@@ -168,6 +175,7 @@ def mochi() -> Any:
 MOVING: Mapping[str, Family] = MappingProxyType(
     {
         "Wan": Family(wan, {**SIZE, "num_frames": 5, **LENGTH}),
+        "Wan2.2": Family(partial(wan, two=True), {**SIZE, "num_frames": 5, **LENGTH}),
         "LTX": Family(ltx, {"height": 32, "width": 32, "num_frames": 9, **LENGTH}),
         "CogVideoX": Family(cogvideox, {**SIZE, "num_frames": 5, **LENGTH}),
         "HunyuanVideo": Family(

@@ -107,6 +107,8 @@ def test_a_saved_schedule_must_have_the_solvers_length(tmp_path: Path) -> None:
 def test_bad_parameters_of_fora() -> None:
     with pytest.raises(ValueError, match="interval must be a whole number from 1, not 0"):
         FORA(0)
+    with pytest.raises(ValueError, match="interval must be a whole number from 1, not True"):
+        FORA(True)
     with pytest.raises(ValueError, match="orientation is"):
         FORA(2, "sideways")
 

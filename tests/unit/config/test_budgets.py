@@ -35,6 +35,14 @@ def test_a_budget_names_its_point_and_makes_its_label() -> None:
     assert (found.label, found.policy["alpha"]) == ("SmoothCache alpha=0.1235", 0.123456789)
 
 
+def test_messages_name_the_key_of_a_point_and_not_its_label() -> None:
+    (_, alone) = settings(composed("cache=teacache", "cache.policy.threshold=-1")).specs
+    assert (alone.name, alone.where) == (alone.label, "cache")
+    swept = "+points.x.sweep={cache.policy.interval:[2,3]}"
+    (_, two, three) = settings(composed("metrics=[psnr]", "+cache@points.x.cache=fora", swept)).specs
+    assert [two.where, three.where] == ["points.x-interval=2", "points.x-interval=3"]
+
+
 def test_points_sweep_budgets() -> None:
     plan = settings(
         composed("metrics=[psnr]", "+cache@points.x.cache=fora", "+points.x.sweep={at:[0.6,0.2]}")

@@ -101,14 +101,6 @@ def test_files_that_are_no_schedule_or_cannot_be_written(
     assert "choose from 'diffusers', 'cache-dit', 'comfyui'" in capsys.readouterr().err
 
 
-def test_a_file_whose_name_is_no_text_of_python_gives_a_file_that_runs(tmp_path: Path) -> None:
-    for target, data in (("diffusers", {"attn": EVEN}), ("comfyui", {"denoiser": EVEN})):
-        path, out = tmp_path / 'a\\N"""\nb.json', tmp_path / f"{target}.py"
-        path.write_text(json.dumps(data))
-        assert main([str(path), "--to", target, "--out", str(out)]) == 0
-        run_file(out)
-
-
 def test_a_schedule_of_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     denoiser: Any = TINY[WAN].build(WAN)
     denoiser.save_pretrained(tmp_path / "pipe/transformer")
@@ -141,6 +133,16 @@ def test_without_out_the_file_is_printed(tmp_path: Path, capsys: pytest.CaptureF
     settings = yaml.safe_load(capsys.readouterr().out)["cache_config"]
     assert settings["steps_computation_mask"] == EVEN and settings["enable_separate_cfg"] is True
     assert settings["steps_computation_policy"] == "static" and settings["Fn_compute_blocks"] == 1
+
+
+@pytest.mark.parametrize("target", ["diffusers", "comfyui"])
+def test_names_of_schedules_do_no_harm_to_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    path = tmp_path / 'a"""\\x {b}\n.json'
+    path.write_text(json.dumps({"denoiser": EVEN}))
+    assert main([str(path), "--to", target, "--mask-only"]) == 0
+    compile(capsys.readouterr().out, "exported.py", "exec")
 
 
 def test_weights_of_a_taylor_series_are_known_as_such(

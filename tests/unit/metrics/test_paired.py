@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from metrics.features import FloatArray
 from metrics.paired import PSNR, SSIM
@@ -107,3 +108,11 @@ def test_refuses_bad_settings_and_sizes() -> None:
     small = torch.zeros(2, 1, 10, 28, dtype=torch.uint8)
     with pytest.raises(ValueError, match="10x28 are smaller than the 11x11"):
         SSIM().per_sample(small, small)
+
+
+def test_ssim_is_torchmetrics_to_rounding() -> None:
+    samples, baseline = images()
+    expected = structural_similarity_index_measure(
+        samples.double(), baseline.double(), sigma=1.5, data_range=255.0, reduction="none"
+    )
+    np.testing.assert_allclose(SSIM().per_sample(samples, baseline), torch.as_tensor(expected), atol=1e-14)

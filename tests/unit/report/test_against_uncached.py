@@ -121,6 +121,11 @@ def test_nearer_to_a_fine_run_than_the_uncached_one(beside_a_fine_run: pd.DataFr
     assert float(table["FORA N=2"][f"{FD}, as good"].split()[0]) == pytest.approx(quality, abs=0.006)
 
 
+def test_clips_of_audio_are_near_by_their_mel_spectra(results: pd.DataFrame) -> None:
+    names = {one: one.replace("psnr", "mel_l1") for one in results.columns if one.startswith("psnr")}
+    assert "mel_l1@256, rival" in cells(results.rename(columns=names))["FORA N=2"]
+
+
 def test_the_section_explains_its_words(results: pd.DataFrame) -> None:
     text = "\n".join(section(results).lines)
     assert text.startswith("### Against no cache") and "3 %" in text and "*Rival*" in text

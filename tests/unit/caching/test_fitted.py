@@ -1,0 +1,162 @@
+"""Fitted places its evaluations exactly, and state matching solves for the weights that a float64 oracle finds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import pytest
+import torch
+
+from smoothbench.caching import Fitted, InputWeights, Schedule, StateMatching, cached
+from smoothbench.caching.transitions import cheapest
+from tests.oracles import state_matching as oracle
+from tests.support.guided_loop import GuidedLoop
+from tests.support.tiny_batch import full_evaluations
+
+EVALS = 8
+
+
+def schedule_of(loop: GuidedLoop, full: Sequence[int]) -> Schedule:
+    sites = loop.batch().trajectory.sites
+    return Schedule.steps(sites, [e in full for e in range(loop.evals)])
+
+
+def final(loop: GuidedLoop, schedule: Schedule, weights: Any) -> torch.Tensor:
+    with cached(loop.denoiser, schedule, predictor=weights) as run:
+        return loop.run(run.step)
+
+
+def test_the_search_is_exact() -> None:
+    generator = torch.Generator().manual_seed(3)
+    costs = torch.full((EVALS + 1, EVALS, EVALS + 1), torch.inf, dtype=torch.float64)
+    for i in range(EVALS):
+        for p in range(i) if i else [EVALS]:
+            costs[p, i, i + 1 :] = torch.rand(EVALS - i, generator=generator, dtype=torch.float64)
+    for full in range(2, EVALS + 1):
+        paths = [(0, *rest) for rest in combinations(range(1, EVALS), full - 1)]
+
+        def cost(path: Sequence[int]) -> float:
+            along = [EVALS, *path, EVALS]
+            return sum(float(costs[p, i, j]) for p, i, j in zip(along, along[1:], along[2:], strict=False))
+
+        assert cheapest(costs, full) == min(paths, key=cost)
+
+
+@pytest.mark.parametrize("full", [3, 5])
+def test_the_plan_is_the_cheapest_by_least_squares_in_float64(full: int) -> None:
+    loop = GuidedLoop(EVALS)
+    batch = loop.batch()
+    schedule = Fitted(full, ridge=1e-12).plan_on(batch.trajectory, batch)
+    assert tuple(full_evaluations(schedule)) == oracle.best(loop, full)
+    assert batch.spent.runs == 1
+    assert batch.trajectory.share(schedule) == Fitted(2).share_at(batch.trajectory, full)
+
+
+@pytest.mark.parametrize("forwards", [1, 2])
+def test_the_weights_are_those_of_least_squares_in_float64(forwards: int) -> None:
+    loop, full = GuidedLoop(forwards=forwards), (0, 1, 4, 6, 9)
+    batch = loop.batch()
+    weights = StateMatching(ridge=0).fit(schedule_of(loop, full), batch)
+    assert isinstance(weights, InputWeights)
+    expected = oracle.weights(GuidedLoop(), full, depth=3)
+    for e, row in enumerate(expected):
+        found = [*weights.table["denoiser"][e], *(weights.inputs["denoiser"][e] if row else [])]
+        assert found == pytest.approx(row, rel=1e-3, abs=1e-3)
+    assert batch.spent.rollouts == 1 and batch.spent.evaluations == 2 * 10 * 3
+    # what was fitted is what runs
+    near = (final(loop, schedule_of(loop, full), weights) - batch.uncached).norm()
+    reused = (final(loop, schedule_of(loop, full), "reuse") - batch.uncached).norm()
+    assert near < reused
+
+
+def test_with_all_evaluations_it_is_the_uncached_run() -> None:
+    loop = GuidedLoop(EVALS)
+    batch = loop.batch()
+    schedule = Fitted(EVALS).plan_on(batch.trajectory, batch)
+    with pytest.warns(UserWarning, match="skipped nothing"):
+        assert torch.equal(final(loop, schedule, StateMatching().fit(schedule, batch)), batch.uncached)
+
+
+def test_it_comes_near_to_a_fine_run() -> None:
+    """Four times as many smaller steps: their run is the target, and passes through the same timesteps."""
+    loop = GuidedLoop(EVALS, shrink=1.0)
+
+    def finer(substeps: int) -> Any:
+        def sample(announcer: Any) -> torch.Tensor:
+            x = loop.noise()
+            for e in range(loop.evals * substeps):
+                before = _at(announcer, e, substeps)
+                x = x - 0.12 / substeps * loop.output(x, e // substeps, before)
+            return x
+
+        return sample
+
+    def _at(announcer: Any, e: int, substeps: int) -> Any:
+        return lambda _, t, forward_index: announcer.step(e, t - 0.1 * (e % substeps), forward_index)
+
+    batch = loop.batch(finer=finer)
+    schedule = Fitted(4, target="fine").plan_on(batch.trajectory, batch)
+    fine, distances = batch.fine([], 4)[1], {}
+    for target in ("uncached", "planned"):
+        weights = StateMatching(target=target).fit(schedule, batch)
+        distances[target] = float((final(loop, schedule, weights) - fine).norm())
+    assert distances["planned"] < 0.8 * distances["uncached"]
+    assert schedule.meta["target"] == "fine" and schedule.meta["substeps"] == 4
+
+
+def test_weights_go_through_json() -> None:
+    loop = GuidedLoop(EVALS)
+    weights = StateMatching().fit(schedule_of(loop, (0, 3, 6)), loop.batch())
+    assert isinstance(weights, InputWeights)
+    again = InputWeights.from_json(json.loads(json.dumps(weights.to_json())))
+    assert (
+        again == replace(weights, timesteps=list(weights.timesteps or [])) and again.digest == weights.digest
+    )
+    assert replace(weights, step=None).digest != weights.digest
+    with pytest.raises(ValueError, match="the step of its weights must have e, states, outputs, guidance"):
+        InputWeights.from_json({**weights.to_json(), "step": {"e": 1}})
+    with pytest.raises(ValueError, match="weights of inputs are for the sites and evaluations"):
+        InputWeights(weights.table, inputs={})
+
+
+@pytest.mark.parametrize("other", [{"guidance": 2.2}, {"shrink": 0.99}])
+def test_another_guidance_or_solver_is_noticed(other: dict[str, float]) -> None:
+    loop = GuidedLoop(EVALS)
+    schedule = schedule_of(loop, (0, 3, 6))
+    weights = StateMatching().fit(schedule, loop.batch())
+    with pytest.raises(ValueError, match=r"at evaluation 1 the state lies .* \(weights 2, -1 of the rows\)"):
+        final(GuidedLoop(EVALS, **other), schedule, weights)  # type: ignore[arg-type]
+    assert isinstance(weights, InputWeights)
+    final(GuidedLoop(EVALS, **other), schedule, replace(weights, step=None))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Fitted(1), "full must be a whole number from 2, not 1"),
+        (lambda: Fitted(0), "full must be a whole number from 2, not 0"),
+        (lambda: Fitted(4, ridge=-1.0), "ridge must be a finite number from 0, not -1.0"),
+        (lambda: Fitted(4, target="x0"), "target is one of uncached, fine, not 'x0'"),
+        (lambda: Fitted(4, substeps=1), "substeps must be a whole number from 2, not 1"),
+        (lambda: StateMatching(0), "depth must be a whole number from 1, not 0"),
+    ],
+)
+def test_bad_parameters(make: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def test_what_cannot_be_planned_or_fitted() -> None:
+    loop = GuidedLoop(EVALS)
+    batch = loop.batch()
+    with pytest.raises(ValueError, match="cannot place full=9 full evaluations among 8"):
+        Fitted(9).plan_on(batch.trajectory, batch)
+    with pytest.raises(ValueError, match="a fine run needs a solver with sub-steps"):
+        Fitted(4, target="fine").plan_on(batch.trajectory, batch)
+    with torch.no_grad():
+        next(loop.denoiser.parameters()).fill_(torch.nan)
+    batch = loop.batch()
+    with pytest.raises(ValueError, match="the state at evaluation 1 of the recorded run is not finite"):
+        Fitted(4).plan_on(batch.trajectory, batch)

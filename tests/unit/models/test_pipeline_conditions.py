@@ -1,0 +1,92 @@
+"""`model=pipeline` under offloading, an adapter, bfloat16 and torch.compile: it skips, and restores the same bits."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate.hooks import AlignDevicesHook, add_hook_to_module, attach_align_device_hook
+from diffusers import FluxPipeline
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from torch import Tensor
+
+from smoothbench.caching import Schedule, cached, find_sites
+from smoothbench.models.pipeline.model import Pipeline
+from smoothbench.sampling.loop import latents, silent
+from smoothbench.solvers.pipeline_scheduler import PipelineScheduler
+from tests.support.saved_pipelines import FAMILIES, PROMPTS, built
+
+CPU, STEPS = torch.device("cpu"), 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved tiny FLUX, and an adapter of it in lora.safetensors; not to be written to."""
+    folder = tmp_path_factory.mktemp("flux")
+    pipe = built(FAMILIES["FLUX"])
+    pipe.save_pretrained(folder)
+    pipe.transformer.add_adapter(LoraConfig(r=2, init_lora_weights=False, target_modules=["to_q", "to_v"]))
+    layers = get_peft_model_state_dict(pipe.transformer)
+    FluxPipeline.save_lora_weights(folder, transformer_lora_layers=layers, weight_name="lora.safetensors")
+    return folder
+
+
+def model(folder: Path, **more: Any) -> Pipeline:
+    settings = {"prompts": list(PROMPTS), "arguments": FAMILIES["FLUX"].arguments, "dtype": "float32"}
+    return Pipeline(str(folder), CPU, **{**settings, **more})
+
+
+def offloaded_by_accelerate(folder: Path) -> Pipeline:
+    """What sequential offloading puts around every module; that itself wants an accelerator."""
+    pipeline = model(folder)
+    attach_align_device_hook(pipeline.denoiser, execution_device=CPU, offload=False)
+    add_hook_to_module(pipeline.denoiser, AlignDevicesHook(CPU, io_same_device=True), append=True)
+    return pipeline
+
+
+def follows_a_schedule(pipeline: Pipeline) -> Tensor:
+    """Check that half of the branches are left out, for two sizes of batches; return the uncached latents."""
+    timed = pipeline.at(PipelineScheduler(STEPS))
+    uncached = {count: latents(pipeline, timed, range(count), silent) for count in (2, 1)}
+    sites = find_sites(pipeline.denoiser)
+    schedule = Schedule.steps(sites, [e % 2 == 0 for e in range(STEPS)], {"method": "alternating"})
+    for count, before in uncached.items():
+        with cached(pipeline.denoiser, schedule, coordinates=timed.coordinates) as run:
+            reused = latents(pipeline, timed, range(count), run.step)
+        assert set(run.calls.values()) == {STEPS // 2}
+        assert reused.isfinite().all() and not torch.equal(reused, before)
+        assert torch.equal(latents(pipeline, timed, range(count), silent), before)
+    return uncached[2]
+
+
+@pytest.mark.parametrize("offload", ["none", "model", "group"])
+def test_offloading_changes_no_bit(offload: str, folder: Path) -> None:
+    plain = latents(model(folder), PipelineScheduler(STEPS), range(2), silent)
+    assert torch.equal(follows_a_schedule(model(folder, offload=offload)), plain)
+
+
+def test_modules_that_are_moved_one_by_one(folder: Path) -> None:
+    plain = latents(model(folder), PipelineScheduler(STEPS), range(2), silent)
+    assert torch.equal(follows_a_schedule(offloaded_by_accelerate(folder)), plain)
+
+
+def test_an_adapter_changes_samples_and_identity(folder: Path) -> None:
+    adapted = model(folder, lora=str(folder / "lora.safetensors"))
+    plain = latents(model(folder), PipelineScheduler(STEPS), range(2), silent)
+    assert not torch.allclose(follows_a_schedule(adapted), plain)
+    assert adapted.identity["lora_sha256"]
+
+
+def test_half_precision(folder: Path) -> None:
+    half = model(folder, dtype="bfloat16")
+    assert next(half.denoiser.parameters()).dtype == torch.bfloat16
+    follows_a_schedule(half)
+
+
+@pytest.mark.filterwarnings("ignore:.*ompile")
+def test_a_compiled_denoiser(folder: Path) -> None:
+    compiled = model(folder, compile=True)
+    assert compiled.denoiser._compiled_call_impl is not None
+    with torch.compiler.set_stance("force_eager"):
+        follows_a_schedule(compiled)
