@@ -112,7 +112,7 @@ def test_sites_with_other_bits_have_weights_of_their_own() -> None:
     ("change", "message"),
     [
         ([], "'_weights' must be an object"),
-        ({"form": "spline"}, "its weights are 'spline' of version 1, and weighted_sum 1 can be read"),
+        ({"form": "spline"}, "its weights are 'spline' of version 1, and weighted_sum 1, input_weights 1 can be read"),
         ({"form": ["weighted_sum"]}, "its weights are \\['weighted_sum'\\] of version 1"),
         ({"version": 2}, "its weights are 'weighted_sum' of version 2"),
         (
@@ -121,6 +121,7 @@ def test_sites_with_other_bits_have_weights_of_their_own() -> None:
         ),
         ({"table": {"*": [[True]] * 6}}, "the table of its weights must map"),
         ({"table": {"*": [[float("nan")]] * 6}}, "the table of its weights must map"),
+        ({"table": {"*": [[10**400]] * 6}}, "the table of its weights must map"),
         ({"table": {}}, "weights are lists of equally many evaluations"),
         ({"timesteps": "990"}, "the timesteps of its weights must be a list of finite numbers"),
         ({"timesteps": TIMESTEPS[:5]}, "weights of 6 evaluations with 5 timesteps"),
