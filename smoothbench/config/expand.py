@@ -52,7 +52,8 @@ def settings(cfg: DictConfig) -> Settings:
         plain["paper"] = Convention.from_config(plain["paper"])
         shared = {key: cfg[key] for key in SHARED}
         loss, report = loss_target(cfg.loss), section_names(cfg.report)
-        return Settings(**plain, **shared, specs=_specs(cfg), loss=loss, report=report)
+        tune = _methods(cfg) if cfg.stage == "tune" else {}
+        return Settings(**plain, **shared, specs=_specs(cfg), loss=loss, report=report, tune=tune)
     except OmegaConfBaseException as error:
         raise UsageError(_message(error, cfg)) from error
 
@@ -72,6 +73,14 @@ def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:
     assert isinstance(resolved, dict)
     check_json_serializable(resolved, "")
     return {str(key): moved(value) for key, value in resolved.items()}
+
+
+def _methods(cfg: DictConfig) -> dict[str, Config]:
+    """Return the methods that stage=tune tries beside the published ones, by name."""
+    nodes: dict[str, Config] = _plain(cfg, ("tune",))["tune"]
+    for name, node in nodes.items():
+        check_cache(node, f"tune.{name}")
+    return nodes
 
 
 def _seeds(cfg: DictConfig) -> range:

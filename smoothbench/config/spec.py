@@ -1,5 +1,6 @@
 """An experiment as data: its points as they are asked for, and what they share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from smoothbench.config.loss_target import LossTarget
@@ -46,7 +47,8 @@ class Spec:
 class Settings:
     """What an experiment's points share; `report` names the sections that the experiment adds to its report.
 
-    `loss` bounds how far the samples of a tuned schedule may lie from the uncached ones.
+    `loss` bounds how far the samples of a tuned schedule may lie from the uncached ones; `tune` has the nodes of
+    methods that are tried for one, by name.
     """
 
     experiment: str
@@ -65,6 +67,7 @@ class Settings:
     tf32: bool = False
     out: str | None = None
     loss: LossTarget | None = None
+    tune: Mapping[str, Config] = field(default_factory=dict)
     report: tuple[str, ...] = ()
 
     @property

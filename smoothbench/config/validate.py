@@ -14,7 +14,18 @@ from smoothbench.protocols import BLOCK
 
 STAGES = ("all", "cost", "latency", "calibrate", "train", "tune")
 TO_FILE = ("calibrate", "train")  # and nothing else
-NODES = ("model", "solver", "cache", "metrics", "reference", "points", "calibration", "training", "latency")
+NODES = (
+    "model",
+    "solver",
+    "cache",
+    "metrics",
+    "tune",
+    "reference",
+    "points",
+    "calibration",
+    "training",
+    "latency",
+)
 OF_POINT = ("cache", "solver", "calibration", "at", "sweep", "published", "reported")
 OF_REFERENCE = tuple(key for key in OF_POINT if key not in ("at", "sweep", "published"))
 ALSO = {"dtype": ("float32", "bfloat16", "float16"), "mode": ("eager", "compiled"), "batch_size": ("1",)}

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from smoothbench.caching import Run, Schedule, Trajectory
+from smoothbench.caching.announce import Announcer
 from smoothbench.caching.mac_counter import measured_sites
 from smoothbench.caching.policy import DynamicPolicy, FitsOnBatch, PlansOnBatch, Policy
 from smoothbench.caching.sites import sites_named
@@ -23,7 +24,7 @@ from smoothbench.protocols import Model, Solver
 from smoothbench.report.figures import contact_sheet, schedule_raster
 from smoothbench.results.plug_ins import check_same, current_node
 from smoothbench.sampling.devices import device_of
-from smoothbench.sampling.loop import decodable, silent
+from smoothbench.sampling.loop import decodable, latents, silent
 from smoothbench.storage.files import read_json
 from smoothbench.storage.identity import describe, describe_model
 from smoothbench.storage.record import Record
@@ -51,6 +52,11 @@ class Rebuilt:
         """
         announce = silent if run is None else run.step
         return self.model.decode(decodable(self.model, self.solver, list(seeds), announce))
+
+    def draw_latents(self, seeds: Iterable[int], run: Announcer | None = None) -> Tensor:
+        """Draw the samples of these seeds undecoded, [B, ...], as a `CalibrationBatch` takes them; see `draw`."""
+        announce = silent if run is None else run.step
+        return latents(self.model, self.solver, list(seeds), announce)
 
     def read_samples(self, files: Iterable[Path]) -> Tensor:
         """Read sample files, for instance previews, as `draw` gives samples, [B, ...]."""

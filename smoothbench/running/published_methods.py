@@ -1,7 +1,9 @@
 """Which methods lead the published results at a budget: the first that a model is tuned with."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,14 @@ NEAR = 0.15  # of a budget: how far the share of a published point may lie from 
 
 @dataclass(frozen=True)
 class Published:
-    """A method as a published point has it: its configuration, its share of the MACs and its score there."""
+    """A method by its configuration; a published point has its share of the MACs, its score and its model, too."""
 
     family: str
     policy: Config
     predictor: str | Config
-    share: float
-    score: float
-    model: str
+    share: float = nan
+    score: float = nan
+    model: str = ""
 
     def spec(self, base: Spec, at: float) -> Spec:
         """Return the spec of this method at a budget, with all else as in `base`."""
@@ -63,8 +65,8 @@ def leading(results: Path, metric: str, model: str, at: float) -> list[Published
             before = nearest.get(method.family)
             if before is None or _rank(method, model, at) < _rank(before, model, at):
                 nearest[method.family] = method
-    own = [method for method in nearest.values() if method.model == model]
-    return sorted(own or nearest.values(), key=lambda method: method.score, reverse=better)
+    of_model = [method for method in nearest.values() if method.model == model]
+    return sorted(of_model or nearest.values(), key=lambda method: method.score, reverse=better)
 
 
 def _rank(method: Published, model: str, at: float) -> tuple[bool, float]:
@@ -73,7 +75,8 @@ def _rank(method: Published, model: str, at: float) -> tuple[bool, float]:
 
 def _published(record: Config, score: float) -> Published:
     share, model = record["cost"]["share"], record["model"]["name"]
-    return Published(record["family"], record["config"]["cache"], record["predictor"], share, score, model)
+    family = re.sub(r" \S+=\S+", "", record["family"])  # some studies tell settings apart by it
+    return Published(family, record["config"]["cache"], record["predictor"], share, score, model)
 
 
 def _is_method(record: Config, evals: int | None, at: float) -> bool:
@@ -86,8 +89,8 @@ def _is_method(record: Config, evals: int | None, at: float) -> bool:
 def _folders(results: Path) -> Iterator[list[Config]]:
     """The records of each published folder, as plain data: reading them with all checks would take seconds."""
     for folder in sorted(results.glob("*/records")):
-        found: list[Any] = [read_json(path) for path in sorted(folder.glob("*.json"))]
-        yield [record for record in found if _is_whole(record)]
+        contents: list[Any] = [read_json(path) for path in sorted(folder.glob("*.json"))]
+        yield [record for record in contents if _is_whole(record)]
 
 
 def _is_whole(record: Any) -> bool:

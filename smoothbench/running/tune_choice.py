@@ -8,7 +8,7 @@ from smoothbench.config.loss_target import LossTarget
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
 from smoothbench.planning.point import Point
-from smoothbench.running.published_methods import leading
+from smoothbench.running.published_methods import Published, leading
 from smoothbench.running.trials import Trials
 from smoothbench.sibling_packages import ROOT
 
@@ -45,7 +45,11 @@ def _best_published(settings: Settings, trials: Trials, at: float) -> Choice:
     base, metric = settings.specs[0], trials.metric
     better = 1 if trials.higher_is_better else -1
     tried = list[tuple[float, Spec, Point]]()
-    for method in leading(ROOT / "results", metric, trials.model.name, at):
+    methods = [
+        Published(node["family"], node["policy"], node["predictor"]) for node in settings.tune.values()
+    ]
+    most = TRIED + len(methods)
+    for method in [*methods, *leading(ROOT / "results", metric, trials.model.name, at)]:
         spec = method.spec(settings.specs[-1], at)
         try:
             point = trials.planned(spec)
@@ -55,7 +59,7 @@ def _best_published(settings: Settings, trials: Trials, at: float) -> Choice:
         if point.sample_id in {other.sample_id for _, _, other in tried}:
             continue  # the same schedule by another name
         tried.append((better * trials.score(point).value, spec, point))
-        if len(tried) == TRIED:
+        if len(tried) == most:
             break
     if not tried:
         raise UsageError(
@@ -64,7 +68,9 @@ def _best_published(settings: Settings, trials: Trials, at: float) -> Choice:
     _, spec, point = max(tried, key=lambda one: one[0])
     others = ", ".join(f"{other.family} {better * score:.4g}" for score, other, _ in tried)
     return Choice(
-        spec, point, f"best of what leads the published results there, by {metric} on calibration: {others}"
+        spec,
+        point,
+        f"best by {metric} on calibration, of tune.* and what leads the published results there: {others}",
     )
 
 

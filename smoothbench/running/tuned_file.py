@@ -109,11 +109,12 @@ def summary(tuned: Tuned, path: Path, model: Model) -> str:
 
 def snippet(point: Point, path: Path, model: Model) -> str:
     """Return the lines that run a tuned schedule in a pipeline of diffusers."""
+    component = made_for(point.described)["model"].get("component") or "transformer"
     forwards = f", calls_per_eval={model.forwards}" if model.forwards > 1 else ""
     return f"""from smoothbench.caching import Schedule, cached, saved_sites
 
 path = {str(path)!r}
-denoiser = pipe.transformer  # of {model.name}
+denoiser = pipe.{component}  # of {model.name}
 schedule = Schedule.load(path, saved_sites(path, denoiser))
 with cached(denoiser, schedule{forwards}) as run:
     output = pipe(..., num_inference_steps={point.trajectory.evals})  # as it was tuned: {_settings(point)}
@@ -132,5 +133,5 @@ def _settings(point: Point) -> str:
 
 
 def _as_data(score: ScoreEntry) -> Mapping[str, Any]:
-    kept = ("value", "se", "low", "high", "n", "quantiles")
-    return {key: value for key, value in asdict(score).items() if key in kept}
+    names = ("value", "se", "low", "high", "n", "quantiles")
+    return {name: value for name, value in asdict(score).items() if name in names}

@@ -39,8 +39,8 @@ def _words(output: NotebookNode) -> str:
     )
 
 
-def test_there_are_three() -> None:
-    assert len(texts()) == 3
+def test_there_are_four() -> None:
+    assert len(texts()) == 4
     assert sorted(FOLDER.glob("*.ipynb")) == [text.with_suffix(".ipynb") for text in texts()]
 
 

@@ -12,6 +12,7 @@ import yaml
 from docs import front_page, readme_parts
 from smoothbench import caching
 from smoothbench.caching import ErrorCurves
+from smoothbench.config.loss_target import quoted
 from smoothbench.report import summary
 from tests.support.compose import checked
 from tests.support.tiny_pipelines import tiny_dit_pipeline
@@ -140,7 +141,11 @@ def commands() -> list[list[str]]:
         for text in texts
         for found in re.findall(r"(?:^|`)python -m smoothbench (?!--help)([^#\n`]+)", text, re.M)
     ]
-    return [shlex.split(line) for line in dict.fromkeys(line.strip() for line in shown) if line not in OTHERS]
+    return [
+        list(map(quoted, shlex.split(line)))
+        for line in dict.fromkeys(line.strip() for line in shown)
+        if line not in OTHERS
+    ]
 
 
 OTHERS = ("cache=late", "+exp=NAME stage=cost")  # the example of a policy, and a template

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from smoothbench.config.expand import settings
 from smoothbench.config.loss_target import quoted
@@ -28,24 +29,25 @@ import torch
 from diffusers import DiTPipeline
 from smoothbench.caching import Schedule, cached, saved_sites
 
-folder, path, labels, out = sys.argv[1:]
+folder, files, out = sys.argv[1:]
 pipe = DiTPipeline.from_pretrained(folder)
 pipe.set_progress_bar_config(disable=True)
-schedule = Schedule.load(path, saved_sites(path, pipe.transformer))
-labels = json.loads(labels)
-with cached(pipe.transformer, schedule) as run:
-    images = pipe(
-        class_labels=labels,
-        guidance_scale=4.0,
-        generator=[torch.Generator().manual_seed(seed) for seed in range(len(labels))],
-        num_inference_steps=schedule.evals,
-        output_type="np",
-    ).images
-assert run.calls == schedule.calls()
+images = []
+for path, labels in json.loads(files):
+    schedule = Schedule.load(path, saved_sites(path, pipe.transformer))
+    with cached(pipe.transformer, schedule) as run:
+        output = pipe(
+            class_labels=labels,
+            guidance_scale=4.0,
+            generator=[torch.Generator().manual_seed(seed) for seed in range(len(labels))],
+            num_inference_steps=schedule.evals,
+            output_type="np",
+        )
+    assert run.calls == schedule.calls()
+    images.append(torch.as_tensor(output.images))
 ours = [name for name in sys.modules if name.startswith("smoothbench.")]
 assert all(name.startswith("smoothbench.caching") for name in ours), ours
-torch.save(torch.as_tensor(images), out)
-print(json.dumps(run.calls))
+torch.save(torch.stack(images), out)
 """
 
 
@@ -81,9 +83,20 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def test_the_file_gives_the_same_samples_here_and_in_a_plain_pipeline(
+def followed(out: Path, *overrides: str) -> tuple[Any, Tensor, list[int]]:
+    """Run a file of a schedule in the benchmark: its record, its samples and their classes."""
+    running = Experiment(settings(composed("cache=schedule", f"cache.policy.path={out}", *overrides)))
+    running.run()
+    point = running.bench.points[-1]
+    samples = torch.cat([images for _, images in running.bench.samples(point).read()])
+    record = running.store.record(point.spec.name, point.point_id)
+    return record, samples, running.bench.model.labels_or_prompts(range(4)).tolist()
+
+
+def test_a_file_gives_the_same_samples_here_and_in_a_plain_pipeline(
     tiny: tuple[str, ...], tuned: tuple[Path, str], tmp_path: Path
 ) -> None:
+    """One by the harness's own loop, with fitted weights; one by the pipeline as a model, with first-order ones."""
     out, text = tuned
     data = read(out)
     measured = data["_meta"]["tuned"]
@@ -94,26 +107,43 @@ def test_the_file_gives_the_same_samples_here_and_in_a_plain_pipeline(
         f"{measured['share']:.1%} of the uncached",
         "measured",
         "worst 5 %",
-        "Schedule.load(path",
+        "Schedule.load(",
     ):
         assert line in text
-    running = Experiment(settings(composed("cache=schedule", f"cache.policy.path={out}", *tiny)))
-    running.run()
-    point = running.bench.points[-1]
-    record = running.store.record(point.spec.name, point.point_id)
-    assert record is not None and record.cost is not None and record.cost.share == measured["share"]
+    record, samples, labels = followed(out, *tiny)
+    assert record.cost.share == measured["share"]
     assert record.scores["psnr@4"].value == measured["loss"]["psnr"]["value"] < 60
-    samples = torch.cat([images for _, images in running.bench.samples(point).read()])
-    labels = running.bench.model.labels_or_prompts(range(4)).tolist()
     folder = next(each for each in tiny if each.startswith("model.path=")).removeprefix("model.path=")
-    arguments = [folder, str(out), json.dumps(labels), str(tmp_path / "images.pt")]
+    pipeline = (
+        "model=pipeline",
+        f"model.repo={folder}",
+        "model.dtype=float32",
+        "model.arguments={guidance_scale:4.0}",
+        *tiny[-3 - len(SMALL) :],
+    )
+    other = tmp_path / "pipeline.json"
+    tune(
+        settings(
+            composed(
+                "stage=tune", "cache=fora", "cache.predictor=taylor1", "at=0.5", f"out={other}", *pipeline
+            )
+        )
+    )
+    _, of_pipeline, its_labels = followed(other, *pipeline)
+    files = json.dumps([[str(out), labels], [str(other), its_labels]])
+    arguments = [folder, files, str(tmp_path / "images.pt")]
     done = subprocess.run(
         [sys.executable, "-c", PLAIN, *arguments], capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
-    theirs = (torch.load(tmp_path / "images.pt", weights_only=True) * 255).round().int().permute(0, 3, 1, 2)
-    apart = (samples.int() - theirs).abs()
-    assert apart.max() <= 1 and (apart > 0).float().mean() < 0.01  # they round to grey levels in other ways
+    theirs = (
+        (torch.load(tmp_path / "images.pt", weights_only=True) * 255).round().int().permute(0, 1, 4, 2, 3)
+    )
+    for ours, plain in zip((samples, of_pipeline), theirs, strict=True):
+        apart = (ours.int() - plain).abs()
+        assert (
+            apart.max() <= 1 and (apart > 0).float().mean() < 0.01
+        )  # they round to grey levels in other ways
 
 
 def test_without_a_method_the_published_leaders_are_tried(
@@ -121,7 +151,7 @@ def test_without_a_method_the_published_leaders_are_tried(
 ) -> None:
     tune(settings(composed("stage=tune", "at=medium", f"out={tmp_path}/a.json", *tiny)))
     assert (
-        "best of what leads the published results there, by psnr on calibration: " in capsys.readouterr().out
+        "best by psnr on calibration, of tune.* and what leads the published results there: Fitted " in capsys.readouterr().out
     )
     assert read(tmp_path / "a.json")["_meta"]["tuned"]["at"] == 0.4
 

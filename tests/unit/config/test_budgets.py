@@ -10,7 +10,7 @@ from smoothbench.errors import UsageError
 from tests.support.compose import checked, composed
 
 BAD: tuple[Any, ...] = (0, -0.5, 1.5, "true", "half", "[0.4]", ".nan")
-RULE = "must be a share of the uncached MACs, above 0 and at most 1"
+RULE = "must be a share of the uncached MACs, above 0 and at most 1, or one of light, medium, heavy"
 
 
 @pytest.mark.parametrize("value", BAD)
