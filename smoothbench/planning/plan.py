@@ -69,8 +69,7 @@ def plan_point(
     Args: batch_size, which is part of the ids of methods that decide at run time; pair, the id of the uncached
     samples that it is compared with; classes, those that the points before it use.
     """
-    where = spec.where
-    solver = fitting_solver(spec, model)
+    where, solver = spec.where, fitting_solver(spec, model)
     configured = build_policy(spec.policy, where)
     method = _substitute(configured, model, spec, where) if spec.at is None else configured
     predictor = build_predictor(spec.predictor, where)

@@ -103,12 +103,12 @@ def _draw(drawings: list[Drawing], folder: Path, end: str, vector: bool) -> list
 
 def _drawings(part: pd.DataFrame, folder: Path) -> Iterator[Drawing]:
     """The pictures for which the records have the data."""
-    scored = part[scores(part)].notna().any(axis="columns")
+    scored, families = part[scores(part)].notna().any(axis="columns"), unbeaten_families(part)
     if (scored & part["macs"].notna()).any():
-        yield "headline", FEW, partial(headline, part, unbeaten_families(part))
+        yield "headline", FEW, partial(headline, part, families)
     for cost in ("macs", "latency"):
         if cost in part and (scored & part[cost].notna()).any():
-            yield f"pareto_{cost}", FEW, partial(pareto, part, cost)
+            yield f"pareto_{cost}", FEW, partial(pareto, part, cost, families)
     if len(calibrated(part, folder)):
         yield "error_curves", FEW, partial(error_curves, part, folder)
     if part.loc[part["reference"].astype(bool), "by_kind"].map(bool).any():

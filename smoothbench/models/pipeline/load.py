@@ -14,6 +14,7 @@ from smoothbench.errors import one_line
 from smoothbench.models.base.guided import DTYPES
 from smoothbench.models.pipeline.components import Folder
 from smoothbench.models.pipeline.encoded_prompts import EncodedPrompts
+from smoothbench.models.pipeline.two_networks import SECOND
 
 OFFLOADS: Final = ("none", "model", "sequential", "group")
 DENOISERS: Final = (
@@ -41,9 +42,16 @@ def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
     pipe.set_progress_bar_config(disable=True)
     if lora is not None:
         add_lora(pipe, lora)
-    for component in pipe.components.values():
+    for name, component in pipe.components.items():
         if isinstance(component, nn.Module):
-            component.eval()  # gradients stay as they are: without them torch chooses other kernels than in diffusers
+            component.eval()
+            if name in (
+                *DENOISERS,
+                SECOND,
+            ):  # torch cannot count the costs of a module whose input wants a gradient
+                component.requires_grad_(
+                    False
+                )  # text encoders stay as in diffusers: torch would choose other kernels
     if callable(getattr(pipe, "encode_prompt", None)):
         pipe.encode_prompt = EncodedPrompts(pipe.encode_prompt)
     return pipe

@@ -14,6 +14,7 @@ from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, lin
 from smoothbench.report.figures.legend import star_style
 from smoothbench.report.figures.panel import Panel, panel_of
 from smoothbench.report.figures.pareto_plot import COSTS, direction, draw_band, scale
+from smoothbench.report.figures.singled_out import cut_off, draw_pale, in_colour
 from smoothbench.report.figures.style import (
     BASELINE,
     MUTED,
@@ -25,10 +26,7 @@ from smoothbench.report.figures.style import (
 from smoothbench.report.tables.column import is_timed
 from smoothbench.report.tables.point_tables import against_real, fidelity
 
-PALE = "#c3cad3"
 SIZE = (3.9, 3.1)  # inches of a panel: two of them are readable at 800 pixels
-ROOM = 0.4  # of the range of the families in colour, above and below them
-MOST = 7  # families with a colour of their own; more than these cannot be told apart by eye
 
 
 def headline(frame: pd.DataFrame, families: Sequence[str] = ()) -> Figure:
@@ -46,7 +44,7 @@ def headline(frame: pd.DataFrame, families: Sequence[str] = ()) -> Figure:
     grid = [row for row in grid if any(len(one.rows) for one in row)]
     if not grid:
         raise ValueError("no point has both a score and a cost: measure them first")
-    named = _named(frame, families)
+    named = in_colour(frame, families)
     with styled():
         figure = new_figure(SIZE[0] * len(names), SIZE[1] * len(grid) + 0.3)
         figure.set_layout_engine("constrained", h_pad=0.07, w_pad=0.07)
@@ -62,14 +60,6 @@ def headline(frame: pd.DataFrame, families: Sequence[str] = ()) -> Figure:
             for one, place in zip(row, of_row, strict=True):
                 _name(place, one, frame, named)
     return figure
-
-
-def _named(frame: pd.DataFrame, families: Sequence[str]) -> list[str]:
-    """The families with a colour and a name: all where they are few."""
-    drawn = list(family_styles(frame))
-    if len(drawn) <= MOST + 1:
-        return drawn
-    return [name for name in families if name != baseline_family(frame)][:MOST]
 
 
 def _title(frame: pd.DataFrame) -> str:
@@ -93,21 +83,12 @@ def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -
             draw_band(axes, panel, chosen)
             axes.plot(panel.x[chosen], panel.y[chosen], color=BASELINE, linewidth=1.6, zorder=1.5)
         elif family not in named:
-            axes.plot(panel.x[chosen], panel.y[chosen], ".", color=PALE, zorder=1.2)
+            draw_pale(axes, panel, chosen)
         else:
             _draw_family(axes, panel, chosen, colour, marker)
     star = panel.rows["reference"].to_numpy(dtype=bool)
     axes.plot(panel.x[star], panel.y[star], **star_style())
-    _cut_off(axes, panel, panel.rows["family"].isin([*named, baseline]).to_numpy(dtype=bool))
-
-
-def _cut_off(axes: Axes, panel: Panel, shown: NDArray[np.bool_]) -> None:
-    """Leave out what lies far from the families in colour, so that these can be told apart."""
-    if shown.all() or not shown.any() or axes.get_yscale() == "log":
-        return
-    low, high = float(panel.low[shown].min()), float(panel.high[shown].max())
-    room = ROOM * (high - low or 1.0)
-    axes.set_ylim(max(axes.get_ylim()[0], low - room), min(axes.get_ylim()[1], high + room))
+    cut_off(axes, panel, named)
 
 
 def _draw_family(axes: Axes, panel: Panel, chosen: NDArray[np.bool_], colour: str, marker: str) -> None:
@@ -124,7 +105,7 @@ def _name(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -
     obstacles = marker_boxes(axes, zip(panel.x, panel.y, strict=True))
     obstacles += bar_boxes(axes, panel.x, panel.x, panel.low, panel.high)
     lines = line_points(axes)
-    for family in [name for name in styles if name in named or name == baseline_family(frame)]:
+    for family in [name for name in styles if name in named]:
         of_family = np.flatnonzero((panel.rows["family"] == family) & ~panel.rows["reference"].astype(bool))
         for i in of_family:
             label = Label(panel.x[i], panel.y[i], family, styles[family][0])

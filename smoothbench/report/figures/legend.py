@@ -1,6 +1,7 @@
 """The legend of a picture with many panels."""
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,14 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from smoothbench.report.figures.singled_out import PALE
 from smoothbench.report.figures.style import BASELINE, INK, baseline_family, family_styles
 
 FADED = 0.38  # opacity of points that another beats
 
 
-def draw_legend(axes: Axes, frame: pd.DataFrame) -> None:
-    """Fill an empty cell of the grid with the legend of all panels."""
-    handles: list[Artist] = [*_families(frame), *_reference(frame)]
+def draw_legend(axes: Axes, frame: pd.DataFrame, coloured: Sequence[str]) -> None:
+    """Fill an empty cell of the grid with the legend of all panels: of the families in colour, and of the rest."""
+    handles: list[Artist] = [*_families(frame, coloured), *_reference(frame)]
     handles.append(
         Patch(color=BASELINE, alpha=0.18, linewidth=0, label="95 % interval of no cache, fewer steps")
     )
@@ -38,15 +40,17 @@ def front_style() -> dict[str, Any]:
     return {"color": INK, "alpha": 0.13, "linewidth": 4.5}
 
 
-def _families(frame: pd.DataFrame) -> list[Line2D]:
-    """Entries of the families that have a score."""
+def _families(frame: pd.DataFrame, coloured: Sequence[str]) -> list[Line2D]:
+    """Entries of the families in colour that have a score, and one of all others."""
     baseline = baseline_family(frame)
     drawn = set(frame.loc[frame["status.quality"] == "done", "family"])
+    others = drawn - set(coloured)
+    pale = [Line2D([], [], label=f"{len(others)} more families", **_marker(PALE, ".", ""))] if others else []
     return [
         Line2D([], [], label=family, **_marker(colour, marker, "--" if family == baseline else "-"))
         for family, (colour, marker) in family_styles(frame).items()
-        if family in drawn
-    ]
+        if family in drawn & set(coloured)
+    ] + pale
 
 
 def _reference(frame: pd.DataFrame) -> list[Line2D]:

@@ -2,6 +2,7 @@
 
 import math
 import textwrap
+from collections.abc import Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -17,6 +18,7 @@ from smoothbench.report.data.groups import require_one_group
 from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
 from smoothbench.report.figures.legend import FADED, draw_legend, front_style, star_style
 from smoothbench.report.figures.panel import Panel, panel_of, tells_apart
+from smoothbench.report.figures.singled_out import cut_off, draw_pale, in_colour
 from smoothbench.report.figures.style import (
     BASELINE,
     LOG_FROM,
@@ -40,17 +42,19 @@ COSTS = MappingProxyType(
 )
 
 
-def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
+def pareto(frame: pd.DataFrame, x: str = "macs", families: Sequence[str] = ()) -> Figure:
     """Draw every score against `macs` (per sample) or `latency` (a batch) in small panels, log cost axis.
 
     Scores against real data are drawn as paired differences to the reference (a star, at 0) with their 95 % intervals,
     distances to its samples as they are. Points that another beats are faded; dashed grey, with a band, is no cache.
-    Scores that tell no two points apart, and of very many the last, are only named.
+    Scores that tell no two points apart, and of very many the last, are only named. Args: families, those to draw in
+    colour where there are too many of them, the first ones; the others are pale points.
     ValueError if x is unknown, nothing was measured, or points cannot share a picture.
     """
     require_one_group(frame)
     label = _cost_label(frame, x)
     panels, left_out = _panels(frame, x)
+    coloured = in_colour(frame, families)
     costs = [cost for panel in panels for cost in panel.x]
     cells = len(panels) + 1  # the legend has a cell of its own
     columns = 2 if cells in (2, 4) else 3 if cells <= 9 else 4
@@ -62,16 +66,16 @@ def pareto(frame: pd.DataFrame, x: str = "macs") -> Figure:
         figure.set_layout_engine("constrained", h_pad=0.07, w_pad=0.07, hspace=0.03, wspace=0.03)
         all_axes = figure.subplots(lines, columns, squeeze=False).ravel()
         for axes, panel in zip(all_axes, panels, strict=False):
-            _draw(axes, panel, frame, min(costs), max(costs))
+            _draw(axes, panel, frame, coloured, min(costs), max(costs))
         for axes in all_axes[len(panels) :]:
             axes.set_axis_off()
         write_title(figure, frame, _title(frame), "model", "solver", "N", "seeds")
         figure.supxlabel(textwrap.fill(label, columns * 44), fontsize=8.5)
-        draw_legend(all_axes[len(panels)], frame)
+        draw_legend(all_axes[len(panels)], frame, coloured)
         figure.draw_without_rendering()  # settles the layout: labels need final positions
         figure.set_layout_engine("none")
         for axes, panel in zip(all_axes, panels, strict=False):
-            _name_front(axes, panel, frame)
+            _name_front(axes, panel, frame, coloured)
     return figure
 
 
@@ -102,7 +106,9 @@ def _panels(frame: pd.DataFrame, x: str) -> tuple[list[Panel], list[str]]:
     return drawn, [one.score for one in panels if one not in drawn]
 
 
-def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, least: float, most: float) -> None:
+def _draw(
+    axes: Axes, panel: Panel, frame: pd.DataFrame, coloured: Sequence[str], least: float, most: float
+) -> None:
     """Args: least, most, the cheapest and the dearest point of all panels: they share the cost axis."""
     scale(axes, panel, least, most)
     axes.set_title(panel.score, pad=5)
@@ -114,6 +120,9 @@ def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, least: float, most: flo
     baseline = baseline_family(frame)
     for family, (colour, marker) in family_styles(frame).items():
         of_family = (panel.rows["family"] == family).to_numpy()
+        if family not in coloured:
+            draw_pale(axes, panel, of_family)
+            continue
         dashes = "--" if family == baseline else "-"
         axes.plot(
             panel.x[of_family], panel.y[of_family], dashes, color=colour, alpha=0.4, linewidth=1.0, zorder=2
@@ -125,6 +134,7 @@ def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, least: float, most: flo
                 _draw_points(axes, panel, chosen, colour, marker, alpha, order)
     star = panel.rows["reference"].to_numpy(dtype=bool)
     axes.plot(panel.x[star], panel.y[star], **star_style())
+    cut_off(axes, panel, coloured)
 
 
 def _draw_points(
@@ -187,14 +197,14 @@ def scale(axes: Axes, panel: Panel, least: float, most: float) -> None:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:.3g}"))
 
 
-def _name_front(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
+def _name_front(axes: Axes, panel: Panel, frame: pd.DataFrame, coloured: Sequence[str]) -> None:
     """Settings of the points on the front, without the family: its colour says that."""
     obstacles = marker_boxes(axes, zip(panel.x, panel.y, strict=True))
     obstacles += bar_boxes(axes, panel.x, panel.x, panel.low, panel.high)
     if panel.spread is not None:
         obstacles += bar_boxes(axes, panel.x - panel.spread, panel.x + panel.spread, panel.y, panel.y)
     styles = family_styles(frame)
-    chosen = panel.front & ~is_reference(panel.rows, frame)
+    chosen = panel.front & ~is_reference(panel.rows, frame) & panel.rows["family"].isin(coloured)
     labels = [
         Label(panel.x[i], panel.y[i], _setting(row["label"], row["family"]), styles[row["family"]][0])
         for i, row in panel.rows[chosen].iterrows()

@@ -112,7 +112,10 @@ def test_sites_with_other_bits_have_weights_of_their_own() -> None:
     ("change", "message"),
     [
         ([], "'_weights' must be an object"),
-        ({"form": "spline"}, "its weights are 'spline' of version 1, and weighted_sum 1, input_weights 1 can be read"),
+        (
+            {"form": "spline"},
+            "its weights are 'spline' of version 1, and weighted_sum 1, input_weights 1 can be read",
+        ),
         ({"form": ["weighted_sum"]}, "its weights are \\['weighted_sum'\\] of version 1"),
         ({"version": 2}, "its weights are 'weighted_sum' of version 2"),
         (

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from smoothbench.report import load, write
-from smoothbench.report.figures.headline import MOST, headline
+from smoothbench.report.figures.headline import headline
 from smoothbench.report.figures.panel import panel_of, tells_apart
+from smoothbench.report.figures.pareto_plot import pareto
+from smoothbench.report.figures.singled_out import MOST
 from tests.support.report_folder import build, plans
 
 
@@ -52,6 +54,9 @@ def test_of_many_families_those_that_are_named_have_a_colour(results: Path) -> N
     frame.loc[frame["reference"].astype(bool), "family"] = "no cache"
     texts = {text.get_text() for text in headline(frame, ["family 3"]).axes[0].texts}
     assert "family 3" in texts and "family 4" not in texts
+    (legend,) = [axes.get_legend() for axes in pareto(frame, families=["family 3"]).axes if axes.get_legend()]
+    entries = [text.get_text() for text in legend.get_texts()]
+    assert entries[:3] == ["no cache", "family 3", f"{MOST + 1} more families"]
 
 
 @pytest.mark.slow

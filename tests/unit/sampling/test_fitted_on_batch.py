@@ -57,8 +57,9 @@ def test_a_plan_with_its_weights_is_read_again(tmp_path: Any) -> None:
 
 
 def test_a_batch_in_parts_is_fitted_to_its_first() -> None:
-    of_parts, of_part = batch_of("dit_nano", 6, size=2), batch_of("dit_nano", 6)
-    schedule = Schedule.steps(of_part.trajectory.sites, [True, False, True, False, False, True])
-    weights = StateMatching().fit(schedule, of_parts)
-    assert error(of_parts, schedule, weights) < 0.5 * error(of_parts, schedule, "reuse")
-    assert weights.digest != StateMatching().fit(schedule, of_part).digest
+    of_parts, first_part = batch_of("dit_nano", 4, size=2), batch_of("dit_nano", 4, num=2)
+    schedule = Schedule.steps(first_part.trajectory.sites, [True, False, True, False])
+    fits: Any = [StateMatching().fit(schedule, batch) for batch in (of_parts, first_part)]
+    found, expected = ([row for table in (w.table, w.inputs) for row in table["denoiser"]] for w in fits)
+    for row, wanted in zip(found, expected, strict=True):
+        assert row == pytest.approx(wanted, rel=1e-3, abs=1e-4)
