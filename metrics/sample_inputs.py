@@ -54,8 +54,8 @@ class SampleInputs:
     def by_sample(self, inputs: Sequence[Tensor]) -> list[list[Any]]:
         """Return the arguments of each sample: tensors [1, ...], of clips of frames [T, ...], and as many texts.
 
-        Raises ValueError for inputs of other lengths, prompts without a text, and pictures that are not of 1 or 3
-        channels where `rgb` repeats them.
+        Raises ValueError for inputs of other lengths, prompts without a text, and, where `rgb` repeats
+        channels, for sound and for pictures that do not have 1 or 3.
         """
         if len({len(each) for each in inputs}) != 1 or len(inputs) != len(self.names):
             raise ValueError(
@@ -91,6 +91,8 @@ class SampleInputs:
                 values = values / (255 if stored.dtype == torch.uint8 else 32768)
             if self._scale == "signed" and stored.dtype == torch.uint8:
                 values = 2 * values - 1
+        if self._rgb and values.ndim < 4:
+            raise ValueError("sound cannot be shown as RGB: leave it out for this model, or set rgb to false")
         if self._rgb and values.shape[-3] != 3:
             if values.shape[-3] != 1:
                 raise ValueError(

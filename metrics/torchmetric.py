@@ -44,11 +44,15 @@ class TorchMetric(ForeignMetric, SampleMean):
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Compute the numbers, float64 [B], of a batch; ValueError, with the metric's own reason, where it refuses."""
         arguments = self._given.by_sample(inputs)
-        values = self._of_batch(arguments)
-        if values is None:
-            values = torch.stack([self._value(one) for one in arguments])
-        values = values.detach().cpu().double()
+        # a range that is not given is that of the batch, by which a sample's number would depend on its neighbours
+        own_range = getattr(self.metric, "data_range", 1.0) is None
+        groups = [[one] for one in arguments] if own_range else [arguments]
+        values = torch.cat([self._of_group(group) for group in groups]).detach().cpu().double()
         return values if self._cap is None else values.clamp(-self._cap, self._cap)
+
+    def _of_group(self, arguments: Sequence[Sequence[Any]]) -> Tensor:
+        values = self._of_batch(arguments)
+        return torch.stack([self._value(one) for one in arguments]) if values is None else values
 
     def _of_batch(self, arguments: Sequence[Sequence[Any]]) -> Tensor | None:
         """The number of each sample from one call, means over the frames of clips; None where there is one for all."""

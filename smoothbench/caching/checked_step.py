@@ -1,12 +1,12 @@
 """A step of the solver as weights remember it: a run that takes another step there is noticed."""
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from smoothbench.caching.json_objects import is_number
 from smoothbench.caching.predictor import History
 
 TOLERANCE = 1e-4  # of the state's norm, in float32
@@ -30,7 +30,7 @@ class CheckedStep(NamedTuple):
         if not isinstance(data, Mapping) or set(data) != set(cls._fields) or type(data["e"]) is not int:
             raise ValueError(f"the step of its weights must have {', '.join(cls._fields)}")
         lists = [data["states"], data["outputs"], data["guidance"]]
-        if not all(isinstance(of, list) and of and all(map(_is_number, of)) for of in lists):
+        if not all(isinstance(of, list) and of and all(map(is_number, of)) for of in lists):
             raise ValueError("the step of its weights must hold lists of finite numbers")
         return cls(data["e"], *map(tuple, lists))
 
@@ -66,7 +66,3 @@ class CheckedStep(NamedTuple):
         guided = sum(weight * row for weight, row in zip(self.guidance, rows, strict=True))
         assert isinstance(guided, Tensor)
         return guided.repeat(len(self.guidance), *[1] * (guided.ndim - 1))
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and isfinite(value)

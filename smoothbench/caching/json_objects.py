@@ -1,6 +1,8 @@
-"""Read JSON objects without losing keys: Python's own reader silently drops all but the last of equal keys."""
+"""Read JSON strictly: no key twice, of which Python's own reader drops all but the last, and no number too large."""
 
 from collections.abc import Iterable
+from math import isfinite
+from numbers import Real
 from typing import Any
 
 
@@ -12,3 +14,11 @@ def unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"{key[:60]!r} stands there twice")
         data[key] = value
     return data
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number that a float can hold; truth values are none."""
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    except OverflowError:
+        return False

@@ -4,13 +4,11 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from smoothbench.caching import grid
-from smoothbench.caching.json_objects import unique_keys
+from smoothbench.caching.json_objects import is_number, unique_keys
 from smoothbench.caching.nesting import outer_sites, runs
 from smoothbench.caching.predictor import Predictor
 from smoothbench.caching.saved_weights import SavedWeights, weights_from, weights_of
@@ -183,7 +181,8 @@ class Schedule:
 def _is_grid(coordinates: Any, evals: int) -> bool:
     if coordinates is None:
         return True
-    numbers = isinstance(coordinates, list | tuple) and all(
-        isinstance(c, Real) and not isinstance(c, bool) for c in coordinates
+    return (
+        isinstance(coordinates, list | tuple)
+        and len(coordinates) == evals
+        and all(map(is_number, coordinates))
     )
-    return numbers and len(coordinates) == evals and all(map(isfinite, coordinates))

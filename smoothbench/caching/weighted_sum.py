@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any, ClassVar
 
 from smoothbench.caching import grid
+from smoothbench.caching.json_objects import is_number
 from smoothbench.caching.predictor import Predictor, Weighted
 from smoothbench.caching.sites import Site
 
@@ -102,7 +103,7 @@ def _are_rows(rows: Any) -> bool:
 
 
 def _are_numbers(row: Any) -> bool:
-    return isinstance(row, list) and all(type(w) in (int, float) and isfinite(w) for w in row)
+    return isinstance(row, list) and all(map(is_number, row))
 
 
 def timesteps_of(predictor: object, planned: Sequence[float] | None) -> Sequence[float] | None:

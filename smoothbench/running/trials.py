@@ -9,7 +9,7 @@ from torch import Tensor
 from metrics.score import BareScore, Score
 from smoothbench.caching import Schedule
 from smoothbench.config.spec import Settings, Spec
-from smoothbench.errors import UsageError
+from smoothbench.errors import UsageError, one_line
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.plan import plan_point
 from smoothbench.planning.point import Point
@@ -55,7 +55,7 @@ class Trials:
     def score(self, point: Point) -> Score:
         """Return the score of the metric that decides, over the calibration's samples.
 
-        Raises UsageError where the metric has no interval.
+        Raises UsageError where the metric refuses them, and where it has no interval.
         """
         if point.sample_id not in self._scores:
             pairs = zip(self._batches, self._samples(point), self._uncached, strict=True)
@@ -63,7 +63,10 @@ class Trials:
             features = concatenate_batches(
                 self._features(seeds, samples, baseline) for seeds, samples, baseline in pairs
             )
-            score: Score | BareScore = bound_metric.metric.score(features["score"])
+            try:
+                score: Score | BareScore = bound_metric.metric.score(features["score"])
+            except ValueError as error:
+                raise UsageError(f"{self.metric} of the calibration's samples: {one_line(error)}") from None
             if isinstance(score, BareScore):
                 raise UsageError(f"{self.metric}: has no interval to decide by: take another metric")
             self._scores[point.sample_id] = score

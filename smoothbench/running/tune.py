@@ -95,9 +95,13 @@ def _checked(settings: Settings, model: Model, choice: Choice, paired: Sequence[
     record = running.store.record(point.spec.name, point.point_id)
     if record is None or record.status.quality != "done":
         raise PointsFailed(f"{point.spec.label}: {record.reason if record else 'its record is gone'}")
-    tuned = Tuned(point, record, choice.reason, seconds_of(point, reference, running.store.folder))
+    tuned = Tuned(point, record, choice.reason, seconds_of(point, reference, running.store.folder), paired)
     if settings.loss is not None:
-        score = tuned.losses[settings.loss.metric]
+        score = tuned.losses.get(settings.loss.metric)
+        if score is None:
+            raise PointsFailed(
+                f"loss={settings.loss}: samples have no {settings.loss.metric} ({record.reason})"
+            )
         if not settings.loss.met_by(score.value):
             raise PointsFailed(
                 f"loss={settings.loss}: kept on calibration, but {score.value:.4g} on {score.n} other samples: "

@@ -1,7 +1,7 @@
 """A tuned schedule as its file holds it, with what was measured, and what is printed of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -22,19 +22,22 @@ WORST = {True: "0.05", False: "0.95"}  # the quantile that bounds the worst 5 %,
 
 @dataclass(frozen=True)
 class Tuned:
-    """A tuned point, its record over the held-out samples, and the seconds of a batch with and without its schedule."""
+    """A tuned point, its record over the held-out samples, and the seconds of a batch with and without its schedule.
+
+    `paired` names the metrics that compare with the uncached samples.
+    """
 
     point: Point
     record: Record
     reason: str
     seconds: tuple[float, float] | None
+    paired: Sequence[str]
 
     @property
     def losses(self) -> dict[str, ScoreEntry]:
         """The scores against the uncached samples of the same seeds, by metric."""
-        return {
-            name.rpartition("@")[0]: score for name, score in self.record.scores.items() if score.quantiles
-        }
+        scores = {name: self.record.scores.get(f"{name}@{self.record.num_samples}") for name in self.paired}
+        return {name: score for name, score in scores.items() if score is not None}
 
     def measured(self) -> Config:
         """Return what was measured, as the file holds it."""

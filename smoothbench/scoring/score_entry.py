@@ -48,10 +48,11 @@ def _difference(estimate: Estimate) -> Delta:
 def save_scores(store: Store, record: Record, scores: Mapping[str, Score | BareScore]) -> None:
     """Keep the influence of each sample on each score of a record, by which points are compared in pairs.
 
-    Those of scores that the record has from before stay.
+    Those of other scores that the record has from before stay.
     """
     name, point_id = record.name, record.point_id
-    old = {k: v for k, v in (store.scores(name, point_id) or {}).items() if k in record.scores}
+    before = store.scores(name, point_id) or {}
+    old = {k: v for k, v in before.items() if k in record.scores and k not in scores}
     known = {score: value for score, value in scores.items() if isinstance(value, Score)}
     new = {score: value.influence.astype(np.float32) for score, value in known.items()}
     seeds = np.concatenate([np.arange(start, stop) for start, stop in record.seeds])

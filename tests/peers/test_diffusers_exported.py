@@ -15,7 +15,7 @@ from smoothbench.interop.schedules.first_block import first_block_threshold
 from tests.support.exported import COMPUTED, exported, run_file, where
 from tests.support.tiny_pipelines import call_arguments, tiny_pixart_pipeline
 from tests.support.tiny_video_pipeline import tiny_ltx_pipeline, video_latents
-from tests.support.witness_loop import EVALS, WitnessLoop, close, evaluations
+from tests.support.witness_loop import EVALS, LEVELS, WitnessLoop, close, evaluations
 
 WAN, FLUX = "WanTransformer3DModel", "FluxTransformer2DModel"
 LAST = {FLUX: "single_transformer_blocks.2", WAN: "blocks.2"}
@@ -84,6 +84,37 @@ def test_a_pipeline_runs_the_file_and_gives_our_samples(tmp_path: Path, masks: d
         assert close(ltx(theirs), x)
     assert evaluations(run.realised, 0) == where(masks["attn"])
     assert not close(ltx(tiny_ltx_pipeline()), x, 1e-3)
+
+
+class WindowedPipe:
+    """A pipeline that samples by a witness loop, and tells which timestep runs."""
+
+    def __init__(self, loop: WitnessLoop) -> None:
+        self.loop, self.transformer = loop, loop.denoiser
+        self.scheduler = SimpleNamespace(timesteps=torch.tensor(LEVELS))
+
+    @property
+    def current_timestep(self) -> torch.Tensor:
+        return self.scheduler.timesteps[self.loop.e]
+
+
+WINDOWS = {"attn": [1, 1, 1, *[0, 1] * 3, 1, 1, 1], "attn2": [1, 0, 0, 0, 0] * 2 + [1, 0], "mlp": [1] * EVALS}
+
+
+def test_a_second_run_of_the_pyramid_begins_anew_in_any_transformer(tmp_path: Path) -> None:
+    loop = WitnessLoop(WAN)
+    run_file(exported(tmp_path, WINDOWS, "diffusers")).enable(WindowedPipe(loop))
+    for _ in range(2):
+        with loop.computed("blocks.1.attn1") as to_itself, loop.computed("blocks.1.attn2") as to_text:
+            loop.run()
+        assert (to_itself, to_text) == (where(WINDOWS["attn"]), where(WINDOWS["attn2"]))
+
+
+def test_the_pyramid_refuses_a_second_forward_in_an_evaluation(tmp_path: Path) -> None:
+    loop = WitnessLoop(WAN, forwards=2)
+    run_file(exported(tmp_path, WINDOWS, "diffusers")).enable(WindowedPipe(loop))
+    with pytest.raises(ValueError, match="guidance takes a second forward"):
+        loop.run()
 
 
 def test_a_pipeline_without_contexts_runs_mag_cache(tmp_path: Path) -> None:

@@ -172,9 +172,21 @@ def test_a_bound_on_the_loss_is_kept_by_few_macs(tiny: tuple[str, ...], tmp_path
     assert shares[0] < shares[1] < 1
 
 
+def test_a_metric_without_quantiles_decides_as_any_other(tiny: tuple[str, ...], tmp_path: Path) -> None:
+    out, small = tmp_path / "a.json", [each for each in tiny if not each.startswith("metrics=")]
+    command = ["stage=tune", "cache=fora", "metrics=[psnr_pooled]", 'loss="psnr_pooled>=25"', f"out={out}"]
+    tune(settings(composed(*command, *small)))
+    loss = read(out)["_meta"]["tuned"]["loss"]["psnr_pooled"]
+    assert loss["low"] < loss["value"] and loss["value"] >= 25 and loss["quantiles"] is None
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (
+            ["cache=fora", "calibration.num_samples=1", 'loss="psnr>=20"', "out=a.json"],
+            "psnr of the calibration's samples: a score needs the influence of at least 2 samples",
+        ),
         (["out=a.json"], "stage=tune takes one of at=0.4 .* and 'loss=psnr>=35'"),
         (["at=0.4", 'loss="psnr>=35"', "out=a.json"], "stage=tune takes one of at=0.4"),
         (["at=0.4"], "out=FILE goes with stage=calibrate .*, stage=tune"),

@@ -7,7 +7,7 @@ from torch import nn
 
 from smoothbench.caching import Site
 from smoothbench.caching.branch_names import KINDS
-from smoothbench.interop.schedules.request import Request
+from smoothbench.interop.schedules.request import ALL_OTHERS, Request
 
 LISTS = {"": "(?:transformer_blocks|blocks|layers)", "temporal_": "temporal_transformer_blocks"}
 
@@ -24,6 +24,11 @@ def patterns(request: Request, sites: Sequence[Site]) -> list[str]:
     if apart := {site.name for site in request.sites if site.kind in kinds} - {site.name for site in sites}:
         raise request.refused(
             f"blocks of a kind differ ({min(apart)}): give --model FOLDER, which names their modules"
+        )
+    if numbered := kinds.keys() - {site.kind for site in request.sites if ALL_OTHERS in site.path}:
+        raise request.refused(
+            f"it numbers the blocks of {min(numbered)}, of which there may be more: give --model FOLDER, which names "
+            "their modules"
         )
     return [_of_kind(request, kind) for kind in kinds]
 

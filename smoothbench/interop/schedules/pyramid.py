@@ -15,14 +15,17 @@ evaluations in place of timesteps.
 
 import re
 
-from diffusers.hooks import PyramidAttentionBroadcastConfig, apply_pyramid_attention_broadcast
+from diffusers.hooks import HookRegistry, PyramidAttentionBroadcastConfig, apply_pyramid_attention_broadcast
 
 WINDOWS = [  # modules, the evaluations between which they are reused, and the window: its multiples are computed
 {windows}]
 
 
 def enable(pipe):
-    """Put the schedule on the pipeline's transformer; ValueError where diffusers cannot reuse its attention."""
+    """Put the schedule on the pipeline's transformer; ValueError where diffusers cannot reuse its attention.
+
+    A run whose guidance takes a forward of its own stops with a ValueError: one output is kept for both forwards.
+    """
     if not hasattr(type(pipe), "current_timestep"):
         raise ValueError(f"{{type(pipe).__name__}} does not tell its current_timestep")
 
@@ -41,13 +44,28 @@ def enable(pipe):
         apply_pyramid_attention_broadcast(pipe.transformer, config)
         if not modules or not all(hasattr(module, "_diffusers_hook") for module in modules):
             raise ValueError(f"{{pattern}} names no attention of this transformer that diffusers can reuse")
+    last = -1
+
+    def begin(*_):
+        nonlocal last
+        e = evaluation()
+        if e == last > 0:
+            raise ValueError("guidance takes a second forward, with which diffusers' cache cannot be shared")
+        if e <= last:  # a new run: diffusers starts its counters anew only in some transformers
+            HookRegistry.check_if_exists_or_initialize(pipe.transformer).reset_stateful_hooks()
+        last = e
+
+    pipe.transformer.register_forward_pre_hook(begin)
 '''
 Window = tuple[int, int, int]  # the evaluations between which it is heeded, and its length
 Mask = tuple[bool, ...]
 
 
 def export(request: Request) -> Exported | None:
-    """Write Python that enables Pyramid Attention Broadcast; None where the masks are not windows of attention."""
+    """Write Python that enables Pyramid Attention Broadcast; None where the masks are not windows of attention.
+
+    Raises UsageError where an evaluation takes two forwards: diffusers counts each, and keeps one output for both.
+    """
     groups: dict[tuple[str, Mask], list[Site]] = {}
     for site, mask in zip(request.sites, zip(*request.schedule.computed, strict=True), strict=True):
         if not all(mask):
@@ -55,6 +73,11 @@ def export(request: Request) -> Exported | None:
     windows = {kind_and_mask: window(kind_and_mask[1]) for kind_and_mask in groups}
     if not all(windows.values()) or not all(kind.endswith("attn") for kind, _ in groups):
         return None
+    if request.forwards == 2:
+        raise request.refused(
+            "diffusers' Pyramid Attention Broadcast keeps one output for both forwards of an evaluation: no hook there "
+            "follows these windows with two"
+        )
     lines = ""
     for group, sites in groups.items():
         low, high, length = windows[group] or (0, 0, 0)

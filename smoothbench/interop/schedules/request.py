@@ -13,6 +13,7 @@ from smoothbench.caching.sites import SPAN
 from smoothbench.errors import UsageError
 
 REUSE = "reuse"
+ALL_OTHERS = "*"  # in the path of a site that stands for all blocks that a schedule does not number
 PREDICTORS = (REUSE, "taylor1", "taylor2", "taylor3", "taylor4")
 
 

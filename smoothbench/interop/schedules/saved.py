@@ -17,7 +17,7 @@ from smoothbench.caching.json_objects import unique_keys
 from smoothbench.caching.schedule_json import META, WEIGHTS, canonical
 from smoothbench.caching.sites import DENOISER, SPAN
 from smoothbench.errors import UsageError
-from smoothbench.interop.schedules.request import PREDICTORS, REUSE
+from smoothbench.interop.schedules.request import ALL_OTHERS, PREDICTORS, REUSE
 
 KEY = re.compile(r"([a-z_0-9]+)(?:-(\d{1,4}))?")
 RANGE = re.compile(rf"{SPAN}-(\d{{1,4}})-(\d{{1,4}})")
@@ -87,7 +87,7 @@ def named_sites(keys: Collection[str]) -> Iterator[Site]:
     others = 1 + max((int(block) for _, block in branches.values() if block), default=-1)
     for kind, number in branches.values():
         block = number or others
-        yield Site(f"blocks.{block}.{kind}", kind, f"blocks.{block}.{kind}")
+        yield Site(f"blocks.{block}.{kind}", kind, f"blocks.{number or ALL_OTHERS}.{kind}")
     for key in keys:
         if key not in branches:
             yield _outer(key)

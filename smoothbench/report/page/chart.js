@@ -98,7 +98,7 @@ function outline(marker, r) {
 
 // ---- the plot ----
 
-/** The points that have both numbers: {point, x, spread, y, low, high, best}, cheapest first. */
+/** The points that have both numbers: {point, x, spread, y, low, high, best}, cheapest first; low and high may be null. */
 function chosen(part, cost, score) {
   const found = part.points
     .filter((point) => point.x[cost] && point.y[score])
@@ -121,7 +121,7 @@ function drawChart(svg, part, cost, score, show) {
   }
   const values = found.map(({ y }) => y);
   const log = Math.min(...values) > 0 && Math.max(...values) > LOG_FROM * Math.min(...values);
-  const bounds = log ? values : found.flatMap(({ low, high }) => [low, high]);
+  const bounds = log ? values : found.flatMap(({ y, low, high }) => [low ?? y, high ?? y]);
   const across = axis(...ends(found.map(({ x }) => x), true, 0.07), BOX.left, BOX.width - BOX.right, true);
   const up = axis(...ends(bounds, log, 0.06), BOX.height - BOX.bottom, BOX.top, log);
   drawAxes(svg, across, up, part, cost, score, log);
@@ -172,14 +172,15 @@ function drawLines(svg, found, part, across, up) {
 function drawBars(svg, each, part, across, up) {
   const { x, spread, y, low, high, best, point } = each;
   const stroke = part.families[point.family].colour, paint = { stroke, "stroke-width": 1.3, "stroke-opacity": best ? 0.9 : 0.35 };
-  drawing(svg, "line", { x1: across(x), x2: across(x), y1: up(low), y2: up(high), ...paint, class: "bar" });
+  if (low !== null) drawing(svg, "line", { x1: across(x), x2: across(x), y1: up(low), y2: up(high), ...paint, class: "bar" });
   if (spread) drawing(svg, "line", { x1: across(x - spread), x2: across(x + spread), y1: up(y), y2: up(y), ...paint, class: "bar" });
 }
 
 function drawPoint(svg, each, part, across, up, cost, score, show) {
   const { point, x, spread, y, low, high, best } = each, family = part.families[point.family];
+  const interval = low === null ? "" : `, 95 % from ${short(low)} to ${short(high)}`;
   const said = `${point.label}: ${part.costs[cost]} ${short(x)}${spread ? ` \u00b1 ${short(spread)}` : ""}, `
-    + `${part.scores[score].name} ${short(y)}, 95 % from ${short(low)} to ${short(high)}${best ? ", on the front" : ""}`;
+    + `${part.scores[score].name} ${short(y)}${interval}${best ? ", on the front" : ""}`;
   const attributes = { class: "point", tabindex: "-1", role: "img", "aria-label": said, transform: `translate(${across(x).toFixed(1)},${up(y).toFixed(1)})` };
   const mark = drawing(svg, "g", attributes);
   drawing(mark, "title", {}, said);

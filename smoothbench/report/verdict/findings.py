@@ -27,6 +27,7 @@ class Finding:
     over_fewer: Estimate | None
     over_none: Estimate | None
     worse_than_none: tuple[int, ...]  # unbeaten rows that are shown to be worse than no cache
+    unscored: int  # methods within the budget that do not have the score
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,13 @@ def _finding(rows: pd.DataFrame, score: Comparisons, methods: Sequence[int], bas
     unbeaten, uncached = score.unbeaten(methods), is_uncached(rows)
     fewer = next((i for i in score.ordered(methods) if uncached[i]), None)
     first, against_none = next(iter(unbeaten), None), base in score.values
+    compared = score.ordered(methods)
     return Finding(
-        tuple(score.ordered(methods)),
+        tuple(compared),
         tuple(unbeaten),
         fewer,
         None if first is None or fewer in (None, first) else score.difference(first, fewer),
         score.difference(first, base) if first is not None and against_none else None,
         tuple(i for i in unbeaten if against_none and score.beats(base, i)),
+        len(methods) - len(compared),
     )

@@ -79,8 +79,10 @@ def _sentences(verdict: Verdict, budget: Budget) -> list[str]:
 def _standing(rows: pd.DataFrame, finding: Finding) -> str:
     unbeaten, methods = len(finding.unbeaten), len(finding.methods)
     named = _named(rows, finding.unbeaten)
+    if not methods:
+        return f"none of the {finding.unscored} methods within the budget has that score"
     if methods == 1:
-        return f"{named} is the only method within the budget"
+        return f"{named} is the only method within the budget{' with that score' if finding.unscored else ''}"
     if unbeaten == 1:
         return f"{named} alone is unbeaten of {methods} methods"
     if unbeaten == methods:

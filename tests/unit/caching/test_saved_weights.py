@@ -124,6 +124,7 @@ def test_sites_with_other_bits_have_weights_of_their_own() -> None:
         ),
         ({"table": {"*": [[True]] * 6}}, "the table of its weights must map"),
         ({"table": {"*": [[float("nan")]] * 6}}, "the table of its weights must map"),
+        ({"table": {"*": [[10**400]] * 6}}, "the table of its weights must map"),
         ({"table": {}}, "weights are lists of equally many evaluations"),
         ({"timesteps": "990"}, "the timesteps of its weights must be a list of finite numbers"),
         ({"timesteps": TIMESTEPS[:5]}, "weights of 6 evaluations with 5 timesteps"),

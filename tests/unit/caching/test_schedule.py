@@ -79,6 +79,7 @@ def test_an_absent_kind_is_computed_with_a_warning() -> None:
         ({"attn": [0, 1], "mlp": [1, 1]}, "every site at its first evaluation"),
         ({"_meta": {}}, "no kind"),
         ({"attn": [1], "mlp": [1], "_meta": 3}, "_meta"),
+        ({"attn": [1], "mlp": [1], "_meta": {"coordinates": [10**400]}}, "coordinates are 1 finite numbers"),
     ],
 )
 def test_bad_json_is_refused(data: dict, message: str) -> None:

@@ -57,6 +57,8 @@ def refusal(capsys: pytest.CaptureFixture[str], path: Path, target: str, *option
         ({"attn": EVEN, "mlp-0": [2]}, "diffusers", (), "must be a list of 0 and 1"),
         ({"joint_attn": EVEN, "mlp": EVEN}, "diffusers", (), "joint_attn: give --model FOLDER"),
         ({"attn-0": EVEN, "attn": [1] * 12}, "diffusers", (), "blocks of a kind differ .*give --model FOLDER"),
+        ({"attn-0": EVEN, "attn-1": EVEN}, "diffusers", (), "numbers the blocks of self_attn, .*give --model FOLDER"),
+        ({"attn2": EVEN, "attn": [1, 0] * 6}, "diffusers", ("--forwards", "2"), "one output for both forwards"),
         ({"foo": EVEN}, "diffusers", (), "'foo' names no layers"),
         ({"span-5-2": EVEN}, "cache-dit", (), "'span-5-2' names no layers"),
         ({"attn": EVEN, "mlp": [1, 0]}, "comfyui", (), "must be equally long"),

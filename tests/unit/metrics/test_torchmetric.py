@@ -61,11 +61,14 @@ def test_the_mean_is_torchmetrics_own_value_over_all_samples(name: str) -> None:
     assert metric.higher_is_better is direct.higher_is_better
 
 
+@pytest.mark.parametrize("data_range", [1.0, None])
 @pytest.mark.parametrize("reduction", ["none", "elementwise_mean"])
-def test_batches_and_their_order_change_nothing(reduction: str) -> None:
-    samples, baseline = pictures()
+def test_batches_and_their_order_change_nothing(reduction: str, data_range: float | None) -> None:
+    """Also where torchmetrics would take the range of the whole batch: here samples have ranges of their own."""
+    shades = torch.tensor([1, 2, 3, 4, 8]).reshape(5, 1, 1, 1)
+    samples, baseline = (x // shades for x in pictures())
     metric = TorchMetric(
-        torchmetrics.image.StructuralSimilarityIndexMeasure(reduction=reduction, data_range=1.0),
+        torchmetrics.image.StructuralSimilarityIndexMeasure(reduction=reduction, data_range=data_range),
         dtype="float64",
     )
     values = metric.per_sample(samples, baseline)
@@ -182,6 +185,8 @@ def test_bad_input_is_one_line() -> None:
         vif.per_sample(samples, baseline[:2])
     with pytest.raises(ValueError, match="pictures of 2 channels cannot be shown as RGB"):
         TorchMetric(ssim, rgb=True).per_sample(samples[:, :2], baseline[:, :2])
+    with pytest.raises(ValueError, match="sound cannot be shown as RGB"):
+        NetworkScore(nn.Identity(), rgb=True, higher_is_better=True).per_sample(torch.zeros(1, 2, 9).short())
     with pytest.raises(ValueError, match=r"Identity gives .* for 5 pictures: it must give one number each"):
         NetworkScore(nn.Identity(), higher_is_better=True).per_sample(samples)
     with pytest.raises(ValueError, match="1 of 5 values are NaN or Inf"):

@@ -174,6 +174,21 @@ def test_script_draws_the_front_and_the_families(results_with_previews: Path) ->
     assert "#7a828c" in drawn[0]["families"]  # the line of fewer steps
 
 
+def test_a_score_without_intervals_is_drawn_without_bars(results_with_previews: Path) -> None:
+    for path in (results_with_previews / "records").glob("*.json"):
+        content = json.loads(path.read_text())
+        for entry in content["scores"].values():
+            entry |= {"se": None, "low": None, "high": None, "delta": None}
+        path.write_text(json.dumps(content))
+    heights, labels, bars = run(parsed(report(results_with_previews)), """
+      const marks = document.querySelectorAll("svg.chart g.point");
+      const heights = marks.map((m) => m.getAttribute("transform").split(",")[1]);
+      const labels = marks.map((m) => m.getAttribute("aria-label"));
+      return [heights, labels, document.querySelectorAll("svg.chart line.bar").length];""")  # fmt: skip
+    assert bars == 0 and len(set(heights)) > 2
+    assert not any("95 %" in label for label in labels)
+
+
 def test_points_are_reached_by_keys_and_show_what_is_known(results_with_previews: Path) -> None:
     root = parsed(report(results_with_previews))
     shown = run(root, """

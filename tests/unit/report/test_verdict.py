@@ -1,5 +1,6 @@
 """The verdict that a report opens with: every statement recomputed from records and per-sample scores."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -102,6 +103,22 @@ def test_without_methods_or_scores_there_is_none(tmp_path: Path) -> None:
     assert "### Verdict" not in document([(frame, [])], [])
     shutil.rmtree(folder / "scores")
     assert "### Verdict" not in document([(frame, [])], [])
+
+
+def test_methods_without_the_score_are_not_compared_and_said_to_have_none(tmp_path: Path) -> None:
+    folder = build(tmp_path, range(len(plans())))
+    for path in (folder / "records").glob("*.json"):
+        content = json.loads(path.read_text())
+        share = (content["cost"] or {"share": 1})["share"]
+        if share < 0.35 or (share < 0.5 and content["family"] != "FORA"):
+            content["scores"].pop("psnr@256", None)
+            path.write_text(json.dumps(content))
+    text = " ".join(paragraph(judged(folder)))
+    assert (
+        "At 3\u00d7 fewer MACs, by psnr@256 \u2191, none of the 3 methods within the budget has that score."
+        in text
+    )
+    assert re.search("At 2\u00d7 .*?, FORA N=. is the only method within the budget with that score", text)
 
 
 def test_a_missing_file_of_scores_is_named(tmp_path: Path) -> None:
