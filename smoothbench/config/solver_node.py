@@ -16,7 +16,7 @@ def merged_solver(of_run: Any, of_point: Any) -> Config:
     such as `steps`: the others, such as the noise of a stochastic solver, mean nothing to it.
     """
     base, given = _plain(of_run), _plain(of_point or {})
-    if isinstance(given, dict) and given.get("_target_", base.get("_target_")) != base.get("_target_"):
+    if isinstance(given, dict) and "_target_" in given and given["_target_"] != base.get("_target_"):
         taken = _parameters(given["_target_"])
         base = {key: value for key, value in base.items() if taken is None or key in taken}
     merged = OmegaConf.to_container(OmegaConf.merge(base, given))
@@ -28,9 +28,7 @@ def _parameters(target: Any) -> set[str] | None:
     """The names of a class's parameters; None where it takes any, or cannot be asked: then building it says why."""
     try:
         parameters = signature(get_object(target)).parameters
-    except (
-        Exception
-    ):  # whatever an import of the user's raises comes again, with its place, when the solver is built
+    except Exception:  # whatever an import of the user's raises comes again when the solver is built
         return None
     takes_any = any(one.kind is Parameter.VAR_KEYWORD for one in parameters.values())
     return None if takes_any else set(parameters)

@@ -20,7 +20,7 @@ FEW = "metrics=[fd_nano,is_nano,agreement_nano,psnr,ssim]"
 
 def composed(*overrides: str) -> DictConfig:
     """A configuration of the caller's own; what differs in its folder alone is composed once."""
-    folders = [override for override in overrides if override.startswith("results_dir=")]
+    folders = [o for o in overrides if o.startswith("results_dir=") and o != "results_dir=null"]
     cfg = deepcopy(_composed(*(override for override in overrides if override not in folders)))
     for folder in folders:
         cfg.results_dir = folder.partition("=")[2]

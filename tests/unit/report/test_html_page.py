@@ -237,20 +237,6 @@ def test_headings_sort_by_number_and_leave_gaps_last(results_with_previews: Path
     assert numbers == sorted(numbers) and [float(each) for each in descending[:-1]] == numbers[::-1]
 
 
-def test_the_box_above_the_table_shows_the_rows_with_its_words(results_with_previews: Path) -> None:
-    root = parsed(report(results_with_previews))
-    shown = run(root, """
-      const table = document.querySelectorAll("table.sortable")[0];
-      const box = document.querySelectorAll("p.filter input")[0];
-      const count = (text) => {
-        box.value = text;
-        box.dispatch("input");
-        return table.querySelectorAll("tbody tr").filter((row) => !row.hasAttribute("hidden")).length;
-      };
-      return [count("Alpha"), count("alpha nothing"), count("")];""")  # fmt: skip
-    assert shown[0] >= 1 and shown[1] == 0 and shown[2] == 5  # one failed
-
-
 def test_a_folder_without_any_success_still_has_a_page(tmp_path: Path) -> None:
     folder = tmp_path / "failed"
     add(folder, "broken", fixed(12), 0.5, **FAILED, reason="no weights")  # fmt: skip

@@ -129,7 +129,8 @@ def experiments_with_sections() -> list[tuple[str, str]]:
 
 
 def test_the_studies_name_their_sections() -> None:
-    studies = {"calibration_size", "calibration_variance", "rivals_image", "rivals_audio", "rivals_video"}
+    studies = {"calibration_size", "calibration_variance"}
+    studies |= {f"{kind}_{medium}" for kind in ("rivals", "fitted") for medium in ("image", "audio", "video")}
     assert {name for name, _ in experiments_with_sections()} == studies
 
 
