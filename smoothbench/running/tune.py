@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from smoothbench.config.instantiate import build_model, ready
 from smoothbench.config.loss_target import LossTarget
@@ -59,6 +60,11 @@ def _target(settings: Settings) -> Path:
         raise UsageError(f"stage=tune needs out=FILE.json, not {target}")
     if target.is_dir():
         raise UsageError(f"out={target}: is a folder; give the name of a file in it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise UsageError(f"out={target}: cannot be written ({error.strerror})") from None
     return target
 
 
