@@ -18,7 +18,8 @@ TITLE = "Verdict"
 NOTE = (
     "A method is *unbeaten* at a budget where no other within it is shown to be better; two unbeaten methods cannot be"
     " told apart. Its dearest point within the budget stands for it. Differences are paired, of the first method named,"
-    " with 95 % intervals; over fewer steps: over the best of no cache with fewer steps within the budget."
+    " with 95 % intervals that are not corrected for its having the best value; over fewer steps: over the best of no"
+    " cache with fewer steps within the budget."
 )
 
 
