@@ -20,8 +20,7 @@ def transition_costs(run: RecordedRun, solver: RecognisedSolver, ridge: float) -
     error of the state at j, predicted from the state at i and the outputs at i and p, beside what the solver makes of
     the repeated output; else the squared errors of the outputs between i and j, as the solver weighs them.
     """
-    vectors = torch.stack([v.flatten().double() for v in (*run.states, *solver.guided)])
-    gram = vectors @ vectors.T
+    gram = _inner_products([*run.states, *solver.guided])
     costs = torch.full((run.evals + 1, run.evals, run.evals + 1), INF, dtype=torch.float64)
     by_states = solver.is_exact
     for i in range(run.evals):
@@ -29,6 +28,15 @@ def transition_costs(run: RecordedRun, solver: RecognisedSolver, ridge: float) -
         of_jumps = _state_costs if by_states else _output_costs
         costs[before, i, i + 1 :] = of_jumps(gram, run, solver, ridge, i)
     return costs
+
+
+def _inner_products(vectors: Sequence[Tensor]) -> Tensor:
+    """Inner products of vectors [samples, ...] in float64, sample by sample: all together may fill the memory."""
+    total = torch.zeros(len(vectors), len(vectors), dtype=torch.float64)
+    for i in range(len(vectors[0])):
+        rows = torch.stack([vector[i].flatten().double() for vector in vectors])
+        total += rows @ rows.T
+    return total
 
 
 def cheapest(costs: Tensor, full: int) -> tuple[int, ...]:
