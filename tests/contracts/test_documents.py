@@ -44,7 +44,20 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["architecture", "measurement", "commands", "library", "models", "results", "glossary"]
+    "name",
+    [
+        "architecture",
+        "measurement",
+        "commands",
+        "library",
+        "models",
+        "results",
+        "glossary",
+        "fitted",
+        "interop",
+        "your_pipeline",
+        "your_schedule",
+    ],
 )
 def test_the_readme_leads_to_every_document(name: str) -> None:
     assert f"(docs/{name}.md" in (ROOT / "README.md").read_text()
