@@ -19,7 +19,7 @@ from smoothbench.report.figures.contact_sheet import EDGE, GAP, Tile, sheet, wit
 from smoothbench.report.figures.style import INK, MUTED, styled
 
 SUFFIX = ".flac"
-SEEDS = 4  # columns
+SEEDS = 3  # columns
 SIZE = (160, 80)  # pixels of a tile, across and down: the second is the number of mel bands
 WINDOW = 0.064  # seconds, at most
 RANGE = 80.0  # decibels under the loudest that are told apart

@@ -11,7 +11,7 @@ from PIL import Image
 from smoothbench.report.figures import clip_frames
 from smoothbench.report.figures.contact_sheet import contact_sheet, with_previews
 from smoothbench.report.figures.filmstrips import filmstrips
-from smoothbench.report.figures.spectrograms import RANGE, SUFFIX, loudest, spectrograms
+from smoothbench.report.figures.spectrograms import RANGE, SEEDS, SUFFIX, loudest, spectrograms
 from smoothbench.report.page import data_uris
 
 Strip = Callable[[Sequence[Path]], str]
@@ -91,7 +91,7 @@ KINDS = (
         _spectra,
         "Log-mel spectrograms of the same seeds from every policy: time across, high tones above, "
         f"{RANGE:.0f} dB under the reference's loudest are black; points with the same samples share a strip.",
-        published=3,
+        published=SEEDS,
         player=_sound,
         played=3,
         few=True,
