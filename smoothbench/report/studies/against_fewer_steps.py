@@ -22,6 +22,7 @@ from smoothbench.report.tables.column import BETTER, LEVEL, WORSE, decimals_for,
 from smoothbench.report.tables.point_tables import headline, measured
 from smoothbench.report.tables.text import NONE, to_markdown
 from smoothbench.report.tables.two_points import influences
+from smoothbench.report.verdict.budgets import is_uncached
 
 SCORES = 4  # columns
 SLACK = 1e-6  # of a share of MACs, within which two costs are equal
@@ -70,7 +71,7 @@ def against_fewer_steps(group: pd.DataFrame, folder: Path) -> pd.DataFrame | Non
     """
     rows = measured(group)
     rows = rows[rows["status.quality"] == "done"].reset_index(drop=True)
-    uncached = rows["schedule"].map(computes_all)
+    uncached = is_uncached(rows)
     fewer = uncached & (rows["steps"] < rows.loc[rows["reference"].astype(bool), "steps"].max())
     cached = rows[~uncached & ~rows["same_as"].astype(bool)].sort_values(
         "share", ascending=False, kind="stable"
@@ -133,9 +134,3 @@ def _cell(rows: pd.DataFrame, compared: list[Comparison], higher: bool) -> str:
     half = estimate.high - estimate.value
     text = with_spread(estimate.value, half, decimals_for(half, 2, abs(estimate.value)), signed=True)
     return f"{text} ({rows.at[shown.rival, 'steps']}) {shown.mark(higher)}".strip()
-
-
-def computes_all(schedule: object) -> bool:
-    """Whether a point's schedule skips nothing."""
-    bits = getattr(schedule, "rows", None)
-    return bits is not None and not any("0" in row for row in bits)

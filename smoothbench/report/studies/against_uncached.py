@@ -18,13 +18,13 @@ from metrics.inference import Estimate, paired_difference
 from metrics.score import Score
 from smoothbench.report.data.frame import higher_is_better
 from smoothbench.report.data.groups import comparable_groups
-from smoothbench.report.studies.against_fewer_steps import computes_all
 from smoothbench.report.studies.quality_loss import of_families
 from smoothbench.report.studies.section import Section
 from smoothbench.report.tables.column import decimals_for, with_spread
 from smoothbench.report.tables.point_tables import measured
 from smoothbench.report.tables.text import NONE, to_markdown
 from smoothbench.report.tables.two_points import influences
+from smoothbench.report.verdict.budgets import is_uncached
 
 MARGIN = 0.03  # of the uncached run's distance to real data, by which a point's may be larger
 ALLOWANCE = (
@@ -134,12 +134,12 @@ def _group(frame: pd.DataFrame, folder: Path) -> Group | None:
     """The scored points of a comparable group; None where it has no cached points, or not their uncached run."""
     rows = measured(frame)
     rows = rows[rows["status.quality"] == "done"].reset_index(drop=True)
-    is_uncached = rows["schedule"].map(computes_all)
-    runs = rows.loc[~is_uncached, ["solver", "steps"]]
+    uncached = is_uncached(rows)
+    runs = rows.loc[~uncached, ["solver", "steps"]]
     if not len(runs):
         return None
     solver, steps = runs.value_counts().index[0]
-    same = is_uncached & (rows["solver"] == solver) & (rows["steps"] == steps)
+    same = uncached & (rows["solver"] == solver) & (rows["steps"] == steps)
     if not same.any():
         return None
     place = int(rows.index[same][0])
