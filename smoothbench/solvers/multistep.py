@@ -6,6 +6,7 @@ v. They differ in their grid and in how x0 and noise follow from an output; `OnL
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -17,9 +18,8 @@ from smoothbench.solvers.grids import timesteps
 from smoothbench.solvers.linear_betas import LinearBetas
 from smoothbench.solvers.sigma_range import SigmaRange
 
-NOISIEST = (
-    1 - 1e-6
-)  # time of rectified flow from which a multistep solver begins, as diffusers': log-SNR is finite
+# time of rectified flow from which a multistep solver begins, as diffusers' do: the log-SNR there is finite
+NOISIEST = 1 - 1e-6
 
 
 class Levels(NamedTuple):
@@ -39,7 +39,7 @@ class Levels(NamedTuple):
         return ratio * x + (self.alpha[e + 1] - self.alpha[e] * ratio) * x0
 
 
-class Multistep:
+class Multistep(ABC):
     """A solver whose step uses what was predicted at earlier evaluations; its noisy samples have a variance of 1.
 
     Orders rise from 1 at the first step and fall to 1 at the last, which goes to a noise level of 0.
@@ -48,17 +48,17 @@ class Multistep:
     steps: int
 
     @property
+    @abstractmethod
     def levels(self) -> Levels:
         """The noise levels of all evaluations."""
-        raise NotImplementedError
 
+    @abstractmethod
     def x0(self, e: int, x: Tensor, output: Tensor) -> Tensor:
         """The x0 [B, ...] that the output at evaluation e implies, for the noisy sample x."""
-        raise NotImplementedError
 
+    @abstractmethod
     def noise(self, e: int, x: Tensor, output: Tensor) -> Tensor:
         """The noise [B, ...] that the output at evaluation e implies, for the noisy sample x."""
-        raise NotImplementedError
 
     def order_at(self, e: int, highest: int) -> int:
         """The order of the step from evaluation e: as many outputs as there are, and fewer at the end."""
