@@ -1,5 +1,6 @@
 """Run the command line in the test's own process."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,12 @@ from smoothbench.cli import main
 def errors_of(
     arguments: Sequence[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> tuple[int, list[str]]:
-    """Return the command's exit code and the lines of its error stream."""
+    """Return the command's exit code and the lines of its error stream.
+
+    The remarks of diffusers and transformers stay out: where the variable CI is set, their logs would be ours too.
+    """
+    for library in ("diffusers", "transformers"):
+        monkeypatch.setattr(logging.getLogger(library), "propagate", False)
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["smoothbench", *arguments])
     GlobalHydra.instance().clear()
