@@ -20,7 +20,7 @@ from smoothbench.report.figures.pareto_plot import pareto
 from smoothbench.report.figures.schedule_raster import schedules
 from smoothbench.report.figures.style import DPI, styled
 from smoothbench.report.page.html_page import page
-from smoothbench.report.page.media_kinds import KINDS, kinds_in
+from smoothbench.report.page.media_kinds import KINDS, Kind, kinds_in
 from smoothbench.report.studies.named_sections import named_sections
 from smoothbench.report.tables import latency_conditions
 from smoothbench.report.tables.latency_conditions import Conditions
@@ -30,6 +30,12 @@ from smoothbench.report.verdict.section import unbeaten_families
 from smoothbench.storage.files import replacing, write_text
 
 FEW = "png8"  # a PNG of 256 colours: a third of the bytes; samples keep all of theirs
+GREY = "png1"  # a PNG of 256 greys, where all samples are grey: half the bytes
+FULL = "png"
+WIDE, WIDE_DPI = (
+    10,
+    120,
+)  # inches: drawings wider than that are shown reduced, and read as well with fewer pixels
 VECTOR = "svg"
 SAMPLES = ("schedules", *(kind.picture for kind in KINDS))  # pictures of pixels, of which there is no drawing
 Drawing = tuple[str, str, Callable[[], Figure]]  # a picture's name, its kind of PNG, and what draws it
@@ -116,19 +122,37 @@ def _drawings(part: pd.DataFrame, folder: Path) -> Iterator[Drawing]:
     if part["schedule"].notna().any():
         yield "schedules", FEW, partial(schedules, part)
     for kind in kinds_in(part, folder / "previews"):
-        yield kind.picture, FEW if kind.few else "png", partial(kind.draw, part, folder / "previews")
+        yield kind.picture, _colours(kind, folder / "previews"), partial(kind.draw, part, folder / "previews")
+
+
+def _colours(kind: Kind, previews: Path) -> str:
+    """Which PNG loses nothing of the samples in a picture."""
+    if kind.few:
+        return FEW
+    modes = set()
+    for path in previews.rglob(f"*{kind.suffix}"):
+        with Image.open(path) as image:
+            modes.add(image.mode)
+    return GREY if modes == {"L"} else FULL
 
 
 def _save(figure: Figure, path: Path, kind: str) -> Path:
-    path = path.with_name(f"{path.name}.{kind.removesuffix('8')}")
-    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    path = path.with_name(f"{path.name}.{VECTOR if kind == VECTOR else FULL}")
+    metadata = {"Date": None} if kind == VECTOR else {"Software": None}
+    dpi = (
+        WIDE_DPI
+        if kind == FEW and figure.get_figwidth() > WIDE and not path.name.startswith(SAMPLES)
+        else DPI
+    )
 
     def fill(file: BinaryIO) -> None:
-        drawn = io.BytesIO() if kind == FEW else file
-        figure.savefig(drawn, format=path.suffix[1:], dpi=DPI, metadata=metadata)
+        drawn = io.BytesIO() if kind in (FEW, GREY) else file
+        figure.savefig(drawn, format=path.suffix[1:], dpi=dpi, metadata=metadata)
         if kind == FEW:
             few = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
             few.save(file, "png", optimize=True)
+        if kind == GREY:
+            Image.open(drawn).convert("L").save(file, "png", optimize=True)
 
     with styled():
         with replacing(path) as file:

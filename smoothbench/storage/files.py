@@ -1,5 +1,6 @@
 """Atomic files: they appear complete or not at all; and the hashes that identify their content."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -7,6 +8,7 @@ import os
 import re
 import secrets
 import socket
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,10 +66,25 @@ def write_json(path: Path, data: Any) -> None:
     write_atomic(path, (json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any | None:
-    """Read a JSON file; None where it does not exist, cannot be read or is no JSON."""
+def read_bytes(path: Path) -> bytes:
+    """Read a file, unpacked where its name ends in .gz; OSError where that fails, ValueError where it is torn."""
+    if path.suffix != ".gz":
+        return path.read_bytes()
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return gzip.decompress(path.read_bytes())
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"it is no gzip file: {error}") from error
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file, gzipped or not; OSError where it cannot be read, ValueError where it is no JSON."""
+    return json.loads(read_bytes(path).decode("utf-8"))
+
+
+def read_json(path: Path) -> Any | None:
+    """Read a JSON file, gzipped or not; None where it does not exist, cannot be read or is no JSON."""
+    try:
+        return load_json(path)
     except (OSError, ValueError, RecursionError):
         return None
 

@@ -18,6 +18,7 @@ from smoothbench.json_checks import explain
 from smoothbench.storage.files import read_arrays, read_json, write_json
 from smoothbench.storage.locks import Presence, flock, locked, opened
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_files import record_files, record_stem
 from smoothbench.storage.record_schema import refuse_by_place
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ class Store:
     def records(self) -> list[Record]:
         """Read all records that this version can read; a warning names each of the others, once."""
         refuse_by_place(self.folder)
-        records = [self._readable(path) for path in sorted((self.folder / "records").glob("*.json"))]
+        records = [self._readable(path) for path in record_files(self.folder)]
         return [record for record in records if record is not None]
 
     def _readable(self, path: Path) -> Record | None:
@@ -103,7 +104,7 @@ class Store:
             return None
         try:
             record = Record.from_json(read_json(path))
-            if self.record_path(record.name, record.point_id) != path:
+            if self.record_path(record.name, record.point_id).stem != record_stem(path):
                 raise ValueError(f"it is the record of another point, {record.point_id[:40]}")
         except (ValueError, KeyError) as error:
             if path not in self._warned:
