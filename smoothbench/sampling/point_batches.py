@@ -36,6 +36,7 @@ def generate(point: Point, model: Model, samples: Samples, tick: Tick, largest: 
         calls = None if isinstance(point.policy, Schedule) else evaluations(model, run)
         images = torch.cat([images for images, _ in parts])
         samples.write(batch, images, calls)
+    samples.close()
     return cuts
 
 
