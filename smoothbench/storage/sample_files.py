@@ -11,7 +11,7 @@ from torch import Tensor
 
 from smoothbench.errors import UsageError
 from smoothbench.protocols import Media
-from smoothbench.storage.files import read_json, sha256_of, write_atomic, write_json
+from smoothbench.storage.files import link_or_copy, read_json, sha256_of, write_atomic, write_json
 
 SCHEMA = 1  # of the manifest; older files also have `macs`, which nothing reads
 PREVIEWS = 8
@@ -114,6 +114,23 @@ class Samples:
         """Delete the files; the manifest stays, with their sha256 and their cost."""
         for seed in self.seeds:
             self._file(seed).unlink(missing_ok=True)
+
+    def adopt(self, other: "Samples") -> None:
+        """Take over what another folder has of these samples, by links where the file system has them.
+
+        Whether the files are intact is found out where they are used.
+        """
+        digests = other.manifest["files"]
+        named = {seed: name for seed in other.seeds if (name := self._file(seed).name) in digests}
+        for seed in (seed for seed in named if seed in self.seeds):
+            if (source := other._file(seed)).is_file():
+                link_or_copy(source, self._file(seed))
+            self.manifest["files"][named[seed]] = digests[named[seed]]
+        for batch in map(_key, self.batches()):
+            if batch in other.manifest["calls"]:
+                self.manifest["calls"][batch] = other.manifest["calls"][batch]
+        if named:
+            write_json(self.folder / "manifest.json", self.manifest)
 
     def _file(self, seed: int) -> Path:
         return self.folder / f"{seed:09d}{self.media.suffix}"
