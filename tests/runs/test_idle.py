@@ -207,7 +207,11 @@ def test_a_file_system_without_locks_and_leases_is_one_clear_line(
         with pytest.raises(UsageError) as error:
             refused()
         text = str(error.value)
-        assert text.startswith(f"{tmp_path}/runs/") and "has neither file locks" in text and "results_dir=" in text
+        assert (
+            text.startswith(f"{tmp_path}/runs/")
+            and "has neither file locks" in text
+            and "results_dir=" in text
+        )
         assert "\n" not in text
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
