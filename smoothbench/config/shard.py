@@ -64,12 +64,16 @@ def shard_of(cfg: DictConfig, seeds: range) -> Shard | None:
 
 def with_jobs(arguments: Sequence[str]) -> list[str]:
     """Add a job for each shard to the arguments of a multirun that names shards=n and no shard."""
-    counts = [match[1] for each in arguments if (match := re.fullmatch(r"shards=([0-9]{1,4})", each))]
+    places = [place for place, each in enumerate(arguments) if re.fullmatch(r"shards=[0-9]{1,4}", each)]
     named = any(each.startswith("shard=") for each in arguments)
     several = any(re.fullmatch(r"-[a-z]*m|--multirun", each) for each in arguments)
-    if not (several and counts) or named or int(counts[-1]) == 0:
+    if not (several and places) or named:
         return list(arguments)
-    return [*arguments, f"shard={','.join(map(str, range(int(counts[-1]))))}"]
+    place = places[-1]
+    count = int(arguments[place].removeprefix("shards="))
+    jobs = [f"shard={','.join(map(str, range(count)))}"] if count else []
+    # beside it: argparse takes no overrides on both sides of an option
+    return [*arguments[: place + 1], *jobs, *arguments[place + 1 :]]
 
 
 def _whole(value: object, least: int, most: int) -> bool:

@@ -183,6 +183,7 @@ def test_shards_are_whole_batches_and_all_seeds(samples: int, batch: int, count:
 
 def test_a_multirun_gets_a_job_for_each_shard() -> None:
     assert with_jobs(["-m", "shards=3"]) == ["-m", "shards=3", "shard=0,1,2"]
+    assert with_jobs(["seed=1", "shards=2", "-m"]) == ["seed=1", "shards=2", "shard=0,1", "-m"]
     for as_it_is in (["shards=3"], ["-m", "shards=3", "shard=1"], ["-m", "seed=0,1"], ["-m", "shards=x"]):
         assert with_jobs(as_it_is) == as_it_is
 
