@@ -8,7 +8,6 @@ and latencies get their new names. A folder with a record that cannot be proved 
 import smoothbench.sibling_packages  # noqa: F401  before what imports metrics
 
 # isort: split
-import fcntl
 import os
 import shutil
 import sys
@@ -23,7 +22,7 @@ from smoothbench.errors import UsageError
 from smoothbench.migration.old_ids import OldRecord
 from smoothbench.migration.renaming import Renaming, renaming
 from smoothbench.storage.files import read_arrays, read_json, write_arrays, write_json
-from smoothbench.storage.locks import flock, opened
+from smoothbench.storage.locks import locked
 from smoothbench.storage.record import SCHEMA, Record
 from smoothbench.storage.record_files import record_files
 from smoothbench.storage.record_schema import BY_PLACE
@@ -67,8 +66,8 @@ def migrate(folder: Path) -> str:
     locks = folder / ".locks"
     had_locks = locks.exists()
     try:
-        with opened(folder, "working") as file:
-            if not flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB, folder):
+        with locked(folder, "working", wait=False) as alone:
+            if not alone:
                 raise UsageError(
                     f"{folder}: another process is at work in it: migrate it once that has ended"
                 )

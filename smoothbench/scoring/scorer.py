@@ -1,6 +1,7 @@
 """Score samples with whatever metrics the configuration names."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +46,12 @@ class Scorer:
         self._names: dict[str, dict[str, type]] = {"metric": {}, "encoder": {}}
         # all at once, so that bad paths and missing extras show before the first sample
         self.metrics = {name: self._bind(name, node) for name, node in nodes.items()}
+
+    def beside(self, observations: FeatureCache) -> "Scorer":
+        """Return a scorer of the same metrics, encoders included, whose features lie elsewhere."""
+        other = copy(self)
+        other.observations, other._refused = observations, {}
+        return other
 
     def score_names(self, count: int, reference: bool) -> dict[str, str]:
         """Map `<metric>@<count>` to metric names; paired metrics are left out for the reference."""

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import zlib
 from collections.abc import Iterator, Mapping
@@ -53,6 +54,15 @@ def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
         file.flush()
         if sync:
             os.fsync(file.fileno())
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Put a file in another place too, atomically: by a hard link, or a copy where the file system has none."""
+    with temporary_path(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
 
 
 def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:

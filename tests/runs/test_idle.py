@@ -179,16 +179,39 @@ def no_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOTSUP, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_file_system_without_locks_is_one_clear_line(
+def test_a_file_system_without_locks_gets_leases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     no_locks(monkeypatch, number)
+    with Store(folder_of(tmp_path)).enter() as working, Store(folder_of(tmp_path)).enter() as other:
+        assert not working.last()
+        other.leave()
+        assert working.last()
+    assert (folder_of(tmp_path) / ".locks/leases").exists()
+    assert not list(tmp_path.rglob("working.*lease")) and not list(tmp_path.rglob("working.*shared"))
+
+
+def test_a_file_system_without_locks_and_leases_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_locks(monkeypatch, errno.ENOLCK)
+    create = os.open
+
+    def shared(path: Any, flags: int, *mode: int) -> int:
+        """Whoever creates a file exclusively gets it, even if it is there."""
+        return create(path, flags & ~os.O_EXCL, *mode) if "lease" in str(path) else create(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", shared)
     plan = settings(composed("stage=calibrate", f"out={tmp_path / 'c.npz'}", f"results_dir={tmp_path}"))
     for refused in (lambda: experiment(tmp_path, *FEW), lambda: save_plan(plan)):
         with pytest.raises(UsageError) as error:
             refused()
         text = str(error.value)
-        assert text.startswith(f"{tmp_path}/runs/") and "has no file locks" in text and "results_dir=" in text
+        assert (
+            text.startswith(f"{tmp_path}/runs/")
+            and "has neither file locks" in text
+            and "results_dir=" in text
+        )
         assert "\n" not in text
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -221,9 +244,9 @@ def test_locks_are_had_for_reading_too(tmp_path: Path) -> None:
     """NFS makes byte-range locks of them, and gives shared ones to readers alone."""
     store = Store(tmp_path)
     with store.enter() as working:
-        assert working._file is not None and store._present is not None
-        for file in (working._file, store._present):
-            assert file.readable() and file.writable()
+        assert working.lock is not None and store.present is not None
+        for lock in (working.lock, store.present):
+            assert lock.file.readable() and lock.file.writable()
 
 
 def test_names_of_unfinished_files_are_never_the_same(tmp_path: Path) -> None:
