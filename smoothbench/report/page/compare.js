@@ -95,7 +95,7 @@ function compared(part, chosen) {
   const sources = chosen.map((i) => sheetOf(pairs, i));
   const best = worstFirst(pairs, ...chosen);
   const said = sources.every(Boolean)
-    ? `Left: ${labels[0]}. Middle: ${labels[1]}. Right: their difference, ${GAIN} times enlarged, white where they are equal.`
+    ? `Left: ${labels[0]}. Middle: ${labels[1]}. Right: their difference, ${GAIN} times as strong, white where they are equal.`
     : "Of one of the two there is no sample beside this report.";
   const known = chosen.some((i) => pairs.points[i].values.length);
   const how = known ? ` Under each seed ${pairs.score}; first the seeds on which the second point loses most.` : "";

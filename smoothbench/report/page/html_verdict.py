@@ -55,5 +55,10 @@ def _statement(one: Statement) -> str:
 
 
 def _row(first: str, *others: str) -> str:
-    cells = "".join(f"<td>{escape(cell)}</td>" for cell in others)
+    cells = "".join(f"<td>{escape(_unbroken(cell))}</td>" for cell in others)
     return f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>'
+
+
+def _unbroken(cell: str) -> str:
+    """A cell whose intervals stay on one line."""
+    return cell.replace(", +", ",\u00a0+").replace(", -", ",\u00a0-")

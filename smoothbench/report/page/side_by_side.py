@@ -1,4 +1,4 @@
-"""What report.html needs to show two points side by side: samples of the seeds where caching fails, and their scores."""
+"""Two points of report.html side by side: samples of the seeds where caching fails, and their scores."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
