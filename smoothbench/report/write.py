@@ -1,12 +1,13 @@
 """The rendered report of a results folder."""
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -26,7 +27,7 @@ from smoothbench.report.tables import latency_conditions
 from smoothbench.report.tables.latency_conditions import Conditions
 from smoothbench.report.tables.latex import to_latex
 from smoothbench.report.tables.point_tables import measured, numbers
-from smoothbench.report.verdict.section import unbeaten_families
+from smoothbench.report.verdict.section import VerdictText, verdict_text
 from smoothbench.storage.files import replacing, write_text
 
 FEW = "png8"  # a PNG of 256 colours: a third of the bytes; samples keep all of theirs
@@ -58,24 +59,25 @@ def write(folder: str | Path, vector: bool = False) -> list[Path]:
     paths = _draw(ahead, folder, "", vector)
     detailed = not any(section.summarises and section.pictures for section in sections.made)
     parts: list[tuple[pd.DataFrame, dict[str, str]]] = []
+    verdicts: list[VerdictText | None] = []
     for name, part in comparable_groups(frame):
         end = f"-{name}" if name else ""
         paths += _tables(part, folder, name or "table") + _conditions(
             part, others, folder / f"latency{end}.csv"
         )
-        drawings = list(_drawings(part, folder)) if detailed else []
+        verdicts.append(judged := verdict_text(part))
+        drawings = list(_drawings(part, folder, judged.families if judged else ())) if detailed else []
         paths += _draw(drawings, folder, end, vector)
         parts.append((part, {picture: f"{picture}{end}.png" for picture, _, _ in drawings}))
     ignored = frame.attrs["ignored"]
     lines = [line for section in sections.made for line in section.lines]
     lines += [f"![{name}]({name}.png)\n" for name, _, _ in ahead]
     shown = [(part, list(pictures.values())) for part, pictures in parts]
-    text = document(shown, ignored, lines, others, sections.failed)
+    text = document(shown, ignored, lines, others, sections.failed, verdicts)
     pages = [write_text(folder / "report.md", text)]
     drawn = [name for name, _, _ in ahead]
-    pages.append(
-        write_text(folder / "report.html", page(parts, folder, ignored, others, drawn, sections.failed))
-    )
+    html = page(parts, folder, ignored, others, drawn, sections.failed, verdicts)
+    pages.append(write_text(folder / "report.html", html))
     return pages + paths
 
 
@@ -107,9 +109,9 @@ def _draw(drawings: list[Drawing], folder: Path, end: str, vector: bool) -> list
     return paths
 
 
-def _drawings(part: pd.DataFrame, folder: Path) -> Iterator[Drawing]:
-    """The pictures for which the records have the data."""
-    scored, families = part[scores(part)].notna().any(axis="columns"), unbeaten_families(part)
+def _drawings(part: pd.DataFrame, folder: Path, families: Sequence[str]) -> Iterator[Drawing]:
+    """The pictures for which the records have the data; of many families the first of these are in colour."""
+    scored = part[scores(part)].notna().any(axis="columns")
     if (scored & part["macs"].notna()).any():
         yield "headline", FEW, partial(headline, part, families)
     for cost in ("macs", "latency"):
@@ -138,23 +140,30 @@ def _colours(kind: Kind, previews: Path) -> str:
 
 def _save(figure: Figure, path: Path, kind: str) -> Path:
     path = path.with_name(f"{path.name}.{VECTOR if kind == VECTOR else FULL}")
-    metadata = {"Date": None} if kind == VECTOR else {"Software": None}
-    dpi = (
-        WIDE_DPI
-        if kind == FEW and figure.get_figwidth() > WIDE and not path.name.startswith(SAMPLES)
-        else DPI
-    )
+    with styled(), replacing(path) as file:
+        if kind == VECTOR:
+            figure.savefig(file, format=VECTOR, metadata={"Date": None})
+        else:
+            wide = kind == FEW and figure.get_figwidth() > WIDE and not path.name.startswith(SAMPLES)
+            _save_pixels(_pixels(figure, WIDE_DPI if wide else DPI), file, kind)
+    return path
 
-    def fill(file: BinaryIO) -> None:
-        drawn = io.BytesIO() if kind in (FEW, GREY) else file
-        figure.savefig(drawn, format=path.suffix[1:], dpi=dpi, metadata=metadata)
-        if kind == FEW:
-            few = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-            few.save(file, "png", optimize=True)
-        if kind == GREY:
-            Image.open(drawn).convert("L").save(file, "png", optimize=True)
 
-    with styled():
-        with replacing(path) as file:
-            fill(file)
-        return path
+def _pixels(figure: Figure, dpi: int) -> Image.Image:
+    """Draw a figure once; matplotlib's own `savefig` draws it twice where it has a layout."""
+    figure.set_dpi(dpi)
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    image.info["dpi"] = (dpi, dpi)
+    return image
+
+
+def _save_pixels(image: Image.Image, file: BinaryIO, kind: str) -> None:
+    dpi = image.info["dpi"]
+    if kind == FEW:
+        image = image.quantize(256, dither=Image.Dither.NONE)
+    if kind == GREY:
+        image = image.convert("L")
+    image.save(file, "png", optimize=kind in (FEW, GREY), dpi=dpi)

@@ -83,12 +83,12 @@ class Samples:
         self._add(batch, encoding(self.media.encode, list(samples)), calls)
 
     def adopt(self, other: "Samples") -> None:
-        """Take over what is done of other seeds' samples, which another process wrote into another folder.
+        """Take over the batches that are done in another folder, where another process wrote them.
 
-        Their batches must be batches of these samples, too.
+        Both folders must divide their seeds into the same batches; those of seeds beyond these samples' stay there.
         """
-        for batch in other.batches():
-            if other.is_done(batch) and not self.is_done(batch):
+        for batch in self.batches():
+            if set(batch) <= set(other.seeds) and other.is_done(batch) and not self.is_done(batch):
                 self._add(batch, map(other.data, batch), other.manifest.calls_of(batch) or None)
 
     def close(self) -> None:

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from smoothbench.report.data.distinctions import write_title
 from smoothbench.report.data.groups import require_one_group
-from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
+from smoothbench.report.figures.labels import (
+    Label,
+    bar_boxes,
+    draw_labels,
+    line_points,
+    marker_boxes,
+    settle_layout,
+)
 from smoothbench.report.figures.legend import star_style
 from smoothbench.report.figures.panel import Panel, panel_of
 from smoothbench.report.figures.pareto_plot import COSTS, direction, draw_band, scale
@@ -54,8 +61,7 @@ def headline(frame: pd.DataFrame, families: Sequence[str] = ()) -> Figure:
                 _draw(place, one, frame, named)
                 place.set_xlabel(COSTS[cost], fontsize=7.5)
         write_title(figure, frame, _title(frame), "model", "solver", "N", "seeds")
-        figure.draw_without_rendering()  # settles the layout: labels need final positions
-        figure.set_layout_engine("none")
+        settle_layout(figure)  # labels need final positions
         for row, of_row in zip(grid, axes, strict=False):
             for one, place in zip(row, of_row, strict=True):
                 _name(place, one, frame, named)

@@ -56,6 +56,14 @@ def draw_labels(
     return written
 
 
+def settle_layout(figure: Figure) -> None:
+    """Lay a figure out for good, without drawing it."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+
+
 def marker_boxes(axes: Axes, points: Iterable[tuple[float, float]], size: float = 6.0) -> list[Bbox]:
     """Return squares of `size` points around data points, in display coordinates."""
     figure = axes.get_figure(root=True)
@@ -86,7 +94,7 @@ def line_points(axes: Axes) -> NDArray[np.float64]:
 
 def _annotate(axes: Axes, label: Label) -> Annotation:
     text = axes.annotate(label.text, (label.x, label.y), (0, 0), textcoords="offset points", fontsize=6.6)
-    text.set_color(label.colour)
+    text.set(color=label.colour, horizontalalignment="left", verticalalignment="bottom")
     text.set_in_layout(False)
     text.set_zorder(6)
     return text
@@ -96,19 +104,25 @@ def _clearest(
     annotation: Annotation, taken: list[Bbox], inside: Bbox, lines: NDArray[np.float64]
 ) -> Bbox | None:
     """Move a label to its best place and return the box it fills there; None if there is no room."""
-    free = []
+    free, first = [], annotation.get_window_extent()  # measured once: letters take long to lay out
     for place in PLACES:
-        box = _move(annotation, place)
+        box = _moved(first, place, annotation)
         within = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
         if within and not any(box.padded(2).overlaps(other) for other in taken):
-            free.append((box.count_contains(lines), place))
+            free.append((box.count_contains(lines), place, box))
     if not free:
         return None
-    return _move(annotation, min(free, key=lambda pair: pair[0])[1])
-
-
-def _move(annotation: Annotation, place: tuple[int, int, str, str]) -> Bbox:
-    x, y, horizontal, vertical = place
+    _, (x, y, horizontal, vertical), box = min(free, key=lambda one: one[0])
     annotation.set_position((x, y))
     annotation.set(horizontalalignment=horizontal, verticalalignment=vertical)
-    return annotation.get_window_extent()
+    return box
+
+
+def _moved(first: Bbox, place: tuple[int, int, str, str], annotation: Annotation) -> Bbox:
+    """The box of a label at a place; `first` is its box where its lower left corner is at the point."""
+    x, y, horizontal, vertical = place
+    figure = annotation.get_figure(root=True)
+    point = (figure.dpi if isinstance(figure, Figure) else 72.0) / 72
+    left = {"left": 0.0, "center": 0.5, "right": 1.0}[horizontal] * first.width
+    down = {"bottom": 0.0, "center": 0.5, "top": 1.0}[vertical] * first.height
+    return first.translated(x * point - left, y * point - down)
