@@ -23,7 +23,9 @@ NAMED = 10  # numbers of a folder that are spelled out; more are counted
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check submissions and write a leaderboard; exit codes as of `command.main`, 2 where a number is refused."""
     parser = command.parser("smoothbench.leaderboard", __doc__)
-    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="results folder, with records/ in it")
+    parser.add_argument(
+        "folders", type=Path, nargs="+", metavar="FOLDER", help="results folder, with records/ in it"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the pages: new, or a leaderboard")
     options = parser.parse_args(arguments)
     return command.main(lambda: _run(options), "the same command writes it whole")

@@ -6,7 +6,7 @@ from html import escape
 
 import pandas as pd
 
-from smoothbench.leaderboard.cards import policy_name
+from smoothbench.leaderboard.cards import method_of
 from smoothbench.leaderboard.commands import UNKNOWN, row_commands
 from smoothbench.leaderboard.handed_in import HandedIn
 from smoothbench.leaderboard.html_parts import heads, html_page, listing, table
@@ -21,8 +21,8 @@ from smoothbench.report.verdict.words import paragraph
 
 RANKS = (
     "A rank counts the methods that are shown to be better: paired differences on the same seeds, p < 0.05 after Holm's"
-    " correction over all of a table's comparisons. 2-5 means: one method is shown to be better, and the ranks down to 5"
-    " cannot be told apart from it. A method is its dearest point within the budget."
+    " correction over all of a table's comparisons. 2-5 means: one method is shown to be better, and the ranks down to"
+    " 5 cannot be told apart from it. A method is its dearest point within the budget."
 )
 SPEED = "speed-up"
 
@@ -31,8 +31,13 @@ def model_page(model: str, file: str, boards: Sequence[Board], folders: Mapping[
     """Write the page of a model. Args: boards, its tables; folders, the checked submissions by name."""
     body = [f'<p class="lead">{escape(RANKS)}</p>']
     if len(boards) > 1:
-        links = [f'<li><a href="#board-{i}">{escape(board_title(board))}</a></li>' for i, board in enumerate(boards)]
-        body.append(f'<nav><p>Points of other samples or references are not compared:</p><ul>{"".join(links)}</ul></nav>')
+        links = [
+            f'<li><a href="#board-{i}">{escape(board_title(board))}</a></li>'
+            for i, board in enumerate(boards)
+        ]
+        body.append(
+            f"<nav><p>Points of other samples or references are not compared:</p><ul>{''.join(links)}</ul></nav>"
+        )
     for i, board in enumerate(boards):
         body += _board(i, board, folders)
     return html_page(model, file, body)
@@ -79,7 +84,7 @@ def _row(number: int, board: Board, score: Comparisons, place: Standing, timed: 
     badge = f'<td class="rank"><b{" class=first" if place.rank == 1 else ""}>{place.rank}</b>{span}</td>'
     name = f'<a href="#{_point_id(number, row)}">{escape(str(row["label"]))}</a>'
     if board.frame["submission"].nunique() > 1:
-        name += f' <small>{escape(str(row["submission"]))}</small>'
+        name += f" <small>{escape(str(row['submission']))}</small>"
     numbers = [f"{100 * row['share']:.1f} %"]
     numbers += [_speed_up(row)] if timed else []
     numbers.append(_score(row, score.score))
@@ -128,8 +133,8 @@ def _point(number: int, row: pd.Series, board: Board, handed_in: HandedIn) -> st
         shown += f" <small>its point {escape(record.name)}</small>"
     others = board.repeated.get(record.point_id, ())
     checked = [handed_in.basis(record), *(f"also handed in by {name}" for name in others)]
-    card = f'<a href="methods.html#{anchor(policy_name(record))}">method</a>'
-    label = f'{escape(str(row["label"]))} <small>{escape(record.point_id)} &middot; {card}</small>'
+    card = f'<a href="methods.html#{anchor(*method_of(record))}">method</a>'
+    label = f"{escape(str(row['label']))} <small>{escape(record.point_id)} &middot; {card}</small>"
     return (
         f'<tr id="{_point_id(number, row)}"><th scope="row">{label}</th><td class="command">{shown}</td>'
         f"<td>{listing(checked)}</td><td>{escape(stated([_without_parts(record.provenance)]))}</td></tr>"

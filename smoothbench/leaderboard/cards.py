@@ -1,70 +1,131 @@
-"""The card of each method: what it does, by its class's own docstring, and how it is chosen."""
+"""The card of each method: what it does, by its classes' own docstrings, and how it is chosen."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from smoothbench.config.declared_names import CONF, TARGET, classes_by_name
+import yaml
+from hydra.utils import get_object
+
+from smoothbench.caching.predictor import predictor_from
+from smoothbench.config.declared_names import CONF, classes_by_name
 from smoothbench.config.method_heads import MethodHead, method_head
 from smoothbench.leaderboard.known_parts import known_class
+from smoothbench.storage.identity import name_of
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_parts import PartDescription
 
-NOT_HERE = "No class of this installation has this name; its records hold its parameters."
+NOT_HERE = "No class of this installation has the name {}; the records hold its parameters."
+REUSE = "reuse"  # the predictor that goes without saying
+
+
+class Method(NamedTuple):
+    """A method as readers know it: a policy and a predictor, by the names that their classes declare."""
+
+    policy: str
+    predictor: str
 
 
 @dataclass(frozen=True)
 class Card:
-    """A method by the name that its class declares.
+    """A method with what its classes say of it.
 
-    `text` are the paragraphs of the docstring; `heads` the lines of conf/cache that choose it, by option.
+    `text` are the paragraphs of the docstrings; `heads` the first lines of conf/cache that choose it, by option.
     """
 
-    name: str
+    method: Method
+    title: str
     text: tuple[str, ...]
-    heads: dict[str, MethodHead]
+    heads: Mapping[str, MethodHead]
     parameters: str
 
-    @property
-    def title(self) -> str:
-        """The method's name in words: that of its first option, else the one that its class declares."""
-        return next((head.name for head in self.heads.values()), self.name)
 
-
-def policy_name(record: Record) -> str:
-    """Return the name that the method of a record declares; of a class without one its own name."""
-    policy = record.described.policy if record.described else None
-    return (policy and (policy.name or policy.class_)) or "unknown"
+def method_of(record: Record) -> Method:
+    """Return the method of a record; a class that declares no name goes by its own."""
+    described = record.described
+    return Method(
+        *(_called(part) for part in (described and described.policy, described and described.predictor))
+    )
 
 
 def cards(records: Iterable[Record]) -> list[Card]:
     """Return the cards of all methods of some records, by title."""
-    names = dict.fromkeys(policy_name(record) for record in records)
-    return sorted((_card(name) for name in names), key=lambda card: card.title.lower())
+    methods = dict.fromkeys(method_of(record) for record in records)
+    options = _options()
+    return sorted((_card(method, options) for method in methods), key=lambda card: card.title.lower())
 
 
-def _card(name: str) -> Card:
-    cls = known_class("cache", name)
-    if cls is None:
-        return Card(name, (NOT_HERE,), {}, "")
-    paragraphs = inspect.cleandoc(cls.__doc__ or "").split("\n\n")
-    text = tuple(" ".join(paragraph.split()) for paragraph in paragraphs if paragraph.strip())
-    return Card(name, text, _heads(classes_by_name("cache")[name]), _parameters(cls))
+def _called(part: PartDescription | None) -> str:
+    return (part and (part.name or part.class_)) or "unknown"
 
 
-def _heads(path: str) -> dict[str, MethodHead]:
-    """The options of conf/cache whose policy is a class, by name: those that other options name too come last."""
+def _card(method: Method, options: Mapping[str, tuple[Method, MethodHead]]) -> Card:
+    heads = {option: head for option, (of, head) in options.items() if of == method}
+    policy, predictor = known_class("cache", method.policy), _predictor_class(method.predictor)
+    text = _paragraphs(policy) or (NOT_HERE.format(method.policy),)
+    if method.predictor != REUSE:
+        said = _paragraphs(predictor) or (NOT_HERE.format(method.predictor),)
+        text += (f"Predictor: {said[0]}",)
+    return Card(method, _title(method, heads, options), text, heads, _parameters(policy))
+
+
+def _title(
+    method: Method, heads: Mapping[str, MethodHead], options: Mapping[str, tuple[Method, MethodHead]]
+) -> str:
+    """The method's name in words; of a pair that conf/cache does not have the policy's, and the predictor."""
+    if heads:
+        return heads[method.policy].name if method.policy in heads else next(iter(heads.values())).name
+    policy = options[method.policy][1].name if method.policy in options else method.policy
+    return f"{policy} with predictor {method.predictor}" if method.predictor != REUSE else policy
+
+
+def _options() -> dict[str, tuple[Method, MethodHead]]:
+    """The methods that the files of conf/cache choose, by option."""
     options = {}
     for file in sorted((CONF / "cache").glob("*.yaml")):
-        targets = TARGET.findall(file.read_text(encoding="utf-8"))
-        if targets and targets[0] == path:
-            options[file.stem] = method_head(file)
+        node: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        policy, predictor = (
+            _name_at(node["policy"]["_target_"]),
+            _predictor_name(node.get("predictor", REUSE)),
+        )
+        options[file.stem] = Method(policy, predictor), method_head(file)
     return options
 
 
-def _parameters(cls: type) -> str:
+def _predictor_name(node: Any) -> str:
+    """The declared name of a predictor, from its node or from its short name, as taylor3."""
+    if isinstance(node, Mapping):
+        return _name_at(node["_target_"])
+    try:
+        cls = type(predictor_from(node))
+    except ValueError:  # one that a file brings
+        return str(node)
+    return name_of(cls) or cls.__qualname__
+
+
+def _name_at(path: str) -> str:
+    cls = get_object(path)
+    return name_of(cls) or str(cls.__qualname__)
+
+
+def _predictor_class(name: str) -> Any:
+    """The class of a predictor; conf/cache names those that come with a method."""
+    path = classes_by_name("predictor").get(name)
+    return get_object(path) if path else known_class("cache", name)
+
+
+def _paragraphs(cls: Any) -> tuple[str, ...]:
+    """The paragraphs of a class's docstring, without the errors that it raises; none without a class."""
+    paragraphs = inspect.cleandoc((cls and cls.__doc__) or "").split("\n\n")
+    texts = (" ".join(paragraph.split()).partition(" Raises ")[0] for paragraph in paragraphs)
+    return tuple(text for text in texts if text and not text.startswith("Raises "))
+
+
+def _parameters(cls: Any) -> str:
     """The parameters of a class with their defaults, as Python writes them."""
     try:
-        parameters = inspect.signature(cls).parameters.values()
+        parameters = inspect.signature(cls).parameters.values() if cls else ()
     except (TypeError, ValueError):
         return ""
     return ", ".join(

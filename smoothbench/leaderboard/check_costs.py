@@ -39,7 +39,9 @@ class MeasuredModels:
     def _measured(self, model: Model | None, names: tuple[str, ...] | None) -> MeasuredSites | None:
         if model is None:
             return None
-        with suppress(ValueError, ImportError, OSError):  # other sites than this version knows, or an extra missing
+        with suppress(
+            ValueError, ImportError, OSError
+        ):  # other sites than this version knows, or an extra missing
             denoiser, call = model.skeleton()
             return measured_sites(denoiser, call, None if names is None else sites_named(denoiser, names))
         return None
@@ -56,7 +58,9 @@ def cost_differences(record: Record, reference: Record, models: MeasuredModels) 
         return
     yield from compare("cost.evals", cost.evals, record.solver.steps, "its solver has steps")
     if cost.by_kind is not None:
-        rounding = 0 if record.schedule else len(cost.by_kind)  # means over samples, where their schedules differ
+        rounding = (
+            0 if record.schedule else len(cost.by_kind)
+        )  # means over samples, where their schedules differ
         yield from compare(
             "cost.macs", cost.macs, sum(cost.by_kind.values()), "its kinds of site add up to", rounding
         )
@@ -73,9 +77,7 @@ def _from_layers(record: Record, cost: Cost, trajectory: Trajectory) -> Iterator
     full = trajectory.cost({site.name: trajectory.evals for site in trajectory.sites}).total
     schedule, budget = record.schedule, record.budget
     if schedule is not None:
-        calls = {
-            site: sum(row[i] == "1" for row in schedule.rows) for i, site in enumerate(schedule.sites)
-        }
+        calls = {site: sum(row[i] == "1" for row in schedule.rows) for i, site in enumerate(schedule.sites)}
         again = trajectory.cost(calls)
         by_kind = {kind: macs.total for kind, macs in again.by_kind.items()} | {"rest": again.rest.total}
         yield from compare("cost.macs", cost.macs, again.total, LAYERS)

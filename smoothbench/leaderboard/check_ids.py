@@ -30,7 +30,9 @@ def id_differences(record: Record, references: Mapping[str, Record]) -> Iterator
 
 def part_samples(record: Record, reference: Record) -> list[tuple[str, str | None, range]]:
     """Return the samples that a record rests on: their id, that of the uncached ones (None: these are), and seeds."""
-    pairs = [None if record.reference else _ids(reference, reference, seeds, None)[0] for seeds in record.seeds]
+    pairs = [
+        None if record.reference else _ids(reference, reference, seeds, None)[0] for seeds in record.seeds
+    ]
     return [
         (_ids(record, reference, seeds, pair)[0], pair, range(*seeds))
         for seeds, pair in zip(record.seeds, pairs, strict=True)
@@ -38,7 +40,9 @@ def part_samples(record: Record, reference: Record) -> list[tuple[str, str | Non
 
 
 def _differences(record: Record, reference: Record) -> Iterator[Difference]:
-    pairs = [None if record.reference else _ids(reference, reference, seeds, None)[0] for seeds in record.seeds]
+    pairs = [
+        None if record.reference else _ids(reference, reference, seeds, None)[0] for seeds in record.seeds
+    ]
     ids = [_ids(record, reference, seeds, pair) for seeds, pair in zip(record.seeds, pairs, strict=True)]
     sample_id, point_id, cell_id = ids[0]
     yield from compare("sample_id", record.sample_id, sample_id, DESCRIBED)
@@ -52,9 +56,7 @@ def _differences(record: Record, reference: Record) -> Iterator[Difference]:
     yield from compare("parts", len(record.parts), len(ids), "seed ranges in it")
 
 
-def _ids(
-    record: Record, reference: Record, seeds: tuple[int, int], pair: str | None
-) -> tuple[str, str, str]:
+def _ids(record: Record, reference: Record, seeds: tuple[int, int], pair: str | None) -> tuple[str, str, str]:
     assert record.described is not None
     parts = record.described.to_json()
     parts["model"] = parts["model"] | {"identity": record.model.to_json()}

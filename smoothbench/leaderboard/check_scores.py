@@ -30,7 +30,9 @@ def score_differences(
     if own is not None:
         seeds = [seed for first, stop in record.seeds for seed in range(first, stop)]
         same = np.array_equal(own["seeds"], seeds)
-        yield from compare("seeds", "as listed" if same else "others", "as listed", "the per-sample scores are")
+        yield from compare(
+            "seeds", "as listed" if same else "others", "as listed", "the per-sample scores are"
+        )
     for name, entry in record.scores.items():
         yield from compare(f"scores.{name}.n", entry.n, record.num_samples, "its samples are")
         yield from compare("num_samples", record.num_samples, int(name.rpartition("@")[2]), f"{name} is of")
@@ -123,7 +125,9 @@ def _block_means(influence: NDArray[np.float64], record: Record) -> list[float]:
 
 
 def _direction(name: str, entry: ScoreEntry) -> Iterator[Difference]:
-    declared = getattr(known_class("metrics", entry.metric.name if entry.metric else None), "higher_is_better", None)
+    declared = getattr(
+        known_class("metrics", entry.metric.name if entry.metric else None), "higher_is_better", None
+    )
     if isinstance(declared, bool):
         stored = entry.higher_is_better
         yield from compare(f"scores.{name}.higher_is_better", stored, declared, "the metric declares")
@@ -133,7 +137,9 @@ def _version(name: str, entry: ScoreEntry) -> Iterator[Difference]:
     known = getattr(known_class("metrics", entry.metric.name if entry.metric else None), "version", None)
     stored = entry.metric.version if entry.metric else None
     if isinstance(known, int) and isinstance(stored, int) and not 1 <= stored <= known:
-        yield Difference(f"scores.{name}.metric.version", stored, known, "the newest version of the metric is")
+        yield Difference(
+            f"scores.{name}.metric.version", stored, known, "the newest version of the metric is"
+        )
 
 
 def _is_mean(entry: ScoreEntry) -> bool:

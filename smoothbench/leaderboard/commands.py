@@ -1,4 +1,4 @@
-"""The command that makes a row again: as its record, the script of published results, or its experiment's file has it."""
+"""The command that makes a row again: from its record, the script of published results, or its experiment's file."""
 
 import re
 import shlex
@@ -52,7 +52,10 @@ def _published(submission: Submission) -> str | None:
 
 
 def _of_conf(record: Record) -> str | None:
-    if not re.fullmatch(r"[\w/]+", record.experiment) or not (CONF / f"exp/{record.experiment}.yaml").is_file():
+    if (
+        not re.fullmatch(r"[\w/]+", record.experiment)
+        or not (CONF / f"exp/{record.experiment}.yaml").is_file()
+    ):
         return None
     blocks = ",".join(str(first // 10**6) for first, _ in record.seeds)
     sweep, per_block = "-m " if len(record.seeds) > 1 else "", record.seeds[0][1] - record.seeds[0][0]

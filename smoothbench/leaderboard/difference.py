@@ -56,7 +56,9 @@ def compare_shared(
         one, other = stored[key], recomputed[key]
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             inner = other.get("parameters", other)
-            yield from compare_shared(f"{field}.{key}", one, inner if isinstance(inner, Mapping) else other, basis)
+            yield from compare_shared(
+                f"{field}.{key}", one, inner if isinstance(inner, Mapping) else other, basis
+            )
         elif not isinstance(one, Mapping) and not isinstance(other, Mapping):
             yield from compare(f"{field}.{key}", one, other, basis)
 

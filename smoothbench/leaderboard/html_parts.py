@@ -1,5 +1,6 @@
 """The frame that all pages of a leaderboard share, and tables as HTML."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
@@ -65,6 +66,11 @@ def cells(*texts: str) -> str:
     return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{text}</td>" for text in others)}</tr>'
 
 
+def with_code(text: str) -> str:
+    """Write plain text in which a pair of backquotes marks code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def listing(items: Iterable[str]) -> str:
     """Write a list of plain text; "" without any."""
     entries = "".join(f"<li>{escape(item)}</li>" for item in items)
@@ -74,6 +80,4 @@ def listing(items: Iterable[str]) -> str:
 def _style() -> str:
     """The report's style, and what is the leaderboard's own."""
     places = (("smoothbench.report.page", "report.css"), ("smoothbench.leaderboard", "site.css"))
-    return "\n".join(
-        files(room).joinpath(name).read_text(encoding="utf-8").rstrip() for room, name in places
-    )
+    return "\n".join(files(room).joinpath(name).read_text(encoding="utf-8").rstrip() for room, name in places)

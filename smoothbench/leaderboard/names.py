@@ -3,9 +3,9 @@
 import re
 
 
-def anchor(text: str) -> str:
-    """Return a text as the name of a page or of a place in it: letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+def anchor(*texts: str) -> str:
+    """Return texts as the name of a page or of a place in it: letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(texts).lower()).strip("-") or "unnamed"
 
 
 def model_file(model: str) -> str:

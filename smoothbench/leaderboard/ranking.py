@@ -11,7 +11,9 @@ from smoothbench.report.verdict.budgets import Budget
 from smoothbench.report.verdict.comparisons import Comparisons
 from smoothbench.report.verdict.findings import Verdict, verdict
 
-SHARED = [name for name in GROUP if name != "experiment"]  # what points of several folders must have in common
+SHARED = [
+    name for name in GROUP if name != "experiment"
+]  # what points of several folders must have in common
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,7 @@ def _board(frame: pd.DataFrame) -> Board | None:
         return None
     places = {
         budget: tuple(
-            standings(score, finding.methods)
-            for score, finding in zip(judged.scores, findings, strict=True)
+            standings(score, finding.methods) for score, finding in zip(judged.scores, findings, strict=True)
         )
         for budget, findings in judged.findings.items()
     }

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from smoothbench.leaderboard.board_page import board_title, model_page
-from smoothbench.leaderboard.cards import Card, cards, policy_name
+from smoothbench.leaderboard.cards import Card, Method, cards, method_of
 from smoothbench.leaderboard.check import ON_TRUST
 from smoothbench.leaderboard.handed_in import HandedIn
-from smoothbench.leaderboard.html_parts import cells, heads, html_page, listing, table
+from smoothbench.leaderboard.html_parts import cells, heads, html_page, listing, table, with_code
 from smoothbench.leaderboard.names import anchor, model_file
 from smoothbench.leaderboard.ranking import Board, boards
 from smoothbench.report.tables.provenance import stated
@@ -15,8 +15,8 @@ from smoothbench.report.verdict.budgets import Budget
 
 TITLE = "SmoothBench leaderboard"
 LEAD = (
-    "Which caching method is best on which model, at which budget, and what cannot be told apart? Every rank follows from"
-    " tests on the same seeds, every number was recomputed from what was handed in."
+    "Which caching method is best on which model, at which budget, and what cannot be told apart? Every rank follows"
+    " from tests on the same seeds, every number was recomputed from what was handed in."
 )
 SHOWN = (Budget(2.0, "MACs"), Budget(3.0, "MACs"))
 NAMED = 2  # methods of the first rank that are spelled out
@@ -69,21 +69,23 @@ def _first(board: Board, budget: Budget) -> str:
         first = [str(board.rows.at[place.row, "label"]) for place in ranking if place.rank == 1]
         rest = len(first) - NAMED
         text = "; ".join([*first[:NAMED], *([f"{rest} more, not told apart"] if rest > 0 else [])])
-        lines.append(f"<small>{escape(score.score)}</small> {escape(text or '-')} <small>of {len(ranking)}</small>")
+        lines.append(
+            f"<small>{escape(score.score)}</small> {escape(text or '-')} <small>of {len(ranking)}</small>"
+        )
     return "<br>".join(lines)
 
 
 def _methods(handed_in: Sequence[HandedIn], ranked: Sequence[Board], folders: Mapping[str, HandedIn]) -> str:
     records = [record for one in handed_in for record in one.submission.records.values()]
     first = _first_places(ranked, folders)
-    shown = [_card(card, first.get(card.name, [])) for card in cards(records)]
-    lead = '<p class="lead">What each method does, in the words of its own class, and where nobody is shown to beat it.</p>'
+    shown = [_card(card, first.get(card.method, [])) for card in cards(records)]
+    lead = '<p class="lead">What each method does, in the words of its own class, and where none is shown to beat it.</p>'
     return html_page("Methods", "methods.html", [lead, '<div class="cards">', *shown, "</div>"])
 
 
-def _first_places(ranked: Sequence[Board], folders: Mapping[str, HandedIn]) -> dict[str, list[str]]:
-    """Where a method is first by the tests, by its declared name."""
-    places: dict[str, list[str]] = {}
+def _first_places(ranked: Sequence[Board], folders: Mapping[str, HandedIn]) -> dict[Method, list[str]]:
+    """Where methods are first by the tests."""
+    places: dict[Method, list[str]] = {}
     for board in ranked:
         for budget in SHOWN:
             rankings = board.standings.get(budget, ())
@@ -91,11 +93,11 @@ def _first_places(ranked: Sequence[Board], folders: Mapping[str, HandedIn]) -> d
                 best = [place for place in ranking if place.rank == 1]
                 for place in best:
                     row = board.rows.loc[place.row]
-                    name = policy_name(folders[row["submission"]].submission.record_of(row))
+                    method = method_of(folders[row["submission"]].submission.record_of(row))
                     alone = "alone" if len(best) == 1 else f"one of {len(best)}"
                     where = f"{row['model']}, {row['submission']}"
-                    places.setdefault(name, []).append(f"{where}: {budget} by {score.score}, {alone}")
-    return {name: list(dict.fromkeys(lines)) for name, lines in places.items()}
+                    places.setdefault(method, []).append(f"{where}: {budget} by {score.score}, {alone}")
+    return {method: list(dict.fromkeys(lines)) for method, lines in places.items()}
 
 
 def _card(card: Card, first: Iterable[str]) -> str:
@@ -103,12 +105,12 @@ def _card(card: Card, first: Iterable[str]) -> str:
         f"cache={option}: {head.what}" + (f" (arXiv {head.arxiv})" if head.arxiv else "")
         for option, head in card.heads.items()
     ]
-    text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in card.text)
+    text = "".join(f"<p>{with_code(paragraph)}</p>" for paragraph in card.text)
     parameters = f'<p class="note"><code>{escape(card.parameters)}</code></p>' if card.parameters else ""
     places = listing(first)
     led = f"<p><b>First</b></p>{places}" if places else ""
     return (
-        f'<article class="card" id="{anchor(card.name)}"><h3>{escape(card.title)}</h3>'
+        f'<article class="card" id="{anchor(*card.method)}"><h3>{escape(card.title)}</h3>'
         f"{text}{listing(options)}{parameters}{led}</article>"
     )
 

@@ -44,4 +44,6 @@ def _listed(out: Path) -> list[str]:
     """The pages that an earlier leaderboard wrote: plain names of HTML files, whatever else the mark says."""
     content = read_json(out / MARK) if _is_site(out) else {}
     names = content["pages"] if content else []
-    return [name for name in names if isinstance(name, str) and name.endswith(".html") and Path(name).name == name]
+    return [
+        name for name in names if isinstance(name, str) and name.endswith(".html") and Path(name).name == name
+    ]
