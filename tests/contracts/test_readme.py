@@ -12,6 +12,7 @@ import yaml
 from docs import front_page, readme_parts
 from smoothbench import caching
 from smoothbench.caching import ErrorCurves
+from smoothbench.config import method_heads
 from smoothbench.config.loss_target import quoted
 from smoothbench.report import summary
 from tests.support.compose import checked
@@ -82,7 +83,7 @@ def test_the_policy_is_one(curves: ErrorCurves) -> None:
     node = yaml.safe_load(blocks(README, "yaml")[0])
     assert set(node) == {"policy", "predictor", "family", "label"}
     assert node["policy"] == {"_target_": "baselines.late.Late"}
-    assert readme_parts.HEAD.fullmatch(blocks(README, "yaml")[0].split("\n")[0])
+    assert method_heads.LINE.fullmatch(blocks(README, "yaml")[0].split("\n")[0])
 
 
 def test_the_table_is_that_of_the_published_results() -> None:
