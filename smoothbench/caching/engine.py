@@ -27,7 +27,7 @@ from smoothbench.caching.run import Decide, Run
 from smoothbench.caching.schedule import Computed, Schedule
 from smoothbench.caching.site_visits import Visits
 from smoothbench.caching.site_wraps import site_wraps
-from smoothbench.caching.sites import Site, sites_named
+from smoothbench.caching.sites import DENOISER, Site, sites_named
 from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.caching.trajectory import Trajectory
 from smoothbench.caching.uncompiled import original_module, uncompiled
@@ -124,7 +124,8 @@ def _run(
     if plan.decisions is not None and plan.decisions.look_inside:
         return DynamicRun(sites, plan.decisions, predictor, clock, visits)
     predictors = bound(predictor, sites, plan.evals)
-    if isinstance(predictor, PredictsFromInput):  # the inputs of branches, which a fast forward does not show
+    inner = any(site.level != DENOISER for site in sites)
+    if inner and isinstance(predictor, PredictsFromInput):  # a fast forward does not show what branches get
         timesteps = None
     parts = fast_forward(denoiser, sites, plan.rows, predictors, timesteps, plan.may_skip)
     planned = timesteps_of(predictor, plan.coordinates)
