@@ -109,7 +109,10 @@ def combined(
     total = newest.float() * weights[0]
     for weight, output in zip(weights[1:], outputs[1:], strict=False):
         total.add_(output, alpha=weight)
-    shape = tuple(slice(min(a, b)) for a, b in zip(total.shape, inputs[0].shape, strict=True))
+    common = total
+    if total.shape != inputs[0].shape:
+        shape = tuple(slice(min(a, b)) for a, b in zip(total.shape, inputs[0].shape, strict=True))
+        common, inputs = total[shape], [value[shape] for value in inputs[: len(of_inputs)]]
     for weight, value in zip(of_inputs, inputs, strict=False):
-        total[shape].add_(value[shape], alpha=weight)
+        common.add_(value, alpha=weight)
     return total.to(newest.dtype)
