@@ -62,8 +62,7 @@ class Fitted(AtLevel):
 
     def _place(self, batch: BatchRuns) -> tuple[int, ...]:
         reference = reference_run(batch, self.target, self.substeps)
-        solver = reference.solver.guided_in(reference.run)
-        return cheapest(transition_costs(reference.run, solver, self.ridge), self.full)
+        return cheapest(transition_costs(reference.run, reference.solver, self.ridge), self.full)
 
 
 def check_ridge(name: str, ridge: float) -> None:

@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import pytest
 import torch
 
-from smoothbench.caching import Fitted, InputWeights, Schedule, StateMatching, cached
-from smoothbench.caching.transitions import cheapest
+from smoothbench.caching import Fitted, InputWeights, Schedule, StateMatching, cached, transitions
+from smoothbench.caching.recorded_run import recorded_run
+from smoothbench.caching.solver_steps import recognised
+from smoothbench.caching.transitions import cheapest, transition_costs
 from tests.oracles import state_matching as oracle
-from tests.support.guided_loop import GuidedLoop
+from tests.support.guided_loop import Before, GuidedLoop
 from tests.support.tiny_batch import full_evaluations
 
 EVALS = 8
@@ -52,6 +54,16 @@ def test_the_plan_is_the_cheapest_by_least_squares_in_float64(full: int) -> None
     assert tuple(full_evaluations(schedule)) == oracle.best(loop, full)
     assert batch.spent.runs == 1
     assert batch.trajectory.share(schedule) == Fitted(2).share_at(batch.trajectory, full)
+
+
+def test_the_plan_is_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state of a video in float64, at all evaluations, fills the memory."""
+    loop = GuidedLoop(EVALS, forwards=2)
+    batch = loop.batch()
+    run = recorded_run(batch)
+    whole = transition_costs(run, recognised(run), 1e-6)
+    monkeypatch.setattr(transitions, "PIECE", 9)
+    torch.testing.assert_close(transition_costs(run, recognised(run), 1e-6), whole)
 
 
 @pytest.mark.parametrize("forwards", [1, 2])
@@ -114,9 +126,13 @@ def test_weights_go_through_json() -> None:
     assert (
         again == replace(weights, timesteps=list(weights.timesteps or [])) and again.digest == weights.digest
     )
-    assert replace(weights, step=None).digest != weights.digest
-    with pytest.raises(ValueError, match="the step of its weights must have e, states, outputs, guidance"):
-        InputWeights.from_json({**weights.to_json(), "step": {"e": 1}})
+    assert replace(weights, steps=()).digest != weights.digest
+    with pytest.raises(ValueError, match="a step of its weights must have e, states, outputs, guidance"):
+        InputWeights.from_json({**weights.to_json(), "steps": [{"e": 1}]})
+    data = weights.to_json()
+    of_before = {**data, "step": data.pop("steps")[0]}  # files of before had one
+    assert InputWeights.from_json(of_before).digest == weights.digest
+    assert InputWeights.from_json(of_before).steps == weights.steps[:1]
     with pytest.raises(ValueError, match="weights of inputs are for the sites and evaluations"):
         InputWeights(weights.table, inputs={})
 
@@ -129,15 +145,56 @@ def test_another_guidance_or_solver_is_noticed(other: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"at evaluation 1 the state lies .* \(weights 2, -1 of the rows\)"):
         final(GuidedLoop(EVALS, **other), schedule, weights)  # type: ignore[arg-type]
     assert isinstance(weights, InputWeights)
-    final(GuidedLoop(EVALS, **other), schedule, replace(weights, step=None))  # type: ignore[arg-type]
+    final(GuidedLoop(EVALS, **other), schedule, replace(weights, steps=()))  # type: ignore[arg-type]
+
+
+@dataclass
+class LaterStep(GuidedLoop):
+    """A loop whose steps are others from the second on, as a multistep solver's are that begins with a single one."""
+
+    def run(self, before: Before = lambda *_: None) -> torch.Tensor:
+        x, older = self.noise(), torch.zeros(())
+        for e in range(self.evals):
+            output = self.output(x, e, before)
+            x = self.step(x, output if e == 0 else 1.05 * output - 0.05 * older)
+            older = output
+        return x
+
+
+@pytest.mark.parametrize("forwards", [1, 2])
+def test_a_solver_that_differs_only_later_is_noticed(forwards: int) -> None:
+    loop = GuidedLoop(EVALS, forwards=forwards)
+    schedule = schedule_of(loop, (0, 3, 6))
+    weights = StateMatching().fit(schedule, loop.batch())
+    with pytest.raises(ValueError, match=r"at evaluation 2 the state lies"):
+        final(LaterStep(EVALS, forwards=forwards), schedule, weights)
+
+
+@pytest.mark.parametrize("loop", [GuidedLoop(EVALS), LaterStep(EVALS), GuidedLoop(EVALS, forwards=2)])
+def test_states_follow_from_what_is_kept_wherever_that_suffices(loop: GuidedLoop) -> None:
+    schedule = schedule_of(loop, (0, 2, 3, 6))
+    weights = StateMatching().fit(schedule, loop.batch())
+    assert isinstance(weights, InputWeights)
+    # after 3 and 6 a multistep solver needs 2 and 5: the former is kept, the latter was predicted
+    multistep = isinstance(loop, LaterStep)
+    assert [step.e for step in weights.steps] == ([1, 5] if multistep else [1, 5, 7])
+    final(loop, schedule, weights)
+    for i, step in enumerate(weights.steps):
+        wrong = step._replace(states=tuple(1.01 * w for w in step.states))
+        other = replace(weights, steps=(*weights.steps[:i], wrong))
+        with pytest.raises(ValueError, match=f"at evaluation {step.e} the state lies"):
+            final(loop, schedule, other)
 
 
 @pytest.mark.parametrize("samples", [2, 3])
-def test_guidance_in_two_forwards_is_not_mistaken_for_another(samples: int) -> None:
+def test_guidance_in_two_forwards_is_checked_and_not_mistaken_for_another(samples: int) -> None:
     loop = GuidedLoop(EVALS, forwards=2, samples=samples)
     schedule, batch = schedule_of(loop, (0, 3, 6)), loop.batch()
     weights = StateMatching().fit(schedule, batch)
-    assert isinstance(weights, InputWeights) and weights.step is None  # no forward sees all guidance rows
+    assert isinstance(weights, InputWeights) and {step.forwards for step in weights.steps} == {2}
+    with pytest.raises(ValueError, match=r"at evaluation 1 the state lies .* \(weights 2, -1 of the rows\)"):
+        final(GuidedLoop(EVALS, forwards=2, guidance=2.2, samples=samples), schedule, weights)
+    assert InputWeights.from_json(json.loads(json.dumps(weights.to_json()))).steps == weights.steps
     as_one = GuidedLoop(EVALS, samples=samples)
     of_rows = StateMatching().fit(schedule, as_one.batch())
     torch.testing.assert_close(final(loop, schedule, weights), final(as_one, schedule, of_rows))
