@@ -28,7 +28,7 @@ class CheckedStep(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as JSON; one forward is not mentioned."""
-        data = self._asdict()
+        data = {key: list(value) if isinstance(value, tuple) else value for key, value in self._asdict().items()}
         return data if self.forwards > 1 else {key: data[key] for key in REQUIRED}
 
     @classmethod

@@ -42,12 +42,15 @@ def _inner_products(run: RecordedRun, solver: RecognisedSolver) -> Tensor:
     return total
 
 
-def cheapest(costs: Tensor, full: int) -> tuple[int, ...]:
+def cheapest(costs: Tensor, full: int, last: int = 0) -> tuple[int, ...]:
     """Return the evaluations, `full` of them, 0 the first, with the least sum of costs: an exact dynamic programme.
 
-    Of all paths to the same last two evaluations only the cheapest is followed, as costs depend on no earlier one.
+    Of all paths to the same last two evaluations only the cheapest is followed, as costs depend on no earlier one. The
+    `last` evaluations are among them.
     """
     evals = costs.shape[1]
+    after, before_it = torch.arange(evals + 1), torch.arange(evals)[:, None]
+    costs = costs.masked_fill((after > evals - last) & (after > before_it + 1), INF)
     total = torch.full(
         (evals + 1, evals), INF, dtype=torch.float64
     )  # of paths that end with evaluations p, i

@@ -30,20 +30,29 @@ def final(loop: GuidedLoop, schedule: Schedule, weights: Any) -> torch.Tensor:
         return loop.run(run.step)
 
 
-def test_the_search_is_exact() -> None:
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_the_search_is_exact(last: int) -> None:
     generator = torch.Generator().manual_seed(3)
     costs = torch.full((EVALS + 1, EVALS, EVALS + 1), torch.inf, dtype=torch.float64)
     for i in range(EVALS):
         for p in range(i) if i else [EVALS]:
             costs[p, i, i + 1 :] = torch.rand(EVALS - i, generator=generator, dtype=torch.float64)
-    for full in range(2, EVALS + 1):
+    for full in range(max(2, last + 1), EVALS + 1):
         paths = [(0, *rest) for rest in combinations(range(1, EVALS), full - 1)]
+        paths = [path for path in paths if set(range(EVALS - last, EVALS)) <= set(path)]
 
         def cost(path: Sequence[int]) -> float:
             along = [EVALS, *path, EVALS]
             return sum(float(costs[p, i, j]) for p, i, j in zip(along, along[1:], along[2:], strict=False))
 
-        assert cheapest(costs, full) == min(paths, key=cost)
+        assert cheapest(costs, full, last) == min(paths, key=cost)
+
+
+def test_the_last_evaluations_are_computed_where_asked() -> None:
+    batch = GuidedLoop(EVALS).batch()
+    schedule = Fitted(4, last=2).plan_on(batch.trajectory, batch)
+    assert len(full_evaluations(schedule)) == 4 and full_evaluations(schedule)[2:] == [6, 7]
+    assert schedule.meta["last"] == 2 and min(Fitted(4, last=2).settings(batch.trajectory)) == 3
 
 
 @pytest.mark.parametrize("full", [3, 5])
@@ -129,8 +138,9 @@ def test_weights_go_through_json() -> None:
     assert replace(weights, steps=()).digest != weights.digest
     with pytest.raises(ValueError, match="a step of its weights must have e, states, outputs, guidance"):
         InputWeights.from_json({**weights.to_json(), "steps": [{"e": 1}]})
-    data = weights.to_json()
-    of_before = {**data, "step": data.pop("steps")[0]}  # files of before had one
+    data = json.loads(json.dumps(weights.to_json()))
+    first, *_ = data.pop("steps")
+    of_before = {**data, "step": first}  # as files of before have it
     assert InputWeights.from_json(of_before).digest == weights.digest
     assert InputWeights.from_json(of_before).steps == weights.steps[:1]
     with pytest.raises(ValueError, match="weights of inputs are for the sites and evaluations"):
@@ -208,6 +218,7 @@ def test_guidance_in_two_forwards_is_checked_and_not_mistaken_for_another(sample
         (lambda: Fitted(4, ridge=-1.0), "ridge must be a finite number from 0, not -1.0"),
         (lambda: Fitted(4, target="x0"), "target is one of uncached, fine, not 'x0'"),
         (lambda: Fitted(4, substeps=1), "substeps must be a whole number from 2, not 1"),
+        (lambda: Fitted(4, last=4), "last must be a whole number from 0 to 3, not 4"),
         (lambda: StateMatching(0), "depth must be a whole number from 1, not 0"),
     ],
 )
