@@ -162,6 +162,7 @@ def test_another_guidance_or_solver_is_noticed(other: dict[str, float]) -> None:
 class LaterStep(GuidedLoop):
     """A loop whose steps are others from the second on, as a multistep solver's are that begins with a single one."""
 
+    @torch.no_grad()
     def run(self, before: Before = lambda *_: None) -> torch.Tensor:
         x, older = self.noise(), torch.zeros(())
         for e in range(self.evals):
