@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from smoothbench.report.write import write
 from smoothbench.running.experiment import Experiment
 from smoothbench.sampling.loop import decodable, silent
 from tests.support.compose import composed
-from tests.support.saved_pipelines import FAMILIES, PROMPTS, saved
+from tests.support.saved_pipelines import FAMILIES, PROMPTS, built, saved
+from tests.support.saved_pipelines.conditions import hook_every_module, save_adapter
 from tests.support.saved_pipelines.moving import MOVING
 
 CACHES = ("fora", "smoothcache", "fitted")
@@ -31,7 +33,9 @@ AUDIO = ("StableAudio",)
 QUICK = ("FLUX", "Wan", "StableAudio")  # the others are marked slow
 
 
-def experiment(name: str, folder: Path, *more: str) -> Experiment:
+def experiment(
+    name: str, folder: Path, *more: str, caches: Sequence[str] = CACHES, at: float = 0.5
+) -> Experiment:
     """The experiment of a family: its tiny pipeline, saved, with each of the methods at half of the MACs."""
     kind = "audio" if name in AUDIO else "video" if name in MOVING else "image"
     cfg = composed(
@@ -46,8 +50,8 @@ def experiment(name: str, folder: Path, *more: str) -> Experiment:
         "latency.rounds=0",
         "device=cpu",
         METRICS[kind],
-        *(f"+cache@points.{cache}.cache={cache}" for cache in CACHES),
-        *(f"+points.{cache}.at={BUDGETS.get(name, 0.5)}" for cache in CACHES),
+        *(f"+cache@points.{cache}.cache={cache}" for cache in caches),
+        *(f"+points.{cache}.at={BUDGETS.get(name, at)}" for cache in caches),
         *more,
     )
     cfg.model.repo = str(folder / name)
@@ -82,7 +86,52 @@ def test_a_family_runs_to_a_report(name: str, tmp_path: Path) -> None:
         if point in CACHES:
             assert not record["degenerate"]
             assert 0.2 < record["budget"]["realised"] <= BUDGETS.get(name, 0.5)
+    uncached_bits_are_back(running)
+
+
+def uncached_bits_are_back(running: Experiment) -> None:
+    """Check that the model, after all points, draws the samples that the uncached point has drawn before them."""
     bench = running.bench
     files = bench.samples(bench.reference)
     again = bench.model.decode(decodable(bench.model, bench.reference.solver, list(range(3)), silent))
     assert torch.equal(again, next(files.read())[1])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*ompile")
+@pytest.mark.parametrize(
+    "condition", ["offloaded", "one module at a time", "adapter", "bfloat16", "compiled"]
+)
+def test_the_same_holds_under(condition: str, tmp_path: Path) -> None:
+    more = {
+        "offloaded": "model.offload=model",
+        "adapter": f"model.lora={save_adapter(built(FAMILIES['FLUX']), tmp_path)}",
+        "bfloat16": "model.dtype=bfloat16",
+        "compiled": "model.compile=true",
+    }.get(condition)
+    dtype = () if condition == "bfloat16" else ("model.dtype=float32",)
+    with torch.compiler.set_stance("force_eager"):
+        running = experiment("FLUX", tmp_path, *dtype, *([more] if more else []))
+        if condition == "one module at a time":
+            hook_every_module(running.bench.model.denoiser)
+        running.run()
+        uncached_bits_are_back(running)
+    known = records(tmp_path)
+    for cache in CACHES:
+        assert known[cache]["status"] == {"quality": "done", "cost": "done"}, known[cache]["reason"]
+        assert not known[cache]["degenerate"] and 0.2 < known[cache]["budget"]["realised"] <= 0.5
+
+
+@pytest.mark.slow
+def test_methods_that_plan_on_the_batch_run_on_pipelines_or_say_why_not(tmp_path: Path) -> None:
+    """Wan guides in two calls; here each sample has a call of its own, too."""
+    caches = ("budcache", "lemica", "dpcache", "l2p", "teacache", "seacache")
+    more = ("model.dtype=float32", "model.one_by_one=true", "points.budcache.cache.policy.search=200")
+    running = experiment("Wan", tmp_path, *more, caches=caches, at=0.7)
+    running.run()
+    known = records(tmp_path)
+    assert "SeaCache needs the noise of each evaluation" in known.pop("seacache")["reason"]
+    for cache, record in known.items():
+        assert record["status"] == {"quality": "done", "cost": "done"}, (cache, record["reason"])
+        assert cache == "reference" or 0.2 < record["budget"]["realised"] <= 0.7
+    uncached_bits_are_back(running)
