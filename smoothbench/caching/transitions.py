@@ -84,7 +84,9 @@ def _state_costs(gram: Tensor, run: RecordedRun, solver: RecognisedSolver, ridge
     )
     costs = squared_residual(among, products, squares, weights)
     costs[:, :1] = squares[:1]  # the next evaluation: nothing is left out, and nothing can be mended
-    return torch.cat([costs, *[costs[:, -1:]] * missing], 1) if len(jumps) else torch.zeros(max(i, 1), 1)
+    if not len(jumps):
+        return torch.zeros(max(i, 1), 1, dtype=torch.float64)
+    return torch.cat([costs, *[costs[:, -1:]] * missing], 1)
 
 
 def _by_repeating(steps: Sequence[SolverStep], size: int, states: int, i: int) -> Tensor:

@@ -123,8 +123,12 @@ def bare_batch(point: Point, model: Model, seeds: Sequence[int]) -> Tensor:
 
 
 def evaluations(model: Model, run: Run) -> dict[str, float]:
-    """In how many evaluations each site was computed, or given up at a probe; half of one where guidance takes two."""
-    calls, forwards = {**run.calls, **run.probe_calls}, model.forwards
+    """In how many evaluations each site was computed, or given up at a probe; half of one where guidance takes two.
+
+    Of samples that each ran by themselves it is the mean.
+    """
+    calls, of_one = {**run.calls, **run.probe_calls}, model.forwards * (run.clock.evals or 1)
+    forwards = model.forwards * max(1, run.forwards // of_one)
     return {site: n if forwards == 1 else n / forwards for site, n in calls.items()}
 
 
