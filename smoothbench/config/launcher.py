@@ -29,7 +29,7 @@ def check_launcher(arguments: Sequence[str]) -> None:
 
 
 def take_our_options() -> None:
-    """Make Hydra take a launcher's options from conf/hydra/launcher, without a warning that its plug-in has some too."""
+    """Make Hydra take launchers from conf/hydra/launcher, without a warning that their plug-ins have options too."""
     Plugins.instance()  # their import enters their options into the store, once
     group = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
     for name in PLUGINS:
