@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from smoothbench import command, sibling_packages
-from smoothbench.config.launcher import check_launcher
+from smoothbench.config.launcher import check_launcher, take_our_options
 from smoothbench.config.loss_target import quoted
 from smoothbench.config.old_keys import check_overrides
 from smoothbench.config.shard import with_jobs
@@ -60,6 +60,7 @@ def _jobs(jobs: Jobs) -> int:
     try:
         sys.argv[1:] = with_jobs([quoted(argument) for argument in sys.argv[1:]])
         check_launcher(sys.argv[1:])
+        take_our_options()
         check_overrides(
             sys.argv[1:]
         )  # Hydra would propose to append an old key, and write a multirun's file first

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from types import MappingProxyType
 
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+
 from smoothbench.errors import UsageError
 
 KEY = "hydra/launcher="
@@ -23,6 +26,14 @@ def check_launcher(arguments: Sequence[str]) -> None:
     for name in (argument.removeprefix(KEY) for argument in arguments if argument.startswith(KEY)):
         if name in PLUGINS and not _installed(PLUGINS[name][0]):
             raise UsageError(f"{KEY}{name} is not installed here: pip install -e '.[{PLUGINS[name][1]}]'")
+
+
+def take_our_options() -> None:
+    """Make Hydra take launchers from conf/hydra/launcher, without a warning that their plug-ins have options too."""
+    Plugins.instance()  # their import enters their options into the store, once
+    group = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
+    for name in PLUGINS:
+        group.pop(f"{name}.yaml", None)
 
 
 def _installed(plugin: str) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from shutil import rmtree
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ import torch
 from smoothbench.caching import Run
 from smoothbench.cli import job
 from smoothbench.config.expand import settings
+from smoothbench.config.launcher import check_launcher
 from smoothbench.config.shard import Shard, with_jobs
 from smoothbench.errors import PointsFailed, UsageError
 from smoothbench.planning.point import Point
@@ -21,6 +22,7 @@ from smoothbench.storage.locks import locked
 from smoothbench.storage.shard_folder import environment
 from tests.stress.kill import snapshot
 from tests.support.compose import composed
+from tests.support.warm_process import WarmProcess
 
 FEW = (
     "+exp=smoke",
@@ -75,8 +77,11 @@ def test_shards_end_as_one_process(tmp_path: Path, whole: dict[str, str]) -> Non
 
 def test_what_a_shard_lacks_is_drawn_again_and_nothing_else(tmp_path: Path, whole: dict[str, str]) -> None:
     assert not completes(tmp_path, *SCORED, "shards=2", "shard=0")
+    note = json.loads((shard_folder(tmp_path, "0-of-2") / "shard.json").read_text())
+    assert note["environment"]["torch"] == torch.__version__ and note["drawn"]
     (lost, *others) = sorted(shard_folder(tmp_path, "0-of-2").rglob("samples/*/*.png"))
     lost.unlink()
+    rmtree(shard_folder(tmp_path, "0-of-2") / "observations" / lost.parent.name)  # written once all are drawn
     before = {path: path.stat().st_mtime_ns for path in others if path.parent != lost.parent}
     assert not completes(tmp_path, *SCORED, "shards=2", "shard=0")
     assert lost.exists() and all(path.stat().st_mtime_ns == time for path, time in before.items())
@@ -104,7 +109,7 @@ def test_a_point_that_fails_in_a_shard_fails_as_in_one_process(
     tmp_path: Path, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(point: Point, model: Model, run: Run) -> None:
-        if point.spec.family == "FORA":
+        if point.spec.name.startswith("fora"):
             raise RuntimeError("executed forwards cost too much")
 
     monkeypatch.setattr("smoothbench.sampling.point_batches.check_realised_macs", refuse)
@@ -206,7 +211,31 @@ def test_processes_of_a_machine_take_a_gpu_each(tmp_path: Path, monkeypatch: pyt
         assert one == other == "auto"  # whoever started them shows each what it may have
 
 
-def test_work_of_any_kind_is_in_the_note(tmp_path: Path) -> None:
-    assert not completes(tmp_path, *SCORED, "shards=2", "shard=0")
-    note: Any = json.loads((shard_folder(tmp_path, "0-of-2") / "shard.json").read_text())
-    assert note["environment"]["torch"] == torch.__version__ and note["drawn"]
+@pytest.mark.parametrize(
+    ("launcher", "plugin", "option"),
+    [
+        ("joblib", "hydra_joblib_launcher", "hydra.launcher.n_jobs=1"),
+        ("submitit_local", "hydra_submitit_launcher", "hydra.launcher.timeout_min=10"),
+    ],
+)
+def test_a_launcher_ends_as_one_process(
+    tmp_path: Path, whole: dict[str, str], launcher: str, plugin: str, option: str
+) -> None:
+    pytest.importorskip(f"hydra_plugins.{plugin}", reason=f"hydra/launcher={launcher} is not installed")
+    shards = ("-m", "shards=2", f"hydra/launcher={launcher}", option, f"results_dir={tmp_path}")
+    process = WarmProcess(*shards, *SCORED)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert "ConfigStore schema" not in errors
+    assert {name: digest for name, digest in snapshot(tmp_path).items() if name != "table.csv"} == whole
+    assert (tmp_path / "runs/smoke/report.md").exists()
+    assert not list(tmp_path.rglob("runs/smoke/shards/*"))
+
+
+def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smoothbench.config.launcher.find_spec", lambda name: None)
+    with pytest.raises(
+        UsageError, match=r"hydra/launcher=ray is not installed here: pip install -e '\.\[ray\]'"
+    ):
+        check_launcher(["-m", "hydra/launcher=ray"])
+    check_launcher(["-m", "hydra/launcher=basic"])
