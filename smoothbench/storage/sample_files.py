@@ -163,9 +163,9 @@ class Samples:
         """Move all that share an archive with these seeds into it, where all of them are of this set and known."""
         for first in sorted({together(seed)[0] for seed in seeds}):
             block = together(first)
-            if self.seeds[0] <= block[0] and block[-1] <= self.seeds[-1]:
-                if (digests := self.manifest.digests_of(block)) is not None:
-                    self.files.pack(block, digests)
+            inside = self.seeds[0] <= block[0] and block[-1] <= self.seeds[-1]
+            if inside and (digests := self.manifest.digests_of(block)) is not None:
+                self.files.pack(block, digests)
 
     def _counted(self, batch: Sequence[int]) -> bool:
         """A static policy costs what its schedule says, whatever the batches were."""

@@ -130,7 +130,8 @@ def _rate(files: SampleFiles, seed: int) -> float:
             durations = [_duration(frame) for frame in ImageSequence.Iterator(image)]
     except (OSError, SyntaxError, EOFError, KeyError):
         raise UsageError(
-            f"{files.folder / files.name(seed)} is no clip, is missing or damaged: run the point again, with keep_samples=true"
+            f"{files.folder / files.name(seed)} is no clip, is missing or damaged: "
+            "run the point again, with keep_samples=true"
         ) from None
     fps = 1000 * len(durations) / sum(durations)
     return float(round(fps)) if abs(fps - round(fps)) < 0.01 * fps else fps

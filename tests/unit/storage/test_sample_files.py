@@ -1,4 +1,4 @@
-"""The files of a point's samples and their manifest: whatever happens to them, the same command ends with the same bytes."""
+"""The files of a point's samples and their manifest: after any interruption they end with the same bytes."""
 
 import json
 import zipfile
