@@ -35,13 +35,14 @@ def document(
     conditions: Conditions | None = None,
     unmade: Sequence[str] = (),
     verdicts: Sequence[VerdictText | None] | None = None,
+    after: Sequence[str] = (),
 ) -> str:
     """Write the report in Markdown.
 
     Args: parts, the frame of each setting and the names of its pictures, which lie beside the report;
     ignored, the record files that could not be read; study, lines of Markdown to come first; conditions,
     under which latency was measured too; unmade, why sections that the experiment names are not there; verdicts,
-    those of the parts where they are known already.
+    those of the parts where they are known already; after, lines of Markdown that follow the tables.
     """
     conditions = conditions or Conditions()
     lines = [
@@ -59,6 +60,7 @@ def document(
         verdicts = [verdict_text(part) for part, _ in parts]
     for (part, pictures), judged in zip(parts, verdicts, strict=True):
         lines += _setting(part, pictures, conditions, judged)
+    lines += after
     lines += _listing("Sections that could not be made", unmade)
     lines += _listing("Records that could not be read", ignored)
     lines += _listing("Latencies that could not be read", conditions.ignored)

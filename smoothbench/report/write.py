@@ -22,7 +22,7 @@ from smoothbench.report.figures.schedule_raster import schedules
 from smoothbench.report.figures.style import DPI, styled
 from smoothbench.report.page.html_page import page
 from smoothbench.report.page.media_kinds import KINDS, Kind, kinds_in
-from smoothbench.report.studies.named_sections import named_sections
+from smoothbench.report.studies.named_sections import Sections, named_sections
 from smoothbench.report.tables import latency_conditions
 from smoothbench.report.tables.latency_conditions import Conditions
 from smoothbench.report.tables.latex import to_latex
@@ -46,8 +46,9 @@ def write(folder: str | Path, vector: bool = False) -> list[Path]:
     """Write report.md, report.html, the tables and the pictures into a results folder; return their paths.
 
     The same records give the same bytes. Points that may not share a table get one of their own, and its
-    files are called by its solver, steps and guidance. Sections that the experiment names come first. Args: vector,
-    whether drawings that hold no samples are saved as SVG too; without, an older SVG of them is removed. ValueError
+    files are called by its solver, steps and guidance. Of the sections that the experiment names those that stand for
+    all points come first, the others after the tables. Args: vector, whether drawings that hold no samples are saved
+    as SVG too; without, an older SVG of them is removed. ValueError
     if the folder has no record.
     """
     folder = Path(folder)
@@ -70,15 +71,21 @@ def write(folder: str | Path, vector: bool = False) -> list[Path]:
         paths += _draw(drawings, folder, end, vector)
         parts.append((part, {picture: f"{picture}{end}.png" for picture, _, _ in drawings}))
     ignored = frame.attrs["ignored"]
-    lines = [line for section in sections.made for line in section.lines]
-    lines += [f"![{name}]({name}.png)\n" for name, _, _ in ahead]
     shown = [(part, list(pictures.values())) for part, pictures in parts]
-    text = document(shown, ignored, lines, others, sections.failed, verdicts)
+    first, after = _lines(sections, True), _lines(sections, False)
+    text = document(shown, ignored, first, others, sections.failed, verdicts, after)
     pages = [write_text(folder / "report.md", text)]
     drawn = [name for name, _, _ in ahead]
     html = page(parts, folder, ignored, others, drawn, sections.failed, verdicts)
     pages.append(write_text(folder / "report.html", html))
     return pages + paths
+
+
+def _lines(sections: Sections, summarises: bool) -> list[str]:
+    """The lines and pictures of the sections that stand for their experiment's points, or of the others."""
+    chosen = [section for section in sections.made if section.summarises == summarises]
+    lines = [line for section in chosen for line in section.lines]
+    return lines + [f"![{name}]({name}.png)\n" for section in chosen for name in section.pictures]
 
 
 def _tables(part: pd.DataFrame, folder: Path, name: str) -> list[Path]:

@@ -86,10 +86,15 @@ class Samples:
         """Take over the batches that are done in another folder, where another process wrote them.
 
         Both folders must divide their seeds into the same batches; those of seeds beyond these samples' stay there.
+        Of samples that were dropped there, what the manifest knows is taken over.
         """
         for batch in self.batches():
-            if set(batch) <= set(other.seeds) and other.is_done(batch) and not self.is_done(batch):
-                self._add(batch, map(other.data, batch), other.manifest.calls_of(batch) or None)
+            if set(batch) <= set(other.seeds) and not self.is_done(batch):
+                calls = other.manifest.calls_of(batch) or None
+                if other.is_done(batch):
+                    self._add(batch, map(other.data, batch), calls)
+                elif (digests := other.dropped(batch)) is not None:
+                    self.manifest.add(batch, digests, calls)
 
     def close(self) -> None:
         """Bring files and manifest into their final form once all batches are done; else nothing changes.
@@ -145,6 +150,11 @@ class Samples:
     def drop(self) -> None:
         """Delete the files; the manifest stays, with their sha256 and their cost."""
         self.files.drop(self.seeds)
+
+    def dropped(self, batch: Sequence[int]) -> list[str] | None:
+        """Return the sha256 of a batch whose files were all deleted, by sample; None of any other batch."""
+        gone = self._counted(batch) and all(self.files.sha256(seed) is None for seed in batch)
+        return self.manifest.digests_of(batch) if gone else None
 
     def is_done(self, batch: Sequence[int]) -> bool:
         """Tell whether a batch has its files, intact, and its cost."""

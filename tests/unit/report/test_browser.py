@@ -90,7 +90,8 @@ def test_clicks_fold_columns_and_show_methods_and_points(published_page: Path, t
       const shown = (row) => [...row.children].filter((cell) => cell.offsetWidth);
       const cells = (row) => shown(row).map((cell) => cell.innerText);
       const columns = () => [cells(table.querySelector("tr.titles")), cells(lines()[3]).length];
-      const names = () => lines().map((row) => row.children[0].innerText), marks = () => all("svg.chart g.point").length;
+      const names = () => lines().map((row) => row.children[0].innerText);
+      const marks = () => all("svg.chart g.point").length;
       const search = (words) => { box.value = words; box.dispatchEvent(new Event("input")); };
       const pressed = () => all(".method[aria-pressed=true]");
       const folded = columns();
