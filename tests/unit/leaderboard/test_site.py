@@ -123,7 +123,7 @@ def test_a_row_has_the_command_that_makes_it() -> None:
         assert made == f"{command} 'only=[{only}]'"
         arguments = [part for part in shlex.split(made)[4:] if not part.startswith(("seed=", "num_samples="))]
         ids = points(*arguments, "seed=1", "num_samples=512")
-        sample_id, point_id, cell_id = ids[name].split()
+        _, point_id, cell_id = ids[name].split()
         assert by_name[name].parts[1] == point_id and by_name[name].cell_id == cell_id
 
 
