@@ -121,7 +121,7 @@ def _score(row: pd.Series, name: str) -> str:
 def _points(number: int, board: Board, folders: Mapping[str, HandedIn]) -> str:
     """Every point of the table: how to make it again, its id, what its numbers rest on, and where it was made."""
     rows = [_point(number, row, board, folders[row["submission"]]) for _, row in board.rows.iterrows()]
-    heading = heads("point", "command", "checked", "made")
+    heading = heads("point", "command", "recomputed", "made")
     return f"<h3>Points</h3>{table(heading, rows, 'points', 'Points')}"
 
 
@@ -137,13 +137,13 @@ def _point(number: int, row: pd.Series, board: Board, handed_in: HandedIn) -> st
     label = f"{escape(str(row['label']))} <small>{escape(record.point_id)} &middot; {card}</small>"
     return (
         f'<tr id="{_point_id(number, row)}"><th scope="row">{label}</th><td class="command">{shown}</td>'
-        f"<td>{listing(checked)}</td><td>{escape(stated([_without_parts(record.provenance)]))}</td></tr>"
+        f"<td>{listing(checked)}</td><td>{escape(stated([_made(record.provenance)]))}</td></tr>"
     )
 
 
-def _without_parts(provenance: Mapping[str, object]) -> dict[str, object]:
-    """What stands beside the command and the parts, which repeat it."""
-    return {key: value for key, value in provenance.items() if key not in ("parts", "command")}
+def _made(provenance: Mapping[str, object]) -> dict[str, object]:
+    """Where and when a record was made; the versions of packages are with its submission."""
+    return {key: provenance[key] for key in ("device", "git", "time") if key in provenance}
 
 
 def _point_id(number: int, row: pd.Series) -> str:

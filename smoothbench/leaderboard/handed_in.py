@@ -6,9 +6,9 @@ from smoothbench.leaderboard.observed import Observations
 from smoothbench.leaderboard.submission import Submission
 from smoothbench.storage.record import Record
 
-FROM_OBSERVATIONS = "scores computed again from observations"
-FROM_SAMPLES = "errors and intervals computed again from per-sample scores"
-COSTS = "ids and costs computed again; no per-sample scores"
+FROM_OBSERVATIONS = "scores from observations"
+FROM_SAMPLES = "errors and intervals from per-sample scores"
+COSTS = "ids and costs alone"
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +24,14 @@ class HandedIn:
         return (self.submission.folder / "scores").is_dir()
 
     def basis(self, record: Record) -> str:
-        """Say what a record's numbers were computed again from."""
+        """Say which numbers of a record were recomputed, and from what."""
         if record.point_id in self.observations.confirmed:
             return FROM_OBSERVATIONS
         return FROM_SAMPLES if self.has_samples and record.scores else COSTS
 
     @property
     def bases(self) -> dict[str, int]:
-        """Count the shown points by what their numbers were computed again from."""
+        """Count the shown points by which of their numbers were recomputed."""
         counts: dict[str, int] = {}
         for _, row in self.submission.frame.iterrows():
             basis = self.basis(self.submission.record_of(row))

@@ -79,7 +79,7 @@ def _methods(handed_in: Sequence[HandedIn], ranked: Sequence[Board], folders: Ma
     records = [record for one in handed_in for record in one.submission.records.values()]
     first = _first_places(ranked, folders)
     shown = [_card(card, first.get(card.method, [])) for card in cards(records)]
-    lead = '<p class="lead">What each method does, in the words of its own class, and where none is shown to beat it.</p>'
+    lead = '<p class="lead">What each method does, in the words of its class, and where none is shown to beat it.</p>'
     return html_page("Methods", "methods.html", [lead, '<div class="cards">', *shown, "</div>"])
 
 
@@ -118,7 +118,7 @@ def _card(card: Card, first: Iterable[str]) -> str:
 def _submissions(handed_in: Sequence[HandedIn], ranked: Sequence[Board]) -> str:
     shown = {name for board in ranked for name in board.frame["submission"]}
     rows = [_submission(one, one.submission.name in shown) for one in handed_in]
-    heading = heads("folder", "points", "checked", "ranked", "made")
+    heading = heads("folder", "points", "recomputed", "ranked", "made")
     body = [
         '<p class="lead">Every record was read by the schema of this version, and every number that follows from others'
         " was recomputed: a record with a changed number is refused.</p>",

@@ -11,7 +11,6 @@ from smoothbench.errors import UsageError
 from smoothbench.json_checks import explain
 from smoothbench.results import Results, load
 from smoothbench.storage.record import Record
-from smoothbench.storage.results_folder import Store
 
 OWN_RUNS = "runs"  # beside published folders: runs that nobody has handed in
 
@@ -88,9 +87,9 @@ def _record(path: Path) -> Record:
         record = Record.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, RecursionError) as error:
         raise UsageError(f"{path}: {explain(error)}: hand in the record as the run wrote it") from error
-    expected = Store(path.parent.parent).record_path(record.name, record.point_id)
-    if expected.name != path.name:
+    if not path.stem.endswith(f"-{record.point_id}"):
         raise UsageError(
-            f"{path}: point_id is {record.point_id}, but the file is called otherwise: {expected.name} is its name"
+            f"{path}: point_id is {record.point_id}, but its file is called after another: hand in the record as the"
+            " run wrote it"
         )
     return record

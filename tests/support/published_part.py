@@ -1,0 +1,35 @@
+"""A few points of a published folder, as a submission of their own."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def part_of(target: Path, folder: str, *names: str) -> Path:
+    """Copy the reference and the points of these names, with their per-sample scores and curves."""
+    source = RESULTS / folder
+    for path in sorted((source / "records").glob("*.json")):
+        if path.name.startswith("reference-") or any(path.name.startswith(f"{name}-") for name in names):
+            for inner in (f"records/{path.name}", f"scores/{path.stem}.npz"):
+                (target / inner).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source / inner, target / inner)
+    shutil.copytree(source / "curves", target / "curves")
+    return target
+
+
+def edit(folder: Path, name: str, *path: str, to: Any) -> Path:
+    """Put another value into a record; return its file."""
+    file = next((folder / "records").glob(f"{name}-*.json"))
+    data = json.loads(file.read_text())
+    place = data
+    for key in path[:-1]:
+        place = place[key]
+    if to is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = to
+    file.write_text(json.dumps(data))
+    return file
