@@ -137,7 +137,7 @@ class Run(Announcer):
     def forward(self, original: Forward, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run the denoiser's forward, or return its predicted output where that is reused as it is."""
         if self._outermost is not None and not self.enter(self._outermost):
-            return self._rebuilt(self._outermost, Tensor.clone)  # what is kept is nobody else's
+            return self.predict(self._outermost)
         assert self._tick is not None
         inputs = None if self.fast is None else self.fast.inputs(self._tick, args, kwargs)
         if self.fast is None or inputs is None:
@@ -205,13 +205,12 @@ class Run(Announcer):
 
     def predict(self, i: int) -> Any:
         """Predict the output of site `i` from its kept outputs, tensor by tensor."""
-        return self._rebuilt(i, lambda leaf: leaf)
-
-    def _rebuilt(self, i: int, given: Callable[[Tensor], Tensor]) -> Any:
-        """The predicted output of site `i`, made of what `given` returns for each of its tensors."""
         rebuild, predictor = self._rebuilds[i], self.predictors[i]
         assert rebuild is not None  # the first evaluation computes every site
-        return rebuild([given(predictor(history, self._now)) for history in self._history[i]])
+        leaves = [predictor(history, self._now) for history in self._history[i]]
+        if i == self._outermost:  # the caller may change what it gets, but not what is kept
+            leaves = [leaf.clone() for leaf in leaves]
+        return rebuild(leaves)
 
     def check(self) -> None:
         """End the run; ValueError where it was not what it was taken for."""

@@ -121,10 +121,7 @@ class FastForward:
 
     def _parts(self, inputs: Inputs) -> Parts:
         parts = self._architecture.begin(inputs, self._coordinates)
-        parts.uses = [
-            Use.NOTHING if bits is None else self._planned(tuple(bits)).use
-            for bits in self._rows
-        ]
+        parts.uses = [Use.NOTHING if bits is None else self._planned(tuple(bits)).use for bits in self._rows]
         return parts
 
     def _planned(self, bits: tuple[bool, ...]) -> Plan:

@@ -14,7 +14,7 @@ Inputs = Mapping[str, Any]  # the arguments of a forward, by name
 
 
 class Use(IntEnum):
-    """What runs of the denoiser in a forward: nothing, its ends alone, also the gates of reused branches, or branches."""
+    """What a forward runs: nothing, the denoiser's ends alone, also gates of reused branches, or also branches."""
 
     NOTHING = 0
     ENDS = 1
