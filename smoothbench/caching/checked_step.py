@@ -47,7 +47,8 @@ class CheckedStep(NamedTuple):
             raise ValueError("a step of its weights must hold lists of finite numbers")
         if type(forwards) is not int or forwards < 1 or len(data["guidance"]) % forwards:
             raise ValueError("a step of its weights must have as many rows in each of its forwards")
-        return cls(data["e"], *map(tuple, lists), forwards)
+        states, outputs, guidance = map(tuple, lists)
+        return cls(data["e"], states, outputs, guidance, forwards)
 
     @property
     def rows(self) -> int:
