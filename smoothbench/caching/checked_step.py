@@ -28,20 +28,27 @@ class CheckedStep(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as JSON; one forward is not mentioned."""
-        data = {key: list(value) if isinstance(value, tuple) else value for key, value in self._asdict().items()}
+        data = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in self._asdict().items()
+        }
         return data if self.forwards > 1 else {key: data[key] for key in REQUIRED}
 
     @classmethod
     def from_json(cls, data: Any) -> "CheckedStep":
         """Read a step from JSON; ValueError where it is something else."""
-        if not isinstance(data, Mapping) or {*data, "forwards"} != set(cls._fields) or type(data["e"]) is not int:
+        if (
+            not isinstance(data, Mapping)
+            or {*data, "forwards"} != set(cls._fields)
+            or type(data["e"]) is not int
+        ):
             raise ValueError(f"a step of its weights must have {', '.join(REQUIRED)}")
         lists, forwards = [data["states"], data["outputs"], data["guidance"]], data.get("forwards", 1)
         if not all(isinstance(of, list) and of and all(map(is_number, of)) for of in lists):
             raise ValueError("a step of its weights must hold lists of finite numbers")
         if type(forwards) is not int or forwards < 1 or len(data["guidance"]) % forwards:
             raise ValueError("a step of its weights must have as many rows in each of its forwards")
-        return cls(data["e"], *map(tuple, lists), forwards)
+        states, outputs, guidance = map(tuple, lists)
+        return cls(data["e"], states, outputs, guidance, forwards)
 
     @property
     def rows(self) -> int:
@@ -84,7 +91,9 @@ class StepChecks:
         self._forwards, self._left = self._forwards + 1, left
         if self._forwards == step.forwards:
             self._forwards, self._left = 0, None
-            _refuse_other(step, float(left.norm() / state[common].float().norm()), _allowed(step, history, state))
+            _refuse_other(
+                step, float(left.norm() / state[common].float().norm()), _allowed(step, history, state)
+            )
 
 
 def _guided(output: Tensor, guidance: Sequence[float]) -> Tensor:

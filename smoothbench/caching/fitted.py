@@ -42,7 +42,9 @@ class Fitted(AtLevel):
         if type(self.full) is not int or self.full < 2:
             raise ValueError(f"Fitted's full must be a whole number from 2, not {self.full}")
         if type(self.last) is not int or not 0 <= self.last < self.full:
-            raise ValueError(f"Fitted's last must be a whole number from 0 to {self.full - 1}, not {self.last!r:.60}")
+            raise ValueError(
+                f"Fitted's last must be a whole number from 0 to {self.full - 1}, not {self.last!r:.60}"
+            )
         check_ridge("Fitted", self.ridge)
         check_target("Fitted", self.target, self.substeps)
 

@@ -44,8 +44,10 @@ class InputWeights(WeightedSum):
 
     @property
     def digest(self) -> str:
-        """The sha256 of both tables and of the first step: the others follow, and results of before are found again."""
-        beside = {"inputs": self.to_json()["inputs"], **{"step": step.to_json() for step in self.steps[:1]}}
+        """The sha256 of both tables and of the first step, of one forward: results of before have this digest."""
+        beside = {"inputs": self.to_json()["inputs"]}
+        if self.steps and self.steps[0].forwards == 1:
+            beside["step"] = self.steps[0].to_json()
         text = super().digest + json.dumps(beside, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -28,11 +28,11 @@ def known_states(
     depth = max(map(len, outputs), default=0)
     skipped = [e for e, row in enumerate(outputs) if row and e <= len(solver.steps)]
     last = {e for e in skipped if e + 1 == len(outputs) or not outputs[e + 1]}
-    states, kept = _followed(solver, outputs, inputs)
+    states, histories = _followed(solver, outputs, inputs)
     steps = []
     for e in skipped:
         if e == skipped[0] or e in last:
-            steps.append(_as_step(solver, e, states[e], kept[e][:depth], rows_per_sample))
+            steps.append(_as_step(solver, e, states[e], histories[e][:depth], rows_per_sample))
     return tuple(step for step in steps if step is not None)
 
 
@@ -42,10 +42,10 @@ def _followed(
     """The state at each evaluation, and the computed evaluations before it, the newest first."""
     states: list[Combination] = []
     guided: list[Combination] = []
-    kept: list[list[int]] = []
+    histories: list[list[int]] = []
     computed: list[int] = []
     for e, row in enumerate(outputs):
-        kept.append(computed)
+        histories.append(computed)
         if not row:
             states.append({(STATE, e): 1.0})
             guided.append({(OUTPUT, e): 1.0})
@@ -58,7 +58,7 @@ def _followed(
         past = [(w, {(OUTPUT, k): 1.0}) for w, k in zip(row, computed, strict=False)]
         seen = [states[e], *({(STATE, k): 1.0} for k in computed)]
         guided.append(_sum([*past, *zip(inputs[e], seen, strict=False)]))
-    return states, kept
+    return states, histories
 
 
 def _sum(terms: Sequence[tuple[float, Combination]]) -> Combination:
@@ -70,19 +70,19 @@ def _sum(terms: Sequence[tuple[float, Combination]]) -> Combination:
 
 
 def _as_step(
-    solver: RecognisedSolver, e: int, state: Combination, kept: Sequence[int], rows_per_sample: int
+    solver: RecognisedSolver, e: int, state: Combination, history: Sequence[int], rows_per_sample: int
 ) -> CheckedStep | None:
     """A state as weights of what is kept; None where that does not suffice, or guidance changes on the way."""
-    if not {k for _, k in state} <= set(kept):
+    if not {k for _, k in state} <= set(history):
         return None
-    guidance = solver.step(kept[0]).guidance
+    guidance = solver.step(history[0]).guidance
     others = [solver.step(k).guidance for what, k in state if what == OUTPUT]
     if any(abs(a - b) > SAME for other in others for a, b in zip(guidance, other, strict=True)):
         return None
     rows = 1 if len(guidance) == 1 else rows_per_sample  # rows that are samples by themselves have one weight
     if len(guidance) % rows:
         return None
-    weights = [[state.get((what, k), 0.0) for k in kept] for what in (STATE, OUTPUT)]
+    weights = [[state.get((what, k), 0.0) for k in history] for what in (STATE, OUTPUT)]
     of_states, of_outputs = (tuple(_without_zeros(row)) for row in weights)
     return CheckedStep(e, of_states, of_outputs, guidance, len(guidance) // rows)
 

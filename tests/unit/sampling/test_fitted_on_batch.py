@@ -57,7 +57,9 @@ def test_a_plan_with_its_weights_is_read_again(tmp_path: Any) -> None:
 
 
 def test_a_batch_in_parts_is_fitted_to_all_of_them() -> None:
-    of_parts, whole, first_part = (batch_of("dit_nano", 6, size, num) for size, num in ((2, 4), (4, 4), (2, 2)))
+    of_parts, whole, first_part = (
+        batch_of("dit_nano", 6, size, num) for size, num in ((2, 4), (4, 4), (2, 2))
+    )
     schedule = Schedule.steps(whole.trajectory.sites, [True, False, True, False, False, True])
     fits: Any = [StateMatching().fit(schedule, batch) for batch in (of_parts, whole, first_part)]
     found, expected, of_first = (of.table["denoiser"][1] for of in fits)
