@@ -30,8 +30,9 @@ class Pipeline:
     `repo` is a folder in diffusers' layout or a repository of the Hugging Face cache, at `revision`; `pipeline` names
     another class than the folder does. `component` names the network that is cached; null: its transformer, else its
     U-Net. `arguments` go to the pipeline's call. `one_by_one` gives each sample of a batch a call of its own; null:
-    where samples are known to depend on their batch. See conf/model/pipeline.yaml for the others. Weights are loaded at their first use; where the repository is not here,
-    `unavailable_reason` says how to get it. Raises ValueError, naming the setting, for what the pipeline does not take.
+    where samples are known to depend on their batch. See conf/model/pipeline.yaml for the others. Weights are loaded at
+    their first use; where the repository is not here, `unavailable_reason` says how to get it. Raises ValueError,
+    naming the setting, for what the pipeline does not take.
     """
 
     kind = "pipeline"
