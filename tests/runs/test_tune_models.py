@@ -11,13 +11,13 @@ import torch
 
 from smoothbench.caching import Schedule, cached, saved_sites
 from smoothbench.config.expand import settings
-from smoothbench.config.loss_target import LossTarget
 from smoothbench.config.spec import Settings
 from smoothbench.errors import PointsFailed
 from smoothbench.running.experiment import Experiment
 from smoothbench.running.tune import tune
 from tests.support.compose import composed
 from tests.support.saved_pipelines import FAMILIES, PROMPTS, built, saved
+from tests.support.tiny_pipelines import save_tiny_dit
 
 STEPS = 6
 SMALL = (
@@ -90,3 +90,36 @@ def test_a_pipeline_that_guides_in_two_calls_follows_its_file_by_itself(tmp_path
     plain = (torch.as_tensor(frames) * 255).round().int().movedim(-1, -3)
     apart = (samples.int() - plain).abs()
     assert apart.max() <= 1 and (apart > 0).float().mean() < 0.01  # they round to grey levels in other ways
+
+
+def test_a_bound_that_other_samples_miss_leaves_no_file(tmp_path: Path) -> None:
+    """Two calibration samples that happen to be equally good keep it; two others do not."""
+    save_tiny_dit(tmp_path / "dit")
+    out = tmp_path / "tuned.json"
+    plan = settings(
+        composed(
+            "stage=tune",
+            "model=dit_xl_2_256",
+            f"model.path={tmp_path / 'dit'}",
+            "model.revision=null",
+            "model.numerics=diffusers",
+            "model.guidance=4",
+            "+solver.numerics=diffusers",
+            "metrics=[psnr]",
+            "cache=fora",
+            'loss="psnr>=34.7"',
+            f"out={out}",
+            f"results_dir={tmp_path / 'results'}",
+            *SMALL,
+            "solver.steps=12",
+            "calibration.seed=5",
+            "calibration.draw=1",
+            "num_samples=18",
+            "seeds=16-17",
+        )
+    )
+    with pytest.raises(
+        PointsFailed, match=r"loss=psnr>=34.7: kept on calibration, but 34.\d+ on 2 other samples: "
+    ):
+        tune(plan)
+    assert not out.exists()

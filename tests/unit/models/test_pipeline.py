@@ -159,27 +159,24 @@ def test_what_decides_samples_is_in_the_identity(change: Any, folders: Mapping[s
 
 def test_an_image_to_image_run_has_the_evaluations_of_its_strength(folders: Mapping[str, Path]) -> None:
     """Another class of the same components; the picture's file is loaded, and its content is in the identity."""
-    name, picture = "StableDiffusion", folders["StableDiffusion"] / "start.png"
+    name, picture = "FLUX", folders["FLUX"] / "start.png"
     ramp = torch.arange(16 * 16 * 3, dtype=torch.uint8).view(16, 16, 3)
     Image.fromarray(ramp.numpy()).save(picture)
-    more = {"image": str(picture), "strength": 0.5}
-    pipeline = model(folders[name], pipeline="StableDiffusionImg2ImgPipeline", arguments=more)
+    arguments = {**FAMILIES[name].arguments, "strength": 0.5}
+    more = {"pipeline": "FluxImg2ImgPipeline", "arguments": {**arguments, "image": str(picture)}}
+    pipeline = model(folders[name], **more)
     assert len(pipeline.at(PipelineScheduler(STEPS)).coordinates) == STEPS // 2
     assert pipeline.one_by_one and pipeline.identity["arguments"]["image"] == sha256_of(picture)
-    pipe = diffusers.StableDiffusionImg2ImgPipeline.from_pretrained(folders[name])
+    pipe = diffusers.FluxImg2ImgPipeline.from_pretrained(folders[name])
     pipe.set_progress_bar_config(disable=True)
-    arguments = {"strength": 0.5, "num_inference_steps": STEPS, "output_type": "np"}
+    arguments |= {"num_inference_steps": STEPS, "output_type": "np", "image": Image.open(picture)}
+    generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
     expected = [
-        pipe(
-            prompt=PROMPTS[seed],
-            image=Image.open(picture),
-            generator=torch.Generator().manual_seed(seed),
-            **arguments,
-        )
-        for seed in range(2)
+        pipe(prompt=prompt, generator=generator, **arguments)[0]
+        for prompt, generator in zip(PROMPTS, generators, strict=False)
     ]
     ours = decodable(pipeline, PipelineScheduler(STEPS), [0, 1], silent)
-    assert torch.equal(ours, torch.cat([torch.as_tensor(one[0]) for one in expected]).movedim(-1, -3))
+    assert torch.equal(ours, torch.cat(list(map(torch.as_tensor, expected))).movedim(-1, -3))
 
 
 def test_latte_samples_one_by_one_unless_its_prompts_keep_their_padding(folders: Mapping[str, Path]) -> None:
