@@ -89,7 +89,8 @@ class Pipeline:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that decides the samples, for the ids of results; hashing the weights takes seconds, once."""
-        loaded, more = self.loaded, {} if self._lora is None else {"lora_sha256": sha256_of(self._lora)}
+        loaded = self.loaded
+        more: dict[str, Any] = {} if self._lora is None else {"lora_sha256": sha256_of(self._lora)}
         more |= {"one_by_one": True} if self.one_by_one else {}
         return {
             "name": self.name,
