@@ -36,7 +36,7 @@ QUICK = ("FLUX", "Wan", "StableAudio")  # the others are marked slow
 def experiment(
     name: str, folder: Path, *more: str, caches: Sequence[str] = CACHES, at: float = 0.5
 ) -> Experiment:
-    """The experiment of a family: its tiny pipeline, saved, with each of the methods at half of the MACs."""
+    """The experiment of a family: its tiny pipeline, saved, with each of the methods at a share of the MACs."""
     kind = "audio" if name in AUDIO else "video" if name in MOVING else "image"
     cfg = composed(
         "model=pipeline",
@@ -99,20 +99,16 @@ def uncached_bits_are_back(running: Experiment) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*ompile")
-@pytest.mark.parametrize(
-    "condition", ["offloaded", "one module at a time", "adapter", "bfloat16", "compiled"]
-)
+@pytest.mark.parametrize("condition", ["offloaded in bfloat16", "adapted, modules moved", "compiled"])
 def test_the_same_holds_under(condition: str, tmp_path: Path) -> None:
     more = {
-        "offloaded": "model.offload=model",
-        "adapter": f"model.lora={save_adapter(built(FAMILIES['FLUX']), tmp_path)}",
-        "bfloat16": "model.dtype=bfloat16",
-        "compiled": "model.compile=true",
-    }.get(condition)
-    dtype = () if condition == "bfloat16" else ("model.dtype=float32",)
+        "offloaded in bfloat16": ("model.offload=model", "model.dtype=bfloat16"),
+        "adapted, modules moved": (f"model.lora={save_adapter(built(FAMILIES['FLUX']), tmp_path)}",),
+        "compiled": ("model.compile=true",),
+    }[condition]
     with torch.compiler.set_stance("force_eager"):
-        running = experiment("FLUX", tmp_path, *dtype, *([more] if more else []))
-        if condition == "one module at a time":
+        running = experiment("FLUX", tmp_path, *("model.dtype=float32", *more)[-2:])
+        if condition == "adapted, modules moved":
             hook_every_module(running.bench.model.denoiser)
         running.run()
         uncached_bits_are_back(running)
@@ -125,13 +121,14 @@ def test_the_same_holds_under(condition: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_methods_that_plan_on_the_batch_run_on_pipelines_or_say_why_not(tmp_path: Path) -> None:
     """Wan guides in two calls; here each sample has a call of its own, too."""
-    caches = ("budcache", "lemica", "dpcache", "l2p", "teacache", "seacache")
-    more = ("model.dtype=float32", "model.one_by_one=true", "points.budcache.cache.policy.search=200")
+    caches = ("budcache", "lemica", "teacache", "seacache")
+    more = ("model.dtype=float32", "model.one_by_one=true", "points.budcache.cache.policy.search=100")
     running = experiment("Wan", tmp_path, *more, caches=caches, at=0.7)
     running.run()
     known = records(tmp_path)
     assert "SeaCache needs the noise of each evaluation" in known.pop("seacache")["reason"]
     for cache, record in known.items():
         assert record["status"] == {"quality": "done", "cost": "done"}, (cache, record["reason"])
-        assert cache == "reference" or 0.2 < record["budget"]["realised"] <= 0.7
+        if cache in ("budcache", "lemica"):  # the other one decides on each sample
+            assert 0.2 < record["budget"]["realised"] <= 0.7
     uncached_bits_are_back(running)

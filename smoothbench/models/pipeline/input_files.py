@@ -26,12 +26,12 @@ def check_file_argument(key: str, value: Any) -> None:
     if any(part in key for part in SOUND):
         raise ValueError(f"{key}={value!s:.80}: sound files are no input: leave it out")
     names = [value] if isinstance(value, str) else value
-    for path in map(Path, names):
-        if "video" in key and path.is_dir():
-            if not _frames(path):
-                raise ValueError(f"{key}={path}: no {', '.join(PICTURES)} is in this folder")
+    for name in names:
+        if "video" in key and Path(name).is_dir():
+            if not _frames(Path(name)):
+                raise ValueError(f"{key}={name:.80}: no {', '.join(PICTURES)} is in this folder")
         else:
-            _check_file(key, path)
+            _check_file(key, name)
 
 
 def digest(value: Any) -> Any:
@@ -65,16 +65,16 @@ def _frames(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
 
 
-def _check_file(key: str, path: Path) -> None:
+def _check_file(key: str, name: str) -> None:
     is_clip = "video" in key
     suffixes = CLIPS if is_clip else PICTURES
-    if path.suffix.lower() not in suffixes:
+    if Path(name).suffix.lower() not in suffixes:
         more = ", or a folder of pictures (ffmpeg -i CLIP FOLDER/%04d.png)" if is_clip else ""
-        raise ValueError(f"{key}={path!s:.80}: must be a file {', '.join(suffixes)}{more}")
-    if not path.is_file():
-        raise ValueError(f"{key}={path!s:.80}: no such file")
+        raise ValueError(f"{key}={name:.80}: must be a file {', '.join(suffixes)}{more}")
+    if not Path(name).is_file():
+        raise ValueError(f"{key}={name:.80}: no such file")
     try:
-        with Image.open(path) as picture:
+        with Image.open(name) as picture:
             picture.load()
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError):
-        raise ValueError(f"{key}={path!s:.80}: is no picture that can be read: save it again") from None
+        raise ValueError(f"{key}={name:.80}: is no picture that can be read: save it again") from None

@@ -30,8 +30,9 @@ class Pipeline:
     `repo` is a folder in diffusers' layout or a repository of the Hugging Face cache, at `revision`; `pipeline` names
     another class than the folder does. `component` names the network that is cached; null: its transformer, else its
     U-Net. `arguments` go to the pipeline's call. `one_by_one` gives each sample of a batch a call of its own; null:
-    where samples are known to depend on their batch. See conf/model/pipeline.yaml for the others. Weights are loaded at their first use; where the repository is not here,
-    `unavailable_reason` says how to get it. Raises ValueError, naming the setting, for what the pipeline does not take.
+    where samples are known to depend on their batch. See conf/model/pipeline.yaml for the others. Weights are loaded at
+    their first use; where the repository is not here, `unavailable_reason` says how to get it. Raises ValueError,
+    naming the setting, for what the pipeline does not take.
     """
 
     kind = "pipeline"
@@ -88,7 +89,8 @@ class Pipeline:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that decides the samples, for the ids of results; hashing the weights takes seconds, once."""
-        loaded, more = self.loaded, {} if self._lora is None else {"lora_sha256": sha256_of(self._lora)}
+        loaded = self.loaded
+        more: dict[str, Any] = {} if self._lora is None else {"lora_sha256": sha256_of(self._lora)}
         more |= {"one_by_one": True} if self.one_by_one else {}
         return {
             "name": self.name,
