@@ -37,17 +37,18 @@ WIDE, WIDE_DPI = (
     120,
 )  # inches: drawings wider than that are shown reduced, and read as well with fewer pixels
 VECTOR = "svg"
+HEADLINE = "headline"
 SAMPLES = ("schedules", *(kind.picture for kind in KINDS))  # pictures of pixels, of which there is no drawing
 Drawing = tuple[str, str, Callable[[], Figure]]  # a picture's name, its kind of PNG, and what draws it
 
 
-def write(folder: str | Path, vector: bool = False) -> list[Path]:
+def write(folder: str | Path, vector: bool = False, brief: bool = False) -> list[Path]:
     """Write report.md, report.html, the tables and the pictures into a results folder; return their paths.
 
     The same records give the same bytes. Points that may not share a table get one of their own, and its
     files are called by its solver, steps and guidance. Sections that the experiment names come first. Args: vector,
-    whether drawings that hold no samples are saved as SVG too; without, an older SVG of them is removed. ValueError
-    if the folder has no record.
+    whether drawings that hold no samples are saved as SVG too; without, an older SVG of them is removed; brief, for
+    tables, report.md and the headline alone, while points are still to come. ValueError if the folder has no record.
     """
     folder = Path(folder)
     frame, others = load(folder), latency_conditions.read(folder)
@@ -64,6 +65,7 @@ def write(folder: str | Path, vector: bool = False) -> list[Path]:
             part, others, folder / f"latency{end}.csv"
         )
         drawings = list(_drawings(part, folder)) if detailed else []
+        drawings = [drawing for drawing in drawings if not brief or drawing[0] == HEADLINE]
         paths += _draw(drawings, folder, end, vector)
         parts.append((part, {picture: f"{picture}{end}.png" for picture, _, _ in drawings}))
     ignored = frame.attrs["ignored"]
@@ -73,9 +75,9 @@ def write(folder: str | Path, vector: bool = False) -> list[Path]:
     text = document(shown, ignored, lines, others, sections.failed)
     pages = [write_text(folder / "report.md", text)]
     drawn = [name for name, _, _ in ahead]
-    pages.append(
-        write_text(folder / "report.html", page(parts, folder, ignored, others, drawn, sections.failed))
-    )
+    if not brief:
+        html = page(parts, folder, ignored, others, drawn, sections.failed)
+        pages.append(write_text(folder / "report.html", html))
     return pages + paths
 
 
@@ -111,7 +113,7 @@ def _drawings(part: pd.DataFrame, folder: Path) -> Iterator[Drawing]:
     """The pictures for which the records have the data."""
     scored, families = part[scores(part)].notna().any(axis="columns"), unbeaten_families(part)
     if (scored & part["macs"].notna()).any():
-        yield "headline", FEW, partial(headline, part, families)
+        yield HEADLINE, FEW, partial(headline, part, families)
     for cost in ("macs", "latency"):
         if cost in part and (scored & part[cost].notna()).any():
             yield f"pareto_{cost}", FEW, partial(pareto, part, cost, families)

@@ -20,7 +20,7 @@ from smoothbench.running.claims import claimed
 from smoothbench.running.estimate import announce, check_disk
 from smoothbench.running.finish import claim_folder, finish, same_work
 from smoothbench.running.point_stages import Stages
-from smoothbench.running.todo import Progress, progress, sets_to_do
+from smoothbench.running.todo import Progress, in_order, progress, sets_to_do
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.devices import started
 from smoothbench.sampling.measured import Measured
@@ -110,7 +110,7 @@ class Experiment:
     def _points(self, stages: Stages, states: Sequence[Progress]) -> list[str]:
         """Take each point that is not done to its record; the names of those that failed."""
         bench, failed = self.bench, list[str]()
-        todo = [state.point for state in states if not state.done]
+        todo = in_order(states)
         total = sum(evaluations for _, evaluations in sets_to_do(states))
         bar = tqdm(total=total, unit="eval", disable=None if total else True, smoothing=0.05)
         with bar, logging_redirect_tqdm():
