@@ -134,7 +134,7 @@ assert agree.float().mean() > 0.95
 # In a clone, `make demo` installs and runs the experiment at its small size, and writes to `results/runs/dit_ddim`:
 #
 # ```
-# make demo                                   # = python -m smoothbench +exp=dit_ddim
+# make demo                                   # most points of python -m smoothbench +exp=dit_ddim
 # ```
 #
 # The published numbers have several *seed blocks*: sample i of block b has the seed b x 10^6 + i, as the seeds above

@@ -38,18 +38,19 @@ WIDE, WIDE_DPI = (
     120,
 )  # inches: drawings wider than that are shown reduced, and read as well with fewer pixels
 VECTOR = "svg"
+HEADLINE = "headline"
 SAMPLES = ("schedules", *(kind.picture for kind in KINDS))  # pictures of pixels, of which there is no drawing
 Drawing = tuple[str, str, Callable[[], Figure]]  # a picture's name, its kind of PNG, and what draws it
 
 
-def write(folder: str | Path, vector: bool = False) -> list[Path]:
+def write(folder: str | Path, vector: bool = False, brief: bool = False) -> list[Path]:
     """Write report.md, report.html, the tables and the pictures into a results folder; return their paths.
 
     The same records give the same bytes. Points that may not share a table get one of their own, and its
     files are called by its solver, steps and guidance. Of the sections that the experiment names those that stand for
     all points come first, the others after the tables. Args: vector, whether drawings that hold no samples are saved
-    as SVG too; without, an older SVG of them is removed. ValueError
-    if the folder has no record.
+    as SVG too; without, an older SVG of them is removed; brief, for tables, report.md and the headline alone, while
+    points are still to come. ValueError if the folder has no record.
     """
     folder = Path(folder)
     frame, others = load(folder), latency_conditions.read(folder)
@@ -68,6 +69,7 @@ def write(folder: str | Path, vector: bool = False) -> list[Path]:
         )
         verdicts.append(judged := verdict_text(part))
         drawings = list(_drawings(part, folder, judged.families if judged else ())) if detailed else []
+        drawings = [drawing for drawing in drawings if not brief or drawing[0] == HEADLINE]
         paths += _draw(drawings, folder, end, vector)
         parts.append((part, {picture: f"{picture}{end}.png" for picture, _, _ in drawings}))
     ignored = frame.attrs["ignored"]
@@ -76,8 +78,9 @@ def write(folder: str | Path, vector: bool = False) -> list[Path]:
     text = document(shown, ignored, first, others, sections.failed, verdicts, after)
     pages = [write_text(folder / "report.md", text)]
     drawn = [name for name, _, _ in ahead]
-    html = page(parts, folder, ignored, others, drawn, sections.failed, verdicts)
-    pages.append(write_text(folder / "report.html", html))
+    if not brief:
+        html = page(parts, folder, ignored, others, drawn, sections.failed, verdicts)
+        pages.append(write_text(folder / "report.html", html))
     return pages + paths
 
 
@@ -120,7 +123,7 @@ def _drawings(part: pd.DataFrame, folder: Path, families: Sequence[str]) -> Iter
     """The pictures for which the records have the data; of many families the first of these are in colour."""
     scored = part[scores(part)].notna().any(axis="columns")
     if (scored & part["macs"].notna()).any():
-        yield "headline", FEW, partial(headline, part, families)
+        yield HEADLINE, FEW, partial(headline, part, families)
     for cost in ("macs", "latency"):
         if cost in part and (scored & part[cost].notna()).any():
             yield f"pareto_{cost}", FEW, partial(pareto, part, cost, families)

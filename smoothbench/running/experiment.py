@@ -22,7 +22,7 @@ from smoothbench.running.claims import claimed
 from smoothbench.running.estimate import announce, check_disk
 from smoothbench.running.finish import claim_folder, finish, same_work
 from smoothbench.running.point_stages import Stages
-from smoothbench.running.todo import Progress, progress, sets_to_do
+from smoothbench.running.todo import Progress, in_order, progress, sets_to_do
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.devices import started
 from smoothbench.sampling.measured import Measured
@@ -143,7 +143,7 @@ class Experiment:
     def _points(self, stages: Stages, states: Sequence[Progress]) -> list[str]:
         """Take each point that is not done to its record; the names of those that failed."""
         bench, failed = self.bench, list[str]()
-        todo = [state.point for state in states if not state.done]
+        todo = in_order(states)
         with self._bar(states) as bar:
             for point in claimed(bench, todo):
                 bar.set_description(point.spec.name)

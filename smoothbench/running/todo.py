@@ -8,6 +8,7 @@ from smoothbench.running.new_record import as_reported, is_of
 from smoothbench.running.workbench import Workbench
 from smoothbench.storage.record import Record
 
+SOON = 2  # points that are drawn before their turn
 Missing = tuple[Point, int]  # a point for each set of samples, and its evaluations that are not done yet
 
 
@@ -44,6 +45,18 @@ def sets_to_do(states: Sequence[Progress]) -> list[Missing]:
     """Return a point for each set of samples of the points that are not done, with the evaluations that it needs."""
     todo = [state for state in states if not state.done]
     return list({state.point.sample_id: (state.point, state.missing_evaluations) for state in todo}.values())
+
+
+def in_order(states: Sequence[Progress]) -> list[Point]:
+    """Return the points that are not done in the order of work: the reference, the two of fewest evaluations, the rest.
+
+    So that a first table stands soon.
+    """
+    todo = [state for state in states if not state.done]
+    soonest = sorted(todo[1:], key=lambda state: state.missing_evaluations)[:SOON]
+    return [
+        state.point for state in [*todo[:1], *soonest, *(each for each in todo[1:] if each not in soonest)]
+    ]
 
 
 def _planned_as(point: Point) -> tuple[str, str, str, str | None]:
