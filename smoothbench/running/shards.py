@@ -134,6 +134,7 @@ def _carry_samples(bench: Workbench, point: Point, parts: list[Workbench], point
             for preview in part.samples(drawn).previews(part.store.folder / "previews"):
                 if preview.name in wanted and preview.is_file():
                     link_or_copy(preview, wanted[preview.name])
+        samples.close()
 
 
 def _carry_features(bench: Workbench, point: Point, parts: list[Workbench], points: list[Point]) -> None:
