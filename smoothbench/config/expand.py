@@ -54,8 +54,10 @@ def settings(cfg: DictConfig) -> Settings:
         shared = {key: cfg[key] for key in SHARED}
         loss, report = loss_target(cfg.loss), section_names(cfg.report)
         tune = _methods(cfg) if cfg.stage == "tune" else {}
-        chosen = {"loss": loss, "report": report, "tune": tune, "shard": shard_of(cfg, _seeds(cfg))}
-        return Settings(**plain, **shared, specs=_specs(cfg), **chosen)
+        shard = shard_of(cfg, _seeds(cfg))
+        return Settings(
+            **plain, **shared, specs=_specs(cfg), loss=loss, report=report, tune=tune, shard=shard
+        )
     except OmegaConfBaseException as error:
         raise UsageError(_message(error, cfg)) from error
 

@@ -145,8 +145,8 @@ def _replaced(path: Path) -> bool:
 def _alive(path: Path) -> bool:
     """Whether a lease is there, and its holder with it."""
     content = read_json(path)
-    named = isinstance(content, dict)  # else there is none, or one that is being written
-    if named and content["machine"] == _machine() and not _running(content["process"]):
+    # no content: there is none, or it is being written
+    if isinstance(content, dict) and content["machine"] == _machine() and not _running(content["process"]):
         return False
     age = _age(path)
     return age is not None and age < EXPIRY
