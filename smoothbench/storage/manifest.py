@@ -12,7 +12,7 @@ from smoothbench.storage.files import read_json, write_atomic
 FILE: Final = "manifest.jsonl"
 OLD_FILE: Final = "manifest.json"  # of versions that wrote all of it anew after each batch
 OLD_SCHEMA: Final = 1
-KEY: Final = re.compile(r"[0-9]{9,12}\+[1-9][0-9]{0,8}", re.ASCII)  # of a batch's calls
+KEY: Final = re.compile(r"[0-9]{9,12}\+[1-9][0-9]{0,5}", re.ASCII)  # of a batch's calls
 
 Batch = Sequence[int]  # of seeds, one after the other
 Calls = Mapping[str, float]  # at how many evaluations each site was computed, by its name
@@ -52,9 +52,12 @@ class Manifest:
             self._write(self._known())
         self._take(batch, digests, calls)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / FILE).open("ab", buffering=0) as file:
+        self._as_written = False  # until all of the line is there: a full disk may cut it
+        with (self.folder / FILE).open("ab") as file:
             file.write(_line(self.sample_id, batch[0], digests, calls))
+            file.flush()
             os.fsync(file.fileno())
+        self._as_written = True
 
     def close(self, batches: Iterable[Batch]) -> None:
         """Bring the lines of a set whose batches are all known into the order of the batches, where they are not."""
