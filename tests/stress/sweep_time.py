@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m tests.stress.sweep_time --exp dit_ddim --samples 256
 
-Loading and the latency stage are left out. Seconds are of the wall clock, and of the processor beside them: on a machine
-that is busy otherwise the latter alone are of use.
+Loading and the latency stage are left out. Seconds are of the wall clock, and of the processor beside them: on a
+machine that is busy otherwise the latter alone are of use.
 """
 
 import argparse
