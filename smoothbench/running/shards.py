@@ -39,13 +39,13 @@ def last_shard(settings: Settings) -> Iterator[Experiment | None]:
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
     store.check()
     place = ShardFolder(store.folder, settings.specs[0].seeds, shard.index, shard.count)
-    with ExitStack() as held:
-        if not _claimed(place, held):
+    with ExitStack() as locks:
+        if not _claimed(place, locks):
             yield None
             return
-        device = held.enter_context(own_device(settings.device, store.folder))
+        device = locks.enter_context(own_device(settings.device, store.folder))
         drawing = Experiment(replace(settings, device=device, shard=None))
-        completes = _draw(drawing, shard, place) and _alone(place, held)
+        completes = _draw(drawing, shard, place) and _alone(place, locks)
         if completes and _recorded(drawing.bench) != _ids(drawing.bench):
             completes = _joined(drawing.bench, place)
         if not completes:
@@ -55,9 +55,9 @@ def last_shard(settings: Settings) -> Iterator[Experiment | None]:
         place.remove_all()
 
 
-def _claimed(place: ShardFolder, held: ExitStack) -> bool:
+def _claimed(place: ShardFolder, locks: ExitStack) -> bool:
     """Take the shard's lock; False where another process completes the experiment, so that nothing is left to draw."""
-    if held.enter_context(locked(place.results, place.lock, wait=False)):
+    if locks.enter_context(locked(place.results, place.lock, wait=False)):
         return True
     with locked(place.results, _completion(place), wait=False) as free:
         if not free:
@@ -78,7 +78,7 @@ def _draw(experiment: Experiment, shard: Shard, place: ShardFolder) -> bool:
     try:
         place.begin(environment(experiment.bench.model.device))
         _adopt_samples(experiment.bench, shard, place)
-        experiment.draw(lambda whole: part_of(whole, shard, place), _recorded)
+        experiment.draw(lambda bench: part_of(bench, shard, place), _recorded)
     finally:
         experiment.leave()  # before it counts as drawn: who completes the experiment measures latency beside nobody
     place.end(_work(experiment.bench))
@@ -91,18 +91,18 @@ def _draw(experiment: Experiment, shard: Shard, place: ShardFolder) -> bool:
 def _adopt_samples(bench: Workbench, shard: Shard, place: ShardFolder) -> None:
     """Begin with what the experiment's own folder has of the shard's samples, as those of the reference."""
     part = part_of(bench, shard, place)
-    for whole, point in zip(bench.points, part.points, strict=True):
+    for point, drawn in zip(bench.points, part.points, strict=True):
         if point.runs and not point.uncalibrated:
-            part.samples(point).adopt(bench.samples(whole))
+            part.samples(drawn).adopt(bench.samples(point))
 
 
-def _alone(place: ShardFolder, held: ExitStack) -> bool:
+def _alone(place: ShardFolder, locks: ExitStack) -> bool:
     """Wait for the processes of the other shards, and keep new ones out; False where another one does so already."""
-    if not held.enter_context(locked(place.results, _completion(place), wait=False)):
+    if not locks.enter_context(locked(place.results, _completion(place), wait=False)):
         return False
     for sibling in place.siblings:
         if sibling.index != place.index:
-            held.enter_context(locked(place.results, sibling.lock))
+            locks.enter_context(locked(place.results, sibling.lock))
     return True
 
 
@@ -151,20 +151,20 @@ def _carry_features(bench: Workbench, point: Point, parts: list[Workbench], poin
             cache.write(samples, key, seeds, np.concatenate(there))
 
 
-def part_of(whole: Workbench, shard: Shard, place: ShardFolder) -> Workbench:
+def part_of(bench: Workbench, shard: Shard, place: ShardFolder) -> Workbench:
     """Return the workbench of a shard: the experiment's with a part of the seeds, in a folder of its own."""
-    seeds = shard.seeds(whole.reference.spec.seeds, whole.settings.batch_size)
+    seeds = shard.seeds(bench.reference.spec.seeds, bench.settings.batch_size)
     store = Store(place.path)
     return replace(
-        whole,
+        bench,
         settings=replace(
-            whole.settings,
-            experiment=f"{whole.settings.experiment}, {shard.name}",
-            latency={**whole.settings.latency, "rounds": 0},
+            bench.settings,
+            experiment=f"{bench.settings.experiment}, {shard.name}",
+            latency={**bench.settings.latency, "rounds": 0},
         ),
         store=store,
-        scorer=whole.scorer.beside(FeatureCache(store.folder / "observations")),
-        points=[replace(point, spec=replace(point.spec, seeds=seeds)) for point in whole.points],
+        scorer=bench.scorer.beside(FeatureCache(store.folder / "observations")),
+        points=[replace(point, spec=replace(point.spec, seeds=seeds)) for point in bench.points],
         shard=shard,
     )
 

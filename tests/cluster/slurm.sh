@@ -45,6 +45,10 @@ head -c 1024 /dev/urandom > "$state/munge.key"
 chmod 600 "$state/munge.key"
 
 stop() {
+    for _ in $(seq 20); do  # a job's last step outlives its results by a moment
+        [ -z "$(squeue --noheader 2> /dev/null)" ] && break
+        sleep 0.5
+    done
     scontrol shutdown > /dev/null 2>&1 || true
     sleep 1
     for daemon in slurmctld slurmd munged; do
