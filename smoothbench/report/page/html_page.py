@@ -69,9 +69,9 @@ def page(
 
     Args: parts, the frame of each setting and the file of each of its pictures by name; folder, where these
     files and `previews/` lie; ignored, the record files that could not be read; others, the conditions under
-    which latency was measured too; study, the names of pictures of studies, which come first; unmade, the sections
-    that could not be made; verdicts, those of the parts where they are known already; after, the names of studies' pictures that follow. The same records, samples and
-    pictures give the same bytes; nothing is loaded from anywhere.
+    which latency was measured too; study and after, the names of pictures of studies, which come first and last;
+    unmade, the sections that could not be made; verdicts, those of the parts where they are known already. The same
+    records, samples and pictures give the same bytes; nothing is loaded from anywhere.
     """
     others = others or Conditions()
     frames = [part for part, _ in parts]
