@@ -77,18 +77,21 @@ def write(folder: str | Path, vector: bool = False, brief: bool = False) -> list
     first, after = _lines(sections, True), _lines(sections, False)
     text = document(shown, ignored, first, others, sections.failed, verdicts, after)
     pages = [write_text(folder / "report.md", text)]
-    drawn = [name for name, _, _ in ahead]
     if not brief:
-        html = page(parts, folder, ignored, others, drawn, sections.failed, verdicts)
+        names = _pictures(sections, True), _pictures(sections, False)
+        html = page(parts, folder, ignored, others, names[0], sections.failed, verdicts, names[1])
         pages.append(write_text(folder / "report.html", html))
     return pages + paths
 
 
 def _lines(sections: Sections, summarises: bool) -> list[str]:
     """The lines and pictures of the sections that stand for their experiment's points, or of the others."""
-    chosen = [section for section in sections.made if section.summarises == summarises]
-    lines = [line for section in chosen for line in section.lines]
-    return lines + [f"![{name}]({name}.png)\n" for section in chosen for name in section.pictures]
+    lines = [line for one in sections.made if one.summarises == summarises for line in one.lines]
+    return lines + [f"![{name}]({name}.png)\n" for name in _pictures(sections, summarises)]
+
+
+def _pictures(sections: Sections, summarises: bool) -> list[str]:
+    return [name for one in sections.made if one.summarises == summarises for name in one.pictures]
 
 
 def _tables(part: pd.DataFrame, folder: Path, name: str) -> list[Path]:
@@ -161,9 +164,8 @@ def _save(figure: Figure, path: Path, kind: str) -> Path:
 
 def _pixels(figure: Figure, dpi: int) -> Image.Image:
     """Draw a figure once; matplotlib's own `savefig` draws it twice where it has a layout."""
-    figure.set_dpi(dpi)
-    canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)
+    figure.set_dpi(dpi)  # a user's section may draw with pyplot
+    canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     image.info["dpi"] = (dpi, dpi)

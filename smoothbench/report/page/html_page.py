@@ -63,14 +63,15 @@ def page(
     study: Sequence[str] = (),
     unmade: Sequence[str] = (),
     verdicts: Sequence[VerdictText | None] | None = None,
+    after: Sequence[str] = (),
 ) -> str:
     """Write report.html.
 
     Args: parts, the frame of each setting and the file of each of its pictures by name; folder, where these
     files and `previews/` lie; ignored, the record files that could not be read; others, the conditions under
-    which latency was measured too; study, the names of pictures of studies, which come first; unmade, the sections
-    that could not be made; verdicts, those of the parts where they are known already. The same records, samples and
-    pictures give the same bytes; nothing is loaded from anywhere.
+    which latency was measured too; study and after, the names of pictures of studies, which come first and last;
+    unmade, the sections that could not be made; verdicts, those of the parts where they are known already. The same
+    records, samples and pictures give the same bytes; nothing is loaded from anywhere.
     """
     others = others or Conditions()
     frames = [part for part, _ in parts]
@@ -84,6 +85,7 @@ def page(
     body += [
         _setting(i, part, pictures, folder, others, known[i]) for i, (part, pictures) in enumerate(parts)
     ]
+    body += [_study(name, folder) for name in after]
     body.append(listing("Sections that could not be made", unmade))
     body.append(listing("Records that could not be read", ignored))
     body.append(listing("Latencies that could not be read", others.ignored))

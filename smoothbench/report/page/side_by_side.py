@@ -52,14 +52,14 @@ def side_by_side(number: int, frame: pd.DataFrame, folder: Path) -> dict[str, An
         return None
     points = []
     for _, row in measured(frame).iterrows():
-        own = {} if row["reference"] else values.get(row["sample_id"], {})
-        worst = sorted(own, key=lambda seed: own[seed], reverse=not higher)[:NAMED]
+        of_point = {} if row["reference"] else values.get(row["sample_id"], {})
+        worst = sorted(of_point, key=lambda seed: of_point[seed], reverse=not higher)[:NAMED]
         points.append(
             {
                 "sample": row["sample_id"],
                 "strip": f"strip-{number}-{row['sample_id']}",
-                "values": [_number(own.get(seed)) for seed in sheets.seeds] if own else [],
-                "worst": [[seed, _number(own[seed])] for seed in worst],
+                "values": [_number(of_point.get(seed)) for seed in sheets.seeds] if of_point else [],
+                "worst": [[seed, _number(of_point[seed])] for seed in worst],
             }
         )
     texts = captions(frame)
@@ -88,7 +88,7 @@ def side_by_side_html(number: int, pairs: Mapping[str, Any] | None) -> str:
 
 def _values(frame: pd.DataFrame, folder: Path) -> tuple[dict[str, Values], str | None]:
     """The first score of nearness of each sample, by sample_id and seed, and its name; None without any."""
-    score, found = next(iter(fidelity(frame)), None), {}
+    score, by_sample = next(iter(fidelity(frame)), None), {}
     for _, row in measured(frame).iterrows() if score else ():
         if math.isnan(row[score]):
             continue
@@ -98,8 +98,10 @@ def _values(frame: pd.DataFrame, folder: Path) -> tuple[dict[str, Values], str |
             continue
         if score in arrays:
             numbers: NDArray[np.float64] = row[score] + arrays[score]
-            found[row["sample_id"]] = dict(zip(arrays["seeds"].astype(int).tolist(), numbers, strict=True))
-    return found, score if found else None
+            by_sample[row["sample_id"]] = dict(
+                zip(arrays["seeds"].astype(int).tolist(), numbers, strict=True)
+            )
+    return by_sample, score if by_sample else None
 
 
 def _from_samples(
@@ -142,8 +144,8 @@ def _in_turns(values: Mapping[str, Values], shared: set[int], higher: bool) -> I
 def _from_previews(frame: pd.DataFrame, folder: Path) -> Sheets | None:
     """The strips that the page shows anyway; None where there are no previews."""
     for kind in kinds_in(frame, folder / "previews"):
-        found = with_previews(frame, folder / "previews", kind.suffix)
-        seeds = {tuple(int(path.stem) for path in paths[: kind.in_strip]) for _, paths in found}
+        previewed = with_previews(frame, folder / "previews", kind.suffix)
+        seeds = {tuple(int(path.stem) for path in paths[: kind.in_strip]) for _, paths in previewed}
         if len(seeds) == 1:
             return Sheets(seeds.pop(), kind.across, {}, _origin(kind, frame))
     return None

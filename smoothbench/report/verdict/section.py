@@ -37,8 +37,8 @@ def verdict_text(frame: pd.DataFrame) -> VerdictText | None:
         return VerdictText((f"There is no verdict: {error}.",))
     if judged is None:
         return None
-    said = tuple(statements(judged))
-    return VerdictText(tuple(paragraph(judged)), table(judged), said, _families(judged))
+    parts = tuple(statements(judged))
+    return VerdictText(tuple(paragraph(judged)), table(judged), parts, _families(judged))
 
 
 def _families(judged: Verdict) -> tuple[str, ...]:
