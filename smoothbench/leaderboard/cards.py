@@ -65,8 +65,8 @@ def _card(method: Method, options: Mapping[str, tuple[Method, MethodHead]]) -> C
     policy, predictor = known_class("cache", method.policy), _predictor_class(method.predictor)
     text = _paragraphs(policy) or (NOT_HERE.format(method.policy),)
     if method.predictor != REUSE:
-        said = _paragraphs(predictor) or (NOT_HERE.format(method.predictor),)
-        text += (f"Predictor: {said[0]}",)
+        paragraphs = _paragraphs(predictor) or (NOT_HERE.format(method.predictor),)
+        text += (f"Predictor: {paragraphs[0]}",)
     return Card(method, _title(method, heads, options), text, heads, _parameters(policy))
 
 
