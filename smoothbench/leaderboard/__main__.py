@@ -38,10 +38,10 @@ def _run(options: argparse.Namespace) -> int:
     handed_in, refused = [], 0
     for submission in read_submissions(options.folders):
         observations = Observations(submission)
-        found = [*refusals(submission, models), *observations.refusals()]
+        refused_numbers = [*refusals(submission, models), *observations.refusals()]
         handed_in.append(HandedIn(submission, observations))
-        refused += bool(found)
-        _say(submission, found)
+        refused += bool(refused_numbers)
+        _say(submission, refused_numbers)
     if refused:
         return command.end(f"{refused} of {len(handed_in)} folders refused: nothing is written", 2)
     for one in handed_in:
@@ -53,11 +53,11 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _say(submission: Submission, found: Sequence[Refusal]) -> None:
-    for refusal in found[:NAMED]:
+def _say(submission: Submission, refused_numbers: Sequence[Refusal]) -> None:
+    for refusal in refused_numbers[:NAMED]:
         command.end(refusal, 2)
-    if len(found) > NAMED:
-        command.end(f"{submission.folder}: {len(found) - NAMED} more numbers", 2)
+    if len(refused_numbers) > NAMED:
+        command.end(f"{submission.folder}: {len(refused_numbers) - NAMED} more numbers", 2)
 
 
 if __name__ == "__main__":

@@ -44,9 +44,9 @@ class Card:
 def method_of(record: Record) -> Method:
     """Return the method of a record; a class that declares no name goes by its own."""
     described = record.described
-    return Method(
-        *(_called(part) for part in (described and described.policy, described and described.predictor))
-    )
+    if described is None:
+        return Method("unknown", REUSE)
+    return Method(_called(described.policy), _called(described.predictor))
 
 
 def cards(records: Iterable[Record]) -> list[Card]:
@@ -56,8 +56,8 @@ def cards(records: Iterable[Record]) -> list[Card]:
     return sorted((_card(method, options) for method in methods), key=lambda card: card.title.lower())
 
 
-def _called(part: PartDescription | None) -> str:
-    return (part and (part.name or part.class_)) or "unknown"
+def _called(part: PartDescription) -> str:
+    return part.name or part.class_ or "unknown"
 
 
 def _card(method: Method, options: Mapping[str, tuple[Method, MethodHead]]) -> Card:
@@ -65,8 +65,8 @@ def _card(method: Method, options: Mapping[str, tuple[Method, MethodHead]]) -> C
     policy, predictor = known_class("cache", method.policy), _predictor_class(method.predictor)
     text = _paragraphs(policy) or (NOT_HERE.format(method.policy),)
     if method.predictor != REUSE:
-        said = _paragraphs(predictor) or (NOT_HERE.format(method.predictor),)
-        text += (f"Predictor: {said[0]}",)
+        paragraphs = _paragraphs(predictor) or (NOT_HERE.format(method.predictor),)
+        text += (f"Predictor: {paragraphs[0]}",)
     return Card(method, _title(method, heads, options), text, heads, _parameters(policy))
 
 

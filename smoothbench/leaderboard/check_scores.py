@@ -20,16 +20,16 @@ INTERVAL = "the other numbers of its interval give"
 
 
 def score_differences(
-    record: Record, own: Influences | None, reference: Record, others: Influences | None
+    record: Record, influences: Influences | None, reference: Record, others: Influences | None
 ) -> Iterator[Difference]:
     """Yield the numbers of a record's scores that its per-sample scores, or other numbers of it, do not give.
 
-    Args: own, influences [N] by score, and `seeds`, of the record; None where its folder publishes none;
+    Args: influences, [N] by score, and `seeds`, of the record; None where its folder publishes none;
     reference, others: the uncached record of the same seeds, and its influences.
     """
-    if own is not None:
+    if influences is not None:
         seeds = [seed for first, stop in record.seeds for seed in range(first, stop)]
-        same = np.array_equal(own["seeds"], seeds)
+        same = np.array_equal(influences["seeds"], seeds)
         yield from compare(
             "seeds", "as listed" if same else "others", "as listed", "the per-sample scores are"
         )
@@ -43,10 +43,8 @@ def score_differences(
         yield from _interval(f"scores.{name}", entry)
         if entry.delta:
             yield from _delta(name, entry.value, entry.delta, reference.scores.get(name), entry.n)
-        if own is not None and not record.reference and others is None:
-            others = {}
-        if own is not None:
-            yield from _sampled(name, entry, own, None if record.reference else others, record)
+        if influences is not None:
+            yield from _sampled(name, entry, influences, None if record.reference else others, record)
 
 
 def _interval(field: str, entry: ScoreEntry | Delta, count: int | None = None) -> Iterator[Difference]:
@@ -96,10 +94,10 @@ def _delta(
 
 
 def _sampled(
-    name: str, entry: ScoreEntry, own: Influences, others: Influences | None, record: Record
+    name: str, entry: ScoreEntry, influences: Influences, others: Influences | None, record: Record
 ) -> Iterator[Difference]:
     """What the influences of the samples give: errors, quantiles, and values of seed blocks."""
-    field, influence = f"scores.{name}", own.get(name)
+    field, influence = f"scores.{name}", influences.get(name)
     if influence is None:
         yield Difference(field, entry.value, "none", "its per-sample scores hold for it")
         return

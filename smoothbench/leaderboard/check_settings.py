@@ -31,8 +31,8 @@ def setting_differences(record: Record, folder: Path) -> Iterator[Difference]:
         yield from compare_shared("schedule.meta", meta, parameters, DESCRIBED)
     budget = record.budget
     if budget and budget.knob in (described.policy.parameters or {}):
-        found = (described.policy.parameters or {})[str(budget.knob)]
-        yield from compare("budget.setting", budget.setting, found, DESCRIBED)
+        setting = (described.policy.parameters or {})[str(budget.knob)]
+        yield from compare("budget.setting", budget.setting, setting, DESCRIBED)
     yield from _blocks(record)
     yield from _curves(record, folder)
 

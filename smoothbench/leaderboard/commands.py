@@ -21,8 +21,8 @@ def row_commands(record: Record, submission: Submission) -> list[str]:
     An experiment is cut down to the row's own point and the others of its sweep; none where nothing tells a command.
     """
     recorded = list(dict.fromkeys(_recorded(record.provenance)))
-    whole = recorded or [command for command in [_published(submission), _of_conf(record)] if command][:1]
-    return [_with_point(command, record) for command in whole]
+    commands = recorded or [command for command in [_published(submission), _of_conf(record)] if command][:1]
+    return [_with_point(command, record) for command in commands]
 
 
 def script_commands(script: Path) -> dict[str, str]:

@@ -85,9 +85,13 @@ def _tables(submissions: Sequence[Submission]) -> Iterator[pd.DataFrame]:
 
 def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """One table of several folders; latencies of several machines are not compared, so they are left out."""
-    kept = [part.drop(columns=[name for name in part if str(name).startswith("latency")]) for part in parts]
-    kept = [part.drop(columns=["speedup_measured", "speedup_measured.mad"], errors="ignore") for part in kept]
-    return pd.concat(kept, ignore_index=True)
+    timeless = [
+        part.drop(columns=[name for name in part if str(name).startswith("latency")]) for part in parts
+    ]
+    timeless = [
+        part.drop(columns=["speedup_measured", "speedup_measured.mad"], errors="ignore") for part in timeless
+    ]
+    return pd.concat(timeless, ignore_index=True)
 
 
 def _board(frame: pd.DataFrame) -> Board | None:

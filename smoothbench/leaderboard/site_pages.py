@@ -56,8 +56,8 @@ def _index(by_model: Mapping[str, Sequence[Board]]) -> str:
 
 def _best(link: str, board: Board) -> str:
     texts = [_first(board, budget) for budget in SHOWN]
-    found = "".join(f"<td>{text}</td>" for text in texts)
-    return f'<tr><th scope="row"><a href="{link}">{escape(board_title(board))}</a></th>{found}</tr>'
+    columns = "".join(f"<td>{text}</td>" for text in texts)
+    return f'<tr><th scope="row"><a href="{link}">{escape(board_title(board))}</a></th>{columns}</tr>'
 
 
 def _first(board: Board, budget: Budget) -> str:

@@ -12,7 +12,7 @@ from smoothbench import command
 from smoothbench.errors import UsageError
 from smoothbench.track.table_file import to_parquet
 from smoothbench.track.tracked_runs import tracked_frame, tracked_runs
-from smoothbench.track.trackers import TRACKERS
+from smoothbench.track.trackers import TRACKERS, write_runs
 
 PARQUET = "parquet"
 
@@ -38,7 +38,7 @@ def _track(options: argparse.Namespace) -> None:
         return
     runs = list(tracked_runs(frame))
     project = options.project or str(frame["experiment"].iloc[0]).replace("/", "-")
-    print(f"{len(runs)} points: {TRACKERS[options.to](runs, project, options.at, options.folder)}")
+    print(f"{len(runs)} points: {write_runs(options.to, runs, project, options.at, options.folder)}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from smoothbench.errors import UsageError
+from smoothbench.errors import UsageError, one_line
 from smoothbench.track.tracked_runs import TrackedRun
 
 Runs = Sequence[TrackedRun]
@@ -17,10 +17,10 @@ MARK = "written-by-smoothbench"  # beside event files, so that another call may 
 def to_mlflow(runs: Runs, project: str, place: str | None, folder: Path) -> str:
     """Write runs to MLflow, those of the same point in place of earlier ones.
 
-    Args: place, a tracking URI; None for the file store `mlruns` in the folder.
+    Args: place, a tracking URI; None for the database `mlflow.db` in the folder.
     """
-    mlflow = _library("mlflow", "mlflow-skinny")
-    uri = place or (folder.resolve() / "mlruns").as_uri()
+    mlflow = _library("mlflow", "mlflow")
+    uri = place or f"sqlite:///{(folder.resolve() / 'mlflow.db').as_posix()}"
     client = mlflow.MlflowClient(tracking_uri=uri)
     known = client.get_experiment_by_name(project)
     experiment = known.experiment_id if known else client.create_experiment(project)
@@ -95,6 +95,19 @@ def to_trackio(runs: Runs, project: str, place: str | None, folder: Path) -> str
 TRACKERS: Mapping[str, Callable[[Runs, str, str | None, Path], str]] = MappingProxyType(
     {"mlflow": to_mlflow, "tensorboard": to_tensorboard, "trackio": to_trackio, "wandb": to_wandb}
 )
+
+
+def write_runs(to: str, runs: Runs, project: str, place: str | None, folder: Path) -> str:
+    """Write runs to a tracker by its name, and return where they are; see the function of the tracker.
+
+    Raises UsageError where the library is missing, or refuses: a tracker's own words on one line.
+    """
+    try:
+        return TRACKERS[to](runs, project, place, folder)
+    except (UsageError, OSError):
+        raise
+    except Exception as error:  # each library has its own
+        raise UsageError(f"--to {to}: {one_line(error)}") from error
 
 
 def _library(name: str, package: str) -> Any:

@@ -62,8 +62,17 @@ def test_event_files_of_others_stay(folder: Path, runs: list[TrackedRun], tmp_pa
     assert mine.read_text() == "mine"
 
 
-def test_mlflow_reads_the_points(folder: Path, runs: list[TrackedRun], tmp_path: Path) -> None:
-    mlflow = pytest.importorskip("mlflow", reason="pip install mlflow-skinny")
+def test_mlflow_reads_the_points(
+    folder: Path,
+    runs: list[TrackedRun],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="pip install mlflow")
+    assert main([str(folder), "--to", "mlflow", "--at", "nowhere://x"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: --to mlflow: ")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     place = (tmp_path / "mlruns").as_uri()
     for _ in range(2):
         assert main([str(folder), "--to", "mlflow", "--at", place]) == 0
@@ -105,7 +114,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("without")
 @pytest.mark.parametrize(
     ("to", "package"),
-    [("mlflow", "mlflow-skinny"), ("tensorboard", "tensorboard"), ("trackio", "trackio"), ("wandb", "wandb")],
+    [("mlflow", "mlflow"), ("tensorboard", "tensorboard"), ("trackio", "trackio"), ("wandb", "wandb")],
 )
 def test_a_missing_library_is_named_with_its_command(
     folder: Path, capsys: pytest.CaptureFixture[str], to: str, package: str
