@@ -121,7 +121,7 @@ class _Planner:
         return Planned(cache, spec.label, name.rpartition(".")[2], fitted, schedule, self._trajectory)
 
     def _plan(self, spec: Spec, policy: Any, predictor: Predictor) -> tuple[Schedule, Predictor]:
-        """Plan a schedule, on the calibration batch or its error curves where they are needed, and fit the predictor."""
+        """Plan a schedule, on the calibration batch or its error curves where needed, and fit the predictor."""
         calibration = spec.calibration
         curves = self._curves_of(calibration) if getattr(policy, "needs_curves", False) else None
         if not runs_on_batch(policy, predictor):
