@@ -49,9 +49,9 @@ def fast_forward(
     slots = find_slots(architecture, sites, weighted, rows)
     if slots is None:
         return None
-    whole = [i for i, site in enumerate(sites) if site.level == DENOISER]
-    run = [bits if all(bits[i] for i in whole) else None for bits in rows or ()]
-    return FastForward(architecture, slots, weighted, coordinates, may_skip, run)
+    of_denoiser = [i for i, site in enumerate(sites) if site.level == DENOISER]
+    bits_run = [bits if all(bits[i] for i in of_denoiser) else None for bits in rows or ()]
+    return FastForward(architecture, slots, weighted, coordinates, may_skip, bits_run)
 
 
 def _architecture(denoiser: nn.Module) -> Architecture | None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
-from smoothbench.caching import ErrorCurves, Schedule, Trajectory, WeightedSum, find_sites
+from smoothbench.caching import ErrorCurves, Schedule, Trajectory, find_sites
 from smoothbench.caching.mac_counter import MeasuredSites, measured_sites
 from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.caching.predictor import Predictor
@@ -114,28 +114,24 @@ class _Planner:
         if isinstance(policy, DynamicPolicy):
             raise UsageError(f"{cache}: only methods that plan in advance are timed here")
         try:
-            schedule, weights = self._plan(spec, policy, predictor)
+            schedule, fitted = self._plan(spec, policy, predictor)
         except ValueError as error:
             raise UsageError(f"{cache}: {one_line(error)}") from error
         name = spec.predictor if isinstance(spec.predictor, str) else spec.predictor["_target_"]
-        return Planned(
-            *(cache, spec.label, name.rpartition(".")[2], weights or predictor, schedule, self._trajectory)
-        )
+        return Planned(cache, spec.label, name.rpartition(".")[2], fitted, schedule, self._trajectory)
 
-    def _plan(self, spec: Spec, policy: Any, predictor: Predictor) -> tuple[Schedule, WeightedSum | None]:
-        """Plan a schedule, on the calibration batch or its error curves where they are needed, and fit its weights."""
-        if not runs_on_batch(policy, predictor):
-            return policy.plan(
-                self._trajectory, self._curves_of(spec.calibration) if policy.needs_curves else None
-            ), None
-        calibration, at = spec.calibration, (self._solver, self._trajectory)
-        batch = calibration_batch(
-            self._model, self._solver, calibration, self._trajectory, predictor, calibration["num_samples"]
-        )
+    def _plan(self, spec: Spec, policy: Any, predictor: Predictor) -> tuple[Schedule, Predictor]:
+        """Plan a schedule, on the calibration batch or its error curves where needed, and fit the predictor."""
+        calibration = spec.calibration
         curves = self._curves_of(calibration) if getattr(policy, "needs_curves", False) else None
-        plan = BatchPlanning(spec, *at, policy, predictor, {}, curves).plan(batch)
+        if not runs_on_batch(policy, predictor):
+            return policy.plan(self._trajectory, curves), predictor
+        samples, on = calibration["num_samples"], (self._solver, calibration, self._trajectory)
+        batch = calibration_batch(self._model, *on, predictor, samples)
+        planning = BatchPlanning(spec, self._solver, self._trajectory, policy, predictor, {}, curves)
+        plan = planning.plan(batch)
         assert plan.schedule is not None  # a method that decides at run time alone has none
-        return plan.schedule, plan.weights
+        return plan.schedule, predictor if plan.weights is None else cast(Predictor, plan.weights)
 
     def _curves_of(self, calibration: Config) -> ErrorCurves:
         key = repr(sorted(calibration.items()))
