@@ -42,7 +42,7 @@ def experiment(
         "model=pipeline",
         f"model.prompts={json.dumps(list(PROMPTS))}",
         f"results_dir={folder / 'results'}",
-        f"solver.steps={STEPS}",
+        *(() if any(each.startswith("solver.steps=") for each in more) else (f"solver.steps={STEPS}",)),
         "calibration.num_samples=2",
         "calibration.k_max=7",
         "num_samples=4",
@@ -121,14 +121,13 @@ def test_the_same_holds_under(condition: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_methods_that_plan_on_the_batch_run_on_pipelines_or_say_why_not(tmp_path: Path) -> None:
     """Wan guides in two calls; here each sample has a call of its own, too."""
-    caches = ("budcache", "lemica", "teacache", "seacache")
-    more = ("model.dtype=float32", "model.one_by_one=true", "points.budcache.cache.policy.search=100")
-    running = experiment("Wan", tmp_path, *more, caches=caches, at=0.7)
+    caches = ("budcache", "lemica", "seacache")
+    more = ("model.dtype=float32", "model.one_by_one=true", "points.budcache.cache.policy.search=40")
+    running = experiment("Wan", tmp_path, *more, "solver.steps=5", caches=caches, at=0.7)
     running.run()
     known = records(tmp_path)
     assert "SeaCache needs the noise of each evaluation" in known.pop("seacache")["reason"]
     for cache, record in known.items():
         assert record["status"] == {"quality": "done", "cost": "done"}, (cache, record["reason"])
-        if cache in ("budcache", "lemica"):  # the other one decides on each sample
-            assert 0.2 < record["budget"]["realised"] <= 0.7
+        assert cache == "reference" or 0.2 < record["budget"]["realised"] <= 0.7
     uncached_bits_are_back(running)

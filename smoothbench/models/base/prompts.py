@@ -137,12 +137,12 @@ class Prompts:
 def _held_out(entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
     """Split off the last tenth, with all entries of the same texts before it; nothing where all texts are the same."""
     reserved = min(len(entries) - 1, -(-len(entries) // SHARE))
-    held = {text for _, text in entries[len(entries) - reserved :]} if reserved > 0 else set()
-    evaluated = [entry for entry in entries if entry[1] not in held]
-    if held and not evaluated:
+    held_texts = {text for _, text in entries[len(entries) - reserved :]} if reserved > 0 else set()
+    evaluated = [entry for entry in entries if entry[1] not in held_texts]
+    if held_texts and not evaluated:
         log.warning("prompts: all %d are the same, so what calibrates is evaluated on too", len(entries))
         return entries, []
-    return evaluated, [entry for entry in entries if entry[1] in held]
+    return evaluated, [entry for entry in entries if entry[1] in held_texts]
 
 
 def check_prompts(prompts: object) -> None:
