@@ -10,9 +10,9 @@ PACKED = ".gz"
 
 def record_files(folder: Path) -> list[Path]:
     """Return the files of a results folder's records, sorted; plain JSON goes before a packed copy of it."""
-    found = {path.name.removesuffix(PACKED): path for path in folder.glob("records/*.json.gz")}
-    found |= {path.name: path for path in folder.glob("records/*.json")}
-    return [found[name] for name in sorted(found) if not name.startswith(".")]
+    paths = {path.name.removesuffix(PACKED): path for path in folder.glob("records/*.json.gz")}
+    paths |= {path.name: path for path in folder.glob("records/*.json")}
+    return [paths[name] for name in sorted(paths)]
 
 
 def record_file(folder: Path, stem: str) -> Path:
