@@ -55,8 +55,12 @@ class Default(NamedTuple):
 
 
 def defaults() -> list[Default]:
-    """Every value in conf/ of a parameter that has a default; experiments choose, so that theirs are left out."""
-    files = [path for path in sorted(CONF.rglob("*.yaml")) if path.relative_to(CONF).parts[0] != "exp"]
+    """Every value in conf/ of a parameter that has a default; experiments choose, so that theirs are left out.
+
+    So are Hydra's launchers, whose packages are optional and not ours.
+    """
+    left_out = ("exp", "hydra")
+    files = [path for path in sorted(CONF.rglob("*.yaml")) if path.relative_to(CONF).parts[0] not in left_out]
     return [found for path in files for found in _of_file(path)]
 
 
