@@ -16,10 +16,9 @@ def known_states(
     inputs: Sequence[Sequence[float]],
     rows_per_sample: int,
 ) -> tuple[CheckedStep, ...]:
-    """Return the states at the first skipped evaluation and at the last one before each computed one, as they follow.
+    """Return the states at the first skipped evaluation of each gap, as they follow from computed ones.
 
-    Between computed evaluations a cached run is linear: the solver's steps and the weights give each state as a
-    combination of earlier states and outputs. Left out are states that need more than the run keeps, and all of a
+    The solver's steps and the weights give each state as a combination of earlier states and outputs. Left out are states that need more than the run keeps, and all of a
     solver that is not exact. Args: outputs and inputs, the weights of each evaluation as in `InputWeights`, none where
     it is computed; rows_per_sample, the rows of one forward that belong to a sample.
     """
@@ -27,12 +26,13 @@ def known_states(
         return ()
     depth = max(map(len, outputs), default=0)
     skipped = [e for e, row in enumerate(outputs) if row and e <= len(solver.steps)]
-    last = {e for e in skipped if e + 1 == len(outputs) or not outputs[e + 1]}
     states, histories = _followed(solver, outputs, inputs)
-    steps = []
-    for e in skipped:
-        if e == skipped[0] or e in last:
-            steps.append(_as_step(solver, e, states[e], histories[e][:depth], rows_per_sample))
+    steps = [
+        _as_step(solver, e, states[e], histories[e][:depth], rows_per_sample)
+        for e in skipped
+        if histories[e][0]
+        == e - 1  # behind predicted outputs the step of another run is off by more than rounding
+    ]
     return tuple(step for step in steps if step is not None)
 
 
