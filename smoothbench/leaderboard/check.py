@@ -16,6 +16,7 @@ from smoothbench.leaderboard.difference import Difference
 from smoothbench.leaderboard.submission import Submission
 from smoothbench.report.tables.two_points import influences
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_files import record_stem
 
 ON_TRUST = (
     "order, per_block, batches_halved and everything under provenance",
@@ -73,7 +74,7 @@ class PerSampleScores:
     def __init__(self, submission: Submission) -> None:
         self.submission = submission
         self._read: dict[str, Mapping[str, NDArray[np.float64]] | None] = {}
-        self._stems = {record.point_id: path.stem for path, record in submission.records.items()}
+        self._stems = {record.point_id: record_stem(path) for path, record in submission.records.items()}
 
     def of(self, record: Record) -> Mapping[str, NDArray[np.float64]] | None:
         """Return the influences by score, and the seeds; None where the folder publishes none at all."""

@@ -1,6 +1,5 @@
 """Folders of records that somebody hands in for the leaderboard."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,9 @@ import pandas as pd
 from smoothbench.errors import UsageError
 from smoothbench.json_checks import explain
 from smoothbench.results import Results, load
+from smoothbench.storage.files import load_json
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_files import record_file, record_files, record_stem
 
 OWN_RUNS = "runs"  # beside published folders: runs that nobody has handed in
 
@@ -39,7 +40,7 @@ class Submission:
 
     def record_of(self, row: pd.Series) -> Record:
         """Return the record of a row of the frame."""
-        return self.records[self.folder / "records" / f"{row['record']}.json"]
+        return self.records[record_file(self.folder, row["record"])]
 
 
 def read_submissions(folders: Iterable[Path]) -> list[Submission]:
@@ -75,8 +76,7 @@ def _name(place: Path, folder: Path) -> str:
 
 
 def _read(folder: Path, name: str) -> Submission:
-    paths = sorted((folder / "records").glob("*.json"))
-    records = {path: _record(path) for path in paths}
+    records = {path: _record(path) for path in record_files(folder)}
     if not records:
         raise UsageError(f"{folder}: its records/ is empty: hand in the records of a run")
     return Submission(name, folder, records, load(folder))
@@ -84,10 +84,10 @@ def _read(folder: Path, name: str) -> Submission:
 
 def _record(path: Path) -> Record:
     try:
-        record = Record.from_json(json.loads(path.read_text(encoding="utf-8")))
+        record = Record.from_json(load_json(path))
     except (OSError, ValueError, KeyError, RecursionError) as error:
         raise UsageError(f"{path}: {explain(error)}: hand in the record as the run wrote it") from error
-    if not path.stem.endswith(f"-{record.point_id}"):
+    if not record_stem(path).endswith(f"-{record.point_id}"):
         raise UsageError(
             f"{path}: point_id is {record.point_id}, but its file is called after another: hand in the record as the"
             " run wrote it"

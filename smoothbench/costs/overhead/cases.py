@@ -16,6 +16,7 @@ from smoothbench.config.instantiate import build_model, build_policy, build_pred
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
 from smoothbench.planning.calibrated import BatchPlanning, runs_on_batch
+from smoothbench.planning.outcome import needs_curves
 from smoothbench.planning.plan import fitting_solver
 from smoothbench.protocols import Config, Model, Solver
 from smoothbench.sampling.calibrate_point import measure_curves
@@ -123,7 +124,7 @@ class _Planner:
     def _plan(self, spec: Spec, policy: Any, predictor: Predictor) -> tuple[Schedule, Predictor]:
         """Plan a schedule, on the calibration batch or its error curves where needed, and fit the predictor."""
         calibration = spec.calibration
-        curves = self._curves_of(calibration) if getattr(policy, "needs_curves", False) else None
+        curves = self._curves_of(calibration) if needs_curves(policy) else None
         if not runs_on_batch(policy, predictor):
             return policy.plan(self._trajectory, curves), predictor
         samples, on = calibration["num_samples"], (self._solver, calibration, self._trajectory)
