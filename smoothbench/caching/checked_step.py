@@ -91,9 +91,8 @@ class StepChecks:
         self._forwards, self._left = self._forwards + 1, left
         if self._forwards == step.forwards:
             self._forwards, self._left = 0, None
-            _refuse_other(
-                step, float(left.norm() / state[common].float().norm()), _allowed(step, history, state)
-            )
+            allowed = max(TOLERANCE, ROUNDING * torch.finfo(state.dtype).eps)
+            _refuse_other(step, float(left.norm() / state[common].float().norm()), allowed)
 
 
 def _guided(output: Tensor, guidance: Sequence[float]) -> Tensor:
@@ -102,12 +101,6 @@ def _guided(output: Tensor, guidance: Sequence[float]) -> Tensor:
     guided = sum(weight * row for weight, row in zip(guidance, rows, strict=True))
     assert isinstance(guided, Tensor)
     return guided.repeat(len(guidance), *[1] * (guided.ndim - 1))
-
-
-def _allowed(step: CheckedStep, history: History, state: Tensor) -> float:
-    """The distance that rounding may make: predictions before this state were rounded as outputs are."""
-    dtypes = {state.dtype} if history[0][0] == step.e - 1 else {state.dtype, history[0][1].dtype}
-    return max(TOLERANCE, *(ROUNDING * torch.finfo(dtype).eps for dtype in dtypes))
 
 
 def _refuse_other(step: CheckedStep, distance: float, allowed: float) -> None:

@@ -68,5 +68,5 @@ class StateMatching:
             {DENOISER: fit.outputs},
             batch.trajectory.coordinates,
             inputs={DENOISER: fit.inputs},
-            steps=known_states(reference.solver, fit.outputs, fit.inputs, batch.rows_per_sample),
+            steps=known_states(reference.solver, fit.outputs, batch.rows_per_sample),
         )
