@@ -119,7 +119,9 @@ def test_a_published_folder_is_packed_and_reads_as_the_run_does(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "content", [b"{", b"\x1f\x8b\x08 torn", gzip.compress(b"{"), gzip.compress(b"{}" * 99)[:-9]]
+    "content",
+    [b"{", b"\x1f\x8b\x08 torn", gzip.compress(b"{"), gzip.compress(b"{}" * 99)[:-9]],
+    ids=["no JSON", "no gzip", "no JSON within", "cut off"],
 )
 def test_a_damaged_packed_record_is_named(tmp_path: Path, content: bytes) -> None:
     publish(build(tmp_path / "dit_ddim", (0, 6), UNSCORED), tmp_path / "results")
