@@ -13,6 +13,7 @@ from docs import front_page, readme_parts
 from smoothbench import caching
 from smoothbench.caching import ErrorCurves
 from smoothbench.config.loss_target import quoted
+from smoothbench.config.shard import with_jobs
 from smoothbench.report import summary
 from tests.support.compose import checked
 from tests.support.tiny_pipelines import tiny_dit_pipeline
@@ -155,7 +156,9 @@ OTHERS = ("cache=late", "+exp=NAME stage=cost")  # the example of a policy, and 
 @pytest.mark.slow
 def test_what_the_readme_shows_is_taken(arguments: list[str]) -> None:
     overrides = [
-        re.sub("^(seed|cache.policy.alpha)=([^,]+),.*", r"\1=\2", each) for each in arguments if each != "-m"
+        re.sub("^(seed|shard|cache.policy.alpha)=([^,]+),.*", r"\1=\2", each)
+        for each in with_jobs(arguments)
+        if each != "-m"
     ]
     assert "-m" in arguments or overrides == arguments
     checked(*overrides)
