@@ -1,7 +1,9 @@
 """Compute the scores of a submission again from its observations: the features that metrics saw of each sample."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from metrics.score import BareScore, Score
@@ -13,7 +15,7 @@ from smoothbench.leaderboard.difference import Difference, compare
 from smoothbench.leaderboard.known_parts import are_known, known_model
 from smoothbench.leaderboard.submission import Submission
 from smoothbench.scoring.scorer import Scorer
-from smoothbench.storage.feature_cache import FeatureCache, Features
+from smoothbench.storage.feature_cache import FeatureCache, Features, FeatureStreams
 from smoothbench.storage.identity import canonical
 from smoothbench.storage.record import Record
 
@@ -22,7 +24,24 @@ OBSERVATIONS = "its observations give"
 
 
 class ReadFeatures(FeatureCache):
-    """Reads features and changes nothing: a check leaves what was handed in as it is."""
+    """Reads features and changes nothing: a check leaves what was handed in as it is.
+
+    Features of real samples, which metrics extract where the folder has none, go to a temporary folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._temporary = TemporaryDirectory()  # deleted with this object
+        self._extracted = FeatureCache(Path(self._temporary.name))
+
+    def read(self, samples: str, key: str, seeds: Sequence[int]) -> Features | None:
+        """Read features from the folder, or those that were extracted since."""
+        handed_in = super().read(samples, key, seeds)
+        return self._extracted.read(samples, key, seeds) if handed_in is None else handed_in
+
+    def streaming(self, samples: str, seeds: Sequence[int]) -> AbstractContextManager[FeatureStreams]:
+        """Take features as a `FeatureCache` does, into the temporary folder."""
+        return self._extracted.streaming(samples, seeds)
 
     def drop(self, samples: str, key: str) -> None:
         """Leave damaged features where they are."""

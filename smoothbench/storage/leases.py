@@ -75,15 +75,24 @@ class Lease:
         return self.path.with_name(f"{self.path.name}.lease")
 
     def _own(self) -> bool:
-        """Try once to be the only holder."""
-        if not self._created(self._exclusive):
-            return False
+        """Try to be the only holder: once, or again where the sharers left while this try kept them from it."""
+        while self._created(self._exclusive):
+            if not self._is_shared():
+                return True
+            self.free()
+            if self._is_shared():
+                return False
+        return False
+
+    def _is_shared(self) -> bool:
+        """Whether others share the lease; the files of dead ones are deleted."""
+        alive = False
         for path in self.path.parent.glob(f"{self.path.name}.*.shared"):
             if _alive(path):
-                self.free()
-                return False
-            path.unlink(missing_ok=True)
-        return True
+                alive = True
+            else:
+                path.unlink(missing_ok=True)
+        return alive
 
     def _share(self, wait: bool) -> bool:
         """Try once to be one of the holders; a file of one that waits stays, so that nobody becomes the only one."""

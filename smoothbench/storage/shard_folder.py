@@ -72,10 +72,10 @@ class ShardFolder:
         known = self._read().get("environment")
         if known is None or known == environment:
             return
-        what = next(key for key in environment if known.get(key) != environment[key])
+        what = next(key for key in {**environment, **known} if known.get(key) != environment.get(key))
         raise UsageError(
-            f"{self.name} was drawn with {what} {known.get(what)}, and here it is {environment[what]}: such shards are "
-            f"not pooled: run them all with the same, or delete {self.path}, and this one is drawn again"
+            f"{self.name} was drawn with {what} {known.get(what)}, and here it is {environment.get(what)}: such shards "
+            f"are not pooled: run them all with the same, or delete {self.path}, and this one is drawn again"
         )
 
     def end(self, work: str) -> None:

@@ -19,7 +19,7 @@ from smoothbench.running.experiment import Experiment
 from smoothbench.running.shards import last_shard
 from smoothbench.sampling.own_device import own_device
 from smoothbench.storage.locks import locked
-from smoothbench.storage.shard_folder import environment
+from smoothbench.storage.shard_folder import ShardFolder, environment
 from tests.stress.kill import snapshot
 from tests.support.compose import composed
 from tests.support.warm_process import WarmProcess
@@ -140,6 +140,13 @@ def test_shards_of_different_origin_are_refused_by_name(
     assert line.startswith(f"error: shard 0 of 2 was drawn with {key} {value}, and here it is {origin[key]}")
     assert str(note.parent) in line
     assert not shard_folder(tmp_path, "1-of-2").exists() and not list(tmp_path.rglob("*.png"))
+
+
+def test_a_shard_of_a_version_that_noted_more_is_refused(tmp_path: Path) -> None:
+    shard = ShardFolder(tmp_path, range(4), 0, 2)
+    shard.begin({"torch": "2", "another package": "1"})
+    with pytest.raises(UsageError, match="0 of 2 was drawn with another package 1, and here it is None"):
+        shard.check({"torch": "2"})
 
 
 def test_two_launches_at_once_are_refused(tmp_path: Path) -> None:

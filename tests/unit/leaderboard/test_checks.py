@@ -5,12 +5,15 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from smoothbench.leaderboard.check import PerSampleScores, differences, refusals
 from smoothbench.leaderboard.check_costs import MeasuredModels
+from smoothbench.leaderboard.observed import ReadFeatures
 from smoothbench.leaderboard.submission import Submission, read_submissions
 from smoothbench.storage.record import Record
 from tests.support.published_part import RESULTS, part_of
@@ -125,3 +128,11 @@ def test_the_changed_number_itself_is_named(
     stored, recomputed = next((one.stored, one.recomputed) for one in found if one.field == field)
     assert stored == pytest.approx(number * 1.001 if isinstance(number, float) else number + 1)
     assert recomputed == pytest.approx(number, rel=1e-4)  # per-sample scores are float32
+
+
+def test_features_of_real_samples_are_not_written_into_what_was_handed_in(tmp_path: Path) -> None:
+    features, rows = ReadFeatures(tmp_path / "observations"), np.eye(2)
+    with features.streaming("real", range(2)) as streams:
+        streams.add("key", rows)
+    assert np.array_equal(features.read("real", "key", range(2)), rows)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())

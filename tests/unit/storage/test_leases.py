@@ -32,6 +32,27 @@ def test_one_holds_it_or_several_share_it(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_of_two_that_stop_sharing_at_once_one_is_the_only_holder(tmp_path: Path) -> None:
+    other = Lease(tmp_path / "lock")
+    assert other.take(shared=True, wait=False)
+
+    class Overtaken(Lease):
+        """Lets the other try, in vain, while this one's own try is not given back yet."""
+
+        taken: bool | None = None
+
+        def free(self) -> None:
+            if self._held is not None and self.taken is None:
+                self.taken = other.take(shared=False, wait=False)
+            super().free()
+
+    mine = Overtaken(tmp_path / "lock")
+    won = mine.take(shared=False, wait=False)
+    assert [won, mine.taken].count(True) == 1
+    mine.free()
+    other.free()
+
+
 def test_what_a_killed_process_of_this_machine_held_is_free_at_once(tmp_path: Path) -> None:
     other = subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path / "lock")], stdout=subprocess.PIPE)
     assert other.stdout is not None and other.stdout.readline() == b"True\n"
