@@ -5,17 +5,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from smoothbench.storage.files import read_bytes, write_atomic
+from smoothbench.storage.record_files import record_files, record_stem
+
 RESULTS = Path(__file__).parents[2] / "results"
 
 
 def part_of(target: Path, folder: str, *names: str) -> Path:
     """Copy the reference and the points of these names, with their per-sample scores and curves."""
     source = RESULTS / folder
-    for path in sorted((source / "records").glob("*.json")):
+    for path in record_files(source):
         if path.name.startswith("reference-") or any(path.name.startswith(f"{name}-") for name in names):
-            for inner in (f"records/{path.name}", f"scores/{path.stem}.npz"):
-                (target / inner).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source / inner, target / inner)
+            stem = record_stem(path)
+            write_atomic(target / f"records/{stem}.json", read_bytes(path), sync=False)
+            (target / "scores").mkdir(exist_ok=True)
+            shutil.copy(source / f"scores/{stem}.npz", target / "scores")
     shutil.copytree(source / "curves", target / "curves")
     return target
 

@@ -1,6 +1,5 @@
 """A record with one changed number is refused; the published results pass every check."""
 
-import json
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -15,6 +14,7 @@ from smoothbench.leaderboard.check import PerSampleScores, differences, refusals
 from smoothbench.leaderboard.check_costs import MeasuredModels
 from smoothbench.leaderboard.observed import ReadFeatures
 from smoothbench.leaderboard.submission import Submission, read_submissions
+from smoothbench.storage.files import load_json
 from smoothbench.storage.record import Record
 from tests.support.published_part import RESULTS, part_of
 
@@ -61,7 +61,7 @@ def changed(data: dict[str, Any], path: tuple[Any, ...], value: float) -> dict[s
 def passing(submission: Submission, name: str) -> set[str]:
     """The numbers of a point's record that can be changed without a check that notices."""
     file = next(path for path, record in submission.records.items() if record.name == name)
-    data = json.loads(file.read_text())
+    data = load_json(file)
     unnoticed, samples = set(), PerSampleScores(submission)
     for path, value in leaves(data):
         field = ".".join(map(str, path))
@@ -118,7 +118,7 @@ def test_the_changed_number_itself_is_named(
     submission = published["rivals_image" if "spread" in field else "dit_ddim"]
     records = submission.records.items()
     file = next(path for path, one in records if one.name.startswith("smoothcache") and one.cost)
-    data = json.loads(file.read_text())
+    data = load_json(file)
     number = data
     for key in path:
         number = number[key]
