@@ -6,8 +6,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from smoothbench.config.shard import Shard
 from smoothbench.config.spec import Settings
 from smoothbench.errors import UsageError
@@ -139,16 +137,13 @@ def _carry_samples(bench: Workbench, point: Point, parts: list[Workbench], point
 
 def _carry_features(bench: Workbench, point: Point, parts: list[Workbench], points: list[Point]) -> None:
     """Put the features of all shards together; where one lacks some, they are extracted again, of all samples."""
-    cache, (samples, baseline, seeds) = bench.scorer.observations, bench.part(point)
+    samples, baseline, _ = bench.part(point)
     names = bench.scorer.metrics_to_do(bench.part(point))
+    of_shards = [
+        (part.scorer.observations, drawn.spec.seeds) for part, drawn in zip(parts, points, strict=True)
+    ]
     for key in {bench.scorer.metrics[name].key(baseline) for name in names}:
-        features = [
-            part.scorer.observations.read(samples, key, drawn.spec.seeds)
-            for part, drawn in zip(parts, points, strict=True)
-        ]
-        there = [rows for rows in features if rows is not None]
-        if len(there) == len(parts):
-            cache.write(samples, key, seeds, np.concatenate(there))
+        bench.scorer.observations.join(samples, key, of_shards)
 
 
 def part_of(bench: Workbench, shard: Shard, place: ShardFolder) -> Workbench:
