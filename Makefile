@@ -2,17 +2,21 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+FILES := --dist loadfile --no-loadscope-reorder  # in the order of tests/conftest.py: what takes long goes first
 
 .PHONY: demo test quick lint venv
 
+# what a table needs; python -m smoothbench +exp=dit_ddim adds the other settings of SmoothCache
+DEMO := 'only=[none,fewer,fora,budget,fora_taylor,budget_taylor,l2c]'
+
 demo: venv            ## the product at small scale: tables and figures in results/runs/dit_ddim
-	$(BIN)/python -m smoothbench +exp=dit_ddim
+	$(BIN)/python -m smoothbench.every_core +exp=dit_ddim $(DEMO) latency.rounds=3
 
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(FILES)  # two processes of one thread each
 
 quick: $(VENV)/.test  ## unit tests and contracts, under a minute: the inner loop
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contracts -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(FILES) tests/unit tests/contracts -m "not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

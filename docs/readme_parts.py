@@ -17,10 +17,10 @@ from hydra.utils import get_class
 from docs.front_page import FIDELITY, QUALITY, RECORDS, ROOT
 from smoothbench.caching import predictor
 from smoothbench.caching.predictor import predictor_from
+from smoothbench.config.method_heads import method_head
 from smoothbench.results import load
 
 README = ROOT / "README.md"
-HEAD = re.compile(r"# (?P<name>[^:]+?)(?: \(arXiv (?P<arxiv>[\d.]+)\))?: (?P<what>.+)")
 ROWS = (
     "no cache, 50 steps",
     "no cache, 18 steps",
@@ -44,13 +44,8 @@ def methods() -> str:
 
 def _method(path: Path) -> str:
     """The line of one YAML; ValueError where its first comment is not `# NAME (arXiv ID): WHAT`."""
-    text = path.read_text()
-    head = HEAD.fullmatch(text.split("\n", 1)[0])
-    if head is None:
-        raise ValueError(
-            f"{path.name} must begin with a line `# NAME (arXiv ID): what it does`, arXiv where it has one"
-        )
-    return f"| `cache={path.stem}` | **{head['name']}**: {head['what']} | {_arxiv(head['arxiv'])} | {_needs(text)} |"
+    head, needs = method_head(path), _needs(path.read_text())
+    return f"| `cache={path.stem}` | **{head.name}**: {head.what} | {_arxiv(head.arxiv)} | {needs} |"
 
 
 def _needs(text: str) -> str:

@@ -38,10 +38,10 @@ RESULTS = ROOT / "results" / "dit_ddim"  # or results/runs/dit_ddim: what you ra
 # %% [markdown]
 # ## The records
 #
-# Every point of an experiment (a model, a solver and a policy at one setting) is one JSON file in `records/`. `load`
-# reads them all; its `frame` is a DataFrame with one row a point. `groups` are the points that may stand in one table:
-# points of another model, of other seeds or from another kind of device are never compared. The first group is the
-# largest.
+# Every point of an experiment (a model, a solver and a policy at one setting) is one JSON file in `records/`, gzipped
+# where it is published. `load` reads them all; its `frame` is a DataFrame with one row a point. `groups` are the points
+# that may stand in one table: points of another model, of other seeds or from another kind of device are never
+# compared. The first group is the largest.
 
 # %%
 results = load(RESULTS)
@@ -134,7 +134,7 @@ assert agree.float().mean() > 0.95
 # In a clone, `make demo` installs and runs the experiment at its small size, and writes to `results/runs/dit_ddim`:
 #
 # ```
-# make demo                                   # = python -m smoothbench +exp=dit_ddim
+# make demo                                   # most points of python -m smoothbench +exp=dit_ddim
 # ```
 #
 # The published numbers have several *seed blocks*: sample i of block b has the seed b x 10^6 + i, as the seeds above

@@ -3,8 +3,9 @@
 import logging
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -13,11 +14,16 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from smoothbench import command, sibling_packages
+from smoothbench.config.launcher import check_launcher, take_our_options
 from smoothbench.config.loss_target import quoted
 from smoothbench.config.old_keys import check_overrides
+from smoothbench.config.shard import with_jobs
 from smoothbench.errors import PointsFailed, UsageError, one_line, with_cause
 from smoothbench.running.jobs import CURRENT, Jobs
 from smoothbench.storage.locks import locked
+
+if TYPE_CHECKING:
+    from smoothbench.config.spec import Settings
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +58,9 @@ def _jobs(jobs: Jobs) -> int:
     )
     code = 0
     try:
-        sys.argv[1:] = map(quoted, sys.argv[1:])
+        sys.argv[1:] = with_jobs([quoted(argument) for argument in sys.argv[1:]])
+        check_launcher(sys.argv[1:])
+        take_our_options()
         check_overrides(
             sys.argv[1:]
         )  # Hydra would propose to append an old key, and write a multirun's file first
@@ -94,15 +102,7 @@ def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
 
             log.info("wrote %s", save_plan(plan))
             return 0
-        from smoothbench.running.experiment import Experiment
-
-        experiment = Experiment(plan)
-        try:
-            experiment.run()
-        except Exception:  # a stopped run is not caught: a cluster does not wait for pictures
-            _report(experiment.store.folder)
-            raise
-        _report(experiment.store.folder)
+        _run(plan)
     except PointsFailed as error:
         return command.end(error, 1)
     except UsageError as error:
@@ -111,6 +111,22 @@ def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
         log.debug("", exc_info=True)
         return command.end(f"{type(error).__name__}: {error} (hydra.verbose=true shows where)", 1)
     return 0
+
+
+def _run(plan: "Settings") -> None:
+    """Run an experiment, or a shard of it, and report; of several shards, the last to finish does."""
+    from smoothbench.running.experiment import Experiment
+    from smoothbench.running.shards import last_shard
+
+    with nullcontext(Experiment(plan)) if plan.shard is None else last_shard(plan) as experiment:
+        if experiment is None:
+            return
+        try:
+            experiment.run()
+        except Exception:  # a stopped run is not caught: a cluster does not wait for pictures
+            _report(experiment.store.folder)
+            raise
+        _report(experiment.store.folder)
 
 
 def _report(folder: Path) -> None:

@@ -15,13 +15,27 @@ SLOW_FILES = (
     *("test_router_training.py", "test_training_after_sampling.py", "test_video.py", "test_inception.py"),
     "test_every_denoiser.py",
 )
+# files with a few tests of seconds among many quick ones
+LONG_FILES = (
+    "test_notebooks.py",
+    "test_budgets.py",
+    "test_compiled.py",
+    "test_frozen.py",
+    "test_tiny_pipelines.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder in SLOW or item.path.name in SLOW_FILES:
+        if _is_slow(item.path):
             item.add_marker(pytest.mark.slow)
+    # several processes take the files in this order: none is left at the end with a long one, all others done
+    items.sort(key=lambda item: not (_is_slow(item.path) or item.path.name in LONG_FILES))
+
+
+def _is_slow(file: Path) -> bool:
+    folder = file.relative_to(Path(__file__).parent).parts[0]
+    return folder in SLOW or file.name in SLOW_FILES
 
 
 @pytest.fixture(autouse=True)

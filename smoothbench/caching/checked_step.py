@@ -1,6 +1,6 @@
-"""A step of the solver as weights remember it: a run that takes another step there is noticed."""
+"""States of a run as weights remember them: a run that comes to another state there is noticed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,58 +11,102 @@ from smoothbench.caching.predictor import History
 
 TOLERANCE = 1e-4  # of the state's norm, in float32
 ROUNDING = 4  # units of the last place that a state of lower precision may be off by
+REQUIRED = ("e", "states", "outputs", "guidance")
 
 
 class CheckedStep(NamedTuple):
-    """The step of the solver to evaluation `e`: weights of the states and guided outputs before it, the newest first.
+    """The state at evaluation `e`: weights of the states and guided outputs at computed evaluations, the newest first.
 
-    `guidance` are the weights of an output's rows in the guided output.
+    `guidance` are the weights of an output's rows in the guided one, in the order of the `forwards` of an evaluation.
     """
 
     e: int
     states: tuple[float, ...]
     outputs: tuple[float, ...]
     guidance: tuple[float, ...]
+    forwards: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the step as JSON; one forward is not mentioned."""
+        data = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in self._asdict().items()
+        }
+        return data if self.forwards > 1 else {key: data[key] for key in REQUIRED}
 
     @classmethod
     def from_json(cls, data: Any) -> "CheckedStep":
         """Read a step from JSON; ValueError where it is something else."""
-        if not isinstance(data, Mapping) or set(data) != set(cls._fields) or type(data["e"]) is not int:
-            raise ValueError(f"the step of its weights must have {', '.join(cls._fields)}")
-        lists = [data["states"], data["outputs"], data["guidance"]]
+        if (
+            not isinstance(data, Mapping)
+            or {*data, "forwards"} != set(cls._fields)
+            or type(data["e"]) is not int
+        ):
+            raise ValueError(f"a step of its weights must have {', '.join(REQUIRED)}")
+        lists, forwards = [data["states"], data["outputs"], data["guidance"]], data.get("forwards", 1)
         if not all(isinstance(of, list) and of and all(map(is_number, of)) for of in lists):
-            raise ValueError("the step of its weights must hold lists of finite numbers")
-        return cls(data["e"], *map(tuple, lists))
+            raise ValueError("a step of its weights must hold lists of finite numbers")
+        if type(forwards) is not int or forwards < 1 or len(data["guidance"]) % forwards:
+            raise ValueError("a step of its weights must have as many rows in each of its forwards")
+        states, outputs, guidance = map(tuple, lists)
+        return cls(data["e"], states, outputs, guidance, forwards)
 
-    def check(self, history: History, inputs: History, state: Tensor) -> None:
-        """Raise ValueError where the state at `e` is not what this step makes of what is kept.
+    @property
+    def rows(self) -> int:
+        """The rows of a forward that belong to one sample."""
+        return len(self.guidance) // self.forwards
 
-        A run whose guidance rows are no rows of one forward is not checked. Args: history and inputs, kept outputs and
-        states, the newest first; state, the present one, [rows, ...].
+    @property
+    def order(self) -> int:
+        """The number of computed evaluations that it looks back at."""
+        return max(len(self.states), len(self.outputs))
+
+
+class StepChecks:
+    """Compares the states of a run with those that its steps lead to; a forward after the other adds its outputs."""
+
+    def __init__(self, steps: Sequence[CheckedStep]) -> None:
+        self._steps = {step.e: step for step in steps}
+        self._forwards = 0  # of the evaluation under way, that were seen
+        self._left: Tensor | None = None  # of its state, without what these contribute
+
+    def check(self, now: float, history: History, inputs: History, state: Tensor) -> None:
+        """Raise ValueError where the state is not what solver, guidance and weights make of what is kept.
+
+        A run of which less is kept, or with other rows, is not checked. Args: now, the evaluation; history and inputs,
+        kept outputs and states of this forward, the newest first; state, the present one, [rows, ...].
         """
-        order, rows = max(len(self.states), len(self.outputs)), len(self.guidance)
-        if min(len(history), len(inputs)) < order or len(state) % rows:
+        step = self._steps.get(round(now))
+        if step is None or min(len(history), len(inputs)) < step.order or len(state) % step.rows:
+            self._forwards, self._left = 0, None
             return
-        limits = zip(state.shape, history[0][1].shape, strict=True)
-        common = tuple(slice(min(sizes)) for sizes in limits)
-        now = state[common].float()
-        expected = torch.zeros_like(now)
-        for weight, (_, past) in zip(self.states, inputs, strict=False):
-            expected += weight * past[common]
-        for weight, (_, output) in zip(self.outputs, history, strict=False):
-            expected += weight * self._guided(output[common].float())
-        allowed = max(TOLERANCE, ROUNDING * torch.finfo(state.dtype).eps)
-        distance = float((now - expected).norm() / expected.norm())
-        if not distance <= allowed:
-            raise ValueError(
-                f"at evaluation {self.e} the state lies {distance:.2g} of its norm from where the solver and the "
-                f"guidance (weights {', '.join(f'{w:.4g}' for w in self.guidance)} of the rows) lead that the weights "
-                "were fitted to: fit them to runs like this one, or take dataclasses.replace(weights, step=None)"
-            )
+        common = tuple(slice(min(sizes)) for sizes in zip(state.shape, history[0][1].shape, strict=True))
+        left = self._left
+        if left is None:
+            left = state[common].float()
+            for weight, (_, past) in zip(step.states, inputs, strict=False):
+                left = left - weight * past[common]
+        guidance = step.guidance[self._forwards * step.rows :][: step.rows]
+        for weight, (_, output) in zip(step.outputs, history, strict=False):
+            left = left - weight * _guided(output[common].float(), guidance)
+        self._forwards, self._left = self._forwards + 1, left
+        if self._forwards == step.forwards:
+            self._forwards, self._left = 0, None
+            allowed = max(TOLERANCE, ROUNDING * torch.finfo(state.dtype).eps)
+            _refuse_other(step, float(left.norm() / state[common].float().norm()), allowed)
 
-    def _guided(self, output: Tensor) -> Tensor:
-        """The guided output, repeated for each row."""
-        rows = output.unflatten(0, (len(self.guidance), -1))
-        guided = sum(weight * row for weight, row in zip(self.guidance, rows, strict=True))
-        assert isinstance(guided, Tensor)
-        return guided.repeat(len(self.guidance), *[1] * (guided.ndim - 1))
+
+def _guided(output: Tensor, guidance: Sequence[float]) -> Tensor:
+    """What the rows of one forward add to the guided output, repeated for each row."""
+    rows = output.unflatten(0, (len(guidance), -1))
+    guided = sum(weight * row for weight, row in zip(guidance, rows, strict=True))
+    assert isinstance(guided, Tensor)
+    return guided.repeat(len(guidance), *[1] * (guided.ndim - 1))
+
+
+def _refuse_other(step: CheckedStep, distance: float, allowed: float) -> None:
+    if not distance <= allowed:
+        raise ValueError(
+            f"at evaluation {step.e} the state lies {distance:.2g} of its norm from where the solver and the "
+            f"guidance (weights {', '.join(f'{w:.4g}' for w in step.guidance)} of the rows) lead that the weights "
+            "were fitted to: fit them to runs like this one, or take dataclasses.replace(weights, steps=())"
+        )

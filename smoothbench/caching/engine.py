@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from smoothbench.caching.binding import bound, predictor_of
+from smoothbench.caching.binding import predictor_of
 from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.dynamic_run import DynamicRun
 from smoothbench.caching.evaluation_clock import Clock
@@ -19,7 +19,6 @@ from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, Wrap, compiled_parts, intercepted
-from smoothbench.caching.inputs import PredictsFromInput
 from smoothbench.caching.nesting import outer_sites, runs
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
@@ -123,12 +122,10 @@ def _run(
     visits = Visits(sites, type(denoiser).__name__)
     if plan.decisions is not None and plan.decisions.look_inside:
         return DynamicRun(sites, plan.decisions, predictor, clock, visits)
-    predictors = bound(predictor, sites, plan.evals)
-    if isinstance(predictor, PredictsFromInput):  # the inputs of branches, which a fast forward does not show
-        timesteps = None
-    parts = fast_forward(denoiser, sites, plan.rows, predictors, timesteps, plan.may_skip)
     planned = timesteps_of(predictor, plan.coordinates)
-    return Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, planned, parts)
+    run = Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, planned)
+    run.fast = fast_forward(denoiser, sites, plan.rows, run.predictors, timesteps, plan.may_skip)
+    return run
 
 
 def _timesteps(plan: _Plan, coordinates: Sequence[float] | None) -> Sequence[float] | None:

@@ -108,18 +108,13 @@ class Clock:
 
     def _tick(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tick:
         if self._source == "announced":
-            tick = self._announced_tick()
-            if tick.coordinate is not None:
-                self._latest = Timestep(tick.coordinate, tick.coordinate)
-                return tick._replace(is_announced=True)
-            self._latest = self._timestep.read(args, kwargs)
-            return tick._replace(coordinate=self._latest and self._latest.value)
+            return self._announced_tick(args, kwargs)
         now = self._timestep.read(args, kwargs)
         tick = self._step_tick() if self._source == "steps" else self._seen_tick(now)
         self._latest = now
         return tick._replace(coordinate=now and now.value)
 
-    def _announced_tick(self) -> Tick:
+    def _announced_tick(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tick:
         if self._announced is None:
             raise ValueError("announce every forward by run.step(e, ...), or none")
         (e, coordinate, forward_index), self._announced = self._announced, None
@@ -129,7 +124,11 @@ class Clock:
         if not starts_run and (e not in (here, here + 1) or again):
             raise ValueError(f"evaluation {e} was announced after evaluation {here}")
         self._check_forward(e, forward_index, starts_run)
-        return Tick(e, forward_index, coordinate, starts_run, starts_evaluation=starts_run or e != here)
+        is_announced = coordinate is not None
+        self._latest = now = (
+            self._timestep.read(args, kwargs) if coordinate is None else Timestep(coordinate, coordinate)
+        )
+        return Tick(e, forward_index, now and now.value, starts_run, starts_run or e != here, is_announced)
 
     def _step_tick(self) -> Tick:
         if self._last is None or self._voided:

@@ -36,7 +36,7 @@ def same(planned: Sequence[float], other: Sequence[float]) -> bool:
 
 def refuse_other(planned: Sequence[float] | None, e: int, now: float | None) -> None:
     """Raise ValueError where evaluation `e` starts at another timestep than the schedule was planned for."""
-    if planned is None or now is None or is_close(planned, e, now):
+    if planned is None or now is None or now == planned[e] or is_close(planned, e, now):
         return
     raise ValueError(
         f"the schedule was planned for timesteps {describe(planned)}, evaluation {e} at "

@@ -85,12 +85,12 @@ class Inputs:
     def see(self, run: InForward, i: int, value: Tensor) -> None:
         """See the input of site `i` in the present forward, and keep it where the site is computed."""
         _, self._forward, now = run.place
-        if run.computed[i] and self._sites[i].level == DENOISER:
-            value = value.clone()  # the caller has this very tensor, and may change it
-        self._given[i], key = value, (self._forward, i)
-        kept_at = run.kept_at(i)  # a site that was given up has an input there, but no output
-        older = [pair for pair in self._of_computed.get(key, []) if pair[0] in kept_at]
-        self._of_computed[key] = [(now, value), *older] if run.computed[i] else older
+        if run.computed[i]:
+            if self._sites[i].level == DENOISER:
+                value = value.clone()  # the caller has this very tensor, and may change it
+            older = self._of_kept(i, run.kept_at(i))
+            self._of_computed[self._forward, i] = [(now, value), *older]
+        self._given[i] = value
 
     def forget(self) -> int:
         """Drop all inputs, and return how many bytes they were."""
@@ -100,11 +100,19 @@ class Inputs:
 
     def predict(self, i: int, history: History, now: float) -> Tensor:
         """Predict the output of site `i` from its kept outputs, and its inputs at these and now."""
-        kept_at = {
-            coordinate for coordinate, _ in history
-        }  # a site that was given up has an input, but no output
-        inputs = [pair for pair in self._of_computed[self._forward, i] if pair[0] in kept_at]
+        inputs = self._of_kept(i, [coordinate for coordinate, _ in history])
         return self._of_site[i].predict(history, inputs, now, self._given[i])
+
+    def _of_kept(self, i: int, kept_at: Sequence[float]) -> History:
+        """The inputs of site `i` where its outputs are kept; the others are dropped.
+
+        A site that was given up has an input there, but no output.
+        """
+        pairs = self._of_computed.get((self._forward, i), [])
+        if len(pairs) > len(kept_at):
+            pairs = [pair for pair in pairs if pair[0] in kept_at]
+            self._of_computed[self._forward, i] = pairs
+        return pairs
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ def take_apart(output: Any, name: str) -> tuple[list[Tensor], Rebuild]:
     """
     if isinstance(output, Tensor):
         return [output], _alone
+    if type(output) is tuple and all(isinstance(leaf, Tensor) for leaf in output):
+        return list(output), tuple  # quicker than by pytree, and what most denoisers return
     leaves, structure = pytree.tree_flatten(output)
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
     if not places:

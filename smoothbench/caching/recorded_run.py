@@ -1,6 +1,6 @@
 """The recorded run of the calibration batch as a solver sees it: states, and what the denoiser made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +44,14 @@ class RecordedRun:
     def samples(self) -> int:
         """The number of samples; guidance rows that began at noise of their own count as samples."""
         return len(self.outputs[0])
+
+    def pieces(self, size: int) -> Iterator["RecordedRun"]:
+        """Yield the run in pieces of one sample and at most `size` values of a state, flattened."""
+        for i in range(self.samples):
+            states = [x[i : i + 1].flatten(1).split(size, 1) for x in self.states]
+            outputs = [x[i : i + 1].flatten(2).split(size, 2) for x in self.outputs]
+            for piece in range(len(states[0])):
+                yield RecordedRun([x[piece] for x in states], [x[piece] for x in outputs])
 
 
 def recorded_run(batch: BatchRuns) -> RecordedRun:

@@ -28,8 +28,7 @@ Histories = list[list[list[tuple[float, Tensor]]]]
 class Run(Announcer):
     """What `cached(...)` returns: counts of what ran so far, and the state of the sampling run under way.
 
-    `coordinates` are the time grid that the schedule was planned for, None where it does not say. `fast` answers for
-    the denoiser where it can.
+    `coordinates` are the time grid that the schedule was planned for, None where it does not say.
     """
 
     def __init__(
@@ -41,10 +40,9 @@ class Run(Announcer):
         clock: Clock,
         visits: Visits,
         coordinates: Sequence[float] | None = None,
-        fast: FastForward | None = None,
     ) -> None:
         super().__init__(clock)
-        self.visits, self._fast = visits, fast
+        self.visits = visits
         self._tick: Tick | None = None
         self.sites, self.may_skip = sites, may_skip
         self._outer = outer_sites(sites)
@@ -57,12 +55,13 @@ class Run(Announcer):
         self.forwards = 0
         self.counts = [0] * len(sites)
         self.cache_bytes = 0
-        # by number, sites whose input is read though they are skipped
-        self.reads_input = frozenset(range(len(sites)) if isinstance(predictor, PredictsFromInput) else ())
         self.at_start: Callable[[], None] = _nothing  # called before a run; what it raises voids it
         self.intercept: Callable[[], None] = _nothing  # called before the denoiser's own forward runs
+        self.fast: FastForward | None = None  # answers for the denoiser where it can
         self._decide, self._predictor = decide, predictor
         self.inputs = Inputs(predictor, sites) if isinstance(predictor, PredictsFromInput) else None
+        # by number, sites whose input is read though they are skipped
+        self.reads_input = frozenset(() if self.inputs is None else range(len(sites)))
         self.predictors = bound(self.inputs or predictor, sites, clock.evals)  # one for each site
         self._planned = coordinates if grid.has_timesteps(coordinates) else None
         self._now = 0.0
@@ -98,12 +97,12 @@ class Run(Announcer):
     @property
     def may_be_fast(self) -> bool:
         """Whether runs may run by a fast forward, if it takes their arguments."""
-        return self._fast is not None
+        return self.fast is not None
 
     @property
     def is_fast(self) -> bool:
         """Whether the sampling run under way runs by a fast forward."""
-        return self._fast is not None and self._fast.is_running
+        return self.fast is not None and self.fast.is_running
 
     @property
     def degenerate(self) -> bool:
@@ -124,27 +123,27 @@ class Run(Announcer):
             self._histories[tick.forward_index] = [[] for _ in self.sites]
         self._history = self._histories[tick.forward_index]
         self._now = self._coordinate(tick)
-        self.computed = self._decide(tick, first_tensor(args, kwargs))
+        given = first_tensor(args, kwargs)
+        self.computed = self._decide(tick, given)
         if self._nested:
             self.computed = runs(self.computed, self._outer)
         if tick.forward_index == next(iter(self._histories)):
             self.realised.append(tuple(map(bool, self.computed)))
         if self.inputs is not None and self._outermost is not None:
-            self.inputs.see(self, self._outermost, first_tensor(args, kwargs))
+            self.inputs.see(self, self._outermost, given)
         self.forwards += 1
         self.visits.begin()
 
     def forward(self, original: Forward, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run the denoiser's forward, or return its predicted output where that is reused as it is."""
         if self._outermost is not None and not self.enter(self._outermost):
-            leaves, rebuild = take_apart(self.predict(self._outermost), DENOISER)
-            return rebuild([leaf.clone() for leaf in leaves])  # what is kept is nobody else's
+            return self.predict(self._outermost)
         assert self._tick is not None
-        inputs = None if self._fast is None else self._fast.inputs(self._tick, args, kwargs)
-        if self._fast is None or inputs is None:
+        inputs = None if self.fast is None else self.fast.inputs(self._tick, args, kwargs)
+        if self.fast is None or inputs is None:
             self.intercept_now()
             return original(*args, **kwargs)
-        output, computed = self._fast(self._tick, self._now, self.computed, inputs)
+        output, computed = self.fast(self._tick, self._now, self.computed, inputs)
         for i in computed:
             self.counts[i] += 1
         self.visits.leave_out(range(len(self.sites)))
@@ -206,23 +205,26 @@ class Run(Announcer):
 
     def predict(self, i: int) -> Any:
         """Predict the output of site `i` from its kept outputs, tensor by tensor."""
-        rebuild = self._rebuilds[i]
+        rebuild, predictor = self._rebuilds[i], self.predictors[i]
         assert rebuild is not None  # the first evaluation computes every site
-        return rebuild([self.predictors[i](history, self._now) for history in self._history[i]])
+        leaves = [predictor(history, self._now) for history in self._history[i]]
+        if i == self._outermost:  # the caller may change what it gets, but not what is kept
+            leaves = [leaf.clone() for leaf in leaves]
+        return rebuild(leaves)
 
     def check(self) -> None:
         """End the run; ValueError where it was not what it was taken for."""
         self.forget()
-        if self._fast is not None:
-            self._fast.check()
+        if self.fast is not None:
+            self.fast.check()
 
     def forget(self) -> None:
         """Drop all kept outputs, and note how many bytes they were."""
         histories = [h for of_forward in self._histories.values() for of_site in of_forward for h in of_site]
         size = sum(t.nbytes for history in histories for _, t in history)
-        if self._fast is not None:
-            size += self._fast.kept_bytes
-            self._fast.forget()
+        if self.fast is not None:
+            size += self.fast.kept_bytes
+            self.fast.forget()
         size += 0 if self.inputs is None else self.inputs.forget()
         self.cache_bytes = max(self.cache_bytes, size)
         self._histories, self._history = {}, []
@@ -231,7 +233,7 @@ class Run(Announcer):
     def close(self) -> None:
         """Forget everything but the counts, so that a run that is kept holds no denoiser."""
         self.forget()
-        self.at_start, self.intercept, self._decide, self._fast = _nothing, _nothing, _undecided, None
+        self.at_start, self.intercept, self._decide, self.fast = _nothing, _nothing, _undecided, None
 
     def _coordinate(self, tick: Tick) -> float:
         if self._predictor.coordinate == "index":

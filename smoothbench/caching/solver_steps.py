@@ -1,6 +1,6 @@
 """Recognise the solver in a recorded run: the coefficients of its steps, by linear regression."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,13 +32,12 @@ class SolverStep:
 
 @dataclass(frozen=True)
 class RecognisedSolver:
-    """The steps of a solver, one for each evaluation whose next state is known, and the guided outputs of the run.
+    """The steps of a solver, one for each evaluation whose next state is known.
 
-    `guided[e]` is [samples, ...], in float64. `rounding` is the relative residual that rounding may leave.
+    `rounding` is the relative residual that rounding may leave.
     """
 
     steps: Sequence[SolverStep]
-    guided: Sequence[Tensor]
     rounding: float = EXACT
 
     def step(self, e: int) -> SolverStep:
@@ -49,9 +48,9 @@ class RecognisedSolver:
         """Return the guided output [samples, ...] of an output [samples, rows, ...], in float64."""
         return _mixed(list(rows.double().transpose(0, 1)), self.step(e).guidance)
 
-    def guided_in(self, run: RecordedRun) -> "RecognisedSolver":
-        """Return the same steps with the guided outputs of another run at the same evaluations."""
-        return replace(self, guided=[self.guide(e, rows) for e, rows in enumerate(run.outputs)])
+    def guided(self, run: RecordedRun, e: int) -> Tensor:
+        """Return the guided output [samples, ...] of an evaluation of a run, in float64."""
+        return self.guide(e, run.outputs[e])
 
     @property
     def residual(self) -> float:
@@ -77,17 +76,18 @@ def recognised(run: RecordedRun) -> RecognisedSolver:
 
 def _recognised(run: RecordedRun, guidance: Sequence[float] | None) -> RecognisedSolver:
     steps: list[SolverStep] = []
-    guided: list[Tensor] = []
+    guided: dict[int, Tensor] = {}  # of the last evaluations, that a step may look at
     for e in range(run.evals):
         rows = list(run.outputs[e].double().transpose(0, 1))
         if guidance is not None:
             rows = [_mixed(rows, guidance)]
         if e + 1 < len(run.states):
             steps.append(_step(run, rows, guided, e))
-        guided.append(_mixed(rows, steps[-1].guidance))
+        guided[e] = _mixed(rows, steps[-1].guidance)
+        guided.pop(e + 1 - max(ORDERS), None)
     if guidance is not None:
         steps = [replace(step, guidance=tuple(guidance)) for step in steps]
-    return RecognisedSolver(steps, guided, _rounding(run))
+    return RecognisedSolver(steps, _rounding(run))
 
 
 def _rounding(run: RecordedRun) -> float:
@@ -98,7 +98,7 @@ def _mixed(rows: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     return torch.stack([row * weight for row, weight in zip(rows, weights, strict=True)]).sum(0)
 
 
-def _step(run: RecordedRun, rows: Sequence[Tensor], guided: Sequence[Tensor], e: int) -> SolverStep:
+def _step(run: RecordedRun, rows: Sequence[Tensor], guided: Mapping[int, Tensor], e: int) -> SolverStep:
     """The step of lowest order that explains the next state nearly as well as any."""
     candidates = [_of_order(run, rows, guided, e, order) for order in ORDERS if order <= e + 1]
     good = max(_rounding(run) / 10, WORSE * min(step.residual for step in candidates))
@@ -106,7 +106,7 @@ def _step(run: RecordedRun, rows: Sequence[Tensor], guided: Sequence[Tensor], e:
 
 
 def _of_order(
-    run: RecordedRun, rows: Sequence[Tensor], guided: Sequence[Tensor], e: int, order: int
+    run: RecordedRun, rows: Sequence[Tensor], guided: Mapping[int, Tensor], e: int, order: int
 ) -> SolverStep:
     # a state that follows from the others would leave the coefficients undetermined: the first steps have no memory
     states = order if e >= order else 1

@@ -49,9 +49,10 @@ class TimestepArgument:
 
 
 def _read(argument: Any) -> Timestep:
-    values = torch.as_tensor(argument).detach().flatten().cpu().double()
-    if len(values) == 1:
-        return Timestep(values.item(), values.item())
+    numbers = torch.as_tensor(argument).detach().flatten().tolist()
+    if numbers.count(numbers[0]) == len(numbers):
+        return Timestep(float(numbers[0]), float(numbers[0]))
+    values = torch.tensor(numbers, dtype=torch.float64)
     return Timestep(values.mode().values.item(), values.mean().item())
 
 

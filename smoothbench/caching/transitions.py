@@ -10,6 +10,7 @@ from smoothbench.caching.recorded_run import RecordedRun
 from smoothbench.caching.solver_steps import RecognisedSolver, SolverStep
 
 INF = float("inf")
+PIECE = 2**18  # values of a state that are held in float64 at once, for all evaluations
 
 
 def transition_costs(run: RecordedRun, solver: RecognisedSolver, ridge: float) -> Tensor:
@@ -20,7 +21,7 @@ def transition_costs(run: RecordedRun, solver: RecognisedSolver, ridge: float) -
     error of the state at j, predicted from the state at i and the outputs at i and p, beside what the solver makes of
     the repeated output; else the squared errors of the outputs between i and j, as the solver weighs them.
     """
-    gram = _inner_products([*run.states, *solver.guided])
+    gram = _inner_products(run, solver)
     costs = torch.full((run.evals + 1, run.evals, run.evals + 1), INF, dtype=torch.float64)
     by_states = solver.is_exact
     for i in range(run.evals):
@@ -30,21 +31,26 @@ def transition_costs(run: RecordedRun, solver: RecognisedSolver, ridge: float) -
     return costs
 
 
-def _inner_products(vectors: Sequence[Tensor]) -> Tensor:
-    """Inner products of vectors [samples, ...] in float64, sample by sample: all together may fill the memory."""
-    total = torch.zeros(len(vectors), len(vectors), dtype=torch.float64)
-    for i in range(len(vectors[0])):
-        rows = torch.stack([vector[i].flatten().double() for vector in vectors])
+def _inner_products(run: RecordedRun, solver: RecognisedSolver) -> Tensor:
+    """Inner products of all states and guided outputs in float64, in pieces: together they may fill the memory."""
+    size = len(run.states) + run.evals
+    total = torch.zeros(size, size, dtype=torch.float64)
+    for piece in run.pieces(PIECE):
+        guided = [solver.guided(piece, e) for e in range(run.evals)]
+        rows = torch.stack([vector.flatten().double() for vector in (*piece.states, *guided)])
         total += rows @ rows.T
     return total
 
 
-def cheapest(costs: Tensor, full: int) -> tuple[int, ...]:
+def cheapest(costs: Tensor, full: int, last: int = 0) -> tuple[int, ...]:
     """Return the evaluations, `full` of them, 0 the first, with the least sum of costs: an exact dynamic programme.
 
-    Of all paths to the same last two evaluations only the cheapest is followed, as costs depend on no earlier one.
+    Of all paths to the same last two evaluations only the cheapest is followed, as costs depend on no earlier one. The
+    `last` evaluations are among them.
     """
     evals = costs.shape[1]
+    after, before_it = torch.arange(evals + 1), torch.arange(evals)[:, None]
+    costs = costs.masked_fill((after > evals - last) & (after > before_it + 1), INF)
     total = torch.full(
         (evals + 1, evals), INF, dtype=torch.float64
     )  # of paths that end with evaluations p, i
@@ -78,7 +84,9 @@ def _state_costs(gram: Tensor, run: RecordedRun, solver: RecognisedSolver, ridge
     )
     costs = squared_residual(among, products, squares, weights)
     costs[:, :1] = squares[:1]  # the next evaluation: nothing is left out, and nothing can be mended
-    return torch.cat([costs, *[costs[:, -1:]] * missing], 1) if len(jumps) else torch.zeros(max(i, 1), 1)
+    if not len(jumps):
+        return torch.zeros(max(i, 1), 1, dtype=torch.float64)
+    return torch.cat([costs, *[costs[:, -1:]] * missing], 1)
 
 
 def _by_repeating(steps: Sequence[SolverStep], size: int, states: int, i: int) -> Tensor:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isfinite
 from typing import Any, ClassVar
 
@@ -43,7 +44,7 @@ class WeightedSum:
         if self.timesteps is not None and len(self.timesteps) != self.evals:
             raise ValueError(f"weights of {self.evals} evaluations with {len(self.timesteps)} timesteps")
 
-    @property
+    @cached_property
     def depth(self) -> int:
         """The largest number of outputs that a site is predicted from."""
         return max(1, *(len(row) for rows in self.table.values() for row in rows))
@@ -129,7 +130,7 @@ class SiteWeights(Weighted):
     rows: Rows
     coordinate: str = "index"
 
-    @property
+    @cached_property
     def depth(self) -> int:
         """The largest number of outputs that it needs."""
         return max(1, *map(len, self.rows))

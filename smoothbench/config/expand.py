@@ -20,6 +20,7 @@ from smoothbench.config.loss_target import loss_target
 from smoothbench.config.moved import moved
 from smoothbench.config.old_keys import new_spelling
 from smoothbench.config.report_sections import section_names
+from smoothbench.config.shard import shard_of
 from smoothbench.config.solver_node import merged_solver
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.config.validate import (
@@ -53,7 +54,10 @@ def settings(cfg: DictConfig) -> Settings:
         shared = {key: cfg[key] for key in SHARED}
         loss, report = loss_target(cfg.loss), section_names(cfg.report)
         tune = _methods(cfg) if cfg.stage == "tune" else {}
-        return Settings(**plain, **shared, specs=_specs(cfg), loss=loss, report=report, tune=tune)
+        shard = shard_of(cfg, _seeds(cfg))
+        return Settings(
+            **plain, **shared, specs=_specs(cfg), loss=loss, report=report, tune=tune, shard=shard
+        )
     except OmegaConfBaseException as error:
         raise UsageError(_message(error, cfg)) from error
 

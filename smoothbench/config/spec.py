@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from smoothbench.config.loss_target import LossTarget
+from smoothbench.config.shard import Shard
 from smoothbench.paper_convention import Convention
 from smoothbench.protocols import Config
 from smoothbench.storage.paper_row import PaperRow
@@ -48,7 +49,7 @@ class Settings:
     """What an experiment's points share; `report` names the sections that the experiment adds to its report.
 
     `loss` bounds how far the samples of a tuned schedule may lie from the uncached ones; `tune` has the nodes of
-    methods that are tried for one, by name.
+    methods that are tried for one, by name. `shard` is the part of the seeds that this process draws; None: all.
     """
 
     experiment: str
@@ -69,6 +70,7 @@ class Settings:
     loss: LossTarget | None = None
     tune: Mapping[str, Config] = field(default_factory=dict)
     report: tuple[str, ...] = ()
+    shard: Shard | None = None
 
     @property
     def draws_samples(self) -> bool:

@@ -46,6 +46,8 @@ KNOWN = (
     "num_samples",
     "seed",
     "seeds",
+    "shards",
+    "shard",
     "only",
     "at",
     "loss",

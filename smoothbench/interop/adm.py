@@ -73,9 +73,9 @@ def _batches(folder: Path, parts: Sequence[Record], bar: Any) -> Iterator[Images
     """Images [<=50, H, W, 3] in the order of the seeds; UsageError where files are gone or damaged."""
     for part in parts:
         first, stop = part.seeds[0]
+        all_samples = Samples(folder / "samples", part.sample_id, range(first, stop), BATCH, Png())
         for start in range(first, stop, CHUNK):
-            seeds = range(start, min(start + CHUNK, stop))
-            samples = Samples(folder / "samples", part.sample_id, seeds, BATCH, Png())
+            samples = all_samples.of(range(start, min(start + CHUNK, stop)))
             samples.require_all(part.name)
             for batch, images in samples.read():
                 yield np.repeat(images.permute(0, 2, 3, 1).numpy(), 3 // images.shape[1], axis=3)

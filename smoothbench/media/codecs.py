@@ -4,6 +4,7 @@ import io
 import struct
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import soundfile
@@ -15,6 +16,10 @@ WEBP_ANIMATED, WEBP_OPAQUE = (
     0b10,
     0b10,
 )  # flags of the container: an animated file, a frame that is not blended
+FASTEST: Final = {
+    "method": 0,
+    "quality": 0,
+}  # of WebP's lossless modes: a tenth of the time, files up to half larger
 
 
 class Png:
@@ -109,7 +114,8 @@ class Webp:
 def _still(frame: Tensor) -> bytes:
     """Compress a frame uint8 [3, H, W] to the chunk of its pixels: the file of a still without its first 12 bytes."""
     buffer = io.BytesIO()
-    Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy()).save(buffer, "webp", lossless=True)
+    image = Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy())
+    image.save(buffer, "webp", lossless=True, **FASTEST)
     return buffer.getvalue()[12:]
 
 

@@ -8,7 +8,6 @@ and latencies get their new names. A folder with a record that cannot be proved 
 import smoothbench.sibling_packages  # noqa: F401  before what imports metrics
 
 # isort: split
-import fcntl
 import os
 import shutil
 import sys
@@ -23,8 +22,9 @@ from smoothbench.errors import UsageError
 from smoothbench.migration.old_ids import OldRecord
 from smoothbench.migration.renaming import Renaming, renaming
 from smoothbench.storage.files import read_arrays, read_json, write_arrays, write_json
-from smoothbench.storage.locks import flock, opened
+from smoothbench.storage.locks import locked
 from smoothbench.storage.record import SCHEMA, Record
+from smoothbench.storage.record_files import record_files
 from smoothbench.storage.record_schema import BY_PLACE
 from smoothbench.storage.results_folder import Store
 
@@ -57,17 +57,17 @@ def migrate(folder: Path) -> str:
     Raises UsageError, naming the records, where records cannot be proved to be what their ids say, where there are no
     records, and while another process is at work in the folder.
     """
-    if not any((folder / "records").glob("*.json")):
+    if not (files := record_files(folder)):
         raise UsageError(
             f"{folder}: there are no records in it: name a results folder, as results/runs/dit_ddim"
         )
     if not (old := _old(folder)):
-        return f"{folder}: nothing to do, its {len(list(folder.glob('records/*.json')))} records are of this version"
+        return f"{folder}: nothing to do, its {len(files)} records are of this version"
     locks = folder / ".locks"
     had_locks = locks.exists()
     try:
-        with opened(folder, "working") as file:
-            if not flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB, folder):
+        with locked(folder, "working", wait=False) as alone:
+            if not alone:
                 raise UsageError(
                     f"{folder}: another process is at work in it: migrate it once that has ended"
                 )
@@ -84,7 +84,7 @@ def migrate(folder: Path) -> str:
 
 def _old(folder: Path) -> dict[str, OldRecord]:
     """The records of schema 2, by the names of their files."""
-    contents = {path.name: read_json(path) for path in sorted(folder.glob("records/*.json"))}
+    contents = {path.name: read_json(path) for path in record_files(folder)}
     return {
         name: content
         for name, content in contents.items()

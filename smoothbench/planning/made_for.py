@@ -7,7 +7,8 @@ from smoothbench.protocols import Config
 
 MADE_FOR = "made_for"  # in a schedule's metadata
 # of a model's identity, what a schedule is not made for, and what is only recorded: the weights' hash says more
-CARRIES_OVER, RECORDED = ("dtype", "model_numerics", "prompts_sha256"), ("name", "revision")
+CARRIES_OVER = ("dtype", "model_numerics", "prompts_sha256", "one_by_one")
+RECORDED = ("name", "revision")
 
 
 def made_for(parts: Config) -> Config:
@@ -17,9 +18,7 @@ def made_for(parts: Config) -> Config:
     """
     model, solver = parts["model"]["identity"], parts["solver"]
     scalars = {key: value for key, value in model.items() if isinstance(value, str | int | float | None)}
-    arguments = model.get("arguments")  # of a pipeline: guidance, height, width, frames, ...
-    numbers = arguments.items() if isinstance(arguments, Mapping) else ()
-    scalars |= {key: value for key, value in numbers if isinstance(value, int | float)}
+    scalars |= _arguments(parts)
     return {
         "model": {key: value for key, value in scalars.items() if key not in CARRIES_OVER},
         "solver": {"name": solver.get("name", solver.get("class")), **solver["parameters"]},
@@ -33,9 +32,23 @@ def check_made_for(meta: Mapping[str, Any], parts: Config) -> None:
         return
     for group, now in made_for(parts).items():
         before = known.get(group)
-        for key, value in before.items() if isinstance(before, Mapping) else ():
-            if key not in RECORDED and (key not in now or now[key] != value):
+        if not isinstance(before, Mapping):
+            continue
+        given = _arguments(parts) if group == "model" else ()  # which the file may have without
+        for key in {**before, **dict.fromkeys(given)}:
+            if key not in RECORDED and now.get(key) != before.get(key):
                 raise ValueError(
-                    f"the schedule was made for {group} {key} {value!s:.40}, but the run has "
-                    f"{now.get(key, 'none')!s:.40}: make it anew for these settings (stage=tune)"
+                    f"the schedule was made for {group} {key} {_shown(before.get(key))}, but the run has "
+                    f"{_shown(now.get(key))}: make it anew for these settings (stage=tune)"
                 )
+
+
+def _arguments(parts: Config) -> dict[str, Any]:
+    """The arguments of a pipeline's call but for texts and files: guidance, height, width, frames, ..."""
+    arguments = parts["model"]["identity"].get("arguments")
+    items = arguments.items() if isinstance(arguments, Mapping) else ()
+    return {key: value for key, value in items if not isinstance(value, str)}
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else f"{value!s:.40}"

@@ -22,7 +22,7 @@ from smoothbench.report.tables.point_tables import (
 )
 from smoothbench.report.tables.provenance import provenance, stated
 from smoothbench.report.tables.text import PLUS_MINUS, to_markdown
-from smoothbench.report.verdict.section import markdown
+from smoothbench.report.verdict.section import VerdictText, markdown, verdict_text
 
 OPENING = "headline"  # the picture that stands above the table
 BRIEF = 4  # scores of the first table
@@ -34,12 +34,15 @@ def document(
     study: Sequence[str] = (),
     conditions: Conditions | None = None,
     unmade: Sequence[str] = (),
+    verdicts: Sequence[VerdictText | None] | None = None,
+    after: Sequence[str] = (),
 ) -> str:
     """Write the report in Markdown.
 
     Args: parts, the frame of each setting and the names of its pictures, which lie beside the report;
     ignored, the record files that could not be read; study, lines of Markdown to come first; conditions,
-    under which latency was measured too; unmade, why sections that the experiment names are not there.
+    under which latency was measured too; unmade, why sections that the experiment names are not there; verdicts,
+    those of the parts where they are known already; after, lines of Markdown that follow the tables.
     """
     conditions = conditions or Conditions()
     lines = [
@@ -53,8 +56,11 @@ def document(
             " compared.",
             "",
         ]
-    for part, pictures in parts:
-        lines += _setting(part, pictures, conditions)
+    if verdicts is None:
+        verdicts = [verdict_text(part) for part, _ in parts]
+    for (part, pictures), judged in zip(parts, verdicts, strict=True):
+        lines += _setting(part, pictures, conditions, judged)
+    lines += after
     lines += _listing("Sections that could not be made", unmade)
     lines += _listing("Records that could not be read", ignored)
     lines += _listing("Latencies that could not be read", conditions.ignored)
@@ -75,12 +81,14 @@ def group_title(frame: pd.DataFrame, *known: str) -> str:
     return f"{first['model']}, {solvers}{steps}{guidance}{samples}" + (f", {rest}" if rest else "")
 
 
-def _setting(frame: pd.DataFrame, pictures: Sequence[str], conditions: Conditions) -> list[str]:
+def _setting(
+    frame: pd.DataFrame, pictures: Sequence[str], conditions: Conditions, judged: VerdictText | None
+) -> list[str]:
     opening = [name for name in pictures if name.startswith(OPENING)]
     lines = [
         f"## {group_title(frame)}",
         "",
-        *markdown(frame),
+        *markdown(judged),
         *(f"![{name}]({name})\n" for name in opening),
         f"- Points: {len(frame)} ({states(frame)})",
         *_samples(frame),

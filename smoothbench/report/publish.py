@@ -1,7 +1,8 @@
-"""The copy of a results folder that is kept in git: everything but the samples, and pooled points only."""
+"""The copy of a results folder that is kept in git: everything but the samples, and pooled points only.
 
-import json
-import shutil
+Records and error curves are packed there: plain, they would take more room than all that a reader looks at.
+"""
+
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,8 @@ from smoothbench.report.page.media_kinds import KINDS
 from smoothbench.report.studies.named_sections import named_sections
 from smoothbench.report.tables import latency_conditions
 from smoothbench.report.write import write
-from smoothbench.storage.files import replacing
+from smoothbench.storage.files import load_json, read_arrays, write_arrays, write_atomic
+from smoothbench.storage.record_files import PACKED, packed, record_files, record_stem
 
 FOLDERS = ("records", "scores", "previews", "schedules", "curves", "latency", "vbench")
 FILES = ("latency.json", "cost.csv")
@@ -43,10 +45,10 @@ def publish(folder: str | Path, target: str | Path) -> list[Path]:
     summarised = named_sections(frame).summarise
     files = _publishable(folder)
     wanted = {path for path in files - _unshown(files) if _is_used(path, frame, summarised)}
-    for old in _publishable(target) - wanted:
+    places = {path: _place(path) for path in sorted(wanted)}
+    for old in _publishable(target) - set(places.values()):
         (target / old).unlink()
-    copied = [_copy(folder / each, target / each) for each in sorted(wanted)]
-    return copied + write(target)
+    return [_copy(folder / path, target / place) for path, place in places.items()] + write(target)
 
 
 def _publishable(folder: Path) -> set[Path]:
@@ -73,8 +75,10 @@ def _is_used(path: Path, frame: pd.DataFrame, summarised: bool) -> bool:
     kind = path.parts[0]
     if summarised and kind in ("curves", "scores", "previews"):
         return False
-    if kind in ("records", "scores", "vbench"):
+    if kind == "scores":
         return path.stem in set(frame["record"])
+    if kind in ("records", "vbench"):
+        return record_stem(path) in set(frame["record"])
     if kind == "schedules":
         return path.stem in set(frame["point_id"])
     if kind == "previews":
@@ -89,16 +93,24 @@ def _is_used(path: Path, frame: pd.DataFrame, summarised: bool) -> bool:
 def _experiments(target: Path) -> set[str]:
     """The experiments of a published folder, also of records that this version cannot show."""
     names = set()
-    for path in target.glob("records/*.json"):
+    for path in record_files(target):
         try:
-            names.add(str(json.loads(path.read_text(encoding="utf-8"))["experiment"]))
+            names.add(str(load_json(path)["experiment"]))
         except (ValueError, KeyError, TypeError):  # damaged: it says nothing, and is replaced
             continue
     return names
 
 
+def _place(path: Path) -> Path:
+    """Where a file of a results folder goes in a published copy."""
+    return path.with_name(f"{record_stem(path)}.json{PACKED}") if path.parts[0] == "records" else path
+
+
 def _copy(source: Path, target: Path) -> Path:
-    with source.open("rb") as content:
-        with replacing(target) as file:
-            shutil.copyfileobj(content, file)
-        return target
+    """Write one file of a published copy: records gzipped, curves compressed, all others as they are."""
+    arrays = read_arrays(source) if source.parent.name == "curves" and source.suffix == ".npz" else None
+    if arrays is not None:
+        write_arrays(target, arrays)
+    else:
+        write_atomic(target, packed(source) if source.parent.name == "records" else source.read_bytes())
+    return target

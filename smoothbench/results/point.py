@@ -11,6 +11,7 @@ from smoothbench.json_checks import explain
 from smoothbench.results.rebuild import Rebuilt, rebuilt, rebuilt_policy
 from smoothbench.storage.files import read_json
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_files import record_file
 from smoothbench.storage.score_entry import ScoreEntry
 
 
@@ -24,8 +25,8 @@ class PointResult:
 
     @classmethod
     def read(cls, folder: Path, stem: str, label: str) -> "PointResult":
-        """Read a point from records/<stem>.json. Raises UsageError where the file has been damaged since."""
-        path = folder / "records" / f"{stem}.json"
+        """Read a point's record by the stem of its file. Raises UsageError where the file has been damaged since."""
+        path = record_file(folder, stem)
         try:
             return cls(folder, Record.from_json(read_json(path)), label)
         except (ValueError, KeyError) as error:

@@ -1,9 +1,11 @@
 """Run an experiment: what is missing of it, and nothing else."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -20,7 +22,7 @@ from smoothbench.running.claims import claimed
 from smoothbench.running.estimate import announce, check_disk
 from smoothbench.running.finish import claim_folder, finish, same_work
 from smoothbench.running.point_stages import Stages
-from smoothbench.running.todo import Progress, progress, sets_to_do
+from smoothbench.running.todo import Progress, in_order, progress, sets_to_do
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.devices import started
 from smoothbench.sampling.measured import Measured
@@ -29,6 +31,10 @@ from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
+
+Part = Callable[
+    [Workbench], Workbench
+]  # of an experiment: its settings, folder and points with some of the seeds
 
 
 class Experiment:
@@ -71,28 +77,55 @@ class Experiment:
             states = progress(self.bench)
             check_disk(self.bench, states)
             announce(self.bench, states)  # before anything costs time
-            failed = self._complete(self._calibrate(states))
+            if self._calibrated():
+                states = progress(self.bench, states)
+                check_disk(self.bench, states)
+            self._warn()
+            failed = self._complete(states)
         if failed:
             raise PointsFailed(
                 f"{len(failed)} of {len(self.bench.points)} points failed: {', '.join(failed)}"
             )
 
-    def _calibrate(self, states: Sequence[Progress]) -> Sequence[Progress]:
-        """Plan the points whose error curves or plans were not known, which are made now; how far all points are then.
+    def draw(self, part: Part, recorded: Callable[[Workbench], Container[str]]) -> None:
+        """Draw the samples of a part of the experiment that lack, and extract their features; no scores, no records.
 
-        Raises UsageError where the disk is too small for what they turn out to need.
+        Args: part, makes the part's workbench of the experiment's; recorded, the ids of the points without need.
         """
-        settings, model = self.settings, self.bench.model
-        if any(point.uncalibrated for point in self.bench.points):
-            self._measured.runs = True
-            points = plan_points(settings, model, self._sites, self._measured)
-            self.bench = replace(self.bench, points=points)
-            states = progress(self.bench, states)
-            check_disk(self.bench, states)
+        with self.store.explained():
+            bench = part(self.bench)
+            states = progress(bench, recorded=recorded(self.bench))
+            check_disk(bench, states)
+            announce(bench, states)
+            if self._calibrated():
+                bench = part(self.bench)
+                states = progress(bench, states, recorded(self.bench))
+                check_disk(bench, states)
+            self._warn()
+            todo = [state.point for state in states if not state.done]
+            with self._bar(states) as bar:
+                for point in todo:
+                    bar.set_description(point.spec.name)
+                    if not Stages(bench).draw(point, bar.update) and point is bench.reference:
+                        break  # everything is paired with it
+
+    def leave(self) -> None:
+        """Be no longer at work in the folder, for a run that is not to come."""
+        self._presence.leave()
+
+    def _calibrated(self) -> bool:
+        """Plan the points whose error curves or plans were not known, which are made now; whether there were any."""
+        if not any(point.uncalibrated for point in self.bench.points):
+            return False
+        self._measured.runs = True
+        points = plan_points(self.settings, self.bench.model, self._sites, self._measured)
+        self.bench = replace(self.bench, points=points)
+        return True
+
+    def _warn(self) -> None:
         for point in self.bench.points:
             if reason := point.missing_weights or point.unsupported:
                 log.warning("%s skipped: %s", point.spec.name, reason)
-        return states
 
     def _complete(self, states: Sequence[Progress]) -> list[str]:
         """Take all points to their records, then pool and time them; the names of those that failed."""
@@ -110,10 +143,8 @@ class Experiment:
     def _points(self, stages: Stages, states: Sequence[Progress]) -> list[str]:
         """Take each point that is not done to its record; the names of those that failed."""
         bench, failed = self.bench, list[str]()
-        todo = [state.point for state in states if not state.done]
-        total = sum(evaluations for _, evaluations in sets_to_do(states))
-        bar = tqdm(total=total, unit="eval", disable=None if total else True, smoothing=0.05)
-        with bar, logging_redirect_tqdm():
+        todo = in_order(states)
+        with self._bar(states) as bar:
             for point in claimed(bench, todo):
                 bar.set_description(point.spec.name)
                 if stages.complete(point, bar.update):
@@ -123,6 +154,14 @@ class Experiment:
                     stages.skip(each for each in todo if each is not point)
                     break
         return failed
+
+    @contextmanager
+    def _bar(self, states: Sequence[Progress]) -> Iterator["tqdm[NoReturn]"]:
+        """Show a progress bar of the evaluations that are to be run, beside the log."""
+        total = sum(evaluations for _, evaluations in sets_to_do(states))
+        bar = tqdm(total=total, unit="eval", disable=None if total else True, smoothing=0.05)
+        with bar, logging_redirect_tqdm():
+            yield bar
 
     def _drop_reference(self) -> None:
         """Drop the uncached samples, unless another process is at work here, which may still need them."""

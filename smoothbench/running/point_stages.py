@@ -59,6 +59,21 @@ class Stages:
         self._write(record)
         return record.status.quality != "failed"
 
+    def draw(self, point: Point, tick: Tick) -> bool:
+        """Draw a point's samples and extract their features, without scores or a record; whether that succeeded."""
+        bench, samples = self.bench, self.bench.samples(point)
+        try:
+            self._sample_and_extract(point, samples, tick)
+        except Exception as error:  # who completes the experiment meets it again, and the record says so
+            if is_full(error):
+                raise
+            log.error("%s failed: %s", point.spec.name, one_line(error))
+            log.debug("", exc_info=True)
+            return False
+        if not bench.settings.keep_samples and point.sample_id != bench.reference.sample_id:
+            samples.drop()
+        return True
+
     def _write(self, record: Record) -> None:
         """Write a record with where and when it was made, in place of earlier ones of the same point."""
         record = replace(record, provenance=provenance(self.bench.model.device))

@@ -11,6 +11,7 @@ from smoothbench.config.budgets import name_at
 from smoothbench.config.spec import Spec
 from smoothbench.protocols import Config
 from smoothbench.storage.files import read_json
+from smoothbench.storage.record_files import record_files
 
 NEAR = 0.15  # of a budget: how far the share of a published point may lie from it
 
@@ -89,7 +90,7 @@ def _is_method(record: Config, evals: int | None, at: float) -> bool:
 def _folders(results: Path) -> Iterator[list[Config]]:
     """The records of each published folder, as plain data: reading them with all checks would take seconds."""
     for folder in sorted(results.glob("*/records")):
-        contents: list[Any] = [read_json(path) for path in sorted(folder.glob("*.json"))]
+        contents: list[Any] = [read_json(path) for path in record_files(folder.parent)]
         yield [record for record in contents if _is_whole(record)]
 
 

@@ -1,6 +1,6 @@
 """What of an experiment is still to be done, by what lies in its results folder."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from smoothbench.planning.point import Point
@@ -8,6 +8,7 @@ from smoothbench.running.new_record import as_reported, is_of
 from smoothbench.running.workbench import Workbench
 from smoothbench.storage.record import Record
 
+SOON = 2  # points that are drawn before their turn
 Missing = tuple[Point, int]  # a point for each set of samples, and its evaluations that are not done yet
 
 
@@ -20,10 +21,13 @@ class Progress:
     missing_evaluations: int
 
 
-def progress(bench: Workbench, before: Sequence[Progress] = ()) -> list[Progress]:
+def progress(
+    bench: Workbench, before: Sequence[Progress] = (), recorded: Container[str] = ()
+) -> list[Progress]:
     """Read how far every point is, in the order of the points; all files of samples are hashed for that.
 
-    Points that `before` has as they are planned now are not read again.
+    Points that `before` has as they are planned now are not read again. Of a shard, whose points get no records, those
+    are done that are drawn, or that are `recorded` in the experiment's own folder, by their ids.
     """
     known = {_planned_as(each.point): each for each in before if not each.point.uncalibrated}
     states = []
@@ -31,7 +35,8 @@ def progress(bench: Workbench, before: Sequence[Progress] = ()) -> list[Progress
         if (state := known.get(_planned_as(point))) is not None:
             states.append(Progress(point, state.done, state.missing_evaluations))
             continue
-        done = is_done(bench, point)
+        drawn = bench.shard is not None and (point.point_id in recorded or is_drawn(bench, point))
+        done = drawn or (bench.shard is None and is_done(bench, point))
         states.append(Progress(point, done, 0 if done else missing_evaluations(bench, point)))
     return states
 
@@ -40,6 +45,18 @@ def sets_to_do(states: Sequence[Progress]) -> list[Missing]:
     """Return a point for each set of samples of the points that are not done, with the evaluations that it needs."""
     todo = [state for state in states if not state.done]
     return list({state.point.sample_id: (state.point, state.missing_evaluations) for state in todo}.values())
+
+
+def in_order(states: Sequence[Progress]) -> list[Point]:
+    """Return the points that are not done in the order of work: the reference, the two of fewest evaluations, the rest.
+
+    So that a first table stands soon.
+    """
+    todo = [state for state in states if not state.done]
+    soonest = sorted(todo[1:], key=lambda state: state.missing_evaluations)[:SOON]
+    return [
+        state.point for state in [*todo[:1], *soonest, *(each for each in todo[1:] if each not in soonest)]
+    ]
 
 
 def _planned_as(point: Point) -> tuple[str, str, str, str | None]:
@@ -71,6 +88,11 @@ def is_done(bench: Workbench, point: Point) -> bool:
     complete = arrays is not None and arrays.keys() >= with_influence
     scored = record.status.quality == "done" and bench.scorer.current(record)
     return complete and scored and record.same_as == point.same_as and has_features(bench, point)
+
+
+def is_drawn(bench: Workbench, point: Point) -> bool:
+    """Whether nothing that the model or the metrics' encoders make of a point is missing."""
+    return not point.runs or (bench.samples(point).counted() and has_features(bench, point))
 
 
 def has_features(bench: Workbench, point: Point, read: bool = False) -> bool:

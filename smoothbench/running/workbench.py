@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from smoothbench.config.shard import Shard
 from smoothbench.config.spec import Settings
 from smoothbench.planning.point import Point
 from smoothbench.protocols import Model
@@ -14,7 +15,10 @@ from smoothbench.storage.sample_files import Samples
 
 @dataclass(frozen=True)
 class Workbench:
-    """One experiment, loaded and planned. `largest_batch` remembers what memory has room for."""
+    """One experiment, loaded and planned. `largest_batch` remembers what memory has room for.
+
+    `shard`: of which of its shards the store is, whose points have the ids of the experiment's and a part of its seeds.
+    """
 
     settings: Settings
     store: Store
@@ -22,6 +26,7 @@ class Workbench:
     scorer: Scorer
     points: Sequence[Point]
     largest_batch: LargestBatch = field(default_factory=LargestBatch)
+    shard: Shard | None = None
 
     @property
     def reference(self) -> Point:

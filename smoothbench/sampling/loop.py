@@ -83,6 +83,19 @@ def sampling_states(
     Args: announce, called before each forward of the denoiser; labels_or_prompts [B, ...], in place of those that
     belong to the seeds; start, where it goes on from; passed, called with each snapshot on the way.
     """
+    yield from _states(model, solver, seeds, announce, labels_or_prompts, start, passed)
+
+
+def _states(
+    model: Model,
+    solver: Solver,
+    seeds: Sequence[int],
+    announce: Announce,
+    labels_or_prompts: Tensor | None,
+    start: Snapshot | None,
+    passed: Callable[[Snapshot], None],
+) -> Iterator[tuple[int, State]]:
+    """The states of `sampling_states`, for a caller that is in inference mode: to enter it for each takes time."""
     noise = SeededNoise(seeds, model.sample_shape, model.device)
     if labels_or_prompts is None:
         labels_or_prompts = model.labels_or_prompts(seeds)
@@ -120,7 +133,7 @@ def latents(
     """
     if isinstance(model, SamplesItself):
         return _finite(model.sample_itself(solver, seeds, announce, labels_or_prompts), seeds)
-    states = sampling_states(model, solver, seeds, announce, labels_or_prompts, start, passed)
+    states = _states(model, solver, seeds, announce, labels_or_prompts, start, passed)
     return _finite(final_sample(solver, states), seeds)
 
 

@@ -12,6 +12,7 @@ from smoothbench.planning.point import Point
 from smoothbench.protocols import Model, Solver
 from smoothbench.sampling.loop import Announce, decodable, latents, silent
 from smoothbench.sampling.out_of_memory import LargestBatch, first_that_fits, half
+from smoothbench.sampling.write_behind import WriteBehind
 from smoothbench.storage.sample_files import Samples
 
 log = logging.getLogger(__name__)
@@ -29,13 +30,14 @@ def generate(point: Point, model: Model, samples: Samples, tick: Tick, largest: 
     dynamic policy's batch does not, which is never cut: its decisions are about the whole batch.
     """
     cuts = 0
-    for batch in samples.missing():
-        parts = sample_in_parts(point, model, batch, tick, largest)
-        cuts += len(parts) - 1
-        run = parts[0][1]
-        calls = None if isinstance(point.policy, Schedule) else evaluations(model, run)
-        images = torch.cat([images for images, _ in parts])
-        samples.write(batch, images, calls)
+    with WriteBehind(samples) as writer:
+        for batch in samples.missing():
+            parts = sample_in_parts(point, model, batch, tick, largest)
+            cuts += len(parts) - 1
+            run = parts[0][1]
+            calls = None if isinstance(point.policy, Schedule) else evaluations(model, run)
+            writer.write(batch, torch.cat([images for images, _ in parts]), calls)
+    samples.close()
     return cuts
 
 
@@ -122,8 +124,12 @@ def bare_batch(point: Point, model: Model, seeds: Sequence[int]) -> Tensor:
 
 
 def evaluations(model: Model, run: Run) -> dict[str, float]:
-    """In how many evaluations each site was computed, or given up at a probe; half of one where guidance takes two."""
-    calls, forwards = {**run.calls, **run.probe_calls}, model.forwards
+    """In how many evaluations each site was computed, or given up at a probe; half of one where guidance takes two.
+
+    Of samples that each ran by themselves it is the mean.
+    """
+    calls, of_one = {**run.calls, **run.probe_calls}, model.forwards * (run.clock.evals or 1)
+    forwards = model.forwards * max(1, run.forwards // of_one)
     return {site: n if forwards == 1 else n / forwards for site, n in calls.items()}
 
 

@@ -1,6 +1,7 @@
 """Score samples with whatever metrics the configuration names."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from smoothbench.protocols import Config, FitsReal, HasReferenceFile, Model, Pro
 from smoothbench.scoring.check_inputs import check_clips
 from smoothbench.scoring.metric import BASELINE, BoundMetric, Inputs, MeetsModel, Metric, bind_metric
 from smoothbench.scoring.real_images import BATCH, RealSamples
-from smoothbench.storage.feature_cache import FeatureCache, Features, concatenate_batches
+from smoothbench.storage.feature_cache import FeatureCache, Features, FeatureStreams, exact
 from smoothbench.storage.identity import canonical, claim, identity
 from smoothbench.storage.record import Record
 from smoothbench.storage.sample_files import Samples
@@ -45,6 +46,12 @@ class Scorer:
         self._names: dict[str, dict[str, type]] = {"metric": {}, "encoder": {}}
         # all at once, so that bad paths and missing extras show before the first sample
         self.metrics = {name: self._bind(name, node) for name, node in nodes.items()}
+
+    def beside(self, observations: FeatureCache) -> "Scorer":
+        """Return a scorer of the same metrics, encoders included, whose features lie elsewhere."""
+        other = copy(self)
+        other.observations, other._refused = observations, {}
+        return other
 
     def score_names(self, count: int, reference: bool) -> dict[str, str]:
         """Map `<metric>@<count>` to metric names; paired metrics are left out for the reference."""
@@ -78,10 +85,14 @@ class Scorer:
         chosen = {self.metrics[name].key(of): self.metrics[name] for name in names}
         bar = _bar(self._batches(samples, baseline), "scoring", len(samples.batches()))
         reasons: dict[str, str] = {}
-        features = concatenate_batches(self.features_of(batch, chosen, reasons) for batch in bar)
+        with self.observations.streaming(samples.sample_id, samples.seeds) as streams:
+            for batch in bar:
+                for key, features in self.features_of(batch, chosen, reasons).items():
+                    _stream(streams, key, features, reasons)
+            reasons |= dict.fromkeys(streams.short(), "it has not one row of features a sample") | reasons
+            for key in reasons:
+                streams.drop(key)
         self._refused |= {(samples.sample_id, key): reason for key, reason in reasons.items()}
-        for key in features.keys() - reasons.keys():
-            self.observations.write(samples.sample_id, key, samples.seeds, features[key])
 
     def scores(self, parts: Sequence[Part]) -> tuple[dict[str, Score | BareScore], list[str]]:
         """Compute all scores over the samples of some parts, in their order; return also why others cannot be computed.
@@ -113,7 +124,7 @@ class Scorer:
                 self.observations.drop(samples, key)
                 raise ValueError(f"observations/{samples}/{key}.npz is damaged, now dropped: run it again")
             rows.append(part)
-        return np.concatenate(rows)
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
     def _fitted(self, name: str) -> Metric:
         bound_metric = self.metrics[name]
@@ -168,13 +179,18 @@ class Scorer:
         rows = self.observations.read(of, key, seeds)
         if rows is None:
             bar = _bar(real.batches(BATCH), "real samples", -(-len(seeds) // BATCH))
-            try:
-                rows = concatenate_batches(
-                    {key: self._features({"samples": batch}, bound_metric, {})} for batch in bar
-                )[key]
-            except KeyError as error:
-                raise ValueError(f"metrics.{name}: real samples have no {error}: leave `real` out") from None
-            self.observations.write(of, key, seeds, rows)
+            with self.observations.streaming(of, seeds) as streams:
+                for batch in bar:
+                    try:
+                        features = self._features({"samples": batch}, bound_metric, {})
+                    except KeyError as error:
+                        raise ValueError(
+                            f"metrics.{name}: real samples have no {error}: leave `real` out"
+                        ) from None
+                    streams.add(key, exact(features))
+            rows = self.observations.read(of, key, seeds)
+            if rows is None:
+                raise ValueError(f"metrics.{name}: its features of real samples are not one a sample")
         return rows
 
     def _bind(self, name: str, node: Config) -> BoundMetric:
@@ -224,3 +240,11 @@ def _bar(batches: Iterator[T], what: str, count: int) -> Iterable[T]:
     """Wrap batches in a progress bar, which shows only where they take more than 2 s."""
     bar: Iterable[T] = tqdm(batches, what, count, unit="batch", leave=False, disable=None, delay=2.0)
     return bar
+
+
+def _stream(streams: FeatureStreams, key: str, features: Tensor, reasons: dict[str, str]) -> None:
+    """Write the features of a batch; the reason of those that do not go with earlier ones is stored in `reasons`."""
+    try:
+        streams.add(key, exact(features))
+    except ValueError as error:
+        reasons[key] = one_line(error)

@@ -1,12 +1,15 @@
 """Atomic files: they appear complete or not at all; and the hashes that identify their content."""
 
+import gzip
 import hashlib
 import io
 import json
 import os
 import re
 import secrets
+import shutil
 import socket
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +56,15 @@ def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Put a file in another place too, atomically: by a hard link, or a copy where the file system has none."""
+    with temporary_path(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
 def write_atomic(path: Path, data: bytes, sync: bool = True) -> None:
     """Write a file atomically: afterwards it has all of the data, or is as it was."""
     with replacing(path, sync) as file:
@@ -64,10 +76,25 @@ def write_json(path: Path, data: Any) -> None:
     write_atomic(path, (json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any | None:
-    """Read a JSON file; None where it does not exist, cannot be read or is no JSON."""
+def read_bytes(path: Path) -> bytes:
+    """Read a file, unpacked where its name ends in .gz; OSError where that fails, ValueError where it is torn."""
+    if path.suffix != ".gz":
+        return path.read_bytes()
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return gzip.decompress(path.read_bytes())
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"it is no gzip file: {error}") from error
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file, gzipped or not; OSError where it cannot be read, ValueError where it is no JSON."""
+    return json.loads(read_bytes(path).decode("utf-8"))
+
+
+def read_json(path: Path) -> Any | None:
+    """Read a JSON file, gzipped or not; None where it does not exist, cannot be read or is no JSON."""
+    try:
+        return load_json(path)
     except (OSError, ValueError, RecursionError):
         return None
 

@@ -1,6 +1,7 @@
 """The provenance of a result: the machine, the versions of packages and the commit of a run."""
 
 import platform
+import shlex
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 
 from smoothbench.numerics import tf32_matmul
 
@@ -17,8 +19,9 @@ PACKAGES = ("torch", "diffusers", "hydra-core", "torchmetrics", "scipy", "numpy"
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Collect time, commit, versions, device and numerics of this process."""
+    """Collect time, command, commit, versions, device and numerics of this process."""
     return {
+        **_command(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git(),
         "versions": dict(_versions()),
@@ -37,6 +40,18 @@ def device_name(device: torch.device) -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _command() -> dict[str, str]:
+    """The command of the job that Hydra runs, without where its results lie; nothing outside the command line."""
+    if not HydraConfig.initialized():
+        return {}
+    overrides = [
+        override
+        for override in HydraConfig.get().overrides.task
+        if not override.startswith(("results_dir=", "hydra.", "hydra/"))
+    ]
+    return {"command": shlex.join(["python", "-m", "smoothbench", *overrides])}
 
 
 @cache  # a process has one for all its records

@@ -15,6 +15,7 @@ import smoothbench.storage
 from smoothbench.errors import UsageError
 from smoothbench.storage.files import read_json
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_files import record_files
 from smoothbench.storage.typed_json import Stored, members
 
 BY_PLACE = 2  # the schema of records whose ids hold import paths and the paths of files
@@ -43,7 +44,7 @@ def schema_text() -> str:
 
 def refuse_by_place(folder: Path) -> None:
     """Raise UsageError where a results folder holds records of schema 2, whose ids hold paths of code and files."""
-    for path in sorted((folder / "records").glob("*.json")):
+    for path in record_files(folder):
         record = read_json(path)  # None where it cannot be read: whoever reads the record warns of it
         if isinstance(record, dict) and record.get("schema") == BY_PLACE:
             raise UsageError(

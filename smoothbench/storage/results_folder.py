@@ -1,6 +1,5 @@
 """The results folder of an experiment: records and scores by point, and locks between processes."""
 
-import fcntl
 import logging
 import re
 import shutil
@@ -8,16 +7,15 @@ import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO
 
 import numpy as np
 
 from smoothbench.errors import PointsFailed, UsageError, is_full
 from smoothbench.json_checks import explain
 from smoothbench.storage.files import read_arrays, read_json, write_json
-from smoothbench.storage.locks import Presence, flock, locked, opened
+from smoothbench.storage.locks import Lock, Presence, check_locks, locked, opened
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_files import record_files, record_stem
 from smoothbench.storage.record_schema import refuse_by_place
 
 log = logging.getLogger(__name__)
@@ -29,14 +27,13 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._warned: set[Path] = set()  # unreadable records that a warning has named
-        self._present: IO[str] | None = None
+        self.present: Lock | None = None  # held to the end of the process
 
     def check(self) -> None:
         """Raise UsageError, before anything else starts, where the folder cannot be written to or locked."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=self.folder) as file:
-                flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB, self.folder)
+            check_locks(self.folder)
         except UsageError:
             raise
         except (OSError, ValueError) as error:  # ValueError: not a possible file name
@@ -68,15 +65,15 @@ class Store:
         self.check()
         refuse_by_place(self.folder)
         # opened first: a process that may not is refused before it is marked as at work
-        present = self._present or opened(self.folder, "present")
+        present = self.present or opened(self.folder, "present")
         working = Presence(self.folder, "working").enter()
-        if self._present is None:
-            self._present = present
+        if self.present is None:
+            self.present = present
             weakref.finalize(self, present.close)
-            if flock(self._present, fcntl.LOCK_EX | fcntl.LOCK_NB, self.folder):
+            if present.take(wait=False):
                 for unfinished in self.folder.rglob(".*.tmp"):
                     unfinished.unlink(missing_ok=True)
-            flock(self._present, fcntl.LOCK_SH, self.folder)
+            present.take(shared=True)
         return working
 
     def sharing(self, work: str) -> Presence:
@@ -94,7 +91,7 @@ class Store:
     def records(self) -> list[Record]:
         """Read all records that this version can read; a warning names each of the others, once."""
         refuse_by_place(self.folder)
-        records = [self._readable(path) for path in sorted((self.folder / "records").glob("*.json"))]
+        records = [self._readable(path) for path in record_files(self.folder)]
         return [record for record in records if record is not None]
 
     def _readable(self, path: Path) -> Record | None:
@@ -103,7 +100,7 @@ class Store:
             return None
         try:
             record = Record.from_json(read_json(path))
-            if self.record_path(record.name, record.point_id) != path:
+            if self.record_path(record.name, record.point_id).stem != record_stem(path):
                 raise ValueError(f"it is the record of another point, {record.point_id[:40]}")
         except (ValueError, KeyError) as error:
             if path not in self._warned:

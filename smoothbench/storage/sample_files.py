@@ -1,24 +1,30 @@
 """Samples on disk: files by seed with a manifest, from which a killed run goes on."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from smoothbench.errors import UsageError
 from smoothbench.protocols import Media
-from smoothbench.storage.files import read_json, sha256_of, write_atomic, write_json
+from smoothbench.storage.files import write_atomic
+from smoothbench.storage.manifest import Manifest
+from smoothbench.storage.sample_packs import SampleFiles, together
 
-SCHEMA = 1  # of the manifest; older files also have `macs`, which nothing reads
 PREVIEWS = 8
+
+Encoding = Callable[
+    [Callable[[Tensor], bytes], Sequence[Tensor]], Iterable[bytes]
+]  # `map`, or one in workers
 
 
 class Samples:
-    """The samples of one `sample_id` on disk: `<seed>.png` (or another suffix of its media) and `manifest.json`.
+    """The samples of one `sample_id` on disk, by seed, and their manifest: see `SampleFiles` and `Manifest`.
 
     A batch is done when all of its files are there with the sha256 of the manifest, and its cost is known: for a
     dynamic policy from the manifest, which must have counts of all `sites`; a static one (no `sites`) costs what its
@@ -37,14 +43,14 @@ class Samples:
         self.sites = sites
         self.folder, self.sample_id, self.media = folder / sample_id, sample_id, media
         self.seeds, self.batch_size = seeds, batch_size
-        manifest: Any = read_json(self.folder / "manifest.json")
-        known = manifest if _valid(manifest, sample_id) else {"files": {}}
-        self.manifest: dict[str, Any] = {
-            "schema": SCHEMA,
-            "sample_id": sample_id,
-            "files": {name: digest for name, digest in known["files"].items() if isinstance(digest, str)},
-            "calls": {batch: calls for batch, calls in known.get("calls", {}).items() if _counts(calls)},
-        }
+        self.files = SampleFiles(self.folder, media.suffix)
+        self.manifest = Manifest(self.folder, sample_id, media.suffix)
+
+    def of(self, seeds: Sequence[int]) -> Self:
+        """Return some of these samples, of the same files and manifest."""
+        part = copy(self)
+        part.seeds = seeds
+        return part
 
     def batches(self) -> list[Sequence[int]]:
         """The seeds of all batches, in order: always the same partition."""
@@ -52,7 +58,7 @@ class Samples:
 
     def missing(self) -> list[Sequence[int]]:
         """The batches that are not done."""
-        return [batch for batch in self.batches() if not self._is_done(batch)]
+        return [batch for batch in self.batches() if not self.is_done(batch)]
 
     def require_all(self, name: str) -> None:
         """Raise UsageError, naming the point, where samples are deleted or damaged."""
@@ -62,40 +68,71 @@ class Samples:
                 f"in {self.folder}: run it again, with keep_samples=true"
             )
 
-    def write(self, batch: Sequence[int], samples: Tensor, calls: Mapping[str, float] | None = None) -> None:
-        """Add a finished batch; the manifest comes last.
+    def write(
+        self,
+        batch: Sequence[int],
+        samples: Tensor,
+        calls: Mapping[str, float] | None = None,
+        encoding: Encoding = map,
+    ) -> None:
+        """Add a finished batch; its line in the manifest comes last.
 
-        Args: calls, at how many evaluations each site was computed, by name, where no schedule decides it.
+        Args: calls, at how many evaluations each site was computed, by name, where no schedule decides it; encoding,
+        what applies the codec to the samples in order.
         """
-        for seed, sample in zip(batch, samples, strict=True):
-            data = self.media.encode(sample)
-            write_atomic(self._file(seed), data, sync=False)
-            self.manifest["files"][self._file(seed).name] = hashlib.sha256(data).hexdigest()
-        if calls is not None:
-            self.manifest["calls"][_key(batch)] = dict(calls)
-        write_json(self.folder / "manifest.json", self.manifest)
+        self._add(batch, encoding(self.media.encode, list(samples)), calls)
+
+    def adopt(self, other: "Samples") -> None:
+        """Take over the batches that are done in another folder, where another process wrote them.
+
+        Both folders must divide their seeds into the same batches; those of seeds beyond these samples' stay there.
+        Of samples that were dropped there, what the manifest knows is taken over.
+        """
+        for batch in self.batches():
+            if set(batch) <= set(other.seeds) and not self.is_done(batch):
+                calls = other.manifest.calls_of(batch) or None
+                if other.is_done(batch):
+                    self._add(batch, map(other.data, batch), calls)
+                elif (digests := other.dropped(batch)) is not None:
+                    self.manifest.add(batch, digests, calls)
+
+    def close(self) -> None:
+        """Bring files and manifest into their final form once all batches are done; else nothing changes.
+
+        That form does not depend on how often a run was stopped, nor on which process drew which batch.
+        """
+        if self.manifest.digests_of(self.seeds) is None or not self.counted():
+            return
+        self._pack(self.seeds)
+        self.manifest.close(self.batches())
 
     def forget(self) -> None:
         """Count no batch as done."""
-        self.manifest |= {"files": {}, "calls": {}}
+        self.manifest.forget()
 
     def read(self) -> Iterator[tuple[Sequence[int], Tensor]]:
         """Seeds and samples, batch by batch."""
         for batch in self.batches():
-            yield batch, torch.stack([self.media.decode(self._file(seed).read_bytes()) for seed in batch])
+            yield batch, torch.stack([self.media.decode(self.data(seed)) for seed in batch])
+
+    def data(self, seed: int) -> bytes:
+        """Return the encoded sample of a seed; FileNotFoundError where there is none."""
+        data = self.files.read(seed)
+        if data is None:
+            raise FileNotFoundError(f"{self.folder / self.files.name(seed)} is not there")
+        return data
 
     def calls(self) -> dict[str, float]:
         """At how many evaluations each site was computed, as a mean over samples; empty where a schedule decides it."""
-        weighed: Counter[str] = Counter()
+        weighed: defaultdict[str, float] = defaultdict(float)
         for batch in self.batches():
-            for site, count in self.manifest["calls"].get(_key(batch), {}).items():
+            for site, count in self.manifest.calls_of(batch).items():
                 weighed[site] += count * len(batch)
         return {site: count / len(self.seeds) for site, count in weighed.items()}
 
     def damaged(self) -> bool:
-        """Tell whether a file has another sha256 than the manifest's; files that are gone are no damage."""
-        expected = (self._file(seed) for seed in self.seeds)
-        return any(file.is_file() and not self._intact(file) for file in expected)
+        """Tell whether a sample has another sha256 than the manifest's; samples that are gone are no damage."""
+        return any(self._intact(seed) is False for seed in self.seeds)
 
     def counted(self) -> bool:
         """Tell whether the cost of every batch is known, also where the files were dropped."""
@@ -103,45 +140,48 @@ class Samples:
 
     def previews(self, folder: Path) -> list[Path]:
         """Where copies of the first few samples lie, beside the records."""
-        return [folder / self.sample_id / self._file(seed).name for seed in self.seeds[:PREVIEWS]]
+        return [folder / self.sample_id / self.files.name(seed) for seed in self.seeds[:PREVIEWS]]
 
     def copy_previews(self, folder: Path) -> None:
         """Copy the first few samples to where previews lie."""
         for seed, target in zip(self.seeds, self.previews(folder), strict=False):
-            write_atomic(target, self._file(seed).read_bytes(), sync=False)
+            write_atomic(target, self.data(seed), sync=False)
 
     def drop(self) -> None:
         """Delete the files; the manifest stays, with their sha256 and their cost."""
-        for seed in self.seeds:
-            self._file(seed).unlink(missing_ok=True)
+        self.files.drop(self.seeds)
 
-    def _file(self, seed: int) -> Path:
-        return self.folder / f"{seed:09d}{self.media.suffix}"
+    def dropped(self, batch: Sequence[int]) -> list[str] | None:
+        """Return the sha256 of a batch whose files were all deleted, by sample; None of any other batch."""
+        gone = self._counted(batch) and all(self.files.sha256(seed) is None for seed in batch)
+        return self.manifest.digests_of(batch) if gone else None
 
-    def _is_done(self, batch: Sequence[int]) -> bool:
-        return self._counted(batch) and all(self._intact(self._file(seed)) for seed in batch)
+    def is_done(self, batch: Sequence[int]) -> bool:
+        """Tell whether a batch has its files, intact, and its cost."""
+        return self._counted(batch) and all(self._intact(seed) for seed in batch)
+
+    def _add(self, batch: Sequence[int], encoded: Iterable[bytes], calls: Mapping[str, float] | None) -> None:
+        """Write the files of a batch, then its line, then the archives of thousands of seeds that it completes."""
+        digests = []
+        for seed, data in zip(batch, encoded, strict=True):
+            self.files.write(seed, data)
+            digests.append(hashlib.sha256(data).hexdigest())
+        self.manifest.add(batch, digests, calls)
+        self._pack(batch)
+
+    def _pack(self, seeds: Sequence[int]) -> None:
+        """Move all that share an archive with these seeds into it, where all of them are of this set and known."""
+        for first in sorted({together(seed)[0] for seed in seeds}):
+            block = together(first)
+            inside = self.seeds[0] <= block[0] and block[-1] <= self.seeds[-1]
+            if inside and (digests := self.manifest.digests_of(block)) is not None:
+                self.files.pack(block, digests)
 
     def _counted(self, batch: Sequence[int]) -> bool:
         """A static policy costs what its schedule says, whatever the batches were."""
-        return not self.sites or self.manifest["calls"].get(_key(batch), {}).keys() == set(self.sites)
+        return not self.sites or self.manifest.calls_of(batch).keys() == set(self.sites)
 
-    def _intact(self, file: Path) -> bool:
-        expected = self.manifest["files"].get(file.name)
-        return file.is_file() and sha256_of(file) == expected
-
-
-def _counts(calls: Any) -> bool:
-    counts = calls.values() if isinstance(calls, dict) else ()
-    return bool(counts) and all(type(count) in (int, float) and 0 <= count < 10**6 for count in counts)
-
-
-def _key(batch: Sequence[int]) -> str:
-    """A batch by its first seed and its size: another partition is another batch."""
-    return f"{batch[0]:09d}+{len(batch)}"
-
-
-def _valid(manifest: Any, sample_id: str) -> bool:
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        return False
-    parts = (manifest.get("files"), manifest.get("calls", {}))
-    return manifest.get("sample_id") == sample_id and all(isinstance(part, dict) for part in parts)
+    def _intact(self, seed: int) -> bool | None:
+        """Whether a sample has the sha256 that the manifest says; None where there is no sample."""
+        digest = self.files.sha256(seed)
+        return None if digest is None else digest == self.manifest.digests.get(seed)

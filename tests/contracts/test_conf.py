@@ -176,7 +176,7 @@ def drawn(group: str, count: int, generator: torch.Generator) -> torch.Tensor:
     return torch.randint(256, (count, 1, 28, 28), generator=generator).to(torch.uint8)
 
 
-@pytest.mark.parametrize("group", ["model", "solver", "cache", "metrics", "exp"])
+@pytest.mark.parametrize("group", ["model", "solver", "cache", "metrics", "exp", "hydra/launcher"])
 def test_every_key_is_explained(group: str) -> None:
     for path in (CONF / group).rglob("*.yaml"):
         assert path.read_text().startswith("#"), f"{path.name} begins with what it is"

@@ -55,8 +55,12 @@ class Default(NamedTuple):
 
 
 def defaults() -> list[Default]:
-    """Every value in conf/ of a parameter that has a default; experiments choose, so that theirs are left out."""
-    files = [path for path in sorted(CONF.rglob("*.yaml")) if path.relative_to(CONF).parts[0] != "exp"]
+    """Every value in conf/ of a parameter that has a default; experiments choose, so that theirs are left out.
+
+    So are Hydra's launchers, whose packages are optional and not ours.
+    """
+    left_out = ("exp", "hydra")
+    files = [path for path in sorted(CONF.rglob("*.yaml")) if path.relative_to(CONF).parts[0] not in left_out]
     return [found for path in files for found in _of_file(path)]
 
 
@@ -113,6 +117,13 @@ def test_the_run_itself_has_the_defaults_of_its_yaml() -> None:
     config = yaml.safe_load((CONF / "config.yaml").read_text())
     own = {member.name: member.default for member in fields(Settings) if member.name in config}
     own = {name: default for name, default in own.items() if isinstance(default, bool | None)}
-    assert own == {"keep_samples": True, "force": False, "tf32": False, "out": None, "loss": None}
+    assert own == {
+        "keep_samples": True,
+        "force": False,
+        "tf32": False,
+        "out": None,
+        "loss": None,
+        "shard": None,
+    }
     assert own == {name: config[name] for name in own}
     assert signature(calibrate).parameters["k_max"].default == config["calibration"]["k_max"]

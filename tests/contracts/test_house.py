@@ -22,6 +22,13 @@ def test_a_file_has_at_most_250_lines_and_a_function_50() -> None:
                 assert (node.end_lineno or 0) - node.lineno < 50, f"{file}: {node.name}"
 
 
+def test_published_results_take_at_most_20_mib_and_none_is_left_plain() -> None:
+    files = [path for path in (ROOT / "results").rglob("*") if path.is_file()]
+    published = [path for path in files if ROOT / "results/runs" not in path.parents]
+    assert sum(path.stat().st_size for path in published if path.name != "report.html") <= 20 * 2**20
+    assert not [path for path in published if path.parent.name == "records" and path.suffix != ".gz"]
+
+
 def test_no_test_imports_another() -> None:
     for file, text in modules():
         for node in ast.walk(ast.parse(text)) if file.startswith("tests/") else ():

@@ -12,9 +12,9 @@ import yaml
 from jupytext.cli import jupytext as command
 from nbformat import NotebookNode
 
-from docs import readme_parts
 from notebooks.execute import FOLDER, executed, texts
 from smoothbench.caching import ErrorCurves
+from smoothbench.config import method_heads
 from smoothbench.config.instantiate import build_policy
 
 MOST_BYTES = 300_000
@@ -99,7 +99,7 @@ def test_the_recipe_for_a_policy_is_the_policy_that_was_tried(
     (module,), (node,) = (re.findall(rf"```{kind}\n(.*?)```", prose, re.S) for kind in ("python", "yaml"))
     name = re.match(r"# baselines/(\w+)\.py\n", module)
     assert name and f"# conf/cache/{name[1]}.yaml" in node
-    assert readme_parts.HEAD.fullmatch(node.split("\n", 1)[0])
+    assert method_heads.LINE.fullmatch(node.split("\n", 1)[0])
     (tmp_path / f"{name[1]}.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
     settings = yaml.safe_load(node)

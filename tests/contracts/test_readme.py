@@ -12,7 +12,9 @@ import yaml
 from docs import front_page, readme_parts
 from smoothbench import caching
 from smoothbench.caching import ErrorCurves
+from smoothbench.config import method_heads
 from smoothbench.config.loss_target import quoted
+from smoothbench.config.shard import with_jobs
 from smoothbench.report import summary
 from tests.support.compose import checked
 from tests.support.tiny_pipelines import tiny_dit_pipeline
@@ -82,7 +84,7 @@ def test_the_policy_is_one(curves: ErrorCurves) -> None:
     node = yaml.safe_load(blocks(README, "yaml")[0])
     assert set(node) == {"policy", "predictor", "family", "label"}
     assert node["policy"] == {"_target_": "baselines.late.Late"}
-    assert readme_parts.HEAD.fullmatch(blocks(README, "yaml")[0].split("\n")[0])
+    assert method_heads.LINE.fullmatch(blocks(README, "yaml")[0].split("\n")[0])
 
 
 def test_the_table_is_that_of_the_published_results() -> None:
@@ -155,7 +157,9 @@ OTHERS = ("cache=late", "+exp=NAME stage=cost")  # the example of a policy, and 
 @pytest.mark.slow
 def test_what_the_readme_shows_is_taken(arguments: list[str]) -> None:
     overrides = [
-        re.sub("^(seed|cache.policy.alpha)=([^,]+),.*", r"\1=\2", each) for each in arguments if each != "-m"
+        re.sub("^(seed|shard|cache.policy.alpha)=([^,]+),.*", r"\1=\2", each)
+        for each in with_jobs(arguments)
+        if each != "-m"
     ]
     assert "-m" in arguments or overrides == arguments
     checked(*overrides)

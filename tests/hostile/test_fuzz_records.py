@@ -163,7 +163,7 @@ def test_what_is_wrong_is_named_and_made_again(
     repaired(rerun, cached_record, original)
 
 
-@given(text=st.text() | JUNK.map(json.dumps), cut=st.floats(0, 0.99))
+@given(text=st.text() | JUNK.map(json.dumps), cut=st.floats(0, 0.99, allow_subnormal=False))
 @example(text="[" * 100_000, cut=0.5)
 @example(text='{"schema": ' + "1" * 5000 + "}", cut=0.0)
 @example(text='{"schema": 1}', cut=0.0)

@@ -51,11 +51,12 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(data=st.data(), value=JUNK | st.sampled_from([DROP, 10**400, True, 2.5, -1]))
 @effort(SOME, max_examples=30)
 def test_any_manifest_is_right_or_not_believed(sample_folder: Path, data: st.DataObject, value: Any) -> None:
-    path = sample_folder / "set/manifest.json"
+    path = sample_folder / "set/manifest.jsonl"
     original = path.read_bytes()
-    content = json.loads(original)
+    content = [json.loads(line) for line in original.splitlines()]
     place = data.draw(st.sampled_from(places(content)))
-    broken_one = json.dumps(changed(content, place, value)).encode()
+    changed_lines = changed(content, place, value)
+    broken_one = "".join(json.dumps(line) + "\n" for line in changed_lines).encode()
     for text in (broken_one, original[: data.draw(st.integers(0, len(original) - 4))]):
         try:
             path.write_bytes(text)
@@ -134,7 +135,7 @@ def test_whatever_is_broken_the_run_ends_the_same(
     smoke_results: Path, rerun: Experiment, data: st.DataObject
 ) -> None:
     folder = smoke_results / "runs/smoke"
-    kinds = ("observations/*/*.npz", "scores/*.npz", "samples/*/manifest.json", "samples/*/*.png")
+    kinds = ("observations/*/*.npz", "scores/*.npz", "samples/*/manifest.jsonl", "samples/*/*.png")
     found = [path for kind in kinds for path in sorted(folder.glob(kind))[:4]]
     path = data.draw(st.sampled_from(found))
     records, samples, original = read(smoke_results), files(smoke_results), path.read_bytes()

@@ -1,13 +1,16 @@
 """What `model=pipeline` refuses: one line that names the thing and the way out, and nothing is written."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from smoothbench.models.pipeline.arguments import Call
 from smoothbench.models.pipeline.prompt_lists import prompts_from
 from tests.support.command_line import refusal_of
 from tests.support.hub_cache import in_cache
@@ -122,6 +125,8 @@ def test_a_class_that_diffusers_does_not_know(
         ),
         ("solver.steps=0", "solver.steps must be a whole number from 1"),
         ("model.offload=disk", "model.offload must be one of none, model, sequential, group"),
+        ("model.pipeline=FluxImg2ImPipeline", "no such pipeline: FluxImg2ImgPipeline?"),
+        ("model.pipeline=DDIMScheduler", "model.pipeline=DDIMScheduler: diffusers"),
         ("model.component=unet", "model.component=unet: the pipeline has"),
         ("model.lora=nothing.safetensors", "model.lora=nothing.safetensors: no such file"),
         ("model.prompts=nothing.txt", "model.prompts=nothing.txt: no such file"),
@@ -152,7 +157,8 @@ def test_guidance_for_some_of_the_steps_is_refused(folders: Mapping[str, Path], 
 def test_prompts_are_read_as_they_were_written(tmp_path: Path) -> None:
     text = tmp_path / "prompts.txt"
     text.write_bytes('\ufeffa "red" car, parked\r\n\r\n  two owls  \r\na "red" car, parked\r\n'.encode())
-    assert prompts_from(str(text)).texts == ('a "red" car, parked', "two owls", 'a "red" car, parked')
+    read = prompts_from(str(text))  # the prompts of a text calibrate together, at the end of the list
+    assert read.texts == ("two owls", 'a "red" car, parked', 'a "red" car, parked') and read.count == 1
     table = tmp_path / "prompts.csv"
     table.write_bytes('\ufeffprompt,seconds\r\n"a ""red"" car, parked",3\r\ntwo owls,4\r\n'.encode())
     assert prompts_from(str(table)).texts == ('a "red" car, parked', "two owls")
@@ -180,3 +186,36 @@ def test_tables_of_prompts_are_refused_by_line(content: str, named: str, tmp_pat
 def test_a_prompt_in_place_of_a_file_is_refused() -> None:
     with pytest.raises(ValueError, match=r"model.prompts=a cat.*: no such file: give a text or CSV file"):
         prompts_from("a cat, " * 60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"image": "nothing.png"}, "model.arguments.image=nothing.png: no such file"),
+        ({"image": "words.png"}, "image=words.png: is no picture that can be read"),
+        ({"image": "https://host/a.png?raw"}, "image=https://host/a.png?raw: must be a file .png"),
+        ({"image": ["grey.png", "words.png"]}, "image=words.png: is no picture"),
+        (
+            {"video": "clip.mp4"},
+            "video=clip.mp4: must be a file .webp, .gif, or a folder of pictures (ffmpeg",
+        ),
+        ({"video": "empty"}, "model.arguments.video=empty: no .png"),
+        ({"audio": "a.wav"}, "model.arguments.audio=a.wav: sound files are no input"),
+    ],
+)
+def test_pictures_and_clips_that_cannot_be_read_are_refused(
+    arguments: dict[str, Any], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (4, 4)).save("grey.png")
+    (tmp_path / "words.png").write_text("no picture")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=re.escape(named)) as refused:
+        Call(_Takes, arguments)
+    assert "\n" not in str(refused.value)
+
+
+class _Takes:
+    """A pipeline's signature."""
+
+    def __call__(self, prompt: str, image: Any, video: Any, audio: Any, generator: Any) -> None: ...

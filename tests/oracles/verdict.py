@@ -1,5 +1,6 @@
 """An independent writing of the verdict: unbeaten methods from records and per-sample influences, by scipy."""
 
+import gzip
 import json
 from itertools import combinations
 from pathlib import Path
@@ -15,8 +16,10 @@ class Oracle:
     """Reads one results folder with one table, and answers for a score and a budget."""
 
     def __init__(self, folder: Path, scores: tuple[str, ...]) -> None:
-        files = sorted(folder.glob("records/*.json"))
-        records = {path.stem: json.loads(path.read_text()) for path in files}
+        files = sorted(folder.glob("records/*.json.gz"))
+        records = {
+            path.name[: -len(".json.gz")]: json.loads(gzip.decompress(path.read_bytes())) for path in files
+        }
         latency = json.loads((folder / "latency.json").read_text())["points"]
         self.points: dict[str, dict[str, Any]] = {}
         for stem, record in records.items():

@@ -35,6 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 
 def test_one_point_then_the_same_again(tmp_path: Path, here: Here) -> None:
     command = ["model=dit_nano", "solver=ddim", "cache=smoothcache", "cache.policy.alpha=0.2", *FEW]
+    command += ["metrics=[psnr,fd_nano]"]  # a report of few panels
     first = smoothbench(tmp_path, *command)
     assert first.returncode == 0, first.stderr
     assert "2 points, 0 done, 2 to run" in first.stderr

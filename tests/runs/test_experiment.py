@@ -74,7 +74,7 @@ def test_damage_is_found_and_only_that_is_made_again(smoke_results: Path, tmp_pa
     records[0].unlink()
     (broken / "runs/smoke/samples" / ids[0] / "000000002.png").write_bytes(b"truncated")
     records[1].write_text(records[1].read_text()[:100])
-    (broken / "runs/smoke/samples" / ids[1] / "manifest.json").write_text("{")
+    (broken / "runs/smoke/samples" / ids[1] / "manifest.jsonl").write_text("{")
     records[2].unlink()
     (broken / "runs/smoke/samples" / ids[2] / "000000005.png").unlink()
     for path in (broken / "runs/smoke/curves").glob("*.npz"):
@@ -83,16 +83,18 @@ def test_damage_is_found_and_only_that_is_made_again(smoke_results: Path, tmp_pa
 
 
 def test_a_killed_run_of_a_former_layout_goes_on(smoke_results: Path, tmp_path: Path) -> None:
-    """Manifests used to hold the MACs of each batch, too: their samples are taken over, what is lacking is drawn."""
+    """Manifests used to be one JSON, with the MACs of each batch, too: their samples are taken over, the rest drawn."""
     expected, samples = read(smoke_results), files(smoke_results)
     shutil.copytree(smoke_results, tmp_path / "copy")
-    path = sorted((tmp_path / "copy/runs/smoke/samples").glob("*/manifest.json"))[0]
-    manifest = json.loads(path.read_text())
+    path = sorted((tmp_path / "copy/runs/smoke/samples").glob("*/manifest.jsonl"))[0]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
     first, *others = sorted(path.parent.glob("*.png"))
     for file in others[3:]:  # as if it had been killed after the first batch
         file.unlink()
-        del manifest["files"][file.name]
-    path.write_text(json.dumps(manifest | {"macs": {"000000000+4": 12}}))
+    digests = dict(zip([first.name] + [file.name for file in others[:3]], lines[0]["sha256"], strict=True))
+    old = {"schema": 1, "sample_id": path.parent.name, "files": digests, "macs": {"000000000+4": 12}}
+    path.with_name("manifest.json").write_text(json.dumps(old))
+    path.unlink()
     (record,) = (
         each
         for each in (tmp_path / "copy/runs/smoke/records").glob("*.json")

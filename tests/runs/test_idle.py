@@ -1,7 +1,5 @@
 """What only the last process at work in a folder does: latency, and pooling; and locks that there may not be."""
 
-import errno
-import fcntl
 import json
 import os
 import time
@@ -15,7 +13,6 @@ from smoothbench.cli import job
 from smoothbench.config.expand import settings
 from smoothbench.errors import UsageError
 from smoothbench.report.data.frame import load, states
-from smoothbench.running.calibrate_or_train import save_plan
 from smoothbench.running.finish import same_work
 from smoothbench.storage.files import replacing, scratch
 from smoothbench.storage.locks import Presence, locked, opened
@@ -169,30 +166,6 @@ def test_points_are_pooled_by_the_last_process_that_has_them(
     assert by_id(tmp_path) == plain and sum(len(record["parts"]) for record in plain.values()) == 4
 
 
-def no_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """A file system that has no locks."""
-
-    def refused(file: Any, operation: int) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(fcntl, "flock", refused)
-
-
-@pytest.mark.parametrize("number", [errno.ENOTSUP, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_file_system_without_locks_is_one_clear_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    no_locks(monkeypatch, number)
-    plan = settings(composed("stage=calibrate", f"out={tmp_path / 'c.npz'}", f"results_dir={tmp_path}"))
-    for refused in (lambda: experiment(tmp_path, *FEW), lambda: save_plan(plan)):
-        with pytest.raises(UsageError) as error:
-            refused()
-        text = str(error.value)
-        assert text.startswith(f"{tmp_path}/runs/") and "has no file locks" in text and "results_dir=" in text
-        assert "\n" not in text
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-
-
 @pytest.mark.parametrize("name", ["working", "present", "report"])
 def test_a_lock_that_may_not_be_written_is_one_clear_line(tmp_path: Path, name: str) -> None:
     blocked = folder_of(tmp_path) / ".locks" / name
@@ -221,9 +194,9 @@ def test_locks_are_had_for_reading_too(tmp_path: Path) -> None:
     """NFS makes byte-range locks of them, and gives shared ones to readers alone."""
     store = Store(tmp_path)
     with store.enter() as working:
-        assert working._file is not None and store._present is not None
-        for file in (working._file, store._present):
-            assert file.readable() and file.writable()
+        assert working.lock is not None and store.present is not None
+        for lock in (working.lock, store.present):
+            assert lock.file.readable() and lock.file.writable()
 
 
 def test_names_of_unfinished_files_are_never_the_same(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from smoothbench.caching import ErrorCurves, Site, Trajectory
+from smoothbench.storage.files import load_json
+from smoothbench.storage.record_files import record_stem
 from tests.support.report_scores import digest, entry, scored
 
 SCORES = tuple(
@@ -181,9 +183,11 @@ def save_curves(folder: Path) -> None:
 
 
 def edit(folder: Path, name: str, **changes: object) -> None:
-    """Change a record in place."""
-    path = next((folder / "records").glob(f"{name}-*.json"))
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    """Change a record in place; a packed one becomes a plain one."""
+    path = next((folder / "records").glob(f"{name}-*.json*"))
+    content = load_json(path)
+    path.unlink()
+    path.with_name(f"{record_stem(path)}.json").write_text(json.dumps(content | changes))
 
 
 def made(delta: float, p: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from smoothbench.caching.fast.sana import Sana
 from smoothbench.caching.fast.slots import Bits, find_slots
 from smoothbench.caching.fast.stable_audio import StableAudio
 from smoothbench.caching.predictor import Predictor, Weighted
-from smoothbench.caching.sites import Site
+from smoothbench.caching.sites import DENOISER, Site
 
 __all__ = ["FastForward", "fast_forward"]
 
@@ -40,13 +40,18 @@ def fast_forward(
     the sites; coordinates, the timesteps of the run; may_skip, whether each site may ever be reused.
     """
     architecture = _architecture(denoiser)
-    distinct = {id(predictor): predictor for predictor in predictors}  # mostly one, and asking takes time
-    known = all(isinstance(predictor, Weighted) for predictor in distinct.values())
+    # the engine predicts the denoiser's whole output itself; mostly there is one predictor, and asking takes time
+    inner = {id(p): p for p, site in zip(predictors, sites, strict=True) if site.level != DENOISER}
+    known = all(isinstance(predictor, Weighted) for predictor in inner.values())
     if architecture is None or not known or coordinates is None or not grid.has_timesteps(coordinates):
         return None
     weighted = cast(Sequence[Weighted], predictors)
     slots = find_slots(architecture, sites, weighted, rows)
-    return None if slots is None else FastForward(architecture, slots, weighted, coordinates, may_skip, rows)
+    if slots is None:
+        return None
+    of_denoiser = [i for i, site in enumerate(sites) if site.level == DENOISER]
+    bits_run = [bits if all(bits[i] for i in of_denoiser) else None for bits in rows or ()]
+    return FastForward(architecture, slots, weighted, coordinates, may_skip, bits_run)
 
 
 def _architecture(denoiser: nn.Module) -> Architecture | None:

@@ -12,8 +12,8 @@ from smoothbench.caching.fast.parts import Use
 
 # rows of a product: fewer are rounded otherwise, by one thread or two, and a sample would depend on its batch
 ENOUGH: Final = 16
-# the modulations of a block, of six, that a forward needs which computes branches of it, or reuses them
-NEEDED: Final = {Use.BRANCHES: (slice(0, SIX),), Use.GATES: (slice(2, 3), slice(5, SIX)), Use.NOTHING: ()}
+# the modulations of a block, of six, that a forward needs which computes branches of it, reuses them, or does neither
+NEEDED: Final = {Use.BRANCHES: (slice(0, SIX),), Use.GATES: (slice(2, 3), slice(5, SIX)), Use.ENDS: ()}
 
 
 class AdaLNZero:

@@ -148,7 +148,7 @@ class _DiTParts(Parts):
         for at, use in zip(self._coordinates[e:], self.uses[e:] or repeat(Use.BRANCHES), strict=False):
             needed[at] = max(use, needed.get(at, use))
         uses = {at: needed[at] for at in ahead}
-        return {use: [at for at in uses if uses[at] is use] for use in set(uses.values())}
+        return {use: [at for at in uses if uses[at] is use] for use in set(uses.values()) - {Use.NOTHING}}
 
     def _forget_modulations(self) -> None:
         self._modulations, self._inner = {}, None

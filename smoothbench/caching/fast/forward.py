@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from smoothbench.caching.evaluation_clock import Tick
-from smoothbench.caching.fast.parts import Architecture, Inputs, Parts
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, Use
 from smoothbench.caching.fast.slots import Bits, Slot
 from smoothbench.caching.fast.steps import Kept, Plan, plan
 from smoothbench.caching.fast.unchanged import needs_gradients
@@ -19,7 +19,8 @@ class FastForward:
     """Runs the forwards of a denoiser from its parts: equal to the engine's other way within rounding.
 
     `predictors` are those of the sites, and `coordinates` the timesteps of the run; a slot is kept where `may_skip`
-    says that a site of it is ever reused. `rows` are the bits of a static schedule.
+    says that a site of it is ever reused. `rows` are the bits of a static schedule, None for the evaluations that
+    reuse the denoiser's whole output, which do not come here.
     """
 
     def __init__(
@@ -29,10 +30,10 @@ class FastForward:
         predictors: Sequence[Weighted],
         coordinates: Sequence[float],
         may_skip: Sequence[bool],
-        rows: Sequence[Bits] | None = None,
+        rows: Sequence[Bits | None] = (),
     ) -> None:
         self._architecture, self._slots, self._coordinates = architecture, slots, coordinates
-        self._rows = rows or ()
+        self._rows = rows
         self._predictors = [predictors[slot.sites[0]] for slot in slots]
         self._reusable = [any(may_skip[i] for i in slot.sites) for slot in slots]
         self._plans: dict[tuple[bool, ...], Plan] = {}
@@ -120,7 +121,7 @@ class FastForward:
 
     def _parts(self, inputs: Inputs) -> Parts:
         parts = self._architecture.begin(inputs, self._coordinates)
-        parts.uses = [self._planned(tuple(bits)).use for bits in self._rows]
+        parts.uses = [Use.NOTHING if bits is None else self._planned(tuple(bits)).use for bits in self._rows]
         return parts
 
     def _planned(self, bits: tuple[bool, ...]) -> Plan:

@@ -14,11 +14,12 @@ Inputs = Mapping[str, Any]  # the arguments of a forward, by name
 
 
 class Use(IntEnum):
-    """What a forward does with the blocks: nothing, it reuses branches by their gates, or it computes some."""
+    """What a forward runs: nothing, the denoiser's ends alone, also gates of reused branches, or also branches."""
 
     NOTHING = 0
-    GATES = 1
-    BRANCHES = 2
+    ENDS = 1
+    GATES = 2
+    BRANCHES = 3
 
 
 class Architecture(ABC):

@@ -132,7 +132,7 @@ class Plan:
         if any(isinstance(step, Compute) for step in self.steps):
             return Use.BRANCHES
         reused = (branch for step in self.steps if isinstance(step, Reuse) for _, branch in step.slots)
-        return Use.NOTHING if all(branch is None for branch in reused) else Use.GATES
+        return Use.ENDS if all(branch is None for branch in reused) else Use.GATES
 
 
 def plan(architecture: Architecture, slots: Sequence[Slot], reusable: Sequence[bool], bits: Bits) -> Plan:

@@ -2,22 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory, find_sites
 from smoothbench.caching.mac_counter import MeasuredSites, measured_sites
-from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch
+from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build_model, build_policy, build_predictor
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
+from smoothbench.planning.calibrated import BatchPlanning, runs_on_batch
+from smoothbench.planning.outcome import needs_curves
 from smoothbench.planning.plan import fitting_solver
 from smoothbench.protocols import Config, Model, Solver
 from smoothbench.sampling.calibrate_point import measure_curves
 from smoothbench.sampling.devices import device_of
+from smoothbench.sampling.on_batch import calibration_batch
 from smoothbench.sibling_packages import ROOT
 
 
@@ -98,6 +102,7 @@ class _Planner:
     """Plans caches over the same sites; curves are measured once for each calibration."""
 
     def __init__(self, model: Model, solver: Solver, sites: MeasuredSites) -> None:
+        self._model, self._solver = model, solver
         self._trajectory = Trajectory.over(sites, solver.coordinates)
         self._measure: Callable[[Config], ErrorCurves] = lambda calibration: measure_curves(
             model, self._trajectory.sites, solver, calibration
@@ -106,20 +111,28 @@ class _Planner:
 
     def planned(self, cache: str, spec: Spec) -> Planned:
         """Plan one cache; UsageError, naming it, where it has no schedule."""
-        policy = build_policy(spec.policy, cache)
-        if isinstance(policy, DynamicPolicy | PlansOnBatch):
-            raise UsageError(
-                f"{cache}: only methods that plan in advance, on error curves or on none, are timed here"
-            )
+        policy, predictor = build_policy(spec.policy, cache), build_predictor(spec.predictor, cache)
+        if isinstance(policy, DynamicPolicy):
+            raise UsageError(f"{cache}: only methods that plan in advance are timed here")
         try:
-            schedule = policy.plan(
-                self._trajectory, self._curves_of(spec.calibration) if policy.needs_curves else None
-            )
+            schedule, fitted = self._plan(spec, policy, predictor)
         except ValueError as error:
             raise UsageError(f"{cache}: {one_line(error)}") from error
         name = spec.predictor if isinstance(spec.predictor, str) else spec.predictor["_target_"]
-        predictor = build_predictor(spec.predictor, cache)
-        return Planned(cache, spec.label, name.rpartition(".")[2], predictor, schedule, self._trajectory)
+        return Planned(cache, spec.label, name.rpartition(".")[2], fitted, schedule, self._trajectory)
+
+    def _plan(self, spec: Spec, policy: Any, predictor: Predictor) -> tuple[Schedule, Predictor]:
+        """Plan a schedule, on the calibration batch or its error curves where needed, and fit the predictor."""
+        calibration = spec.calibration
+        curves = self._curves_of(calibration) if needs_curves(policy) else None
+        if not runs_on_batch(policy, predictor):
+            return policy.plan(self._trajectory, curves), predictor
+        samples, on = calibration["num_samples"], (self._solver, calibration, self._trajectory)
+        batch = calibration_batch(self._model, *on, predictor, samples)
+        planning = BatchPlanning(spec, self._solver, self._trajectory, policy, predictor, {}, curves)
+        plan = planning.plan(batch)
+        assert plan.schedule is not None  # a method that decides at run time alone has none
+        return plan.schedule, predictor if plan.weights is None else cast(Predictor, plan.weights)
 
     def _curves_of(self, calibration: Config) -> ErrorCurves:
         key = repr(sorted(calibration.items()))

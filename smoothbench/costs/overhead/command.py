@@ -2,6 +2,7 @@
 
     python -m smoothbench.overhead                                    # all of it: an hour on 2 cores
     python -m smoothbench.overhead --models dit_nano --parts realised --batches 1
+    python -m smoothbench.overhead --parts realised --levels denoiser --predictors own --caches fitted
     python -m smoothbench.overhead --models dit_nano --parts peers --smoothcache CLONE    # rows in Markdown
 
 Parts: realised, the time of schedules over that of the bare and of the uncached forward, and the speed-up beside
@@ -61,7 +62,9 @@ def main() -> int:
     parser.add_argument(
         "--caches", nargs="+", default=MASKS + BUDGETS, help="names in conf/cache, with changes after commas"
     )
-    parser.add_argument("--predictors", nargs="+", default=("reuse", "taylor1"), help="of every cache")
+    parser.add_argument(
+        "--predictors", nargs="+", default=("reuse", "taylor1"), help="of every cache; own: its own"
+    )
     parser.add_argument("--levels", nargs="+", default=("branch", "span"), choices=LEVELS)
     parser.add_argument("--smoothcache", type=Path, help="a clone of Roblox/SmoothCache, measured as a peer")
     parser.add_argument("--json", type=Path, help="a file for all that was measured")

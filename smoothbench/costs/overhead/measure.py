@@ -18,6 +18,7 @@ from smoothbench.costs.overhead.tables import (
 )
 from smoothbench.costs.peers.peer import Peer
 
+OWN = "own"  # the predictor that a cache's file names
 PARTS = ("realised", "reused", "kernels", "peers")
 # a published model's depth, narrow and with random weights: how many kernels it launches depends on no width
 NARROW = (
@@ -35,9 +36,9 @@ Say = Callable[[str], None]
 class Plan:
     """What is measured of every model; the keys of `rounds` are the sizes of batches.
 
-    `caches` are names in conf/cache with changes, each run with every one of `predictors` on the sites of every one of
-    `levels`; `steps` are the solver's, None for its own number. `masks` are ours for the comparison with the `peers`:
-    every second evaluation, and every third.
+    `caches` are names in conf/cache with changes, each run with every one of `predictors` (`own`: that of its file) on
+    the sites of every one of `levels`; `steps` are the solver's, None for its own number. `masks` are ours for the
+    comparison with the `peers`: every second evaluation, and every third.
     """
 
     parts: Sequence[str]
@@ -55,7 +56,9 @@ def measure(model: str, plan: Plan, say: Say) -> dict[str, Any]:
     result: dict[str, Any] = {"model": model}
     if "kernels" in plan.parts:
         result["kernels"] = _kernels(model, plan.levels, say)
-    caches = [f"{cache},predictor={p}" for p in plan.predictors for cache in plan.caches]
+    caches = [
+        cache if p == OWN else f"{cache},predictor={p}" for p in plan.predictors for cache in plan.caches
+    ]
     subject = case(model, caches if "realised" in plan.parts else [], plan.steps, plan.levels)
     result["evaluations"] = len(subject.solver.coordinates)
     say(f"{result['evaluations']} evaluations")

@@ -30,7 +30,7 @@ def export(request: Request) -> Exported:
     if request.level == SPAN:
         first, last_blocks, notes = _always_computed(request)
     else:
-        request.require_mask_only("what the blocks after the first one add")
+        notes += request.require_mask_only("what the blocks after the first one add")
     settings: dict[str, Any] = {
         "Fn_compute_blocks": first,
         "Bn_compute_blocks": last_blocks,

@@ -80,8 +80,7 @@ def export(request: Request) -> Exported:
     if request.order:
         raise request.refused(f"the node repeats the last output, it has no {request.predictor}")
     mask = request.mask
-    if request.level != DENOISER:
-        request.require_mask_only("the denoiser's whole output")
+    notes = () if request.level == DENOISER else request.require_mask_only("the denoiser's whole output")
     return Exported(
         CODE.format(
             source=request.printable_source,
@@ -89,5 +88,6 @@ def export(request: Request) -> Exported:
             evals=len(mask),
             mask=[int(bit) for bit in mask],
             computed=[e for e, bit in enumerate(mask) if bit],
-        )
+        ),
+        notes,
     )

@@ -1,5 +1,7 @@
 """The hook of diffusers that does what a schedule says, if there is one."""
 
+from dataclasses import replace
+
 from smoothbench.caching.sites import BRANCH, SPAN
 from smoothbench.interop.schedules import mag_cache, pyramid, taylorseer
 from smoothbench.interop.schedules.request import Exported, Request
@@ -19,8 +21,8 @@ def export(request: Request) -> Exported:
             return exact
         if request.uneven or not request.mask_only:
             raise request.refused(_no_hook(request))
-    request.require_mask_only("what all blocks add")
-    return mag_cache.export(request)
+    notes = request.require_mask_only("what all blocks add")
+    return replace(mag_cache.export(request), notes=notes)
 
 
 def _no_hook(request: Request) -> str:

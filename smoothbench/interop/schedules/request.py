@@ -9,11 +9,13 @@ from torch import nn
 
 from smoothbench.caching import Schedule, Site
 from smoothbench.caching.block_runs import span_blocks
-from smoothbench.caching.sites import SPAN
+from smoothbench.caching.sites import BRANCH, SPAN
 from smoothbench.errors import UsageError
 
 REUSE = "reuse"
 ALL_OTHERS = "*"  # in the path of a site that stands for all blocks that a schedule does not number
+PARTS = ("attn", "ff")  # nearly every block has branches of both kinds
+UNCHECKED = "branches that the schedule does not name are taken for skipped ones: --model FOLDER checks them"
 PREDICTORS = (REUSE, "taylor1", "taylor2", "taylor3", "taylor4")
 
 
@@ -95,8 +97,12 @@ class Request:
         """Make the error that says why the schedule cannot be exported."""
         return UsageError(f"schedule {self.source}: {reason}")
 
-    def require_mask_only(self, reuses: str) -> None:
-        """Raise UsageError, naming the way out, unless the other program may reuse something else."""
+    def require_mask_only(self, reuses: str) -> tuple[str, ...]:
+        """Raise UsageError, naming the way out, unless the other program may reuse something else.
+
+        Returns what the user must know: without the model nobody sees which branches the schedule does not name. Raises
+        UsageError too where it names no attention, or no feed-forward, which it thus always computes.
+        """
         if not self.mask_only:
             what = {SPAN: "what its blocks add", "branch": "the output of each branch"}.get(
                 self.level, "the output"
@@ -105,3 +111,12 @@ class Request:
                 f"it reuses {what}, and there {reuses} is reused: --mask-only exports its evaluations alone, "
                 "for samples whose loss is another one"
             )
+        if self.level != BRANCH or self.denoiser is not None:
+            return ()
+        for part in PARTS:
+            if not any(site.kind.endswith(part) for site in self.sites):
+                raise self.refused(
+                    f"it names no branch of a kind {part}, so these are always computed, which a mask of whole "
+                    "evaluations cannot say: --model FOLDER tells where there are none"
+                )
+        return (UNCHECKED,)

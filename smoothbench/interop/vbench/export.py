@@ -22,6 +22,7 @@ from smoothbench.storage.find_point import parts_of
 from smoothbench.storage.record import Record
 from smoothbench.storage.results_folder import Store
 from smoothbench.storage.sample_files import Samples
+from smoothbench.storage.sample_packs import SampleFiles
 
 EACH = 5  # videos of a prompt that VBench reads
 FILTERED = "temporal_flickering"  # of its prompts that many are left of
@@ -101,7 +102,7 @@ def _clips(folder: Path, parts: Sequence[Record]) -> Iterator[tuple[int, str, Te
     for part in parts:
         prompts = _prompts(part)
         for start, stop in part.seeds:
-            fps = _rate(folder / "samples" / part.sample_id / f"{start:09d}{Webp.suffix}")
+            fps = _rate(SampleFiles(folder / "samples" / part.sample_id, Webp.suffix), start)
             samples = Samples(folder / "samples", part.sample_id, range(start, stop), BATCH, Webp(fps))
             samples.require_all(part.name)
             for batch, clips in samples.read():
@@ -122,14 +123,15 @@ def _prompts(part: Record) -> Any:
     return prompts
 
 
-def _rate(file: Path) -> float:
+def _rate(files: SampleFiles, seed: int) -> float:
     """Frames a second of a clip's file, which has whole milliseconds; UsageError where there is none."""
     try:
-        with Image.open(io.BytesIO(file.read_bytes()), formats=["webp"]) as image:
+        with Image.open(io.BytesIO(files.read(seed) or b""), formats=["webp"]) as image:
             durations = [_duration(frame) for frame in ImageSequence.Iterator(image)]
     except (OSError, SyntaxError, EOFError, KeyError):
         raise UsageError(
-            f"{file} is no clip, is missing or damaged: run the point again, with keep_samples=true"
+            f"{files.folder / files.name(seed)} is no clip, is missing or damaged: "
+            "run the point again, with keep_samples=true"
         ) from None
     fps = 1000 * len(durations) / sum(durations)
     return float(round(fps)) if abs(fps - round(fps)) < 0.01 * fps else fps

@@ -23,6 +23,9 @@ CALIBRATION_BLOCKS = (
 SHARE = 10  # one in so many prompts is reserved for them if there is no calibration list
 
 
+Entry = tuple[str, str]  # the id of a prompt, and its text
+
+
 @dataclass(frozen=True)
 class Layout:
     """The columns that a CSV file must have, and which of them hold a prompt and its id."""
@@ -48,7 +51,7 @@ class Prompts:
     `caption` name other columns than the layout's. `subset` is a file of ids, one a line, to which the list is
     cut (no-singing subsets).
     `calibration` is the list from which seed blocks from 900 on take their prompts; null: the last tenth
-    of this one. A `file` of null is an empty list: every sample is unconditional. Raises
+    of this one, and what has the same text. A `file` of null is an empty list: every sample is unconditional. Raises
     ValueError, naming the file, for one that does not exist or cannot be read, has no prompt, lacks a column or
     a caption, or repeats a column or an id, and for a calibration list without a `file`, or all of whose prompts (by
     text, or by id in a CSV of the same layout) are in this list too.
@@ -82,8 +85,9 @@ class Prompts:
         calibrating = (
             self._apart(entries, calibration) if calibration is not None and calibration.texts else []
         )
-        reserved = 0 if calibrating else min(len(entries) - 1, -(-len(entries) // SHARE))
-        self.count = len(entries) - max(0, reserved)
+        if not calibrating:
+            entries, calibrating = _held_out(entries)
+        self.count = len(entries)
         entries += calibrating
         self.ids: tuple[str, ...] = tuple(identifier for identifier, _ in entries)
         self.texts: tuple[str, ...] = tuple(text for _, text in entries)
@@ -128,6 +132,17 @@ class Prompts:
         if seed < CALIBRATION_BLOCKS * BLOCK or not calibrating:
             return seed % self.count
         return self.count + seed % calibrating
+
+
+def _held_out(entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Split off the last tenth, with all entries of the same texts before it; nothing where all texts are the same."""
+    reserved = min(len(entries) - 1, -(-len(entries) // SHARE))
+    held_texts = {text for _, text in entries[len(entries) - reserved :]} if reserved > 0 else set()
+    evaluated = [entry for entry in entries if entry[1] not in held_texts]
+    if held_texts and not evaluated:
+        log.warning("prompts: all %d are the same, so what calibrates is evaluated on too", len(entries))
+        return entries, []
+    return evaluated, [entry for entry in entries if entry[1] in held_texts]
 
 
 def check_prompts(prompts: object) -> None:

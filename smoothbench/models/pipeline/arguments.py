@@ -3,12 +3,11 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from smoothbench.storage.files import sha256_of
+from smoothbench.models.pipeline.input_files import check_file_argument, digest, is_file_argument, loaded
 
 KEY: Final = "model.arguments"
 OURS: Final = {  # arguments that the harness gives, and where to set what they stand for
@@ -26,7 +25,6 @@ OURS: Final = {  # arguments that the harness gives, and where to set what they 
     "callback_on_step_end": "the engine follows the loop by itself",
     "callback": "the engine follows the loop by itself",
 }
-PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 GUIDANCE: Final = ("true_cfg_scale", "guidance_scale")
 
 
@@ -52,6 +50,8 @@ class Call:
                     else f", but {', '.join(n for n in self.takes if n not in OURS)}"
                 )
                 raise ValueError(f"{KEY}.{key}: {self.name} takes no such argument{hint}")
+            if is_file_argument(key, given[key]):
+                check_file_argument(f"{KEY}.{key}", given[key])
         if "generator" not in self.takes:
             raise ValueError(f"{self.name} takes no generator: its samples would not follow from their seeds")
         required = [
@@ -82,11 +82,15 @@ class Call:
 
     @property
     def digests(self) -> dict[str, Any]:
-        """The user's arguments for identities: a picture's sha256 in place of its file."""
+        """The user's arguments for identities: the sha256 of a picture or a clip in place of its file."""
         return {
-            key: sha256_of(Path(value)) if _is_picture(key, value) else value
-            for key, value in self.given.items()
+            key: digest(value) if is_file_argument(key, value) else value for key, value in self.given.items()
         }
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether pictures or clips are among the user's arguments."""
+        return any(is_file_argument(key, value) for key, value in self.given.items())
 
     def for_batch(
         self, conditions: Sequence[str] | Sequence[int], seeds: Sequence[int], steps: int
@@ -109,18 +113,21 @@ class Call:
         return {key: _repeated(key, value, count) for key, value in self.given.items()} | more
 
 
+def depends_on_its_batch(call: Call) -> bool:
+    """Whether samples of a pipeline are known to be others in a batch, or cannot be drawn in one.
+
+    Latte cuts a single prompt to its length, and pads prompts of a batch without a mask. Pipelines take pictures and
+    clips for a batch in ways that differ, each for one sample in the same.
+    """
+    masks = call.name == "LattePipeline" and call.given.get("mask_feature", True)
+    return bool(masks) or call.takes_files
+
+
 def _repeated(key: str, value: Any, count: int) -> Any:
     """An argument for a batch: texts beside the prompt, and pictures, are one of each sample."""
-    if _is_picture(key, value):
-        from PIL import Image
-
-        with Image.open(value) as picture:
-            loaded = picture.convert("RGB")
-        return loaded if count == 1 else [loaded] * count
+    if is_file_argument(key, value):
+        file = loaded(key, value)
+        return file if count == 1 else [file] * count
     if isinstance(value, str) and key.startswith(("prompt", "negative_prompt")):
         return [value] * count
     return value
-
-
-def _is_picture(key: str, value: Any) -> bool:
-    return "image" in key and isinstance(value, str) and value.lower().endswith(PICTURES)

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -22,9 +23,13 @@ SHA256: Final = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Folder:
-    """A pipeline in diffusers' layout: a folder with model_index.json, and a subfolder for each component."""
+    """A pipeline in diffusers' layout: a folder with model_index.json, and a subfolder for each component.
+
+    `class_name` names another class of diffusers than the one in model_index.json, which takes the same components.
+    """
 
     path: Path
+    class_name: str | None = None
 
     @cached_property
     def index(self) -> dict[str, Any]:
@@ -33,7 +38,9 @@ class Folder:
 
     @cached_property
     def pipeline_class(self) -> Any:
-        """The pipeline's class; ValueError where this version of diffusers does not know it."""
+        """The pipeline's class; ValueError where this version of diffusers does not know it, or it is no pipeline."""
+        if self.class_name is not None:
+            return _pipeline(self.class_name)
         return _known(diffusers, self.index.get("_class_name"), str(self.path / MODEL_INDEX))
 
     @property
@@ -103,7 +110,9 @@ class Folder:
         return _known(module, name, place)
 
 
-def located(repo: str | None, revision: str | None) -> tuple[Folder | None, str | None]:
+def located(
+    repo: str | None, revision: str | None, class_name: str | None = None
+) -> tuple[Folder | None, str | None]:
     """Return the pipeline's folder, checked, or in one line why it is not here and how to get it.
 
     `repo` is a folder, or a repository OWNER/NAME of the Hugging Face cache. Raises ValueError for what is neither,
@@ -115,7 +124,7 @@ def located(repo: str | None, revision: str | None) -> tuple[Folder | None, str 
     if files is None:
         return None, download(f"the pipeline {repo} is", repo, revision, KEY)
     assert files.folder is not None
-    folder = Folder(files.folder)
+    folder = Folder(files.folder, class_name)
     _ = folder.pipeline_class
     folder.check()
     return folder, None
@@ -130,6 +139,20 @@ def _known(module: Any, name: Any, place: str) -> Any:
             "that the pipeline was saved with"
         )
     return known
+
+
+def _pipeline(name: str) -> Any:
+    known = getattr(diffusers, name, None)
+    if isinstance(known, type) and (
+        issubclass(known, diffusers.DiffusionPipeline) or "Dummy" in type(known).__name__
+    ):
+        return known
+    pipelines = [each for each in dir(diffusers) if each.endswith("Pipeline")]
+    close = get_close_matches(name, pipelines, 1)
+    raise ValueError(
+        f"model.pipeline={name}: diffusers {diffusers.__version__} has no such pipeline"
+        + (f": {close[0]}?" if close else ", it has FluxImg2ImgPipeline, for instance")
+    )
 
 
 def _sha256(path: Path) -> str:

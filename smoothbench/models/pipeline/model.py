@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from smoothbench.models.base.guided import DTYPES
 from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.pipeline import outputs
-from smoothbench.models.pipeline.arguments import Call
+from smoothbench.models.pipeline.arguments import Call, depends_on_its_batch
 from smoothbench.models.pipeline.components import Folder, located
 from smoothbench.models.pipeline.load import OFFLOADS
 from smoothbench.models.pipeline.loaded import LoadedPipeline
@@ -27,10 +27,12 @@ CLASSES = 1000  # of a pipeline by class labels whose denoiser does not say how 
 class Pipeline:
     """A diffusers pipeline that the user has: it is called as it is, and one of its networks is cached.
 
-    `repo` is a folder in diffusers' layout or a repository of the Hugging Face cache, at `revision`. `component` names
-    the network that is cached; null: its transformer, else its U-Net. `arguments` go to the pipeline's call. See
-    conf/model/pipeline.yaml for the others. Weights are loaded at their first use; where the repository is not here,
-    `unavailable_reason` says how to get it. Raises ValueError, naming the setting, for what the pipeline does not take.
+    `repo` is a folder in diffusers' layout or a repository of the Hugging Face cache, at `revision`; `pipeline` names
+    another class than the folder does. `component` names the network that is cached; null: its transformer, else its
+    U-Net. `arguments` go to the pipeline's call. `one_by_one` gives each sample of a batch a call of its own; null:
+    where samples are known to depend on their batch. See conf/model/pipeline.yaml for the others. Weights are loaded at
+    their first use; where the repository is not here, `unavailable_reason` says how to get it. Raises ValueError,
+    naming the setting, for what the pipeline does not take.
     """
 
     kind = "pipeline"
@@ -44,6 +46,7 @@ class Pipeline:
         device: torch.device,
         name: str | None = None,
         revision: str | None = None,
+        pipeline: str | None = None,
         component: str | None = None,
         prompts: Any = "image",
         arguments: Mapping[str, Any] | None = None,
@@ -51,19 +54,22 @@ class Pipeline:
         offload: str = "none",
         lora: str | None = None,
         compile: bool = False,
+        one_by_one: bool | None = None,
         fps: float = 16.0,
         rate: int | None = None,
     ) -> None:
         _check_choice("dtype", dtype, DTYPES)
         _check_choice("offload", offload, OFFLOADS)
         self.prompts: Prompts = prompts_from(prompts)
-        folder, self.unavailable_reason = located(repo, revision)
+        folder, self.unavailable_reason = located(repo, revision, pipeline)
         self.name = name or Path(str(repo)).name
         self.device, self.dtype = device, dtype
         self._lora, self._fps, self._rate = lora, fps, rate
         self._loaded: LoadedPipeline | None = None
+        self.one_by_one = bool(one_by_one)
         if folder is not None:
             call = Call(folder.pipeline_class, arguments or {})
+            self.one_by_one = depends_on_its_batch(call) if one_by_one is None else one_by_one
             self._loaded = LoadedPipeline(
                 folder, call, self.prompts, component, device, dtype, offload, lora, compile
             )
@@ -83,7 +89,9 @@ class Pipeline:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that decides the samples, for the ids of results; hashing the weights takes seconds, once."""
-        loaded, more = self.loaded, {} if self._lora is None else {"lora_sha256": sha256_of(self._lora)}
+        loaded = self.loaded
+        more: dict[str, Any] = {} if self._lora is None else {"lora_sha256": sha256_of(self._lora)}
+        more |= {"one_by_one": True} if self.one_by_one else {}
         return {
             "name": self.name,
             "weights_sha256": loaded.folder.sha256(),
@@ -129,10 +137,19 @@ class Pipeline:
     ) -> Tensor:
         """Call the pipeline for a batch, and return its latents [B, ...], or what it decoded of them where `finished`.
 
-        `announce` is called before each forward of the denoiser. Raises ValueError where the loop had other
-        evaluations than its rehearsal.
+        `announce` is called before each forward of the denoiser; a sample that is called for by itself is a run by
+        itself. Raises ValueError where the loop had other evaluations than its rehearsal.
         """
         numbers = self.labels_or_prompts(seeds) if labels_or_prompts is None else labels_or_prompts
+        size = 1 if self.one_by_one else len(seeds)
+        parts = [slice(start, start + size) for start in range(0, len(seeds), size)]
+        called = [self._called(solver, seeds[part], announce, numbers[part], finished) for part in parts]
+        return torch.cat(called)
+
+    def _called(
+        self, solver: Any, seeds: Sequence[int], announce: AnnounceRun, numbers: Tensor, finished: bool
+    ) -> Tensor:
+        """The samples of one call."""
         coordinates, last = self.loaded.rehearsed(solver).coordinates, -1
 
         def before(e: int, index: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

@@ -102,7 +102,9 @@ def _labels(part: pd.DataFrame) -> pd.Series:
             labels[index] = _bracketed(str(row["label"]), [*of_row, *_rounding(part, row, of_row)])
     column = pd.Series(labels, dtype=object)
     twins = column.duplicated(keep=False)
-    column[twins] = column[twins] + " (point " + part["point_id"].str[:ID] + ")"
+    # no sum of columns: where pyarrow is installed, pandas cannot add texts to a column of objects
+    for index in column.index[twins]:
+        column[index] = f"{column[index]} (point {str(part.at[index, 'point_id'])[:ID]})"
     return column
 
 

@@ -1,6 +1,5 @@
 """The records of an experiment as one flat DataFrame."""
 
-import json
 import logging
 import math
 from pathlib import Path
@@ -17,8 +16,10 @@ from smoothbench.report.data.groups import GROUP
 from smoothbench.report.data.latency import add_latency
 from smoothbench.report.data.record_row import row_of
 from smoothbench.report.data.vbench import add_vbench
+from smoothbench.storage.files import load_json
 from smoothbench.storage.latency_file import Latency
 from smoothbench.storage.record import Record
+from smoothbench.storage.record_files import record_files, record_stem
 from smoothbench.storage.record_schema import refuse_by_place
 
 log = logging.getLogger(__name__)
@@ -134,15 +135,15 @@ def _read(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of the records that can be read, and a line for each that cannot."""
     rows: dict[str, dict[str, Any]] = {}
     ignored = []
-    for path in sorted(folder.glob("records/*.json")):
+    for path in record_files(folder):
         try:
-            record = Record.from_json(json.loads(path.read_text(encoding="utf-8")))
+            record = Record.from_json(load_json(path))
             row = row_of(record)
             if row["point_id"] in rows:
                 raise ValueError(f"another file holds the same point {row['point_id']}")
             place = record.formerly or record.point_id
             rows[row["point_id"]] = row | {
-                "record": path.stem,
+                "record": record_stem(path),
                 "formerly": place,
                 "sections": record.config.get("report"),
             }
@@ -189,6 +190,6 @@ def _read_latency(path: Path) -> Latency | None:
     if not path.exists():
         return None
     try:
-        return Latency.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return Latency.from_json(load_json(path))
     except (OSError, ValueError, KeyError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read ({explain(error)}): measure latency again") from error

@@ -6,11 +6,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from smoothbench.report.data.distinctions import write_title
 from smoothbench.report.data.groups import require_one_group
-from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
+from smoothbench.report.figures.labels import (
+    Label,
+    bar_boxes,
+    draw_labels,
+    line_points,
+    marker_boxes,
+    settle_layout,
+)
 from smoothbench.report.figures.legend import star_style
 from smoothbench.report.figures.panel import Panel, panel_of
 from smoothbench.report.figures.pareto_plot import COSTS, direction, draw_band, scale
@@ -54,8 +62,7 @@ def headline(frame: pd.DataFrame, families: Sequence[str] = ()) -> Figure:
                 _draw(place, one, frame, named)
                 place.set_xlabel(COSTS[cost], fontsize=7.5)
         write_title(figure, frame, _title(frame), "model", "solver", "N", "seeds")
-        figure.draw_without_rendering()  # settles the layout: labels need final positions
-        figure.set_layout_engine("none")
+        settle_layout(figure)  # labels need final positions
         for row, of_row in zip(grid, axes, strict=False):
             for one, place in zip(row, of_row, strict=True):
                 _name(place, one, frame, named)
@@ -100,15 +107,26 @@ def _draw_family(axes: Axes, panel: Panel, chosen: NDArray[np.bool_], colour: st
 
 
 def _name(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -> None:
-    """Write each family's name beside one of its points: the first in the order of cost that has room."""
-    styles = family_styles(frame)
+    """Write each family's name beside one of its points: the first in the order of cost that has room.
+
+    A name that has room beside none of them stands further off; in a crowd it may cover points of other families.
+    """
     obstacles = marker_boxes(axes, zip(panel.x, panel.y, strict=True))
     obstacles += bar_boxes(axes, panel.x, panel.x, panel.low, panel.high)
-    lines = line_points(axes)
-    for family in [name for name in styles if name in named]:
-        of_family = np.flatnonzero((panel.rows["family"] == family) & ~panel.rows["reference"].astype(bool))
-        for i in of_family:
-            label = Label(panel.x[i], panel.y[i], family, styles[family][0])
-            if written := draw_labels(axes, [label], obstacles, lines):
-                obstacles += written
-                break
+    names, lines = list[Bbox](), line_points(axes)
+    left = [name for name in family_styles(frame) if name in named]
+    for far, taken in ((False, obstacles), (True, obstacles), (True, [])):
+        for family in list(left):
+            for label in _labels(panel, frame, family):
+                if written := draw_labels(axes, [label], [*taken, *names], lines, far):
+                    names += written
+                    left.remove(family)
+                    break
+
+
+def _labels(panel: Panel, frame: pd.DataFrame, family: str) -> list[Label]:
+    """A family's name at each of its points but the reference."""
+    of_family, reference = panel.rows["family"] == family, panel.rows["reference"].astype(bool)
+    places = np.flatnonzero(of_family & ~reference)
+    colour = family_styles(frame)[family][0]
+    return [Label(panel.x[i], panel.y[i], family, colour) for i in places]

@@ -1,7 +1,7 @@
 """Names beside points, where there is room for them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
+Place = tuple[int, int, str, str]
 # Tried in this order: offset in points, horizontal and vertical alignment.
-PLACES = (
+PLACES: tuple[Place, ...] = (
     (0, 6, "center", "bottom"),
     (0, -6, "center", "top"),
     (6, 0, "left", "center"),
@@ -25,6 +26,7 @@ PLACES = (
     (5, -4, "left", "top"),
     (-5, -4, "right", "top"),
 )
+FAR = tuple((reach * x, reach * y, across, up) for reach in (3, 5, 7) for x, y, across, up in PLACES)
 
 
 @dataclass(frozen=True)
@@ -38,22 +40,33 @@ class Label:
 
 
 def draw_labels(
-    axes: Axes, labels: Iterable[Label], obstacles: list[Bbox], lines: NDArray[np.float64]
+    axes: Axes, labels: Iterable[Label], obstacles: list[Bbox], lines: NDArray[np.float64], far: bool = False
 ) -> list[Bbox]:
     """Write each label where it covers no obstacle and no other label and, of such places, the least line.
 
     Args: obstacles, and lines [n, 2] as a dense row of points, in display coordinates; the layout must be
-    final. A label without room is left out: the table names every point. Returns the boxes of those written.
+    final; far, whether a label stands away from its point, at the end of a thin line. A label without room is left
+    out: the table names every point. Returns the boxes of those written.
     """
     inside, written = axes.get_window_extent(), list[Bbox]()
     for label in labels:
         annotation = _annotate(axes, label)
-        box = _clearest(annotation, [*obstacles, *written], inside, lines)
+        box = _clearest(annotation, [*obstacles, *written], inside, lines, FAR if far else PLACES)
         if box is None:
             annotation.remove()
         else:
             written.append(box)
+            if far:
+                _lead(axes, label, annotation)
     return written
+
+
+def settle_layout(figure: Figure) -> None:
+    """Lay a figure out for good, without drawing it."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
 
 
 def marker_boxes(axes: Axes, points: Iterable[tuple[float, float]], size: float = 6.0) -> list[Bbox]:
@@ -86,29 +99,48 @@ def line_points(axes: Axes) -> NDArray[np.float64]:
 
 def _annotate(axes: Axes, label: Label) -> Annotation:
     text = axes.annotate(label.text, (label.x, label.y), (0, 0), textcoords="offset points", fontsize=6.6)
-    text.set_color(label.colour)
+    text.set(color=label.colour, horizontalalignment="left", verticalalignment="bottom")
     text.set_in_layout(False)
     text.set_zorder(6)
     return text
 
 
+def _lead(axes: Axes, label: Label, annotation: Annotation) -> None:
+    """Draw the thin line from a point to its label."""
+    looks = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
+    line = axes.annotate(
+        "", (label.x, label.y), annotation.get_position(), textcoords="offset points", arrowprops=looks
+    )
+    line.set_in_layout(False)
+
+
 def _clearest(
-    annotation: Annotation, taken: list[Bbox], inside: Bbox, lines: NDArray[np.float64]
+    annotation: Annotation,
+    taken: list[Bbox],
+    inside: Bbox,
+    lines: NDArray[np.float64],
+    places: Sequence[Place],
 ) -> Bbox | None:
     """Move a label to its best place and return the box it fills there; None if there is no room."""
-    free = []
-    for place in PLACES:
-        box = _move(annotation, place)
+    free, first = [], annotation.get_window_extent()  # measured once: letters take long to lay out
+    for place in places:
+        box = _moved(first, place, annotation)
         within = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
         if within and not any(box.padded(2).overlaps(other) for other in taken):
-            free.append((box.count_contains(lines), place))
+            free.append((box.count_contains(lines), place, box))
     if not free:
         return None
-    return _move(annotation, min(free, key=lambda pair: pair[0])[1])
-
-
-def _move(annotation: Annotation, place: tuple[int, int, str, str]) -> Bbox:
-    x, y, horizontal, vertical = place
+    _, (x, y, horizontal, vertical), box = min(free, key=lambda one: one[0])
     annotation.set_position((x, y))
     annotation.set(horizontalalignment=horizontal, verticalalignment=vertical)
-    return annotation.get_window_extent()
+    return box
+
+
+def _moved(first: Bbox, place: Place, annotation: Annotation) -> Bbox:
+    """The box of a label at a place; `first` is its box where its lower left corner is at the point."""
+    x, y, horizontal, vertical = place
+    figure = annotation.get_figure(root=True)
+    point = (figure.dpi if isinstance(figure, Figure) else 72.0) / 72
+    left = {"left": 0.0, "center": 0.5, "right": 1.0}[horizontal] * first.width
+    down = {"bottom": 0.0, "center": 0.5, "top": 1.0}[vertical] * first.height
+    return first.translated(x * point - left, y * point - down)

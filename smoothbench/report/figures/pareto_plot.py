@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from smoothbench.report.data.distinctions import write_title
 from smoothbench.report.data.frame import is_reference
 from smoothbench.report.data.groups import require_one_group
-from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
+from smoothbench.report.figures.labels import (
+    Label,
+    bar_boxes,
+    draw_labels,
+    line_points,
+    marker_boxes,
+    settle_layout,
+)
 from smoothbench.report.figures.legend import FADED, draw_legend, front_style, star_style
 from smoothbench.report.figures.panel import Panel, panel_of, tells_apart
 from smoothbench.report.figures.singled_out import cut_off, draw_pale, in_colour
@@ -72,8 +79,7 @@ def pareto(frame: pd.DataFrame, x: str = "macs", families: Sequence[str] = ()) -
         write_title(figure, frame, _title(frame), "model", "solver", "N", "seeds")
         figure.supxlabel(textwrap.fill(label, columns * 44), fontsize=8.5)
         draw_legend(all_axes[len(panels)], frame, coloured)
-        figure.draw_without_rendering()  # settles the layout: labels need final positions
-        figure.set_layout_engine("none")
+        settle_layout(figure)  # labels need final positions
         for axes, panel in zip(all_axes, panels, strict=False):
             _name_front(axes, panel, frame, coloured)
     return figure

@@ -39,12 +39,7 @@ def chart(number: int, frame: pd.DataFrame) -> dict[str, Any]:
     if is_timed(rows):
         costs["latency"] = ("latency of a batch (s)", 1.0)
     names = [*against_real(frame), *fidelity(frame)] if len(rows) else []
-    styles, baseline = family_styles(frame), baseline_family(frame)
-    families = [
-        {"name": name, "colour": colour, "marker": marker, "dashed": name == baseline}
-        for name, (colour, marker) in styles.items()
-        if name in set(rows["family"])
-    ]
+    families = families_of(frame)
     paired = {name: bool(rows[f"{name}.delta"].notna().any()) for name in names}
     order = {each["name"]: i for i, each in enumerate(families)}
     points = []
@@ -66,6 +61,16 @@ def chart(number: int, frame: pd.DataFrame) -> dict[str, Any]:
         "families": families,
         "points": points,
     }
+
+
+def families_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the families that were measured: name, colour, marker, and whether the line is dashed."""
+    measured_families, baseline = set(measured(frame)["family"]), baseline_family(frame)
+    return [
+        {"name": name, "colour": colour, "marker": marker, "dashed": name == baseline}
+        for name, (colour, marker) in family_styles(frame).items()
+        if name in measured_families
+    ]
 
 
 def _shown(row: pd.Series, score: str, paired: bool) -> list[float | None] | None:

@@ -43,6 +43,11 @@ def strip(paths: Sequence[Path]) -> str:
     return _page([[_tile(path) for path in paths[:SEEDS]]])
 
 
+def sheet(paths: Sequence[Path]) -> str:
+    """Join images side by side, as a WebP: without loss, unless they had to be reduced."""
+    return _webp(_joined([[_tile(path) for path in paths]]))
+
+
 def film(paths: Sequence[Path]) -> str:
     """Join clips below each other, time across, in evenly spaced frames."""
     return _page([[_reduced(Image.fromarray(each)) for each in spaced(read_film(path)[0])] for path in paths])
@@ -66,6 +71,8 @@ def clip(path: Path, kind: str) -> str:
 def picture(path: Path) -> str:
     """Encode a drawn figure with few colours, as a PNG."""
     with Image.open(path) as file:
+        if file.mode == "P" and file.format == "PNG":
+            return _data("image/png", path.read_bytes())
         image = file.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     return _uri(image, "PNG", optimize=True)
 
@@ -76,7 +83,20 @@ def digest(content: bytes) -> str:
 
 
 def _page(lines: Sequence[Sequence[Image.Image]]) -> str:
-    """Lines of tiles with gaps between."""
+    """Lines of tiles with gaps between, as a picture."""
+    page, reduced = _joined(lines)
+    if reduced:  # noise that a PNG cannot compress
+        return _uri(page, "JPEG", quality=QUALITY, optimize=True)
+    return _uri(page, "PNG", optimize=True)
+
+
+def _webp(joined: tuple[Image.Image, bool]) -> str:
+    page, reduced = joined
+    return _uri(page, "WEBP", lossless=not reduced, quality=QUALITY, method=4)
+
+
+def _joined(lines: Sequence[Sequence[Image.Image]]) -> tuple[Image.Image, bool]:
+    """Lines of tiles with gaps between, and whether the tiles were reduced."""
     tiles = [tile for line in lines for tile in line]
     width, height = max(tile.width for tile in tiles) + GAP, max(tile.height for tile in tiles) + GAP
     size = (max(map(len, lines)) * width - GAP, len(lines) * height - GAP)
@@ -84,9 +104,7 @@ def _page(lines: Sequence[Sequence[Image.Image]]) -> str:
     for down, line in enumerate(lines):
         for across, tile in enumerate(line):
             page.paste(tile, (across * width, down * height))
-    if max(width, height) == LARGEST + GAP:  # reduced: noise that a PNG cannot compress
-        return _uri(page, "JPEG", quality=QUALITY, optimize=True)
-    return _uri(page, "PNG", optimize=True)
+    return page, max(width, height) == LARGEST + GAP
 
 
 def _tile(path: Path) -> Image.Image:

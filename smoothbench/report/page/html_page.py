@@ -2,8 +2,8 @@
 
 import json
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -12,19 +12,19 @@ from typing import Any
 
 import pandas as pd
 
-from smoothbench.report.data.frame import costs_alone, scores, states, unfinished
 from smoothbench.report.document import OPENING, group_title
 from smoothbench.report.page import data_uris, players
 from smoothbench.report.page.chart import chart, has_chart, raster_id
+from smoothbench.report.page.html_facts import facts, failures, intro, listing, provenance_table
 from smoothbench.report.page.html_tables import section
-from smoothbench.report.page.html_verdict import verdict_html
+from smoothbench.report.page.html_verdict import budgets_html, verdict_html
 from smoothbench.report.page.media_kinds import KINDS
+from smoothbench.report.page.points_table import points_table
+from smoothbench.report.page.side_by_side import side_by_side, side_by_side_html
 from smoothbench.report.tables import latency_conditions, paper_comparison, vbench_table
-from smoothbench.report.tables.column import BETTER, DAGGER, WORSE, Column, is_timed
 from smoothbench.report.tables.latency_conditions import Conditions
-from smoothbench.report.tables.point_tables import against_real, fidelity, measured, table_columns
-from smoothbench.report.tables.provenance import provenance
-from smoothbench.report.tables.text import PLUS_MINUS
+from smoothbench.report.tables.point_tables import measured
+from smoothbench.report.verdict.section import VerdictText, verdict_text
 
 DRAWN_HERE = (OPENING, "schedules", *(kind.picture for kind in KINDS))  # the page has these in its own way
 CAPTIONS: Mapping[str, str] = {
@@ -39,7 +39,20 @@ RASTERS = (
 )
 PLOT = """<h3>Cost against quality</h3>
 <noscript><p>The interactive plot needs scripts; the table and the figures do not.</p></noscript>"""
-NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?")
+SCRIPTS = ("chart.js", "tables.js", "compare.js", "report.js")
+
+
+@dataclass(frozen=True)
+class PartData:
+    """What a setting's page is made of beside its frame: its verdict, and its points side by side."""
+
+    verdict: VerdictText | None
+    pairs: Mapping[str, Any] | None
+
+    def data(self) -> dict[str, Any]:
+        """Return the points side by side for the script, and the labels that it opens with."""
+        named = [label for one in self.verdict.statements for label in one.labels] if self.verdict else []
+        return {"pairs": self.pairs, "named": named}
 
 
 def page(
@@ -49,30 +62,40 @@ def page(
     others: Conditions | None = None,
     study: Sequence[str] = (),
     unmade: Sequence[str] = (),
+    verdicts: Sequence[VerdictText | None] | None = None,
+    after: Sequence[str] = (),
 ) -> str:
     """Write report.html.
 
     Args: parts, the frame of each setting and the file of each of its pictures by name; folder, where these
     files and `previews/` lie; ignored, the record files that could not be read; others, the conditions under
-    which latency was measured too; study, the names of pictures of studies, which come first; unmade, the sections
-    that could not be made. The same
-    records and pictures give the same bytes; nothing is loaded from anywhere.
+    which latency was measured too; study and after, the names of pictures of studies, which come first and last;
+    unmade, the sections that could not be made; verdicts, those of the parts where they are known already. The same
+    records, samples and pictures give the same bytes; nothing is loaded from anywhere.
     """
     others = others or Conditions()
     frames = [part for part, _ in parts]
     experiments = list(dict.fromkeys(str(part["experiment"].iloc[0]) for part in frames))
     body = [_study(name, folder) for name in study]
-    body += [_setting(i, part, pictures, folder, others) for i, (part, pictures) in enumerate(parts)]
-    body.append(_listing("Sections that could not be made", unmade))
-    body.append(_listing("Records that could not be read", ignored))
-    body.append(_listing("Latencies that could not be read", others.ignored))
+    texts = verdicts if verdicts is not None else [verdict_text(part) for part in frames]
+    known = [
+        PartData(text, side_by_side(i, part, folder))
+        for i, (text, part) in enumerate(zip(texts, frames, strict=True))
+    ]
+    body += [
+        _setting(i, part, pictures, folder, others, known[i]) for i, (part, pictures) in enumerate(parts)
+    ]
+    body += [_study(name, folder) for name in after]
+    body.append(listing("Sections that could not be made", unmade))
+    body.append(listing("Records that could not be read", ignored))
+    body.append(listing("Latencies that could not be read", others.ignored))
     return Template(_asset("template.html")).substitute(
         title=escape(", ".join(experiments)),
         style=_asset("report.css"),
-        intro=_intro(frames),
+        intro=intro(frames),
         body="\n".join(filter(None, body)),
-        data=_json([chart(i, part) for i, part in enumerate(frames)]),
-        script=_asset("chart.js") + "\n\n" + _asset("report.js"),
+        data=_json([chart(i, part) | known[i].data() for i, part in enumerate(frames)]),
+        script="\n\n".join(map(_asset, SCRIPTS)),
     )
 
 
@@ -86,45 +109,37 @@ def _json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _intro(frames: list[pd.DataFrame]) -> str:
-    shown = ["provenance", "status", "status.quality", "status.cost", "reason"]
-    together = pd.concat([frame[shown] for frame in frames])
-    lines = [f"<p>{len(together)} points ({escape(states(together))}). {escape(provenance(together))}</p>"]
-    if len(frames) > 1:
-        links = [
-            f'<li><a href="#part-{i}">{escape(group_title(frame))}</a></li>' for i, frame in enumerate(frames)
-        ]
-        why = "Points of different models, samples, references or devices are not compared:"
-        lines.append(f"<nav><p>{why}</p><ul>{''.join(links)}</ul></nav>")
-    return "\n".join(lines)
-
-
 def _study(name: str, folder: Path) -> str:
     path = folder / f"{name}.png"
     return f'<section class="figures">{_figure(name, path)}</section>' if path.is_file() else ""
 
 
 def _setting(
-    number: int, frame: pd.DataFrame, pictures: dict[str, str], folder: Path, others: Conditions
+    number: int,
+    frame: pd.DataFrame,
+    pictures: dict[str, str],
+    folder: Path,
+    others: Conditions,
+    known: PartData,
 ) -> str:
     rows, strips = measured(frame), players.strips(number, frame, folder)
     lines = [f'<section id="part-{number}">', f"<h2>{escape(group_title(frame))}</h2>"]
-    lines += [verdict_html(frame), _opening(pictures, folder), _facts(frame)]
+    lines += [verdict_html(known.verdict), _opening(pictures, folder), budgets_html(known.verdict)]
+    if has_chart(frame):
+        lines += [PLOT, f'<div class="plot" data-part="{number}" hidden></div>']
+    lines.append(side_by_side_html(number, known.pairs))
     if len(rows):
-        columns = table_columns(frame, [*against_real(frame), *fidelity(frame)])
-        lines += ["<h3>Table</h3>", _table(number, columns, frame)]
+        lines += ["<h3>All points</h3>", facts(frame), points_table(number, frame)]
         lines.append(section(paper_comparison.TITLE, paper_comparison.tables(frame)))
         lines.append(section(vbench_table.TITLE, vbench_table.tables(frame)))
         lines.append(section(latency_conditions.TITLE, others.tables(frame), latency_conditions.NOTES))
-    if has_chart(frame):
-        lines += [PLOT, f'<div class="plot" data-part="{number}" hidden></div>']
     lines += [
         _tiles("Schedules", "tiles", _rasters(number, frame), "raster", RASTERS),
         players.players(number, frame, folder),
         _tiles("Samples", "tiles wide", strips, "strip", players.note(frame, folder)),
         _figures(pictures, folder),
-        _unfinished(frame),
-        _provenance(frame),
+        failures(frame),
+        provenance_table(frame),
         "</section>",
     ]
     return "\n".join(filter(None, lines))
@@ -134,56 +149,6 @@ def _opening(pictures: dict[str, str], folder: Path) -> str:
     """The picture that stands above the table."""
     path = folder / pictures.get(OPENING, OPENING)
     return f'<div class="figures">{_figure(OPENING, path)}</div>' if path.is_file() else ""
-
-
-def _facts(frame: pd.DataFrame) -> str:
-    first, facts = frame.iloc[0], []
-    if not costs_alone(frame).all():
-        facts.append(
-            f"Samples: {first['num_samples']} a point, seeds {first['seeds']}, the same for all points."
-        )
-    if is_timed(frame):
-        where = f"{first['latency.device']} ({first['latency.kind']}), batch of {first['latency.batch_size']}"
-        facts.append(f"Latency: {where}, median and MAD of {first['latency.rounds']} interleaved rounds.")
-    if scores(frame):
-        facts.append(
-            f"Scores are value {PLUS_MINUS} half the width of the 95 % interval; below it the paired difference"
-            f" to the reference on the same seeds: {BETTER} better, {WORSE} worse at p < 0.05 after Holm's"
-            " correction."
-        )
-    flags = f" {DAGGER} marks a flagged score (see report.md)." if scores(frame) else ""
-    facts.append(
-        "Bold is the best of a column, underlined the second; the reference does not compete."
-        f"{flags} Click a heading to sort."
-    )
-    return f'<ul class="facts">{"".join(f"<li>{escape(fact)}</li>" for fact in facts)}</ul>'
-
-
-def _table(number: int, columns: list[Column], frame: pd.DataFrame) -> str:
-    heads = "".join(f'<th scope="col">{escape(column.title)}</th>' for column in columns)
-    ranks = [column.ranks() for column in columns]
-    lines = []
-    for i in range(len(columns[0].cells)):
-        cells = [_cell(column, i, rank[i]) for column, rank in zip(columns[1:], ranks[1:], strict=True)]
-        head = f'<th scope="row">{escape(columns[0].cells[i])}</th>'
-        lines.append(f'<tr id="row-{number}-{i}">{head}{"".join(cells)}</tr>')
-    region = (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {escape(group_title(frame))}">'
-    )
-    rows = "\n".join(lines)
-    table = f'<table class="sortable"><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>'
-    return f"{region}{table}</div>"
-
-
-def _cell(column: Column, i: int, rank: int) -> str:
-    text = escape(column.cells[i])
-    shown = {1: f"<strong>{text}</strong>", 2: f"<u>{text}</u>"}.get(rank, text)
-    if column.deltas and column.deltas[i]:
-        shown += f" <small>{escape(f'{column.deltas[i]} {column.marks[i]}'.strip())}</small>"
-    number = NUMBER.match(column.cells[i])
-    value = column.values.iloc[i] if column.values is not None else math.nan  # NaN: it does not compete
-    sortable = str(float(value)) if not math.isnan(value) else number.group() if number else ""
-    return f'<td data-number="{sortable}">{shown}</td>' if sortable else f"<td>{shown}</td>"
 
 
 def _rasters(number: int, frame: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
@@ -218,30 +183,3 @@ def _figure(name: str, path: Path) -> str:
     caption = escape(CAPTIONS.get(name, name.replace("_", " ").capitalize() + "."))
     image = f'<img alt="{caption}" src="{data_uris.picture(path)}">'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
-
-
-def _unfinished(frame: pd.DataFrame) -> str:
-    items = [
-        f"{row['label']}: {row['status']} - {row['reason'] or 'no reason given'}"
-        for _, row in unfinished(frame).iterrows()
-    ]
-    return _listing("Points that failed or were skipped", items)
-
-
-def _listing(title: str, items: Iterable[str]) -> str:
-    entries = "".join(f"<li>{escape(item)}</li>" for item in items)
-    return f"<h3>{title}</h3><ul>{entries}</ul>" if entries else ""
-
-
-def _provenance(frame: pd.DataFrame) -> str:
-    """One row for each point: what its record says of its making."""
-    heads = "".join(f'<th scope="col">{each}</th>' for each in ("point", "id", "solver", "provenance"))
-    lines = []
-    for i, row in frame.iterrows():
-        solver = f"{row['solver']}, {row['steps']} steps"
-        texts = [row["name"], row["point_id"], solver, provenance(frame.loc[[i]])]
-        cells = "".join(f"<td>{escape(str(text))}</td>" for text in texts)
-        lines.append(f"<tr>{cells}</tr>")
-    table = f'<table class="kept"><thead><tr>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
-    region = '<div class="scroll" tabindex="0" role="region" aria-label="Provenance">'
-    return f"<h3>Provenance</h3>{region}{table}</div>"

@@ -27,7 +27,8 @@ class Kind:
     these, what makes a data URI of the previews of a set of samples, and `note` says what it shows; `player`
     is the element for one preview and its description, null where there is nothing to play; `played` and
     `published` count the previews of a set of samples on the page and in a published folder; `control` is
-    an element above the players; for `few`, 256 colours do for the figure.
+    an element above the players; for `few`, 256 colours do for the figure. A strip shows `in_strip` previews, beside
+    each other (`across`) or below.
     """
 
     suffix: str
@@ -40,6 +41,8 @@ class Kind:
     played: int = 0
     control: str = ""
     few: bool = False
+    in_strip: int = STRIP
+    across: bool = True
 
 
 def kinds_in(frame: pd.DataFrame, previews: Path) -> list[Kind]:
@@ -83,6 +86,7 @@ KINDS = (
         _images,
         "The same seeds from every policy; points with the same samples share a strip.",
         published=data_uris.SEEDS,
+        in_strip=data_uris.SEEDS,
     ),
     Kind(
         SUFFIX,
@@ -106,6 +110,7 @@ KINDS = (
         player=_animation,
         played=3,
         few=True,
+        across=False,
         control='<button type="button" class="together" hidden>Start all together</button>',
     ),
 )

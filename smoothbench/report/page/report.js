@@ -1,12 +1,5 @@
-// The rest of report.html: controls and details of the plot, sortable tables. Text goes in by textContent only:
-// labels are user input.
-
-function element(name, attributes, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
+// The rest of report.html: controls and details of the plot, players. Text goes in by textContent only: labels are user
+// input.
 
 /** What is known of a point: its samples, its schedule and its row of the table. */
 function fillDetail(detail, point) {
@@ -23,32 +16,35 @@ function fillDetail(detail, point) {
     for (const player of clips ? clips.querySelectorAll(kind) : []) detail.append(player.cloneNode(true));
   }
   const row = document.getElementById(point.row), list = element("dl");
-  const titles = row.parentNode.parentNode.querySelectorAll("thead th");
+  const titles = row.parentNode.parentNode.querySelectorAll("tr.titles th");
   Array.from(row.children).slice(1).forEach((cell, i) => {
     list.append(element("dt", {}, titles[i + 1].textContent), element("dd", {}, cell.textContent));
   });
   detail.append(list);
 }
 
-function legend(part) {
+/** A small drawing for a legend. */
+function sign(draw) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "-17 -7 34 14");
+  svg.setAttribute("aria-hidden", "true");
+  draw(svg);
+  return svg;
+}
+
+function familySign({ colour, marker, dashed }) {
+  return sign((svg) => {
+    drawing(svg, "line", { x1: -17, x2: 17, y1: 0, y2: 0, stroke: colour, "stroke-dasharray": dashed ? "6 4" : "none" });
+    drawing(svg, "path", { d: outline(marker, 5), fill: colour, stroke: "#fff" });
+  });
+}
+
+function legend(part, number) {
   const list = element("ul", { class: "legend" });
-  const entry = (text, draw) => {
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", "-17 -7 34 14");
-    svg.setAttribute("aria-hidden", "true");
-    draw(svg);
-    list.append(element("li", {}, svg, text));
-  };
-  for (const { name, colour, marker, dashed } of part.families) {
-    entry(name, (svg) => {
-      drawing(svg, "line", { x1: -17, x2: 17, y1: 0, y2: 0, stroke: colour, "stroke-dasharray": dashed ? "6 4" : "none" });
-      drawing(svg, "path", { d: outline(marker, 5), fill: colour, stroke: "#fff" });
-    });
-  }
-  entry("reference", (svg) => drawing(svg, "path", { d: outline("*", 4), fill: INK }));
-  entry("Pareto front", (svg) => drawing(svg, "line", { x1: -17, x2: 17, y1: 0, y2: 0, stroke: INK, "stroke-opacity": 0.13, "stroke-width": 7 }));
-  list.append(element("li", {}, "pale: beaten by another point"));
-  return list;
+  const star = sign((svg) => drawing(svg, "path", { d: outline("*", 4), fill: INK }));
+  const front = sign((svg) => drawing(svg, "line", { x1: -17, x2: 17, y1: 0, y2: 0, stroke: INK, "stroke-opacity": 0.13, "stroke-width": 7 }));
+  list.append(element("li", {}, star, "reference"), element("li", {}, front, "Pareto front"), element("li", {}, "pale: beaten by another point"));
+  return [methodButtons(part, number, part.families, familySign), list];
 }
 
 function select(title, names, changed) {
@@ -58,8 +54,18 @@ function select(title, names, changed) {
   return [element("label", {}, `${title} `, made), made];
 }
 
+/** A button that shows a point beside the first one of the comparison. */
+function besideButton(part, number, i) {
+  const button = element("button", { type: "button", class: "beside" }, "See it side by side");
+  button.addEventListener("click", () => {
+    part.compare(i);
+    document.getElementById(`compare-${number}`).scrollIntoView();
+  });
+  return button;
+}
+
 /** Fill an empty container with the controls, the chart, its legend and the details of a point. */
-function makePlot(container, part) {
+function makePlot(container, part, number) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${BOX.width} ${BOX.height}`);
   svg.setAttribute("class", "chart");
@@ -72,54 +78,21 @@ function makePlot(container, part) {
     mark.classList.add("shown");
     document.getElementById(point.row).classList.add("shown");
     fillDetail(detail, point);
+    if (part.compare && !point.reference) detail.append(besideButton(part, number, part.points.indexOf(point)));
   };
-  const redraw = () => drawChart(svg, part, Number(cost.value), Number(score.value), show);
+  const redraw = () => {
+    const points = part.points.filter((point) => isPicked(part, point.family, point.reference));
+    drawChart(svg, { ...part, points }, Number(cost.value), Number(score.value), show);
+  };
   const [costLabel, cost] = select("cost", part.costs, redraw);
   const [scoreLabel, score] = select("score", part.scores.map(({ name }) => name), redraw);
   container.append(element("div", { class: "controls" }, costLabel, scoreLabel));
-  container.append(element("div", {}, svg, legend(part)), detail);
+  container.append(element("div", {}, svg, ...legend(part, number)), detail);
+  part.changed.push(redraw);
   container.removeAttribute("hidden");
   cost.value = "0";
   score.value = "0";
   redraw();
-}
-
-// ---- tables ----
-
-/** Order of two cells by their numbers, else by their text; what has no number comes last either way. */
-function order(a, b, descending) {
-  const [x, y] = [a, b].map((cell) => (cell.hasAttribute("data-number") ? Number(cell.getAttribute("data-number")) : null));
-  if (x === null && y === null) return a.textContent.localeCompare(b.textContent, "en", { numeric: true }) * (descending ? -1 : 1);
-  if (x === null || y === null) return x === null ? 1 : -1;
-  return descending ? y - x : x - y;
-}
-
-function makeSortable(table) {
-  const headings = Array.from(table.querySelectorAll("thead th")), body = table.querySelectorAll("tbody")[0];
-  headings.forEach((heading, column) => {
-    const button = element("button", { type: "button", title: "sort by this column" }, heading.textContent);
-    heading.replaceChildren(button);
-    button.addEventListener("click", () => {
-      const descending = heading.getAttribute("aria-sort") === "ascending";
-      headings.forEach((each) => each.removeAttribute("aria-sort"));
-      heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
-      body.append(...Array.from(body.children).sort((a, b) => order(a.children[column], b.children[column], descending)));
-    });
-  });
-}
-
-/** A box above a table: rows without its words, wherever in the row they stand, are hidden. */
-function makeFilter(table) {
-  const box = element("input", { type: "search", "aria-label": "show the rows with these words", placeholder: "show the rows with ..." });
-  box.addEventListener("input", () => {
-    const words = box.value.toLowerCase().split(" ").filter(Boolean);
-    for (const row of table.querySelectorAll("tbody tr")) {
-      const text = row.textContent.toLowerCase();
-      if (words.every((word) => text.includes(word))) row.removeAttribute("hidden");
-      else row.setAttribute("hidden", "");
-    }
-  });
-  table.parentNode.before(element("p", { class: "filter" }, box));
 }
 
 /** Of all players only the one that was started last goes on: clips are compared one by one. */
@@ -141,7 +114,16 @@ document.querySelectorAll("button.together").forEach((button) => {
   button.addEventListener("click", startTogether);
 });
 document.addEventListener("play", (event) => playAlone(event.target), true); // it does not bubble
-document.querySelectorAll("table.sortable").forEach(makeSortable);
-document.querySelectorAll("table.sortable").forEach(makeFilter);
 const parts = JSON.parse(document.getElementById("data").textContent);
-document.querySelectorAll(".plot").forEach((container) => makePlot(container, parts[Number(container.getAttribute("data-part"))]));
+parts.forEach((part) => Object.assign(part, { picked: new Set(), changed: [], compare: null }));
+document.querySelectorAll("table.sortable").forEach((table) => {
+  makeSortable(table);
+  makeFoldable(table);
+  makeFilter(table, parts[Number(table.getAttribute("data-part"))], familySign);
+});
+for (const [style, make] of [["compare", makeCompare], ["plot", makePlot]]) {
+  document.querySelectorAll(`div.${style}`).forEach((container) => {
+    const number = Number(container.getAttribute("data-part")), made = make(container, parts[number], number);
+    if (style === "compare") parts[number].compare = made;
+  });
+}

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from smoothbench.report.data.distinctions import distinction
-from smoothbench.report.figures.labels import Label, bar_boxes, draw_labels, line_points, marker_boxes
+from smoothbench.report.figures.labels import (
+    Label,
+    bar_boxes,
+    draw_labels,
+    line_points,
+    marker_boxes,
+    settle_layout,
+)
 from smoothbench.report.figures.style import COLOURS, MARKERS, MUTED, new_figure, styled
 from smoothbench.report.studies import quality_loss
 from smoothbench.report.studies.section import Section
@@ -103,8 +110,7 @@ def picture(frame: pd.DataFrame) -> Figure:
         text = "spread of the error curves between calibration samples (coefficient of variation, lag 1)"
         figure.supxlabel(text, fontsize=8.5)
         figure.legend(handles=_legend(looks, bool((study["rival"] >= 0).any())), loc="outside right center")
-        figure.draw_without_rendering()  # settles the layout: labels need final positions
-        figure.set_layout_engine("none")
+        settle_layout(figure)  # labels need final positions
         for line, (_, rows) in zip(grid, budgets, strict=True):
             for axes, score in zip(line, chosen, strict=True):
                 _name(axes, rows, quality_loss.column(frame, score))

@@ -11,11 +11,12 @@ PICTURE = re.compile(r"[\w.=-]{1,100}", re.ASCII)
 
 @dataclass(frozen=True)
 class Section:
-    """Lines of Markdown and pictures that stand at the head of a report.
+    """Lines of Markdown and pictures that an experiment adds to its report, after the tables.
 
     `lines` are joined by line breaks; `pictures` map a file's name without suffix to the function that draws it.
-    `summarises`: the section stands for the points of the experiment, so that the pictures of single groups are left
-    out where it has pictures, and a published copy has no curves, per-sample scores and previews. Raises ValueError
+    `summarises`: the section stands for the points of the experiment, at the head of the report, so that the pictures
+    of single groups are left out where it has pictures, and a published copy has no curves, per-sample scores and
+    previews. Raises ValueError
     for a picture whose name is no plain file name.
     """
 

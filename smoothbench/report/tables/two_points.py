@@ -1,6 +1,8 @@
 """Any two points of an experiment in pairs, from their per-sample influence values."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +53,7 @@ def point_row(frame: pd.DataFrame, name: str) -> pd.Series:
     return rows.iloc[0]
 
 
-def influences(folder: Path, row: pd.Series) -> dict[str, NDArray[np.float64]]:
+def influences(folder: Path, row: Mapping[str, Any] | pd.Series) -> dict[str, NDArray[np.float64]]:
     """Return the influence of each sample on each score of a point, and the seeds; ValueError without a sound file."""
     path = folder / "scores" / f"{row['record']}.npz"
     arrays = read_arrays(path)

@@ -90,7 +90,10 @@ def compare_all(
 def _influences(
     rows: pd.DataFrame, folder: Path, needed: Sequence[int]
 ) -> dict[int, dict[str, NDArray[np.float64]]]:
-    values = {i: influences(folder, rows.loc[i]) for i in needed}
+    folders = rows.get(
+        "folder", pd.Series(str(folder), index=rows.index)
+    )  # points of several folders have theirs
+    values = {i: influences(Path(folders.loc[i]), rows.loc[i]) for i in needed}
     for i in needed[1:]:
         if not np.array_equal(values[i]["seeds"], values[needed[0]]["seeds"]):
             raise ValueError(f"{rows.at[i, 'name']} has other seeds than {rows.at[needed[0], 'name']}")

@@ -8,52 +8,47 @@ import pandas as pd
 
 from smoothbench.report.tables.text import to_markdown
 from smoothbench.report.verdict.findings import Verdict, verdict
-from smoothbench.report.verdict.words import NOTE, TITLE, paragraph, table
+from smoothbench.report.verdict.words import NOTE, TITLE, Statement, paragraph, statements, table
 
 
 @dataclass(frozen=True)
 class VerdictText:
-    """The sentences and the table of a verdict; without a table the sentence says why there is none."""
+    """The sentences and the table of a verdict; without a table the sentence says why there is none.
+
+    `statements` say the same as the sentences in parts, and the last sentence is on samples and tests. `families` are
+    those that are unbeaten at any budget, those of the fewest unbeaten first: a family that the tests single out stands
+    before one of many that cannot be told apart.
+    """
 
     sentences: tuple[str, ...]
     table: pd.DataFrame | None = None
+    statements: tuple[Statement, ...] = ()
+    families: tuple[str, ...] = ()
 
 
 def verdict_text(frame: pd.DataFrame) -> VerdictText | None:
     """Return the verdict of a table in words; None where nothing was compared, or no per-sample score is there."""
-    try:
-        judged = _judged(frame)
-    except ValueError as error:
-        return VerdictText((f"There is no verdict: {error}.",))
-    return None if judged is None else VerdictText(tuple(paragraph(judged)), table(judged))
-
-
-def unbeaten_families(frame: pd.DataFrame) -> list[str]:
-    """Return the families that are unbeaten at any budget, those of the fewest unbeaten first; none without a verdict.
-
-    So a family that the tests single out stands before one of many that cannot be told apart.
-    """
-    try:
-        judged = _judged(frame)
-    except ValueError:  # the verdict's text says why
-        return []
-    if judged is None:
-        return []
-    findings = [one for of_budget in judged.findings.values() for one in of_budget]
-    findings.sort(key=lambda one: len(one.unbeaten))
-    return list(dict.fromkeys(judged.rows.at[i, "family"] for one in findings for i in one.unbeaten))
-
-
-def _judged(frame: pd.DataFrame) -> Verdict | None:
     folder = Path(frame.attrs["folder"])
     if not (folder / "scores").is_dir():  # a published study has none
         return None
-    return verdict(frame, folder)
+    try:
+        judged = verdict(frame, folder)
+    except ValueError as error:
+        return VerdictText((f"There is no verdict: {error}.",))
+    if judged is None:
+        return None
+    parts = tuple(statements(judged))
+    return VerdictText(tuple(paragraph(judged)), table(judged), parts, _families(judged))
 
 
-def markdown(frame: pd.DataFrame) -> list[str]:
+def _families(judged: Verdict) -> tuple[str, ...]:
+    findings = [one for of_budget in judged.findings.values() for one in of_budget]
+    findings.sort(key=lambda one: len(one.unbeaten))
+    return tuple(dict.fromkeys(judged.rows.at[i, "family"] for one in findings for i in one.unbeaten))
+
+
+def markdown(text: VerdictText | None) -> list[str]:
     """Return the lines of Markdown that a table's report opens with; none without a verdict."""
-    text = verdict_text(frame)
     if text is None:
         return []
     lines = [f"### {TITLE}", "", " ".join(text.sentences), ""]

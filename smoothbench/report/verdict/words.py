@@ -1,12 +1,14 @@
 """The verdict in words and in a table of one row for each budget."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import nan
 
 import pandas as pd
 
 from metrics.inference import Estimate
 from smoothbench.report.tables.column import DOWN, LEVEL, TAILS, UP, decimals_for, with_spread
+from smoothbench.report.tables.point_tables import fidelity
 from smoothbench.report.tables.text import NONE
 from smoothbench.report.verdict.budgets import Budget
 from smoothbench.report.verdict.comparisons import Comparisons
@@ -23,13 +25,56 @@ NOTE = (
 )
 
 
+@dataclass(frozen=True)
+class Statement:
+    """What one score says at one budget: the unbeaten methods by their labels, how they stand, and what they win.
+
+    `near`: whether the score compares with the uncached samples, not with real data. Of more than `NAMED` methods
+    `more` are not among the labels.
+    """
+
+    budget: str
+    score: str
+    near: bool
+    labels: tuple[str, ...]
+    more: int
+    standing: str
+    facts: tuple[str, ...]
+
+
+def statements(verdict: Verdict) -> list[Statement]:
+    """Return what each score says at 2 and at 3 times fewer MACs, or at the first budget that there is."""
+    close = fidelity(verdict.rows)
+    return [
+        Statement(
+            str(budget),
+            _title(score),
+            score.score in close,
+            tuple(_labels(verdict.rows, finding.unbeaten[:NAMED])),
+            max(0, len(finding.unbeaten) - NAMED),
+            _standing(finding),
+            tuple(_differences(verdict.rows, score, finding)),
+        )
+        for budget in _spoken(verdict)
+        for score, finding in zip(verdict.scores, verdict.findings[budget], strict=True)
+    ]
+
+
 def paragraph(verdict: Verdict) -> list[str]:
     """Return the verdict's sentences: on 2 and 3 times fewer MACs, or on the first budget that there is."""
-    spoken = [b for b in verdict.findings if b.saving == "MACs" and b.factor in FACTORS]
-    spoken = spoken or list(verdict.findings)[:1]
+    sentences = (sentence for budget in _spoken(verdict) for sentence in _sentences(verdict, budget))
+    return [*sentences, basis(verdict)]
+
+
+def basis(verdict: Verdict) -> str:
+    """Return the sentence on the number of samples and of tests."""
     tests = f"{verdict.compared} paired comparisons, p < {LEVEL} after Holm's correction over all of them"
-    size = f"N = {int(verdict.rows['num_samples'].iloc[0])}; {tests}."
-    return [*(sentence for budget in spoken for sentence in _sentences(verdict, budget)), size]
+    return f"N = {int(verdict.rows['num_samples'].iloc[0])}; {tests}."
+
+
+def _spoken(verdict: Verdict) -> list[Budget]:
+    budgets = [b for b in verdict.findings if b.saving == "MACs" and b.factor in FACTORS]
+    return budgets or list(verdict.findings)[:1]
 
 
 def table(verdict: Verdict) -> pd.DataFrame:
@@ -73,22 +118,32 @@ def _sentences(verdict: Verdict, budget: Budget) -> list[str]:
     for score, finding in zip(verdict.scores, verdict.findings[budget], strict=True):
         start = f"At {budget}, by {_title(score)}" if not sentences else f"By {_title(score)}"
         facts = "; ".join(_differences(verdict.rows, score, finding))
-        sentences.append(f"{start}, {_standing(verdict.rows, finding)}{f' ({facts})' if facts else ''}.")
+        sentences.append(
+            f"{start}, {_named_standing(verdict.rows, finding)}{f' ({facts})' if facts else ''}."
+        )
     return sentences
 
 
-def _standing(rows: pd.DataFrame, finding: Finding) -> str:
+def _standing(finding: Finding) -> str:
+    """How the unbeaten methods stand, without their names."""
     unbeaten, methods = len(finding.unbeaten), len(finding.methods)
-    named = _named(rows, finding.unbeaten)
     if not methods:
         return f"none of the {finding.unscored} methods within the budget has that score"
     if methods == 1:
-        return f"{named} is the only method within the budget{' with that score' if finding.unscored else ''}"
+        return f"is the only method within the budget{' with that score' if finding.unscored else ''}"
     if unbeaten == 1:
-        return f"{named} alone is unbeaten of {methods} methods"
+        return f"alone is unbeaten of {methods} methods"
     if unbeaten == methods:
         return f"none of the {methods} methods can be told apart from another"
-    return f"{unbeaten} of {methods} methods are unbeaten and cannot be told apart: {named}"
+    return f"{unbeaten} of {methods} methods are unbeaten and cannot be told apart"
+
+
+def _named_standing(rows: pd.DataFrame, finding: Finding) -> str:
+    unbeaten, standing = finding.unbeaten, _standing(finding)
+    if not unbeaten or len(unbeaten) == len(finding.methods) > 1:
+        return standing
+    named = _named(rows, unbeaten)
+    return f"{named} {standing}" if len(unbeaten) == 1 else f"{standing}: {named}"
 
 
 def _differences(rows: pd.DataFrame, score: Comparisons, finding: Finding) -> list[str]:

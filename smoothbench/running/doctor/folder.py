@@ -9,13 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from smoothbench.running.doctor.finding import Check, Finding, judged
+from smoothbench.sibling_packages import ROOT
 from smoothbench.storage.files import write_atomic
-from smoothbench.storage.locks import locked
+from smoothbench.storage.leases import EXPIRY
+from smoothbench.storage.locks import check_locks, locked
 
 SLOW = 0.05  # seconds to write a sample's file; more, and a run of small images waits for its disk
 WRITES, BYTES = 10, 100_000
 LITTLE = 20e9  # bytes; the paper's image experiments write several GB
-ANOTHER = "import fcntl, sys; fcntl.flock(open(sys.argv[1], 'a+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+ANOTHER = (
+    "import pathlib, sys; from smoothbench.storage.locks import locked\n"
+    "with locked(pathlib.Path(sys.argv[1]), 'doctor', wait=False) as free: sys.exit(0 if free else 3)"
+)
 
 
 def checks(results_dir: Path) -> list[Check]:
@@ -31,9 +36,18 @@ def _locks(place: Path) -> Iterator[Finding]:
     """Another process must be kept out: where locks are emulated, a second one of this process would not be."""
     with tempfile.TemporaryDirectory(dir=place, prefix=".doctor-") as scratch:
         folder = Path(scratch)
+        files = check_locks(folder)
         with locked(folder, "doctor"):
-            command = [sys.executable, "-c", ANOTHER, str(folder / ".locks" / "doctor")]
-            refused = subprocess.run(command, capture_output=True, check=False).returncode != 0
+            command = [sys.executable, "-c", ANOTHER, str(folder)]
+            refused = subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 3
+    if refused and not files:
+        yield Finding(
+            "warn",
+            "results folder: locks",
+            f"{place}: no file locks; leases keep another process out",
+            f"what a killed process held stays so for up to {EXPIRY:.0f} s: a disk with file locks is better",
+        )
+        return
     yield judged(
         refused,
         "results folder: locks",

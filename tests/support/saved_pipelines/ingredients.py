@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from transformers import (
@@ -22,6 +24,7 @@ from transformers import (
 from tests.support.tiny_denoisers import TINY
 
 WIDTH, TOKENS, VOCABULARY = 32, 24, 262
+PICTURE = "start.png"  # in the folder that a pipeline is saved in
 PROMPTS = ("a red car", "two grey owls", "a cup of tea", "an old harbour", "rain on a roof", "a blue door")
 
 
@@ -112,6 +115,18 @@ def alive(network: Any) -> Any:
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
     return network.eval()
+
+
+def saved(family: Family, folder: Path) -> dict[str, Any]:
+    """Save a family's pipeline, and the picture that it starts from, if any; return the arguments of its call."""
+    built(family).save_pretrained(folder)
+    if PICTURE not in family.arguments.values():
+        return dict(family.arguments)
+    ramp = torch.arange(16 * 16 * 3, dtype=torch.uint8).view(16, 16, 3)
+    Image.fromarray(ramp.numpy()).save(folder / PICTURE)
+    return {
+        key: str(folder / PICTURE) if value == PICTURE else value for key, value in family.arguments.items()
+    }
 
 
 def built(family: Family) -> Any:

@@ -17,14 +17,17 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     HunyuanVideoPipeline,
     LattePipeline,
+    LTXImageToVideoPipeline,
     LTXPipeline,
     MochiPipeline,
     UniPCMultistepScheduler,
+    WanImageToVideoPipeline,
     WanPipeline,
 )
 from transformers import LlamaConfig, LlamaModel
 
 from tests.support.saved_pipelines.ingredients import (
+    PICTURE,
     TOKENS,
     VOCABULARY,
     WIDTH,
@@ -43,14 +46,15 @@ SIZE = {"height": 16, "width": 16}
 LENGTH = {"max_sequence_length": TOKENS}
 
 
-def wan(two: bool = False) -> Any:
+def wan(two: bool = False, kind: Any = WanPipeline) -> Any:
     vae: Any = AutoencoderKLWan(base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
-    changes = {"in_channels": 16, "out_channels": 16, "text_dim": WIDTH, "num_layers": 6}
+    given = 16 if kind is WanPipeline else 36  # with the picture's latents, and a mask of its frame
+    changes = {"in_channels": given, "out_channels": 16, "text_dim": WIDTH, "num_layers": 6}
     low = denoiser("WanTransformer3DModel", **changes) if two else None
     if low is not None:
         for weight in low.parameters():
             weight.mul_(0.9)
-    return WanPipeline(
+    return kind(
         tokenizer=tokenizer(),
         text_encoder=t5(),
         vae=vae.eval(),
@@ -63,7 +67,7 @@ def wan(two: bool = False) -> Any:
     )
 
 
-def ltx() -> Any:
+def ltx(kind: Any = LTXPipeline) -> Any:
     vae: Any = AutoencoderKLLTXVideo(
         latent_channels=8,
         block_out_channels=WIDTHS,
@@ -74,7 +78,7 @@ def ltx() -> Any:
         decoder_spatio_temporal_scaling=(True, True, False, False),
         patch_size=1,
     )
-    return LTXPipeline(
+    return kind(
         scheduler=FlowMatchEulerDiscreteScheduler(),
         vae=vae.eval(),
         text_encoder=t5(),
@@ -177,6 +181,13 @@ MOVING: Mapping[str, Family] = MappingProxyType(
         "Wan": Family(wan, {**SIZE, "num_frames": 5, **LENGTH}),
         "Wan2.2": Family(partial(wan, two=True), {**SIZE, "num_frames": 5, **LENGTH}),
         "LTX": Family(ltx, {"height": 32, "width": 32, "num_frames": 9, **LENGTH}),
+        "Wan-I2V": Family(
+            partial(wan, kind=WanImageToVideoPipeline), {**SIZE, "num_frames": 5, **LENGTH, "image": PICTURE}
+        ),
+        "LTX-I2V": Family(
+            partial(ltx, kind=LTXImageToVideoPipeline),
+            {"height": 32, "width": 32, "num_frames": 9, **LENGTH, "image": PICTURE},
+        ),
         "CogVideoX": Family(cogvideox, {**SIZE, "num_frames": 5, **LENGTH}),
         "HunyuanVideo": Family(
             hunyuan_video,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from smoothbench.caching import Schedule, cached, find_sites
+from smoothbench.caching import InputWeights, Schedule, cached, find_sites
 from smoothbench.caching.fast import dit
 from smoothbench.models.nano.image.model import PixelDiT
 from smoothbench.sampling.loop import latents
@@ -75,6 +75,27 @@ def test_kernels_of_a_fully_reused_evaluation(level: Any) -> None:
                 model(x, timestep=time, class_labels=labels)
             assert run.is_fast
     assert kernels.count <= (70 if level == "branch" else 16)
+
+
+def test_a_denoiser_that_is_reused_costs_a_sum_alone() -> None:
+    """Neither its kernels nor its modulations: those of computed evaluations alone are computed ahead."""
+    model, timesteps = deep_dit(), (999.0, 600.0, 300.0, 100.0)
+    sites, x, made = find_sites(model, "denoiser"), torch.randn(4, 4, 8, 8), list[int]()
+    rows = [[0.5, 0.5] if e > 1 else [] for e in range(4)]
+    weights = InputWeights({"denoiser": rows}, inputs={"denoiser": [row[:1] for row in rows]})
+    labels = torch.tensor([1, 3, 1, 10])
+    for full in (4, 2):
+        schedule = Schedule.steps(sites, [e < full for e in range(4)], {"method": "none"})
+        with torch.no_grad(), cached(model, schedule, predictor=weights, coordinates=timesteps) as run:
+            for e, t in enumerate(timesteps):
+                run.step(e, t)
+                time = torch.full((4,), int(t))
+                with Kernels() as kernels, Largest() as largest:
+                    model(x, timestep=time, class_labels=labels)
+                made += [largest.bytes] if e == 0 else []
+            assert run.is_fast
+    assert kernels.count <= 4  # a product, two additions, and a copy for the caller
+    assert made[1] == made[0] // 2
 
 
 def test_ungated_branches_that_are_reused_together_keep_one_sum() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from smoothbench.caching import Evaluation, Run, Schedule, cached, find_sites
+from smoothbench.caching import Evaluation, InputWeights, Run, Schedule, cached, find_sites
 from smoothbench.caching.weighted_sum import WeightedSum
 from tests.support.fast_models import EVALS, MODELS, FastModel, fast_model
 
@@ -152,3 +152,17 @@ def test_calibrated_weights_of_each_site(model: FastModel) -> None:
     (fast, run), (other, slow) = both_ways(model, schedules(model)["steps"], WeightedSum(table))
     assert close(fast, other)
     assert run.counts == slow.counts
+
+
+@pytest.mark.parametrize("forwards", [1, 2])
+def test_a_denoiser_that_is_predicted_from_its_input_computes_fast(model: FastModel, forwards: int) -> None:
+    chance = random.Random(5)
+
+    def weights(count: int) -> list[list[float]]:
+        return [[0.4 * chance.random() for _ in range(count)] if e % 3 else [] for e in range(EVALS)]
+
+    predictor = InputWeights({"denoiser": weights(2)}, inputs={"denoiser": weights(1)})
+    schedule = Schedule.steps(find_sites(model.denoiser, "denoiser"), [e % 3 == 0 for e in range(EVALS)])
+    (fast, run), (other, slow) = both_ways(model, schedule, predictor, forwards)
+    assert close(fast, other)
+    assert (run.counts, run.realised, run.cache_bytes) == (slow.counts, slow.realised, slow.cache_bytes)

@@ -11,6 +11,7 @@ from hydra.utils import get_object
 from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build
 from smoothbench.config.moved import NODES, moved
+from smoothbench.storage.files import load_json
 from tests.support.compose import composed
 
 RESULTS = Path(__file__).parents[3] / "results"
@@ -26,8 +27,8 @@ def nodes(data: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_every_target_of_a_published_record_is_here() -> None:
-    paths = [path for path in RESULTS.glob("**/records/*.json") if RESULTS / "runs" not in path.parents]
-    found = {json.dumps(node) for path in paths for node in nodes(json.loads(path.read_text())["config"])}
+    paths = [path for path in RESULTS.glob("**/records/*.json.gz") if RESULTS / "runs" not in path.parents]
+    found = {json.dumps(node) for path in paths for node in nodes(load_json(path)["config"])}
     targets = {moved(json.loads(node))["_target_"] for node in found}
     assert len(targets) > 40 and all(map(get_object, targets))
 

@@ -142,6 +142,17 @@ def test_the_timed_runs_sample_what_they_say() -> None:
         assert not torch.allclose(expected, bare, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
+def test_a_method_that_plans_and_fits_on_the_calibration_batch_is_timed() -> None:
+    subject = case("dit_nano", ["fitted,policy.full=3"], 4, ["denoiser"])
+    (fitted,) = subject.caches("denoiser")
+    assert (fitted.predictor_name, fitted.share) == ("StateMatching", 0.75)
+    timed = runs(subject, 1)
+    reference = latents(subject.model, subject.solver, range(1), silent)
+    sample: Any = timed["denoiser, fitted,policy.full=3"].run(lambda: None)
+    assert 0 < float((sample[0] - reference).abs().mean()) < 0.1
+
+
 @pytest.mark.parametrize(
     "cache, message",
     [

@@ -44,6 +44,7 @@ def refusal(capsys: pytest.CaptureFixture[str], path: Path, target: str, *option
         ({"attn": EVEN, "mlp": UNEVEN}, "comfyui", (), "a mask of whole evaluations cannot say that"),
         ({"attn": UNEVEN, "mlp": UNEVEN}, "diffusers", (), "--mask-only exports these evaluations"),
         ({"attn": EVEN, "mlp": EVEN}, "cache-dit", (), "reuses the output of each branch.*--mask-only exports"),
+        ({"attn": UNEVEN}, "diffusers", ("--mask-only",), "names no branch of a kind ff, .*--model FOLDER tells"),
         ({"denoiser": EVEN}, "diffusers", (), "reuses the output, .*--mask-only exports"),
         ({"span-0-27": EVEN}, "comfyui", (), "reuses what its blocks add, .*--mask-only exports"),
         ({"span-1-27": EVEN}, "diffusers", (), "all 28 blocks, not blocks 1 to 27; --to cache-dit can"),
@@ -130,7 +131,9 @@ def test_without_out_the_file_is_printed(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "schedule.json"
     path.write_text(json.dumps({"attn": EVEN, "mlp": EVEN}))
     assert main([str(path), "--to", "cache-dit", "--mask-only", "--forwards", "2"]) == 0
-    settings = yaml.safe_load(capsys.readouterr().out)["cache_config"]
+    printed = capsys.readouterr()
+    assert "note: branches that the schedule does not name are taken for skipped ones" in printed.err
+    settings = yaml.safe_load(printed.out)["cache_config"]
     assert settings["steps_computation_mask"] == EVEN and settings["enable_separate_cfg"] is True
     assert settings["steps_computation_policy"] == "static" and settings["Fn_compute_blocks"] == 1
 

@@ -87,7 +87,8 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=20))
+# without subnormal floats: a process that has loaded compiled kernels may flush them to 0
+@given(st.lists(st.floats(0.0, 1.0, allow_subnormal=False), min_size=1, max_size=20))
 def test_holm_lies_between_none_and_bonferroni(p_values: list[float]) -> None:
     for raw, adjusted in zip(p_values, holm(p_values), strict=True):
         assert raw <= adjusted <= 1.0

@@ -8,13 +8,16 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from smoothbench.caching import Schedule, cached, find_sites
+from smoothbench.models.pipeline.input_files import digest, loaded
 from smoothbench.models.pipeline.model import Pipeline
 from smoothbench.models.pipeline.own_loop import watching_loop
 from smoothbench.sampling.loop import decodable, latents, silent
 from smoothbench.solvers.pipeline_scheduler import PipelineScheduler
+from smoothbench.storage.files import sha256_of
 from tests.support.saved_pipelines import FAMILIES, PROMPTS, built
 
 CPU = torch.device("cpu")
@@ -25,7 +28,7 @@ STEPS = 6
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """Saved tiny pipelines by family, not to be written to."""
     folder = tmp_path_factory.mktemp("pipelines")
-    for name in ("FLUX", "SD3", "Wan2.2", "StableDiffusion"):
+    for name in ("FLUX", "SD3", "Wan2.2", "StableDiffusion", "Latte"):
         built(FAMILIES[name]).save_pretrained(folder / name)
     return {path.name: path for path in folder.iterdir()}
 
@@ -152,3 +155,52 @@ def test_another_scheduler_by_its_name(scheduler: str, evaluations: int, folders
 def test_what_decides_samples_is_in_the_identity(change: Any, folders: Mapping[str, Path]) -> None:
     assert model(folders["FLUX"]).identity != model(folders["FLUX"], **change).identity
     assert model(folders["FLUX"]).identity == model(folders["FLUX"], offload="model").identity
+
+
+def test_an_image_to_image_run_has_the_evaluations_of_its_strength(folders: Mapping[str, Path]) -> None:
+    """Another class of the same components; the picture's file is loaded, and its content is in the identity."""
+    name, picture = "FLUX", folders["FLUX"] / "start.png"
+    ramp = torch.arange(16 * 16 * 3, dtype=torch.uint8).view(16, 16, 3)
+    Image.fromarray(ramp.numpy()).save(picture)
+    arguments = {**FAMILIES[name].arguments, "strength": 0.5}
+    more = {"pipeline": "FluxImg2ImgPipeline", "arguments": {**arguments, "image": str(picture)}}
+    pipeline = model(folders[name], **more)
+    assert len(pipeline.at(PipelineScheduler(STEPS)).coordinates) == STEPS // 2
+    assert pipeline.one_by_one and pipeline.identity["arguments"]["image"] == sha256_of(picture)
+    pipe = diffusers.FluxImg2ImgPipeline.from_pretrained(folders[name])
+    pipe.set_progress_bar_config(disable=True)
+    arguments |= {"num_inference_steps": STEPS, "output_type": "np", "image": Image.open(picture)}
+    generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
+    expected = [
+        pipe(prompt=prompt, generator=generator, **arguments)[0]
+        for prompt, generator in zip(PROMPTS, generators, strict=False)
+    ]
+    ours = decodable(pipeline, PipelineScheduler(STEPS), [0, 1], silent)
+    assert torch.equal(ours, torch.cat(list(map(torch.as_tensor, expected))).movedim(-1, -3))
+
+
+def test_latte_samples_one_by_one_unless_its_prompts_keep_their_padding(folders: Mapping[str, Path]) -> None:
+    arguments = FAMILIES["Latte"].arguments
+    alone, solver = model(folders["Latte"]), PipelineScheduler(STEPS)
+    together = latents(alone, solver, [0, 1], silent)
+    assert torch.equal(latents(alone, solver, [1], silent)[0], together[1])
+    assert alone.one_by_one and alone.identity["one_by_one"]
+    assert not model(folders["Latte"], arguments={**arguments, "mask_feature": False}).one_by_one
+    batched = latents(model(folders["Latte"], one_by_one=False), solver, [0, 1], silent)
+    assert not torch.allclose(batched, together, atol=1e-3)
+
+
+def test_clips_are_lists_of_pictures(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (4, 4), (level, 0, 0)) for level in (0, 80, 160)]
+    frames[0].save(tmp_path / "clip.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "frames").mkdir()
+    for number, frame in enumerate(frames):
+        frame.save(tmp_path / "frames" / f"{number}.png")
+    (tmp_path / "frames" / "notes.txt").write_text("no frame")
+    for place in ("clip.gif", "frames"):
+        read = loaded("video", str(tmp_path / place))
+        assert [frame.getpixel((0, 0)) for frame in read] == [(0, 0, 0), (80, 0, 0), (160, 0, 0)]
+    folder = str(tmp_path / "frames")
+    before = digest(folder)
+    frames[0].save(tmp_path / "frames" / "3.png")
+    assert digest(folder) != before

@@ -5,10 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate.hooks import AlignDevicesHook, add_hook_to_module, attach_align_device_hook
-from diffusers import FluxPipeline
-from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict
 from torch import Tensor
 
 from smoothbench.caching import Schedule, cached, find_sites
@@ -16,6 +12,7 @@ from smoothbench.models.pipeline.model import Pipeline
 from smoothbench.sampling.loop import latents, silent
 from smoothbench.solvers.pipeline_scheduler import PipelineScheduler
 from tests.support.saved_pipelines import FAMILIES, PROMPTS, built
+from tests.support.saved_pipelines.conditions import hook_every_module, save_adapter
 
 CPU, STEPS = torch.device("cpu"), 4
 
@@ -26,23 +23,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("flux")
     pipe = built(FAMILIES["FLUX"])
     pipe.save_pretrained(folder)
-    pipe.transformer.add_adapter(LoraConfig(r=2, init_lora_weights=False, target_modules=["to_q", "to_v"]))
-    layers = get_peft_model_state_dict(pipe.transformer)
-    FluxPipeline.save_lora_weights(folder, transformer_lora_layers=layers, weight_name="lora.safetensors")
+    save_adapter(pipe, folder)
     return folder
 
 
 def model(folder: Path, **more: Any) -> Pipeline:
     settings = {"prompts": list(PROMPTS), "arguments": FAMILIES["FLUX"].arguments, "dtype": "float32"}
     return Pipeline(str(folder), CPU, **{**settings, **more})
-
-
-def offloaded_by_accelerate(folder: Path) -> Pipeline:
-    """What sequential offloading puts around every module; that itself wants an accelerator."""
-    pipeline = model(folder)
-    attach_align_device_hook(pipeline.denoiser, execution_device=CPU, offload=False)
-    add_hook_to_module(pipeline.denoiser, AlignDevicesHook(CPU, io_same_device=True), append=True)
-    return pipeline
 
 
 def follows_a_schedule(pipeline: Pipeline) -> Tensor:
@@ -67,8 +54,9 @@ def test_offloading_changes_no_bit(offload: str, folder: Path) -> None:
 
 
 def test_modules_that_are_moved_one_by_one(folder: Path) -> None:
-    plain = latents(model(folder), PipelineScheduler(STEPS), range(2), silent)
-    assert torch.equal(follows_a_schedule(offloaded_by_accelerate(folder)), plain)
+    plain, offloaded = latents(model(folder), PipelineScheduler(STEPS), range(2), silent), model(folder)
+    hook_every_module(offloaded.denoiser)
+    assert torch.equal(follows_a_schedule(offloaded), plain)
 
 
 def test_an_adapter_changes_samples_and_identity(folder: Path) -> None:

@@ -156,3 +156,14 @@ def test_a_calibration_list_alone_is_refused(tmp_path: Path) -> None:
 def test_tables_of_another_shape(tmp_path: Path, text: str, says: str) -> None:
     path = file(tmp_path, text)
     refusal(lambda: Prompts(path, "csv"), path, says)
+
+
+def test_prompts_of_the_same_text_calibrate_or_are_evaluated(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prompts = Prompts(file(tmp_path, "a cat\ntwo owls\na cat\n"), "lines")
+    assert prompts.captions(range(3)) == ["two owls"] * 3
+    assert set(prompts.captions(range(999 * BLOCK, 999 * BLOCK + 3))) == {"a cat"}
+    assert prompts.ids == ("2", "1", "3")
+    same = Prompts(file(tmp_path, "a cat\n" * 12), "lines")
+    assert same.count == 12 and "all 12 are the same, so what calibrates is evaluated on too" in caplog.text

@@ -67,3 +67,16 @@ def test_vector_copies_are_made_where_they_are_asked_for(results: Path) -> None:
     assert not list(results.glob("*.svg")), "an old drawing would show other records"
     text = (results / "report.md").read_text()
     assert text.index("(headline.png)") < text.index("- Points:")
+
+
+def test_every_family_in_colour_has_its_name_in_every_panel_even_in_a_crowd(results: Path) -> None:
+    frame = load(results)
+    done = frame["status.quality"] == "done"
+    crowd = frame[done & (frame["reference"].astype(bool) | frame["share"].between(0.3, 0.6))].copy()
+    others = ~crowd["reference"].astype(bool)
+    crowd.loc[others, "family"] = [f"a family with a long name {i % MOST}" for i in range(others.sum())]
+    crowd.loc[others, "psnr@256"] = 30 + 0.01 * np.arange(others.sum())
+    names = set(crowd.loc[others, "family"])
+    assert len(names) == MOST
+    for axes in headline(crowd).axes:
+        assert names <= {text.get_text() for text in axes.texts}, axes.get_title("left")

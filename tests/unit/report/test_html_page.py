@@ -221,7 +221,7 @@ def test_headings_sort_by_number_and_leave_gaps_last(results_with_previews: Path
     root = parsed(report(results_with_previews))
     orders = run(root, """
       const table = document.querySelectorAll("table.sortable")[0];
-      const headings = table.querySelectorAll("thead th");
+      const headings = table.querySelectorAll("tr.titles th");
       const i = headings.findIndex((h) => h.textContent.startsWith("psnr"));
       const cells = () => table.querySelectorAll("tbody tr").map((row) => row.children[i]);
       const read = () => cells().map((cell) => cell.getAttribute("data-number"));

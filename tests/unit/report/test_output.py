@@ -1,12 +1,17 @@
 """The table for a paper, and what a publication keeps."""
 
+import gzip
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from smoothbench.caching import ErrorCurves
 from smoothbench.report import load, write
 from smoothbench.report.publish import publish
 from smoothbench.report.tables.latex import escape, to_latex
+from smoothbench.results import load as open_results
+from smoothbench.storage.results_folder import Store
 from tests.support.report_folder import CALIBRATION, build, build_pooled, edit, made
 
 FEW = ("fd_nano@256", "psnr@256")
@@ -70,7 +75,9 @@ def test_published_points_are_pooled_ones(tmp_path: Path) -> None:
     folder, target = build_pooled(tmp_path / "runs", (0, 6)), tmp_path / "results"
     publish(folder, target)
     frame = load(target)
-    assert sorted(frame["record"]) == sorted(path.stem for path in target.glob("records/*.json"))
+    assert sorted(frame["record"]) == sorted(
+        path.name.removesuffix(".json.gz") for path in target.glob("records/*")
+    )
     assert sorted(frame["record"]) == sorted(path.stem for path in target.glob("scores/*.npz"))
     assert {path.name for path in (target / "previews").iterdir()} == set(frame["sample_id"])
     assert len(frame) == 2 and len(list((folder / "records").iterdir())) == 8
@@ -86,6 +93,42 @@ def test_published_folder_keeps_only_the_curves_in_use(tmp_path: Path) -> None:
     publish(folder, tmp_path / "results")
     curves = [path.relative_to(tmp_path / "results").as_posix() for path in tmp_path.glob("results/curves/*")]
     assert curves == [CALIBRATION["file"]]
+
+
+def test_a_published_folder_is_packed_and_reads_as_the_run_does(tmp_path: Path) -> None:
+    folder, target = build(tmp_path / "dit_ddim", (0, 14), UNSCORED), tmp_path / "results"
+    publish(folder, target)
+    plain = {path.stem: path for path in folder.glob("records/*.json")}
+    for stem, path in plain.items():
+        packed = gzip.decompress((target / "records" / f"{stem}.json.gz").read_bytes())
+        assert packed == path.read_bytes()
+    assert len(list((target / "records").iterdir())) == len(plain)
+    small, large = (path / CALIBRATION["file"] for path in (target, folder))
+    assert small.stat().st_size < large.stat().st_size
+    assert ErrorCurves.load(small).digest() == ErrorCurves.load(large).digest()
+    pd.testing.assert_frame_equal(load(target), load(folder))
+    (name,) = [point for point in load(target)["name"] if point.startswith("smoothcache")]
+    (stored,) = Store(target).records()
+    assert stored == open_results(target).point(name).record == open_results(folder).point(name).record
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    publish(folder, target)
+    publish(target, tmp_path / "again")  # a copy of a copy is the same
+    after = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    again = {target / path.relative_to(tmp_path / "again"): path for path in tmp_path.glob("again/**/*.*")}
+    assert after == before == {name: path.read_bytes() for name, path in again.items() if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"\x1f\x8b\x08 torn", gzip.compress(b"{"), gzip.compress(b"{}" * 99)[:-9]],
+    ids=["no JSON", "no gzip", "no JSON within", "cut off"],
+)
+def test_a_damaged_packed_record_is_named(tmp_path: Path, content: bytes) -> None:
+    publish(build(tmp_path / "dit_ddim", (0, 6), UNSCORED), tmp_path / "results")
+    (tmp_path / "results/records/torn.json.gz").write_bytes(content)
+    frame = load(tmp_path / "results")
+    (line,) = frame.attrs["ignored"]
+    assert line.startswith("records/torn.json.gz: ") and "\n" not in line and len(frame) == 2
 
 
 def test_publication_of_an_older_schema_is_replaced(tmp_path: Path) -> None:

@@ -56,11 +56,12 @@ def name_sections(folder: Path, *names: object) -> None:
     edit(folder, "fora-n=2", config={"report": list(names)})
 
 
-def test_a_users_experiment_has_its_own_section_before_the_tables(folder: Path) -> None:
+def test_a_users_experiment_has_its_own_section_after_the_tables(folder: Path) -> None:
     name_sections(folder, "own_sections.counted")
     paths = {path.name for path in write(folder, vector=True)}
     text = (folder / "report.md").read_text()
-    assert text.startswith("# mine\n\n## Counted\n\n2 points of mine\n\n![dots](dots.png)\n")
+    assert "\n## Counted\n\n2 points of mine\n\n![dots](dots.png)\n" in text
+    assert text.index("### Verdict") < text.index("### In short") < text.index("## Counted")
     assert {"dots.png", "dots.svg", "pareto_macs.png"} <= paths, "a section beside the usual pictures"
 
 

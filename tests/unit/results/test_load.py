@@ -1,5 +1,6 @@
 """smoothbench.results: what a folder gives, and what it is refused for."""
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -181,6 +182,6 @@ def test_it_loads_no_network_and_starts_without_a_model() -> None:
 
 def test_json_of_a_published_record_is_what_the_point_holds() -> None:
     point = load(ROOT / "results/learning_to_cache").point("l2c-penalty=1e-05")
-    (path,) = (ROOT / "results/learning_to_cache/records").glob(f"*-{point.record.point_id}.json")
-    assert point.record.to_json() == json.loads(path.read_text())
+    (path,) = (ROOT / "results/learning_to_cache/records").glob(f"*-{point.record.point_id}.json.gz")
+    assert point.record.to_json() == json.loads(gzip.decompress(path.read_bytes()))
     assert torch.is_tensor(load(ROOT / "results/learning_to_cache").point("at_l2c-interval=2").curves.l1)  # type: ignore[union-attr]

@@ -15,6 +15,8 @@ from smoothbench.caching import Schedule, SmoothCacheAtBudget, cached
 from smoothbench.config.declared_names import classes_by_name
 from smoothbench.errors import UsageError
 from smoothbench.results import PointResult, load
+from smoothbench.storage.files import load_json
+from smoothbench.storage.record_files import record_files, record_stem
 from tests.support.report_folder import build, edit
 
 pytestmark = pytest.mark.slow
@@ -34,12 +36,10 @@ def folder(tmp_path: Path) -> Path:
 
 def changed(folder: Path, name: str, change: Callable[[dict[str, Any]], None]) -> PointResult:
     """The point after a change to its record."""
-    (path,) = [
-        path for path in (folder / "records").glob("*.json") if json.loads(path.read_text())["name"] == name
-    ]
-    content = json.loads(path.read_text())
+    (path,) = [path for path in record_files(folder) if load_json(path)["name"] == name]
+    content = load_json(path)
     change(content)
-    path.write_text(json.dumps(content))
+    path.with_name(f"{record_stem(path)}.json").write_text(json.dumps(content))  # goes before the packed one
     return load(folder).point(name)
 
 

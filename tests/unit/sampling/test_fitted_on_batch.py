@@ -53,13 +53,17 @@ def test_a_plan_with_its_weights_is_read_again(tmp_path: Any) -> None:
     again = _stored(tmp_path / "plan.json", planning)
     assert again is not None and again.schedule is not None
     assert again.schedule.computed == schedule.computed and isinstance(again.weights, InputWeights)
-    assert again.weights.digest == weights.digest and again.weights.step == weights.step is not None
+    assert again.weights.digest == weights.digest and again.weights.steps == weights.steps != ()
 
 
-def test_a_batch_in_parts_is_fitted_to_its_first() -> None:
-    of_parts, first_part = batch_of("dit_nano", 4, size=2), batch_of("dit_nano", 4, num=2)
-    schedule = Schedule.steps(first_part.trajectory.sites, [True, False, True, False])
-    fits: Any = [StateMatching().fit(schedule, batch) for batch in (of_parts, first_part)]
-    found, expected = ([row for table in (w.table, w.inputs) for row in table["denoiser"]] for w in fits)
-    for row, wanted in zip(found, expected, strict=True):
-        assert row == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+def test_a_batch_in_parts_is_fitted_to_all_of_them() -> None:
+    of_parts, whole, first_part = (
+        batch_of("dit_nano", 6, size, num) for size, num in ((2, 4), (4, 4), (2, 2))
+    )
+    schedule = Schedule.steps(whole.trajectory.sites, [True, False, True, False, False, True])
+    fits: Any = [StateMatching().fit(schedule, batch) for batch in (of_parts, whole, first_part)]
+    found, expected, of_first = (of.table["denoiser"][1] for of in fits)
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)  # nothing was skipped before
+    assert found != pytest.approx(of_first, rel=1e-3, abs=1e-4)
+    errors = [error(whole, schedule, weights) for weights in fits[:2]]
+    assert errors[0] == pytest.approx(errors[1], rel=0.05)

@@ -9,7 +9,9 @@ import pytest
 
 from smoothbench.errors import MetricsFailed
 from smoothbench.running.todo import is_done
+from smoothbench.storage import streamed_npz
 from smoothbench.storage.feature_cache import FeatureCache
+from smoothbench.storage.files import write_arrays
 from smoothbench.storage.npz import read_headers
 from tests.support.compose import experiment
 from tests.support.runs import read, run
@@ -98,3 +100,67 @@ def test_damaged_rows_end_the_pooling_in_one_line_and_the_same_command_mends_the
     assert path.read_bytes() == content
     pooled = [file for file in tmp_path.glob("runs/smoke/records/*") if '"parts": []' not in file.read_text()]
     assert len(pooled) == 2
+
+
+def stored(folder: Path, rows: np.ndarray, key: str = "k", size: int = 7) -> FeatureCache:
+    """A cache whose features came in batches."""
+    kept = FeatureCache(folder)
+    with kept.streaming("a", range(len(rows))) as streams:
+        for start in range(0, len(rows), size):
+            streams.add(key, rows[start : start + size])
+    return kept
+
+
+def test_features_are_written_batch_by_batch_and_stay_on_the_disk_while_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamed_npz, "MAPPED", 100)
+    rows = np.random.default_rng(0).normal(size=(40, 3, 5)).astype(np.float32)
+    kept = stored(tmp_path / "1", rows)
+    read = kept.read("a", "k", range(40))
+    assert read is not None and np.array_equal(read, rows) and read.dtype == np.float32
+    assert isinstance(read.base, np.memmap) and read.flags.aligned
+    content = (tmp_path / "1/a/k.npz").read_bytes()
+    read[0] = 7  # a metric that writes into its input leaves the file alone
+    assert (tmp_path / "1/a/k.npz").read_bytes() == content
+    for other in (stored(tmp_path / "2", rows, size=16), FeatureCache(tmp_path / "3")):
+        if not (other.folder / "a/k.npz").exists():
+            other.write("a", "k", range(40), rows)
+        assert (other.folder / "a/k.npz").read_bytes() == content, "whatever the batches were"
+    with np.load(tmp_path / "1/a/k.npz", allow_pickle=False) as data:
+        assert np.array_equal(data["rows"], rows), "as any npz"
+    inside(tmp_path / "1/a/k.npz")
+    assert kept.read("a", "k", range(40)) is None
+    write_arrays(tmp_path / "1/a/k.npz", {"seeds": np.arange(40), "rows": rows})  # of an earlier version
+    assert np.array_equal(kept.read("a", "k", range(40)), rows)  # type: ignore[arg-type]
+
+
+def test_features_that_are_not_whole_are_not_written(tmp_path: Path) -> None:
+    kept, rows = FeatureCache(tmp_path), np.zeros((4, 2), np.float32)
+    with pytest.raises(KeyError), kept.streaming("a", range(8)) as streams:
+        streams.add("k", rows)
+        raise KeyError
+    with kept.streaming("a", range(8)) as streams:
+        for key in ("whole", "short", "refused"):
+            streams.add(key, rows)
+        streams.drop("refused")
+        with pytest.raises(ValueError, match=r"features \[3\] after others of \[2\]: they differ"):
+            streams.add("short", np.zeros((4, 3), np.float32))
+        streams.add("whole", rows)
+        with pytest.raises(ValueError, match="2 values more than the array has room for"):
+            streams.add("whole", rows[:1])
+        assert streams.short() == ["short"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["whole.npz"]
+
+
+def test_parts_are_joined_as_if_they_had_been_one(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(10, 3))
+    whole, parts = FeatureCache(tmp_path / "whole"), [(FeatureCache(tmp_path / "x"), range(6))]
+    parts.append((FeatureCache(tmp_path / "y"), range(6, 10)))
+    whole.write("a", "k", range(10), rows)
+    for cache, seeds in parts:
+        cache.write("a", "k", seeds, rows[seeds[0] : seeds[-1] + 1])
+    pooled = FeatureCache(tmp_path / "pooled")
+    assert pooled.join("a", "k", parts)
+    assert (tmp_path / "pooled/a/k.npz").read_bytes() == (tmp_path / "whole/a/k.npz").read_bytes()
+    assert not pooled.join("a", "other", parts) and not (tmp_path / "pooled/a/other.npz").exists()

@@ -12,7 +12,7 @@ import pytest
 
 from smoothbench.papers import row
 from smoothbench.report.data.frame import load
-from smoothbench.storage.files import write_json
+from smoothbench.storage.files import load_json, read_bytes, write_json
 from smoothbench.storage.latency_file import Latency
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_schema import FILE, record_schema, schema_text
@@ -21,7 +21,7 @@ from smoothbench.storage.typed_json import Stored, json_types, members
 from tests.support.report_folder import CALIBRATION, record
 
 RESULTS = Path(__file__).parents[3] / "results"
-PUBLISHED = sorted(RESULTS.rglob("records/*.json"))
+PUBLISHED = sorted(RESULTS.rglob("records/*.json.gz"))
 PART = {"name": "fora", "version": 1, "parameters": {"interval": 3}, "digest": "ab"}
 OTHER = {"class": "Mine", "source": "cafe", "kind": "mine"}
 WRONG: tuple[Any, ...] = ("x", 7, 0.5, True, [], {}, None)
@@ -198,9 +198,9 @@ def test_published_records_are_read_and_written_without_a_change() -> None:
     assert len(PUBLISHED) > 300
     validator = jsonschema.Draft202012Validator(record_schema())
     for path in PUBLISHED:
-        content = json.loads(path.read_text())
+        content = load_json(path)
         text = json.dumps(Record.from_json(content).to_json(), indent=1, sort_keys=True, allow_nan=False)
-        assert text + "\n" == path.read_text(), path
+        assert text + "\n" == read_bytes(path).decode(), path
         validator.validate(content)
 
 

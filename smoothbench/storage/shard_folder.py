@@ -1,0 +1,122 @@
+"""The folders of shards: what each has drawn so far, with which code and on which device, until all are joined."""
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from smoothbench.errors import UsageError
+from smoothbench.sibling_packages import ROOT
+from smoothbench.storage.files import read_json, write_json
+from smoothbench.storage.provenance import provenance
+
+OF_NUMBERS = (  # the code that decides samples and features
+    "baselines",
+    "metrics",
+    *(
+        f"smoothbench/{room}"
+        for room in ("caching", "evaluators", "media", "models", "planning", "sampling", "scoring", "solvers")
+    ),
+)
+
+
+class ShardFolder:
+    """The folder of one of `count` shards of some seeds, beside those of the others, in a results folder.
+
+    Its file `shard.json` says what the shard was drawn with, and, once it is drawn, for which work.
+    """
+
+    def __init__(self, results: Path, seeds: range, index: int, count: int) -> None:
+        self.results, self.seeds, self.index, self.count = results, seeds, index, count
+        self.all_shards = results / "shards" / f"{seeds.start:09d}-{seeds.stop - 1:09d}"
+        self.path = self.all_shards / f"{index}-of-{count}"
+
+    @property
+    def name(self) -> str:
+        """The shard in messages."""
+        return f"shard {self.index} of {self.count}"
+
+    @property
+    def lock(self) -> str:
+        """The lock of the process that draws this shard."""
+        return f"shard-{self.all_shards.name}-{self.path.name}"
+
+    @property
+    def siblings(self) -> "list[ShardFolder]":
+        """The folders of all shards, this one included, in the order of their seeds."""
+        return [ShardFolder(self.results, self.seeds, index, self.count) for index in range(self.count)]
+
+    def begin(self, environment: Mapping[str, str]) -> None:
+        """Note what the shard is drawn with, before anything is.
+
+        Raises UsageError, naming the shard, where one of the same seeds was drawn with something else.
+        """
+        began = self.path.exists()
+        if not began:  # before it looks at the others, so that of two that begin at once one is refused
+            self._write({"environment": dict(environment)})
+        try:
+            for sibling in self.siblings:
+                sibling.check(environment)
+        except UsageError:
+            if not began:
+                self.remove()
+            raise
+        self._write({"environment": dict(environment)})
+
+    def check(self, environment: Mapping[str, str]) -> None:
+        """Raise UsageError where this shard was drawn with something else."""
+        known = self._read().get("environment")
+        if known is None or known == environment:
+            return
+        what = next(key for key in {**environment, **known} if known.get(key) != environment.get(key))
+        raise UsageError(
+            f"{self.name} was drawn with {what} {known.get(what)}, and here it is {environment.get(what)}: such shards "
+            f"are not pooled: run them all with the same, or delete {self.path}, and this one is drawn again"
+        )
+
+    def end(self, work: str) -> None:
+        """Note that the shard is drawn, for this work."""
+        self._write({**self._read(), "drawn": work})
+
+    def drawn(self, work: str) -> bool:
+        """Whether the shard is drawn for this work."""
+        return self._read().get("drawn") == work
+
+    def remove(self) -> None:
+        """Delete the shard's folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def remove_all(self) -> None:
+        """Delete the folders of all shards of these seeds, however many they were divided into."""
+        shutil.rmtree(self.all_shards, ignore_errors=True)
+
+    def _read(self) -> dict[str, Any]:
+        content = read_json(self.path / "shard.json")
+        return content if isinstance(content, dict) else {}
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        write_json(self.path / "shard.json", content)
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """Describe what decides the bytes of samples beside the configuration: code, packages, and kind of device."""
+    origin = provenance(device)
+    return {
+        "the code": _code(),
+        **{name: str(version) for name, version in origin["versions"].items() if name != "hydra-core"},
+        "kind of device": str(origin["kind"]),
+        "device": str(origin["device"]),
+    }
+
+
+@cache  # of the code that this process runs, whatever changes on disk since
+def _code() -> str:
+    """Hash the source of all that decides numbers to twelve hexadecimal digits."""
+    digest = hashlib.sha256()
+    for file in sorted(file for room in OF_NUMBERS for file in (ROOT / room).rglob("*.py")):
+        digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
