@@ -1,7 +1,7 @@
 """Compute the scores of a submission again from its observations: the features that metrics saw of each sample."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,9 +39,11 @@ class ReadFeatures(FeatureCache):
         handed_in = super().read(samples, key, seeds)
         return self._extracted.read(samples, key, seeds) if handed_in is None else handed_in
 
-    def streaming(self, samples: str, seeds: Sequence[int]) -> AbstractContextManager[FeatureStreams]:
+    @contextmanager
+    def streaming(self, samples: str, seeds: Sequence[int]) -> Iterator[FeatureStreams]:
         """Take features as a `FeatureCache` does, into the temporary folder."""
-        return self._extracted.streaming(samples, seeds)
+        with self._extracted.streaming(samples, seeds) as streams:
+            yield streams
 
     def drop(self, samples: str, key: str) -> None:
         """Leave damaged features where they are."""
