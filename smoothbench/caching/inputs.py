@@ -69,11 +69,12 @@ class Inputs:
         self._of_computed: dict[tuple[int | str, int], list[tuple[float, Tensor]]] = {}
         self._given: dict[int, Tensor] = {}  # in the present forward
         self._forward: int | str = 0
+        self._evals: int | None = None
 
     def bind(self, sites: Sequence[Site], evals: int | None) -> Sequence[Predictor]:
         """Return the predictor of each site, bound to it where that is needed."""
-        if isinstance(self.predictor, Bindable):
-            self._of_site = cast(Sequence[PredictsFromInput], self.predictor.bind(sites, evals))
+        self._evals = evals
+        self._bind_anew()
         return [_OfSite(self, i, of.depth, self.coordinate) for i, of in enumerate(self._of_site)]
 
     def wraps(self, denoiser: nn.Module, run: InForward) -> list[tuple[nn.Module, Wrap]]:
@@ -96,7 +97,13 @@ class Inputs:
         """Drop all inputs, and return how many bytes they were."""
         size = sum(value.nbytes for of_site in self._of_computed.values() for _, value in of_site)
         self._of_computed, self._given = {}, {}
+        self._bind_anew()
         return size
+
+    def _bind_anew(self) -> None:
+        """Bind the predictor to its sites: what it noted in a run that broke off says nothing of the next one."""
+        if isinstance(self.predictor, Bindable):
+            self._of_site = cast(Sequence[PredictsFromInput], self.predictor.bind(self._sites, self._evals))
 
     def predict(self, i: int, history: History, now: float) -> Tensor:
         """Predict the output of site `i` from its kept outputs, and its inputs at these and now."""

@@ -47,7 +47,13 @@ def _arguments(parts: Config) -> dict[str, Any]:
     """The arguments of a pipeline's call but for texts and files: guidance, height, width, frames, ..."""
     arguments = parts["model"]["identity"].get("arguments")
     items = arguments.items() if isinstance(arguments, Mapping) else ()
-    return {key: value for key, value in items if not isinstance(value, str)}
+    return {key: value for key, value in items if not _is_text(value)}
+
+
+def _is_text(value: Any) -> bool:
+    """Whether an argument is a text or a file, or a list of such."""
+    values = value if isinstance(value, list | tuple) and value else [value]
+    return all(isinstance(one, str) for one in values)
 
 
 def _shown(value: Any) -> str:

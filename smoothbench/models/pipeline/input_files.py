@@ -1,11 +1,12 @@
 """Pictures and clips that a pipeline takes beside its prompt, read from files."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from smoothbench.storage.files import sha256_of
 
@@ -45,12 +46,12 @@ def digest(value: Any) -> Any:
 
 
 def loaded(key: str, value: Any) -> Any:
-    """Return a picture in RGB, of several a list; of a clip's file or folder the list of its frames."""
+    """Return a picture in RGB and upright, of several a list; of a clip's file or folder the list of its frames."""
     if not isinstance(value, str):
         return [loaded(key, name) for name in value]
     if "video" not in key:
         with Image.open(value) as picture:
-            return picture.convert("RGB")
+            return ImageOps.exif_transpose(picture).convert("RGB")
     if Path(value).is_dir():
         return [loaded("image", str(path)) for path in _frames(Path(value))]
     with Image.open(value) as clip:
@@ -62,7 +63,14 @@ def _frames_of(clip: Image.Image) -> Iterator[Image.Image]:
 
 
 def _frames(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    """The pictures of a folder by the numbers in their names: 2.png comes before 10.png."""
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    return sorted(paths, key=_numbered)
+
+
+def _numbered(path: Path) -> list[str | int]:
+    """Split a name into texts and the numbers between them."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", path.name))]
 
 
 def _check_file(key: str, name: str) -> None:

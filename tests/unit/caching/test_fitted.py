@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from smoothbench.caching import Fitted, InputWeights, Schedule, StateMatching, cached, transitions
+from smoothbench.caching import (
+    Fitted,
+    InputWeights,
+    Schedule,
+    StateMatching,
+    cached,
+    input_weights,
+    transitions,
+)
 from smoothbench.caching.recorded_run import recorded_run
 from smoothbench.caching.solver_steps import recognised
 from smoothbench.caching.transitions import cheapest, transition_costs
@@ -209,6 +217,24 @@ def test_guidance_in_two_forwards_is_checked_and_not_mistaken_for_another(sample
     as_one = GuidedLoop(EVALS, samples=samples)
     of_rows = StateMatching().fit(schedule, as_one.batch())
     torch.testing.assert_close(final(loop, schedule, weights), final(as_one, schedule, of_rows))
+
+
+def test_a_run_that_broke_off_between_two_forwards_leaves_nothing_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = GuidedLoop(EVALS, forwards=2)
+    schedule = schedule_of(loop, (0, 3, 6))
+    weights = StateMatching().fit(schedule, loop.batch())
+
+    def full(*_: Any) -> Any:
+        raise MemoryError("in the first forward of a skipped evaluation")
+
+    with cached(loop.denoiser, schedule, predictor=weights) as run:
+        before = loop.run(run.step)
+        with monkeypatch.context() as patch, pytest.raises(MemoryError):
+            patch.setattr(input_weights, "combined", full)
+            loop.run(run.step)
+        assert torch.equal(loop.run(run.step), before)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,16 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     return {path.name: path for path in folder.iterdir()}
 
 
+def test_pictures_are_upright_and_frames_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in (10, 2, 1):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    assert [frame.getpixel((0, 0))[0] for frame in loaded("video", str(tmp_path))] == [1, 2, 10]
+    turned = Image.Exif()
+    turned[0x0112] = 6  # orientation: the camera was held on its side
+    Image.new("RGB", (8, 4)).save(tmp_path / "photo.jpg", exif=turned)
+    assert loaded("image", str(tmp_path / "photo.jpg")).size == (4, 8)
+
+
 def model(folder: Path, **more: Any) -> Pipeline:
     settings = {"prompts": list(PROMPTS), "arguments": FAMILIES[folder.name].arguments, "dtype": "float32"}
     return Pipeline(str(folder), CPU, **{**settings, **more})

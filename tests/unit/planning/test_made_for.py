@@ -42,8 +42,8 @@ def test_other_arguments_are_refused(before: dict[str, Any], now: dict[str, Any]
 
 def test_texts_and_what_is_left_at_its_default_carry_over() -> None:
     before, now = (
-        parts(height=None, negative_prompt="grey"),
-        parts(guidance_scale=None, negative_prompt="red"),
+        parts(height=None, negative_prompt="grey", image=["digest of a picture"]),
+        parts(guidance_scale=None, negative_prompt="red", image=["digest of another"]),
     )
     check_made_for({MADE_FOR: made_for(before)}, now)
     check_made_for({}, now)
