@@ -219,24 +219,6 @@ def test_guidance_in_two_forwards_is_checked_and_not_mistaken_for_another(sample
     torch.testing.assert_close(final(loop, schedule, weights), final(as_one, schedule, of_rows))
 
 
-def test_a_run_that_broke_off_between_two_forwards_leaves_nothing_to_the_next(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    loop = GuidedLoop(EVALS, forwards=2)
-    schedule = schedule_of(loop, (0, 3, 6))
-    weights = StateMatching().fit(schedule, loop.batch())
-
-    def full(*_: Any) -> Any:
-        raise MemoryError("in the first forward of a skipped evaluation")
-
-    with cached(loop.denoiser, schedule, predictor=weights) as run:
-        before = loop.run(run.step)
-        with monkeypatch.context() as patch, pytest.raises(MemoryError):
-            patch.setattr(input_weights, "combined", full)
-            loop.run(run.step)
-        assert torch.equal(loop.run(run.step), before)
-
-
 @pytest.mark.parametrize(
     ("make", "said"),
     [
