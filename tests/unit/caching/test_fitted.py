@@ -15,7 +15,6 @@ from smoothbench.caching import (
     Schedule,
     StateMatching,
     cached,
-    input_weights,
     transitions,
 )
 from smoothbench.caching.recorded_run import recorded_run
