@@ -93,6 +93,14 @@ class PerSampleScores:
     def _influences(self, record: Record) -> Mapping[str, NDArray[np.float64]]:
         row = {"record": self._stems[record.point_id], "name": record.name}
         try:
-            return influences(self.submission.folder, row)
+            by_score = influences(self.submission.folder, row)
         except ValueError as error:
             raise UsageError(f"{error}") from error
+        for name in record.scores.keys() & by_score.keys():
+            if by_score[name].shape != (record.num_samples,) or not np.isfinite(by_score[name]).all():
+                file = self.submission.folder / "scores" / f"{row['record']}.npz"
+                raise UsageError(
+                    f"{file}: {name} is not one finite number for each of {record.num_samples} samples: hand in the "
+                    "scores as the run wrote them"
+                )
+        return by_score

@@ -79,6 +79,19 @@ def test_scores_of_other_samples_are_refused(folder: Path, capsys: pytest.Captur
     assert "has no readable" in refused(capsys, folder)[0]
 
 
+@pytest.mark.parametrize("short", [True, False])
+def test_scores_that_are_not_one_number_a_sample_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], short: bool
+) -> None:
+    path = next((folder / "scores").glob(f"{NAME}-*.npz"))
+    arrays = {name: array[1:] if short else array for name, array in np.load(path).items()}
+    if not short:
+        arrays["psnr@2048"][0] = np.nan
+    np.savez_compressed(path, **arrays)
+    (line, *_) = refused(capsys, folder)
+    assert f"{path}: " in line and "is not one finite number for each of 2048 samples" in line
+
+
 def test_more_numbers_than_fit_are_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit(folder, NAME, "seeds", to=[[0, 512], [1000000, 1000512], [2000000, 2000512], [4000000, 4000512]])
     assert len(refused(capsys, folder)) <= 12
