@@ -72,7 +72,7 @@ class BoundMetric:
 
 
 def bind_metric(
-    node: Config, metric: Any, encoder: Any, real: ImageFile | None, device: torch.device
+    node: Config, metric: Any, encoder: Any, real: ImageFile | None, device: torch.device = CPU
 ) -> BoundMetric:
     """Bind what the node of a metric has built, with the hashes that identify its scores and its features."""
     key = "" if encoder is None else identity(describe(encoder, node["encoder"]))

@@ -118,7 +118,7 @@ def _place_whole(pipe: Any, device: torch.device) -> None:
         pipe.to(device)
     if encoders and torch.device(pipe._execution_device).type == device.type:
         encode.offloaded = Offloaded(list(encoders.values()), device)  # type: ignore[union-attr]
-    else:  # or the pipeline would take main memory for its device, as diffusers' before 0.37 do
+    else:  # without text encoders, or by an older diffusers, which may take their place for the pipeline's device
         pipe.to(device)
 
 
