@@ -49,7 +49,7 @@ class T5:
         states: Tensor = self.encoder(padded.input_ids, attention_mask=padded.attention_mask)[0]
         return states, padded.attention_mask[0].bool()
 
-    def each(self, prompts: Iterable[str], encode: Callable[[str], object]) -> None:
+    def encode_together(self, prompts: Iterable[str], encode: Callable[[str], object]) -> None:
         """Call `encode` with every prompt while the encoder stays on the device; with none it does not come there."""
         if distinct := list(dict.fromkeys(prompts)):
             with self.offloaded:

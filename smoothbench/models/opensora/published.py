@@ -108,7 +108,6 @@ class OpenSora(Lazy, TextToVideo):
         )
         self.media = Webp(fps)
         self.appended: dict[str, Any] = {"aes": aes, "flow": flow, "camera": camera}
-        self._texts: dict[int, str] = {}
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -187,8 +186,13 @@ class OpenSora(Lazy, TextToVideo):
             return torch.zeros(self.tokens, self.config["caption_channels"])
         return self.text(self._cleaned(number))
 
+    @cached_property
+    def _texts(self) -> dict[int, str]:
+        """Cleaned prompts by number, as cleaning one takes a millisecond."""
+        return {}
+
     def _cleaned(self, number: int) -> str:
-        """The text of a prompt as it goes to the text encoder; kept, as cleaning takes a millisecond."""
+        """The text of a prompt as it goes to the text encoder."""
         if number not in self._texts:
             self._texts[number] = assembled(self.prompts.texts[number], **self.appended)
         return self._texts[number]

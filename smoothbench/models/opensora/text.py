@@ -35,7 +35,7 @@ class TextEncoder:
 
     def embed(self, prompts: Iterable[str]) -> None:
         """Encode the cleaned prompts that are not known yet, with the encoder on the device for no longer than that."""
-        self._t5.each((prompt for prompt in prompts if prompt not in self._encoded), self)
+        self._t5.encode_together((prompt for prompt in prompts if prompt not in self._encoded), self)
 
     @lasting
     def __call__(self, prompt: str) -> Tensor:

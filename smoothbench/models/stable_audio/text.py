@@ -32,7 +32,7 @@ class TextEncoder:
 
     def embed(self, texts: Iterable[str]) -> None:
         """Encode the prompts that are not known yet, with the text encoder on the device for no longer than that."""
-        self._t5.each((text for text in texts if text not in self._encoded), self.prompt)
+        self._t5.encode_together((text for text in texts if text not in self._encoded), self.prompt)
 
     @lasting
     def prompt(self, text: str) -> Tensor:
