@@ -18,7 +18,7 @@ def html_page(title: str, file: str, body: Iterable[str]) -> str:
         f'<a href="{name}"{" aria-current=page" if name == file else ""}>{text}</a>' for name, text in LINKS
     )
     style = "\n".join((asset("report.css"), asset("site.css", "smoothbench.leaderboard")))
-    return framed(title, style, f"<h1>{escape(title)}</h1>\n<nav>{links}</nav>", body)
+    return framed(title, style, f"<h1>{escape(title)}</h1>\n<nav>{links}</nav>", body) + "\n"
 
 
 def table(heads: Sequence[str], rows: Iterable[str], style: str, label: str) -> str:
