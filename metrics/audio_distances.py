@@ -27,6 +27,7 @@ class ClipDistance(SampleMean):
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = False
     is_distance = True
+    on_device = True
     shortest = 1  # frames
     audible = 1 / FULL_SCALE  # a peak below it is silence
 
@@ -103,7 +104,7 @@ class LogMelL1(ClipDistance):
     def _decibels(self, audio: Tensor) -> Tensor:
         # under a Hann window, a sine of amplitude 1 has the magnitude of a quarter of the window's length
         scaled = magnitudes(audio, self.shortest, self._hop, self.shortest) * (4 / self.shortest)
-        return 20 * (self._bands @ scaled).clamp(min=self._floor).log10()
+        return 20 * (self._bands.to(scaled) @ scaled).clamp(min=self._floor).log10()
 
 
 class SISDR(ClipDistance):
@@ -128,7 +129,7 @@ class SISDR(ClipDistance):
         target = (clip * other).sum() / other.square().sum() * other
         energy, error = target.square().sum(), (clip - target).square().sum()
         if energy == 0:  # a silent clip, or one orthogonal to the uncached one, holds nothing of the signal
-            return torch.tensor(-self._cap, dtype=torch.float64)
+            return clip.new_tensor(-self._cap)
         return (10 * (energy / error).log10()).clamp(-self._cap, self._cap)
 
 

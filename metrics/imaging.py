@@ -24,6 +24,7 @@ class OfFrames(SampleMean):
 
     inputs: tuple[str, ...] = ("samples",)
     higher_is_better = False
+    on_device = True
     smallest = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:

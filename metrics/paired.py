@@ -21,6 +21,7 @@ class PSNR(SampleMean):
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = True
     is_distance = True
+    on_device = True
     name = "psnr"
     version = 1
 
@@ -50,6 +51,7 @@ class SSIM(SampleMean):
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = True
     is_distance = True
+    on_device = True
     name = "ssim"
     version = 1
 

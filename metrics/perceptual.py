@@ -17,6 +17,7 @@ class PerceptualDistance(SampleMean):
     inputs: tuple[str, ...] = ("stages", "baseline.stages")
     higher_is_better = False
     is_distance = True
+    on_device = True
     name = "perceptual"
     version = 1
 

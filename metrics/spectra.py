@@ -11,7 +11,7 @@ def magnitudes(audio: Tensor, fft: int, hop: int, window: int) -> Tensor:
 
     Hann window, centred frames, reflected at the ends.
     """
-    shape = torch.hann_window(window, dtype=torch.float64)
+    shape = torch.hann_window(window, dtype=torch.float64, device=audio.device)
     return torch.stft(audio.double(), fft, hop, window, shape, pad_mode="reflect", return_complex=True).abs()
 
 

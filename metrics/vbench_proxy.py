@@ -30,6 +30,7 @@ class TemporalFlicker(SampleMean):
 
     inputs: tuple[str, ...] = ("samples",)
     higher_is_better = True
+    on_device = True
     name = "temporal_flicker"
     version = 1
 
@@ -50,6 +51,7 @@ class MotionSmoothness(SampleMean):
 
     inputs: tuple[str, ...] = ("samples",)
     higher_is_better = True
+    on_device = True
     name = "motion_smoothness"
     version = 1
 

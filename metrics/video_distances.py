@@ -46,6 +46,7 @@ class FramesSSIM(SampleMean):
     inputs: tuple[str, ...] = ("samples", "baseline")
     higher_is_better = True
     is_distance = True
+    on_device = True
     name = "ssim_frames"
     version = 1
 

@@ -1,7 +1,6 @@
 """What a plug-in must have, and the small protocols of what it may have: its capabilities.
 
-The harness asks for a capability by `isinstance(part, Prompted)` and the like, never by an attribute's or class's name.
-See also `smoothbench.caching`, for policies and predictors.
+The harness asks for a capability by `isinstance(part, Prompted)`, never by a name; see also `smoothbench.caching`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,8 @@ from torch import Tensor, nn
 
 from smoothbench.caching.mac_counter import Macs
 from smoothbench.caching.trajectory import Trajectory
+from smoothbench.placement import ComputesOnDevice as ComputesOnDevice
+from smoothbench.placement import EmbedsPrompts as EmbedsPrompts
 from smoothbench.self_sampling import AnnounceRun as AnnounceRun
 from smoothbench.self_sampling import SamplesItself as SamplesItself
 from smoothbench.self_sampling import SwitchesNetworks as SwitchesNetworks

@@ -58,6 +58,7 @@ class Settings:
     metrics: Config
     batch_size: int
     device: str
+    score_on: str
     results_dir: str
     latency: Config
     training: Config

@@ -13,6 +13,7 @@ from smoothbench.paper_convention import Convention
 from smoothbench.protocols import BLOCK
 
 STAGES = ("all", "cost", "latency", "calibrate", "train", "tune")
+SCORE_ON = ("device", "cpu")
 TO_FILE = ("calibrate", "train")  # and nothing else
 NODES = (
     "model",
@@ -34,6 +35,7 @@ SHARED = (
     "stage",
     "batch_size",
     "device",
+    "score_on",
     "results_dir",
     "keep_samples",
     "force",
@@ -123,6 +125,8 @@ def check(cfg: DictConfig) -> None:
     for key in ("keep_samples", "force", "tf32"):
         if not isinstance(cfg[key], bool):
             raise UsageError(f"{key}={shown(cfg[key])}: must be true or false")
+    if cfg.score_on not in SCORE_ON:
+        raise UsageError(f"score_on={shown(cfg.score_on)}: there are {', '.join(SCORE_ON)}")
     _check_training(cfg.training)
     Convention.from_config(cfg.paper)
     _check_also(cfg.latency.also)

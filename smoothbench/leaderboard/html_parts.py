@@ -1,34 +1,12 @@
-"""The frame that all pages of a leaderboard share, and tables as HTML."""
+"""What all pages of a leaderboard share: their head with links, and tables as HTML."""
 
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
-from importlib.resources import files
-from string import Template
+
+from smoothbench.report.page.html_frame import asset, framed
 
 LINKS = (("index.html", "Models"), ("methods.html", "Methods"), ("submissions.html", "Submissions"))
-FRAME = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>$title</title>
-<style>
-$style
-</style>
-</head>
-<body>
-<header>
-<h1>$title</h1>
-<nav>$links</nav>
-</header>
-<main>
-$body
-</main>
-</body>
-</html>
-""")
 
 
 def html_page(title: str, file: str, body: Iterable[str]) -> str:
@@ -39,9 +17,8 @@ def html_page(title: str, file: str, body: Iterable[str]) -> str:
     links = "".join(
         f'<a href="{name}"{" aria-current=page" if name == file else ""}>{text}</a>' for name, text in LINKS
     )
-    return FRAME.substitute(
-        title=escape(title), style=_style(), links=links, body="\n".join(filter(None, body))
-    )
+    style = "\n".join((asset("report.css"), asset("site.css", "smoothbench.leaderboard")))
+    return framed(title, style, f"<h1>{escape(title)}</h1>\n<nav>{links}</nav>", body) + "\n"
 
 
 def table(heads: Sequence[str], rows: Iterable[str], style: str, label: str) -> str:
@@ -75,9 +52,3 @@ def listing(items: Iterable[str]) -> str:
     """Write a list of plain text; "" without any."""
     entries = "".join(f"<li>{escape(item)}</li>" for item in items)
     return f'<ul class="facts">{entries}</ul>' if entries else ""
-
-
-def _style() -> str:
-    """The report's style, and what is the leaderboard's own."""
-    places = (("smoothbench.report.page", "report.css"), ("smoothbench.leaderboard", "site.css"))
-    return "\n".join(files(room).joinpath(name).read_text(encoding="utf-8").rstrip() for room, name in places)

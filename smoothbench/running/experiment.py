@@ -62,7 +62,9 @@ class Experiment:
         check_conditions(settings, model)
         metrics = settings.metrics if settings.draws_samples else {}  # other stages need no encoder's weights
         ready(model, settings.stage)
-        scorer = Scorer(metrics, model, FeatureCache(self.store.folder / "observations"))
+        scorer = Scorer(
+            metrics, model, FeatureCache(self.store.folder / "observations"), settings.score_on == "device"
+        )
         self._sites = ChosenSites(model)
         self._measured = Measured(self._sites, self.store, settings.force)
         points = plan_points(settings, model, self._sites, self._measured)

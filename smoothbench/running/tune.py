@@ -35,7 +35,8 @@ def tune(settings: Settings) -> Path:
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
     with store.enter():
         model = ready(build_model(settings.model, device), settings.stage)
-        scorer = Scorer(settings.metrics, model, FeatureCache(store.folder / "observations"))
+        observations = FeatureCache(store.folder / "observations")
+        scorer = Scorer(settings.metrics, model, observations, settings.score_on == "device")
         paired = [name for name, metric in scorer.metrics.items() if metric.paired]
         trials = Trials(settings, model, store, scorer, _deciding(settings.loss, paired, scorer))
         choice = choose(settings, trials)

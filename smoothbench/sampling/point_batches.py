@@ -9,7 +9,7 @@ from torch import Tensor
 
 from smoothbench.caching import Run, Schedule, cached
 from smoothbench.planning.point import Point
-from smoothbench.protocols import Model, Solver
+from smoothbench.protocols import EmbedsPrompts, Model, Solver
 from smoothbench.sampling.loop import Announce, decodable, latents, silent
 from smoothbench.sampling.out_of_memory import LargestBatch, first_that_fits, half
 from smoothbench.sampling.write_behind import WriteBehind
@@ -29,9 +29,11 @@ def generate(point: Point, model: Model, samples: Samples, tick: Tick, largest: 
     forwards cost something else than the schedule says, and MemoryError where not even one sample fits, or where a
     dynamic policy's batch does not, which is never cut: its decisions are about the whole batch.
     """
-    cuts = 0
+    cuts, missing = 0, samples.missing()
+    if missing and isinstance(model, EmbedsPrompts):
+        model.embed(missing)
     with WriteBehind(samples) as writer:
-        for batch in samples.missing():
+        for batch in missing:
             parts = sample_in_parts(point, model, batch, tick, largest)
             cuts += len(parts) - 1
             run = parts[0][1]

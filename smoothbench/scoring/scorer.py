@@ -19,7 +19,8 @@ from smoothbench.media.image_npz import ImageFile
 from smoothbench.planning.point import Point
 from smoothbench.protocols import Config, FitsReal, HasReferenceFile, Model, Prompted
 from smoothbench.scoring.check_inputs import check_clips
-from smoothbench.scoring.metric import BASELINE, BoundMetric, Inputs, MeetsModel, Metric, bind_metric
+from smoothbench.scoring.metric import BASELINE, CPU, BoundMetric, Inputs, MeetsModel, Metric, bind_metric
+from smoothbench.scoring.read_ahead import batches
 from smoothbench.scoring.real_images import BATCH, RealSamples
 from smoothbench.storage.feature_cache import FeatureCache, Features, FeatureStreams, exact
 from smoothbench.storage.identity import canonical, claim, identity
@@ -36,13 +37,18 @@ def part_of(point: Point, reference: Point) -> Part:
 
 
 class Scorer:
-    """The metrics of an experiment; every encoder is built once and runs once a batch."""
+    """The metrics of an experiment; encoders are built once and run once a batch, on the model's device.
 
-    def __init__(self, nodes: Config, model: Model, observations: FeatureCache) -> None:
+    `on_device` false: metrics that could compute there too do not.
+    """
+
+    def __init__(
+        self, nodes: Config, model: Model, observations: FeatureCache, on_device: bool = True
+    ) -> None:
         self.nodes, self.model, self.observations = nodes, model, observations
+        self._real, self._device = RealSamples(model), model.device if on_device else CPU
         self._encoders: dict[str, Any] = {}
         self._refused: dict[tuple[str, str], str] = {}  # by samples and key: why there are no rows
-        self._real = RealSamples(model)
         self._names: dict[str, dict[str, type]] = {"metric": {}, "encoder": {}}
         # all at once, so that bad paths and missing extras show before the first sample
         self.metrics = {name: self._bind(name, node) for name, node in nodes.items()}
@@ -83,7 +89,7 @@ class Scorer:
             return
         of = baseline.sample_id if baseline else None
         chosen = {self.metrics[name].key(of): self.metrics[name] for name in names}
-        bar = _bar(self._batches(samples, baseline), "scoring", len(samples.batches()))
+        bar = _bar(batches(self.model, samples, baseline), "scoring", len(samples.batches()))
         reasons: dict[str, str] = {}
         with self.observations.streaming(samples.sample_id, samples.seeds) as streams:
             for batch in bar:
@@ -134,12 +140,6 @@ class Scorer:
         metric: Metric = bound_metric.metric
         return metric
 
-    def _batches(self, samples: Samples, baseline: Samples | None) -> Iterator[dict[str, Tensor]]:
-        others = baseline.read() if baseline else None
-        for seeds, images in samples.read():
-            batch = {"samples": images, "condition": self.model.labels_or_prompts(seeds)}
-            yield batch | ({"baseline": next(others)[1]} if others else {})
-
     def features_of(
         self, batch: Inputs, metrics: Mapping[str, BoundMetric], reasons: dict[str, str]
     ) -> dict[str, Tensor]:
@@ -171,7 +171,7 @@ class Scorer:
 
     @torch.inference_mode()
     def _encode(self, encoder: Any, images: Tensor) -> Inputs:
-        return {name: out.cpu() for name, out in encoder(images.to(self.model.device)).items()}
+        return dict(encoder(images.to(self.model.device)))
 
     def _real_rows(self, name: str, bound_metric: BoundMetric, real: ImageFile) -> Features:
         """Return the features of the real samples: from disk, or extracted now."""
@@ -217,7 +217,7 @@ class Scorer:
         if isinstance(metric, HasReferenceFile) and metric.reference_file is not None:
             self._real.check_size(metric.reference_file, where)
         claim_name(self._names["metric"], metric, "metrics", where)
-        return bind_metric(node, metric, encoder, real)
+        return bind_metric(node, metric, encoder, real, self._device)
 
     def _introduce(self, where: str, metric: Any) -> None:
         """Hand a metric the model's device and prompts if it takes them; UsageError where it cannot score the model."""

@@ -18,9 +18,11 @@ from smoothbench.storage.sample_packs import SampleFiles, together
 
 PREVIEWS = 8
 
+Batch = tuple[Sequence[int], Tensor]  # seeds and their samples
 Encoding = Callable[
     [Callable[[Tensor], bytes], Sequence[Tensor]], Iterable[bytes]
 ]  # `map`, or one in workers
+Decoding = Callable[[Callable[[bytes], Tensor], Sequence[bytes]], Iterable[Tensor]]  # the same
 
 
 class Samples:
@@ -110,10 +112,10 @@ class Samples:
         """Count no batch as done."""
         self.manifest.forget()
 
-    def read(self) -> Iterator[tuple[Sequence[int], Tensor]]:
-        """Seeds and samples, batch by batch."""
+    def read(self, decoding: Decoding = map) -> Iterator[Batch]:
+        """Seeds and samples, batch by batch; `decoding` applies the codec to the files in order."""
         for batch in self.batches():
-            yield batch, torch.stack([self.media.decode(self.data(seed)) for seed in batch])
+            yield batch, torch.stack(list(decoding(self.media.decode, [self.data(seed) for seed in batch])))
 
     def data(self, seed: int) -> bytes:
         """Return the encoded sample of a seed; FileNotFoundError where there is none."""

@@ -1,6 +1,6 @@
 """Open-Sora 1.2 with its published weights (Zheng et al. 2024, arXiv 2412.20404, and the repository's report 03)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -159,8 +159,17 @@ class OpenSora(Lazy, TextToVideo):
             self.local_files["vae"], self.local_files["text_encoder"], self.size, self.sample_shape, tokens
         )
 
+    def embed(self, batches: Sequence[Sequence[int]]) -> None:
+        """Encode the prompts of these batches of seeds; those that are known are not encoded again."""
+        self._embed(self.labels_or_prompts([seed for batch in batches for seed in batch]))
+
+    def _embed(self, numbers: Tensor) -> None:
+        if self.text is not None:
+            self.text.embed(self._cleaned(number) for number in numbers.tolist() if number >= 0)
+
     def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return captions [B, 1, model_max_length, channels], zero past their words, and their masks."""
+        self._embed(numbers)
         states = [self._caption(number) for number in numbers.tolist()]
         captions = torch.zeros(
             len(states), 1, self.config["model_max_length"], self.config["caption_channels"]
@@ -175,7 +184,18 @@ class OpenSora(Lazy, TextToVideo):
             return self.denoiser.get_buffer("y_embedder.y_embedding").float().cpu()
         if self.text is None:
             return torch.zeros(self.tokens, self.config["caption_channels"])
-        return self.text(assembled(self.prompts.texts[number], **self.appended))
+        return self.text(self._cleaned(number))
+
+    @cached_property
+    def _texts(self) -> dict[int, str]:
+        """Cleaned prompts by number, as cleaning one takes a millisecond."""
+        return {}
+
+    def _cleaned(self, number: int) -> str:
+        """The text of a prompt as it goes to the text encoder."""
+        if number not in self._texts:
+            self._texts[number] = assembled(self.prompts.texts[number], **self.appended)
+        return self._texts[number]
 
     def decode(self, x: Tensor) -> Tensor:
         """Decode latents to clips uint8 [B, T, 3, H, W], as high and wide as whole latents make them."""

@@ -3,6 +3,7 @@
 import html
 import importlib.util
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from types import FunctionType
 from typing import Any, Final
@@ -31,6 +32,10 @@ class TextEncoder:
     def __init__(self, encoder: Files, tokenizer: Path, tokens: int, device: torch.device) -> None:
         self._t5 = T5(encoder, tokenizer, tokens, device)
         self._encoded: dict[str, Tensor] = {}
+
+    def embed(self, prompts: Iterable[str]) -> None:
+        """Encode the cleaned prompts that are not known yet, with the encoder on the device for no longer than that."""
+        self._t5.encode_together((prompt for prompt in prompts if prompt not in self._encoded), self)
 
     @lasting
     def __call__(self, prompt: str) -> Tensor:

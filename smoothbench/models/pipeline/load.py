@@ -1,6 +1,6 @@
 """Load a pipeline onto the device: its weights, adapters and offloading, by diffusers' own methods."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from torch import nn
 
 from smoothbench.errors import one_line
 from smoothbench.models.base.guided import DTYPES
+from smoothbench.models.base.offloaded import Offloaded, can_be_offloaded
 from smoothbench.models.pipeline.components import Folder
 from smoothbench.models.pipeline.encoded_prompts import EncodedPrompts
 from smoothbench.models.pipeline.two_networks import SECOND
@@ -90,7 +91,10 @@ def add_lora(pipe: Any, lora: str) -> None:
 
 
 def place_pipeline(pipe: Any, device: torch.device, offload: str) -> None:
-    """Put a pipeline on the device, or leave it where offloading fetches it from; ValueError where that is refused."""
+    """Put a pipeline on the device, or leave it where offloading fetches it from; ValueError where that is refused.
+
+    Without offloading its text encoders stay in main memory, and come to the device for prompts that are new.
+    """
     try:
         if offload == "model":
             pipe.enable_model_cpu_offload(device=device)
@@ -99,11 +103,44 @@ def place_pipeline(pipe: Any, device: torch.device, offload: str) -> None:
         elif offload == "group":
             pipe.enable_group_offload(device, offload_type="leaf_level")
         else:
-            pipe.to(device)
+            _place_whole(pipe, device)
     except (ImportError, RuntimeError, ValueError, NotImplementedError) as error:
         if isinstance(error, torch.OutOfMemoryError) or offload == "none":
             raise
         raise ValueError(f"model.offload={offload}: {one_line(error)[:200]}") from None
+
+
+def _place_whole(pipe: Any, device: torch.device) -> None:
+    """Put all of a pipeline on the device but the text encoders, where `encode_prompt` is all that needs them."""
+    encode = getattr(pipe, "encode_prompt", None)
+    encoders = _text_encoders(pipe) if isinstance(encode, EncodedPrompts) and device.type != "cpu" else {}
+    with _without(pipe, encoders):
+        pipe.to(device)
+    if encoders and torch.device(pipe._execution_device).type == device.type:
+        encode.offloaded = Offloaded(list(encoders.values()), device)  # type: ignore[union-attr]
+    else:  # without text encoders, or by an older diffusers, which may take their place for the pipeline's device
+        pipe.to(device)
+
+
+def _text_encoders(pipe: Any) -> dict[str, nn.Module]:
+    """The text encoders of a pipeline by name, of ordinary weights."""
+    networks = {name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)}
+    return {
+        name: part
+        for name, part in networks.items()
+        if name.startswith("text_encoder") and can_be_offloaded(part)
+    }
+
+
+@contextmanager
+def _without(pipe: Any, names: Iterable[str]) -> Iterator[None]:
+    """Hide components of a pipeline within a context; its configuration keeps them."""
+    hidden = {name: vars(pipe)[name] for name in names}
+    vars(pipe).update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        vars(pipe).update(hidden)
 
 
 def denoiser_name(folder: Folder, component: str | None) -> str:

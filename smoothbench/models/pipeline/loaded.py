@@ -11,6 +11,7 @@ from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.pipeline import outputs
 from smoothbench.models.pipeline.arguments import Call
 from smoothbench.models.pipeline.components import Folder
+from smoothbench.models.pipeline.encoded_prompts import EncodedPrompts
 from smoothbench.models.pipeline.load import denoiser_name, load_pipeline, place_pipeline
 from smoothbench.models.pipeline.own_loop import BeforeForward, watching_loop
 from smoothbench.models.pipeline.rehearsal import Rehearsal, rehearse
@@ -124,11 +125,20 @@ class LoadedPipeline:
         pipe.scheduler = scheduler_for(solver, self._own_scheduler)
         return pipe.scheduler
 
+    def expect(self, calls: Sequence[Tensor]) -> None:
+        """Say which prompts are to come: all are encoded together, while the text encoders are on the device."""
+        encode = getattr(self.pipe, "encode_prompt", None)
+        if self.call.is_prompted and isinstance(encode, EncodedPrompts):
+            encode.expected = [self._conditions(numbers) for numbers in calls]
+
+    def _conditions(self, numbers: Tensor) -> list[Any]:
+        """The prompts with these numbers, of which -1 is the empty one; or the class labels themselves."""
+        if not self.call.is_prompted:
+            return numbers.tolist()
+        return [self.prompts.texts[number] if number >= 0 else "" for number in numbers.tolist()]
+
     def _called(
         self, solver: PipelineScheduler, numbers: Tensor, seeds: Sequence[int], finished: bool
     ) -> Any:
-        conditions: Sequence[Any] = numbers.tolist()
-        if self.call.is_prompted:
-            conditions = [self.prompts.texts[number] if number >= 0 else "" for number in conditions]
-        arguments = self.call.for_batch(conditions, seeds, solver.steps)
+        arguments = self.call.for_batch(self._conditions(numbers), seeds, solver.steps)
         return self.pipe(**arguments, output_type="np" if finished else "latent")

@@ -141,10 +141,21 @@ class Pipeline:
         itself. Raises ValueError where the loop had other evaluations than its rehearsal.
         """
         numbers = self.labels_or_prompts(seeds) if labels_or_prompts is None else labels_or_prompts
-        size = 1 if self.one_by_one else len(seeds)
-        parts = [slice(start, start + size) for start in range(0, len(seeds), size)]
-        called = [self._called(solver, seeds[part], announce, numbers[part], finished) for part in parts]
+        called = [
+            self._called(solver, seeds[part], announce, numbers[part], finished)
+            for part in self._calls(len(seeds))
+        ]
         return torch.cat(called)
+
+    def embed(self, batches: Sequence[Sequence[int]]) -> None:
+        """Say which batches of seeds are to come: their prompts are encoded with those of the first call."""
+        numbers = [self.labels_or_prompts(batch) for batch in batches]
+        self.loaded.expect([of_batch[part] for of_batch in numbers for part in self._calls(len(of_batch))])
+
+    def _calls(self, count: int) -> list[slice]:
+        """The samples of each call of the pipeline, of a batch of so many."""
+        size = 1 if self.one_by_one else count
+        return [slice(start, start + size) for start in range(0, count, size)]
 
     def _called(
         self, solver: Any, seeds: Sequence[int], announce: AnnounceRun, numbers: Tensor, finished: bool

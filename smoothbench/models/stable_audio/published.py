@@ -1,6 +1,7 @@
 """Stable Audio Open 1.0 with its published weights (Evans et al. 2024, arXiv 2407.14358)."""
 
 import importlib.util
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -127,11 +128,20 @@ class StableAudioOpen(Lazy, TextToAudio):
             return None
         return TextEncoder(encoder, projection, tokenizer.weights.parent, self.text_tokens, self.device)
 
+    def embed(self, batches: Sequence[Sequence[int]]) -> None:
+        """Encode the prompts of these batches of seeds; those that are known are not encoded again."""
+        self._embed(self.labels_or_prompts([seed for batch in batches for seed in batch]))
+
+    def _embed(self, numbers: Tensor) -> None:
+        if self.text is not None:
+            self.text.embed(self.prompts.texts[number] for number in numbers.tolist() if number >= 0)
+
     def context(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states of prompts, padded with zeros to `text_tokens`, then of seconds; and of seconds alone."""
         width = self.config["cross_attention_input_dim"]
         states = torch.zeros(len(numbers), self.tokens, width)
         overall = torch.zeros(len(numbers), 1, self.config["global_states_input_dim"])
+        self._embed(numbers)
         if self.text is not None:
             overall += self._seconds_embedding.flatten()
             for prompt_states, number in zip(states, numbers.tolist(), strict=True):

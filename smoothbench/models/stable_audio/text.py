@@ -1,5 +1,6 @@
 """The conditioning of Stable Audio Open: prompts through T5, seconds through number embeddings."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ class TextEncoder:
         loaded = load_component(StableAudioProjectionModel, projection, low_cpu_mem_usage=False)
         self._projection: Any = frozen(loaded, device)
         self._encoded: dict[str, Tensor] = {}
+
+    def embed(self, texts: Iterable[str]) -> None:
+        """Encode the prompts that are not known yet, with the text encoder on the device for no longer than that."""
+        self._t5.encode_together((text for text in texts if text not in self._encoded), self.prompt)
 
     @lasting
     def prompt(self, text: str) -> Tensor:

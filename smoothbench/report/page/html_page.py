@@ -5,9 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import pandas as pd
@@ -16,6 +14,7 @@ from smoothbench.report.document import OPENING, group_title
 from smoothbench.report.page import data_uris, players
 from smoothbench.report.page.chart import chart, has_chart, raster_id
 from smoothbench.report.page.html_facts import facts, failures, intro, listing, provenance_table
+from smoothbench.report.page.html_frame import OWN_STYLE, asset, framed
 from smoothbench.report.page.html_tables import section
 from smoothbench.report.page.html_verdict import budgets_html, verdict_html
 from smoothbench.report.page.media_kinds import KINDS
@@ -40,6 +39,7 @@ RASTERS = (
 PLOT = """<h3>Cost against quality</h3>
 <noscript><p>The interactive plot needs scripts; the table and the figures do not.</p></noscript>"""
 SCRIPTS = ("chart.js", "tables.js", "compare.js", "report.js")
+POLICY = ("img-src data:", "media-src data:", OWN_STYLE, "script-src 'unsafe-inline'")
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,17 @@ def page(
     body.append(listing("Sections that could not be made", unmade))
     body.append(listing("Records that could not be read", ignored))
     body.append(listing("Latencies that could not be read", others.ignored))
-    return Template(_asset("template.html")).substitute(
-        title=escape(", ".join(experiments)),
-        style=_asset("report.css"),
-        intro=intro(frames),
-        body="\n".join(filter(None, body)),
-        data=_json([chart(i, part) | known[i].data() for i, part in enumerate(frames)]),
-        script="\n\n".join(map(_asset, SCRIPTS)),
+    data = _json([chart(i, part) | known[i].data() for i, part in enumerate(frames)])
+    code = "\n\n".join(map(asset, SCRIPTS))
+    title = ", ".join(experiments)
+    return framed(
+        title,
+        asset("report.css"),
+        f"{intro(frames)}\n<h1>{escape(title)}</h1>",
+        body,
+        (f'<script type="application/json" id="data">{data}</script>', f"<script>\n{code}\n</script>"),
+        POLICY,
     )
-
-
-def _asset(name: str) -> str:
-    return files("smoothbench.report").joinpath("page", name).read_text(encoding="utf-8").rstrip()
 
 
 def _json(value: Any) -> str:

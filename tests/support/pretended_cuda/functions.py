@@ -36,6 +36,7 @@ class Functions(TorchFunctionMode):
             "cuda": self._moved,
             "copy_": self._overwritten,
             "contiguous": self._contiguous,
+            "__invert__": self._inverted,
             "__set__": self._set,
             "__get__": self._get,
             "__getitem__": self._indexed,
@@ -102,6 +103,10 @@ class Functions(TorchFunctionMode):
         """Call the operator, as torch's own method asks for a guard of the device, which is not there."""
         kwargs.setdefault("memory_format", torch.contiguous_format)
         return torch.ops.aten.contiguous(tensor, **kwargs)
+
+    def _inverted(self, func: Any, tensor: Tensor) -> Tensor:
+        """Call the operator, as torch's own method asks for a guard of the device, which is not there."""
+        return torch.bitwise_not(tensor)
 
     def _overwritten(self, func: Any, target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
         """Copy the values, as torch asks for a guard of the device, which is not there."""
