@@ -1,5 +1,6 @@
 """How the jobs of one command ended, also those that a launcher ran in other processes or on other machines."""
 
+import os
 import time
 from contextlib import suppress
 from contextvars import ContextVar
@@ -10,11 +11,13 @@ from uuid import uuid4
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from smoothbench.running.orphans import end_with
 from smoothbench.storage.files import read_json, write_json
 
 DIED = 1  # exit code of a job that began and did not say how it ended
+WAITED_FOR = ("joblib",)  # launchers whose processes are the command's own, and of no use without it
 KEPT = 30 * 24 * 3600  # seconds that the files of a command stay that was killed before it could remove them
 
 
@@ -29,10 +32,12 @@ class Jobs(Callback):
 
     def __init__(self) -> None:
         self.folder: Path | None = None  # of a multirun's files
+        self._process = 0  # the one of a multirun's command, for jobs in others
         self._code = 0  # of a single run, and the worst of those in this process
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Choose a folder of this command's own: jobs get this object with it."""
+        self._process = os.getpid()
         parent = Path(config.hydra.sweep.dir).absolute()
         self.folder = parent / f".jobs-{uuid4().hex}"
         for old in parent.glob(".jobs-*"):
@@ -42,6 +47,10 @@ class Jobs(Callback):
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """In the job's process, before it."""
+        CURRENT.set(self)  # where a launcher brought this object to another process
+        choices = OmegaConf.select(config, "hydra.runtime.choices") or {}
+        if self.folder is not None and choices.get("hydra/launcher") in WAITED_FOR:
+            end_with(self._process)
         self._say(config, None)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
@@ -94,6 +103,12 @@ CURRENT: ContextVar[Jobs] = ContextVar("jobs of the command that runs")
 def current() -> Jobs:
     """Hydra's callback of this command; see conf/config.yaml."""
     return CURRENT.get()
+
+
+def launch_name() -> str:
+    """Name the command that this process runs a job of; empty outside of a multirun."""
+    jobs = CURRENT.get(None)
+    return jobs.folder.name if jobs is not None and jobs.folder is not None else ""
 
 
 def _ending(code: int | None) -> str:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from smoothbench.config.shard import Shard
 from smoothbench.config.spec import Settings
-from smoothbench.errors import UsageError
+from smoothbench.errors import PointsFailed, UsageError
 from smoothbench.planning.point import Point
 from smoothbench.running.experiment import Experiment
+from smoothbench.running.jobs import launch_name
 from smoothbench.running.todo import is_done
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.own_device import own_device
+from smoothbench.storage.drawn_point import DrawnPoint, joined
 from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.files import link_or_copy
 from smoothbench.storage.identity import identity
@@ -30,7 +32,8 @@ def last_shard(settings: Settings) -> Iterator[Experiment | None]:
 
     Only one process gets it; the others get None. No other shard is at work within the context, and once the
     experiment has run in it, the folders of the shards are deleted. Raises UsageError where another process is at
-    work on the same shard, or where another shard was drawn with other code, packages or kind of device.
+    work on the same shard, or where another shard was drawn with other code, packages, kind of device or number of
+    threads; PointsFailed where drawing points failed and this process does not complete the experiment.
     """
     shard = settings.shard
     assert shard is not None
@@ -47,9 +50,17 @@ def last_shard(settings: Settings) -> Iterator[Experiment | None]:
         if completes and _recorded(drawing.bench) != _ids(drawing.bench):
             completes = _joined(drawing.bench, place)
         if not completes:
+            _raise_failures(drawing.bench, place)
             yield None
             return
-        yield Experiment(drawing.settings, drawing.bench.model)
+        whole = Experiment(drawing.settings, drawing.bench.model)
+        whole.bench = replace(whole.bench, drawn=_drawn(whole.bench, place))
+        try:
+            yield whole
+        except PointsFailed:  # their records say so; the same command draws them again
+            for sibling in place.siblings:
+                sibling.reopen()
+            raise
         place.remove_all()
 
 
@@ -76,14 +87,33 @@ def _draw(experiment: Experiment, shard: Shard, place: ShardFolder) -> bool:
     try:
         place.begin(environment(experiment.bench.model.device))
         _adopt_samples(experiment.bench, shard, place)
-        experiment.draw(lambda bench: part_of(bench, shard, place), _recorded)
+        experiment.draw(lambda bench: part_of(bench, shard, place), _recorded, place.note)
     finally:
         experiment.leave()  # before it counts as drawn: who completes the experiment measures latency beside nobody
-    place.end(_work(experiment.bench))
-    missing = [each.index for each in place.siblings if not each.drawn(_work(experiment.bench))]
+    work, launch = _work(experiment.bench), launch_name()
+    place.end(work, launch)
+    missing = [each.index for each in place.siblings if not each.drawn(work, launch)]
     if missing:
         log.info("%s: drawn; still to come: %s", place.name, ", ".join(map(str, missing)))
     return not missing
+
+
+def _raise_failures(bench: Workbench, place: ShardFolder) -> None:
+    """Raise PointsFailed where drawing points of this shard failed."""
+    points = place.points()
+    failed = [p.spec.name for p in bench.points if points.get(p.point_id, DrawnPoint()).failure is not None]
+    if failed:
+        raise PointsFailed(
+            f"{place.name}: {len(failed)} of {len(bench.points)} points failed: {', '.join(failed)}: the same command "
+            "draws them again"
+        )
+
+
+def _drawn(bench: Workbench, place: ShardFolder) -> dict[str, DrawnPoint]:
+    """What the shards together say of each point, by its id."""
+    parts = [sibling.points() for sibling in place.siblings]
+    ids = [point.point_id for point in bench.points]
+    return {each: joined(part[each] for part in parts if each in part) for each in ids}
 
 
 def _adopt_samples(bench: Workbench, shard: Shard, place: ShardFolder) -> None:
@@ -112,7 +142,7 @@ def _joined(bench: Workbench, place: ShardFolder) -> bool:
     recorded, work = _recorded(bench), _work(bench)
     for sibling in place.siblings:
         sibling.check(environment(bench.model.device))
-        if not sibling.drawn(work):
+        if not sibling.drawn(work, launch_name()):
             return False
     parts = [part_of(bench, Shard(each.index, each.count), each) for each in place.siblings]
     for number, point in enumerate(bench.points):
