@@ -116,9 +116,13 @@ def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
 def _run(plan: "Settings") -> None:
     """Run an experiment, or a shard of it, and report; of several shards, the last to finish does."""
     from smoothbench.running.experiment import Experiment
+    from smoothbench.running.launches import one_launch
     from smoothbench.running.shards import last_shard
 
-    with nullcontext(Experiment(plan)) if plan.shard is None else last_shard(plan) as experiment:
+    with (
+        one_launch(plan),
+        nullcontext(Experiment(plan)) if plan.shard is None else last_shard(plan) as experiment,
+    ):
         if experiment is None:
             return
         try:

@@ -89,7 +89,10 @@ class Experiment:
             )
 
     def draw(
-        self, part: Part, recorded: Callable[[Workbench], Container[str]], note: Callable[[str, DrawnPoint], None]
+        self,
+        part: Part,
+        recorded: Callable[[Workbench], Container[str]],
+        note: Callable[[str, DrawnPoint], None],
     ) -> None:
         """Draw the samples of a part of the experiment that lack, and extract their features; no scores, no records.
 

@@ -84,7 +84,10 @@ def _pooled(store: Store, scorer: Scorer, parts: Sequence[Record]) -> bool:
     arrays = store.scores(parts[0].name, _pooled_id(parts))
     if record is None or arrays is None or not scorer.current(record):
         return False
-    if (record.cost, record.budget) != (mean_cost(parts), mean_budget(parts)):  # as earlier versions pooled them
+    if (record.cost, record.budget) != (
+        mean_cost(parts),
+        mean_budget(parts),
+    ):  # as earlier versions pooled them
         return False
     return all(_is_of(score, name, parts) for name, score in record.scores.items())
 

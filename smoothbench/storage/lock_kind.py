@@ -18,7 +18,9 @@ log = logging.getLogger(__name__)
 
 # what file systems without locks answer; None: the system has none
 WITHOUT_LOCKS: Final = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, None)
-LEASES: Final = "leases"  # this file among the locks says that the folder's are leases, for all processes alike
+LEASES: Final = (
+    "leases"  # this file among the locks says that the folder's are leases, for all processes alike
+)
 FILE_LOCKS: Final = "file_locks"  # and this one, that they are the system's
 PATIENCE: Final = 3.0  # seconds before a file system that is out of locks counts as one without
 POLL: Final = 0.1  # seconds between two tries

@@ -72,7 +72,9 @@ class ShardFolder:
                 self.remove()
             raise
         halved = {point: replace(drawn, failure=None) for point, drawn in self.points().items()}
-        self._write({"environment": dict(environment), "points": _plain(halved)})  # what failed is drawn again
+        self._write(
+            {"environment": dict(environment), "points": _plain(halved)}
+        )  # what failed is drawn again
 
     def check(self, environment: Mapping[str, str]) -> None:
         """Raise UsageError where this shard was drawn with something else."""
@@ -91,7 +93,9 @@ class ShardFolder:
         points = self.points()
         earlier = points.get(point, DrawnPoint())
         halved = earlier.batches_halved + drawn.batches_halved
-        self._write({**self._read(), "points": _plain(points | {point: replace(drawn, batches_halved=halved)})})
+        self._write(
+            {**self._read(), "points": _plain(points | {point: replace(drawn, batches_halved=halved)})}
+        )
 
     def points(self) -> dict[str, DrawnPoint]:
         """Return how drawing each point went, by its id; nothing of points that had no trouble."""
@@ -142,7 +146,9 @@ def environment(device: torch.device) -> dict[str, str]:
         "the code": _code(),
         **{name: str(version) for name, version in origin["versions"].items() if name != "hydra-core"},
         "kind of device": str(origin["kind"]),
-        THREADS: str(origin["threads"]),  # sums over many values are made in as many parts, also of what a GPU drew
+        THREADS: str(
+            origin["threads"]
+        ),  # sums over many values are made in as many parts, also of what a GPU drew
         "device": str(origin["device"]),
     }
 

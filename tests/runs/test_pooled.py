@@ -202,7 +202,9 @@ def test_the_cost_of_a_dynamic_policy_is_pooled_over_the_samples(
     for kind, macs in all_three["by_kind"].items():
         assert macs == pytest.approx((2 * two["by_kind"][kind] + one["by_kind"][kind]) / 3, abs=1)
     assert abs(sum(all_three["by_kind"].values()) - all_three["macs"]) <= len(all_three["by_kind"])
-    change(records[3], cost=all_three | {"share": two["share"], "by_kind": two["by_kind"]})  # of an earlier version
+    change(
+        records[3], cost=all_three | {"share": two["share"], "by_kind": two["by_kind"]}
+    )  # of an earlier version
     change(records[2], cost=two | {"batches_halved": 2})
     change(records[1], cost=one | {"batches_halved": 1})
     run(tmp_path, *asked, "seeds=2-2")

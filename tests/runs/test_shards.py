@@ -128,7 +128,7 @@ def test_a_point_that_fails_in_a_shard_fails_as_in_one_process(
         completes(tmp_path / "one", *SCORED)
     with pytest.raises(PointsFailed, match=r"shard 0 of 2: 1 of 4 points failed: fora\S+: the same command"):
         completes(tmp_path / "two", *SCORED, "shards=2", "shard=0")
-    with pytest.raises(PointsFailed, match="^1 of 4 points failed"):
+    with pytest.raises(PointsFailed, match=r"^1 of 4 points failed"):
         completes(tmp_path / "two", *SCORED, "shards=2", "shard=1")
     assert snapshot(tmp_path / "two") == snapshot(tmp_path / "one")
     monkeypatch.undo()

@@ -39,7 +39,9 @@ def start(results: Path, *more: str) -> subprocess.Popen[bytes]:
     """The command in a session of its own, so that what it leaves can be found."""
     arguments = [sys.executable, "-m", "smoothbench", *more, *COMMAND, f"results_dir={results}"]
     results.mkdir(exist_ok=True)
-    with (results / ERRORS).open("a") as errors:  # a pipe would be waited for as long as anyone may write to it
+    with (results / ERRORS).open(
+        "a"
+    ) as errors:  # a pipe would be waited for as long as anyone may write to it
         return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True)
 
 
