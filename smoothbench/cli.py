@@ -104,13 +104,20 @@ def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
             return 0
         _run(plan)
     except PointsFailed as error:
-        return command.end(error, 1)
+        return _end(error, 1)
     except UsageError as error:
-        return command.end(error, 2)
+        return _end(error, 2)
     except Exception as error:
         log.debug("", exc_info=True)
-        return command.end(f"{type(error).__name__}: {error} (hydra.verbose=true shows where)", 1)
+        return _end(f"{type(error).__name__}: {error} (hydra.verbose=true shows where)", 1)
     return 0
+
+
+def _end(error: object, code: int) -> int:
+    """Print why a job failed, and leave it for the command that started it; return the exit code."""
+    if (jobs := CURRENT.get(None)) is not None:
+        jobs.reason = " ".join(str(error).split())
+    return command.end(error, code)
 
 
 def _run(plan: "Settings") -> None:

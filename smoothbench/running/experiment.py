@@ -17,6 +17,7 @@ from smoothbench.costs.latency_conditions import check_conditions
 from smoothbench.errors import PointsFailed
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.plan import plan_points
+from smoothbench.planning.point import Point
 from smoothbench.protocols import Model
 from smoothbench.running.claims import claimed
 from smoothbench.running.estimate import announce, check_disk
@@ -92,12 +93,12 @@ class Experiment:
         self,
         part: Part,
         recorded: Callable[[Workbench], Container[str]],
-        note: Callable[[str, DrawnPoint], None],
+        note: Callable[[Point, DrawnPoint], None],
     ) -> None:
         """Draw the samples of a part of the experiment that lack, and extract their features; no scores, no records.
 
         Args: part, makes the part's workbench of the experiment's; recorded, the ids of the points without need; note,
-        called with the id of each point and how drawing it went.
+        called with each point and how drawing it went.
         """
         with self.store.explained():
             bench = part(self.bench)
@@ -114,7 +115,7 @@ class Experiment:
                 for point in todo:
                     bar.set_description(point.spec.name)
                     drawn = Stages(bench).draw(point, bar.update)
-                    note(point.point_id, drawn)
+                    note(point, drawn)
                     if drawn.failure is not None and point is bench.reference:
                         break  # everything is paired with it
 

@@ -33,6 +33,7 @@ class Jobs(Callback):
     def __init__(self) -> None:
         self.folder: Path | None = None  # of a multirun's files
         self._process = 0  # the one of a multirun's command, for jobs in others
+        self.reason: str | None = None  # why the job that runs in this process failed
         self._code = 0  # of a single run, and the worst of those in this process
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -47,6 +48,7 @@ class Jobs(Callback):
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """In the job's process, before it."""
+        self.reason = None
         CURRENT.set(self)  # where a launcher brought this object to another process
         choices = OmegaConf.select(config, "hydra.runtime.choices") or {}
         if self.folder is not None and choices.get("hydra/launcher") in WAITED_FOR:
@@ -62,7 +64,7 @@ class Jobs(Callback):
         self._code = max(self._code, code or 0)
         if self.folder is None:
             return
-        job = {"asked": list(config.hydra.overrides.task), "code": code}
+        job = {"asked": list(config.hydra.overrides.task), "code": code, "reason": self.reason}
         write_json(self._file(config.hydra.job.num), job)
 
     def _file(self, number: int) -> Path:
@@ -70,8 +72,14 @@ class Jobs(Callback):
         return self.folder / f"{number:06d}.json"
 
     def failures(self) -> str | None:
-        """Which jobs of a multirun failed, by what was asked of them alone, in one line; None where none did."""
+        """Which jobs of a multirun failed, by what was asked of them alone, in one line; None where none did.
+
+        Where several failed for one reason, the line says that instead: what they said themselves may be far away.
+        """
         jobs = self._found()
+        reasons = [job.get("reason") for job in jobs if job["code"] != 0]
+        if len(reasons) > 1 and len(set(reasons)) == 1 and reasons[0] is not None:
+            return f"{len(reasons)} of {len(jobs)} jobs failed: {reasons[0]}"
         common = set.intersection(*(set(job["asked"]) for job in jobs)) if len(jobs) > 1 else set()
         failed = [
             f"{' '.join(each for each in job['asked'] if each not in common)} ({_ending(job['code'])})"

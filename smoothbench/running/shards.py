@@ -46,11 +46,16 @@ def last_shard(settings: Settings) -> Iterator[Experiment | None]:
             return
         device = locks.enter_context(own_device(settings.device, store.folder))
         drawing = Experiment(replace(settings, device=device, shard=None))
-        completes = _draw(drawing, shard, place) and _alone(place, locks)
+        failed: list[str] = []
+        completes = _draw(drawing, shard, place, failed) and _alone(place, locks)
         if completes and _recorded(drawing.bench) != _ids(drawing.bench):
             completes = _joined(drawing.bench, place)
+        if failed and not completes:
+            raise PointsFailed(
+                f"{place.name}: {len(failed)} of {len(drawing.bench.points)} points failed: {', '.join(failed)}: the "
+                "same command draws them again"
+            )
         if not completes:
-            _raise_failures(drawing.bench, place)
             yield None
             return
         whole = Experiment(drawing.settings, drawing.bench.model)
@@ -78,8 +83,17 @@ def _claimed(place: ShardFolder, locks: ExitStack) -> bool:
     )
 
 
-def _draw(experiment: Experiment, shard: Shard, place: ShardFolder) -> bool:
-    """Draw what the shard lacks; whether all shards are drawn then, so that the experiment can be completed."""
+def _draw(experiment: Experiment, shard: Shard, place: ShardFolder, failed: list[str]) -> bool:
+    """Draw what the shard lacks; whether all shards are drawn then, so that the experiment can be completed.
+
+    Args: failed, gets the names of the points that could not be drawn.
+    """
+
+    def note(point: Point, drawn: DrawnPoint) -> None:
+        place.note(point.point_id, drawn)
+        if drawn.failure is not None:
+            failed.append(point.spec.name)
+
     if _recorded(experiment.bench) == _ids(experiment.bench):
         experiment.leave()
         log.info("%s: all points were completed before", place.name)
@@ -87,7 +101,7 @@ def _draw(experiment: Experiment, shard: Shard, place: ShardFolder) -> bool:
     try:
         place.begin(environment(experiment.bench.model.device))
         _adopt_samples(experiment.bench, shard, place)
-        experiment.draw(lambda bench: part_of(bench, shard, place), _recorded, place.note)
+        experiment.draw(lambda bench: part_of(bench, shard, place), _recorded, note)
     finally:
         experiment.leave()  # before it counts as drawn: who completes the experiment measures latency beside nobody
     work, launch = _work(experiment.bench), launch_name()
@@ -96,17 +110,6 @@ def _draw(experiment: Experiment, shard: Shard, place: ShardFolder) -> bool:
     if missing:
         log.info("%s: drawn; still to come: %s", place.name, ", ".join(map(str, missing)))
     return not missing
-
-
-def _raise_failures(bench: Workbench, place: ShardFolder) -> None:
-    """Raise PointsFailed where drawing points of this shard failed."""
-    points = place.points()
-    failed = [p.spec.name for p in bench.points if points.get(p.point_id, DrawnPoint()).failure is not None]
-    if failed:
-        raise PointsFailed(
-            f"{place.name}: {len(failed)} of {len(bench.points)} points failed: {', '.join(failed)}: the same command "
-            "draws them again"
-        )
 
 
 def _drawn(bench: Workbench, place: ShardFolder) -> dict[str, DrawnPoint]:

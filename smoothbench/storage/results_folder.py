@@ -83,7 +83,7 @@ class Store:
 
     def record_path(self, name: str, point_id: str) -> Path:
         """Return the path of a point's record."""
-        return self.folder / "records" / f"{_slug(name)}-{point_id}.json"
+        return self.folder / "records" / f"{file_stem(name, point_id)}.json"
 
     def record(self, name: str, point_id: str) -> Record | None:
         """Read a point's record; None where there is none that this version can read."""
@@ -149,6 +149,11 @@ class Store:
     def lock(self, name: str, wait: bool = True) -> AbstractContextManager[bool]:
         """Hold a lock of this folder within a context; see `locks.locked`."""
         return locked(self.folder, name, wait)
+
+
+def file_stem(name: str, point_id: str) -> str:
+    """Return what files of a point are called, without their suffix: its name in letters that every system takes."""
+    return f"{_slug(name)}-{point_id}"
 
 
 def _slug(name: str) -> str:

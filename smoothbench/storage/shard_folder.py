@@ -71,10 +71,9 @@ class ShardFolder:
             if not began:
                 self.remove()
             raise
+        # what failed is drawn again
         halved = {point: replace(drawn, failure=None) for point, drawn in self.points().items()}
-        self._write(
-            {"environment": dict(environment), "points": _plain(halved)}
-        )  # what failed is drawn again
+        self._write({"environment": dict(environment), "points": _plain(halved)})
 
     def check(self, environment: Mapping[str, str]) -> None:
         """Raise UsageError where this shard was drawn with something else."""
@@ -90,12 +89,12 @@ class ShardFolder:
 
     def note(self, point: str, drawn: DrawnPoint) -> None:
         """Note how drawing a point went, by its id, beside what is known of it from before a process was killed."""
+        if drawn == DrawnPoint():
+            return
         points = self.points()
         earlier = points.get(point, DrawnPoint())
-        halved = earlier.batches_halved + drawn.batches_halved
-        self._write(
-            {**self._read(), "points": _plain(points | {point: replace(drawn, batches_halved=halved)})}
-        )
+        points[point] = replace(drawn, batches_halved=earlier.batches_halved + drawn.batches_halved)
+        self._write({**self._read(), "points": _plain(points)})
 
     def points(self) -> dict[str, DrawnPoint]:
         """Return how drawing each point went, by its id; nothing of points that had no trouble."""
@@ -146,9 +145,8 @@ def environment(device: torch.device) -> dict[str, str]:
         "the code": _code(),
         **{name: str(version) for name, version in origin["versions"].items() if name != "hydra-core"},
         "kind of device": str(origin["kind"]),
-        THREADS: str(
-            origin["threads"]
-        ),  # sums over many values are made in as many parts, also of what a GPU drew
+        # sums over many values are made in as many parts, also of what a GPU drew
+        THREADS: str(origin["threads"]),
         "device": str(origin["device"]),
     }
 
