@@ -80,8 +80,35 @@ def kill_one(
 
 def settle(results: Path) -> None:
     """Wait until nobody is at work any more: shards outlive a killed command with some launchers."""
-    while at_work(results):
+    while at_work(results) or started_for(results):
         time.sleep(0.2)
+
+
+def started_for(results: Path) -> list[int]:
+    """All processes with the results folder in their command line, as jobs of submitit have it from their start."""
+    numbers = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if str(results).encode() in (process / "cmdline").read_bytes():
+                numbers.append(int(process.name))
+    return numbers
+
+
+def end_of(command: subprocess.Popen[bytes], results: Path) -> str:
+    """Wait for a command of which a process was killed; stop one that has not noticed, and say so.
+
+    submitit asks Slurm every ten minutes how its jobs are.
+    """
+    idle = time.perf_counter()
+    while command.poll() is None:
+        if at_work(results) or set(started_for(results)) - {command.pid}:
+            idle = time.perf_counter()
+        if time.perf_counter() - idle > PATIENCE:
+            command.terminate()
+            command.wait()
+            return ", which its command had not noticed"
+        time.sleep(0.2)
+    return ""
 
 
 def end_session(process: subprocess.Popen[bytes]) -> int:
@@ -152,7 +179,7 @@ def main() -> None:
             results = Path(folder) / str(tries)
             process = start(results, *shards)
             how = kill_one(results, process, seconds, chance)
-            process.wait()
+            noticed = end_of(process, results)
             settle(results)
             left = end_session(process)
             if how is None:  # the machine is less busy now
@@ -162,7 +189,10 @@ def main() -> None:
             again = until_complete(results, shards)
             compare(results, expected)
             stayed = f", {left} processes stayed" if left else ""
-            print(f"{kills}/{args.times}: killed {how}; the same after {again} more{stayed}", flush=True)
+            print(
+                f"{kills}/{args.times}: killed {how}{noticed}; the same after {again} more{stayed}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
