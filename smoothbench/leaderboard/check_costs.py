@@ -67,8 +67,8 @@ def cost_differences(record: Record, reference: Record, models: MeasuredModels) 
     if reference.cost is not None:
         share = cost.macs / reference.cost.macs
         # of pooled points that decide at run time the MACs are a mean, rounded, and the share is one that is not
-        rounding = 1 / reference.cost.macs if record.parts and record.schedule is None else 0
-        yield from compare("cost.share", cost.share, share, "MACs over the uncached ones give", rounding)
+        of_means = 1 / reference.cost.macs if record.parts and record.schedule is None else 0.0
+        yield from compare("cost.share", cost.share, share, "MACs over the uncached ones give", of_means)
     trajectory = models.trajectory(record)
     if trajectory is not None:
         yield from _from_layers(record, cost, trajectory)
