@@ -104,21 +104,32 @@ def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
             return 0
         _run(plan)
     except PointsFailed as error:
-        return command.end(error, 1)
+        return _end(error, 1)
     except UsageError as error:
-        return command.end(error, 2)
+        return _end(error, 2)
     except Exception as error:
         log.debug("", exc_info=True)
-        return command.end(f"{type(error).__name__}: {error} (hydra.verbose=true shows where)", 1)
+        return _end(f"{type(error).__name__}: {error} (hydra.verbose=true shows where)", 1)
     return 0
+
+
+def _end(error: object, code: int) -> int:
+    """Print why a job failed, and leave it for the command that started it; return the exit code."""
+    if (jobs := CURRENT.get(None)) is not None:
+        jobs.reason = " ".join(str(error).split())
+    return command.end(error, code)
 
 
 def _run(plan: "Settings") -> None:
     """Run an experiment, or a shard of it, and report; of several shards, the last to finish does."""
     from smoothbench.running.experiment import Experiment
+    from smoothbench.running.launches import one_launch
     from smoothbench.running.shards import last_shard
 
-    with nullcontext(Experiment(plan)) if plan.shard is None else last_shard(plan) as experiment:
+    with (
+        one_launch(plan),
+        nullcontext(Experiment(plan)) if plan.shard is None else last_shard(plan) as experiment,
+    ):
         if experiment is None:
             return
         try:

@@ -64,10 +64,11 @@ def cost_differences(record: Record, reference: Record, models: MeasuredModels) 
         yield from compare(
             "cost.macs", cost.macs, sum(cost.by_kind.values()), "its kinds of site add up to", rounding
         )
-    # of pooled points that decide at run time the MACs are a mean, the share is that of the first seed range
-    if reference.cost is not None and not (record.parts and record.schedule is None):
+    if reference.cost is not None:
         share = cost.macs / reference.cost.macs
-        yield from compare("cost.share", cost.share, share, "MACs over the uncached ones give")
+        # of pooled points that decide at run time the MACs are a mean, rounded, and the share is one that is not
+        of_means = 1 / reference.cost.macs if record.parts and record.schedule is None else 0.0
+        yield from compare("cost.share", cost.share, share, "MACs over the uncached ones give", of_means)
     trajectory = models.trajectory(record)
     if trajectory is not None:
         yield from _from_layers(record, cost, trajectory)

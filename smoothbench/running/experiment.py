@@ -17,6 +17,7 @@ from smoothbench.costs.latency_conditions import check_conditions
 from smoothbench.errors import PointsFailed
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.plan import plan_points
+from smoothbench.planning.point import Point
 from smoothbench.protocols import Model
 from smoothbench.running.claims import claimed
 from smoothbench.running.estimate import announce, check_disk
@@ -27,6 +28,7 @@ from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.devices import started
 from smoothbench.sampling.measured import Measured
 from smoothbench.scoring.scorer import Scorer
+from smoothbench.storage.drawn_point import DrawnPoint
 from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.results_folder import Store
 
@@ -89,10 +91,16 @@ class Experiment:
                 f"{len(failed)} of {len(self.bench.points)} points failed: {', '.join(failed)}"
             )
 
-    def draw(self, part: Part, recorded: Callable[[Workbench], Container[str]]) -> None:
+    def draw(
+        self,
+        part: Part,
+        recorded: Callable[[Workbench], Container[str]],
+        note: Callable[[Point, DrawnPoint], None],
+    ) -> None:
         """Draw the samples of a part of the experiment that lack, and extract their features; no scores, no records.
 
-        Args: part, makes the part's workbench of the experiment's; recorded, the ids of the points without need.
+        Args: part, makes the part's workbench of the experiment's; recorded, the ids of the points without need; note,
+        called with each point and how drawing it went.
         """
         with self.store.explained():
             bench = part(self.bench)
@@ -108,7 +116,9 @@ class Experiment:
             with self._bar(states) as bar:
                 for point in todo:
                     bar.set_description(point.spec.name)
-                    if not Stages(bench).draw(point, bar.update) and point is bench.reference:
+                    drawn = Stages(bench).draw(point, bar.update)
+                    note(point, drawn)
+                    if drawn.failure is not None and point is bench.reference:
                         break  # everything is paired with it
 
     def leave(self) -> None:

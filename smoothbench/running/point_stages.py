@@ -13,6 +13,7 @@ from smoothbench.running.todo import has_features, stored_record
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.point_batches import generate
 from smoothbench.scoring.score_entry import entry, save_scores
+from smoothbench.storage.drawn_point import DrawnPoint
 from smoothbench.storage.provenance import provenance
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_parts import Status
@@ -42,6 +43,8 @@ class Stages:
         try:
             if point.planning_error is not None:
                 raise ValueError(point.planning_error)
+            if (failure := self._drawn(point).failure) is not None:
+                raise RuntimeError(failure)
             if bench.settings.draws_samples:
                 record = self._sample(point, record, tick)
                 record, reasons = self._score(point, record)
@@ -59,20 +62,20 @@ class Stages:
         self._write(record)
         return record.status.quality != "failed"
 
-    def draw(self, point: Point, tick: Tick) -> bool:
-        """Draw a point's samples and extract their features, without scores or a record; whether that succeeded."""
+    def draw(self, point: Point, tick: Tick) -> DrawnPoint:
+        """Draw a point's samples and extract their features, without scores or a record; return how that went."""
         bench, samples = self.bench, self.bench.samples(point)
         try:
-            self._sample_and_extract(point, samples, tick)
-        except Exception as error:  # who completes the experiment meets it again, and the record says so
+            cuts = self._sample_and_extract(point, samples, tick)
+        except Exception as error:  # the record of the experiment's point will say so
             if is_full(error):
                 raise
             log.error("%s failed: %s", point.spec.name, one_line(error))
             log.debug("", exc_info=True)
-            return False
+            return DrawnPoint(failure=one_line(error))
         if not bench.settings.keep_samples and point.sample_id != bench.reference.sample_id:
             samples.drop()
-        return True
+        return DrawnPoint(cuts)
 
     def _write(self, record: Record) -> None:
         """Write a record with where and when it was made, in place of earlier ones of the same point."""
@@ -107,10 +110,15 @@ class Stages:
         if bench.regenerates(point):
             samples.forget()
             bench.scorer.observations.forget(point.sample_id)
-        cuts = (record.cost and record.cost.batches_halved) or 0
+        in_shards = self._drawn(point).batches_halved
+        cuts = (record.cost and record.cost.batches_halved) or in_shards
         if not (samples.counted() and has_features(bench, point, read=True)):
-            cuts = self._sample_and_extract(point, samples, tick)
+            cuts = in_shards + self._sample_and_extract(point, samples, tick)
         return with_cost(record, point, bench.reference, samples.calls(), cuts)
+
+    def _drawn(self, point: Point) -> DrawnPoint:
+        """What shards say of a point that they drew."""
+        return self.bench.drawn.get(point.point_id, DrawnPoint())
 
     def _score(self, point: Point, record: Record) -> tuple[Record, list[str]]:
         """The record with its scores, and the reasons why others could not be computed."""

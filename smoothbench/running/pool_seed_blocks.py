@@ -10,13 +10,12 @@ from metrics.score import BareScore, Score
 from smoothbench.errors import MetricsFailed, one_line
 from smoothbench.planning.point import Point
 from smoothbench.protocols import BLOCK
+from smoothbench.running.mean_cost import mean_budget, mean_cost
 from smoothbench.scoring.score_entry import entry, save_scores
 from smoothbench.scoring.scorer import Part, Scorer
 from smoothbench.storage.identity import identity
 from smoothbench.storage.provenance import provenance
 from smoothbench.storage.record import Record, SeedRange
-from smoothbench.storage.record_cost import Cost
-from smoothbench.storage.record_parts import Budget
 from smoothbench.storage.results_folder import Store
 from smoothbench.storage.score_entry import ScoreEntry
 
@@ -85,6 +84,11 @@ def _pooled(store: Store, scorer: Scorer, parts: Sequence[Record]) -> bool:
     arrays = store.scores(parts[0].name, _pooled_id(parts))
     if record is None or arrays is None or not scorer.current(record):
         return False
+    if (record.cost, record.budget) != (
+        mean_cost(parts),
+        mean_budget(parts),
+    ):  # as earlier versions pooled them
+        return False
     return all(_is_of(score, name, parts) for name, score in record.scores.items())
 
 
@@ -148,15 +152,15 @@ def _write(
     old = store.record(first.name, _pooled_id(parts))
     earlier = old.scores if old else {}
     still_valid = {score: known for score, known in earlier.items() if _is_of(known, score, parts)}
-    known = [part.cost for part in parts if part.cost]
     record = replace(
         first,
         point_id=_pooled_id(parts),
         parts=tuple(part.point_id for part in parts),
         num_samples=count,
         seeds=tuple(part.seeds[0] for part in parts),
-        cost=_mean_cost(known, [part.num_samples for part in parts]),
-        budget=_mean_budget(parts),
+        cost=mean_cost(parts),
+        budget=mean_budget(parts),
+        degenerate=all(part.degenerate for part in parts),
         scores=still_valid | entries,
         config={**first.config, "metrics": scorer.nodes},
         provenance={**provenance(scorer.model.device), "parts": [part.provenance for part in parts]},
@@ -165,25 +169,6 @@ def _write(
     )
     save_scores(store, record, scores)
     store.write_record(record)
-
-
-def _mean_cost(costs: Sequence[Cost], counts: Sequence[int]) -> Cost:
-    """The cost of the first part, but with the mean MACs over the samples of all parts; every part must have a cost."""
-    macs, linear = (
-        round(sum(value * count for value, count in zip(values, counts, strict=True)) / sum(counts))
-        for values in ([cost.macs for cost in costs], [cost.macs_linear for cost in costs])
-    )
-    return replace(costs[0], macs=macs, macs_linear=linear)
-
-
-def _mean_budget(parts: Sequence[Record]) -> Budget | None:
-    """The budget of the first part, with the mean share over the samples of all parts."""
-    shares = [part.budget.realised for part in parts if part.budget and part.budget.realised is not None]
-    if parts[0].budget is None or len(shares) < len(parts):
-        return parts[0].budget
-    counts = [part.num_samples for part in parts]
-    total = sum(share * count for share, count in zip(shares, counts, strict=True))
-    return replace(parts[0].budget, realised=total / sum(counts))
 
 
 def _replace(store: Store, chosen: Sequence[Sequence[Record]]) -> None:

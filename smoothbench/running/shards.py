@@ -8,12 +8,14 @@ from pathlib import Path
 
 from smoothbench.config.shard import Shard
 from smoothbench.config.spec import Settings
-from smoothbench.errors import UsageError
+from smoothbench.errors import PointsFailed, UsageError
 from smoothbench.planning.point import Point
 from smoothbench.running.experiment import Experiment
+from smoothbench.running.jobs import launch_name
 from smoothbench.running.todo import is_done
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.own_device import own_device
+from smoothbench.storage.drawn_point import DrawnPoint, joined
 from smoothbench.storage.feature_cache import FeatureCache
 from smoothbench.storage.files import link_or_copy
 from smoothbench.storage.identity import identity
@@ -30,7 +32,8 @@ def last_shard(settings: Settings) -> Iterator[Experiment | None]:
 
     Only one process gets it; the others get None. No other shard is at work within the context, and once the
     experiment has run in it, the folders of the shards are deleted. Raises UsageError where another process is at
-    work on the same shard, or where another shard was drawn with other code, packages or kind of device.
+    work on the same shard, or where another shard was drawn with other code, packages, kind of device or number of
+    threads; PointsFailed where drawing points failed and this process does not complete the experiment.
     """
     shard = settings.shard
     assert shard is not None
@@ -43,13 +46,26 @@ def last_shard(settings: Settings) -> Iterator[Experiment | None]:
             return
         device = locks.enter_context(own_device(settings.device, store.folder))
         drawing = Experiment(replace(settings, device=device, shard=None))
-        completes = _draw(drawing, shard, place) and _alone(place, locks)
+        failed: list[str] = []
+        completes = _draw(drawing, shard, place, failed) and _alone(place, locks)
         if completes and _recorded(drawing.bench) != _ids(drawing.bench):
             completes = _joined(drawing.bench, place)
+        if failed and not completes:
+            raise PointsFailed(
+                f"{place.name}: {len(failed)} of {len(drawing.bench.points)} points failed: {', '.join(failed)}: the "
+                "same command draws them again"
+            )
         if not completes:
             yield None
             return
-        yield Experiment(drawing.settings, drawing.bench.model)
+        whole = Experiment(drawing.settings, drawing.bench.model)
+        whole.bench = replace(whole.bench, drawn=_drawn(whole.bench, place))
+        try:
+            yield whole
+        except PointsFailed:  # their records say so; the same command draws them again
+            for sibling in place.siblings:
+                sibling.reopen()
+            raise
         place.remove_all()
 
 
@@ -67,8 +83,17 @@ def _claimed(place: ShardFolder, locks: ExitStack) -> bool:
     )
 
 
-def _draw(experiment: Experiment, shard: Shard, place: ShardFolder) -> bool:
-    """Draw what the shard lacks; whether all shards are drawn then, so that the experiment can be completed."""
+def _draw(experiment: Experiment, shard: Shard, place: ShardFolder, failed: list[str]) -> bool:
+    """Draw what the shard lacks; whether all shards are drawn then, so that the experiment can be completed.
+
+    Args: failed, gets the names of the points that could not be drawn.
+    """
+
+    def note(point: Point, drawn: DrawnPoint) -> None:
+        place.note(point.point_id, drawn)
+        if drawn.failure is not None:
+            failed.append(point.spec.name)
+
     if _recorded(experiment.bench) == _ids(experiment.bench):
         experiment.leave()
         log.info("%s: all points were completed before", place.name)
@@ -76,14 +101,22 @@ def _draw(experiment: Experiment, shard: Shard, place: ShardFolder) -> bool:
     try:
         place.begin(environment(experiment.bench.model.device))
         _adopt_samples(experiment.bench, shard, place)
-        experiment.draw(lambda bench: part_of(bench, shard, place), _recorded)
+        experiment.draw(lambda bench: part_of(bench, shard, place), _recorded, note)
     finally:
         experiment.leave()  # before it counts as drawn: who completes the experiment measures latency beside nobody
-    place.end(_work(experiment.bench))
-    missing = [each.index for each in place.siblings if not each.drawn(_work(experiment.bench))]
+    work, launch = _work(experiment.bench), launch_name()
+    place.end(work, launch)
+    missing = [each.index for each in place.siblings if not each.drawn(work, launch)]
     if missing:
         log.info("%s: drawn; still to come: %s", place.name, ", ".join(map(str, missing)))
     return not missing
+
+
+def _drawn(bench: Workbench, place: ShardFolder) -> dict[str, DrawnPoint]:
+    """What the shards together say of each point, by its id."""
+    parts = [sibling.points() for sibling in place.siblings]
+    ids = [point.point_id for point in bench.points]
+    return {each: joined(part[each] for part in parts if each in part) for each in ids}
 
 
 def _adopt_samples(bench: Workbench, shard: Shard, place: ShardFolder) -> None:
@@ -112,7 +145,7 @@ def _joined(bench: Workbench, place: ShardFolder) -> bool:
     recorded, work = _recorded(bench), _work(bench)
     for sibling in place.siblings:
         sibling.check(environment(bench.model.device))
-        if not sibling.drawn(work):
+        if not sibling.drawn(work, launch_name()):
             return False
     parts = [part_of(bench, Shard(each.index, each.count), each) for each in place.siblings]
     for number, point in enumerate(bench.points):

@@ -1,6 +1,6 @@
 """What all stages of an experiment share: settings, results folder, model, metrics and planned points."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from smoothbench.config.shard import Shard
@@ -9,6 +9,7 @@ from smoothbench.planning.point import Point
 from smoothbench.protocols import Model
 from smoothbench.sampling.out_of_memory import LargestBatch
 from smoothbench.scoring.scorer import Part, Scorer, part_of
+from smoothbench.storage.drawn_point import DrawnPoint
 from smoothbench.storage.results_folder import Store
 from smoothbench.storage.sample_files import Samples
 
@@ -18,6 +19,7 @@ class Workbench:
     """One experiment, loaded and planned. `largest_batch` remembers what memory has room for.
 
     `shard`: of which of its shards the store is, whose points have the ids of the experiment's and a part of its seeds.
+    `drawn`: what the shards say of the points that they drew, by point_id; nothing where there are no shards.
     """
 
     settings: Settings
@@ -27,6 +29,7 @@ class Workbench:
     points: Sequence[Point]
     largest_batch: LargestBatch = field(default_factory=LargestBatch)
     shard: Shard | None = None
+    drawn: Mapping[str, DrawnPoint] = field(default_factory=dict)
 
     @property
     def reference(self) -> Point:

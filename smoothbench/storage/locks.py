@@ -1,60 +1,55 @@
 """Locks between processes that share a results folder, freed by the system when a process dies.
 
-Where a file system has no file locks, leases stand in for them: see `leases`.
+Where a file system has no file locks, leases stand in for them: see `lock_kind` and `leases`.
 """
 
-import errno
 import logging
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Any, Self
+from typing import IO, Final, Self
 
 from smoothbench.errors import UsageError, is_full
-from smoothbench.storage.leases import Lease, check_leases
-
-try:
-    import fcntl
-except ImportError:  # where the system is not POSIX
-    fcntl = None  # type: ignore[assignment]
+from smoothbench.storage.leases import Lease
+from smoothbench.storage.lock_kind import LEASES, WITHOUT_LOCKS, by_lease, flock, locks_of, unlock
 
 log = logging.getLogger(__name__)
 
-# what file systems without locks answer; None: the system has none
-WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, None)
-LEASES = "leases"  # this file among the locks says that the folder's are leases, for all processes alike
+PATIENCE: Final = 120.0  # seconds that a run waits for a server that is out of locks, before it gives up
 
 
 class Lock:
     """An open lock of a results folder, which one process holds exclusively or several share."""
 
-    def __init__(self, file: IO[str], folder: Path) -> None:
-        self.file, self.folder = file, folder
-        path = Path(file.name)
-        self._by_lease = path.with_name(LEASES).exists()
-        self._lease = Lease(path)
+    def __init__(self, file: IO[str], folder: Path, leased: bool) -> None:
+        self.file, self.folder, self._by_lease = file, folder, leased
+        self._lease = Lease(Path(file.name))
 
     def take(self, shared: bool = False, wait: bool = True) -> bool:
-        """Take the lock, in place of what is held of it; False where another process has it and `wait` is false."""
-        if not self._by_lease:
-            try:
-                return flock(self.file, shared, wait)
-            except OSError as error:
-                if error.errno not in WITHOUT_LOCKS:
-                    raise
-                log.info("%s: no file locks (%s): leases instead", self.folder, error.strerror)
-                Path(self.file.name).with_name(LEASES).touch()
-                self._by_lease = True
-        return self._lease.take(shared, wait)
+        """Take the lock, in place of what is held of it; False where another process has it and `wait` is false.
+
+        Raises UsageError where the folder's processes use file locks, and this one gets none.
+        """
+        if self._by_lease:
+            return self._lease.take(shared, wait)
+        try:
+            return flock(self.file, shared, wait, PATIENCE)
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+            raise UsageError(
+                f"{self.folder}: its processes use file locks, and this one gets none ({error.strerror}): run the same "
+                f"command once there are some again, or end them all and create {locks_of(self.folder) / LEASES}, so "
+                "that all use leases"
+            ) from None
 
     def free(self) -> None:
         """Hold the lock no more, but keep it open."""
         if self._by_lease:
             self._lease.free()
-        elif fcntl is not None:
-            fcntl.flock(self.file, fcntl.LOCK_UN)
+        else:
+            unlock(self.file)
 
     def close(self) -> None:
         """Free the lock for good."""
@@ -62,39 +57,16 @@ class Lock:
         self.file.close()
 
 
-def flock(file: IO[Any], shared: bool, wait: bool) -> bool:
-    """Take the system's lock of an open file; False where another process has it. OSError where there are no locks."""
-    if fcntl is None:
-        raise OSError(None, "not on this system")
-    try:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
-
-
-def check_locks(folder: Path) -> bool:
-    """Return whether a folder's file system has file locks; UsageError where it has no leases either."""
-    with TemporaryFile(dir=folder) as file:
-        try:
-            flock(file, shared=False, wait=False)
-        except OSError as error:
-            if error.errno not in WITHOUT_LOCKS:
-                raise
-            check_leases(folder)
-            return False
-    return True
-
-
 def opened(folder: Path, name: str) -> Lock:
     """Open a lock for reading and writing: NFS gives shared locks to readers, exclusive ones to writers.
 
     Every user whom the umask lets write may lock. Raises UsageError, naming the results folder, for other users.
     """
-    path = folder / ".locks" / name
+    path = locks_of(folder) / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return Lock(path.open("a+"), folder)
+        leased = by_lease(folder)
+        return Lock(path.open("a+"), folder, leased)
     except OSError as error:
         if is_full(error):
             raise

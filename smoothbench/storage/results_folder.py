@@ -13,7 +13,8 @@ import numpy as np
 from smoothbench.errors import PointsFailed, UsageError, is_full
 from smoothbench.json_checks import explain
 from smoothbench.storage.files import read_arrays, read_json, write_json
-from smoothbench.storage.locks import Lock, Presence, check_locks, locked, opened
+from smoothbench.storage.lock_kind import by_lease
+from smoothbench.storage.locks import Lock, Presence, locked, opened
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_files import record_files, record_stem
 from smoothbench.storage.record_schema import refuse_by_place
@@ -33,7 +34,7 @@ class Store:
         """Raise UsageError, before anything else starts, where the folder cannot be written to or locked."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            check_locks(self.folder)
+            by_lease(self.folder)
         except UsageError:
             raise
         except (OSError, ValueError) as error:  # ValueError: not a possible file name
@@ -82,7 +83,7 @@ class Store:
 
     def record_path(self, name: str, point_id: str) -> Path:
         """Return the path of a point's record."""
-        return self.folder / "records" / f"{_slug(name)}-{point_id}.json"
+        return self.folder / "records" / f"{file_stem(name, point_id)}.json"
 
     def record(self, name: str, point_id: str) -> Record | None:
         """Read a point's record; None where there is none that this version can read."""
@@ -148,6 +149,11 @@ class Store:
     def lock(self, name: str, wait: bool = True) -> AbstractContextManager[bool]:
         """Hold a lock of this folder within a context; see `locks.locked`."""
         return locked(self.folder, name, wait)
+
+
+def file_stem(name: str, point_id: str) -> str:
+    """Return what files of a point are called, without their suffix: its name in letters that every system takes."""
+    return f"{_slug(name)}-{point_id}"
 
 
 def _slug(name: str) -> str:

@@ -3,14 +3,16 @@
 import hashlib
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from smoothbench.errors import UsageError
 from smoothbench.sibling_packages import ROOT
+from smoothbench.storage.drawn_point import DrawnPoint
 from smoothbench.storage.files import read_json, write_json
 from smoothbench.storage.provenance import provenance
 
@@ -24,10 +26,14 @@ OF_NUMBERS = (  # the code that decides samples and features
 )
 
 
+THREADS: Final = "number of threads"
+
+
 class ShardFolder:
     """The folder of one of `count` shards of some seeds, beside those of the others, in a results folder.
 
-    Its file `shard.json` says what the shard was drawn with, and, once it is drawn, for which work.
+    Its file `shard.json` says what the shard was drawn with, how often batches of its points were halved and which of
+    them failed, and, once it is drawn, for which work.
     """
 
     def __init__(self, results: Path, seeds: range, index: int, count: int) -> None:
@@ -65,7 +71,9 @@ class ShardFolder:
             if not began:
                 self.remove()
             raise
-        self._write({"environment": dict(environment)})
+        # what failed is drawn again
+        halved = {point: replace(drawn, failure=None) for point, drawn in self.points().items()}
+        self._write({"environment": dict(environment), "points": _plain(halved)})
 
     def check(self, environment: Mapping[str, str]) -> None:
         """Raise UsageError where this shard was drawn with something else."""
@@ -75,16 +83,44 @@ class ShardFolder:
         what = next(key for key in {**environment, **known} if known.get(key) != environment.get(key))
         raise UsageError(
             f"{self.name} was drawn with {what} {known.get(what)}, and here it is {environment.get(what)}: such shards "
-            f"are not pooled: run them all with the same, or delete {self.path}, and this one is drawn again"
+            f"are not pooled: run them all with the same{_how(what, known.get(what))}, or delete {self.path}, and this "
+            "one is drawn again"
         )
 
-    def end(self, work: str) -> None:
-        """Note that the shard is drawn, for this work."""
-        self._write({**self._read(), "drawn": work})
+    def note(self, point: str, drawn: DrawnPoint) -> None:
+        """Note how drawing a point went, by its id, beside what is known of it from before a process was killed."""
+        if drawn == DrawnPoint():
+            return
+        points = self.points()
+        earlier = points.get(point, DrawnPoint())
+        points[point] = replace(drawn, batches_halved=earlier.batches_halved + drawn.batches_halved)
+        self._write({**self._read(), "points": _plain(points)})
 
-    def drawn(self, work: str) -> bool:
-        """Whether the shard is drawn for this work."""
-        return self._read().get("drawn") == work
+    def points(self) -> dict[str, DrawnPoint]:
+        """Return how drawing each point went, by its id; nothing of points that had no trouble."""
+        points = self._read().get("points")
+        try:
+            return {str(key): DrawnPoint.from_json(each) for key, each in dict(points or {}).items()}
+        except (ValueError, TypeError):  # damaged
+            return {}
+
+    def end(self, work: str, launch: str) -> None:
+        """Note that the shard is drawn as far as it can be, for this work, by a job of this launch."""
+        self._write({**self._read(), "drawn": work, "launch": launch})
+
+    def drawn(self, work: str, launch: str) -> bool:
+        """Whether the shard is drawn for this work; with a point that failed only in the same launch.
+
+        Another launch draws the point again first.
+        """
+        note = self._read()
+        failed = any(each.failure is not None for each in self.points().values())
+        return note.get("drawn") == work and (not failed or note.get("launch") == launch)
+
+    def reopen(self) -> None:
+        """Count the shard as not drawn where a point of it failed."""
+        if any(each.failure is not None for each in self.points().values()):
+            self._write({key: value for key, value in self._read().items() if key != "drawn"})
 
     def remove(self) -> None:
         """Delete the shard's folder."""
@@ -109,8 +145,19 @@ def environment(device: torch.device) -> dict[str, str]:
         "the code": _code(),
         **{name: str(version) for name, version in origin["versions"].items() if name != "hydra-core"},
         "kind of device": str(origin["kind"]),
+        # sums over many values are made in as many parts, also of what a GPU drew
+        THREADS: str(origin["threads"]),
         "device": str(origin["device"]),
     }
+
+
+def _how(what: str, value: str | None) -> str:
+    return f" (OMP_NUM_THREADS={value})" if what == THREADS and value else ""
+
+
+def _plain(points: Mapping[str, DrawnPoint]) -> dict[str, object]:
+    """What to write of points: those that had trouble."""
+    return {key: each.to_json() for key, each in points.items() if each != DrawnPoint()}
 
 
 @cache  # of the code that this process runs, whatever changes on disk since

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from smoothbench.errors import UsageError, one_line
+from smoothbench.storage.results_folder import file_stem
 from smoothbench.track.tracked_runs import TrackedRun
 
 Runs = Sequence[TrackedRun]
@@ -46,13 +47,18 @@ def to_tensorboard(runs: Runs, project: str, place: str | None, folder: Path) ->
     writers = import_module("torch.utils.tensorboard")
     logs = Path(place) if place else folder / "tensorboard"
     for run in runs:
-        target = logs / f"{run.name}-{run.point_id}"
+        target = folder_of(run, logs)
         _replaceable(target)
         with writers.SummaryWriter(str(target)) as writer:
             writer.add_text("point", "\n".join(f"- {name}: {text}" for name, text in run.tags.items()))
             writer.add_hparams(dict(run.parameters), dict(run.numbers), run_name=".")
         (target / MARK).touch()
     return str(logs)
+
+
+def folder_of(run: TrackedRun, logs: Path) -> Path:
+    """Return the folder of a point's event files, which lies in that of the logs whatever the point is called."""
+    return logs / file_stem(run.name, run.point_id)
 
 
 def to_wandb(runs: Runs, project: str, place: str | None, folder: Path) -> str:

@@ -125,3 +125,17 @@ def test_a_job_that_began_and_said_no_more_has_died(tmp_path: Path, number: int)
     assert jobs.code() == 1 and jobs.failures() == f"1 of 2 jobs failed: b={number} (died)"
     jobs.forget()
     assert not list(tmp_path.iterdir())
+
+
+def test_jobs_that_failed_for_one_reason_are_that_reason(tmp_path: Path) -> None:
+    jobs = Jobs()
+    jobs.on_multirun_start(config(tmp_path, 0))
+    for number, reason in enumerate(("two launches", "two launches", None)):
+        jobs.reason = reason
+        jobs.on_job_end(
+            config(tmp_path, number), JobReturn(status=JobStatus.COMPLETED, _return_value=2 * bool(reason))
+        )
+    assert jobs.failures() == "2 of 3 jobs failed: two launches"
+    jobs.reason = "another"
+    jobs.on_job_end(config(tmp_path, 1), JobReturn(status=JobStatus.COMPLETED, _return_value=1))
+    assert jobs.failures() == "2 of 3 jobs failed: b=0 (exit code 2); b=1 (exit code 1)"

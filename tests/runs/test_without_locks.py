@@ -11,6 +11,7 @@ import pytest
 from smoothbench.config.expand import settings
 from smoothbench.errors import UsageError
 from smoothbench.running.calibrate_or_train import save_plan
+from smoothbench.storage import lock_kind
 from smoothbench.storage.results_folder import Store
 from tests.support.compose import composed, experiment
 
@@ -28,6 +29,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refused)
+    monkeypatch.setattr(lock_kind, "PATIENCE", 0.01)
 
 
 @pytest.mark.parametrize("number", [errno.ENOTSUP, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.stress.kill import snapshot
@@ -30,12 +31,18 @@ COMMAND = (
     "device=cpu",
 )
 FOLDER = "runs/smoke"
+ERRORS = "errors.log"
+PATIENCE = 30.0  # seconds in which processes must have ended after their command
 
 
-def start(results: Path, *more: str) -> subprocess.Popen[str]:
+def start(results: Path, *more: str) -> subprocess.Popen[bytes]:
     """The command in a session of its own, so that what it leaves can be found."""
     arguments = [sys.executable, "-m", "smoothbench", *more, *COMMAND, f"results_dir={results}"]
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    results.mkdir(exist_ok=True)
+    with (results / ERRORS).open(
+        "a"
+    ) as errors:  # a pipe would be waited for as long as anyone may write to it
+        return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True)
 
 
 def at_work(results: Path) -> list[int]:
@@ -52,7 +59,7 @@ def at_work(results: Path) -> list[int]:
 
 
 def kill_one(
-    results: Path, parent: subprocess.Popen[str], seconds: float, chance: random.Random
+    results: Path, parent: subprocess.Popen[bytes], seconds: float, chance: random.Random
 ) -> str | None:
     """Kill one of the processes, the first one included, at a random moment; which, and when. None: all had ended."""
     while parent.poll() is None and not at_work(results):
@@ -73,19 +80,68 @@ def kill_one(
 
 def settle(results: Path) -> None:
     """Wait until nobody is at work any more: shards outlive a killed command with some launchers."""
-    while at_work(results):
+    while at_work(results) or started_for(results):
         time.sleep(0.2)
+
+
+def started_for(results: Path) -> list[int]:
+    """All processes with the results folder in their command line, as jobs of submitit have it from their start."""
+    numbers = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if str(results).encode() in (process / "cmdline").read_bytes():
+                numbers.append(int(process.name))
+    return numbers
+
+
+def end_of(command: subprocess.Popen[bytes], results: Path) -> str:
+    """Wait for a command of which a process was killed; stop one that has not noticed, and say so.
+
+    submitit asks Slurm every ten minutes how its jobs are.
+    """
+    idle = time.perf_counter()
+    while command.poll() is None:
+        if at_work(results) or set(started_for(results)) - {command.pid}:
+            idle = time.perf_counter()
+        if time.perf_counter() - idle > PATIENCE:
+            command.terminate()
+            command.wait()
+            return ", which its command had not noticed"
+        time.sleep(0.2)
+    return ""
+
+
+def end_session(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the processes of a command that has ended; kill those that stay, and return how many that were."""
+    end = time.perf_counter() + PATIENCE
+    while (left := of_session(process.pid)) and time.perf_counter() < end:
+        time.sleep(0.2)
+    for number in left:
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    return len(left)
+
+
+def of_session(session: int) -> list[int]:
+    """The processes of a session."""
+    numbers = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                numbers.append(int(process.name))
+    return numbers
 
 
 def until_complete(results: Path, shards: Sequence[str]) -> int:
     """Run the same command again until it ends well; how often that took."""
     for times in range(1, 4):
         process = start(results, *shards)
-        _, errors = process.communicate(timeout=3600)
+        process.wait(timeout=3600)
         settle(results)
         if process.returncode == 0:
             return times
-    raise AssertionError(f"exit code {process.returncode}: {errors[-2000:]}")
+    raise AssertionError(f"exit code {process.returncode}: {(results / ERRORS).read_text()[-2000:]}")
 
 
 def compare(results: Path, expected: dict[str, str]) -> None:
@@ -123,15 +179,20 @@ def main() -> None:
             results = Path(folder) / str(tries)
             process = start(results, *shards)
             how = kill_one(results, process, seconds, chance)
-            process.communicate()
+            noticed = end_of(process, results)
             settle(results)
+            left = end_session(process)
             if how is None:  # the machine is less busy now
                 seconds *= 0.6
                 continue
             kills += 1
             again = until_complete(results, shards)
             compare(results, expected)
-            print(f"{kills}/{args.times}: killed {how}; the same after {again} more", flush=True)
+            stayed = f", {left} processes stayed" if left else ""
+            print(
+                f"{kills}/{args.times}: killed {how}{noticed}; the same after {again} more{stayed}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from smoothbench.running.doctor.finding import Check, Finding, judged
 from smoothbench.sibling_packages import ROOT
 from smoothbench.storage.files import write_atomic
 from smoothbench.storage.leases import EXPIRY
-from smoothbench.storage.locks import check_locks, locked
+from smoothbench.storage.lock_kind import check_locks
+from smoothbench.storage.locks import locked
 
 SLOW = 0.05  # seconds to write a sample's file; more, and a run of small images waits for its disk
 WRITES, BYTES = 10, 100_000

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from smoothbench.report.data.frame import load
 from smoothbench.track.__main__ import main
 from smoothbench.track.tracked_runs import TrackedRun, tracked_runs
+from smoothbench.track.trackers import folder_of
 from tests.support.published_part import part_of
 
 NAME = "fora-orientation=mirrored-interval=3"
@@ -60,6 +62,12 @@ def test_event_files_of_others_stay(folder: Path, runs: list[TrackedRun], tmp_pa
     mine.write_text("mine")
     assert main([str(folder), "--to", "tensorboard", "--at", str(tmp_path)]) == 2
     assert mine.read_text() == "mine"
+
+
+def test_a_name_leads_nowhere_else(runs: list[TrackedRun], tmp_path: Path) -> None:
+    assert folder_of(runs[1], tmp_path) == tmp_path / f"{NAME}-{runs[1].point_id}"
+    away = folder_of(replace(runs[1], name="../../away/x" + "y" * 300), tmp_path)
+    assert away.resolve().parent == tmp_path and len(away.name) < 100
 
 
 def test_mlflow_reads_the_points(
