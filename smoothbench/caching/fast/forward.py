@@ -69,6 +69,11 @@ class FastForward:
 
     def __call__(self, tick: Tick, now: float, bits: Bits, inputs: Inputs) -> tuple[Any, Sequence[int]]:
         """Run one forward at coordinate `now`; return its output and the numbers of the sites that it computed."""
+        planned = self._planned(tuple(bits))
+        return self.run_of(tick, inputs).forward(tick, now, planned, inputs), planned.computed
+
+    def run_of(self, tick: Tick, inputs: Inputs) -> "_Run":
+        """Return the run under way, whose parts are for these inputs."""
         run = self._runs.get(tick.forward_index)
         if run is None:
             run = self._runs[tick.forward_index] = _Run(self._parts(inputs), self._predictors, inputs)
@@ -76,8 +81,7 @@ class FastForward:
             if not self._architecture.takes(inputs):
                 raise self._other_arguments(tick)
             run.parts = self._parts(inputs)
-        planned = self._planned(tuple(bits))
-        return run.forward(tick, now, planned, inputs), planned.computed
+        return run
 
     @property
     def is_running(self) -> bool:

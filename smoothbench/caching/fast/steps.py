@@ -56,10 +56,11 @@ class Compute:
     in_place: bool
 
     def __call__(self, forward: Forward, stream: Tensor) -> Tensor:
-        output = forward.parts.branch(self.branch, stream)
+        parts = forward.parts
+        output = parts.compute(self.branch, parts.entering(self.branch, stream))
         if self.slot is not None:
             forward.keep(self.slot, output)
-        gate = forward.parts.gates[self.branch]
+        gate = parts.gates[self.branch]
         if gate is None:
             return stream.add_(output) if self.in_place else torch.add(stream, output)
         return stream.addcmul_(gate, output) if self.in_place else torch.addcmul(stream, gate, output)
