@@ -131,10 +131,11 @@ class _DiTParts(Parts):
         known = self._modulations.get(timestep)
         if known is None:
             self._forget_modulations()  # before there are others
-            for use, timesteps in self._ahead(e, timestep).items():
-                on_it = on_device(timesteps, inputs["timestep"])
-                computed = self._adaln(on_it, self._classes, use)
-                self._modulations |= dict(zip(timesteps, computed.unbind(0), strict=True))
+            ahead = self._ahead(e, timestep)
+            together = on_device([at for timesteps in ahead.values() for at in timesteps], inputs["timestep"])
+            computed = self._adaln(together, self._classes, {use: len(of) for use, of in ahead.items()})
+            for use, timesteps in ahead.items():
+                self._modulations |= dict(zip(timesteps, computed[use].unbind(0), strict=True))
             known = self._modulations[timestep]
         return known
 
