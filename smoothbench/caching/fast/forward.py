@@ -7,8 +7,9 @@ from torch import Tensor
 
 from smoothbench.caching.evaluation_clock import Tick
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, Use
+from smoothbench.caching.fast.planner import Plan, Planner
 from smoothbench.caching.fast.slots import Bits, Slot
-from smoothbench.caching.fast.steps import Kept, Plan, plan
+from smoothbench.caching.fast.steps import Kept
 from smoothbench.caching.fast.unchanged import needs_gradients
 from smoothbench.caching.predictor import Weighted
 
@@ -32,10 +33,9 @@ class FastForward:
         may_skip: Sequence[bool],
         rows: Sequence[Bits | None] = (),
     ) -> None:
-        self._architecture, self._slots, self._coordinates = architecture, slots, coordinates
-        self._rows = rows
+        self._architecture, self._coordinates, self._rows = architecture, coordinates, rows
         self._predictors = [predictors[slot.sites[0]] for slot in slots]
-        self._reusable = [any(may_skip[i] for i in slot.sites) for slot in slots]
+        self._plan = Planner(architecture, slots, [any(may_skip[i] for i in slot.sites) for slot in slots])
         self._plans: dict[tuple[bool, ...], Plan] = {}
         self._runs: dict[int | str, _Run] = {}
         self._doubts: list[Tensor | None] = []
@@ -131,7 +131,7 @@ class FastForward:
     def _planned(self, bits: tuple[bool, ...]) -> Plan:
         planned = self._plans.get(bits)
         if planned is None:
-            planned = self._plans[bits] = plan(self._architecture, self._slots, self._reusable, bits)
+            planned = self._plans[bits] = self._plan(bits)
         return planned
 
 
