@@ -70,7 +70,10 @@ class Kernels:
 
 
 def kernels(case: Case) -> list[Kernels]:
-    """Count the kernels of a case's evaluations by level, guidance and the solver's step included; one sample."""
+    """Count the kernels of a case's evaluations by level, guidance and the solver's step included; one sample.
+
+    Of a model on torch's meta device they are those of an accelerator, as the engine does there what it does on one.
+    """
     model, solver, seeds = case.model, case.solver, range(1)
     bare = kernels_of(sampling_states(model, solver, seeds, silent), lambda e: e == 1)
     rows = []
