@@ -123,9 +123,7 @@ def _run(
     if plan.decisions is not None and plan.decisions.look_inside:
         dynamic = DynamicRun(sites, plan.decisions, predictor, clock, visits)
         dynamic.refuse_hooks(denoiser)
-        dynamic.fast = followed_forward(
-            denoiser, sites, dynamic.probed_inputs, dynamic.predictors, timesteps
-        )
+        dynamic.fast = followed_forward(denoiser, sites, dynamic.probed_inputs, dynamic.predictors, timesteps)
         return dynamic
     planned = timesteps_of(predictor, plan.coordinates)
     run = Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, planned)

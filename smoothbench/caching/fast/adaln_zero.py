@@ -42,7 +42,9 @@ class AdaLNZero:
         groups, start = list[_Group](), 0
         for use, number in uses.items():
             end = start + number * len(classes)
-            out = timesteps.new_empty(max(end - start, ENOUGH), self.count(use), self._width, dtype=self._dtype)
+            out = timesteps.new_empty(
+                max(end - start, ENOUGH), self.count(use), self._width, dtype=self._dtype
+            )
             groups.append(_Group(use, slice(start, end), out))
             start = end
         blocks = self._blocks if any(NEEDED[use] for use in uses) else self._blocks[:1]

@@ -101,7 +101,9 @@ class FastForward:
     def check(self) -> None:
         """Raise ValueError where a run that is over got other timesteps than it was told, which it could not read."""
         doubts, self._doubts = self._doubts, []
-        if any(bool(doubt) for doubt in doubts if doubt is not None and not doubt.is_meta):  # which has no values
+        if any(
+            bool(doubt) for doubt in doubts if doubt is not None and not doubt.is_meta
+        ):  # which has no values
             raise ValueError(
                 f"the {type(self._architecture.denoiser).__name__} got other timesteps than run.step(e, coordinate) "
                 "announced: announce the timesteps themselves, or pass fast=False to cached(...)"

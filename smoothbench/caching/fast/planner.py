@@ -21,9 +21,7 @@ class Plan:
 class Planner:
     """Plans the forwards of an architecture, which keep the outputs of `reusable` slots."""
 
-    def __init__(
-        self, architecture: Architecture, slots: Sequence[Slot], reusable: Sequence[bool]
-    ) -> None:
+    def __init__(self, architecture: Architecture, slots: Sequence[Slot], reusable: Sequence[bool]) -> None:
         self._architecture, self._slots = architecture, slots
         self._begins, self._ends = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
         for n in sorted(range(len(slots)), key=lambda n: (-slots[n].last, not slots[n].is_sum)):

@@ -71,7 +71,9 @@ class EachBranch(Seeing):
         self.values.append(value.clone())
         names = [site.name for site in evaluation.sites]
         place = names.index(probe.site)
-        return [i in (0, *range(place + 1, len(names))) or (i + evaluation.e) % 3 != 1 for i in range(len(names))]
+        return [
+            i in (0, *range(place + 1, len(names))) or (i + evaluation.e) % 3 != 1 for i in range(len(names))
+        ]
 
 
 class LastBlockChecked(Seeing):
