@@ -79,28 +79,34 @@ class StepChecks:
         if step is None or min(len(history), len(inputs)) < step.order or len(state) % step.rows:
             self._forwards, self._left = 0, None
             return
-        common = tuple(slice(min(sizes)) for sizes in zip(state.shape, history[0][1].shape, strict=True))
+        common = _common(state, history[0][1])
+        given = _by_row(state, step.rows, common)
         left = self._left
         if left is None:
-            left = state[common].float()
+            left = given.clone()
             for weight, (_, past) in zip(step.states, inputs, strict=False):
-                left = left - weight * past[common]
+                left.sub_(_by_row(past, step.rows, common), alpha=weight)
         guidance = step.guidance[self._forwards * step.rows :][: step.rows]
         for weight, (_, output) in zip(step.outputs, history, strict=False):
-            left = left - weight * _guided(output[common].float(), guidance)
+            for of_row, row in zip(guidance, _by_row(output, step.rows, common), strict=True):
+                left.sub_(row, alpha=weight * of_row)  # from every row's state
         self._forwards, self._left = self._forwards + 1, left
         if self._forwards == step.forwards:
             self._forwards, self._left = 0, None
             allowed = max(TOLERANCE, ROUNDING * torch.finfo(state.dtype).eps)
-            _refuse_other(step, float(left.norm() / state[common].float().norm()), allowed)
+            _refuse_other(step, float(left.norm() / given.norm()), allowed)
 
 
-def _guided(output: Tensor, guidance: Sequence[float]) -> Tensor:
-    """What the rows of one forward add to the guided output, repeated for each row."""
-    rows = output.unflatten(0, (len(guidance), -1))
-    guided = sum(weight * row for weight, row in zip(guidance, rows, strict=True))
-    assert isinstance(guided, Tensor)
-    return guided.repeat(len(guidance), *[1] * (guided.ndim - 1))
+def _by_row(value: Tensor, rows: int, common: tuple[slice, ...] | None) -> Tensor:
+    """A tensor [rows * samples, ...] as float32 [rows, samples, ...], cut to what states and outputs both have."""
+    return (value if common is None else value[common]).float().unflatten(0, (rows, -1))
+
+
+def _common(state: Tensor, output: Tensor) -> tuple[slice, ...] | None:
+    """What a state and an output both have of each axis; None where that is all."""
+    if state.shape == output.shape:
+        return None
+    return tuple(slice(min(sizes)) for sizes in zip(state.shape, output.shape, strict=True))
 
 
 def _refuse_other(step: CheckedStep, distance: float, allowed: float) -> None:

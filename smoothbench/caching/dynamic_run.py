@@ -8,7 +8,8 @@ from typing import Any
 from torch import nn
 
 from smoothbench.caching.decisions import Decisions
-from smoothbench.caching.evaluation_clock import Clock
+from smoothbench.caching.evaluation_clock import Clock, Tick
+from smoothbench.caching.fast import FollowedForward
 from smoothbench.caching.hooks import Forward, Wrap
 from smoothbench.caching.nesting import contains, runs
 from smoothbench.caching.predictor import Predictor
@@ -67,14 +68,22 @@ class DynamicRun(Run):
 
     def probe_wraps(self, denoiser: nn.Module) -> list[tuple[nn.Module, Wrap]]:
         """Wraps that show the inputs of probed sites to the policy; they belong before those of the sites."""
+        probed = self.probed_inputs
+        return input_wraps(
+            denoiser, [place for _, place in probed], [partial(self.reach, probe) for probe, _ in probed]
+        )
+
+    @property
+    def probed_inputs(self) -> list[tuple[Probe, Site]]:
+        """The probes on inputs, and the sites whose inputs they are."""
         pairs = zip(self._decisions.probes, self._decisions.places, strict=True)
-        inputs = [(probe, place) for probe, place in pairs if probe.of == INPUT]
-        for probe, place in inputs:
+        return [(probe, place) for probe, place in pairs if probe.of == INPUT]
+
+    def refuse_hooks(self, denoiser: nn.Module) -> None:
+        """Raise ValueError where another library's hook would not see the end of a site that is given up."""
+        for probe, place in self.probed_inputs:
             for i in self._approaches[probe]:
                 refuse_hooks(denoiser, self.sites[i], probe, place)
-        return input_wraps(
-            denoiser, [place for _, place in inputs], [partial(self._reach, probe) for probe, _ in inputs]
-        )
 
     def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Prepare for one forward; ValueError where a probe lies in a site that it would reuse."""
@@ -89,6 +98,11 @@ class DynamicRun(Run):
         except GivenUp as given_up:
             assert self._outermost is not None and given_up.site is self.sites[self._outermost]
             return self.predict(self._outermost)
+
+    def _run_fast(self, tick: Tick, inputs: Mapping[str, Any]) -> Any:
+        """Run the fast forward, which reports what it reaches."""
+        assert isinstance(self.fast, FollowedForward)
+        return self.fast.follow(tick, inputs, self)
 
     def enter(self, i: int) -> bool:
         """Site `i` is reached: return whether this forward computes it."""
@@ -114,14 +128,14 @@ class DynamicRun(Run):
             raise GivenUp(self.sites[i])
         super().keep(i, output)
         if (probe := self._after.get(self.sites[i].name)) is not None:
-            self._reach(probe, output)
+            self.reach(probe, output)
 
     def _prediction(self, i: int) -> Callable[[], Any]:
         """A call that gives what the predictor would have given for site `i`: None where nothing is kept yet."""
         history, now, rebuild, predictor = self._history[i], self._now, self._rebuilds[i], self.predictors[i]
         return lambda: rebuild([predictor(leaf, now) for leaf in history]) if rebuild and history else None
 
-    def _reach(self, probe: Probe, value: Any) -> None:
+    def reach(self, probe: Probe, value: Any) -> None:
         """Ask the policy again after a probe, and follow it; ValueError where it changes what has run."""
         self._pending.discard(probe)
         if (bits := self._decisions.after(probe, value)) is None:

@@ -13,7 +13,7 @@ from smoothbench.caching.binding import predictor_of
 from smoothbench.caching.decisions import Decisions
 from smoothbench.caching.dynamic_run import DynamicRun
 from smoothbench.caching.evaluation_clock import Clock
-from smoothbench.caching.fast import fast_forward
+from smoothbench.caching.fast import fast_forward, followed_forward
 from smoothbench.caching.fingerprint import refuse_or_warn_if_changed
 from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.foreign_changes import noticing_changes
@@ -121,7 +121,10 @@ def _run(
     """The state of what follows the plan, with a fast forward where that is possible and the timesteps are known."""
     visits = Visits(sites, type(denoiser).__name__)
     if plan.decisions is not None and plan.decisions.look_inside:
-        return DynamicRun(sites, plan.decisions, predictor, clock, visits)
+        dynamic = DynamicRun(sites, plan.decisions, predictor, clock, visits)
+        dynamic.refuse_hooks(denoiser)
+        dynamic.fast = followed_forward(denoiser, sites, dynamic.probed_inputs, dynamic.predictors, timesteps)
+        return dynamic
     planned = timesteps_of(predictor, plan.coordinates)
     run = Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, planned)
     run.fast = fast_forward(denoiser, sites, plan.rows, run.predictors, timesteps, plan.may_skip)

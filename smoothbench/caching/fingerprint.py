@@ -21,6 +21,7 @@ def fingerprint(denoiser: nn.Module) -> str:
     weights, a checkpoint of the same architecture, an attention processor, a dtype and a device are not seen.
     """
     parts, count, total = list[str](), 0, 0
+    shapes: dict[tuple[int, ...], str] = {}  # to write each once, as every run of a planned schedule asks
     below = [("", denoiser)]  # not named_modules(), which takes three times as long
     while below:
         path, module = below.pop()
@@ -29,7 +30,9 @@ def fingerprint(denoiser: nn.Module) -> str:
         parts.append(f"{path} {type(module).__name__}")
         for name, weight in module._parameters.items():
             if weight is not None:
-                parts.append(f"{path} {name} {[*weight.shape]}")
+                shape = weight.shape
+                text = shapes.get(shape) or shapes.setdefault(shape, f"{[*shape]}")
+                parts.append(f"{path} {name} {text}")
                 count, total = count + 1, total + weight.numel()
         below += [(f"{path}.{name}", part) for name, part in module._modules.items() if part is not None]
     digest = hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:12]

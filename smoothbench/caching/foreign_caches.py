@@ -15,10 +15,11 @@ MARKS = {"_is_cached": "cache-dit, ParaAttention or xDiT", "enable_teacache": "T
 
 def refuse_other_caches(denoiser: nn.Module) -> None:
     """Raise ValueError, naming it, where another library's cache is active on the denoiser or its blocks."""
-    parts, names = all_parts(denoiser), (REGISTRY, *MARKS)
-    if not any(name in part.__dict__ for part in parts for name in names) and not any(
-        _marked(vars(kind)) for kind in set(map(type, parts))
-    ):  # every cached(...) asks this, mostly of denoisers without hooks or marks
+    # every cached(...) asks this, mostly of denoisers without hooks or marks
+    parts = all_parts(denoiser)
+    states = [part.__dict__ for part in parts]
+    hooked = [state for name in (REGISTRY, *MARKS) for state in states if name in state]
+    if not hooked and not any(_marked(vars(kind)) for kind in set(map(type, parts))):
         return
     for path, module in denoiser.named_modules():
         if rival := _hooked(module) or _marked(vars(type(module))) or _marked(vars(module)):

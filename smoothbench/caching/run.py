@@ -143,7 +143,12 @@ class Run(Announcer):
         if self.fast is None or inputs is None:
             self.intercept_now()
             return original(*args, **kwargs)
-        output, computed = self.fast(self._tick, self._now, self.computed, inputs)
+        return self._run_fast(self._tick, inputs)
+
+    def _run_fast(self, tick: Tick, inputs: Mapping[str, Any]) -> Any:
+        """Run the fast forward, and count what it computes."""
+        assert self.fast is not None
+        output, computed = self.fast(tick, self._now, self.computed, inputs)
         for i in computed:
             self.counts[i] += 1
         self.visits.leave_out(range(len(self.sites)))

@@ -1,10 +1,11 @@
 """The modulations of adaLN-zero blocks (Peebles and Xie 2023), of many timesteps and classes at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from smoothbench.caching.fast.modulation import SIX
@@ -32,32 +33,60 @@ class AdaLNZero:
         """Return the number of modulations that a forward needs: of all blocks, then shift and scale of the head."""
         return sum(part.stop - part.start for part in NEEDED[use]) * len(self._blocks) + 2
 
-    def __call__(self, timesteps: Tensor, classes: Tensor, use: Use = Use.BRANCHES) -> Tensor:
-        """Return the modulations of timesteps [K] and classes [U], [K, U, count, 1, width]."""
-        width, rows, count = self._width, len(timesteps) * len(classes), self.count(use)
-        together = timesteps.new_empty(max(rows, ENOUGH), count, width, dtype=self._dtype)
-        enough = _repeated(timesteps)
-        features = [_features(block, enough, self._dtype) for block in _distinct_frequencies(self._blocks)]
-        place = 0
-        for number, block in enumerate(self._blocks):
-            embedder = block.norm1.emb
-            if number and not NEEDED[use]:
-                break
+    def __call__(self, timesteps: Tensor, classes: Tensor, uses: Mapping[Use, int]) -> dict[Use, Tensor]:
+        """Return the modulations of timesteps [K] and classes [U]: by their use, [k, U, count, 1, width].
+
+        `uses` says for how many of the timesteps a use is, in their order, and has all of them.
+        """
+        rows, enough = len(timesteps) * len(classes), _repeated(timesteps)
+        groups, start = list[_Group](), 0
+        for use, number in uses.items():
+            end = start + number * len(classes)
+            out = timesteps.new_empty(
+                max(end - start, ENOUGH), self.count(use), self._width, dtype=self._dtype
+            )
+            groups.append(_Group(use, slice(start, end), out))
+            start = end
+        blocks = self._blocks if any(NEEDED[use] for use in uses) else self._blocks[:1]
+        features = [_features(block, enough, self._dtype) for block in _distinct_frequencies(blocks)]
+        for number, block in enumerate(blocks):
+            embedder, linear = block.norm1.emb, block.norm1.linear
             time = embedder.timestep_embedder.forward(features[number % len(features)])[: len(timesteps)]
             label = embedder.class_embedder.embedding_table.forward(classes)
-            condition = _repeated(F.silu(time[:, None] + label).view(rows, width))
-            if number == 0:
-                _linear(self._head, slice(0, 2), condition, together[:, -2:])
-            for part in NEEDED[use]:
-                after = place + part.stop - part.start
-                _linear(block.norm1.linear, part, condition, together[:, place:after])
-                place = after
-        return together[:rows].view(len(timesteps), len(classes), count, 1, width)
+            conditions = F.silu(time[:, None] + label).view(rows, self._width)
+            bias = _plus_one(linear.bias, self._width)
+            for group in groups:
+                condition = _repeated(conditions[group.rows])
+                if number == 0:
+                    head = _plus_one(self._head.bias, self._width)
+                    _product(self._head.weight, head, slice(0, 2), condition, group.out[:, -2:])
+                for part in NEEDED[group.use]:
+                    _product(linear.weight, bias, part, condition, group.next(part.stop - part.start))
+        return {group.use: group.of(len(classes)) for group in groups}
 
     def of_each_row(self, timesteps: Tensor, classes: Tensor) -> Tensor:
         """Return the modulations of rows that have a timestep and a class each, [B, count, 1, width]."""
-        pairs = zip(timesteps.split(1), classes.split(1), strict=True)
-        return torch.cat([self(timestep, label)[0] for timestep, label in pairs])
+        pairs, use = zip(timesteps.split(1), classes.split(1), strict=True), Use.BRANCHES
+        return torch.cat([self(timestep, label, {use: 1})[use][0] for timestep, label in pairs])
+
+
+@dataclass
+class _Group:
+    """The modulations of one use: those of the conditions `rows`, in `out` [rows or more, count, width]."""
+
+    use: Use
+    rows: slice
+    out: Tensor
+    place: int = 0
+
+    def next(self, count: int) -> Tensor:
+        """The place of the next modulations, [rows or more, count, width]."""
+        self.place += count
+        return self.out[:, self.place - count : self.place]
+
+    def of(self, classes: int) -> Tensor:
+        """The modulations of so many classes, [timesteps, classes, count, 1, width]."""
+        return self.out[: self.rows.stop - self.rows.start].unflatten(0, (-1, classes)).unsqueeze(3)
 
 
 def _repeated(rows: Tensor) -> Tensor:
@@ -87,10 +116,15 @@ def _distinct_frequencies(blocks: Sequence[Any]) -> Sequence[Any]:
     return blocks[:1] if len(set(map(settings, blocks))) == 1 else blocks
 
 
-def _linear(layer: nn.Linear, part: slice, condition: Tensor, out: Tensor) -> None:
-    """Write some modulations of a linear layer to `out` [rows, parts, width]; 1 is added to scales (1, 4)."""
+def _plus_one(bias: Tensor, width: int) -> Tensor:
+    """The bias [parts, width] of modulations, with 1 added to that of scales (1, 4)."""
+    parts = bias.view(-1, width).clone()
+    parts[1::3] += 1
+    return parts
+
+
+def _product(weight: Tensor, bias: Tensor, part: slice, condition: Tensor, out: Tensor) -> None:
+    """Write some modulations of a linear layer with bias [parts, width] to `out` [rows, parts, width]."""
     width = condition.shape[1]
-    bias = layer.bias.view(-1, width).clone()
-    bias[1::3] += 1
-    weight = layer.weight[part.start * width : part.stop * width]
-    torch.addmm(bias[part].flatten(), condition, weight.t(), out=out.flatten(1))
+    some = weight[part.start * width : part.stop * width]
+    torch.addmm(bias[part].flatten(), condition, some.t(), out=out.flatten(1))

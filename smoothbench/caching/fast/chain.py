@@ -1,12 +1,17 @@
-"""Add kept outputs to the stream: one pass of weighted sums, over rows that stay in a cache."""
+"""Add kept outputs to the stream: on a CPU in one pass over rows that stay in a cache, on a device in few kernels."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 Term = tuple[Tensor | None, Tensor, float]  # a gate [B or 1, 1, width] or None, a kept output, and its weight
 AT_ONCE = 2**22  # bytes of the stream that stay in a cache while all terms are added to them
+STACKED = (
+    2**27
+)  # bytes of outputs that are copied together, on a device: more take longer to copy than to launch
+KERNELS = 5  # of outputs of the same weight that are added together
 
 
 def add_terms(stream: Tensor, terms: Sequence[Term], in_place: bool) -> Tensor:
@@ -14,6 +19,10 @@ def add_terms(stream: Tensor, terms: Sequence[Term], in_place: bool) -> Tensor:
 
     `in_place`: the stream itself may be changed.
     """
+    if stream.device.type != "cpu":
+        groups = _alike(terms)
+        if len(terms) > KERNELS * len(groups) and sum(output.nbytes for _, output, _ in terms) <= STACKED:
+            return add_stacked(stream, groups, in_place)
     if not in_place:
         gate, output, weight = terms[0]
         terms = terms[1:]
@@ -33,6 +42,31 @@ def add_terms(stream: Tensor, terms: Sequence[Term], in_place: bool) -> Tensor:
         part = slice(start, start + rows)
         _add(stream[part], terms, part)
     return stream
+
+
+Groups = Mapping[tuple[float, bool], Sequence[Term]]  # terms by their weight, and whether they have a gate
+
+
+def add_stacked(stream: Tensor, groups: Groups, in_place: bool) -> Tensor:
+    """Return the stream plus all terms, which are stacked, multiplied and summed together: few kernels for many terms.
+
+    It rounds otherwise than one term after the other: a sum is rounded once.
+    """
+    for (weight, is_gated), terms in groups.items():
+        outputs = torch.stack([output for _, output, _ in terms])
+        if is_gated:
+            outputs.mul_(torch.stack([gate for gate, _, _ in terms if gate is not None]))
+        added = outputs.sum(0)
+        stream = stream.add_(added, alpha=weight) if in_place else torch.add(stream, added, alpha=weight)
+        in_place = True
+    return stream
+
+
+def _alike(terms: Sequence[Term]) -> Groups:
+    groups = defaultdict[tuple[float, bool], list[Term]](list)
+    for term in terms:
+        groups[term[2], term[0] is not None].append(term)
+    return groups
 
 
 def _rows_at_once(stream: Tensor) -> int:

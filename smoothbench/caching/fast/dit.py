@@ -95,13 +95,13 @@ class _DiTParts(Parts):
         self._inner, self._of_branches = modulations, ()
         return self._embed(inputs["hidden_states"])
 
-    def branch(self, i: int, stream: Tensor) -> Tensor:
-        """Normalise and modulate the stream, and run self-attention or feed-forward on it."""
+    def entering(self, i: int, stream: Tensor) -> Tensor:
+        """Normalise and modulate the stream."""
         if not self._of_branches:  # the first that this evaluation computes
             assert self._inner is not None
             self._of_branches = self._of_rows(self._inner)
         shift, scale = self._of_branches[3 * i], self._of_branches[3 * i + 1]
-        return self.forwards[i](modulated(stream, self._norms[i], shift, scale))
+        return modulated(stream, self._norms[i], shift, scale)
 
     def head(self, stream: Tensor, inputs: Inputs) -> Any:
         """Modulate and project the stream, and put the patches together."""
@@ -131,10 +131,11 @@ class _DiTParts(Parts):
         known = self._modulations.get(timestep)
         if known is None:
             self._forget_modulations()  # before there are others
-            for use, timesteps in self._ahead(e, timestep).items():
-                on_it = on_device(timesteps, inputs["timestep"])
-                computed = self._adaln(on_it, self._classes, use)
-                self._modulations |= dict(zip(timesteps, computed.unbind(0), strict=True))
+            ahead = self._ahead(e, timestep)
+            together = on_device([at for timesteps in ahead.values() for at in timesteps], inputs["timestep"])
+            computed = self._adaln(together, self._classes, {use: len(of) for use, of in ahead.items()})
+            for use, timesteps in ahead.items():
+                self._modulations |= dict(zip(timesteps, computed[use].unbind(0), strict=True))
             known = self._modulations[timestep]
         return known
 

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from smoothbench.caching.evaluation_clock import Tick
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, Use
+from smoothbench.caching.fast.planner import Plan, Planner
 from smoothbench.caching.fast.slots import Bits, Slot
-from smoothbench.caching.fast.steps import Kept, Plan, plan
+from smoothbench.caching.fast.steps import Kept
 from smoothbench.caching.fast.unchanged import needs_gradients
 from smoothbench.caching.predictor import Weighted
 
@@ -32,10 +33,9 @@ class FastForward:
         may_skip: Sequence[bool],
         rows: Sequence[Bits | None] = (),
     ) -> None:
-        self._architecture, self._slots, self._coordinates = architecture, slots, coordinates
-        self._rows = rows
+        self._architecture, self._coordinates, self._rows = architecture, coordinates, rows
         self._predictors = [predictors[slot.sites[0]] for slot in slots]
-        self._reusable = [any(may_skip[i] for i in slot.sites) for slot in slots]
+        self._plan = Planner(architecture, slots, [any(may_skip[i] for i in slot.sites) for slot in slots])
         self._plans: dict[tuple[bool, ...], Plan] = {}
         self._runs: dict[int | str, _Run] = {}
         self._doubts: list[Tensor | None] = []
@@ -69,6 +69,11 @@ class FastForward:
 
     def __call__(self, tick: Tick, now: float, bits: Bits, inputs: Inputs) -> tuple[Any, Sequence[int]]:
         """Run one forward at coordinate `now`; return its output and the numbers of the sites that it computed."""
+        planned = self._planned(tuple(bits))
+        return self.run_of(tick, inputs).forward(tick, now, planned, inputs), planned.computed
+
+    def run_of(self, tick: Tick, inputs: Inputs) -> "_Run":
+        """Return the run under way, whose parts are for these inputs."""
         run = self._runs.get(tick.forward_index)
         if run is None:
             run = self._runs[tick.forward_index] = _Run(self._parts(inputs), self._predictors, inputs)
@@ -76,8 +81,7 @@ class FastForward:
             if not self._architecture.takes(inputs):
                 raise self._other_arguments(tick)
             run.parts = self._parts(inputs)
-        planned = self._planned(tuple(bits))
-        return run.forward(tick, now, planned, inputs), planned.computed
+        return run
 
     @property
     def is_running(self) -> bool:
@@ -97,7 +101,9 @@ class FastForward:
     def check(self) -> None:
         """Raise ValueError where a run that is over got other timesteps than it was told, which it could not read."""
         doubts, self._doubts = self._doubts, []
-        if any(bool(doubt) for doubt in doubts if doubt is not None):
+        if any(
+            bool(doubt) for doubt in doubts if doubt is not None and not doubt.is_meta
+        ):  # which has no values
             raise ValueError(
                 f"the {type(self._architecture.denoiser).__name__} got other timesteps than run.step(e, coordinate) "
                 "announced: announce the timesteps themselves, or pass fast=False to cached(...)"
@@ -127,7 +133,7 @@ class FastForward:
     def _planned(self, bits: tuple[bool, ...]) -> Plan:
         planned = self._plans.get(bits)
         if planned is None:
-            planned = self._plans[bits] = plan(self._architecture, self._slots, self._reusable, bits)
+            planned = self._plans[bits] = self._plan(bits)
         return planned
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from smoothbench.caching.fast.constant_text import of_constant_text
 from smoothbench.caching.fast.unchanged import forward_of, unchanged
 
 Inputs = Mapping[str, Any]  # the arguments of a forward, by name
@@ -95,7 +96,14 @@ class Parts(ABC):
 
     def __init__(self, architecture: Architecture, inputs: Inputs, constant: Sequence[str]) -> None:
         self.constant = remembered(inputs, constant)
-        self.forwards = [forward_of(branch) for branch in architecture.branches()]
+        self._branches = architecture.branches()
+        self.forwards = [forward_of(branch) for branch in self._branches]
+
+    def read_text_once(self, cross_attentions: Sequence[int], text: Tensor) -> None:
+        """Have these branches compute keys and values of a text, which all of them read, once in the run."""
+        modules, forwards = ([of[i] for i in cross_attentions] for of in (self._branches, self.forwards))
+        for i, forward in zip(cross_attentions, of_constant_text(modules, forwards, text), strict=True):
+            self.forwards[i] = forward
 
     def holds(self, inputs: Inputs) -> bool:
         """Return whether the constant inputs are those of the run's first forward, without waiting for a device."""
@@ -113,8 +121,13 @@ class Parts(ABC):
         """
 
     @abstractmethod
-    def branch(self, i: int, stream: Tensor) -> Tensor:
-        """Compute branch `i` from the stream before it: its output before the gate."""
+    def entering(self, i: int, stream: Tensor) -> Tensor:
+        """Return what the module of branch `i` gets of the stream before it: normalised and modulated, of most."""
+
+    def compute(self, i: int, entering: Tensor) -> Tensor:
+        """Compute branch `i` of what enters it: its output before the gate."""
+        output: Tensor = self.forwards[i](entering)
+        return output
 
     def join(self, i: int, stream: Tensor) -> Tensor:
         """Change the stream before branch `i`, one of the architecture's `joins`; the result is a new tensor."""

@@ -83,6 +83,7 @@ class _PixArtParts(Parts):
             captions = denoiser.caption_projection(captions).view(len(captions), -1, denoiser.inner_dim)
         mask = attention_bias(inputs.get("encoder_attention_mask"), inputs["hidden_states"].dtype)
         self._captions = {"encoder_hidden_states": captions, "attention_mask": mask}
+        self.read_text_once(range(1, len(self.forwards), 3), captions)
 
     def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and modulate by the time."""
@@ -100,13 +101,17 @@ class _PixArtParts(Parts):
         self.gates = self._modulation.gates()
         return self._embed(pictures)
 
-    def branch(self, i: int, stream: Tensor) -> Tensor:
-        """Run self-attention or feed-forward on the modulated stream, or cross-attention on the stream itself."""
+    def entering(self, i: int, stream: Tensor) -> Tensor:
+        """Normalise and modulate the stream; cross-attention gets it as it is."""
         block, kind = divmod(i, 3)
         if kind == 1:
-            return self.forwards[i](stream, **self._captions)
-        norm = self._norms[block][kind // 2]
-        return self.forwards[i](modulated(stream, norm, *self._modulation.of_branch(block, kind == 2)))
+            return stream
+        return modulated(stream, self._norms[block][kind // 2], *self._modulation.of_branch(block, kind == 2))
+
+    def compute(self, i: int, entering: Tensor) -> Tensor:
+        """Run self-attention, cross-attention to the captions, or feed-forward."""
+        output: Tensor = self.forwards[i](entering, **(self._captions if i % 3 == 1 else {}))
+        return output
 
     def head(self, stream: Tensor, inputs: Inputs) -> Any:
         """Modulate the stream by the time, project it, and put the patches together."""

@@ -87,6 +87,7 @@ class _SanaParts(Parts):
         captions = denoiser.caption_norm(projected.view(len(projected), -1, projected.shape[-1]))
         mask = attention_bias(inputs.get("encoder_attention_mask"), inputs["hidden_states"].dtype)
         self._captions = {"encoder_hidden_states": captions, "attention_mask": mask}
+        self.read_text_once(range(1, len(self.forwards), 3), captions)
 
     def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and modulate by the time."""
@@ -96,16 +97,21 @@ class _SanaParts(Parts):
         self.gates = self._modulation.gates()
         return self._embed(pictures)
 
-    def branch(self, i: int, stream: Tensor) -> Tensor:
-        """Run a branch: cross-attention reads the stream itself, the others read it modulated."""
+    def entering(self, i: int, stream: Tensor) -> Tensor:
+        """Normalise and modulate the stream, as a picture for convolutions; cross-attention gets it as it is."""
         block, kind = divmod(i, 3)
         if kind == 1:
-            return self.forwards[i](stream, **self._captions)
+            return stream
         norm = self._norms[block][kind // 2]
         normal = modulated(stream, norm, *self._modulation.of_branch(block, kind == 2))
-        if kind == 0:
-            return self.forwards[i](normal)
-        output = self.forwards[i](normal.unflatten(1, self._grid).permute(0, 3, 1, 2))
+        return normal if kind == 0 else normal.unflatten(1, self._grid).permute(0, 3, 1, 2)
+
+    def compute(self, i: int, entering: Tensor) -> Tensor:
+        """Run self-attention, cross-attention to the captions, or convolutions."""
+        kind = i % 3
+        output: Tensor = self.forwards[i](entering, **(self._captions if kind == 1 else {}))
+        if kind < 2:
+            return output
         return output.flatten(2, 3).transpose(1, 2).contiguous()  # as it will be added again and again
 
     def head(self, stream: Tensor, inputs: Inputs) -> Any:

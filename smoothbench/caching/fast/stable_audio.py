@@ -78,6 +78,7 @@ class _StableAudioParts(Parts):
         self.gates = (None,) * len(architecture.paths)
         self._norms = [getattr(block, norm) for block in architecture.blocks for norm in NORMS]
         self._prompt = denoiser.cross_attention_proj.forward(inputs["encoder_hidden_states"])
+        self.read_text_once(range(1, len(self.forwards), 3), self._prompt)
         self._overall = denoiser.global_proj.forward(inputs["global_hidden_states"])
         self._arguments: tuple[dict[str, Any], ...] = (
             {"rotary_emb": inputs.get("rotary_embedding")},
@@ -100,11 +101,15 @@ class _StableAudioParts(Parts):
         token = self._overall + denoiser.timestep_proj.forward(features)[:, None]
         return torch.cat([token, F.linear(inputs["hidden_states"].transpose(1, 2), self._enter)], 1)
 
-    def branch(self, i: int, stream: Tensor) -> Tensor:
-        """Normalise the stream, and run attention or feed-forward on it."""
+    def entering(self, i: int, stream: Tensor) -> Tensor:
+        """Normalise the stream."""
         norm = self._norms[i]
-        normal = torch.layer_norm(stream, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-        return self.forwards[i](normal, **self._arguments[i % 3])
+        return torch.layer_norm(stream, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+    def compute(self, i: int, entering: Tensor) -> Tensor:
+        """Run self-attention, cross-attention to the prompts, or feed-forward."""
+        output: Tensor = self.forwards[i](entering, **self._arguments[i % 3])
+        return output
 
     def head(self, stream: Tensor, inputs: Inputs) -> Any:
         """Project the tokens of the latents, channels first."""

@@ -48,6 +48,11 @@ def forward_of(module: nn.Module) -> Callable[..., Any]:
     return present.__wrapped__ if isinstance(present, StandIn) else module.forward
 
 
+def is_as_made(module: nn.Module) -> bool:
+    """Return whether a module of a class of torch's has that class's forward, ordinary weights and no hooks."""
+    return _is_bare(module) and _has_own_forward(module) and _has_plain_weights(module)
+
+
 def _children(module: nn.Module) -> list[nn.Module]:
     return [child for child in module._modules.values() if child is not None]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
@@ -60,9 +61,14 @@ class Case:
 
 
 def case(
-    model: str, caches: Sequence[str], steps: int | None, levels: Sequence[str], overrides: Sequence[str] = ()
+    model: str,
+    caches: Sequence[str],
+    steps: int | None,
+    levels: Sequence[str],
+    overrides: Sequence[str] = (),
+    device: torch.device | None = None,
 ) -> Case:
-    """Compose a model's case: its own solver, and every cache, on `device=auto`.
+    """Compose a model's case: its own solver, and every cache, by default on `device=auto`.
 
     Args: steps, those of the solver, by default its own number; caches, each a name in conf/cache, then changes of its
     keys, separated by commas (`fora,policy.interval=3,predictor=taylor1`), planned on the sites of every one of
@@ -73,7 +79,7 @@ def case(
     composed = [_settings(model, cache, steps, overrides) for cache in names]
     # the reference is no cache
     specs = [composed[0].specs[0], *(of_cache.specs[-1] for of_cache in composed[1:])]
-    built = build_model(composed[0].model, device_of(composed[0].device))
+    built = build_model(composed[0].model, device or device_of(composed[0].device))
     solver = fitting_solver(specs[0], built)
     skeleton, call = built.skeleton()
     by_level = {}

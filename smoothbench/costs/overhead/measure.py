@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from smoothbench.costs.overhead.beside import beside
 from smoothbench.costs.overhead.cases import Case, case
 from smoothbench.costs.overhead.kernels import kernels
@@ -75,7 +77,7 @@ def measure(model: str, plan: Plan, say: Say) -> dict[str, Any]:
 def _kernels(model: str, levels: Sequence[str], say: Say) -> list[dict[str, Any]]:
     counted = []
     for name, overrides in ((model, ()), *((DEEP[model],) if model in DEEP else ())):
-        subject = case(name, [], KERNEL_STEPS, levels, overrides)
+        subject = case(name, [], KERNEL_STEPS, levels, overrides, torch.device("meta"))
         for row in kernels(subject):
             say(kernels_line(name, row))
             counted.append({"model": name, **asdict(row)})

@@ -71,6 +71,7 @@ class _STDiT3Parts(Parts):
         self._positions = denoiser.positions(self._grid, inputs["height"], inputs["width"], tokens)
         self._rate = (inputs["fps"].clone(), denoiser.fps_embedder(distinct_rows(inputs["fps"])))
         text, keys = denoiser.text(inputs["y"], inputs.get("mask"))
+        self.read_text_once(range(1, len(self.forwards), 3), text)
         rotation = denoiser.rope(self._grid[0])
         self._arguments = ((self._grid[0], rotation), (text, keys), ())
         self._modulation = SharedModulation(
@@ -86,12 +87,17 @@ class _STDiT3Parts(Parts):
         convolution, patches = denoiser.x_embedder.proj, self._patches(denoiser.padded(inputs["x"]))
         return F.linear(patches, convolution.weight.flatten(1), convolution.bias).add_(self._positions)
 
-    def branch(self, i: int, stream: Tensor) -> Tensor:
-        """Run self-attention or feed-forward on the modulated stream, or cross-attention on the stream itself."""
+    def entering(self, i: int, stream: Tensor) -> Tensor:
+        """Normalise and modulate the stream; cross-attention gets it as it is."""
         block, kind = divmod(i, 3)
-        if kind != 1:
-            stream = _modulated(stream, *self._modulation.of_branch(block, kind == 2))
-        return self.forwards[i](stream, *self._arguments[kind])
+        if kind == 1:
+            return stream
+        return _modulated(stream, *self._modulation.of_branch(block, kind == 2))
+
+    def compute(self, i: int, entering: Tensor) -> Tensor:
+        """Run self-attention, cross-attention to the captions, or feed-forward."""
+        output: Tensor = self.forwards[i](entering, *self._arguments[i % 3])
+        return output
 
     def head(self, stream: Tensor, inputs: Inputs) -> Any:
         """Modulate the stream by the time, project it, and put the patches together."""

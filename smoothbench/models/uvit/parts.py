@@ -85,12 +85,10 @@ class _UViTParts(Parts):
         joined: Tensor = layer(torch.cat([stream, self._early.pop()], -1))
         return joined
 
-    def branch(self, i: int, stream: Tensor) -> Tensor:
-        """Normalise the stream, and run self-attention or feed-forward on it."""
+    def entering(self, i: int, stream: Tensor) -> Tensor:
+        """Normalise the stream."""
         norm = self._norms[i]
-        normal = torch.layer_norm(stream, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-        output: Tensor = self.forwards[i](normal)
-        return output
+        return torch.layer_norm(stream, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
     def head(self, stream: Tensor, inputs: Inputs) -> Any:
         """Normalise and project the patches, and put them together."""

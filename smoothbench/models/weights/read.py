@@ -96,6 +96,8 @@ def _differences(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> I
 def randomise(module: nn.Module) -> None:
     """Fill a module with normal weights from a fixed seed, for costs alone."""
     parameters = list(module.parameters())
+    if parameters[0].is_meta:  # there are no values
+        return
     generator = torch.Generator(parameters[0].device).manual_seed(0)
     for parameter in parameters:
         nn.init.normal_(parameter, std=STD, generator=generator)
