@@ -1,6 +1,6 @@
 """The embedded DiT on a solver: its calibration batches, and how near its cached samples come to others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -26,23 +26,24 @@ DECIMALS = 2
 
 
 class Bench:
-    """dit_nano on DDIM, with `num_samples` evaluation samples of seed block 0 on the CPU.
+    """An embedded model on its solver, with `num_samples` evaluation samples of seed block 0, on the CPU.
 
-    Args: steps, the solver's; guidance, its scale; seeds, evaluation seeds in place of the first ones; substeps, how
-    many steps are made in place of each one.
+    Args: steps, the solver's; guidance, its scale, by default the model's; seeds, evaluation seeds in place of the
+    first ones; substeps, how many steps are made in place of each one; model, the name of its configuration.
     """
 
     def __init__(
         self,
         num_samples: int = 32,
         steps: int = 50,
-        guidance: float = 2.0,
+        guidance: float | None = None,
         seeds: Sequence[int] | None = None,
         substeps: int = 1,
+        model: str = "dit_nano",
     ) -> None:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            overrides = ["model=dit_nano", f"model.guidance={guidance}", f"solver.steps={steps}"]
-            composed = settings(compose("config", overrides))
+            scale = [] if guidance is None else [f"model.guidance={guidance}"]
+            composed = settings(compose("config", [f"model={model}", f"solver.steps={steps}", *scale]))
         self.model = build_model(composed.model, torch.device("cpu"))
         solver: Solver = build_solver(composed.specs[0].solver)
         self.solver = finer(solver, substeps) if substeps > 1 else solver
@@ -69,22 +70,30 @@ class Bench:
     @cached_property
     def uncached(self) -> Tensor:
         """The uncached images of the evaluation seeds, uint8."""
-        return self._images(self.solver, silent)
+        return self.model.decode(self.uncached_latents)
+
+    @cached_property
+    def uncached_latents(self) -> Tensor:
+        """The uncached samples of the evaluation seeds, undecoded."""
+        return self._latents(self.solver, silent)
 
     @cached_property
     def fine(self) -> Tensor:
         """The images of a run with sub-steps for each step, uint8."""
-        return self._images(finer(self.solver, SUBSTEPS), silent)
+        return self.model.decode(self._latents(finer(self.solver, SUBSTEPS), silent))
 
     def images(self, schedule: Schedule, predictor: Any) -> Tensor:
         """Return the images of the evaluation seeds under a schedule, uint8."""
-        with cached(self.model.denoiser, schedule, predictor=predictor) as run:
-            return self._images(self.solver, run.step)
+        return self.model.decode(self.latents(schedule, predictor))
 
-    def _images(self, solver: Solver, announce: Any) -> Tensor:
+    def latents(self, schedule: Schedule, predictor: Any) -> Tensor:
+        """Return the samples of the evaluation seeds under a schedule, undecoded."""
+        with cached(self.model.denoiser, schedule, predictor=predictor) as run:
+            return self._latents(self.solver, run.step)
+
+    def _latents(self, solver: Solver, announce: Any) -> Tensor:
         parts = [self.seeds[i : i + AT_ONCE] for i in range(0, len(self.seeds), AT_ONCE)]
-        samples = torch.cat([latents(self.model, solver, part, announce) for part in parts])
-        return self.model.decode(samples)
+        return torch.cat([latents(self.model, solver, part, announce) for part in parts])
 
 
 def calibration_seeds(count: int, draw: int = 0) -> range:
@@ -115,3 +124,12 @@ def written(values: Tensor, signed: bool = False) -> str:
     """Write a mean over samples with its 95 % interval."""
     mean, sign = mean_of(values), "+" if signed else ""
     return f"{mean.value:{sign}.{DECIMALS}f} [{mean.low:.{DECIMALS}f}, {mean.high:.{DECIMALS}f}]"
+
+
+def print_table(rows: Iterable[Mapping[str, str]]) -> None:
+    """Print rows as a table in Markdown, each as soon as it is there."""
+    for number, row in enumerate(rows):
+        heads = [] if number else [list(row), ["---"] * len(row)]
+        for cells in (*heads, row.values()):
+            print(f"| {' | '.join(cells)} |", flush=True)
+    print()

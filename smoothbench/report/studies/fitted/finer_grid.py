@@ -2,8 +2,8 @@
 
     python -m smoothbench.report.studies.fitted.finer_grid      # about two minutes on one core
 
-The same number of computed evaluations, chosen among DDIM's 50 timesteps, or among these and those that 2 or 4 sub-steps
-for each step add, all fitted to the run with 4 sub-steps (dit_nano, guidance 2). A skipped evaluation costs no MACs,
+The same number of computed evaluations, chosen among DDIM's 50 timesteps, or among these and those of 2 or 4 sub-steps
+for each step, all fitted to the run with 4 sub-steps (dit_nano, guidance 2). A skipped evaluation costs no MACs,
 however many there are. PSNR in dB to that run's samples with 95 % intervals, and the paired difference to 50 timesteps.
 """
 
@@ -13,12 +13,18 @@ import smoothbench.sibling_packages  # noqa: F401  before what imports baselines
 import sys
 from collections.abc import Iterator
 
-import pandas as pd
 from torch import Tensor
 
 from smoothbench import command
-from smoothbench.report.studies.fitted.bench import SUBSTEPS, Bench, calibration_seeds, fit, psnr, written
-from smoothbench.report.tables.text import to_markdown
+from smoothbench.report.studies.fitted.bench import (
+    SUBSTEPS,
+    Bench,
+    calibration_seeds,
+    fit,
+    print_table,
+    psnr,
+    written,
+)
 
 STEPS, FULL, CALIBRATION = 50, (18, 11, 8, 6), 8
 
@@ -54,9 +60,9 @@ def main() -> int:
 
     def work() -> None:
         table = rows(arguments.num_samples, arguments.calibration)
-        print(to_markdown(pd.DataFrame(list(table), dtype=object)))
+        print_table(table)
 
-    return command.main(work, "interrupted: nothing is printed")
+    return command.main(work, "interrupted: the rows that are printed are complete")
 
 
 if __name__ == "__main__":

@@ -16,14 +16,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import pandas as pd
 from torch import Tensor
 
 from smoothbench import command
 from smoothbench.caching import CalibrationBatch, Fitted, Schedule, StateMatching
-from smoothbench.report.studies.fitted.bench import Bench, calibration_seeds, fit, psnr, written
+from smoothbench.report.studies.fitted.bench import Bench, calibration_seeds, fit, print_table, psnr, written
 from smoothbench.report.studies.fitted.site_fit import site_weights
-from smoothbench.report.tables.text import to_markdown
 
 STEPS, FULL = 50, (18, 11)  # 36 and 22 % of the MACs
 CALIBRATION = 16
@@ -84,9 +82,9 @@ def main() -> int:
 
     def work() -> None:
         for full in arguments.full:
-            print(to_markdown(pd.DataFrame(list(rows(arguments.num_samples, full)), dtype=object)))
+            print_table(rows(arguments.num_samples, full))
 
-    return command.main(work, "interrupted: what is printed is complete")
+    return command.main(work, "interrupted: the rows that are printed are complete")
 
 
 if __name__ == "__main__":

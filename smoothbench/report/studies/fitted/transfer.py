@@ -14,14 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import torch
 
 from smoothbench import command
 from smoothbench.caching import Schedule
 from smoothbench.protocols import BLOCK
-from smoothbench.report.studies.fitted.bench import Bench, calibration_seeds, fit, psnr, written
-from smoothbench.report.tables.text import to_markdown
+from smoothbench.report.studies.fitted.bench import Bench, calibration_seeds, fit, print_table, psnr, written
 
 FULL, SIZES, DRAWS = 11, (1, 2, 4, 8, 16, 32), 2
 GUIDANCE, OTHERS, FEW = 2.0, (1.5, 3.0, 4.0), 8
@@ -115,10 +113,10 @@ def main() -> int:
 
     def work() -> None:
         for name in arguments.only:
-            table = list(STUDIES[name](arguments.num_samples))
-            print(f"{name}\n\n{to_markdown(pd.DataFrame(table, dtype=object))}")
+            print(f"{name}\n")
+            print_table(STUDIES[name](arguments.num_samples))
 
-    return command.main(work, "interrupted: the tables that are printed are complete")
+    return command.main(work, "interrupted: the rows that are printed are complete")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
@@ -26,8 +25,7 @@ from smoothbench.caching import CalibrationBatch, Fitted, Schedule, StateMatchin
 from smoothbench.caching.reference_run import FINE, UNCACHED
 from smoothbench.caching.state_fit import StateFit
 from smoothbench.report.studies.fitted import other_fits
-from smoothbench.report.studies.fitted.bench import Bench, calibration_seeds, psnr, written
-from smoothbench.report.tables.text import to_markdown
+from smoothbench.report.studies.fitted.bench import Bench, calibration_seeds, print_table, psnr, written
 
 MANY, FEW = 16, 4
 DARK, REACH = 6, 5  # grey levels of the ground at most, in a window of so many pixels
@@ -139,9 +137,9 @@ def main() -> int:
 
     def work() -> None:
         table = rows(arguments.num_samples, arguments.target)
-        print(to_markdown(pd.DataFrame(list(table), dtype=object)))
+        print_table(table)
 
-    return command.main(work, "interrupted: nothing is printed")
+    return command.main(work, "interrupted: the rows that are printed are complete")
 
 
 if __name__ == "__main__":
