@@ -8,8 +8,8 @@ import torch
 
 from smoothbench.caching import Schedule, WeightedSum
 from smoothbench.caching.reference_run import UNCACHED
-from smoothbench.report.studies.fitted import finer_grid, levels, other_fits, variants
-from smoothbench.report.studies.fitted.bench import Bench, calibration_seeds, written
+from smoothbench.report.studies.fitted import finer_grid, fresh_noise, levels, other_fits, variants
+from smoothbench.report.studies.fitted.bench import Bench, calibration_seeds, print_table, written
 from smoothbench.report.studies.fitted.site_fit import site_weights
 from tests.support.guided_loop import GuidedLoop
 from tests.support.tiny_batch import full_evaluations
@@ -97,7 +97,7 @@ def test_weights_of_branches_bring_the_state_nearer_than_reuse() -> None:
             {"STEPS": 6, "FULL": (3,), "CALIBRATION": 2},
             ["| denoiser: states | 3 |", "| branch: states | "],
         ),
-        (finer_grid, {"STEPS": 5, "FULL": (3,)}, ["| 3 | 17 |"]),
+        (finer_grid, {"STEPS": 4, "FULL": (2,), "CALIBRATION": 1}, ["| 2 | 13 |"]),
     ],
 )
 def test_tables_are_printed(
@@ -112,4 +112,21 @@ def test_tables_are_printed(
 
 
 def test_written() -> None:
-    assert written(torch.tensor([1.0, 3.0]), signed=True) == "+2.00 [-10.71, +14.71]".replace("+14", "14")
+    assert written(torch.tensor([1.0, 3.0]), signed=True) == "+2.00 [-10.71, 14.71]"
+
+
+def test_weights_that_repeat_the_denoised_sample() -> None:
+    """Of v = cos(a) noise - sin(a) x0 at two levels they make the v of the same x0 and the present noise."""
+    sigmas, x0 = (3.0, 0.5), torch.full((2,), 2.0)
+    schedule = Schedule.steps(GuidedLoop(2).batch().trajectory.sites, [True, False])
+    weights = fresh_noise.denoised(schedule, sigmas)
+    angles, noises = torch.tensor(sigmas).atan(), torch.tensor([[1.0, -1.0], [0.3, 0.7]])
+    given = [angle.cos() * x0 + angle.sin() * noise for angle, noise in zip(angles, noises, strict=True)]
+    outputs = [angle.cos() * noise - angle.sin() * x0 for angle, noise in zip(angles, noises, strict=True)]
+    predicted = weights.predict([(0.0, outputs[0])], [(0.0, given[0])], 1.0, given[1])
+    torch.testing.assert_close(predicted, outputs[1])
+
+
+def test_a_table_is_printed_in_markdown(capsys: Any) -> None:
+    print_table([{"a": "1", "b": ""}, {"a": "2", "b": "x"}])
+    assert capsys.readouterr().out == "| a | b |\n| --- | --- |\n| 1 |  |\n| 2 | x |\n\n"
