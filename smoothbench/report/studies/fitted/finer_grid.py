@@ -12,6 +12,7 @@ import smoothbench.sibling_packages  # noqa: F401  before what imports baselines
 # isort: split
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from torch import Tensor
 
@@ -37,7 +38,7 @@ def rows(num_samples: int, calibration: int) -> Iterator[dict[str, str]]:
     for full in FULL:
         first: Tensor | None = None
         for k, bench in benches.items():
-            aim = {} if k == SUBSTEPS else {"target": "fine", "substeps": SUBSTEPS // k}
+            aim: dict[str, Any] = {} if k == SUBSTEPS else {"target": "fine", "substeps": SUBSTEPS // k}
             schedule, weights = fit(batches[k], full, **aim)
             near = psnr(bench.images(schedule, weights), aims)
             timesteps = zip(batches[k].trajectory.coordinates, schedule.computed, strict=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -106,7 +107,8 @@ def second_sweep(batch: CalibrationBatch, full: int, target: str, sweeps: int = 
 
     def error(path: Sequence[int]) -> float:
         schedule = _schedule(batch, path)
-        final = batch.rollout(schedule, StateMatching(target=target).fit(schedule, batch))
+        weights: Any = StateMatching(target=target).fit(schedule, batch)
+        final = batch.rollout(schedule, weights)
         return float((final.cpu() - wanted).norm())
 
     path = list(cheapest(_costs(reference), full))
