@@ -8,7 +8,7 @@ from torch import Tensor
 
 from smoothbench.caching.recorded_run import RecordedRun
 
-ORDERS = (1, 2, 3)  # how many evaluations a step may look at
+ORDERS = (1, 2, 3, 4)  # how many evaluations a step may look at
 EXACT = 1e-5  # the largest relative residual of a step that is linear in states and outputs, in float32;
 ROUNDING = 4  # in a lower precision so many units of the last place
 TINY = 1e-300  # keeps a division by nothing finite

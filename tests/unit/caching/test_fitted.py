@@ -216,34 +216,3 @@ def test_guidance_in_two_forwards_is_checked_and_not_mistaken_for_another(sample
     as_one = GuidedLoop(EVALS, samples=samples)
     of_rows = StateMatching().fit(schedule, as_one.batch())
     torch.testing.assert_close(final(loop, schedule, weights), final(as_one, schedule, of_rows))
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda: Fitted(1), "full must be a whole number from 2, not 1"),
-        (lambda: Fitted(0), "full must be a whole number from 2, not 0"),
-        (lambda: Fitted(4, ridge=-1.0), "ridge must be a finite number from 0, not -1.0"),
-        (lambda: Fitted(4, target="x0"), "target is one of uncached, fine, not 'x0'"),
-        (lambda: Fitted(4, substeps=1), "substeps must be a whole number from 2, not 1"),
-        (lambda: Fitted(4, last=4), "last must be a whole number from 0 to 3, not 4"),
-        (lambda: StateMatching(0), "depth must be a whole number from 1, not 0"),
-    ],
-)
-def test_bad_parameters(make: Any, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        make()
-
-
-def test_what_cannot_be_planned_or_fitted() -> None:
-    loop = GuidedLoop(EVALS)
-    batch = loop.batch()
-    with pytest.raises(ValueError, match="cannot place full=9 full evaluations among 8"):
-        Fitted(9).plan_on(batch.trajectory, batch)
-    with pytest.raises(ValueError, match="a fine run needs a solver with sub-steps"):
-        Fitted(4, target="fine").plan_on(batch.trajectory, batch)
-    with torch.no_grad():
-        next(loop.denoiser.parameters()).fill_(torch.nan)
-    batch = loop.batch()
-    with pytest.raises(ValueError, match="the state at evaluation 1 of the recorded run is not finite"):
-        Fitted(4).plan_on(batch.trajectory, batch)

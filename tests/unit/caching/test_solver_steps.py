@@ -10,11 +10,13 @@ from torch import Tensor
 from smoothbench.caching.recorded_run import RecordedRun
 from smoothbench.caching.solver_steps import recognised
 from smoothbench.solvers.ddim import DDIM
+from smoothbench.solvers.deis import DEIS
 from smoothbench.solvers.dpmpp import DPMSolverPlusPlus2M
 from smoothbench.solvers.dpmpp_3m_sde import DPMSolverPlusPlus3MSDE
 from smoothbench.solvers.euler import Euler
 from smoothbench.solvers.finer import finer
 from smoothbench.solvers.rflow import RectifiedFlow
+from smoothbench.solvers.unipc import UniPC, UniPCFlow
 
 STEPS = 10
 SOLVERS: list[Any] = [
@@ -23,6 +25,11 @@ SOLVERS: list[Any] = [
     Euler(STEPS),
     RectifiedFlow(STEPS, shift=2.0),
     DPMSolverPlusPlus3MSDE(STEPS, eta=0.0),
+    DEIS(STEPS),
+    DEIS(STEPS, order=3),
+    UniPC(STEPS),
+    UniPC(STEPS, order=3),
+    UniPCFlow(STEPS),
 ]
 
 
