@@ -26,7 +26,7 @@ OURS: Final = {  # arguments that the harness gives, and where to set what they 
     "callback": "the engine follows the loop by itself",
 }
 GUIDANCE: Final = ("true_cfg_scale", "guidance_scale")
-ONE_GENERATOR: Final = ("WanVACEPipeline", "LTX2ConditionPipeline", "LTX2InContextPipeline")
+SINGLE: Final = ("WanVACEPipeline", "LTX2ConditionPipeline", "LTX2InContextPipeline")
 
 
 class Call:
@@ -109,12 +109,12 @@ class Call:
     ) -> dict[str, Any]:
         """Return all arguments but `output_type` for samples of these prompts or class labels and seeds.
 
-        Each sample has its own generator, on the CPU, so that it does not depend on its batch; that of a single one is
-        no list, which some pipelines do not take.
+        Each sample has its own generator, on the CPU, so that it does not depend on its batch. Pipelines that draw single
+        samples get no lists.
         """
-        count, generators = len(seeds), [torch.Generator().manual_seed(seed) for seed in seeds]
+        count = len(seeds)
         more: dict[str, Any] = {
-            "generator": generators if count > 1 else generators[0],
+            "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
             "num_inference_steps": steps,
         }
         if self.is_prompted:
@@ -123,7 +123,11 @@ class Call:
             more["class_labels"] = list(conditions)
         elif "batch_size" in self.takes:
             more["batch_size"] = count
-        return {key: _repeated(key, value, count) for key, value in self.given.items()} | more
+        arguments = {key: _repeated(key, value, count) for key, value in self.given.items()} | more
+        if self.name not in SINGLE or count > 1:
+            return arguments
+        is_single = ("generator", "prompt", "negative_prompt")
+        return {key: value[0] if key in is_single else value for key, value in arguments.items()}
 
 
 def depends_on_its_batch(call: Call) -> bool:
@@ -133,7 +137,7 @@ def depends_on_its_batch(call: Call) -> bool:
     all samples. Pipelines take pictures and clips for a batch in ways that differ, each for one sample in the same.
     """
     masks = call.name == "LattePipeline" and call.given.get("mask_feature", True)
-    return bool(masks) or call.name in ONE_GENERATOR or call.takes_files
+    return bool(masks) or call.name in SINGLE or call.takes_files
 
 
 def refuse_shared_noise(name: str, generators: Any, before: Sequence[torch.Tensor]) -> None:
