@@ -17,8 +17,13 @@ def measured(trajectory: Trajectory, batch: CalibrationBatch) -> list[float]:
     """
     recording = batch.record([Probe(site.name) for site in trajectory.sites])
     norms = [vector_norm(_added(trajectory, recording, e), dim=-1) for e in range(trajectory.evals)]
-    ratios = [(new / (old + 1e-8)).mean().item() for old, new in pairwise(norms)]
-    return [1.0, *ratios]
+    return [1.0, *(_mean_ratio(old, new) for old, new in pairwise(norms))]
+
+
+def _mean_ratio(old: Tensor, new: Tensor) -> float:
+    """The mean ratio of norms; tokens without one are the padding of a shorter prompt."""
+    ratios, exist = new / (old + 1e-8), old > 0
+    return (ratios if exist.all() else ratios[exist]).mean().item()
 
 
 def _added(trajectory: Trajectory, recording: Recording, e: int) -> Tensor:

@@ -12,11 +12,18 @@ AnnounceRun = Callable[[int, float, int], None]  # before each forward: its eval
 class SamplesItself(Protocol):
     """A model with a sampling loop of its own, which calls the denoiser: a pipeline of another library.
 
-    The harness takes no steps then: `predict`, `output` and `conditioning` are never called.
+    The harness takes no steps then: `predict`, `output` and `conditioning` are never called. One that draws `one_by_one`
+    calls its denoiser for single samples, whatever the batch.
     """
+
+    one_by_one: bool
 
     def at(self, solver: Any) -> Any:
         """Return a solver with the coordinates of the evaluations that the model's loop runs with it."""
+        ...
+
+    def settings(self, solver: Any) -> dict[str, Any]:
+        """Return what a run with this solver has that its configuration leaves to the pipeline: scheduler, guidance."""
         ...
 
     def sample_itself(
@@ -40,3 +47,8 @@ class SwitchesNetworks(Protocol):
 
     @property
     def restarts(self) -> tuple[int, ...]: ...
+
+
+def samples_at_once(model: object, batch: int) -> int:
+    """Return of how many samples of a batch a model's forwards are: all of them, or one where it draws one by one."""
+    return 1 if isinstance(model, SamplesItself) and model.one_by_one else batch

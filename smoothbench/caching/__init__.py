@@ -27,6 +27,7 @@ from smoothbench.caching.smoothcache import SmoothCache, SmoothCacheAtBudget, al
 from smoothbench.caching.split_spans import split_spans
 from smoothbench.caching.state_matching import StateMatching
 from smoothbench.caching.trajectory import Trajectory
+from smoothbench.caching.two_networks import joined
 from smoothbench.caching.weighted_sum import WeightedSum
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "cosine_errors",
     "expansion",
     "find_sites",
+    "joined",
     "last_stream",
     "saved_sites",
     "split_spans",

@@ -18,7 +18,7 @@ def last_stream(batch: CalibrationBatch) -> Tensor:
     """
     span = find_sites(batch.denoiser, SPAN)[-1].name
     recording = batch.record([Probe(span, INPUT), Probe(span)])
-    entered, given = recording.tensor(Probe(span, INPUT)), recording.tensor(Probe(span), -1)
+    entered, given = recording.tensor(Probe(span, INPUT)), recording.tensor(Probe(span))
     return entered + given if entered.shape == given.shape else given
 
 

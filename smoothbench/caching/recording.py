@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from smoothbench.caching.evaluation_clock import Tick
 from smoothbench.caching.outputs import take_apart
@@ -16,7 +17,8 @@ class Recording:
     """What probes gave at every evaluation of an uncached calibration batch, on the CPU.
 
     `values[probe][e]` holds the tensors of one evaluation, [samples, rows, ...]: one for an input, or as many as the
-    output has. `rows` counts the guidance rows of a sample. `coordinates` are the timesteps of the evaluations.
+    output has. `rows` counts the guidance rows of a sample. `coordinates` are the timesteps of the evaluations. Where
+    samples or rows differ in their number of tokens, as prompts of several lengths do, zeros precede the shorter ones.
     """
 
     values: Mapping[Probe, Sequence[Sequence[Tensor]]]
@@ -106,5 +108,22 @@ class RecordingRuns:
             if (probe, e) not in run:
                 raise ValueError(f"{probe} was not reached at evaluation {e}: it cannot be recorded")
             forwards = run[probe, e]
-            runs.append([torch.cat(leaves, 1) for leaves in zip(*forwards, strict=True)])
-        return [torch.cat(leaves) for leaves in zip(*runs, strict=True)]
+            runs.append([_padded(leaves, 1) for leaves in zip(*forwards, strict=True)])
+        return [_padded(leaves, 0) for leaves in zip(*runs, strict=True)]
+
+
+def _padded(leaves: Sequence[Tensor], dim: int) -> Tensor:
+    """Join tensors along a dimension; where they differ in a later one, zeros precede what is shorter there.
+
+    Before, because where text and picture are one stream the picture is last, and some look at it alone.
+    """
+    longest = [max(sizes) for sizes in zip(*(leaf.shape[2:] for leaf in leaves), strict=True)]
+    return torch.cat([_preceded(leaf, longest) for leaf in leaves], dim)
+
+
+def _preceded(leaf: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return a tensor [samples, rows, ...] whose other dimensions have these sizes, zeros first."""
+    if list(leaf.shape[2:]) == sizes:
+        return leaf
+    missing = [size - now for size, now in zip(sizes, leaf.shape[2:], strict=True)]
+    return pad(leaf, [amount for more in reversed(missing) for amount in (more, 0)])

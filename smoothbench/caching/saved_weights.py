@@ -46,11 +46,16 @@ class SavedWeights(Protocol):
 
 
 def weights_of(
-    predictor: str | Predictor, sites: Sequence[str], computed: Bits, timesteps: Sequence[float] | None
+    predictor: str | Predictor,
+    sites: Sequence[str],
+    computed: Bits,
+    timesteps: Sequence[float] | None,
+    restarts: Sequence[int] = (),
 ) -> SavedWeights | None:
     """Return a predictor as the weights that it has along a schedule; None for plain reuse, which needs none.
 
-    Raises ValueError for a predictor that has no weights but by a run.
+    At `restarts` what was computed before is forgotten. Raises ValueError for a predictor that has no weights but by a
+    run.
     """
     chosen = predictor_from(predictor)
     if isinstance(chosen, SavedWeights):
@@ -64,7 +69,8 @@ def weights_of(
         )
     if chosen.coordinate == "timestep" and timesteps is None:
         raise ValueError(f"{type(chosen).__name__} works in timesteps, which the schedule does not know")
-    table = {site: _along(chosen, [bits[i] for bits in computed], timesteps) for i, site in enumerate(sites)}
+    columns = {site: [bits[i] for bits in computed] for i, site in enumerate(sites)}
+    table = {site: _along(chosen, column, timesteps, restarts) for site, column in columns.items()}
     same = len({str(rows) for rows in table.values()}) == 1
     return WeightedSum({"*": next(iter(table.values()))} if same else table, timesteps)
 
@@ -93,13 +99,14 @@ def weights_from(
 
 
 def _along(
-    predictor: Weighted, column: Sequence[bool], timesteps: Sequence[float] | None
+    predictor: Weighted, column: Sequence[bool], timesteps: Sequence[float] | None, restarts: Sequence[int]
 ) -> list[list[float]]:
     """The weights of a site's last computed outputs at each evaluation that skips it."""
     by_index = predictor.coordinate == "index" or timesteps is None
     places = [float(e) if by_index or timesteps is None else timesteps[e] for e in range(len(column))]
     past, table = list[float](), list[list[float]]()
-    for place, bit in zip(places, column, strict=True):
+    for e, (place, bit) in enumerate(zip(places, column, strict=True)):
+        past = [] if e in restarts else past
         table.append([] if bit else list(map(float, predictor.weights(past, place))))
         past = [place, *past][: predictor.depth] if bit else past
     return table

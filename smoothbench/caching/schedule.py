@@ -103,9 +103,13 @@ class Schedule:
     def with_predictor(self, predictor: str | Predictor) -> "Schedule":
         """Return the schedule with the weights of a predictor, so that its file says what stands in for the skipped.
 
+        Nothing is predicted from outputs before the last of the metadata's `restarts`, where another network begins.
         Raises ValueError for a predictor whose weights depend on more than the schedule.
         """
-        return replace(self, weights=weights_of(predictor, self.sites, self.computed, self.coordinates))
+        restarts = self.meta.get("restarts")
+        known = restarts if isinstance(restarts, list | tuple) else ()
+        weights = weights_of(predictor, self.sites, self.computed, self.coordinates, known)
+        return replace(self, weights=weights)
 
     def calls(self) -> dict[str, int]:
         """At how many evaluations each site is computed, by the site's name."""

@@ -79,7 +79,7 @@ def _request(options: argparse.Namespace) -> Request:
         predictor,
         options.mask_only,
         denoiser,
-        options.forwards,
+        options.forwards or saved.forwards,
     )
     if saved.predictor not in (predictor, REUSE) and not options.mask_only:
         weights = saved.predictor or "weights of its own, which no other program takes"

@@ -18,6 +18,7 @@ from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.devices import wait_for
 from smoothbench.sampling.out_of_memory import out_of_memory
 from smoothbench.sampling.output_memory import output_bytes
+from smoothbench.self_sampling import samples_at_once
 from smoothbench.storage.identity import canonical
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,8 @@ def _cache_bytes(bench: Workbench, points: Sequence[Point]) -> int:
         assert skeleton is not None and call is not None
         choices[sites] = sum(output_bytes(skeleton, sites, call))
     most = max((choices[point.trajectory.sites] * _depth(point) for point in points), default=0)
-    return most * min(bench.settings.batch_size, max((len(point.spec.seeds) for point in points), default=0))
+    batch = min(bench.settings.batch_size, max((len(point.spec.seeds) for point in points), default=0))
+    return most * samples_at_once(bench.model, batch)
 
 
 def _depth(point: Point) -> int:
@@ -111,7 +113,8 @@ def _file_bytes(model: Model) -> float:
 
 def _samples(bench: Workbench, point: Point, evaluations: int) -> int:
     """The number of samples that are still to be drawn, in whole batches."""
-    return min(len(point.spec.seeds), evaluations // point.trajectory.evals * bench.settings.batch_size)
+    size = samples_at_once(bench.model, bench.settings.batch_size)
+    return min(len(point.spec.seeds), evaluations // point.trajectory.evals * size)
 
 
 def _end(bench: Workbench, missing: Sequence[Missing]) -> str:

@@ -1,11 +1,12 @@
 """What of an experiment is still to be done, by what lies in its results folder."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from smoothbench.planning.point import Point
 from smoothbench.running.new_record import as_reported, is_of
 from smoothbench.running.workbench import Workbench
+from smoothbench.self_sampling import samples_at_once
 from smoothbench.storage.record import Record
 
 SOON = 2  # points that are drawn before their turn
@@ -103,12 +104,17 @@ def has_features(bench: Workbench, point: Point, read: bool = False) -> bool:
 
 
 def missing_evaluations(bench: Workbench, point: Point) -> int:
-    """Model evaluations of whole batches that a point's missing samples need."""
+    """Model evaluations of whole batches, or of single samples, that a point's missing samples need."""
     if not (bench.settings.draws_samples and point.runs):
         return 0
     samples = bench.samples(point)
     if bench.regenerates(point) or point.uncalibrated:
-        return len(samples.batches()) * point.trajectory.evals
+        return _runs(bench, samples.batches()) * point.trajectory.evals
     if samples.counted() and has_features(bench, point):
         return 0
-    return len(samples.missing()) * point.trajectory.evals
+    return _runs(bench, samples.missing()) * point.trajectory.evals
+
+
+def _runs(bench: Workbench, batches: Iterable[Sequence[int]]) -> int:
+    """How often the model's loop runs for batches of these seeds."""
+    return sum(len(batch) // samples_at_once(bench.model, len(batch)) for batch in batches)

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from metrics.score import BareScore, Score
 from smoothbench.caching import Schedule
+from smoothbench.caching.policy import DynamicPolicy
+from smoothbench.config.instantiate import build_policy
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
 from smoothbench.planning.chosen_sites import ChosenSites
@@ -43,14 +45,12 @@ class Trials:
 
     def planned(self, spec: Spec) -> Point:
         """Plan a point; UsageError, in one line, where there is no schedule."""
+        if isinstance(build_policy(spec.policy, spec.where), DynamicPolicy):  # whose budget takes runs to find
+            raise UsageError(f"{spec.label} decides at run time: it has no schedule to save")
         point = plan_point(spec, self.model, self._sites, self._measured, self.settings.batch_size)
         if isinstance(point.policy, Schedule):
             return point
-        raise UsageError(
-            point.unsupported
-            or point.planning_error
-            or f"{spec.label} decides at run time: it has no schedule to save"
-        )
+        raise UsageError(point.unsupported or point.planning_error or point.missing_weights or "no schedule")
 
     def score(self, point: Point) -> Score:
         """Return the score of the metric that decides, over the calibration's samples.

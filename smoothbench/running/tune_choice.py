@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, replace
 
-from smoothbench.config.budgets import PRESETS
+from smoothbench.config.budgets import PRESETS, name_at
 from smoothbench.config.loss_target import LossTarget
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.errors import UsageError, one_line
@@ -15,6 +15,7 @@ from smoothbench.sibling_packages import ROOT
 log = logging.getLogger(__name__)
 
 TRIED = 3  # published methods, the best first, that are tried on the model's calibration
+STARTS = (PRESETS["medium"], PRESETS["light"], 0.8, 0.95)  # budgets, where a bound is given instead
 PERCENT = 100  # budgets are searched in whole percents of the uncached MACs
 
 
@@ -29,15 +30,29 @@ class Choice:
 
 def choose(settings: Settings, trials: Trials) -> Choice:
     """Choose a point within the budget or the bound of the settings; UsageError where there is none."""
+    at = settings.specs[-1].at
+    if settings.loss is None:
+        return _at(settings, trials, PRESETS["medium"] if at is None else at)
+    return _within(_affordable(settings, trials), settings.loss, trials)
+
+
+def _affordable(settings: Settings, trials: Trials) -> Choice:
+    """A method at the first of the budgets from which the search of a bound starts that some setting of it keeps."""
+    for at in STARTS[:-1]:
+        try:
+            return _at(settings, trials, at)
+        except UsageError as error:  # of a U-Net, for instance, little can be left out
+            log.info("%s", one_line(error))
+    return _at(settings, trials, STARTS[-1])
+
+
+def _at(settings: Settings, trials: Trials, at: float) -> Choice:
+    """The method that the settings name, at a budget, or where they name none the best one; UsageError for neither."""
     reference, spec = settings.specs[0], settings.specs[-1]
-    at = PRESETS["medium"] if spec.at is None else spec.at
     if spec.reference or spec.policy == reference.policy:  # cache=none: no method is asked for
-        choice = _best_published(settings, trials, at)
-    elif settings.loss is None:
-        choice = Choice(spec, trials.planned(spec), "the method of cache=...")
-    else:
-        choice = Choice(spec, trials.planned(replace(spec, at=at)), "the method of cache=...")
-    return choice if settings.loss is None else _within(choice, settings.loss, trials)
+        return _best_published(settings, trials, at)
+    budget = spec.at if settings.loss is None else at
+    return Choice(spec, trials.planned(replace(spec, at=budget)), "the method of cache=...")
 
 
 def _best_published(settings: Settings, trials: Trials, at: float) -> Choice:
@@ -80,7 +95,7 @@ def _within(choice: Choice, loss: LossTarget, trials: Trials) -> Choice:
 
     def meets(percent: int) -> bool:
         try:
-            point = trials.planned(replace(choice.spec, at=percent / PERCENT))
+            point = trials.planned(_at_share(choice.spec, percent / PERCENT))
         except UsageError:  # no setting is that cheap
             return False
         score = trials.score(point).estimate
@@ -100,4 +115,11 @@ def _within(choice: Choice, loss: LossTarget, trials: Trials) -> Choice:
         middle = (too_little + enough) // 2
         too_little, enough = (too_little, middle) if meets(middle) else (middle, enough)
     reason = f"{choice.reason}; {enough} % is the least that keeps {loss} on calibration"
-    return Choice(replace(choice.spec, at=enough / PERCENT), planned[enough], reason)
+    return Choice(_at_share(choice.spec, enough / PERCENT), planned[enough], reason)
+
+
+def _at_share(spec: Spec, at: float) -> Spec:
+    """The spec at another budget; a name that has the budget in it gets the new one."""
+    before, after = name_at(spec.family, spec.at or 0), name_at(spec.family, at)
+    named = {key: after for key in ("name", "label") if getattr(spec, key) == before}
+    return replace(spec, at=at, **named)

@@ -11,7 +11,8 @@ from smoothbench.caching import Schedule
 from smoothbench.caching.fingerprint import DENOISER, fingerprint
 from smoothbench.planning.made_for import MADE_FOR, made_for
 from smoothbench.planning.point import Point
-from smoothbench.protocols import Config, Model
+from smoothbench.protocols import Config, Model, SamplesItself
+from smoothbench.running.tuned_snippet import snippet
 from smoothbench.storage.files import read_json
 from smoothbench.storage.latency_file import Latency
 from smoothbench.storage.record import Record
@@ -66,8 +67,13 @@ def tuned_schedule(tuned: Tuned, model: Model) -> Schedule:
         "coordinates": list(map(float, point.trajectory.coordinates)),
         DENOISER: fingerprint(model.denoiser),
         MADE_FOR: made_for(point.described),
+        "forwards": model.forwards,
         "tuned": tuned.measured(),
     }
+    if isinstance(model, SamplesItself):
+        meta["sampling"] = model.settings(point.solver)
+    if point.trajectory.restarts:
+        meta["restarts"] = list(point.trajectory.restarts)
     return replace(schedule, meta=meta).with_predictor(point.predictor)
 
 
@@ -110,29 +116,9 @@ def summary(tuned: Tuned, path: Path, model: Model) -> str:
     return "\n".join([*lines, "", snippet(tuned.point, path, model)])
 
 
-def snippet(point: Point, path: Path, model: Model) -> str:
-    """Return the lines that run a tuned schedule in a pipeline of diffusers."""
-    component = made_for(point.described)["model"].get("component") or "transformer"
-    forwards = f", calls_per_eval={model.forwards}" if model.forwards > 1 else ""
-    return f"""from smoothbench.caching import Schedule, cached, saved_sites
-
-path = {str(path)!r}
-denoiser = pipe.{component}  # of {model.name}
-schedule = Schedule.load(path, saved_sites(path, denoiser))
-with cached(denoiser, schedule{forwards}) as run:
-    output = pipe(..., num_inference_steps={point.trajectory.evals})  # as it was tuned: {_settings(point)}
-print(f"{{run.skipped_share:.0%}} skipped")"""
-
-
 def file_bytes(schedule: Schedule) -> bytes:
     """Return the content of a schedule's file."""
     return (json.dumps(schedule.to_json()) + "\n").encode()
-
-
-def _settings(point: Point) -> str:
-    known = made_for(point.described)
-    guidance = known["model"].get("guidance")
-    return known["solver"]["name"] + (f", guidance {guidance:g}" if guidance is not None else "")
 
 
 def _as_data(score: ScoreEntry) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from smoothbench.protocols import BLOCK, Config, Model, Solver
 from smoothbench.sampling.loop import latents
 from smoothbench.sampling.out_of_memory import first_that_fits
 from smoothbench.sampling.output_memory import Split, free_bytes, output_bytes, split
+from smoothbench.self_sampling import samples_at_once
 from smoothbench.storage.files import write_atomic
 from smoothbench.storage.identity import describe, describe_model, identity
 from smoothbench.storage.results_folder import Store
@@ -73,7 +74,7 @@ def measure_curves(model: Model, sites: Sequence[Site], solver: Solver, calibrat
     outputs = output_bytes(skeleton, sites, call)
     _ = model.denoiser  # what is free is known with its weights in place
     free, least, lags = free_bytes(model.device), model.min_batch_size, calibration["k_max"]
-    first = split(calibration["num_samples"], outputs, lags, free, least)
+    first = split(samples_at_once(model, calibration["num_samples"]), outputs, lags, free, least)
 
     def run(plan: Split) -> ErrorCurves:
         log.info(

@@ -20,6 +20,7 @@ from smoothbench.sampling.calibrate_point import calibration_batches
 from smoothbench.sampling.loop import Snapshot, latents
 from smoothbench.sampling.out_of_memory import first_that_fits, half
 from smoothbench.sampling.output_memory import SHARE, free_bytes
+from smoothbench.self_sampling import samples_at_once
 from smoothbench.solvers.finer import finer
 from smoothbench.storage.files import write_atomic
 from smoothbench.storage.results_folder import Store
@@ -112,7 +113,7 @@ def in_smaller_batches(model: Model, samples: int, run: Callable[[int], Result])
     Raises MemoryError where not even single samples fit.
     """
     return first_that_fits(
-        samples,
+        samples_at_once(model, samples),
         run,
         smaller=lambda size: half(size) if size > model.min_batch_size else None,
         refused=lambda size, reason: log.warning("out of memory (%s): planning on smaller batches", reason),

@@ -13,6 +13,7 @@ from smoothbench.protocols import EmbedsPrompts, Model, Solver
 from smoothbench.sampling.loop import Announce, decodable, latents, silent
 from smoothbench.sampling.out_of_memory import LargestBatch, first_that_fits, half
 from smoothbench.sampling.write_behind import WriteBehind
+from smoothbench.self_sampling import samples_at_once
 from smoothbench.storage.sample_files import Samples
 
 log = logging.getLogger(__name__)
@@ -56,15 +57,17 @@ def sample_in_parts(
         largest.size = half(size)
         log.warning("out of memory: batches are halved from here on, to %d (%s)", largest.size, reason)
 
+    nothing_fits = "not even a batch of 1 fits into memory"
     if not isinstance(point.policy, Schedule):
-        advice = f"a batch of {len(batch)} does not fit: choose a smaller batch_size"
-        return first_that_fits(len(batch), run, lambda size: None, refused, advice)
+        if samples_at_once(model, len(batch)) > 1:
+            nothing_fits = f"a batch of {len(batch)} does not fit: choose a smaller batch_size"
+        return first_that_fits(len(batch), run, lambda size: None, refused, nothing_fits)
     return first_that_fits(
         largest.of(len(batch)),
         run,
-        smaller=lambda size: half(size) if size > 1 else None,
+        smaller=lambda size: half(size) if half(size) < samples_at_once(model, size) else None,
         refused=refused,
-        nothing_fits="not even a batch of 1 fits into memory",
+        nothing_fits=nothing_fits,
     )
 
 

@@ -15,7 +15,8 @@ class PipelineScheduler:
     `steps` is the pipeline's `num_inference_steps`; `scheduler` the name of a class of diffusers that takes the place
     of the pipeline's own scheduler (null), made of that one's configuration; `config` replaces parts of the
     configuration. `coordinates` are known once the model was rehearsed with it (`at`): the timesteps of its
-    evaluations, of which a second-order scheduler has more than steps. Raises ValueError for steps below 1.
+    evaluations, of which a second-order scheduler has more than steps. Raises ValueError for steps below 1, and for a
+    configuration that is no mapping.
     """
 
     name: ClassVar[str] = "pipeline_scheduler"
@@ -29,6 +30,10 @@ class PipelineScheduler:
     def __post_init__(self) -> None:
         if type(self.steps) is not int or self.steps < 1:
             raise ValueError(f"solver.steps must be a whole number from 1, not {self.steps}")
+        if not isinstance(self.config, Mapping | None):
+            raise ValueError(
+                f"solver.config must be names with values, such as {{flow_shift: 5.0}}, not {self.config!r:.60}"
+            )
 
     @property
     def coordinates(self) -> tuple[float, ...]:

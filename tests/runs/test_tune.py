@@ -220,6 +220,8 @@ def test_a_request_that_cannot_be_met_is_one_line_and_leaves_no_file(
     with pytest.raises(UsageError, match=message) as caught:
         tune(settings(composed("stage=tune", *tiny, *overrides)))
     assert "\n" not in str(caught.value)
+    results = next(each for each in tiny if each.startswith("results_dir=")).removeprefix("results_dir=")
+    assert not list(Path(results).rglob("settings/*"))  # no budget was searched for what decides at run time
     assert [path.name for path in tmp_path.iterdir()] == ["folder.json"]
 
 

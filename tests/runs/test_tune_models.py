@@ -1,4 +1,4 @@
-"""stage=tune on a pipeline that guides in two calls, and on the embedded models: their files keep what they promise."""
+"""stage=tune on pipelines of several kinds, and on the embedded models: their files keep what they promise."""
 
 import json
 from contextlib import redirect_stdout
@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import DiffusionPipeline
 
-from smoothbench.caching import Schedule, cached, saved_sites
 from smoothbench.config.expand import settings
 from smoothbench.config.spec import Settings
 from smoothbench.errors import PointsFailed
 from smoothbench.running.experiment import Experiment
 from smoothbench.running.tune import tune
 from tests.support.compose import composed
-from tests.support.saved_pipelines import FAMILIES, PROMPTS, built, saved
+from tests.support.saved_pipelines import FAMILIES, PROMPTS, saved
 from tests.support.tiny_pipelines import save_tiny_dit
 
 STEPS = 6
@@ -55,9 +55,38 @@ def test_the_file_of_an_embedded_model_gives_the_promised_macs(model: str, tmp_p
     assert record.scores[f"{name}@2"].value == loss["value"]
 
 
-def test_a_pipeline_that_guides_in_two_calls_follows_its_file_by_itself(tmp_path: Path) -> None:
-    folder, out, text = tmp_path / "Wan", tmp_path / "tuned.json", StringIO()
-    arguments = saved(FAMILIES["Wan"], folder)
+class Called:
+    """A pipeline that is called as a printed snippet says, with prompts and seeds in the place of `...`."""
+
+    def __init__(self, pipe: Any) -> None:
+        vars(self)["pipe"] = pipe
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.pipe, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.pipe, name, value)
+
+    def __call__(self, prompts: Any, **arguments: Any) -> Any:
+        assert prompts is ...
+        seeds = [torch.Generator().manual_seed(seed) for seed in range(2)]
+        return self.pipe(prompt=list(PROMPTS[:2]), generator=seeds, output_type="np", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("family", "metric", "forwards", "asked"),
+    [
+        ("Wan", "video/psnr", 2, ("cache=fitted", "at=0.5")),
+        ("Wan2.2", "video/psnr", 2, ("cache=fora", "cache.predictor=taylor1", "at=0.75", "solver.steps=9")),
+        ("StableDiffusion", "psnr", 1, ("cache=fora", 'loss="psnr>=5"', "solver.scheduler=HeunDiscreteScheduler")),
+    ],
+    ids=["guidance in two calls", "two networks", "a bound on a U-Net, another scheduler"],
+)
+def test_the_printed_snippet_gives_the_same_samples(
+    family: str, metric: str, forwards: int, asked: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder, out, text = tmp_path / family, tmp_path / "tuned.json", StringIO()
+    arguments = saved(FAMILIES[family], folder)
 
     def plan(*more: str) -> Settings:
         cfg = composed(
@@ -65,7 +94,7 @@ def test_a_pipeline_that_guides_in_two_calls_follows_its_file_by_itself(tmp_path
             "model.dtype=float32",
             f"model.prompts={json.dumps(list(PROMPTS))}",
             f"results_dir={tmp_path / 'results'}",
-            "metrics=[video/psnr]",
+            f"metrics=[{metric}]",
             *SMALL,
             *more,
         )
@@ -73,23 +102,18 @@ def test_a_pipeline_that_guides_in_two_calls_follows_its_file_by_itself(tmp_path
         return settings(cfg)
 
     with redirect_stdout(text):
-        tune(plan("stage=tune", "cache=fitted", "at=0.5", f"out={out}"))
-    assert "calls_per_eval=2" in text.getvalue()
-    _, samples = followed(out, plan("cache=schedule", f"cache.policy.path={out}"))
-    pipe = built(FAMILIES["Wan"])
-    schedule = Schedule.load(out, saved_sites(out, pipe.transformer))
-    with cached(pipe.transformer, schedule, calls_per_eval=2) as run:
-        frames = pipe(
-            prompt=list(PROMPTS[:2]),
-            generator=[torch.Generator().manual_seed(seed) for seed in range(2)],
-            num_inference_steps=STEPS,
-            output_type="np",
-            **arguments,
-        ).frames
-    assert run.calls == {site: 2 * n for site, n in schedule.calls().items()} and run.skipped_share == 0.5
-    plain = (torch.as_tensor(frames) * 255).round().int().movedim(-1, -3)
+        tune(plan("stage=tune", f"out={out}", *asked))
+    solver = [setting for setting in asked if setting.startswith("solver.")]
+    _, samples = followed(out, plan("cache=schedule", f"cache.policy.path={out}", *solver))
+    snippet = text.getvalue().partition("\n\n")[2]
+    names: dict[str, Any] = {"pipe": Called(DiffusionPipeline.from_pretrained(folder))}
+    exec(snippet, names)
+    run, schedule = names["run"], names["schedule"]
+    assert run.calls == {site: forwards * n for site, n in schedule.calls().items()} and run.skipped_share > 0.3
+    plain = (torch.as_tensor(names["output"][0]) * 255).round().int().movedim(-1, -3)
     apart = (samples.int() - plain).abs()
     assert apart.max() <= 1 and (apart > 0).float().mean() < 0.01  # they round to grey levels in other ways
+    assert "forward" not in vars(getattr(names["pipe"].pipe, "transformer_2", None) or names["denoiser"])
 
 
 def test_a_bound_that_other_samples_miss_leaves_no_file(tmp_path: Path) -> None:

@@ -58,13 +58,17 @@ class StableAudio(Architecture):
         return all(block._chunk_size is None for block in self.blocks)
 
     def takes(self, inputs: Inputs) -> bool:
-        """Return whether latents, time, prompt and global states are there, in the model's dtype, one for each row."""
-        rows = row_tensors(inputs, "hidden_states", "timestep", *CONDITIONS[:2])
-        if rows is None:
+        """Return whether latents, prompt and global states are there, in the model's dtype, one for each row.
+
+        The time is one for each row, or one for all of them, as its pipeline gives it.
+        """
+        rows, timestep = row_tensors(inputs, "hidden_states", *CONDITIONS[:2]), inputs.get("timestep")
+        if rows is None or not isinstance(timestep, Tensor) or timestep.ndim != 1:
             return False
-        latents, timestep, states, overall = rows
+        latents, states, overall = rows
         dtypes = {latents.dtype, states.dtype, overall.dtype, self.denoiser.proj_in.weight.dtype}
-        return len(dtypes) == 1 and timestep.ndim == 1 and latents.ndim == 3 and overall.shape[1] == 1
+        is_for_all = len(timestep) in (1, len(latents))
+        return len(dtypes) == 1 and is_for_all and latents.ndim == 3 and overall.shape[1] == 1
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Project the prompts and the global states, and join the layers at either end into one product each."""

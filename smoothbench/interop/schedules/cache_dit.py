@@ -25,6 +25,7 @@ def export(request: Request) -> Exported:
     what the others add to the stream: the span of these blocks, exactly; the whole stack but for its first block,
     which it always computes. Raises UsageError for what it cannot express.
     """
+    request.refuse_other_networks()
     mask = request.mask
     first, last_blocks, notes = 1, 0, list[str]()
     if request.level == SPAN:
@@ -46,7 +47,7 @@ def export(request: Request) -> Exported:
         )
     else:
         settings["enable_separate_cfg"] = str(request.forwards == 2).lower()
-    head = HEAD.format(source=request.printable_source, evals=len(mask))
+    head = HEAD.format(source=request.printable_source, evals=request.steps)
     return Exported(head + "".join(f"  {key}: {value}\n" for key, value in settings.items()), tuple(notes))
 
 

@@ -79,6 +79,7 @@ def export(request: Request) -> Exported:
     """
     if request.order:
         raise request.refused(f"the node repeats the last output, it has no {request.predictor}")
+    request.refuse_second_network()
     mask = request.mask
     notes = () if request.level == DENOISER else request.require_mask_only("the denoiser's whole output")
     return Exported(

@@ -13,6 +13,7 @@ def export(request: Request) -> Exported:
 
     Raises UsageError where none of them computes the same and reuses the same.
     """
+    request.refuse_second_network()
     if request.level == SPAN:
         return mag_cache.export(request)
     if request.level == BRANCH:

@@ -6,7 +6,7 @@ from smoothbench.interop.schedules.request import Exported, Request
 CODE = '''\
 """Reuse what all blocks add to the stream, at the evaluations that {source} skips: enable(pipe), then pipe(...).
 
-Run the pipeline with num_inference_steps={evals}. diffusers' MagCache computes an evaluation where the error that it
+Run the pipeline with num_inference_steps={steps}. diffusers' MagCache computes an evaluation where the error that it
 adds up from its ratios is above the threshold: the ratios below make it do so where MASK is 1, and nowhere else.
 """
 
@@ -20,8 +20,8 @@ LISTS += ("visual_transformer_blocks", "temporal_transformer_blocks")
 
 
 def enable(pipe):
-    """Put the schedule on the pipeline's transformer; ValueError where this has another number of blocks."""
-    transformer = pipe.transformer
+    """Put the schedule on the pipeline's {component}; ValueError where this has another number of blocks."""
+    transformer = pipe.{component}
     lists = [part for name, part in transformer.named_children() if name in LISTS]
     blocks = sum(len(part) for part in lists if isinstance(part, nn.ModuleList))
     if BLOCKS not in (None, blocks):
@@ -51,7 +51,15 @@ def export(request: Request) -> Exported:
         )
     blocks = _whole_stack(request) if request.level == SPAN else None
     mask = [int(bit) for bit in request.mask]
-    return Exported(CODE.format(source=request.printable_source, evals=len(mask), mask=mask, blocks=blocks))
+    return Exported(
+        CODE.format(
+            source=request.printable_source,
+            steps=request.steps,
+            mask=mask,
+            blocks=blocks,
+            component=request.component,
+        )
+    )
 
 
 def _whole_stack(request: Request) -> int:

@@ -9,7 +9,7 @@ from smoothbench.interop.schedules.request import Exported, Request
 CODE = '''\
 """Reuse attention at the evaluations that {source} skips: enable(pipe), then pipe(...).
 
-Run the pipeline with num_inference_steps={evals}. Its `current_timestep` tells which evaluation runs: the ranges are
+Run the pipeline with num_inference_steps={steps}. Its `current_timestep` tells which evaluation runs: the ranges are
 evaluations in place of timesteps.
 """
 
@@ -22,7 +22,7 @@ WINDOWS = [  # modules, the evaluations between which they are reused, and the w
 
 
 def enable(pipe):
-    """Put the schedule on the pipeline's transformer; ValueError where diffusers cannot reuse its attention.
+    """Put the schedule on the pipeline's {component}; ValueError where diffusers cannot reuse its attention.
 
     A run whose guidance takes a forward of its own stops with a ValueError: one output is kept for both forwards.
     """
@@ -33,7 +33,7 @@ def enable(pipe):
         return int((pipe.scheduler.timesteps == pipe.current_timestep).nonzero()[0])
 
     for pattern, between, window in WINDOWS:
-        modules = [part for name, part in pipe.transformer.named_modules() if re.search(pattern, name)]
+        modules = [part for name, part in pipe.{component}.named_modules() if re.search(pattern, name)]
         across = any(getattr(module, "is_cross_attention", False) for module in modules)
         attention = "cross_attention" if across else "spatial_attention"
         settings = {{"block_identifiers": (pattern,), "timestep_skip_range": between, "block_skip_range": window}}
@@ -41,7 +41,7 @@ def enable(pipe):
             **{{f"{{attention}}_{{key}}": value for key, value in settings.items()}},
             current_timestep_callback=evaluation,
         )
-        apply_pyramid_attention_broadcast(pipe.transformer, config)
+        apply_pyramid_attention_broadcast(pipe.{component}, config)
         if not modules or not all(hasattr(module, "_diffusers_hook") for module in modules):
             raise ValueError(f"{{pattern}} names no attention of this transformer that diffusers can reuse")
     last = -1
@@ -52,10 +52,10 @@ def enable(pipe):
         if e == last > 0:
             raise ValueError("guidance takes a second forward, with which diffusers' cache cannot be shared")
         if e <= last:  # a new run: diffusers starts its counters anew only in some transformers
-            HookRegistry.check_if_exists_or_initialize(pipe.transformer).reset_stateful_hooks()
+            HookRegistry.check_if_exists_or_initialize(pipe.{component}).reset_stateful_hooks()
         last = e
 
-    pipe.transformer.register_forward_pre_hook(begin)
+    pipe.{component}.register_forward_pre_hook(begin)
 '''
 Window = tuple[int, int, int]  # the evaluations between which it is heeded, and its length
 Mask = tuple[bool, ...]
@@ -78,12 +78,17 @@ def export(request: Request) -> Exported | None:
             "diffusers' Pyramid Attention Broadcast keeps one output for both forwards of an evaluation: no hook there "
             "follows these windows with two"
         )
+    if request.steps != request.schedule.evals:
+        raise request.refused(
+            f"diffusers' Pyramid Attention Broadcast goes by the scheduler's {request.steps} steps, of which the run makes "
+            f"{request.schedule.evals} evaluations"
+        )
     lines = ""
     for group, sites in groups.items():
         low, high, length = windows[group] or (0, 0, 0)
         for pattern in patterns(request, sites):
             lines += f"    ({'^' + pattern + '$'!r}, ({low}, {high}), {length}),\n"
-    return Exported(CODE.format(source=request.printable_source, evals=request.schedule.evals, windows=lines))
+    return Exported(CODE.format(source=request.printable_source, steps=request.steps, component=request.component, windows=lines))
 
 
 def window(mask: Sequence[bool]) -> Window | None:

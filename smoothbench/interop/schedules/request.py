@@ -1,9 +1,11 @@
 """What is to be exported, and what came of it."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 from torch import nn
 
@@ -13,6 +15,7 @@ from smoothbench.caching.sites import BRANCH, SPAN
 from smoothbench.errors import UsageError
 
 REUSE = "reuse"
+TRANSFORMER = "transformer"  # the component of most pipelines that is cached
 ALL_OTHERS = "*"  # in the path of a site that stands for all blocks that a schedule does not number
 PARTS = ("attn", "ff")  # nearly every block has branches of both kinds
 UNCHECKED = "branches that the schedule does not name are taken for skipped ones: --model FOLDER checks them"
@@ -47,6 +50,37 @@ class Request:
     def printable_source(self) -> str:
         """The name of the schedule as comments and docstrings can hold it, whatever characters are in it."""
         return re.sub(r"[^\w. -]", "_", self.source)
+
+    @property
+    def component(self) -> str:
+        """The pipeline's component that the schedule was made for; its transformer where the file does not say."""
+        name = self._made_for("model").get("component")
+        return name if isinstance(name, str) and name.isidentifier() else TRANSFORMER
+
+    @property
+    def steps(self) -> int:
+        """The `num_inference_steps` of the pipeline, of which some schedulers make another number of evaluations."""
+        steps = self._made_for("solver").get("steps")
+        return steps if type(steps) is int else self.schedule.evals
+
+    def _made_for(self, part: str) -> Mapping[str, Any]:
+        known = self.schedule.meta.get("made_for")
+        about = known.get(part) if isinstance(known, Mapping) else None
+        return about if isinstance(about, Mapping) else {}
+
+    def refuse_second_network(self) -> None:
+        """Raise UsageError for a schedule that covers two networks of a pipeline."""
+        if self.schedule.meta.get("restarts"):
+            raise self.refused(
+                "it covers two networks, one after the other, and other caches see one: tune each by "
+                "model.component=transformer and transformer_2"
+            )
+
+    def refuse_other_networks(self) -> None:
+        """Raise UsageError for a schedule of another network than the pipeline's only transformer."""
+        self.refuse_second_network()
+        if self.component != TRANSFORMER:
+            raise self.refused(f"it is for the pipeline's {self.component}, and there the transformer is cached alone")
 
     @property
     def order(self) -> int:

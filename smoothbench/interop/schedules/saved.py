@@ -31,6 +31,12 @@ class Saved:
     sites: tuple[Site, ...]
     predictor: str | None = REUSE
 
+    @property
+    def forwards(self) -> int | None:
+        """How many forwards an evaluation takes, where the file says it."""
+        forwards = self.schedule.meta.get("forwards")
+        return forwards if type(forwards) is int and forwards in (1, 2) else None
+
 
 def read(path: Path, denoiser: nn.Module | None = None) -> Saved:
     """Read a schedule and the sites that it is for; without a denoiser those that its keys name.

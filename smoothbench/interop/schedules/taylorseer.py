@@ -8,7 +8,7 @@ from smoothbench.interop.schedules.request import Exported, Request
 CODE = '''\
 """Skip branches at the evaluations that {source} skips, and put {stand_in} there: enable(pipe).
 
-Run the pipeline with num_inference_steps={evals}. It must name its forwards by `cache_context`, as the pipelines of
+Run the pipeline with num_inference_steps={steps}. It must name its forwards by `cache_context`, as the pipelines of
 FLUX, Wan, HunyuanVideo, LTX and others do.
 """
 
@@ -22,8 +22,8 @@ MODULES = [
 
 
 def enable(pipe):
-    """Put the schedule on the pipeline's transformer; ValueError where this has none of the modules."""
-    transformer = pipe.transformer
+    """Put the schedule on the pipeline's {component}; ValueError where this has none of the modules."""
+    transformer = pipe.{component}
     names = [name for name, _ in transformer.named_modules()]
     if not all(any(re.fullmatch(pattern, name) for name in names) for pattern in MODULES):
         raise ValueError("the schedule is for another transformer: it has none of the modules of MODULES")
@@ -60,7 +60,8 @@ def export(request: Request) -> Exported | None:
     settings = {"interval": interval, "before": before, "after": after, "order": request.order}
     names = {
         "source": request.printable_source,
-        "evals": len(masks[0]),
+        "steps": request.steps,
+        "component": request.component,
         "stand_in": stand_in,
         "modules": modules,
     }

@@ -26,6 +26,7 @@ OURS: Final = {  # arguments that the harness gives, and where to set what they 
     "callback": "the engine follows the loop by itself",
 }
 GUIDANCE: Final = ("true_cfg_scale", "guidance_scale")
+SINGLE: Final = ("WanVACEPipeline", "LTX2ConditionPipeline", "LTX2InContextPipeline")
 
 
 class Call:
@@ -36,9 +37,12 @@ class Call:
     """
 
     def __init__(self, pipeline_class: Any, given: Mapping[str, Any]) -> None:
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{KEY} must be names with values, such as {{height: 1024}}, not {given!r:.60}")
         signature = inspect.signature(pipeline_class.__call__)
         self.takes = [name for name in signature.parameters if name != "self"]
         self.name, self.given = pipeline_class.__name__, dict(given)
+        self._defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
         for key in given:
             if key in OURS:
                 raise ValueError(f"{KEY}.{key}: {OURS[key]} instead")
@@ -50,6 +54,8 @@ class Call:
                     else f", but {', '.join(n for n in self.takes if n not in OURS)}"
                 )
                 raise ValueError(f"{KEY}.{key}: {self.name} takes no such argument{hint}")
+            if key in GUIDANCE and not isinstance(given[key], int | float | None):
+                raise ValueError(f"{KEY}.{key} must be a number, not {given[key]!r:.60}")
             if is_file_argument(key, given[key]):
                 check_file_argument(f"{KEY}.{key}", given[key])
         if "generator" not in self.takes:
@@ -81,6 +87,12 @@ class Call:
         return float(values[0]) if values else None
 
     @property
+    def scales(self) -> dict[str, Any]:
+        """All guidance scales of the call, those that the user leaves to the pipeline too."""
+        names = [name for name in self._defaults if name in GUIDANCE or name.startswith("guidance_scale")]
+        return {name: self.given.get(name, self._defaults[name]) for name in names}
+
+    @property
     def digests(self) -> dict[str, Any]:
         """The user's arguments for identities: the sha256 of a picture or a clip in place of its file."""
         return {
@@ -97,7 +109,8 @@ class Call:
     ) -> dict[str, Any]:
         """Return all arguments but `output_type` for samples of these prompts or class labels and seeds.
 
-        Each sample has its own generator, on the CPU, so that it does not depend on its batch.
+        Each sample has its own generator, on the CPU, so that it does not depend on its batch. Pipelines that draw single
+        samples get no lists.
         """
         count = len(seeds)
         more: dict[str, Any] = {
@@ -110,17 +123,34 @@ class Call:
             more["class_labels"] = list(conditions)
         elif "batch_size" in self.takes:
             more["batch_size"] = count
-        return {key: _repeated(key, value, count) for key, value in self.given.items()} | more
+        arguments = {key: _repeated(key, value, count) for key, value in self.given.items()} | more
+        if self.name not in SINGLE or count > 1:
+            return arguments
+        is_single = ("generator", "prompt", "negative_prompt")
+        return {key: value[0] if key in is_single else value for key, value in arguments.items()}
 
 
 def depends_on_its_batch(call: Call) -> bool:
     """Whether samples of a pipeline are known to be others in a batch, or cannot be drawn in one.
 
-    Latte cuts a single prompt to its length, and pads prompts of a batch without a mask. Pipelines take pictures and
-    clips for a batch in ways that differ, each for one sample in the same.
+    Latte cuts a single prompt to its length, and pads prompts of a batch without a mask. Some take one generator for
+    all samples. Pipelines take pictures and clips for a batch in ways that differ, each for one sample in the same.
     """
     masks = call.name == "LattePipeline" and call.given.get("mask_feature", True)
-    return bool(masks) or call.takes_files
+    return bool(masks) or call.name in SINGLE or call.takes_files
+
+
+def refuse_shared_noise(name: str, generators: Any, before: Sequence[torch.Tensor]) -> None:
+    """Raise ValueError where a call has drawn from the generators of some of its samples, but not from all.
+
+    Args: before, the generators' states before the call.
+    """
+    drawn = [not torch.equal(one.get_state(), state) for one, state in zip(generators, before, strict=True)]
+    if any(drawn) and not all(drawn):
+        raise ValueError(
+            f"{name} draws the noise of a whole batch from the generator of one of its samples, which would not follow "
+            "from their seeds: set model.one_by_one=true"
+        )
 
 
 def _repeated(key: str, value: Any, count: int) -> Any:

@@ -41,7 +41,11 @@ class Folder:
         """The pipeline's class; ValueError where this version of diffusers does not know it, or it is no pipeline."""
         if self.class_name is not None:
             return _pipeline(self.class_name)
-        return _known(diffusers, self.index.get("_class_name"), str(self.path / MODEL_INDEX))
+        place = str(self.path / MODEL_INDEX)
+        known = _known(diffusers, self.index.get("_class_name"), place)
+        if not _is_pipeline(known):
+            raise ValueError(f"{place}: {self.index['_class_name']} is no pipeline: give a pipeline's folder")
+        return known
 
     @property
     def components(self) -> dict[str, tuple[str, str]]:
@@ -141,11 +145,16 @@ def _known(module: Any, name: Any, place: str) -> Any:
     return known
 
 
+def _is_pipeline(known: Any) -> bool:
+    """Whether this is a pipeline's class, or diffusers' stand-in for one that needs another package."""
+    return isinstance(known, type) and (
+        issubclass(known, diffusers.DiffusionPipeline) or "Dummy" in type(known).__name__
+    )
+
+
 def _pipeline(name: str) -> Any:
     known = getattr(diffusers, name, None)
-    if isinstance(known, type) and (
-        issubclass(known, diffusers.DiffusionPipeline) or "Dummy" in type(known).__name__
-    ):
+    if _is_pipeline(known):
         return known
     pipelines = [each for each in dir(diffusers) if each.endswith("Pipeline")]
     close = get_close_matches(name, pipelines, 1)

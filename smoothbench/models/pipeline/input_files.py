@@ -1,4 +1,4 @@
-"""Pictures and clips that a pipeline takes beside its prompt, read from files."""
+"""Pictures, clips and masks that a pipeline takes beside its prompt, read from files."""
 
 import hashlib
 import re
@@ -13,26 +13,32 @@ from smoothbench.storage.files import sha256_of
 PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 CLIPS: Final = (".webp", ".gif")
 SOUND: Final = ("audio", "waveform")
+MASK: Final = "mask"  # by itself a mask for each frame of a clip; that of a picture is called mask_image
 
 
 def is_file_argument(key: str, value: Any) -> bool:
     """Return whether an argument of a pipeline's call names a picture's or a clip's file, or a list of pictures."""
     names = value if isinstance(value, list | tuple) else [value]
-    is_named = any(part in key for part in ("image", "video", *SOUND))
+    is_named = key == MASK or any(part in key for part in ("image", "video", *SOUND))
     return is_named and bool(names) and all(isinstance(name, str) for name in names)
+
+
+def is_clip(key: str) -> bool:
+    """Return whether an argument of a pipeline's call is a list of frames."""
+    return key == MASK or "video" in key
 
 
 def check_file_argument(key: str, value: Any) -> None:
     """Raise ValueError, naming the setting, for a file that is no picture or clip, or that is not there."""
     if any(part in key for part in SOUND):
         raise ValueError(f"{key}={value!s:.80}: sound files are no input: leave it out")
-    names = [value] if isinstance(value, str) else value
+    names, argument = [value] if isinstance(value, str) else value, key.rpartition(".")[2]
     for name in names:
-        if "video" in key and Path(name).is_dir():
+        if is_clip(argument) and Path(name).is_dir():
             if not _frames(Path(name)):
                 raise ValueError(f"{key}={name:.80}: no {', '.join(PICTURES)} is in this folder")
         else:
-            _check_file(key, name)
+            _check_file(key, name, is_clip(argument))
 
 
 def digest(value: Any) -> Any:
@@ -49,7 +55,7 @@ def loaded(key: str, value: Any) -> Any:
     """Return a picture in RGB and upright, of several a list; of a clip's file or folder the list of its frames."""
     if not isinstance(value, str):
         return [loaded(key, name) for name in value]
-    if "video" not in key:
+    if not is_clip(key):
         with Image.open(value) as picture:
             return ImageOps.exif_transpose(picture).convert("RGB")
     if Path(value).is_dir():
@@ -73,11 +79,10 @@ def _numbered(path: Path) -> list[str | int]:
     return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", path.name))]
 
 
-def _check_file(key: str, name: str) -> None:
-    is_clip = "video" in key
-    suffixes = CLIPS if is_clip else PICTURES
+def _check_file(key: str, name: str, is_of_clip: bool) -> None:
+    suffixes = CLIPS if is_of_clip else PICTURES
     if Path(name).suffix.lower() not in suffixes:
-        more = ", or a folder of pictures (ffmpeg -i CLIP FOLDER/%04d.png)" if is_clip else ""
+        more = ", or a folder of pictures (ffmpeg -i CLIP FOLDER/%04d.png)" if is_of_clip else ""
         raise ValueError(f"{key}={name:.80}: must be a file {', '.join(suffixes)}{more}")
     if not Path(name).is_file():
         raise ValueError(f"{key}={name:.80}: no such file")

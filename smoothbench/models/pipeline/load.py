@@ -40,6 +40,7 @@ def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
         Exception
     ) as error:  # damaged files, and packages that are not here, raise exceptions of many kinds
         raise ValueError(f"{folder.path}: cannot be loaded ({one_line(error)[:300]})") from None
+    _check_weights(pipe, folder)
     pipe.set_progress_bar_config(disable=True)
     if lora is not None:
         add_lora(pipe, lora)
@@ -56,6 +57,17 @@ def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
     if callable(getattr(pipe, "encode_prompt", None)):
         pipe.encode_prompt = EncodedPrompts(pipe.encode_prompt)
     return pipe
+
+
+def _check_weights(pipe: Any, folder: Folder) -> None:
+    """Raise ValueError, naming the component, where its files have no values for some of its weights."""
+    for name, component in pipe.components.items():
+        weights = component.named_parameters() if isinstance(component, nn.Module) else ()
+        if bare := [weight for weight, values in weights if values.is_meta]:
+            raise ValueError(
+                f"{folder.path / name}: {len(bare)} weights of its config.json are not in its files ({bare[0]}, ...): "
+                "download or save it again"
+            )
 
 
 @contextmanager
@@ -95,6 +107,8 @@ def place_pipeline(pipe: Any, device: torch.device, offload: str) -> None:
 
     Without offloading its text encoders stay in main memory, and come to the device for prompts that are new.
     """
+    if offload == "sequential" and device.type == "cpu":
+        raise ValueError("model.offload=sequential moves modules to a GPU, and the device is the CPU: set it to none")
     try:
         if offload == "model":
             pipe.enable_model_cpu_offload(device=device)

@@ -7,16 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from smoothbench.caching.two_networks import SecondNetwork
 from smoothbench.models.base.prompts import Prompts
 from smoothbench.models.pipeline import outputs
-from smoothbench.models.pipeline.arguments import Call
+from smoothbench.models.pipeline.arguments import Call, refuse_shared_noise
 from smoothbench.models.pipeline.components import Folder
 from smoothbench.models.pipeline.encoded_prompts import EncodedPrompts
 from smoothbench.models.pipeline.load import denoiser_name, load_pipeline, place_pipeline
 from smoothbench.models.pipeline.own_loop import BeforeForward, watching_loop
 from smoothbench.models.pipeline.rehearsal import Rehearsal, rehearse
 from smoothbench.models.pipeline.scheduler import scheduler_for
-from smoothbench.models.pipeline.two_networks import Second, joined
+from smoothbench.models.pipeline.two_networks import joined
 from smoothbench.models.weights.read import lasting
 from smoothbench.solvers.pipeline_scheduler import PipelineScheduler
 
@@ -46,7 +47,7 @@ class LoadedPipeline:
         self._chosen, self._device, self._dtype = component, device, dtype
         self._offload, self._lora, self._compiled = offload, lora, compiled
         self._rehearsals: dict[str, Rehearsal] = {}
-        self.second: Second | None = None
+        self.second: SecondNetwork | None = None
 
     @cached_property
     @lasting
@@ -119,10 +120,15 @@ class LoadedPipeline:
             lambda: self.second is not None and self.second.is_running,
         )
 
+    def scheduler(self, solver: PipelineScheduler) -> Any:
+        """Return a fresh scheduler."""
+        _ = self.pipe  # which knows its own
+        return scheduler_for(solver, self._own_scheduler)
+
     def _begin(self, solver: PipelineScheduler) -> Any:
         """Give the pipeline a fresh scheduler, and return it."""
         pipe = self.pipe
-        pipe.scheduler = scheduler_for(solver, self._own_scheduler)
+        pipe.scheduler = self.scheduler(solver)
         return pipe.scheduler
 
     def expect(self, calls: Sequence[Tensor]) -> None:
@@ -141,4 +147,8 @@ class LoadedPipeline:
         self, solver: PipelineScheduler, numbers: Tensor, seeds: Sequence[int], finished: bool
     ) -> Any:
         arguments = self.call.for_batch(self._conditions(numbers), seeds, solver.steps)
-        return self.pipe(**arguments, output_type="np" if finished else "latent")
+        generators = arguments["generator"] if len(seeds) > 1 else []
+        before = [generator.get_state() for generator in generators]
+        output = self.pipe(**arguments, output_type="np" if finished else "latent")
+        refuse_shared_noise(self.call.name, generators, before)
+        return output

@@ -68,7 +68,7 @@ class Pipeline:
         self._loaded: LoadedPipeline | None = None
         self.one_by_one = bool(one_by_one)
         if folder is not None:
-            call = Call(folder.pipeline_class, arguments or {})
+            call = Call(folder.pipeline_class, {} if arguments is None else arguments)
             self.one_by_one = depends_on_its_batch(call) if one_by_one is None else one_by_one
             self._loaded = LoadedPipeline(
                 folder, call, self.prompts, component, device, dtype, offload, lora, compile
@@ -126,6 +126,13 @@ class Pipeline:
         seen = self.loaded.rehearsed(solver)
         timed: PipelineScheduler = solver.at(seen.coordinates, seen.restarts)
         return timed
+
+    def settings(self, solver: Any) -> dict[str, Any]:
+        """Return the pipeline, the scheduler and the guidance scales of a run, with what is left to the pipeline."""
+        loaded = self.loaded
+        scheduler = type(loaded.scheduler(solver)).__name__
+        pipeline = loaded.folder.pipeline_class.__name__
+        return {"pipeline": pipeline, "scheduler": scheduler, "steps": solver.steps, "guidance": loaded.call.scales}
 
     def sample_itself(
         self,

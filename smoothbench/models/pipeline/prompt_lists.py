@@ -38,11 +38,15 @@ def prompts_from(prompts: str | Sequence[str] | Prompts) -> Prompts:
 
 
 def _csv(path: Path) -> Prompts:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        try:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             columns = next(csv.reader(file), [])
-        except csv.Error as error:
-            raise ValueError(f"{KEY}={path}, line 1: no CSV ({error}): save it again") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{KEY}={path}: is not UTF-8: save it as UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"{KEY}={path}: cannot be read ({error.strerror})") from None
+    except csv.Error as error:
+        raise ValueError(f"{KEY}={path}, line 1: no CSV ({error}): save it again") from None
     caption = next((name for name in CAPTIONS if name in columns), None)
     if caption is None:
         raise ValueError(

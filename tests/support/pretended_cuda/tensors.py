@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 CUDA: Final = torch.device("cuda", 0)
 
@@ -15,7 +15,10 @@ class OnDevice(Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
-    def __new__(cls, on_cpu: Tensor) -> "OnDevice":
+    def __new__(cls, on_cpu: Tensor, requires_grad: bool = False) -> Any:
+        """Place values on the device; as accelerate makes parameters anew by their class, those on meta stay there."""
+        if on_cpu.is_meta:
+            return nn.Parameter(on_cpu, requires_grad)
         # an ordinary tensor, also within inference mode: torch wants views of ordinary tensors to be ordinary ones
         with torch.inference_mode(False):
             tensor = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]  # torch does not declare it

@@ -23,6 +23,7 @@ from diffusers import (
     UniPCMultistepScheduler,
     WanImageToVideoPipeline,
     WanPipeline,
+    WanVACEPipeline,
 )
 from transformers import LlamaConfig, LlamaModel
 
@@ -64,6 +65,18 @@ def wan(two: bool = False, kind: Any = WanPipeline) -> Any:
         transformer=denoiser("WanTransformer3DModel", **changes),
         transformer_2=low,
         boundary_ratio=0.6 if two else None,
+    )
+
+
+def wan_vace() -> Any:
+    vae: Any = AutoencoderKLWan(base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
+    changes = {"in_channels": 16, "out_channels": 16, "text_dim": WIDTH, "vace_in_channels": 96}
+    return WanVACEPipeline(
+        tokenizer=tokenizer(),
+        text_encoder=t5(),
+        vae=vae.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        transformer=denoiser("WanVACETransformer3DModel", **changes),
     )
 
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from smoothbench.caching import CalibrationBatch, Probe, Schedule, Trajectory, cached, find_sites
+from smoothbench.caching import CalibrationBatch, Probe, Schedule, Trajectory, cached, find_sites, last_stream
 from smoothbench.caching.mac_counter import MacCounter, site_costs
 from tests.support.small_policies import LargestChanges, LeastDamage, LeastSquares
+from tests.support.tiny_denoisers import TINY
 from tests.support.tiny_dit import TinyDiT, fora
 
 
@@ -195,3 +196,34 @@ def test_guidance_in_two_forwards_is_recorded_as_rows(tiny: TinyDiT) -> None:
     assert recording.tensor(Probe("blocks.0-2.span")).shape == (12, 2, 2, 16, 16)
     plan = LeastDamage(4).plan_on(batch.trajectory, batch)
     assert plan.calls() == {"blocks.0-2.span": 8}
+
+
+def test_prompts_of_several_lengths_are_recorded_together() -> None:
+    """Each run has a prompt of its own length; of two streams the text's is padded with zeros before it."""
+    name, probe = "QwenImageTransformer2DModel", Probe("blocks.0-2.span")
+    denoiser, levels = TINY[name].build(name), (1.0, 0.6, 0.3)
+    (span,) = find_sites(denoiser, "span")
+    grid = Trajectory((span,), levels)
+
+    def sampled(*lengths: int) -> CalibrationBatch:
+        def sample(announcer: Any) -> Tensor:
+            for length in lengths:
+                for e, level in enumerate(levels):
+                    given = TINY[name].at(level)
+                    text, mask = given["encoder_hidden_states"], given["encoder_hidden_states_mask"]
+                    given |= {
+                        "encoder_hidden_states": text[:, :length],
+                        "encoder_hidden_states_mask": mask[:, :length],
+                    }
+                    announcer.step(e, level)
+                    denoiser(**given)
+            return torch.zeros(2 * len(lengths), 1)
+
+        return CalibrationBatch(denoiser, sample, grid)
+
+    together, alone = sampled(6, 3).record([probe]), [sampled(length).record([probe]) for length in (6, 3)]
+    torch.testing.assert_close(together.gram(probe), torch.cat([one.gram(probe) for one in alone]))
+    padded, short = together.tensor(probe, 1)[:, 2:], alone[1].tensor(probe, 1)
+    assert padded.shape[3] == 6 and not padded[:, :, :, :3].any()
+    assert torch.equal(padded[:, :, :, 3:], short)
+    assert last_stream(sampled(6, 3)).shape[:4] == (len(levels), 4, 1, 16)  # the picture's tokens

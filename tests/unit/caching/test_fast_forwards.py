@@ -10,6 +10,7 @@ from torch import Tensor
 from smoothbench.caching import Evaluation, InputWeights, Run, Schedule, cached, find_sites
 from smoothbench.caching.weighted_sum import WeightedSum
 from tests.support.fast_models import EVALS, MODELS, FastModel, fast_model
+from tests.support.tiny_pipelines import call_arguments, tiny_stable_audio_pipeline
 
 ROUNDING = 2e-5  # relative to the largest value
 
@@ -166,3 +167,18 @@ def test_a_denoiser_that_is_predicted_from_its_input_computes_fast(model: FastMo
     (fast, run), (other, slow) = both_ways(model, schedule, predictor, forwards)
     assert close(fast, other)
     assert (run.counts, run.realised, run.cache_bytes) == (slow.counts, slow.realised, slow.cache_bytes)
+
+
+def test_the_pipeline_of_stable_audio_runs_by_it() -> None:
+    """It gives one timestep for all rows."""
+    pipe, latents = tiny_stable_audio_pipeline(), []
+    pipe.scheduler.set_timesteps(EVALS)
+    grid = pipe.scheduler.timesteps.tolist()
+    schedule = Schedule.steps(find_sites(pipe.transformer), [e % 2 == 0 for e in range(EVALS)])
+    for fast in (True, False):
+        generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
+        arguments = {**call_arguments(pipe, 2), "num_inference_steps": EVALS, "output_type": "latent"}
+        with cached(pipe.transformer, schedule, coordinates=grid, fast=fast) as run:
+            latents.append(pipe(**arguments, generator=generators).audios)
+            assert run.is_fast is fast and set(run.calls.values()) == {(EVALS + 1) // 2}
+    assert close(*latents)
