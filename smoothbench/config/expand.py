@@ -10,18 +10,12 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from smoothbench import papers
 from smoothbench.config.budgets import check_at, name_at
-from smoothbench.config.cache_node import (
-    check_cache,
-    check_keys_of_cache,
-    check_policy,
-    new_interpolation,
-)
+from smoothbench.config.cache_node import check_cache, check_keys_of_cache
 from smoothbench.config.loss_target import loss_target
 from smoothbench.config.moved import moved
-from smoothbench.config.old_keys import new_spelling
+from smoothbench.config.point_parts import PointParts, plain_node
 from smoothbench.config.report_sections import section_names
 from smoothbench.config.shard import shard_of
-from smoothbench.config.solver_node import merged_solver
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.config.validate import (
     OF_POINT,
@@ -72,7 +66,7 @@ def _message(error: OmegaConfBaseException, cfg: DictConfig) -> str:
 
 
 def _plain(cfg: DictConfig, keys: tuple[str, ...]) -> dict[str, Any]:
-    nodes = OmegaConf.create({key: _container(cfg[key]) for key in keys})
+    nodes = OmegaConf.create({key: plain_node(cfg[key]) for key in keys})
     resolved = OmegaConf.to_container(nodes, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     check_json_serializable(resolved, "")
@@ -103,17 +97,19 @@ def _seeds(cfg: DictConfig) -> range:
 
 def _specs(cfg: DictConfig) -> list[Spec]:
     _check_point("reference", "reference", cfg.reference, OF_REFERENCE)
-    reference = _spec(cfg, "reference", 0, cfg.reference, {}, reference=True)
+    reference = _spec(cfg, "reference", 0, PointParts(cfg, "reference", cfg.reference), {}, reference=True)
     points = list(cfg.points.items()) or [("point", OmegaConf.create({"cache": cfg.cache, "at": cfg.at}))]
     wanted = _wanted(cfg, [str(name) for name, _ in points])
     specs, order = [reference], 0
     for name, node in points:
         _check_point(name, f"points.{name}" if cfg.points else "", node)
-        for suffix, changes in _combinations(name, node.get("sweep") or {}):
+        combinations = list(_combinations(name, node.get("sweep") or {}))
+        parts = PointParts(cfg, str(name), node)
+        for suffix, changes in combinations:
             order += 1  # counted over all points, so that a part of them keeps its places
-            spec = _spec(cfg, f"{name}{suffix}", order, node, changes)
-            parts = spec.solver, spec.policy, spec.at
-            if name in wanted and parts != (reference.solver, reference.policy, None):
+            spec = _spec(cfg, f"{name}{suffix}", order, parts, changes)
+            decided = spec.solver, spec.policy, spec.at
+            if name in wanted and decided != (reference.solver, reference.policy, None):
                 specs.append(spec)
     return specs
 
@@ -151,10 +147,15 @@ def _combinations(point: str, sweep: Any) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _spec(
-    cfg: DictConfig, name: str, order: int, node: DictConfig, changes: dict[str, Any], reference: bool = False
+    cfg: DictConfig,
+    name: str,
+    order: int,
+    parts: PointParts,
+    changes: dict[str, Any],
+    reference: bool = False,
 ) -> Spec:
     """Build the spec of a point: its cache, its changes to the solver, one combination of its sweep."""
-    resolved, unresolved = _parts(cfg, name, node, changes)
+    resolved, unresolved = parts.with_changes(name, changes)
     cache = resolved["cache"]
     check_cache(cache, f"points.{name}.cache")
     calibration = _calibration(cfg, name, resolved["calibration"])
@@ -176,52 +177,8 @@ def _spec(
         per_block=cfg.num_samples,
         reference=reference,
         at=at,
-        unresolved=None if at is None else unresolved,
+        unresolved=unresolved,
     )
-
-
-def _parts(cfg: DictConfig, name: str, node: DictConfig, changes: dict[str, Any]) -> tuple[Config, Config]:
-    """The parts of a point, resolved and not: cache, solver, calibration, `at`, its substitute, its paper's row."""
-    given = ("cache", "published", "reported")
-    nodes = {key: _container(node[key]) for key in given if node.get(key) is not None}
-    try:
-        parts = OmegaConf.create(nodes)
-        parts["model"] = _container(cfg.model)  # for what the others say of it
-        parts["solver"] = merged_solver(cfg.solver, node.get("solver"))
-        parts["calibration"] = OmegaConf.to_container(
-            OmegaConf.merge(cfg.calibration, node.get("calibration") or {})
-        )
-        parts["at"] = _container(node.get("at"))
-        for key, value in changes.items():
-            if OmegaConf.select(parts, key, default=parts) is parts:
-                raise UsageError(_no_such_key(name, key))
-            OmegaConf.update(parts, key, value)
-        keys = [str(key) for key in parts if key != "model"]
-        resolved: Config = {key: _container(parts[key], resolve=True) for key in keys}
-    except OmegaConfBaseException as error:
-        hint = new_interpolation(str(error), nodes.get("cache"))
-        raise UsageError(f"points.{name}: {one_line(error)}{hint}") from error
-    for key, value in resolved.items():
-        if not isinstance(value, dict) and key not in ("reported", "at"):
-            raise UsageError(f"points.{name}.{key}={shown(value)}: must be a node")
-    if "published" in resolved:
-        check_policy(resolved["published"], f"points.{name}.published")
-    check_json_serializable(resolved, f"points.{name}")
-    return resolved, _container(parts)
-
-
-def _no_such_key(name: str, key: str) -> str:
-    """Why a sweep is refused that names a key which its point does not have."""
-    spelling = new_spelling(key)
-    lacking = f"points.{name}: the sweep names {shown(key)}, which the point does not have"
-    return f"{lacking}; {spelling}" if spelling else lacking
-
-
-def _container(value: Any, resolve: bool = False) -> Any:
-    """Convert a node to plain data; where it is resolved, nothing may be missing in it."""
-    if not OmegaConf.is_config(value):
-        return value
-    return OmegaConf.to_container(value, resolve=resolve, throw_on_missing=resolve)
 
 
 def _reported(name: str, row: Any) -> PaperRow | None:

@@ -54,14 +54,20 @@ def test_what_is_in_results_stays(old_results: Path) -> None:
     assert "nothing to do" in migrate.migrate(old_results)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a migration leaves that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    with ZipFile(OLD) as archive:
+        archive.extractall(folder)
+    migrate.migrate(folder)
+    return files(folder)
+
+
 @pytest.mark.parametrize("steps", [0, 1, 7, 20, 40, 60, 75, 80, 85])
 def test_a_killed_migration_goes_on(
-    old_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+    old_results: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    undisturbed = tmp_path / "whole"
-    with ZipFile(OLD) as archive:
-        archive.extractall(undisturbed)
-    migrate.migrate(undisturbed)
     left = steps
 
     def replaced(source: str | Path, target: str | Path) -> None:
@@ -88,7 +94,7 @@ def test_a_killed_migration_goes_on(
     with pytest.raises(UsageError, match=r"python -m smoothbench\.migrate"):
         load(old_results)
     migrate.migrate(old_results)
-    assert files(old_results) == files(undisturbed)
+    assert files(old_results) == undisturbed
 
 
 def test_what_cannot_be_proved_is_named_and_nothing_is_written(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from smoothbench.caching import ErrorCurves
 from smoothbench.report.data.distinctions import write_title
@@ -138,7 +138,7 @@ def _half_width(values: NDArray[np.float64]) -> NDArray[np.float64]:
     count = len(values)
     if count < 2:
         return np.zeros(values.shape[1])
-    quantile = float(student.ppf(0.975, count - 1))
+    quantile = float(stdtrit(count - 1, 0.975))
     return np.asarray(quantile * values.std(axis=0, ddof=1) / math.sqrt(count))
 
 

@@ -12,7 +12,6 @@ from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.signal import get_window, spectrogram
 
 from metrics.spectra import mel_bands
 from smoothbench.report.figures.contact_sheet import EDGE, GAP, Tile, sheet, with_previews
@@ -90,6 +89,8 @@ def log_mel(clip: Array, rate: int) -> Array:
     power of two in frames, with three quarters of overlap; triangular bands on HTK's mel scale from 0 Hz to
     half the rate.
     """
+    from scipy.signal import get_window, spectrogram  # slow to import, and for audio alone
+
     length = 2 ** int(np.log2(WINDOW * rate) + 1e-9)
     padded = np.pad(clip, ((0, max(length - len(clip), 0)), (0, 0)))
     options: Any = {"nperseg": length, "noverlap": length * 3 // 4, "detrend": False, "scaling": "spectrum"}
