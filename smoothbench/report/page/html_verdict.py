@@ -9,10 +9,7 @@ from smoothbench.report.verdict.words import NOTE, TITLE, Statement
 
 NEAR, REAL = "Nearest to the uncached samples", "Best against real data"
 APART = '<span class="tie" title="cannot be told apart"> \u2248 </span>'
-READING = (
-    "cannot be told apart. Unbeaten: no other method at this cost or less is shown to be better. In grey: the method's"
-    " cost, no cache at full steps being 100 %; MACs are the denoiser's multiply-accumulates."
-)
+READING = "cannot be told apart. Unbeaten: no other method at this cost or less is shown to be better. %: cost, no cache = 100 %."
 
 
 def verdict_html(text: VerdictText | None) -> str:

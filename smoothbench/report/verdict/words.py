@@ -172,7 +172,7 @@ def _beside_none(finding: Finding) -> str:
 
 
 def _losses(rows: pd.DataFrame, finding: Finding) -> list[str]:
-    """Which of several unbeaten methods are shown to be worse than no cache, where no cache has the score."""
+    """Which others of the unbeaten methods are shown to be worse than no cache, where no cache has the score."""
     worse, unbeaten = finding.worse_than_none, finding.unbeaten
     if finding.over_none is None or len(unbeaten) == 1:
         return []
@@ -180,7 +180,8 @@ def _losses(rows: pd.DataFrame, finding: Finding) -> list[str]:
         return [
             f"{'all' if worse else 'none'} of these {'are' if worse else 'is'} shown to be worse than no cache"
         ]
-    return [f"shown to be worse than no cache: {_named(rows, worse)}"]
+    others = [i for i in worse if i != unbeaten[0]]
+    return [f"shown to be worse than no cache: {_named(rows, others)}"] if others else []
 
 
 def _named(rows: pd.DataFrame, numbers: Sequence[int]) -> str:
