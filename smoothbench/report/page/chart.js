@@ -2,7 +2,7 @@
 // The interactive plot of report.html: cost against quality as inline SVG. Text goes in by textContent only.
 
 const SVG = "http://www.w3.org/2000/svg";
-const BOX = { width: 720, height: 440, left: 66, right: 16, top: 14, bottom: 50 };
+const BOX = { width: 720, height: 440, left: 66, right: 16, top: 30, bottom: 50 };
 const LOG_FROM = 12; // scores that span a larger factor than this get a logarithmic axis
 const INK = "#1c2430", MUTED = "#5b6675", FAINT = "#dfe4ea";
 
@@ -145,12 +145,12 @@ function drawAxes(svg, across, up, part, cost, score, log) {
     drawing(svg, "text", { x: BOX.left - 7, y, dy: "0.35em", "text-anchor": "end", fill: MUTED }, short(tick));
   }
   drawing(svg, "path", { d: `M${BOX.left},${BOX.top}V${bottom}H${right}`, fill: "none", stroke: MUTED });
-  const middle = (BOX.left + right) / 2, centre = (BOX.top + bottom) / 2;
+  const middle = (BOX.left + right) / 2;
   drawing(svg, "text", { x: middle, y: BOX.height - 10, "text-anchor": "middle", fill: INK }, `${part.costs[cost]}, log scale`);
   const { name, higher, paired } = part.scores[score];
   const better = `${paired ? "paired difference to the reference, " : ""}${higher ? "higher is better \u2191" : "lower is better \u2193"}`;
   const title = `${name}${log ? ", log scale" : ""} (${better})`;
-  drawing(svg, "text", { transform: `translate(14,${centre}) rotate(-90)`, "text-anchor": "middle", fill: INK }, title);
+  drawing(svg, "text", { x: 4, y: 14, fill: INK }, title); // level: a long name would not fit beside the axis
 }
 
 /** The reference's level, the front, and a line through each family. */
@@ -187,7 +187,7 @@ function drawPoint(svg, each, part, across, up, cost, score, show) {
   drawing(mark, "circle", { r: 12, fill: "transparent", stroke: "none", "stroke-width": 2, class: "ring" });
   const fill = point.reference ? INK : family.colour, paint = { fill, "fill-opacity": best || point.reference ? 1 : 0.45, stroke: "#fff" };
   drawing(mark, "path", { d: outline(point.reference ? "*" : family.marker, 5.5), ...paint });
-  for (const event of ["pointerenter", "focus", "click"]) mark.addEventListener(event, () => show(point, mark));
+  for (const event of ["pointerenter", "focus", "click"]) mark.addEventListener(event, () => show(point, mark, event));
   return mark;
 }
 

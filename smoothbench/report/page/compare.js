@@ -55,6 +55,14 @@ function worstFirst(pairs, a, b) {
   return places.sort((k, l) => key(l) - key(k));
 }
 
+/** What the order of the seeds is, in words; "" for a point beside itself. */
+function firstSeeds(pairs, [a, b]) {
+  const scored = [a, b].map((i) => pairs.points[i].values.length > 0);
+  if (a === b) return "";
+  if (scored.every(Boolean)) return "; first the seeds on which the second point is worse than the first by most";
+  return `; first the seeds on which the ${scored[0] ? "first" : "second"} point is worst`;
+}
+
 function pairFigure(pairs, images, chosen, k) {
   const tiles = images.map((image) => tile(image, tileBox(image, k, pairs.seeds.length, pairs.across)));
   const numbers = chosen.map((i) => pairs.points[i].values[k]).map((value) => (value === undefined || value === null ? "\u2013" : short(value)));
@@ -81,7 +89,7 @@ function bothRows(part, chosen) {
     body.append(element("tr", {}, element("th", { scope: "row" }, title.textContent), ...cells));
   });
   table.append(body);
-  return table;
+  return element("div", { class: "scroll fitting" }, table);
 }
 
 function worstSeeds(pairs, label, i) {
@@ -98,8 +106,8 @@ function compared(part, chosen) {
     ? `Left: ${labels[0]}. Middle: ${labels[1]}. Right: their difference, ${GAIN} times as strong, white where they are equal.`
     : "Of one of the two there is no sample beside this report.";
   const known = chosen.some((i) => pairs.points[i].values.length);
-  const how = known ? ` Under each seed ${pairs.score}; first the seeds on which the second point loses most.` : "";
-  const worst = chosen.map((i, k) => worstSeeds(pairs, labels[k], i)).filter(Boolean);
+  const how = known ? ` Under each seed ${pairs.score}${firstSeeds(pairs, chosen)}.` : "";
+  const worst = [...new Set(chosen)].map((i) => worstSeeds(pairs, part.points[i].label, i)).filter(Boolean);
   const made = element("div", {}, element("p", { class: "note" }, said + how), place);
   if (worst.length) made.append(element("p", { class: "note" }, `Worst seeds of all by ${pairs.score}:`), element("ul", { class: "facts" }, ...worst));
   if (sources.every(Boolean)) {

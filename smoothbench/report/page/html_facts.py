@@ -41,11 +41,12 @@ def facts(frame: pd.DataFrame) -> str:
         lines.append(
             f"Scores are value {PLUS_MINUS} half the width of the 95 % interval; below it the paired difference"
             f" to the reference on the same seeds: {BETTER} better, {WORSE} worse at p < 0.05 after Holm's"
-            " correction."
+            " correction over the policies of the table, score by score."
         )
     flags = f" {DAGGER} marks a flagged score (see report.md)." if scores(frame) else ""
     lines.append(
-        "Bold is the best of a column, underlined the second; the reference does not compete."
+        "Bold is the best value of a column, underlined the second, without a test; the reference and points with its"
+        " very samples do not compete."
         f"{flags} Click a heading to sort."
     )
     return f'<ul class="facts">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'

@@ -9,6 +9,7 @@ from smoothbench.report.verdict.words import NOTE, TITLE, Statement
 
 NEAR, REAL = "Nearest to the uncached samples", "Best against real data"
 APART = '<span class="tie" title="cannot be told apart"> \u2248 </span>'
+READING = "cannot be told apart. Unbeaten: no other method at this cost or less is shown to be better. %: cost, no cache = 100 %."
 
 
 def verdict_html(text: VerdictText | None) -> str:
@@ -21,7 +22,7 @@ def verdict_html(text: VerdictText | None) -> str:
     cards = [
         _card(budget, list(group)) for budget, group in groupby(text.statements, key=lambda one: one.budget)
     ]
-    basis = f'<p class="note">{APART.strip()} cannot be told apart. {escape(text.sentences[-1])}</p>'
+    basis = f'<p class="note">{APART.strip()} {escape(READING)} {escape(text.sentences[-1])}</p>'
     return f'<div class="verdict"><div class="cards">{"".join(cards)}</div>{basis}</div>'
 
 
@@ -45,12 +46,13 @@ def _card(budget: str, of_budget: Sequence[Statement]) -> str:
 
 def _statement(one: Statement) -> str:
     """The score, the unbeaten methods, and in small letters how they stand and what they win."""
-    labels = [f"<b>{escape(label)}</b>" for label in one.labels]
+    pairs = zip(one.labels, one.costs, strict=True)
+    labels = [f"<b>{escape(label)}</b> <small>{100 * cost:.0f} %</small>" for label, cost in pairs]
     labels += [f"{one.more} more"] if one.more else []
-    facts = [one.standing, *one.facts]
+    facts = "".join(f"<li>{escape(fact)}</li>" for fact in (one.standing, *one.facts))
     return (
         f'<p class="by">{NEAR if one.near else REAL} <span>{escape(one.score)}</span></p>'
-        f'<p class="best">{APART.join(labels)}</p><p class="why">{escape("; ".join(facts))}.</p>'
+        f'<p class="best">{APART.join(labels)}</p><ul class="why">{facts}</ul>'
     )
 
 

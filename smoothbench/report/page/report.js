@@ -43,7 +43,8 @@ function legend(part, number) {
   const list = element("ul", { class: "legend" });
   const star = sign((svg) => drawing(svg, "path", { d: outline("*", 4), fill: INK }));
   const front = sign((svg) => drawing(svg, "line", { x1: -17, x2: 17, y1: 0, y2: 0, stroke: INK, "stroke-opacity": 0.13, "stroke-width": 7 }));
-  list.append(element("li", {}, star, "reference"), element("li", {}, front, "Pareto front"), element("li", {}, "pale: beaten by another point"));
+  if (part.points.some((point) => point.reference)) list.append(element("li", {}, star, "reference"));
+  list.append(element("li", {}, front, "Pareto front of the values, without a test"), element("li", {}, "pale: behind the front"));
   return [methodButtons(part, number, part.families, familySign), list];
 }
 
@@ -71,9 +72,13 @@ function makePlot(container, part, number) {
   svg.setAttribute("class", "chart");
   svg.setAttribute("role", "group");
   svg.setAttribute("aria-label", "Cost against quality: a mark for each point, arrow keys go from one to the next");
-  const hint = element("p", { class: "note" }, "Point at a mark, or reach it with the tab and arrow keys: its scores, samples and schedule are shown here.");
+  const hint = element("p", { class: "note" }, "Point at a mark, or reach it with the tab and arrow keys: its scores, samples and schedule are shown here. A click keeps them until the next click.");
   const detail = element("div", { class: "detail" }, hint);
-  const show = (point, mark) => {
+  let pinned = false;
+  svg.addEventListener("click", (event) => { pinned = event.target.closest("g.point") !== null; });
+  const show = (point, mark, event) => {
+    if (event === "pointerenter" && pinned) return; // on the way to the details the mouse crosses other marks
+    if (event === "click") pinned = true;
     document.querySelectorAll(".shown").forEach((each) => each.classList.remove("shown"));
     mark.classList.add("shown");
     document.getElementById(point.row).classList.add("shown");
@@ -81,13 +86,14 @@ function makePlot(container, part, number) {
     if (part.compare && !point.reference) detail.append(besideButton(part, number, part.points.indexOf(point)));
   };
   const redraw = () => {
+    pinned = false;
     const points = part.points.filter((point) => isPicked(part, point.family, point.reference));
     drawChart(svg, { ...part, points }, Number(cost.value), Number(score.value), show);
   };
   const [costLabel, cost] = select("cost", part.costs, redraw);
   const [scoreLabel, score] = select("score", part.scores.map(({ name }) => name), redraw);
   container.append(element("div", { class: "controls" }, costLabel, scoreLabel));
-  container.append(element("div", {}, svg, ...legend(part, number)), detail);
+  container.append(element("div", { class: "drawing" }, svg, ...legend(part, number)), detail);
   part.changed.push(redraw);
   container.removeAttribute("hidden");
   cost.value = "0";

@@ -40,11 +40,15 @@ class Sheets:
 
 
 def side_by_side(number: int, frame: pd.DataFrame, folder: Path) -> dict[str, Any] | None:
-    """Return the seeds, pictures and per-sample scores of a setting as data; None where no samples are shown.
+    """Return the seeds, pictures and per-sample scores of a setting as data.
+
+    None where no samples are shown, and where there are no two points.
 
     Each point has `values`, the first score of nearness of each shown seed, and `worst`, the seeds of all with the
     worst ones; both empty for the reference, and where there are no per-sample scores.
     """
+    if len(measured(frame)) < 2:
+        return None
     values, score = _values(frame, folder)
     higher = score is None or higher_is_better(frame, score)
     sheets = _from_samples(frame, folder, values, higher) or _from_previews(frame, folder)
@@ -160,4 +164,4 @@ def _origin(kind: Kind, frame: pd.DataFrame) -> str:
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else float(f"{value:.5g}")
+    return None if value is None or not math.isfinite(value) else float(f"{value:.5g}")

@@ -88,7 +88,13 @@ function isPicked(part, family, reference) {
   return !part.picked.size || reference || part.picked.has(family);
 }
 
-/** A box and the methods above a table: rows without its words, wherever in the row they stand, are hidden. */
+/** Whether a row has a word: within its label, or at the start of a word or a number of another cell. */
+function hasWord(row, word) {
+  const [label, ...cells] = Array.from(row.children).map((cell) => cell.textContent.toLowerCase());
+  return label.includes(word) || cells.some((text) => text.split(/\s+/).some((part) => part.startsWith(word)));
+}
+
+/** A box and the methods above a table: rows without its words are hidden. */
 function makeFilter(table, part, draw) {
   const box = element("input", { type: "search", "aria-label": "show the rows with these words", placeholder: "show the rows with ..." });
   const count = element("span", { class: "count", role: "status" });
@@ -96,8 +102,8 @@ function makeFilter(table, part, draw) {
     const words = box.value.toLowerCase().split(" ").filter(Boolean), rows = Array.from(table.querySelectorAll("tbody tr"));
     let shown = 0;
     for (const row of rows) {
-      const text = row.textContent.toLowerCase(), reference = row.hasAttribute("data-reference");
-      const fits = words.every((word) => text.includes(word)) && isPicked(part, Number(row.getAttribute("data-family")), reference);
+      const reference = row.hasAttribute("data-reference");
+      const fits = words.every((word) => hasWord(row, word)) && isPicked(part, Number(row.getAttribute("data-family")), reference);
       toggle(row, "hidden", !fits);
       shown += fits;
     }

@@ -27,6 +27,7 @@ class Finding:
     over_fewer: Estimate | None
     over_none: Estimate | None
     worse_than_none: tuple[int, ...]  # unbeaten rows that are shown to be worse than no cache
+    better_than_none: tuple[int, ...]
     unscored: int  # methods within the budget that do not have the score
 
 
@@ -79,5 +80,6 @@ def _finding(rows: pd.DataFrame, score: Comparisons, methods: Sequence[int], bas
         None if first is None or fewer in (None, first) else score.difference(first, fewer),
         score.difference(first, base) if first is not None and against_none else None,
         tuple(i for i in unbeaten if against_none and score.beats(base, i)),
+        tuple(i for i in unbeaten if against_none and score.beats(i, base)),
         len(methods) - len(compared),
     )

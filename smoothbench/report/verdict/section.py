@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from smoothbench.report.data.frame import scores
 from smoothbench.report.tables.text import to_markdown
 from smoothbench.report.verdict.findings import Verdict, verdict
 from smoothbench.report.verdict.words import NOTE, TITLE, Statement, paragraph, statements, table
@@ -36,9 +37,16 @@ def verdict_text(frame: pd.DataFrame) -> VerdictText | None:
     except ValueError as error:
         return VerdictText((f"There is no verdict: {error}.",))
     if judged is None:
-        return None
+        return _no_reference(frame)
     parts = tuple(statements(judged))
     return VerdictText(tuple(paragraph(judged)), table(judged), parts, _families(judged))
+
+
+def _no_reference(frame: pd.DataFrame) -> VerdictText | None:
+    """Say that there is no verdict where methods were scored and no cache is not among the points."""
+    if frame["reference"].any() or not scores(frame):
+        return None
+    return VerdictText(("There is no verdict: no cache is not among the points.",))
 
 
 def _families(judged: Verdict) -> tuple[str, ...]:

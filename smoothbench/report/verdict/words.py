@@ -17,6 +17,7 @@ from smoothbench.report.verdict.findings import Finding, Verdict
 NAMED = 3  # methods that are spelled out; more are counted
 FACTORS = (2.0, 3.0)  # of the budgets that the paragraph speaks of
 TITLE = "Verdict"
+BETTER, UNCLEAR = "better than", "not shown to differ from"
 NOTE = (
     "A method is *unbeaten* at a budget where no other within it is shown to be better; two unbeaten methods cannot be"
     " told apart. Its dearest point within the budget stands for it. Differences are paired, of the first method named,"
@@ -30,13 +31,14 @@ class Statement:
     """What one score says at one budget: the unbeaten methods by their labels, how they stand, and what they win.
 
     `near`: whether the score compares with the uncached samples, not with real data. Of more than `NAMED` methods
-    `more` are not among the labels.
+    `more` are not among the labels. `costs` are the methods' shares of the cost of no cache.
     """
 
     budget: str
     score: str
     near: bool
     labels: tuple[str, ...]
+    costs: tuple[float, ...]
     more: int
     standing: str
     facts: tuple[str, ...]
@@ -51,6 +53,7 @@ def statements(verdict: Verdict) -> list[Statement]:
             _title(score),
             score.score in close,
             tuple(_labels(verdict.rows, finding.unbeaten[:NAMED])),
+            tuple(float(verdict.rows.at[i, f"relative.{budget.saving}"]) for i in finding.unbeaten[:NAMED]),
             max(0, len(finding.unbeaten) - NAMED),
             _standing(finding),
             tuple(_differences(verdict.rows, score, finding)),
@@ -69,7 +72,7 @@ def paragraph(verdict: Verdict) -> list[str]:
 def basis(verdict: Verdict) -> str:
     """Return the sentence on the number of samples and of tests."""
     tests = f"{verdict.compared} paired comparisons, p < {LEVEL} after Holm's correction over all of them"
-    return f"N = {int(verdict.rows['num_samples'].iloc[0])}; {tests}."
+    return f"N = {int(verdict.rows['num_samples'].iloc[0])}; {tests}; 95 % intervals are not corrected."
 
 
 def _spoken(verdict: Verdict) -> list[Budget]:
@@ -151,25 +154,34 @@ def _differences(rows: pd.DataFrame, score: Comparisons, finding: Finding) -> li
         return []
     first, facts = finding.unbeaten[0], []
     if finding.over_fewer is not None and finding.fewer is not None:
-        shown = "" if score.beats(first, finding.fewer) else " (no difference shown)"
-        facts.append(f"{_difference(finding.over_fewer)} over {rows.at[finding.fewer, 'label']}{shown}")
+        shown = BETTER if score.beats(first, finding.fewer) else UNCLEAR
+        facts.append(f"{shown} {rows.at[finding.fewer, 'label']}: {_difference(finding.over_fewer)}")
     if finding.over_none is not None:
-        facts.append(f"{_difference(finding.over_none)} over no cache")
+        facts.append(f"{_beside_none(finding)} no cache: {_difference(finding.over_none)}")
     if facts and len(finding.unbeaten) > 1:
-        facts[0] = f"{rows.at[first, 'label']}: {facts[0]}"
+        facts[0] = f"{rows.at[first, 'label']} is {facts[0]}"
     return [*facts, *_losses(rows, finding)]
 
 
+def _beside_none(finding: Finding) -> str:
+    """How the first of the unbeaten methods compares with no cache, by the tests."""
+    first = finding.unbeaten[0]
+    if first in finding.worse_than_none:
+        return "worse than"
+    return BETTER if first in finding.better_than_none else UNCLEAR
+
+
 def _losses(rows: pd.DataFrame, finding: Finding) -> list[str]:
-    """Which of the unbeaten are shown to be worse than no cache, where no cache has the score."""
+    """Which others of the unbeaten methods are shown to be worse than no cache, where no cache has the score."""
     worse, unbeaten = finding.worse_than_none, finding.unbeaten
-    if finding.over_none is None:
+    if finding.over_none is None or len(unbeaten) == 1:
         return []
-    if not worse:
-        return ["no loss is shown" if len(unbeaten) == 1 else "a loss is shown of none of these"]
-    if len(worse) == len(unbeaten):
-        return ["a loss is shown" if len(unbeaten) == 1 else "a loss is shown of all of these"]
-    return [f"a loss is shown of {_named(rows, worse)}"]
+    if len(worse) in (0, len(unbeaten)):
+        return [
+            f"{'all' if worse else 'none'} of these {'are' if worse else 'is'} shown to be worse than no cache"
+        ]
+    others = [i for i in worse if i != unbeaten[0]]
+    return [f"shown to be worse than no cache: {_named(rows, others)}"] if others else []
 
 
 def _named(rows: pd.DataFrame, numbers: Sequence[int]) -> str:

@@ -12,7 +12,7 @@ from smoothbench.report.page.html_page import page
 from smoothbench.storage.files import read_arrays
 from tests.oracles.verdict import Oracle
 from tests.support.browser import visit
-from tests.support.report_folder import build, plans, preview
+from tests.support.report_folder import build, edit, plans, preview
 
 pytestmark = pytest.mark.slow
 RESULTS = Path(__file__).parents[3] / "results/dit_ddim"
@@ -60,7 +60,8 @@ def test_the_first_screen_says_what_is_best_and_what_cannot_be_told_apart(
         budget: card.querySelector("h3").innerText,
         scores: texts(card, ".by span").map((text) => text.split(" ")[0]),
         best: [...card.querySelectorAll(".best")].map((node) => texts(node, "b")),
-        text: card.innerText,
+        text: texts(card, ".why li").join("; "),
+        costs: texts(card, ".best small"),
       }));
       const note = all(".verdict .note").filter(fits).map((node) => node.innerText);
       const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
@@ -74,11 +75,16 @@ def test_the_first_screen_says_what_is_best_and_what_cannot_be_told_apart(
         for score, best in zip(scores, card["best"], strict=True):
             assert set(best) == oracle.unbeaten(score, "MACs", factor)
     two, three = (" ".join(card["text"].split()) for card in shown["cards"])
-    assert "FORA N=3, order 1 alone is unbeaten of 6 methods" in two
+    assert [card["costs"] for card in shown["cards"]] == [
+        ["37 %", "37 %", "43 %", "37 %"],
+        ["28 %", "31 %", "29 %"],
+    ]
+    assert "alone is unbeaten of 6 methods; better than no cache, 18 steps: +5.76 [+5.61, +5.91]" in two
     assert "3 of 6 methods are unbeaten and cannot be told apart" in two
-    assert "no cache, 14 steps alone is unbeaten of 4 methods" in three
+    assert "alone is unbeaten of 4 methods" in three
     assert "2 of 4 methods are unbeaten and cannot be told apart" in three
-    assert "cannot be told apart. N = 2048; 120 paired comparisons" in shown["note"][0]
+    assert "cannot be told apart. Unbeaten: no other method at this cost or less" in shown["note"][0]
+    assert "N = 2048; 120 paired comparisons" in shown["note"][0]
     assert shown["figure"] < 0.75 * shown["height"] and shown["wide"] == 0  # the figure begins on it
 
 
@@ -105,14 +111,27 @@ def test_clicks_fold_columns_and_show_methods_and_points(published_page: Path, t
       const searched = [names(), $(".count").innerText.trim()];
       search("");
       pressed()[0].click();
+      search("no cache, 14 ");
+      const words = names();
+      search("");
       const back = [names().length, marks()];
       $("svg.chart g.point:nth-of-type(5)").dispatchEvent(new Event("click"));
-      const label = $(".detail h4").innerText;
+      const label = $(".detail h4").innerText, enter = (mark) => mark.dispatchEvent(new Event("pointerenter"));
+      enter($("svg.chart g.point:nth-of-type(1)"));
+      const stays = $(".detail h4").innerText;
       $("button.beside").click();
       await until(() => $(".pairs[data-ready] canvas"));
       const second = all(".compare select")[1].selectedOptions[0].text, first = $(".both thead th").innerText;
+      const order = () => all(".compare .note").find((note) => note.innerText.startsWith("Left")).innerText;
+      const choices = all(".compare select"), orders = [order()];
+      for (const value of [choices[1].value, "0"]) {
+        [choices[0].value, choices[1].value] = [choices[1].value, value];
+        choices[1].dispatchEvent(new Event("change"));
+        orders.push(order());
+      }
+      await until(() => $(".pairs[data-ready] canvas"));
       const loaded = performance.getEntriesByType("resource").map((one) => one.name);
-      return { folded, unfolded, again, every, picked, searched, back, label, first, second,
+      return { folded, unfolded, again, every, picked, searched, back, words, label, stays, orders, first, second,
                canvases: all(".pairs canvas").length, outside: loaded.filter((name) => !name.startsWith("data:")) };"""
     shown = visit(published_page, script, tmp_path)
     titles, width = shown["folded"]
@@ -123,7 +142,11 @@ def test_clicks_fold_columns_and_show_methods_and_points(published_page: Path, t
     labels = ["no cache, 50 steps (reference)", "L2C lambda=1e-05", "L2C lambda=0.0001"]
     assert shown["picked"] == [labels, 3, 2]  # a button above the table, one below the chart
     assert shown["searched"] == [["L2C lambda=1e-05"], "1 of 29 points"]
-    assert shown["label"] == shown["second"] and shown["first"] == NONE
+    assert shown["words"] == ["no cache, 14 steps"]  # not every row with a 14 somewhere in a number
+    assert shown["label"] == shown["stays"] == shown["second"] and shown["first"] == NONE
+    reference_first, itself, reference_second = (text.partition("psnr@2048")[2] for text in shown["orders"])
+    assert reference_first == "; first the seeds on which the second point is worst."
+    assert itself == "." and reference_second == "; first the seeds on which the first point is worst."
     assert shown["canvases"] == 3 * 8 and shown["outside"] == []
 
 
@@ -164,6 +187,25 @@ def test_two_points_show_their_worst_seeds_first_and_differ_where_their_samples_
         assert one["side"] == 28 and one["dark"] == min(255, 4 * np.abs(a - b).max())
     assert all(one["dark"] == 0 for one in shown["same"])
     assert f"of the {SAMPLES} whose samples lie beside this report" in shown["note"]
+
+
+def test_long_and_odd_labels_stay_text_within_a_narrow_window(tmp_path: Path) -> None:
+    folder = build(tmp_path / "odd", range(len(plans())))
+    odd = ["</script><b>\"FORA\"</b> & 'x'", "TaylorSeer " + "of_many_parameters=0.000001," * 6]
+    for name, label in zip(("fora-n=4", "taylorseer-n=4"), odd, strict=True):
+        edit(folder, name, label=label)
+    script = """
+      const names = all("table.sortable tbody th").map((cell) => cell.innerText);
+      const best = all(".card .best b").map((name) => name.innerText);
+      const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+      const out = all("main *").filter((node) => {
+        const held = node.closest(".scroll *, .drawing *, .figures figure *, option");
+        return !held && node.getBoundingClientRect().right > innerWidth;
+      });
+      return { names, best, wide, out: out.map((node) => node.outerHTML.slice(0, 200)) };"""
+    shown = visit(written(folder, tmp_path / "report.html"), script, tmp_path, 500)
+    assert set(odd) <= set(shown["names"]) and odd[1] in shown["best"]
+    assert shown["wide"] == 0 and shown["out"] == []
 
 
 def test_a_page_says_that_samples_do_not_lie_beside_it(published_page: Path) -> None:

@@ -49,6 +49,10 @@ def test_every_statement_on_published_results_follows_from_the_scores(experiment
                 label for label in unbeaten if oracle.has(base, score) and oracle.better(base, label, score)
             }
             assert {labels[i] for i in finding.worse_than_none} == worse
+            better = {
+                label for label in unbeaten if oracle.has(base, score) and oracle.better(label, base, score)
+            }
+            assert {labels[i] for i in finding.better_than_none} == better
             if finding.over_none is not None:
                 ours = (finding.over_none.value, finding.over_none.low, finding.over_none.high)
                 assert ours == pytest.approx(oracle.interval(unbeaten[0], base, score), rel=1e-6)
@@ -68,7 +72,17 @@ def test_the_paragraph_says_what_is_best_at_2x_and_3x_and_what_cannot_be_told_ap
         in text
     )
     apart = "are unbeaten and cannot be told apart: SmoothCache alpha=0.2; FORA N=4, mirrored"
-    assert f"2 of 4 methods {apart}" in text and text.endswith("Holm's correction over all of them.")
+    assert f"2 of 4 methods {apart}" in text and text.endswith(
+        "Holm's correction over all of them; 95 % intervals are not corrected."
+    )
+    assert (
+        "SmoothCache alpha=0.2 is better than no cache, 14 steps: -0.186 [-0.263, -0.109]; not shown" in text
+    )
+    assert (
+        "not shown to differ from no cache: +0.064 [+0.009, +0.120]; none of these is shown to be worse"
+        in text
+    )
+    assert "shown to be worse than no cache: FORA N=3, order 1)" in text
 
 
 def test_the_table_has_a_row_for_each_budget_and_shows_what_the_findings_hold() -> None:
@@ -105,6 +119,12 @@ def test_without_methods_or_scores_there_is_none(tmp_path: Path) -> None:
     assert "### Verdict" not in document([(frame, [])], [])
     shutil.rmtree(folder / "scores")
     assert "### Verdict" not in document([(frame, [])], [])
+
+
+def test_without_a_reference_the_report_says_why_there_is_no_verdict(tmp_path: Path) -> None:
+    folder = build(tmp_path, [1, 6, 7])
+    (_, frame), *_ = comparable_groups(load(folder))
+    assert "There is no verdict: no cache is not among the points." in document([(frame, [])], [])
 
 
 def test_methods_without_the_score_are_not_compared_and_said_to_have_none(tmp_path: Path) -> None:
