@@ -10,8 +10,8 @@ memory of its report.
 
 On ext4 (`--folder`) the system's part of writing grows with the number of files that were deleted in the last minutes,
 as samples' own are once an archive holds them: ext4 does not reuse their inodes for 1 to 6 minutes, and looks at each
-of them again where it makes a file (`recently_deleted` in `perf record`). It looks at one group of blocks, so that the
-cost stays below a millisecond a sample; in memory (`--folder /dev/shm`) there is none of it.
+of them again where it makes a file (`recently_deleted` in `perf record`). It looks at one group of inodes at most, by
+which it is bounded: 0.6 ms of 10,000 samples each, on one machine. In memory (`--folder /dev/shm`) there is none of it.
 """
 
 import argparse
