@@ -35,11 +35,11 @@ class Launch:
     def of(cls, settings: Settings) -> Self:
         """Return the launch of this process."""
         seeds = settings.specs[0].seeds
-        asked = [[s.name, s.solver, s.policy, s.predictor, s.calibration, s.at] for s in settings.specs]
+        nodes = [[s.name, s.solver, s.policy, s.predictor, s.calibration, s.at] for s in settings.specs]
         shards = settings.shard.count if settings.shard is not None else 0
         command = re.sub(r"\W", "", launch_name()) if shards else ""
         name = f"{seeds.start:09d}-{seeds.stop - 1:09d}"
-        return cls(name, shards, identity([settings.model, asked]), command)
+        return cls(name, shards, identity([settings.model, nodes]), command)
 
     @classmethod
     def in_file(cls, name: str) -> Self | None:

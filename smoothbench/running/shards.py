@@ -58,10 +58,10 @@ def last_shard(settings: Settings) -> Iterator[Experiment | None]:
         if not completes:
             yield None
             return
-        whole = Experiment(drawing.settings, drawing.bench.model)
-        whole.bench = replace(whole.bench, drawn=_drawn(whole.bench, place))
+        experiment = Experiment(drawing.settings, drawing.bench.model)
+        experiment.bench = replace(experiment.bench, drawn=_drawn(experiment.bench, place))
         try:
-            yield whole
+            yield experiment
         except PointsFailed:  # their records say so; the same command draws them again
             for sibling in place.siblings:
                 sibling.reopen()

@@ -49,6 +49,7 @@ stop() {
         [ -z "$(squeue --noheader 2> /dev/null)" ] && break
         sleep 0.5
     done
+    scancel --signal=KILL --full --user="$(id -un)" > /dev/null 2>&1 || true  # what a stopped command left
     scontrol shutdown > /dev/null 2>&1 || true
     sleep 1
     for daemon in slurmctld slurmd munged; do
