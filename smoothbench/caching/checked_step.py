@@ -83,18 +83,18 @@ class StepChecks:
         given = _by_row(state, step.rows, common)
         left = self._left
         if left is None:
-            left = given.clone()
+            left = given
             for weight, (_, past) in zip(step.states, inputs, strict=False):
-                left.sub_(_by_row(past, step.rows, common), alpha=weight)
+                left = left.sub(_by_row(past, step.rows, common), alpha=weight)
         guidance = step.guidance[self._forwards * step.rows :][: step.rows]
         for weight, (_, output) in zip(step.outputs, history, strict=False):
             for of_row, row in zip(guidance, _by_row(output, step.rows, common), strict=True):
-                left.sub_(row, alpha=weight * of_row)  # from every row's state
+                left = left.sub(row, alpha=weight * of_row)  # from every row's state
         self._forwards, self._left = self._forwards + 1, left
         if self._forwards == step.forwards:
             self._forwards, self._left = 0, None
             allowed = max(TOLERANCE, ROUNDING * torch.finfo(state.dtype).eps)
-            _refuse_other(step, float(left.norm() / given.norm()), allowed)
+            _refuse_other(step, float(left.norm()), float(given.norm()), allowed)
 
 
 def _by_row(value: Tensor, rows: int, common: tuple[slice, ...] | None) -> Tensor:
@@ -109,10 +109,11 @@ def _common(state: Tensor, output: Tensor) -> tuple[slice, ...] | None:
     return tuple(slice(min(sizes)) for sizes in zip(state.shape, output.shape, strict=True))
 
 
-def _refuse_other(step: CheckedStep, distance: float, allowed: float) -> None:
-    if not distance <= allowed:
+def _refuse_other(step: CheckedStep, distance: float, norm: float, allowed: float) -> None:
+    if not distance <= allowed * norm:
+        share = distance / norm if norm else distance
         raise ValueError(
-            f"at evaluation {step.e} the state lies {distance:.2g} of its norm from where the solver and the "
+            f"at evaluation {step.e} the state lies {share:.2g} of its norm from where the solver and the "
             f"guidance (weights {', '.join(f'{w:.4g}' for w in step.guidance)} of the rows) lead that the weights "
             "were fitted to: fit them to runs like this one, or take dataclasses.replace(weights, steps=())"
         )

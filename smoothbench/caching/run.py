@@ -20,8 +20,8 @@ from smoothbench.caching.sites import DENOISER, Site
 from smoothbench.caching.timestep import first_tensor
 
 Decide = Callable[[Tick, Tensor], Sequence[bool]]
-# For each site, and each tensor of its output, the kept ones with their coordinates, the newest first: lists that are
-# replaced, never changed in place, as torch's compiler forgets what code under it does to a full deque.
+# For each site, and each tensor of its output, the kept ones with their coordinates, the newest first. Lists are
+# replaced, never changed in place: torch's compiler forgets what code under it does to a full deque.
 Histories = list[list[list[tuple[float, Tensor]]]]
 
 
@@ -42,9 +42,8 @@ class Run(Announcer):
         coordinates: Sequence[float] | None = None,
     ) -> None:
         super().__init__(clock)
-        self.visits = visits
+        self.sites, self.may_skip, self.visits = sites, may_skip, visits
         self._tick: Tick | None = None
-        self.sites, self.may_skip = sites, may_skip
         self._outer = outer_sites(sites)
         self._inner = inner_sites(self._outer)
         self._nested = any(self._outer)
@@ -52,19 +51,16 @@ class Run(Announcer):
         self._everything = [True] * len(sites)
         self.computed: Sequence[bool] = self._everything  # by site, for the present forward; all outside one
         self.realised: list[tuple[bool, ...]] = []  # of the last run, at the first forward of each evaluation
-        self.forwards = 0
+        self.forwards = self.cache_bytes = 0
         self.counts = [0] * len(sites)
-        self.cache_bytes = 0
         self.at_start: Callable[[], None] = _nothing  # called before a run; what it raises voids it
         self.intercept: Callable[[], None] = _nothing  # called before the denoiser's own forward runs
         self.fast: FastForward | None = None  # answers for the denoiser where it can
-        self._decide, self._predictor = decide, predictor
+        self._decide, self._predictor, self._now = decide, predictor, 0.0
         self.inputs = Inputs(predictor, sites) if isinstance(predictor, PredictsFromInput) else None
-        # by number, sites whose input is read though they are skipped
-        self.reads_input = frozenset(() if self.inputs is None else range(len(sites)))
+        self.reads_input = frozenset(() if self.inputs is None else range(len(sites)))  # also where skipped
         self.predictors = bound(self.inputs or predictor, sites, clock.evals)  # one for each site
         self._planned = coordinates if grid.has_timesteps(coordinates) else None
-        self._now = 0.0
         self._histories: dict[int | str, Histories] = {}  # by forward of an evaluation
         self._history: Histories = []
         self._rebuilds: list[Rebuild | None] = [None] * len(sites)  # makes an output of its tensors
@@ -119,9 +115,9 @@ class Run(Announcer):
             self.forget()
             self.check()
             self.realised = []
-        if tick.forward_index not in self._histories:
-            self._histories[tick.forward_index] = [[] for _ in self.sites]
-        self._history = self._histories[tick.forward_index]
+        if (index := tick.forward_index) not in self._histories:
+            self._histories[index] = [[] for _ in self.sites]
+        self._history = self._histories[index]
         self._now = self._coordinate(tick)
         given = first_tensor(args, kwargs)
         self.computed = self._decide(tick, given)
@@ -204,9 +200,8 @@ class Run(Announcer):
             raise ValueError(
                 f"{self.sites[i].name} returned {len(older)} tensors before, and {len(leaves)} now: it cannot be kept"
             )
-        depth = self.predictors[i].depth
-        pairs = zip(leaves, older, strict=True)
-        self._history[i] = [[(self._now, leaf), *earlier[: depth - 1]] for leaf, earlier in pairs]
+        last, pairs = self.predictors[i].depth - 1, zip(leaves, older, strict=True)
+        self._history[i] = [[(self._now, leaf), *earlier[:last]] for leaf, earlier in pairs]
 
     def predict(self, i: int) -> Any:
         """Predict the output of site `i` from its kept outputs, tensor by tensor."""
@@ -225,8 +220,8 @@ class Run(Announcer):
 
     def forget(self) -> None:
         """Drop all kept outputs, and note how many bytes they were."""
-        histories = [h for of_forward in self._histories.values() for of_site in of_forward for h in of_site]
-        size = sum(t.nbytes for history in histories for _, t in history)
+        of_sites = [of_site for of_forward in self._histories.values() for of_site in of_forward]
+        size = sum(t.nbytes for of_site in of_sites for history in of_site for _, t in history)
         if self.fast is not None:
             size += self.fast.kept_bytes
             self.fast.forget()

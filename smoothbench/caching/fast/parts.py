@@ -101,8 +101,9 @@ class Parts(ABC):
 
     def read_text_once(self, cross_attentions: Sequence[int], text: Tensor) -> None:
         """Have these branches compute keys and values of a text, which all of them read, once in the run."""
-        modules, forwards = ([of[i] for i in cross_attentions] for of in (self._branches, self.forwards))
-        for i, forward in zip(cross_attentions, of_constant_text(modules, forwards, text), strict=True):
+        modules = [self._branches[i] for i in cross_attentions]
+        forwards = of_constant_text(modules, [self.forwards[i] for i in cross_attentions], text)
+        for i, forward in zip(cross_attentions, forwards, strict=True):
             self.forwards[i] = forward
 
     def holds(self, inputs: Inputs) -> bool:

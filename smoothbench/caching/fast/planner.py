@@ -28,8 +28,7 @@ class Planner:
             self._begins[slots[n].first].append(n)
             if slots[n].is_sum and reusable[n]:
                 self._ends[slots[n].last].append(n)
-        kept = [n for n, slot in enumerate(slots) if reusable[n] and not slot.is_sum]
-        slot_of = {slots[n].first: n for n in kept}
+        slot_of = {slot.first: n for n, slot in enumerate(slots) if reusable[n] and not slot.is_sum}
         # a stream that a branch got as it is may be kept there: by hooks inside of it, or as its own output
         self._computes = [
             {

@@ -172,7 +172,7 @@ def test_a_change_of_what_has_run_is_refused() -> None:
 
     model = fast_model("dit")
     with cached(model.denoiser, Late(), evals=EVALS, coordinates=model.timesteps) as run:
-        with pytest.raises(ValueError, match="decide_after changes .* which has run already"):
+        with pytest.raises(ValueError, match=r"decide_after changes .* which has run already"):
             model.run(run.step)
         assert run.forwards == 2
         run.step(0, model.timesteps[0])  # a new run: what broke off left nothing behind
