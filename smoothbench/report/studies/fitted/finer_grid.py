@@ -1,6 +1,6 @@
-"""Points off the solver's grid: Fitted on DDIM's grid of 50 timesteps, and on grids with more to choose from.
+"""Points off the solver's grid: Fitted on DDIM's grid of 50 timesteps, and on one with four times as many.
 
-    python -m smoothbench.report.studies.fitted.finer_grid      # about two minutes on one core
+    python -m smoothbench.report.studies.fitted.finer_grid      # about a minute on one core
 
 The same number of computed evaluations, chosen among DDIM's 50 timesteps, or among these and those of 4 sub-steps for
 each step, all fitted to the run with 4 sub-steps (dit_nano, guidance 2). A skipped evaluation costs no MACs, however
@@ -60,8 +60,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def work() -> None:
-        table = rows(arguments.num_samples, arguments.calibration)
-        print_table(table)
+        print_table(rows(arguments.num_samples, arguments.calibration))
 
     return command.main(work, "interrupted: the rows that are printed are complete")
 
