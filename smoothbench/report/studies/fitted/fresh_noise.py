@@ -1,6 +1,6 @@
 """What Fitted is worth where the solver draws fresh noise: stable_audio_nano, 50 steps of DPM-Solver++(3M) SDE.
 
-    python -m smoothbench.report.studies.fitted.fresh_noise      # about two minutes on one core
+    python -m smoothbench.report.studies.fitted.fresh_noise      # about a minute on one core
 
 The denoiser predicts v, which holds the noise of the present sample. *Reuse of v* repeats it; *of the denoised sample*
 repeats what it says of that sample, and makes a v of it and the present state; *fitted* weighs outputs and states.

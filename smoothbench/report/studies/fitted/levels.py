@@ -1,6 +1,6 @@
 """What branches and spans are worth to Fitted: weights for these, beside weights for the denoiser's whole output.
 
-    python -m smoothbench.report.studies.fitted.levels      # about two minutes on one core
+    python -m smoothbench.report.studies.fitted.levels      # about three minutes on one core
 
 dit_nano, 50 steps of DDIM, guidance 2. All methods compute whole evaluations, those that Fitted plans, at no more MACs
 than the first row of their group. At the other evaluations the outputs of the branches, or of the span of all blocks,

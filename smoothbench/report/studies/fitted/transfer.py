@@ -1,6 +1,6 @@
 """How far a fit of Fitted carries over: fewer calibration samples, other ones, other guidance, other classes.
 
-    python -m smoothbench.report.studies.fitted.transfer      # about two minutes on one core
+    python -m smoothbench.report.studies.fitted.transfer      # about three minutes on one core
 
 dit_nano, 50 steps of DDIM, 11 computed evaluations, fitted to the uncached run at guidance 2. PSNR in dB to the
 uncached samples with 95 % intervals over evaluation samples; draws are disjoint sets of calibration samples.
