@@ -104,7 +104,9 @@ def add_lora(pipe: Any, lora: str) -> None:
 def place_pipeline(pipe: Any, device: torch.device, offload: str) -> None:
     """Put a pipeline on the device, or leave it where offloading fetches it from; ValueError where that is refused."""
     if offload == "sequential" and device.type == "cpu":
-        raise ValueError("model.offload=sequential moves modules to a GPU, and the device is the CPU: set it to none")
+        raise ValueError(
+            "model.offload=sequential moves modules to a GPU, and the device is the CPU: set it to none"
+        )
     try:
         if offload == "model":
             pipe.enable_model_cpu_offload(device=device)
