@@ -42,7 +42,7 @@ def joined(first: nn.Module, second: nn.Module) -> Iterator[None]:
     """
     if "forward" in vars(second):
         raise ValueError("the second network's forward was replaced (offloading?): cache one of them alone")
-    second.forward = SecondNetwork(first, second)  # type: ignore[method-assign]
+    second.forward = SecondNetwork(first, second)
     try:
         yield
     finally:
