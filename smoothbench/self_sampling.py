@@ -12,8 +12,8 @@ AnnounceRun = Callable[[int, float, int], None]  # before each forward: its eval
 class SamplesItself(Protocol):
     """A model with a sampling loop of its own, which calls the denoiser: a pipeline of another library.
 
-    The harness takes no steps then: `predict`, `output` and `conditioning` are never called. One that draws `one_by_one`
-    calls its denoiser for single samples, whatever the batch.
+    The harness takes no steps then: `predict`, `output` and `conditioning` are never called. One that draws
+    `one_by_one` calls its denoiser for single samples, whatever the batch.
     """
 
     one_by_one: bool

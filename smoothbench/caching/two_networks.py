@@ -18,7 +18,9 @@ class SecondNetwork:
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
         state, mine = _state(second), _state(first)
         if type(first) is not type(second) or _shapes(state) != _shapes(mine):
-            raise ValueError("the pipeline's two networks differ in more than weights: cache one of them alone")
+            raise ValueError(
+                "the pipeline's two networks differ in more than weights: cache one of them alone"
+            )
         self._first, self._state, self.is_running = first, state, False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -40,7 +42,7 @@ def joined(first: nn.Module, second: nn.Module) -> Iterator[None]:
     """
     if "forward" in vars(second):
         raise ValueError("the second network's forward was replaced (offloading?): cache one of them alone")
-    second.forward = SecondNetwork(first, second)  # type: ignore[method-assign]
+    second.forward = SecondNetwork(first, second)
     try:
         yield
     finally:

@@ -45,7 +45,9 @@ class Trials:
 
     def planned(self, spec: Spec) -> Point:
         """Plan a point; UsageError, in one line, where there is no schedule."""
-        if isinstance(build_policy(spec.policy, spec.where), DynamicPolicy):  # whose budget takes runs to find
+        if isinstance(
+            build_policy(spec.policy, spec.where), DynamicPolicy
+        ):  # whose budget takes runs to find
             raise UsageError(f"{spec.label} decides at run time: it has no schedule to save")
         point = plan_point(spec, self.model, self._sites, self._measured, self.settings.batch_size)
         if isinstance(point.policy, Schedule):

@@ -121,5 +121,5 @@ def _within(choice: Choice, loss: LossTarget, trials: Trials) -> Choice:
 def _at_share(spec: Spec, at: float) -> Spec:
     """The spec at another budget; a name that has the budget in it gets the new one."""
     before, after = name_at(spec.family, spec.at or 0), name_at(spec.family, at)
-    named = {key: after for key in ("name", "label") if getattr(spec, key) == before}
-    return replace(spec, at=at, **named)
+    name, label = (after if text == before else text for text in (spec.name, spec.label))
+    return replace(spec, at=at, name=name, label=label)

@@ -18,8 +18,8 @@ def snippet(point: Point, path: Path, model: Model) -> str:
     if point.trajectory.restarts:
         names.insert(2, "joined")
         context = f"joined(denoiser, pipe.transformer_2), {context}"
-    own = _scheduler(known["solver"]) if is_pipeline else []
-    imports = ["import diffusers"] if any("diffusers" in line for line in own) else []
+    scheduler = _scheduler(known["solver"]) if is_pipeline else []
+    imports = ["import diffusers"] if any("diffusers" in line for line in scheduler) else []
     arguments = ["...", *(_arguments(point.described) if is_pipeline else ()), _steps(point, known["solver"])]
     tuned = "" if is_pipeline else f"  # as it was tuned: {_settings(known)}"
     lines = [
@@ -27,7 +27,7 @@ def snippet(point: Point, path: Path, model: Model) -> str:
         f"from smoothbench.caching import {', '.join(names)}",
         "",
         f"path = {str(path)!r}",
-        *own,
+        *scheduler,
         f"denoiser = pipe.{known['model'].get('component') or 'transformer'}  # of {model.name}",
         "schedule = Schedule.load(path, saved_sites(path, denoiser))",
         f"with {context}:",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from smoothbench.config.expand import settings
 from smoothbench.errors import PointsFailed
@@ -30,6 +31,7 @@ REFUSED = {  # methods that a family is refused for, and why
 STEPS = 8
 METRICS = {"video": "metrics=[video/psnr]", "audio": "metrics=[audio/si_sdr]", "image": "metrics=[psnr,ssim]"}
 AUDIO = ("StableAudio",)
+SIXTEEN_BIT_ROUNDING = 33  # levels of 65,536: a pixel's 256 are too coarse to show what rounds otherwise
 QUICK = ("FLUX", "Wan", "StableAudio")  # the others are marked slow
 
 
@@ -71,6 +73,7 @@ def test_a_family_runs_to_a_report(name: str, tmp_path: Path) -> None:
     refused = {cache: REFUSED[name, cache] for cache in CACHES if (name, cache) in REFUSED}
     failing = any(quality == "failed" for quality, _ in refused.values())
     running = experiment(name, tmp_path, "model.dtype=float32")
+    before = bare(running) if name in AUDIO else None
     with pytest.raises(PointsFailed) if failing else nullcontext():
         running.run()
     if name in QUICK:
@@ -86,15 +89,25 @@ def test_a_family_runs_to_a_report(name: str, tmp_path: Path) -> None:
         if point in CACHES:
             assert not record["degenerate"]
             assert 0.2 < record["budget"]["realised"] <= BUDGETS.get(name, 0.5)
-    uncached_bits_are_back(running)
+    uncached_bits_are_back(running, 0 if before is None else SIXTEEN_BIT_ROUNDING)
+    assert before is None or torch.equal(bare(running), before)
 
 
-def uncached_bits_are_back(running: Experiment) -> None:
-    """Check that the model, after all points, draws the samples that the uncached point has drawn before them."""
+def uncached_bits_are_back(running: Experiment, levels: int = 0) -> None:
+    """Check that the model, after all points, draws the samples that the uncached point has drawn before them.
+
+    They may be `levels` apart where the uncached point ran by a fast forward, which is equal within rounding.
+    """
     bench = running.bench
     files = bench.samples(bench.reference)
-    again = bench.model.decode(decodable(bench.model, bench.reference.solver, list(range(3)), silent))
-    assert torch.equal(again, next(files.read())[1])
+    again = bare(running)
+    assert (again.int() - next(files.read())[1].int()).abs().max() <= levels
+
+
+def bare(running: Experiment) -> Tensor:
+    """The first samples as the pipeline itself draws them."""
+    model = running.bench.model
+    return model.decode(decodable(model, running.bench.reference.solver, list(range(3)), silent))
 
 
 @pytest.mark.slow

@@ -94,6 +94,7 @@ def test_a_half_downloaded_repository(
     [
         ({"_class_name": "NextYearPipeline"}, "knows no class 'NextYearPipeline'"),
         ({"transformer": ["diffusers", "NextYearTransformer"]}, "knows no class 'NextYearTransformer'"),
+        ({"_class_name": "AutoencoderKL"}, "AutoencoderKL is no pipeline: give a pipeline's folder"),
         ({"tokenizer": ["no_such_library", "Words"]}, "no_such_library, which cannot be imported"),
     ],
 )
@@ -104,6 +105,14 @@ def test_a_class_that_diffusers_does_not_know(
     index = folder / "model_index.json"
     index.write_text(json.dumps(json.loads(index.read_text()) | changes))
     assert named in refusal(folder)
+
+
+def test_weights_that_no_file_has(folders: Mapping[str, Path], refusal: Refuse, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders["PixArt"], tmp_path / "deeper"))
+    config = folder / "transformer/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"num_layers": 3}))
+    line = refusal(folder)
+    assert re.search(r"deeper/transformer: \d+ weights of its config.json are not in its files", line)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +131,16 @@ def test_a_class_that_diffusers_does_not_know(
         (
             "solver.config={shifted: 3}",
             "solver.config.shifted: DPMSolverMultistepScheduler has no such setting",
+        ),
+        ("solver.config=fast", "solver.config must be names with values"),
+        ("model.arguments=[1]", "model.arguments must be names with values"),
+        (
+            "model.arguments={guidance_scale: high}",
+            "model.arguments.guidance_scale must be a number, not 'high'",
+        ),
+        (
+            "model.offload=sequential",
+            "model.offload=sequential moves modules to a GPU, and the device is the CPU",
         ),
         ("solver.steps=0", "solver.steps must be a whole number from 1"),
         ("model.offload=disk", "model.offload must be one of none, model, sequential, group"),
@@ -174,10 +193,11 @@ def test_prompts_are_read_as_they_were_written(tmp_path: Path) -> None:
         ('prompt\n"a cat\n', "line 1: no CSV"),
         ("prompt\n", "no prompt is in it"),
         ("a" * 200_000, "line 1: no CSV (field larger than field limit"),
+        ("prompt\ncaf\udce9\n", "is not UTF-8: save it as UTF-8"),
     ],
 )
 def test_tables_of_prompts_are_refused_by_line(content: str, named: str, tmp_path: Path) -> None:
-    (tmp_path / "prompts.csv").write_text(content)
+    (tmp_path / "prompts.csv").write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match="prompts") as refused:
         prompts_from(str(tmp_path / "prompts.csv"))
     assert named in str(refused.value)

@@ -1,7 +1,6 @@
 """A pipeline of diffusers on a pretended CUDA device: what caching adds to what the pipeline itself waits for."""
 
 from collections import Counter
-
 from pathlib import Path
 
 import torch

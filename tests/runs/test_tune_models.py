@@ -78,7 +78,12 @@ class Called:
     [
         ("Wan", "video/psnr", 2, ("cache=fitted", "at=0.5")),
         ("Wan2.2", "video/psnr", 2, ("cache=fora", "cache.predictor=taylor1", "at=0.75", "solver.steps=9")),
-        ("StableDiffusion", "psnr", 1, ("cache=fora", 'loss="psnr>=5"', "solver.scheduler=HeunDiscreteScheduler")),
+        (
+            "StableDiffusion",
+            "psnr",
+            1,
+            ("cache=fora", 'loss="psnr>=5"', "solver.scheduler=HeunDiscreteScheduler"),
+        ),
     ],
     ids=["guidance in two calls", "two networks", "a bound on a U-Net, another scheduler"],
 )
@@ -109,7 +114,9 @@ def test_the_printed_snippet_gives_the_same_samples(
     names: dict[str, Any] = {"pipe": Called(DiffusionPipeline.from_pretrained(folder))}
     exec(snippet, names)
     run, schedule = names["run"], names["schedule"]
-    assert run.calls == {site: forwards * n for site, n in schedule.calls().items()} and run.skipped_share > 0.3
+    assert (
+        run.calls == {site: forwards * n for site, n in schedule.calls().items()} and run.skipped_share > 0.3
+    )
     plain = (torch.as_tensor(names["output"][0]) * 255).round().int().movedim(-1, -3)
     apart = (samples.int() - plain).abs()
     assert apart.max() <= 1 and (apart > 0).float().mean() < 0.01  # they round to grey levels in other ways

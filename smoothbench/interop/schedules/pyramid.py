@@ -80,15 +80,19 @@ def export(request: Request) -> Exported | None:
         )
     if request.steps != request.schedule.evals:
         raise request.refused(
-            f"diffusers' Pyramid Attention Broadcast goes by the scheduler's {request.steps} steps, of which the run makes "
-            f"{request.schedule.evals} evaluations"
+            f"diffusers' Pyramid Attention Broadcast goes by the scheduler's {request.steps} steps, of which the run "
+            f"makes {request.schedule.evals} evaluations"
         )
     lines = ""
     for group, sites in groups.items():
         low, high, length = windows[group] or (0, 0, 0)
         for pattern in patterns(request, sites):
             lines += f"    ({'^' + pattern + '$'!r}, ({low}, {high}), {length}),\n"
-    return Exported(CODE.format(source=request.printable_source, steps=request.steps, component=request.component, windows=lines))
+    return Exported(
+        CODE.format(
+            source=request.printable_source, steps=request.steps, component=request.component, windows=lines
+        )
+    )
 
 
 def window(mask: Sequence[bool]) -> Window | None:

@@ -80,7 +80,9 @@ class Request:
         """Raise UsageError for a schedule of another network than the pipeline's only transformer."""
         self.refuse_second_network()
         if self.component != TRANSFORMER:
-            raise self.refused(f"it is for the pipeline's {self.component}, and there the transformer is cached alone")
+            raise self.refused(
+                f"it is for the pipeline's {self.component}, and there the transformer is cached alone"
+            )
 
     @property
     def order(self) -> int:

@@ -109,8 +109,8 @@ class Call:
     ) -> dict[str, Any]:
         """Return all arguments but `output_type` for samples of these prompts or class labels and seeds.
 
-        Each sample has its own generator, on the CPU, so that it does not depend on its batch. Pipelines that draw single
-        samples get no lists.
+        Each sample has its own generator, on the CPU, so that it does not depend on its batch. Pipelines that draw
+        single samples get no lists.
         """
         count = len(seeds)
         more: dict[str, Any] = {

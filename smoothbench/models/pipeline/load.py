@@ -108,7 +108,9 @@ def place_pipeline(pipe: Any, device: torch.device, offload: str) -> None:
     Without offloading its text encoders stay in main memory, and come to the device for prompts that are new.
     """
     if offload == "sequential" and device.type == "cpu":
-        raise ValueError("model.offload=sequential moves modules to a GPU, and the device is the CPU: set it to none")
+        raise ValueError(
+            "model.offload=sequential moves modules to a GPU, and the device is the CPU: set it to none"
+        )
     try:
         if offload == "model":
             pipe.enable_model_cpu_offload(device=device)

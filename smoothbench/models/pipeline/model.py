@@ -132,7 +132,12 @@ class Pipeline:
         loaded = self.loaded
         scheduler = type(loaded.scheduler(solver)).__name__
         pipeline = loaded.folder.pipeline_class.__name__
-        return {"pipeline": pipeline, "scheduler": scheduler, "steps": solver.steps, "guidance": loaded.call.scales}
+        return {
+            "pipeline": pipeline,
+            "scheduler": scheduler,
+            "steps": solver.steps,
+            "guidance": loaded.call.scales,
+        }
 
     def sample_itself(
         self,

@@ -147,7 +147,9 @@ def _called(call: Callable[[], Any], name: str) -> Any:
         raise
     except Exception as error:  # pipelines refuse their arguments by exceptions of many kinds
         reason = f"{type(error).__name__}: {one_line(error)[:240]}"
-        raise ValueError(f"{name} cannot be called so ({reason}): look at model.arguments and at solver") from error
+        raise ValueError(
+            f"{name} cannot be called so ({reason}): look at model.arguments and at solver"
+        ) from error
 
 
 def _shapes(arguments: Any) -> Any:

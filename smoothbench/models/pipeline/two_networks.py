@@ -26,5 +26,5 @@ def joined(pipe: Any, component: str | None, offload: str) -> SecondNetwork | No
         joint = SecondNetwork(first, second)
     except ValueError:
         raise ValueError(f"the pipeline's two networks differ in more than weights: {HINT}") from None
-    second.forward = joint  # type: ignore[method-assign]
+    second.forward = joint
     return joint

@@ -11,7 +11,7 @@ from smoothbench.models.pipeline.arguments import refuse_shared_noise
 from smoothbench.models.pipeline.model import Pipeline
 from smoothbench.sampling.loop import latents, silent
 from smoothbench.solvers.pipeline_scheduler import PipelineScheduler
-from tests.support.saved_pipelines import FAMILIES, PROMPTS, built
+from tests.support.saved_pipelines import PROMPTS, built
 from tests.support.saved_pipelines.ingredients import Family
 from tests.support.saved_pipelines.moving import wan_vace
 
@@ -34,9 +34,7 @@ def test_a_clip_and_its_masks_are_filled_in_as_by_diffusers(clips: dict[str, str
     pipe = built(family)
     pipe.save_pretrained(tmp_path / "vace")
     given: dict[str, Any] = {**family.arguments, **clips}
-    pipeline = Pipeline(
-        str(tmp_path / "vace"), CPU, prompts=list(PROMPTS), arguments=given, dtype="float32"
-    )
+    pipeline = Pipeline(str(tmp_path / "vace"), CPU, prompts=list(PROMPTS), arguments=given, dtype="float32")
     ours = latents(pipeline, PipelineScheduler(STEPS), [0, 1], silent)
     frames = {
         key: [Image.open(path) for path in sorted(Path(folder).iterdir())] for key, folder in clips.items()
