@@ -22,6 +22,9 @@ LONG_FILES = (
     "test_compiled.py",
     "test_frozen.py",
     "test_tiny_pipelines.py",
+    "test_browser.py",
+    "test_without_posix.py",
+    "test_checks.py",
 )
 
 

@@ -1,23 +1,25 @@
 """The house's limits: sizes of files and functions, and tests that stand alone."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("smoothbench", "baselines", "metrics", "conf", "docs", "notebooks", "tests")
 
 
-def modules() -> Iterator[tuple[str, str]]:
-    for path in sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
-        yield str(path.relative_to(ROOT)), path.read_text()
+@cache  # parsing takes seconds
+def modules() -> list[tuple[str, str, ast.Module]]:
+    paths = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+    texts = [(str(path.relative_to(ROOT)), path.read_text()) for path in paths]
+    return [(file, text, ast.parse(text)) for file, text in texts]
 
 
 def test_a_file_has_at_most_250_lines_and_a_function_50() -> None:
-    lengths = {file: text.count("\n") for file, text in modules()}
+    lengths = {file: text.count("\n") for file, text, _ in modules()}
     assert not {file: length for file, length in lengths.items() if length > 250}
-    for file, text in modules():
-        for node in ast.walk(ast.parse(text)):
+    for file, _, tree in modules():
+        for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert (node.end_lineno or 0) - node.lineno < 50, f"{file}: {node.name}"
 
@@ -30,8 +32,8 @@ def test_published_results_take_at_most_20_mib_and_none_is_left_plain() -> None:
 
 
 def test_no_test_imports_another() -> None:
-    for file, text in modules():
-        for node in ast.walk(ast.parse(text)) if file.startswith("tests/") else ():
+    for file, _, tree in modules():
+        for node in ast.walk(tree) if file.startswith("tests/") else ():
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += (
                 [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []

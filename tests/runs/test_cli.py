@@ -99,11 +99,15 @@ def test_a_failed_point_is_exit_code_1(tmp_path: Path, here: Here) -> None:
     assert said.strip().splitlines()[-1].startswith("error: 1 of 2 points failed")
 
 
-def test_the_mechanism_imports_without_the_harness(tmp_path: Path) -> None:
+def test_the_mechanism_imports_without_the_harness_and_leaves_packages_of_our_names_alone(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "metrics.py").write_text("mine = True\n")
     code = (
         "import sys\n"
         "for name in ('hydra', 'omegaconf', 'diffusers', 'pandas', 'matplotlib'): sys.modules[name] = None\n"
-        "import smoothbench.caching\n"
+        "import smoothbench.caching, metrics\n"
+        "assert metrics.mine\n"
         "print(smoothbench.caching.SmoothCache(alpha=0.1))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)

@@ -145,12 +145,6 @@ def test_another_package_of_our_name_that_was_imported_before_is_one_line(tmp_pa
     assert last.startswith("ImportError: another package metrics is imported already, from ")
 
 
-def test_the_mechanism_leaves_packages_of_our_names_alone(tmp_path: Path) -> None:
-    (tmp_path / "metrics.py").write_text("mine = True\n")
-    code = "import smoothbench.caching, metrics; assert metrics.mine"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-
-
 # causes
 
 

@@ -1,7 +1,5 @@
 """Samples as ADM's evaluation reads them: order, channels, and what cannot be exported."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,10 +44,13 @@ def test_a_point_in_the_order_of_its_seeds(pooled_results: Path, tmp_path: Path)
     assert np.array_equal(found[blocks[0][0], blocks[1][0]], np.concatenate([found[b] for b in blocks]))
 
 
-def test_the_command(pooled_results: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "smoothbench.export", str(pooled_results), "fora-interval=2", "out.npz"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and done.stdout == "out.npz: arr_0 [12, 28, 28, 3]\n", done.stderr
+def test_the_command(
+    pooled_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process: that python -m smoothbench.export starts is shown with the other commands' help."""
+    monkeypatch.chdir(tmp_path)
+    assert main([str(pooled_results), "fora-interval=2", "out.npz"]) == 0
+    assert capsys.readouterr().out == "out.npz: arr_0 [12, 28, 28, 3]\n"
 
 
 def test_what_cannot_be_exported_is_one_line(

@@ -82,17 +82,26 @@ def crowded(running: Experiment, rows: int, text: str) -> list[int]:
     return sizes
 
 
+@pytest.fixture(scope="module")
+def roomy_results(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The records and the samples of a run with memory for its batches; none was halved."""
+    folder = tmp_path_factory.mktemp("roomy")
+    records = run(folder, *SMALL)
+    assert [record["cost"].pop("batches_halved") for record in records.values()] == [0, 0, 0]
+    return records, files(folder)
+
+
 @pytest.mark.parametrize("text", [TEXTS[1], TEXTS[3]])
-def test_a_size_that_did_not_fit_is_tried_once_a_run(tmp_path: Path, text: str) -> None:
-    plain = run(tmp_path / "plain", *SMALL)
-    running = experiment(tmp_path / "crowded", *SMALL, "latency.rounds=0")
+def test_a_size_that_did_not_fit_is_tried_once_a_run(
+    tmp_path: Path, roomy_results: tuple[dict[str, Any], dict[str, bytes]], text: str
+) -> None:
+    running = experiment(tmp_path, *SMALL, "latency.rounds=0")
     sizes = crowded(running, 4, text)
     running.run()
     assert sizes.count(8) == 2  # of the forecast and of the first batch: four samples are eight rows
-    records = read(tmp_path / "crowded")
+    records = read(tmp_path)
     assert [record["cost"].pop("batches_halved") for record in records.values()] == [1, 1, 1]
-    assert [record["cost"].pop("batches_halved") for record in plain.values()] == [0, 0, 0]
-    assert records == plain and files(tmp_path / "crowded") == files(tmp_path / "plain")
+    assert (records, files(tmp_path)) == roomy_results
 
 
 def test_a_latency_that_does_not_fit_is_one_line(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 import csv
 import json
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
-from smoothbench.cli import job
 from smoothbench.config.expand import settings
 from smoothbench.report import summary, write
 from smoothbench.running.experiment import Experiment
@@ -80,8 +80,14 @@ def test_the_report_shows_both(table: Experiment) -> None:
     assert "365.59" in text and "365.592" in text and max(map(len, text.splitlines())) <= 120
 
 
-def test_uvit_has_two_forwards_an_evaluation(tmp_path: Path) -> None:
-    records = by_name(costs(tmp_path, "uvit_dpm"))
+@pytest.fixture(scope="module")
+def uvit_table(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """The U-ViT's costs as its experiment's file has them: rows=1."""
+    return costs(tmp_path_factory.mktemp("paper"), "uvit_dpm")
+
+
+def test_uvit_has_two_forwards_an_evaluation(uvit_table: Experiment) -> None:
+    records = by_name(uvit_table)
     reference = next(record for record in records.values() if record.reference)
     assert reference.cost.paper.tmacs == pytest.approx(6.44, abs=0.025)
     assert reference.cost.macs == pytest.approx(100 * 133.197e9, rel=1e-5)
@@ -91,13 +97,9 @@ def test_uvit_has_two_forwards_an_evaluation(tmp_path: Path) -> None:
 def test_a_schedule_s_word_of_what_it_rests_on(planned: object, tmp_path: Path) -> None:
     plan = {"_meta": {"planned": planned}, "attn": [1, 0, 1, 0], "mlp": [1, 0, 1, 0]}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    overrides = [
-        "cache=schedule",
-        f"cache.policy.path={tmp_path / 'plan.json'}",
-        "solver.steps=4",
-        "stage=cost",
-    ]
-    assert job(composed(*overrides, f"results_dir={tmp_path}", "latency.rounds=0")) == 0
+    file = f"cache.policy.path={tmp_path / 'plan.json'}"
+    overrides = ["cache=schedule", file, "solver.steps=4", "stage=cost", "latency.rounds=0"]
+    Experiment(settings(composed(*overrides, f"results_dir={tmp_path}"))).run()
     records = [json.loads(path.read_text()) for path in tmp_path.rglob("records/*.json")]
     assert {record["planned"] for record in records} == {None, "published mask"} - (
         set() if planned == "published mask" else {"published mask"}
@@ -105,12 +107,11 @@ def test_a_schedule_s_word_of_what_it_rests_on(planned: object, tmp_path: Path) 
     assert len(records) == 2
 
 
-def test_another_convention_of_a_paper_is_counted_anew(tmp_path: Path) -> None:
-    tmacs = []
-    for rows in (64, 32):
-        overrides = ["+exp=paper/uvit_dpm", "stage=cost", f"results_dir={tmp_path}", f"paper.rows={rows}"]
-        running = Experiment(settings(composed(*overrides)))
-        running.run()
-        tmacs.append({r.name: r.cost.paper.tmacs for r in running.store.records()})
-    assert tmacs[0].keys() == tmacs[1].keys()
-    assert all(tmacs[0][name] == pytest.approx(2 * tmacs[1][name]) for name in tmacs[0])
+def test_another_convention_of_a_paper_is_counted_anew(uvit_table: Experiment, tmp_path: Path) -> None:
+    copytree(uvit_table.store.folder, tmp_path / "runs/paper/uvit_dpm")
+    one, many = (
+        {name: record.cost.paper.tmacs for name, record in by_name(table).items()}
+        for table in (uvit_table, costs(tmp_path, "uvit_dpm", "paper.rows=64"))
+    )
+    assert one.keys() == many.keys()
+    assert all(many[name] == pytest.approx(64 * one[name]) for name in one)

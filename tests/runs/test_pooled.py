@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -12,9 +13,25 @@ from smoothbench.errors import PointsFailed
 from smoothbench.report.data.frame import load
 from smoothbench.storage.results_folder import Store
 from tests.support.compose import composed, experiment
-from tests.support.runs import pooled, read, run
+from tests.support.runs import change, pooled, read, run
 
 FEW = "metrics=[fd_nano,psnr]"
+
+
+@pytest.fixture(scope="module")
+def one_block(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of the first seed block, to be copied."""
+    folder = tmp_path_factory.mktemp("one")
+    run(folder, FEW, "only=[fora]")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two_blocks(one_block: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of two seed blocks, pooled, to be copied."""
+    folder = Path(copytree(one_block, tmp_path_factory.mktemp("two"), dirs_exist_ok=True))
+    run(folder, FEW, "only=[fora]", "seed=1")
+    return folder
 
 
 def test_a_point_that_is_another_runs_reference_is_pooled_in_each_role(tmp_path: Path) -> None:
@@ -37,14 +54,8 @@ def test_force_leaves_no_score_of_before(tmp_path: Path) -> None:
     assert set(tmp_path.glob("runs/smoke/observations/*/*.npz")) < before
 
 
-def change(path: Path, **changes: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def test_a_part_that_failed_since_is_not_hidden(tmp_path: Path) -> None:
-    for seed in (0, 1):
-        run(tmp_path, FEW, "only=[fora]", f"seed={seed}")
-    folder = tmp_path / "runs/smoke"
+def test_a_part_that_failed_since_is_not_hidden(tmp_path: Path, two_blocks: Path) -> None:
+    folder = Path(copytree(two_blocks, tmp_path, dirs_exist_ok=True)) / "runs/smoke"
     assert sorted(load(folder)["num_samples"]) == [12, 12]
     part = next(p for p in folder.glob("records/fora*") if json.loads(p.read_text())["seeds"] == [[0, 6]])
     status = {"quality": "failed", "cost": "done"}
@@ -54,8 +65,10 @@ def test_a_part_that_failed_since_is_not_hidden(tmp_path: Path) -> None:
     assert sorted(fora["status"]) == ["done", "failed"] and set(fora["num_samples"]) == {6}
 
 
-def test_lost_rows_of_another_block_stop_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    first = run(tmp_path, FEW, "only=[fora]")["fora-interval=2"]
+def test_lost_rows_of_another_block_stop_nothing(
+    tmp_path: Path, one_block: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = read(copytree(one_block, tmp_path, dirs_exist_ok=True))["fora-interval=2"]
     for path in (tmp_path / "runs/smoke/observations" / first["sample_id"]).glob("*.npz"):
         path.unlink()
     run(tmp_path, FEW, "only=[fora]", "seed=1")
@@ -64,9 +77,8 @@ def test_lost_rows_of_another_block_stop_nothing(tmp_path: Path, caplog: pytest.
     assert len(pooled(tmp_path)) == 2
 
 
-def test_a_pool_is_made_again_when_a_part_was(tmp_path: Path) -> None:
-    for seed in (0, 1):
-        run(tmp_path, FEW, "only=[fora]", f"seed={seed}")
+def test_a_pool_is_made_again_when_a_part_was(tmp_path: Path, two_blocks: Path) -> None:
+    copytree(two_blocks, tmp_path, dirs_exist_ok=True)
     path = next(p for p in (tmp_path / "runs/smoke/records").glob("fora*") if pooled_record(p))
     right = json.loads(path.read_text())["scores"]
     stale = {name: entry | {"value": 0.0, "blocks": [0.0, 0.0]} for name, entry in right.items()}
@@ -197,32 +209,3 @@ def test_a_cost_that_only_the_run_tells_stays_beside_other_settings(
     run(tmp_path, *asked, "points.new.cache.policy.period=3")
     records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/smoke/records/new-*.json")]
     assert sorted(record["status"]["cost"] for record in records) == ["done", "skipped"]
-
-
-def former_ids(folder: Path) -> dict[str, Any]:
-    """The ids in an earlier version that records have, by file; records without one are left out."""
-    records = {path: json.loads(path.read_text()) for path in folder.glob("runs/smoke/records/*.json")}
-    return {path.name: record["formerly"] for path, record in records.items() if "formerly" in record}
-
-
-@pytest.mark.parametrize("again", [["metrics=[psnr,ssim]"], ["metrics=[psnr]", "force=true"]])
-def test_a_record_that_is_written_again_keeps_its_former_id(tmp_path: Path, again: list[str]) -> None:
-    run(tmp_path, "metrics=[psnr]", "only=[fora]")
-    path = next(tmp_path.glob("runs/smoke/records/fora*"))
-    before = path.read_text()
-    change(path, formerly="00ff")
-    run(tmp_path, *again, "only=[fora]")
-    assert path.read_text() != before and former_ids(tmp_path) == {path.name: "00ff"}
-
-
-def test_a_pooled_record_has_its_own_former_id_and_not_that_of_a_part(tmp_path: Path) -> None:
-    for seed in (0, 1):
-        run(tmp_path, "metrics=[psnr]", "only=[fora]", f"seed={seed}")
-        for number, path in enumerate(sorted(tmp_path.glob("runs/smoke/records/*.json")) if not seed else []):
-            change(path, formerly=str(number))
-    parts = former_ids(tmp_path)
-    assert len(parts) == 2  # of the parts of seed block 0: the pooled records have none
-    path = next(p for p in (tmp_path / "runs/smoke/records").glob("fora*") if pooled_record(p))
-    change(path, formerly="00ff", scores={})
-    run(tmp_path, "metrics=[psnr]", "only=[fora]", "force=true")
-    assert former_ids(tmp_path) == parts | {path.name: "00ff"}

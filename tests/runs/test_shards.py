@@ -62,7 +62,7 @@ def test_what_a_shard_lacks_is_drawn_again_and_nothing_else(tmp_path: Path, whol
 
 
 def test_samples_that_are_not_kept_are_drawn_once(tmp_path: Path) -> None:
-    dropped = (*SCORED, "keep_samples=false")
+    dropped = (*SCORED, "keep_samples=false", "only=[fora]")
     assert completes(tmp_path / "one", *dropped)
     for index in range(2):
         assert completes(tmp_path / "two", *dropped, "shards=2", f"shard={index}") == (index == 1)

@@ -30,6 +30,11 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+def change(path: Path, **changes: Any) -> None:
+    """Change values of a record in its file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def pooled(folder: Path) -> dict[str, Any]:
     """The records that merge others, by name."""
     records = [json.loads(path.read_text()) for path in folder.glob("runs/smoke/records/*.json")]

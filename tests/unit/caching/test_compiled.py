@@ -93,9 +93,8 @@ def test_one_graph_for_each_distinct_row() -> None:
     assert untouched(tiny.denoiser)
 
 
-def test_predictors_need_no_more_graphs() -> None:
-    predictor = "taylor2"
-    tiny, counter = build_tiny(), CompileCounter()
+def test_predictors_need_no_more_graphs(tiny: TinyDiT) -> None:
+    predictor, counter = "taylor2", CompileCounter()
     graphs, schedules = Compiled(tiny.denoiser, counter), (fora(tiny), mixed(tiny))
     for schedule, count in zip(schedules, (2, 4), strict=True):
         with cached(tiny.denoiser, schedule, predictor=predictor) as run:
