@@ -9,7 +9,10 @@ from smoothbench.report.verdict.words import NOTE, TITLE, Statement
 
 NEAR, REAL = "Nearest to the uncached samples", "Best against real data"
 APART = '<span class="tie" title="cannot be told apart"> \u2248 </span>'
-READING = "cannot be told apart. Unbeaten: no other method at this cost or less is shown to be better. %: cost, no cache = 100 %."
+READING = (
+    "cannot be told apart. Unbeaten: no other method at this cost or less is shown to be better."
+    " %: cost, no cache = 100 %."
+)
 
 
 def verdict_html(text: VerdictText | None) -> str:
