@@ -22,9 +22,9 @@ def draw_legend(axes: Axes, frame: pd.DataFrame, coloured: Sequence[str]) -> Non
     handles.append(
         Patch(color=BASELINE, alpha=0.18, linewidth=0, label="95 % interval of no cache, fewer steps")
     )
-    handles.append(Line2D([], [], label="Pareto front", **front_style()))
-    beaten = "faded: beaten by another point"
-    handles.append(Line2D([], [], label=beaten, alpha=FADED, **_marker(BASELINE, "o", "")))
+    handles.append(Line2D([], [], label="Pareto front of the values, without a test", **front_style()))
+    faded = "faded: behind the front"
+    handles.append(Line2D([], [], label=faded, alpha=FADED, **_marker(BASELINE, "o", "")))
     for handle in handles:
         handle.set_label(textwrap.fill(str(handle.get_label()), 48))
     axes.legend(handles=handles, loc="center", labelspacing=0.75, handlelength=2.4)

@@ -9,7 +9,10 @@ from smoothbench.report.verdict.words import NOTE, TITLE, Statement
 
 NEAR, REAL = "Nearest to the uncached samples", "Best against real data"
 APART = '<span class="tie" title="cannot be told apart"> \u2248 </span>'
-READING = "cannot be told apart. Unbeaten: no other method at this cost or less is shown to be better. %: cost, no cache = 100 %."
+READING = (
+    "cannot be told apart. Unbeaten: no other method at this cost or less is shown to be better."
+    " %: cost, no cache = 100 %."
+)
 
 
 def verdict_html(text: VerdictText | None) -> str:
@@ -49,7 +52,7 @@ def _statement(one: Statement) -> str:
     pairs = zip(one.labels, one.costs, strict=True)
     labels = [f"<b>{escape(label)}</b> <small>{100 * cost:.0f} %</small>" for label, cost in pairs]
     labels += [f"{one.more} more"] if one.more else []
-    facts = "".join(f"<li>{escape(fact)}</li>" for fact in (one.standing, *one.facts))
+    facts = "".join(f"<li>{escape(_unbroken(fact))}</li>" for fact in (one.standing, *one.facts))
     return (
         f'<p class="by">{NEAR if one.near else REAL} <span>{escape(one.score)}</span></p>'
         f'<p class="best">{APART.join(labels)}</p><ul class="why">{facts}</ul>'

@@ -88,8 +88,7 @@ def test_the_first_screen_says_what_is_best_and_what_cannot_be_told_apart(
     assert shown["figure"] < 0.75 * shown["height"] and shown["wide"] == 0  # the figure begins on it
 
 
-def test_clicks_fold_columns_and_show_methods_and_points(published_page: Path, tmp_path: Path) -> None:
-    script = """
+CLICKS = """
       const table = $("table.sortable"), box = $("p.filter input");
       const quality = table.querySelectorAll("tr.groups button")[1];
       const lines = () => [...table.querySelectorAll("tbody tr")].filter((row) => row.offsetHeight);
@@ -133,7 +132,10 @@ def test_clicks_fold_columns_and_show_methods_and_points(published_page: Path, t
       const loaded = performance.getEntriesByType("resource").map((one) => one.name);
       return { folded, unfolded, again, every, picked, searched, back, words, label, stays, orders, first, second,
                canvases: all(".pairs canvas").length, outside: loaded.filter((name) => !name.startsWith("data:")) };"""
-    shown = visit(published_page, script, tmp_path)
+
+
+def test_clicks_fold_columns_and_show_methods_and_points(published_page: Path, tmp_path: Path) -> None:
+    shown = visit(published_page, CLICKS, tmp_path)
     titles, width = shown["folded"]
     assert len(titles) == width == 7 and shown["again"] == shown["folded"]
     titles, width = shown["unfolded"]

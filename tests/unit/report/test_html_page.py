@@ -15,7 +15,6 @@ from smoothbench.report.figures.pareto_front import front
 from smoothbench.report.figures.style import family_styles
 from smoothbench.report.page.html_page import page
 from tests.support.html_document import data_of, parsed, run, text_of, walk
-from tests.support.report_folder import build
 from tests.support.study_folder import add, calibration, curves_of, fixed, smoothcache
 
 NASTY = "</script><b>\"&'<!--"
@@ -244,17 +243,3 @@ def test_a_folder_without_any_success_still_has_a_page(tmp_path: Path) -> None:
     root = parsed(report(folder))
     assert "broken: failed - no weights" in [text_of(node) for node in walk(root) if node[0] == "li"]
     assert run(root, "return document.querySelectorAll('svg.chart').length;") == 0
-
-
-def test_a_sample_score_that_is_not_finite_is_left_out(tmp_path: Path) -> None:
-    folder = build(tmp_path / "run", [0, 6])
-    path = next((folder / "scores").glob("fora*.npz"))
-    arrays = dict(np.load(path))
-    arrays["psnr@256"][:2] = -np.inf, np.nan
-    np.savez(path, **arrays)
-    _, point = data_of(parsed(report(folder)))[0]["pairs"]["points"]
-    assert point["values"][:2] == [None, None] and None not in point["values"][2:]
-
-
-def test_one_point_is_not_shown_beside_itself(tmp_path: Path) -> None:
-    assert data_of(parsed(report(build(tmp_path / "one", [0]))))[0]["pairs"] is None
