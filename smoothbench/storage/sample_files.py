@@ -14,7 +14,7 @@ from smoothbench.errors import UsageError
 from smoothbench.protocols import Media
 from smoothbench.storage.files import write_atomic
 from smoothbench.storage.manifest import Manifest
-from smoothbench.storage.sample_packs import SampleFiles, together
+from smoothbench.storage.sample_packs import SampleFiles, filled, together
 
 PREVIEWS = 8
 
@@ -164,19 +164,16 @@ class Samples:
 
     def _add(self, batch: Sequence[int], encoded: Iterable[bytes], calls: Mapping[str, float] | None) -> None:
         """Write the files of a batch, then its line, then the archives of thousands of seeds that it completes."""
-        digests = []
-        for seed, data in zip(batch, encoded, strict=True):
-            self.files.write(seed, data)
-            digests.append(hashlib.sha256(data).hexdigest())
-        self.manifest.add(batch, digests, calls)
+        samples = dict(zip(batch, encoded, strict=True))
+        self.files.write(samples, self.seeds)
+        self.manifest.add(batch, [hashlib.sha256(data).hexdigest() for data in samples.values()], calls)
         self._pack(batch)
 
     def _pack(self, seeds: Sequence[int]) -> None:
         """Move all that share an archive with these seeds into it, where all of them are of this set and known."""
         for first in sorted({together(seed)[0] for seed in seeds}):
             block = together(first)
-            inside = self.seeds[0] <= block[0] and block[-1] <= self.seeds[-1]
-            if inside and (digests := self.manifest.digests_of(block)) is not None:
+            if filled(block, self.seeds) and (digests := self.manifest.digests_of(block)) is not None:
                 self.files.pack(block, digests)
 
     def _counted(self, batch: Sequence[int]) -> bool:

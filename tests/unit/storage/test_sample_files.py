@@ -151,10 +151,59 @@ def test_whatever_a_killed_run_leaves_ends_with_the_same_bytes(
     assert content(tmp_path) == whole
 
 
+def half_drawn(folder: Path, batch_size: int = 16) -> list[str]:
+    """Draw five batches, as a run that is killed then; return the names of what is there beside the manifest."""
+    samples = Samples(folder, "set", SEEDS, batch_size, Png())
+    for batch in samples.batches()[:5]:
+        samples.write(batch, images(batch))
+    return sorted(content(folder).keys() - {"manifest.jsonl"})
+
+
+def test_batches_are_archives_until_the_archive_of_all_is_full(
+    tmp_path: Path, whole: dict[str, bytes]
+) -> None:
+    assert half_drawn(tmp_path) == [f"{first:09d}-{first + 15:09d}.zip" for first in range(200, 280, 16)]
+    samples = samples_in(tmp_path)
+    assert len(samples.missing()) == 5 and torch.equal(Png().decode(samples.data(279)), images([279])[0])
+    last = samples.batches()[6]  # 296 to 311: of two archives, the second of which stays files
+    samples.write(last, images(last))
+    assert {"000000296-000000299.zip", "000000300.png", "000000311.png"} <= content(tmp_path).keys()
+    drawn(samples)
+    assert content(tmp_path) == whole
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "file beside it"])
+@pytest.mark.parametrize("batch_size", [7, 16, 40])
+def test_archives_of_batches_that_are_damaged_are_drawn_again(
+    tmp_path: Path, whole: dict[str, bytes], damage: str, batch_size: int
+) -> None:
+    """Also where the run goes on with batches of another size, which an intact archive may hold in part."""
+    half_drawn(tmp_path)
+    path, file = tmp_path / "set/000000216-000000231.zip", tmp_path / "set/000000220.png"
+    data = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "file beside it":
+        file.write_bytes(whole["000000300.png"])
+    else:
+        path.write_bytes(data[:100] if damage == "cut" else data[:60] + bytes([data[60] ^ 1]) + data[61:])
+    samples = Samples(tmp_path, "set", SEEDS, batch_size, Png())
+    assert any(216 <= seed < 232 for batch in samples.missing() for seed in batch)
+    drawn(samples)
+    drawn(samples_in(tmp_path))  # whose lines are those of its own batches
+    assert content(tmp_path) == whole
+
+
+def test_dropping_leaves_no_archive_of_a_batch(tmp_path: Path) -> None:
+    half_drawn(tmp_path)
+    samples_in(tmp_path).drop()
+    assert list(content(tmp_path)) == ["manifest.jsonl"]
+
+
 def test_large_samples_stay_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample_packs, "LARGEST", 100)
     drawn(samples_in(tmp_path, range(200, 300)))
-    assert len(content(tmp_path)) == 101
+    assert len(content(tmp_path)) == 101 and not list(tmp_path.rglob("*.zip"))
 
 
 def test_the_manifest_of_an_earlier_version_is_read_and_replaced(
