@@ -20,3 +20,12 @@ def squared_residual(gram: Tensor, products: Tensor, square: Tensor, weights: Te
     """Return the squared distance [...] of a combination of vectors from its target, whose own square is `square`."""
     fitted = torch.einsum("...i,...ij,...j->...", weights, gram, weights)
     return (square - 2 * (weights * products).sum(-1) + fitted).clamp_min(0)
+
+
+def check_count(weights: int, values: int, samples: int, depth: int) -> None:
+    """Raise ValueError where there are fewer values of the calibration samples than weights to be fitted."""
+    if values < weights:
+        raise ValueError(
+            f"{weights} weights cannot be fitted to the {values} values of {samples} calibration samples: take more "
+            f"samples, or a depth below {depth}"
+        )

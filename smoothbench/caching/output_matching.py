@@ -1,14 +1,18 @@
-"""Fit the weights of kept outputs so that the uncached run's own outputs are matched."""
+"""Fit the weights of kept outputs so that the uncached run's own outputs are matched, by inner products alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from smoothbench.caching.batch_runs import BatchRuns
-from smoothbench.caching.least_squares import ridge_weights
+from smoothbench.caching.input_weights import InputWeights
+from smoothbench.caching.least_squares import check_count, ridge_weights
 from smoothbench.caching.probes import Probe
+from smoothbench.caching.reference_run import Reference
 from smoothbench.caching.schedule import Schedule
+from smoothbench.caching.sites import DENOISER
+from smoothbench.caching.transitions import inner_products
 from smoothbench.caching.weighted_sum import WeightedSum
 
 
@@ -17,16 +21,45 @@ def matching_outputs(schedule: Schedule, batch: BatchRuns, depth: int, ridge: fl
     recording = batch.record([Probe(site) for site in schedule.sites])
     table = {}
     for i, site in enumerate(schedule.sites):
-        gram, past, rows = recording.gram(Probe(site)).sum(0), list[int](), list[list[float]]()
-        for e, bits in enumerate(schedule.computed):
-            rows.append([] if bits[i] else _weights(gram, past, e, ridge))
-            past = [e, *past][:depth] if bits[i] else past
+        gram, rows = recording.gram(Probe(site)).sum(0), list[list[float]]()
+        for e, past in enumerate(_kept(schedule, i, depth)):
+            rows.append(_weights(gram, past, e, ridge) if past else [])
         table[site] = rows
     return WeightedSum(table, batch.trajectory.coordinates)
 
 
-def _weights(gram: Tensor, past: Sequence[int], e: int, ridge: float) -> list[float]:
-    prior = torch.zeros(len(past), dtype=gram.dtype)
+def matching_denoised(
+    schedule: Schedule, reference: Reference, depth: int, ridge: float, timesteps: Sequence[float]
+) -> InputWeights:
+    """Return weights of the last `depth` computed outputs and of the noisy samples, for each skipped evaluation.
+
+    They predict the denoised sample, of which an output is made with the present noisy sample: the noise that a solver
+    drew since is in that sample, and in no earlier output. Outputs are those of the recorded run, after guidance.
+    """
+    run = reference.uncached
+    gram, first = inner_products(run, reference.solver), len(run.states)
+    outputs, inputs = list[list[float]](), list[list[float]]()
+    for e, past in enumerate(_kept(schedule, 0, depth)):
+        vectors = [*(first + k for k in past), e, *past]
+        check_count(len(vectors), run.states[e].numel(), run.samples, depth)
+        row = _weights(gram, vectors, first + e, ridge) if past else []
+        outputs.append(row[: len(past)])
+        inputs.append(row[len(past) :])
+    return InputWeights({DENOISER: outputs}, timesteps, inputs={DENOISER: inputs})
+
+
+def _kept(schedule: Schedule, site: int, depth: int) -> Iterator[list[int]]:
+    """The computed evaluations that a skipped one is predicted from, the newest first; none for a computed one."""
+    past = list[int]()
+    for e, bits in enumerate(schedule.computed):
+        yield [] if bits[site] else past
+        past = [e, *past][:depth] if bits[site] else past
+
+
+def _weights(gram: Tensor, vectors: Sequence[int], target: int, ridge: float) -> list[float]:
+    """The weights of vectors nearest to a target; leaving the first of them alone has a price."""
+    prior = torch.zeros(len(vectors), dtype=gram.dtype)
     prior[0] = 1
-    weights: list[float] = ridge_weights(gram[past][:, past], gram[past, e], prior, ridge).tolist()
+    among, products = gram[vectors][:, vectors], gram[vectors, target]
+    weights: list[float] = ridge_weights(among, products, prior, ridge).tolist()
     return weights

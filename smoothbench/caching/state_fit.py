@@ -7,7 +7,7 @@ from torch import Tensor
 
 from smoothbench.caching.evaluation_clock import Tick
 from smoothbench.caching.input_weights import combined
-from smoothbench.caching.least_squares import ridge_weights
+from smoothbench.caching.least_squares import check_count, ridge_weights
 from smoothbench.caching.reference_run import Reference
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.solver_steps import ORDERS, SolverStep
@@ -30,7 +30,6 @@ class StateFit:
         self._part = slice(0, 0)  # of the samples, that are under way
         self._kept: list[int] = []  # computed evaluations, the newest first
         self._outputs: dict[int, list[Sequence[Tensor]]] = {}  # of these, of each forward
-        self._given: dict[int, list[Tensor]] = {}
         self._states: dict[int, Tensor] = {}  # of the cached run, float64 [samples, ...]
         self._guided: dict[int, Tensor] = {}
         self._sums: dict[int, tuple[Tensor, Tensor]] = {}  # inner products of all parts so far, by evaluation
@@ -40,8 +39,7 @@ class StateFit:
     def stand_in(self, tick: Tick, given: Tensor) -> Sequence[Tensor] | None:
         """Predict the output of a skipped evaluation; its weights are solved for at the first forward."""
         if tick.starts_run:
-            self._kept, self._outputs, self._given = [], {}, {}
-            self._states, self._guided = {}, {}
+            self._kept, self._outputs, self._states, self._guided = [], {}, {}, {}
             self._part = slice(self._part.stop, self._part.stop + len(self._by_sample(given)))
         if tick.starts_evaluation:
             self._start(tick.e, given)
@@ -50,15 +48,13 @@ class StateFit:
         forward = self._forward
         self._forward += 1
         outputs = [self._outputs[k][forward] for k in self._kept]
-        inputs = [given, *(self._given[k][forward] for k in self._kept)]
         return [
-            combined(self.outputs[tick.e], leaves, self.inputs[tick.e], inputs)
+            combined(self.outputs[tick.e], leaves, self.inputs[tick.e], [given])
             for leaves in zip(*outputs, strict=True)
         ]
 
     def see(self, tick: Tick, given: Tensor, output: Sequence[Tensor]) -> None:
         """Keep what was computed."""
-        self._given[tick.e].append(given.clone())
         self._outputs[tick.e].append([leaf.clone() for leaf in output])
 
     def _start(self, e: int, given: Tensor) -> None:
@@ -69,7 +65,7 @@ class StateFit:
         self._states[e] = self._by_sample(given)[:, 0].double()
         self._forget(e)
         if self._computed[e]:
-            self._outputs[e], self._given[e] = [], []
+            self._outputs[e] = []
             return
         features = self._features(e)
         weights = self._solved(e, features)
@@ -85,23 +81,18 @@ class StateFit:
 
     def _forget(self, e: int) -> None:
         """Drop what neither the solver's step from `e` nor a prediction looks at."""
-        for values in (self._states, self._guided, self._outputs, self._given):
+        for values in (self._states, self._guided, self._outputs):
             for k in [k for k in values if k <= e - max(ORDERS) and k not in self._kept]:
                 del values[k]
 
     def _features(self, e: int) -> list[Tensor]:
-        """The guided outputs that are weighed, and the states."""
-        past = [] if self._solver.is_exact else [self._states[k] for k in self._kept]
-        return [*(self._guided[k] for k in self._kept), self._states[e], *past]
+        """The guided outputs that are weighed, and the state."""
+        return [*(self._guided[k] for k in self._kept), self._states[e]]
 
     def _solved(self, e: int, features: Sequence[Tensor]) -> Tensor:
         """The weights that bring the next state nearest to the reference's, in all samples so far."""
         matrix = torch.stack([feature.flatten() for feature in features], 1)
-        if len(matrix) < len(features):
-            raise ValueError(
-                f"{len(features)} weights cannot be fitted to the {len(matrix)} values of {len(self._states[e])} "
-                f"calibration samples: take more samples, or a depth below {self._depth}"
-            )
+        check_count(len(features), len(matrix), len(self._states[e]), self._depth)
         prior = torch.zeros(len(features), dtype=torch.float64)
         prior[0] = 1
         gram, products = matrix.T @ matrix, matrix.T @ self._wanted(e).flatten()
@@ -118,12 +109,6 @@ class StateFit:
         step = self._solver.steps[e]
         known = _step_without(step, self._states, self._guided, e)
         target = self._target.states[e + 1][part].double()
-        if not self._solver.is_exact:  # the same fresh noise comes in every run of these seeds
-            past = range(max(0, e + 1 - max(ORDERS)), e + 1)
-            states = {k: self._run.states[k][part].double() for k in past}
-            guided = {k: self._solver.guided(self._run, k)[part] for k in past}
-            recorded = _step_without(step, states, guided, e) + step.outputs[0] * guided[e]
-            target = recorded  # what the recorded run reaches, before the noise that both get
         return (target - known) / step.outputs[0]
 
     def _by_sample(self, value: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from smoothbench.caching.batch_runs import BatchRuns
 from smoothbench.caching.fitted import check_ridge
 from smoothbench.caching.input_weights import InputWeights
 from smoothbench.caching.known_states import known_states
-from smoothbench.caching.output_matching import matching_outputs
+from smoothbench.caching.output_matching import matching_denoised, matching_outputs
 from smoothbench.caching.reference_run import (
     FINE,
     PLANNED,
@@ -30,10 +30,10 @@ class StateMatching:
     last `depth` computed outputs and the present noisy sample, so that the solver's next state lies nearest to that of
     the uncached run, or of a fine one with `substeps` for each step, in squares over all samples. What earlier skips
     have done to the state is mended with it. `target` is "uncached", "fine" or "planned": as the schedule's plan says.
-    `ridge` is the price of leaving reuse, as a share of each vector's square. Where the solver draws fresh noise, the
-    noisy samples of the kept outputs are weighed too, as a prediction of the denoised sample needs them. At other
-    levels, from which no solver steps, the uncached run's own outputs are matched, as L2P does (arXiv 2604.26365).
-    Raises ValueError for parameters out of range.
+    `ridge` is the price of leaving reuse, as a share of each vector's square. Where the solver draws fresh noise, no
+    weights foresee the next state: the recorded outputs are matched, from kept ones and the noisy samples of these and
+    of now, which predicts the denoised sample. At other levels, from which no solver steps, the recorded outputs are
+    matched from kept ones alone, as L2P does (arXiv 2604.26365). Raises ValueError for parameters out of range.
     """
 
     depth: int = 3
@@ -42,7 +42,7 @@ class StateMatching:
     substeps: int = 4
     coordinate = "index"
     name = "state_matching"
-    version = 1
+    version = 2
 
     def __post_init__(self) -> None:
         if type(self.depth) is not int or self.depth < 1:
@@ -58,9 +58,11 @@ class StateMatching:
         if not reference.solver.is_exact:
             warnings.warn(
                 f"a linear step leaves {reference.solver.residual:.0%} of a state unexplained: the solver draws fresh "
-                "noise, or is not linear. Outputs are predicted from the states of computed evaluations too, with what "
-                "is unexplained as it was recorded",
+                "noise, or is not linear. Outputs are matched in place of states, by outputs and states before",
                 stacklevel=2,
+            )
+            return matching_denoised(
+                schedule, reference, self.depth, self.ridge, batch.trajectory.coordinates
             )
         fit = StateFit(self.depth, self.ridge, schedule, reference, batch.rows_per_sample)
         batch.steer(fit, sum(map(all, schedule.computed)))

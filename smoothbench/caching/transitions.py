@@ -21,7 +21,7 @@ def transition_costs(run: RecordedRun, solver: RecognisedSolver, ridge: float) -
     error of the state at j, predicted from the state at i and the outputs at i and p, beside what the solver makes of
     the repeated output; else the squared errors of the outputs between i and j, as the solver weighs them.
     """
-    gram = _inner_products(run, solver)
+    gram = inner_products(run, solver)
     costs = torch.full((run.evals + 1, run.evals, run.evals + 1), INF, dtype=torch.float64)
     by_states = solver.is_exact
     for i in range(run.evals):
@@ -31,8 +31,11 @@ def transition_costs(run: RecordedRun, solver: RecognisedSolver, ridge: float) -
     return costs
 
 
-def _inner_products(run: RecordedRun, solver: RecognisedSolver) -> Tensor:
-    """Inner products of all states and guided outputs in float64, in pieces: together they may fill the memory."""
+def inner_products(run: RecordedRun, solver: RecognisedSolver) -> Tensor:
+    """Return the inner products of all states, then all guided outputs, float64 [N + 1 + N, N + 1 + N].
+
+    They are added up in pieces: all vectors together may fill the memory.
+    """
     size = len(run.states) + run.evals
     total = torch.zeros(size, size, dtype=torch.float64)
     for piece in run.pieces(PIECE):
