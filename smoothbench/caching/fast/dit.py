@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from smoothbench.caching.fast.adaln_zero import AdaLNZero
 from smoothbench.caching.fast.images import Patches, from_patches, output_of
 from smoothbench.caching.fast.modulation import SIX, modulated
-from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, Use, row_tensors
+from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, SummedParts, Use, row_tensors
 from smoothbench.caching.fast.timesteps import on_device, shared_timestep
 
 # bytes of modulations, which are computed for so many evaluations ahead as fit
@@ -68,7 +68,7 @@ class DiT(Architecture):
         return _DiTParts(self, inputs, coordinates)
 
 
-class _DiTParts(Parts):
+class _DiTParts(SummedParts):
     def __init__(self, architecture: DiT, inputs: Inputs, coordinates: Sequence[float]) -> None:
         super().__init__(architecture, inputs, ["class_labels"])
         self._denoiser, self._blocks = architecture.denoiser, architecture.blocks
@@ -77,29 +77,53 @@ class _DiTParts(Parts):
         self._grid = (embedding.height, embedding.width)
         self._last_norm, self._last = self._denoiser.norm_out, self._denoiser.proj_out_2
         self._classes, self._rows = _distinct(inputs["class_labels"])
-        self._coordinates = coordinates
+        self._coordinates = tuple(coordinates)
         self._adaln = AdaLNZero(self._denoiser, self._blocks)
         self._modulations: dict[float, Tensor] = {}  # by timestep, of the evaluations computed ahead
         self._mistaken: Tensor | None = None
+        self.ground = self._embed.ground
         self._inner: Tensor | None = None  # the modulations of the present forward
-        self._of_branches: Sequence[Tensor] = ()  # shift and scale of each, taken from those
+        self._gates: Sequence[Tensor] = ()  # taken from those
+        self._of_branches: Sequence[Tensor] = ()  # shift and scale of each, too
         self._of_head: Sequence[Tensor] = ()
 
-    def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
-        """Embed the patches, and take the modulations of this evaluation."""
-        modulations = self._modulations_at(e, announced, inputs)
-        head = modulations.shape[1] - 2
-        of_a_block = head // len(self._blocks)
-        self.gates = self._of_rows(modulations[:, 2:head:3] if of_a_block == SIX else modulations[:, :head])
-        self._of_head = self._of_rows(modulations[:, head:])
-        self._inner, self._of_branches = modulations, ()
+    def rows(self, inputs: Inputs) -> int:
+        """Return the number of pictures."""
+        return len(inputs["hidden_states"])
+
+    def at(self, e: int, announced: float | None, inputs: Inputs) -> bool:
+        """Take the modulations of this evaluation."""
+        timestep = shared_timestep(inputs["timestep"], announced)
+        self._inner = self._modulations_at(e, timestep, announced, inputs)
+        self._gates = self._of_branches = ()
+        self._of_head = self._of_rows(self._inner[:, -2:]).unbind(1)
+        return self._coordinates[e : e + 1] == (timestep,)
+
+    @property
+    def gates(self) -> Sequence[Tensor]:  # type: ignore[override]  # mypy takes it for read-only
+        """The gates of all branches in the present forward."""
+        if not self._gates and self._inner is not None:
+            self._gates = self._of_rows(self._only_gates(self._inner)).unbind(1)
+        return self._gates
+
+    def gates_at(self, e: int) -> Tensor | None:
+        """Return all gates at the planned timestep of an evaluation."""
+        known = self._modulations.get(self._coordinates[e])
+        return None if known is None else self._of_rows(self._only_gates(known))
+
+    def tokens(self, inputs: Inputs) -> Tensor:
+        """Embed the patches."""
         return self._embed(inputs["hidden_states"])
+
+    def onto(self, sums: Tensor, inputs: Inputs) -> Tensor:
+        """Embed the patches onto sums that have bias and positions in them."""
+        return self._embed.onto(sums, inputs["hidden_states"])
 
     def entering(self, i: int, stream: Tensor) -> Tensor:
         """Normalise and modulate the stream."""
         if not self._of_branches:  # the first that this evaluation computes
             assert self._inner is not None
-            self._of_branches = self._of_rows(self._inner)
+            self._of_branches = self._of_rows(self._inner).unbind(1)
         shift, scale = self._of_branches[3 * i], self._of_branches[3 * i + 1]
         return modulated(stream, self._norms[i], shift, scale)
 
@@ -114,15 +138,21 @@ class _DiTParts(Parts):
         """Return whether the announced coordinate was not the timestep, where that lies on a device."""
         return self._mistaken
 
-    def _of_rows(self, modulations: Tensor) -> tuple[Tensor, ...]:
-        """Modulations [classes, n, 1, width] as n tensors [B, 1, width]."""
+    def _of_rows(self, modulations: Tensor) -> Tensor:
+        """Modulations [classes, n, 1, width] of every row, [B, n, 1, width]."""
         if self._rows is not None and len(modulations) != len(self._rows):
             modulations = modulations.index_select(0, self._rows)
-        return modulations.unbind(1)
+        return modulations
 
-    def _modulations_at(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
+    def _only_gates(self, modulations: Tensor) -> Tensor:
+        """The gates among the modulations [classes, n, 1, width] of an evaluation."""
+        of_blocks = modulations[:, :-2]
+        return of_blocks[:, 2::3] if of_blocks.shape[1] == SIX * len(self._blocks) else of_blocks
+
+    def _modulations_at(
+        self, e: int, timestep: float | None, announced: float | None, inputs: Inputs
+    ) -> Tensor:
         """The modulations [classes, n, 1, width] at a timestep, those of the blocks that it needs, then of the head."""
-        timestep = shared_timestep(inputs["timestep"], announced)
         was_read = announced is None or inputs["timestep"].device.type == "cpu"
         if self._mistaken is None and not was_read:
             self._mistaken = (inputs["timestep"] != announced).any()  # looked at when the run is over
@@ -153,7 +183,7 @@ class _DiTParts(Parts):
 
     def _forget_modulations(self) -> None:
         self._modulations, self._inner = {}, None
-        self.gates = self._of_branches = self._of_head = ()
+        self._gates = self._of_branches = self._of_head = ()
 
 
 def _distinct(labels: Tensor) -> tuple[Tensor, Tensor | None]:

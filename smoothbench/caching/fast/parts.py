@@ -139,6 +139,40 @@ class Parts(ABC):
         """Turn the last stream into the denoiser's output, of the type that its own forward returns."""
 
 
+class SummedParts(Parts):
+    """The parts of a denoiser whose branches all have gates that are known ahead, and whose embedding is a linear map.
+
+    What an evaluation reuses can then be added up before it comes: its stream is that sum plus the embedded inputs.
+    """
+
+    ground: Tensor  # what the embedding adds to the map of its inputs, [1, tokens, width]
+
+    @abstractmethod
+    def rows(self, inputs: Inputs) -> int:
+        """Return the number of rows of a forward."""
+
+    @abstractmethod
+    def at(self, e: int, announced: float | None, inputs: Inputs) -> bool:
+        """Take the modulations of evaluation `e`; return whether its timestep is the one that was planned."""
+
+    @abstractmethod
+    def gates_at(self, e: int) -> Tensor | None:
+        """Return all gates at the planned timestep of an evaluation, [B, branches, 1, width]; None: not known yet."""
+
+    @abstractmethod
+    def tokens(self, inputs: Inputs) -> Tensor:
+        """Embed the inputs [B, tokens, width]."""
+
+    @abstractmethod
+    def onto(self, sums: Tensor, inputs: Inputs) -> Tensor:
+        """Embed the inputs, but for `ground`, onto sums [B, tokens, width], which are changed."""
+
+    def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
+        """Take the modulations of evaluation `e`, and embed its inputs."""
+        self.at(e, announced, inputs)
+        return self.tokens(inputs)
+
+
 def row_tensors(inputs: Inputs, *names: str) -> list[Tensor] | None:
     """Return these inputs if all are tensors with as many rows, else None."""
     values = [inputs.get(name) for name in names]

@@ -67,10 +67,14 @@ class Compute:
 
 @dataclass(frozen=True)
 class Reuse:
-    """Adds what the kept outputs of consecutive slots predict, each with the gate of its branch (None: a sum)."""
+    """Adds what the kept outputs of consecutive slots predict, each with the gate of its branch (None: a sum).
+
+    `oldest_first`: the outputs of an evaluation are added before those of a later one.
+    """
 
     slots: tuple[tuple[int, int | None], ...]
     in_place: bool
+    oldest_first: bool = False
 
     def __call__(self, forward: Forward, stream: Tensor) -> Tensor:
         gates, history, predictors, terms = forward.parts.gates, forward.history, forward.predictors, []
@@ -84,6 +88,10 @@ class Reuse:
             gate = None if branch is None else gates[branch]
             for output, weight in zip(outputs, weights, strict=True):
                 terms.append((gate, output, weight))
+        if self.oldest_first and len(terms) > len(self.slots):
+            ages = [age for slot, _ in self.slots for age in range(len(history[slot][1]))]
+            order = sorted(range(len(terms)), key=lambda n: -ages[n])
+            terms = [terms[n] for n in order]
         return add_terms(stream, terms, self.in_place)
 
 
