@@ -5,8 +5,9 @@ All modulations depend on timestep and class alone: they are computed for many e
 
 from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -79,7 +80,7 @@ class _DiTParts(SummedParts):
         self._classes, self._rows = _distinct(inputs["class_labels"])
         self._coordinates = tuple(coordinates)
         self._adaln = AdaLNZero(self._denoiser, self._blocks)
-        self._modulations: dict[float, Tensor] = {}  # by timestep, of the evaluations computed ahead
+        self._modulations: dict[float, _Modulations] = {}  # by timestep, of the evaluations computed ahead
         self._mistaken: Tensor | None = None
         self.ground = self._embed.ground
         self._inner: Tensor | None = None  # the modulations of the present forward
@@ -94,9 +95,9 @@ class _DiTParts(SummedParts):
     def at(self, e: int, announced: float | None, inputs: Inputs) -> bool:
         """Take the modulations of this evaluation."""
         timestep = shared_timestep(inputs["timestep"], announced)
-        self._inner = self._modulations_at(e, timestep, announced, inputs)
+        self._inner, shift, scale = self._modulations_at(e, timestep, announced, inputs)
         self._gates = self._of_branches = ()
-        self._of_head = self._of_rows(self._inner[:, -2:]).unbind(1)
+        self._of_head = (shift, scale) if self._rows is None else (self._of_rows(shift), self._of_rows(scale))
         return self._coordinates[e : e + 1] == (timestep,)
 
     @property
@@ -106,10 +107,14 @@ class _DiTParts(SummedParts):
             self._gates = self._of_rows(self._only_gates(self._inner)).unbind(1)
         return self._gates
 
+    def knows_all_gates(self) -> bool:
+        """Return whether all planned timesteps were computed ahead."""
+        return all(map(self._modulations.__contains__, self._coordinates))
+
     def gates_at(self, e: int) -> Tensor | None:
         """Return all gates at the planned timestep of an evaluation."""
         known = self._modulations.get(self._coordinates[e])
-        return None if known is None else self._of_rows(self._only_gates(known))
+        return None if known is None else self._of_rows(self._only_gates(known.inner))
 
     def tokens(self, inputs: Inputs) -> Tensor:
         """Embed the patches."""
@@ -139,7 +144,7 @@ class _DiTParts(SummedParts):
         return self._mistaken
 
     def _of_rows(self, modulations: Tensor) -> Tensor:
-        """Modulations [classes, n, 1, width] of every row, [B, n, 1, width]."""
+        """Modulations [classes, ...] of every row, [B, ...]."""
         if self._rows is not None and len(modulations) != len(self._rows):
             modulations = modulations.index_select(0, self._rows)
         return modulations
@@ -151,13 +156,14 @@ class _DiTParts(SummedParts):
 
     def _modulations_at(
         self, e: int, timestep: float | None, announced: float | None, inputs: Inputs
-    ) -> Tensor:
-        """The modulations [classes, n, 1, width] at a timestep, those of the blocks that it needs, then of the head."""
+    ) -> "_Modulations":
+        """The modulations at a timestep, of which evaluation `e` is the first one that asks."""
         was_read = announced is None or inputs["timestep"].device.type == "cpu"
         if self._mistaken is None and not was_read:
             self._mistaken = (inputs["timestep"] != announced).any()  # looked at when the run is over
         if timestep is None:  # rows at timesteps of their own
-            return self._adaln.of_each_row(inputs["timestep"], inputs["class_labels"])
+            of_rows = self._adaln.of_each_row(inputs["timestep"], inputs["class_labels"])
+            return _Modulations(of_rows, of_rows[:, -2], of_rows[:, -1])
         known = self._modulations.get(timestep)
         if known is None:
             self._forget_modulations()  # before there are others
@@ -165,7 +171,9 @@ class _DiTParts(SummedParts):
             together = on_device([at for timesteps in ahead.values() for at in timesteps], inputs["timestep"])
             computed = self._adaln(together, self._classes, {use: len(of) for use, of in ahead.items()})
             for use, timesteps in ahead.items():
-                self._modulations |= dict(zip(timesteps, computed[use].unbind(0), strict=True))
+                inner = computed[use]
+                parts = (inner.unbind(0), inner[:, :, -2].unbind(0), inner[:, :, -1].unbind(0))
+                self._modulations |= dict(zip(timesteps, map(_Modulations, *parts), strict=True))
             known = self._modulations[timestep]
         return known
 
@@ -186,12 +194,27 @@ class _DiTParts(SummedParts):
         self._gates = self._of_branches = self._of_head = ()
 
 
+class _Modulations(NamedTuple):
+    """The modulations at one timestep: [classes, n, 1, width], those of the blocks that it needs, then of the head.
+
+    The shift and the scale of the head [classes, 1, width] are there once more.
+    """
+
+    inner: Tensor
+    shift: Tensor
+    scale: Tensor
+
+
 def _distinct(labels: Tensor) -> tuple[Tensor, Tensor | None]:
     """Distinct labels, and the number of each row's; None where they are the rows' own, as on a device always."""
     if labels.device.type != "cpu":
         return labels, None
-    classes, rows = labels.unique(return_inverse=True)
-    return (labels, None) if len(classes) == len(labels) else (classes, rows)
+    values = labels.tolist()  # in a tenth of the time that `unique` takes
+    classes = sorted(set(values))
+    if len(classes) == len(values):
+        return labels, None
+    number = {label: n for n, label in enumerate(classes)}
+    return labels.new_tensor(classes), torch.tensor([number[value] for value in values])
 
 
 def _is_adaln_zero(block: Any) -> bool:

@@ -54,13 +54,15 @@ def find_gaps(
     if architecture.joins or not all(architecture.gated) or any(architecture.bare):
         return None
     own = [slot.sites[0] for slot in slots]
-    computes = {bits: None if bits is None else {bool(bits[i]) for i in own} for bits in set(rows)}
-    if any(of_all is None or len(of_all) > 1 for of_all in computes.values()):
-        return None
     depth = max(predictor.depth for predictor in predictors)
     sources, targets, past = dict[int, Sequence[int]](), defaultdict[int, list[int]](list), list[int]()
     for e, bits in enumerate(rows):
-        if computes[bits] == {True}:
+        if bits is None:
+            return None
+        of_branches = bits if len(bits) == len(own) else [bits[i] for i in own]
+        if of_branches.count(of_branches[0]) < len(own):
+            return None
+        if of_branches[0]:
             past.append(e)
             continue
         sources[e] = past[: -depth - 1 : -1]

@@ -70,8 +70,8 @@ class Architecture(ABC):
         """Return the arguments of a forward by name; None where one is given that the parts do not know."""
         if len(args) > len(self.arguments):
             return None
-        given = {**dict(zip(self.arguments, args, strict=False)), **kwargs}
-        if given.keys() <= self.used:
+        given = {**dict(zip(self.arguments, args, strict=False)), **kwargs} if args else kwargs
+        if self.used.issuperset(given):
             return given
         return None if any(given[name] is not None for name in given.keys() - self.used) else given
 
@@ -108,7 +108,7 @@ class Parts(ABC):
 
     def holds(self, inputs: Inputs) -> bool:
         """Return whether the constant inputs are those of the run's first forward, without waiting for a device."""
-        return all(_same(value, inputs.get(name)) for name, value in self.constant.items())
+        return all(map(_same, self.constant.values(), map(inputs.get, self.constant)))
 
     def mistaken(self) -> Tensor | None:
         """Return whether an input was not what it was taken for, a tensor on the device; None where all were read."""
@@ -154,6 +154,10 @@ class SummedParts(Parts):
     @abstractmethod
     def at(self, e: int, announced: float | None, inputs: Inputs) -> bool:
         """Take the modulations of evaluation `e`; return whether its timestep is the one that was planned."""
+
+    @abstractmethod
+    def knows_all_gates(self) -> bool:
+        """Return whether the gates of all planned evaluations are there already."""
 
     @abstractmethod
     def gates_at(self, e: int) -> Tensor | None:
@@ -207,6 +211,8 @@ def _copied(value: Any) -> Any:
 
 def _same(known: Any, value: Any) -> bool:
     """Whether an input is the known one; on a device only the very tensor is, unchanged: comparing would wait."""
+    if isinstance(known, Tensor):  # the most frequent first
+        return isinstance(value, Tensor) and known.dtype == value.dtype and torch.equal(known, value)
     if isinstance(known, Mapping):
         return (
             isinstance(value, Mapping)
@@ -217,6 +223,4 @@ def _same(known: Any, value: Any) -> bool:
         return known.tensor is value and known.version == _version(value)
     if isinstance(known, tuple):
         return len(known) == len(value or ()) and all(map(_same, known, value))
-    if not isinstance(known, Tensor):
-        return known is value or (not isinstance(value, Tensor) and known == value)
-    return isinstance(value, Tensor) and known.dtype == value.dtype and torch.equal(known, value)
+    return known is value or (not isinstance(value, Tensor) and known == value)

@@ -49,8 +49,7 @@ class Sums:
         together = 1 + max(map(len, gaps.targets.values()))
         if together * rows * parts.ground.nbytes > AT_MOST:
             return None
-        known = all(parts.gates_at(e) is not None for e in range(len(gaps.nows)))
-        return cls(gaps) if known else None
+        return cls(gaps) if parts.knows_all_gates() else None
 
     @property
     def nbytes(self) -> int:
