@@ -80,33 +80,28 @@ class StepChecks:
             self._forwards, self._left = 0, None
             return
         common = _common(state, history[0][1])
-        given = _as_float(state, common)
+        given = _by_row(state, step.rows, common)
         left = self._left
         if left is None:
             left = given
             for weight, (_, past) in zip(step.states, inputs, strict=False):
-                left = left.sub(_as_float(past, common), alpha=weight)
-        outputs = [_as_float(output, common) for _, output in history[: len(step.outputs)]]
-        left = left.unflatten(0, (step.rows, -1)) - self._guided(step, outputs)  # from every row's state
-        self._forwards, self._left = self._forwards + 1, left.flatten(0, 1)
+                left = left.sub(_by_row(past, step.rows, common), alpha=weight)
+        guidance = step.guidance[self._forwards * step.rows :][: step.rows]
+        for weight, (_, output) in zip(step.outputs, history, strict=False):
+            rows = _by_row(output, step.rows, common).unbind(0)
+            for of_row, row in zip(guidance, rows, strict=True):
+                left = left.sub(row, alpha=weight * of_row)  # from every row's state
+        self._forwards, self._left = self._forwards + 1, left
         if self._forwards == step.forwards:
             self._forwards, self._left = 0, None
-            norms = torch.stack([torch.linalg.vector_norm(left), torch.linalg.vector_norm(given)])
             allowed = max(TOLERANCE, ROUNDING * torch.finfo(state.dtype).eps)
-            _refuse_other(step, *norms.tolist(), allowed)
-
-    def _guided(self, step: CheckedStep, outputs: Sequence[Tensor]) -> Tensor:
-        """What the outputs [rows * samples, ...] of the present forward contribute to the state [samples, ...]."""
-        by_row = torch.stack(list(outputs)).unflatten(1, (step.rows, -1)).flatten(0, 1)
-        guidance = step.guidance[self._forwards * step.rows :][: step.rows]
-        of_rows = [weight * of_row for weight in step.outputs[: len(outputs)] for of_row in guidance]
-        weights = torch.tensor(of_rows, device=by_row.device)
-        return (by_row * weights.view(-1, *[1] * (by_row.ndim - 1))).sum(0)
+            _refuse_other(step, *(float(torch.linalg.vector_norm(value)) for value in (left, given)), allowed)
 
 
-def _as_float(value: Tensor, common: tuple[slice, ...] | None) -> Tensor:
-    """A tensor as float32, cut to what states and outputs both have."""
-    return (value if common is None else value[common]).float()
+def _by_row(value: Tensor, rows: int, common: tuple[slice, ...] | None) -> Tensor:
+    """A tensor [rows * samples, ...] as float32 [rows, numbers], cut to what states and outputs both have."""
+    flat = (value if common is None else value[common]).reshape(rows, -1)
+    return flat if flat.dtype == torch.float32 else flat.float()
 
 
 def _common(state: Tensor, output: Tensor) -> tuple[slice, ...] | None:

@@ -95,7 +95,8 @@ class _DiTParts(SummedParts):
     def at(self, e: int, announced: float | None, inputs: Inputs) -> bool:
         """Take the modulations of this evaluation."""
         timestep = shared_timestep(inputs["timestep"], announced)
-        self._inner, shift, scale = self._modulations_at(e, timestep, announced, inputs)
+        every, number, shift, scale = self._modulations_at(e, timestep, announced, inputs)
+        self._inner = every[number]
         self._gates = self._of_branches = ()
         self._of_head = (shift, scale) if self._rows is None else (self._of_rows(shift), self._of_rows(scale))
         return self._coordinates[e : e + 1] == (timestep,)
@@ -114,7 +115,7 @@ class _DiTParts(SummedParts):
     def gates_at(self, e: int) -> Tensor | None:
         """Return all gates at the planned timestep of an evaluation."""
         known = self._modulations.get(self._coordinates[e])
-        return None if known is None else self._of_rows(self._only_gates(known.inner))
+        return None if known is None else self._of_rows(self._only_gates(known.all[known.number]))
 
     def tokens(self, inputs: Inputs) -> Tensor:
         """Embed the patches."""
@@ -163,7 +164,7 @@ class _DiTParts(SummedParts):
             self._mistaken = (inputs["timestep"] != announced).any()  # looked at when the run is over
         if timestep is None:  # rows at timesteps of their own
             of_rows = self._adaln.of_each_row(inputs["timestep"], inputs["class_labels"])
-            return _Modulations(of_rows, of_rows[:, -2], of_rows[:, -1])
+            return _Modulations(of_rows[None], 0, of_rows[:, -2], of_rows[:, -1])
         known = self._modulations.get(timestep)
         if known is None:
             self._forget_modulations()  # before there are others
@@ -171,9 +172,10 @@ class _DiTParts(SummedParts):
             together = on_device([at for timesteps in ahead.values() for at in timesteps], inputs["timestep"])
             computed = self._adaln(together, self._classes, {use: len(of) for use, of in ahead.items()})
             for use, timesteps in ahead.items():
-                inner = computed[use]
-                parts = (inner.unbind(0), inner[:, :, -2].unbind(0), inner[:, :, -1].unbind(0))
-                self._modulations |= dict(zip(timesteps, map(_Modulations, *parts), strict=True))
+                every = computed[use]
+                heads = every[:, :, -2].unbind(0), every[:, :, -1].unbind(0)
+                of_timesteps = map(_Modulations, repeat(every), range(len(timesteps)), *heads)
+                self._modulations |= dict(zip(timesteps, of_timesteps, strict=True))
             known = self._modulations[timestep]
         return known
 
@@ -195,12 +197,14 @@ class _DiTParts(SummedParts):
 
 
 class _Modulations(NamedTuple):
-    """The modulations at one timestep: [classes, n, 1, width], those of the blocks that it needs, then of the head.
+    """The modulations at one timestep: that of this number among `all` [timesteps, classes, n, 1, width].
 
-    The shift and the scale of the head [classes, 1, width] are there once more.
+    Those of the blocks that the timestep needs come first, then the head's, whose shift and scale [classes, 1, width]
+    are there once more.
     """
 
-    inner: Tensor
+    all: Tensor
+    number: int
     shift: Tensor
     scale: Tensor
 

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from smoothbench.caching.fast.chain import add_terms
+from smoothbench.caching.fast.chain import Term, add_terms
 from smoothbench.caching.fast.parts import Parts
 from smoothbench.caching.predictor import Weighted
 
@@ -77,7 +77,8 @@ class Reuse:
     oldest_first: bool = False
 
     def __call__(self, forward: Forward, stream: Tensor) -> Tensor:
-        gates, history, predictors, terms = forward.parts.gates, forward.history, forward.predictors, []
+        gates, history, predictors = forward.parts.gates, forward.history, forward.predictors
+        terms = list[Term]()
         at: tuple[float, ...] = ()
         by: Weighted | None = None
         for slot, branch in self.slots:
