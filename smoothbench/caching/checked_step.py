@@ -95,7 +95,8 @@ class StepChecks:
         if self._forwards == step.forwards:
             self._forwards, self._left = 0, None
             allowed = max(TOLERANCE, ROUNDING * torch.finfo(state.dtype).eps)
-            _refuse_other(step, *(float(torch.linalg.vector_norm(value)) for value in (left, given)), allowed)
+            distance, norm = (float(torch.linalg.vector_norm(value)) for value in (left, given))
+            _refuse_other(step, distance, norm, allowed)
 
 
 def _by_row(value: Tensor, rows: int, common: tuple[slice, ...] | None) -> Tensor:

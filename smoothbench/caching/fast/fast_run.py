@@ -51,9 +51,9 @@ class FastRun:
             stream = self._by_steps(self.parts.embed(tick.e, announced(tick), inputs), now, planned)
         return self.parts.head(stream, inputs)
 
-    def go_on_with(self, parts: Parts) -> None:
-        """Have other parts answer from now on, as conditions have changed."""
-        self._keep_outputs()
+    def go_on_with(self, parts: Parts, e: int) -> None:
+        """Have other parts answer from evaluation `e` on, as conditions have changed."""
+        self._keep_outputs(e)
         self.parts = parts
 
     def keep(self, slot: int, output: Tensor) -> None:
@@ -91,7 +91,7 @@ class FastRun:
         if tick.e == 0 and as_planned:
             self._sums = Sums.of(self._gaps, parts, parts.rows(inputs))
         if self._sums is not None and not (as_planned and self._sums.expects(tick.e, now)):
-            self._keep_outputs()
+            self._keep_outputs(tick.e)
             parts.at(tick.e, announced(tick), inputs)
         sums = self._sums
         if planned.adds_up:
@@ -103,13 +103,13 @@ class FastRun:
             return self._by_steps(parts.tokens(inputs), now, planned)
         return sums.compute(tick, now, parts, inputs)
 
-    def _keep_outputs(self) -> None:
-        """Keep outputs from now on, those included of which there are only sums."""
+    def _keep_outputs(self, e: int) -> None:
+        """Keep outputs from evaluation `e` on, those included of which there are only sums."""
         sums, self._sums = self._sums, None
         if sums is None:
             return
         assert self._full is not None
-        for tick, now, inputs, parts in sums.computed:
+        for tick, now, inputs, parts in sums.needed_from(e):
             stream, here, self.parts = parts.embed(tick.e, announced(tick), inputs), self.parts, parts
             self._by_steps(stream, now, self._full)
             self.parts, self.again = here, self.again + 1

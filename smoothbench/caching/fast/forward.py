@@ -84,7 +84,7 @@ class FastForward:
         elif not run.parts.holds(inputs):
             if not self._architecture.takes(inputs):
                 raise self._other_arguments(tick)
-            run.go_on_with(self._parts(inputs))
+            run.go_on_with(self._parts(inputs), tick.e)
         return run
 
     @property

@@ -30,13 +30,13 @@ class Computed(NamedTuple):
 
 
 class Sums:
-    """Adds up what the evaluations of all gaps of a sampling run reuse; `computed` are the last forwards that count."""
+    """Adds up what the evaluations of all gaps of a sampling run reuse."""
 
     def __init__(self, gaps: Gaps) -> None:
         self._gaps = gaps
         self._together: Tensor | None = None  # [1 + sums, B, tokens, width]: the stream, then the sums
         self._places: dict[int, int] = {}  # of the reused evaluations among these
-        self.computed: deque[Computed] = deque(maxlen=gaps.depth)
+        self._computed: deque[Computed] = deque(maxlen=gaps.depth)
 
     @classmethod
     def of(cls, gaps: Gaps | None, parts: SummedParts, rows: int) -> "Sums | None":
@@ -55,9 +55,13 @@ class Sums:
     def nbytes(self) -> int:
         """The size of all that is there for later evaluations."""
         held = [
-            value for past in self.computed for value in past.inputs.values() if isinstance(value, Tensor)
+            value for past in self._computed for value in past.inputs.values() if isinstance(value, Tensor)
         ]
         return sum(tensor.nbytes for tensor in (*held, self._together) if tensor is not None)
+
+    def needed_from(self, e: int) -> list[Computed]:
+        """Return the forwards so far whose outputs evaluation `e` or a later one reuses, the oldest first."""
+        return [past for past in self._computed if self._gaps.targets[past.tick.e][-1] >= e]
 
     def expects(self, e: int, now: float) -> bool:
         """Return whether a predictor would count evaluation `e` as it was planned."""
@@ -75,7 +79,7 @@ class Sums:
         assert gates is not None
         targets = self._gaps.targets.get(tick.e, ())
         if targets:
-            self.computed.append(Computed(tick, now, _copied(inputs), parts))
+            self._computed.append(Computed(tick, now, _copied(inputs), parts))
             gates = torch.stack([gates, *(self._weighted(tick.e, e, parts) for e in targets)])
             together = self._opened(stream, targets, parts)
             stream = together[0]
