@@ -53,14 +53,14 @@ def find_gaps(
         return None
     if architecture.joins or not all(architecture.gated) or any(architecture.bare):
         return None
-    own = [slot.sites[0] for slot in slots]
+    site_numbers = [slot.sites[0] for slot in slots]
     depth = max(predictor.depth for predictor in predictors)
     sources, targets, past = dict[int, Sequence[int]](), defaultdict[int, list[int]](list), list[int]()
     for e, bits in enumerate(rows):
         if bits is None:
             return None
-        of_branches = bits if len(bits) == len(own) else [bits[i] for i in own]
-        if of_branches.count(of_branches[0]) < len(own):
+        of_branches = bits if len(bits) == len(site_numbers) else [bits[i] for i in site_numbers]
+        if of_branches.count(of_branches[0]) < len(site_numbers):
             return None
         if of_branches[0]:
             past.append(e)

@@ -54,10 +54,10 @@ class Sums:
     @property
     def nbytes(self) -> int:
         """The size of all that is there for later evaluations."""
-        held = [
+        inputs = [
             value for past in self._computed for value in past.inputs.values() if isinstance(value, Tensor)
         ]
-        return sum(tensor.nbytes for tensor in (*held, self._together) if tensor is not None)
+        return sum(tensor.nbytes for tensor in (*inputs, self._together) if tensor is not None)
 
     def needed_from(self, e: int) -> list[Computed]:
         """Return the forwards so far whose outputs evaluation `e` or a later one reuses, the oldest first."""
