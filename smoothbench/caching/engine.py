@@ -60,8 +60,7 @@ def cached(
     a schedule was planned on (see `fingerprint`); with the schedule's own weights that is a ValueError.
     """
     handle, denoiser = denoiser, original_module(denoiser)
-    parts = all_parts(denoiser)  # walked through once, which takes as long as all else that asks them
-    refuse_other_caches(denoiser, parts)
+    refuse_other_caches(denoiser, parts := all_parts(denoiser))  # walked through once, as that takes long
     sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
     plan = _planned(denoiser, sites, schedule_or_policy, evals)
     if isinstance(schedule_or_policy, Schedule):
