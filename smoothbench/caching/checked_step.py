@@ -88,18 +88,21 @@ class StepChecks:
                 left = left.sub(_by_row(past, step.rows, common), alpha=weight)
         guidance = step.guidance[self._forwards * step.rows :][: step.rows]
         for weight, (_, output) in zip(step.outputs, history, strict=False):
-            for of_row, row in zip(guidance, _by_row(output, step.rows, common), strict=True):
+            rows = _by_row(output, step.rows, common).unbind(0)
+            for of_row, row in zip(guidance, rows, strict=True):
                 left = left.sub(row, alpha=weight * of_row)  # from every row's state
         self._forwards, self._left = self._forwards + 1, left
         if self._forwards == step.forwards:
             self._forwards, self._left = 0, None
             allowed = max(TOLERANCE, ROUNDING * torch.finfo(state.dtype).eps)
-            _refuse_other(step, float(left.norm()), float(given.norm()), allowed)
+            distance, norm = (float(torch.linalg.vector_norm(value)) for value in (left, given))
+            _refuse_other(step, distance, norm, allowed)
 
 
 def _by_row(value: Tensor, rows: int, common: tuple[slice, ...] | None) -> Tensor:
-    """A tensor [rows * samples, ...] as float32 [rows, samples, ...], cut to what states and outputs both have."""
-    return (value if common is None else value[common]).float().unflatten(0, (rows, -1))
+    """A tensor [rows * samples, ...] as float32 [rows, numbers], cut to what states and outputs both have."""
+    flat = (value if common is None else value[common]).reshape(rows, -1)
+    return flat if flat.dtype == torch.float32 else flat.float()
 
 
 def _common(state: Tensor, output: Tensor) -> tuple[slice, ...] | None:

@@ -18,7 +18,7 @@ from smoothbench.caching.fingerprint import refuse_or_warn_if_changed
 from smoothbench.caching.foreign_caches import refuse_other_caches
 from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
-from smoothbench.caching.hooks import Forward, Wrap, compiled_parts, intercepted
+from smoothbench.caching.hooks import Forward, Wrap, all_parts, compiled_parts, intercepted
 from smoothbench.caching.nesting import outer_sites, runs
 from smoothbench.caching.policy import DynamicPolicy, Policy
 from smoothbench.caching.predictor import Predictor
@@ -60,7 +60,7 @@ def cached(
     a schedule was planned on (see `fingerprint`); with the schedule's own weights that is a ValueError.
     """
     handle, denoiser = denoiser, original_module(denoiser)
-    refuse_other_caches(denoiser)
+    refuse_other_caches(denoiser, parts := all_parts(denoiser))  # walked through once, as that takes long
     sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
     plan = _planned(denoiser, sites, schedule_or_policy, evals)
     if isinstance(schedule_or_policy, Schedule):
@@ -73,7 +73,7 @@ def cached(
     try:
         with watched(denoiser, run.begin, run.end, run.forward), ExitStack() as inside:
             run.intercept = partial(_intercept, inside, handle, denoiser, run)
-            if not run.may_be_fast or compiled_parts(denoiser) or handle is not denoiser:
+            if not run.may_be_fast or compiled_parts(denoiser, parts) or handle is not denoiser:
                 run.intercept_now()
             yield run
         if not run.forwards:
@@ -146,10 +146,10 @@ def _planned(
     policy: Schedule | Policy | DynamicPolicy,
     evals: int | None,
 ) -> _Plan:
-    if isinstance(policy, DynamicPolicy):
-        decisions = Decisions(policy, denoiser, sites, evals)
-        return _Plan(decisions.before, evals, [True] * len(sites), decisions=decisions)
-    if not isinstance(policy, Schedule):
+    if not isinstance(policy, Schedule):  # asked first, as a protocol takes long to ask
+        if isinstance(policy, DynamicPolicy):
+            decisions = Decisions(policy, denoiser, sites, evals)
+            return _Plan(decisions.before, evals, [True] * len(sites), decisions=decisions)
         if policy.needs_curves:
             raise ValueError(
                 f"{type(policy).__name__} needs error curves: pass the schedule that its plan() gives"

@@ -1,6 +1,6 @@
 """Detect caches of other libraries, which must not be active on the same denoiser."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -13,10 +13,13 @@ EXACT = "text_kv_cache"  # caches only values that are constant over a run, so i
 MARKS = {"_is_cached": "cache-dit, ParaAttention or xDiT", "enable_teacache": "TeaCache"}
 
 
-def refuse_other_caches(denoiser: nn.Module) -> None:
-    """Raise ValueError, naming it, where another library's cache is active on the denoiser or its blocks."""
+def refuse_other_caches(denoiser: nn.Module, parts: Sequence[nn.Module] | None = None) -> None:
+    """Raise ValueError, naming it, where another library's cache is active on the denoiser or its blocks.
+
+    Args: parts, all modules of the denoiser, where the caller has them.
+    """
     # every cached(...) asks this, mostly of denoisers without hooks or marks
-    parts = all_parts(denoiser)
+    parts = all_parts(denoiser) if parts is None else parts
     states = [part.__dict__ for part in parts]
     hooked = [state for name in (REGISTRY, *MARKS) for state in states if name in state]
     if not hooked and not any(_marked(vars(kind)) for kind in set(map(type, parts))):

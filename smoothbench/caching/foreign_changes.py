@@ -55,14 +55,21 @@ class _Edge(NamedTuple):
 def _edges(denoiser: nn.Module, sites: Sequence[Site]) -> list[_Edge]:
     """All modules on the ways to the sites, each once."""
     edges: dict[str, _Edge] = {}
+
+    def module_at(path: str, site: Site) -> nn.Module:
+        """The module at a path, to which and on the way to which edges lead from now on."""
+        if not path:
+            return denoiser
+        if path not in edges:
+            above, _, name = path.rpartition(".")
+            parts = module_at(above, site)._modules
+            edges[path] = _Edge(parts, name, parts.get(name), path, site.name)
+        module: Any = edges[path].module
+        return module
+
     for site in sites:
         for path in site.blocks or (site.path, *site.feeders):
-            module: Any = denoiser
-            names = path.split(".") if path else []
-            for depth, name in enumerate(names):
-                here, parts = ".".join(names[: depth + 1]), module._modules
-                module = parts.get(name)
-                edges.setdefault(here, _Edge(parts, name, module, here, site.name))
+            module_at(path, site)
     return list(edges.values())
 
 

@@ -109,9 +109,13 @@ def all_parts(denoiser: nn.Module) -> list[nn.Module]:
     return parts
 
 
-def compiled_parts(denoiser: nn.Module) -> list[nn.Module]:
-    """Return the modules that torch compiled, the denoiser among them, and the handles that it gave for others."""
-    return [m for m in all_parts(denoiser) if m.__dict__.get(CALL) is not None or HANDLED in m._modules]
+def compiled_parts(denoiser: nn.Module, parts: Sequence[nn.Module] | None = None) -> list[nn.Module]:
+    """Return the modules that torch compiled, the denoiser among them, and the handles that it gave for others.
+
+    Args: parts, all modules of the denoiser, where the caller has them.
+    """
+    parts = all_parts(denoiser) if parts is None else parts
+    return [m for m in parts if m.__dict__.get(CALL) is not None or HANDLED in m._modules]
 
 
 def holds(module: nn.Module, intercepted: Container[int]) -> bool:

@@ -95,6 +95,8 @@ class Inputs:
 
     def forget(self) -> int:
         """Drop all inputs, and return how many bytes they were."""
+        if not self._given:  # nothing was seen since the last time
+            return 0
         size = sum(value.nbytes for of_site in self._of_computed.values() for _, value in of_site)
         self._of_computed, self._given = {}, {}
         self._bind_anew()

@@ -147,7 +147,7 @@ class Run(Announcer):
         output, computed = self.fast(tick, self._now, self.computed, inputs)
         for i in computed:
             self.counts[i] += 1
-        self.visits.leave_out(range(len(self.sites)))
+        self.visits.leave_out_all()
         return output
 
     def intercept_now(self) -> None:

@@ -33,6 +33,10 @@ class Visits:
         for i in inner:
             self._has_run[i] = True
 
+    def leave_out_all(self) -> None:
+        """Note that no site runs as a module in this forward."""
+        self._has_run = [True] * len(self._sites)
+
     def end(self, failed: bool = False) -> None:
         """Note that the forward has ended; ValueError, naming the first site that did not run in it."""
         ran, self._has_run, self._open = self._has_run, [True] * len(self._sites), False

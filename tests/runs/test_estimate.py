@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from smoothbench.caching.fast import sums
 from smoothbench.errors import UsageError
 from smoothbench.running.estimate import Work, _bytes, clock_time
 from smoothbench.running.todo import missing_evaluations
@@ -91,7 +92,11 @@ def test_an_estimate_that_cannot_be_made_is_said(tmp_path: Path, caplog: pytest.
     assert any(line.endswith(left) for line in caplog.messages)
 
 
-def test_the_memory_of_caches_is_said_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_memory_of_caches_is_said_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most: sums that are added up ahead take less."""
+    monkeypatch.setattr(sums, "AT_MOST", 0)
     caplog.set_level(logging.INFO)
     running = experiment(tmp_path, *FEW, "stage=all", *TIMED)
     running.run()

@@ -38,31 +38,51 @@ class AdaLNZero:
 
         `uses` says for how many of the timesteps a use is, in their order, and has all of them.
         """
-        rows, enough = len(timesteps) * len(classes), _repeated(timesteps)
         groups, start = list[_Group](), 0
         for use, number in uses.items():
             end = start + number * len(classes)
-            out = timesteps.new_empty(
-                max(end - start, ENOUGH), self.count(use), self._width, dtype=self._dtype
-            )
-            groups.append(_Group(use, slice(start, end), out))
+            shape = max(end - start, ENOUGH), self.count(use), self._width
+            groups.append(_Group(use, slice(start, end), timesteps.new_empty(shape, dtype=self._dtype)))
             start = end
         blocks = self._blocks if any(NEEDED[use] for use in uses) else self._blocks[:1]
-        features = [_features(block, enough, self._dtype) for block in _distinct_frequencies(blocks)]
-        for number, block in enumerate(blocks):
-            embedder, linear = block.norm1.emb, block.norm1.linear
-            time = embedder.timestep_embedder.forward(features[number % len(features)])[: len(timesteps)]
-            label = embedder.class_embedder.embedding_table.forward(classes)
-            conditions = F.silu(time[:, None] + label).view(rows, self._width)
-            bias = _plus_one(linear.bias, self._width)
-            for group in groups:
-                condition = _repeated(conditions[group.rows])
-                if number == 0:
-                    head = _plus_one(self._head.bias, self._width)
-                    _product(self._head.weight, head, slice(0, 2), condition, group.out[:, -2:])
-                for part in NEEDED[group.use]:
-                    _product(linear.weight, bias, part, condition, group.next(part.stop - part.start))
+        conditions, biases = self._conditions(blocks, timesteps, classes), self._biases(blocks)
+        for group in groups:
+            of_group = [_repeated(condition) for condition in conditions[:, group.rows].unbind(0)]
+            head = group.out[:, -2:].flatten(1)
+            bias = _plus_one(self._head.bias.view(1, 2, self._width)).flatten()
+            torch.addmm(bias, of_group[0], self._head.weight.t(), out=head)
+            self._of_blocks(blocks, biases, group, of_group)
         return {group.use: group.of(len(classes)) for group in groups}
+
+    def _conditions(self, blocks: Sequence[Any], timesteps: Tensor, classes: Tensor) -> Tensor:
+        """The embedded timesteps and classes of all blocks, [blocks, K * U, width]."""
+        enough = _repeated(timesteps)
+        features = [_features(block, enough, self._dtype) for block in _distinct_frequencies(blocks)]
+        times, labels = list[Tensor](), list[Tensor]()
+        for number, block in enumerate(blocks):
+            embedder = block.norm1.emb
+            times.append(embedder.timestep_embedder.forward(features[number % len(features)]))
+            labels.append(embedder.class_embedder.embedding_table.forward(classes))
+        time, label = torch.stack(times)[:, : len(timesteps), None], torch.stack(labels)[:, None]
+        return F.silu(time + label).flatten(1, 2)
+
+    def _biases(self, blocks: Sequence[Any]) -> Tensor:
+        """The biases of the modulations of all blocks, [blocks, 6, width]."""
+        biases = torch.stack([block.norm1.linear.bias for block in blocks])
+        return _plus_one(biases.view(len(blocks), SIX, self._width))
+
+    def _of_blocks(
+        self, blocks: Sequence[Any], biases: Tensor, group: "_Group", conditions: Sequence[Tensor]
+    ) -> None:
+        """Compute the modulations of one use, of all blocks."""
+        for part in NEEDED[group.use]:
+            of_part = biases[:, part].flatten(1).unbind(0)
+            places = group.places(part)
+            for block, bias, condition, place in zip(blocks, of_part, conditions, places, strict=True):
+                weight = block.norm1.linear.weight
+                if part.stop - part.start < SIX:
+                    weight = weight[part.start * self._width : part.stop * self._width]
+                torch.addmm(bias, condition, weight.t(), out=place)
 
     def of_each_row(self, timesteps: Tensor, classes: Tensor) -> Tensor:
         """Return the modulations of rows that have a timestep and a class each, [B, count, 1, width]."""
@@ -70,19 +90,25 @@ class AdaLNZero:
         return torch.cat([self(timestep, label, {use: 1})[use][0] for timestep, label in pairs])
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Group:
     """The modulations of one use: those of the conditions `rows`, in `out` [rows or more, count, width]."""
 
     use: Use
     rows: slice
     out: Tensor
-    place: int = 0
 
-    def next(self, count: int) -> Tensor:
-        """The place of the next modulations, [rows or more, count, width]."""
-        self.place += count
-        return self.out[:, self.place - count : self.place]
+    def places(self, part: slice) -> Sequence[Tensor]:
+        """The places of these modulations of every block, [rows or more, count * width]."""
+        parts, width = NEEDED[self.use], self.out.shape[-1]
+        sizes = [other.stop - other.start for other in parts]
+        here = parts.index(part)
+        blocks = self.out[:, :-2].flatten(1).split(sum(sizes) * width, 1)
+        return (
+            blocks
+            if len(parts) == 1
+            else [block.split([n * width for n in sizes], 1)[here] for block in blocks]
+        )
 
     def of(self, classes: int) -> Tensor:
         """The modulations of so many classes, [timesteps, classes, count, 1, width]."""
@@ -116,15 +142,8 @@ def _distinct_frequencies(blocks: Sequence[Any]) -> Sequence[Any]:
     return blocks[:1] if len(set(map(settings, blocks))) == 1 else blocks
 
 
-def _plus_one(bias: Tensor, width: int) -> Tensor:
-    """The bias [parts, width] of modulations, with 1 added to that of scales (1, 4)."""
-    parts = bias.view(-1, width).clone()
-    parts[1::3] += 1
+def _plus_one(biases: Tensor) -> Tensor:
+    """The biases [blocks, parts, width] of modulations, with 1 added to those of scales (1, 4)."""
+    parts = biases.clone()
+    parts[:, 1::3] += 1
     return parts
-
-
-def _product(weight: Tensor, bias: Tensor, part: slice, condition: Tensor, out: Tensor) -> None:
-    """Write some modulations of a linear layer with bias [parts, width] to `out` [rows, parts, width]."""
-    width = condition.shape[1]
-    some = weight[part.start * width : part.stop * width]
-    torch.addmm(bias[part].flatten(), condition, some.t(), out=out.flatten(1))

@@ -19,6 +19,8 @@ def add_terms(stream: Tensor, terms: Sequence[Term], in_place: bool) -> Tensor:
 
     `in_place`: the stream itself may be changed.
     """
+    if in_place and len(terms) == 1:  # between branches that are computed
+        return _add(stream, terms[0])
     if stream.device.type != "cpu":
         groups = _alike(terms)
         if len(terms) > KERNELS * len(groups) and sum(output.nbytes for _, output, _ in terms) <= STACKED:
@@ -32,15 +34,14 @@ def add_terms(stream: Tensor, terms: Sequence[Term], in_place: bool) -> Tensor:
             stream = torch.addcmul(stream, gate, output, value=weight)
     rows = _rows_at_once(stream)
     if rows >= len(stream) or len(terms) < 2:
-        for gate, output, weight in terms:
-            if gate is None:
-                stream.add_(output, alpha=weight)
-            else:
-                stream.addcmul_(gate, output, value=weight)
+        for term in terms:
+            _add(stream, term)
         return stream
     for start in range(0, len(stream), rows):
         part = slice(start, start + rows)
-        _add(stream[part], terms, part)
+        here = stream[part]
+        for gate, output, weight in terms:  # rows may share one gate
+            _add(here, (gate if gate is None or len(gate) == 1 else gate[part], output[part], weight))
     return stream
 
 
@@ -75,9 +76,8 @@ def _rows_at_once(stream: Tensor) -> int:
     return max(1, AT_ONCE * len(stream) // max(1, stream.nbytes))
 
 
-def _add(stream: Tensor, terms: Sequence[Term], part: slice) -> None:
-    for gate, output, weight in terms:
-        if gate is None:
-            stream.add_(output[part], alpha=weight)
-        else:  # rows may share one gate
-            stream.addcmul_(gate if len(gate) == 1 else gate[part], output[part], value=weight)
+def _add(stream: Tensor, term: Term) -> Tensor:
+    gate, output, weight = term
+    if gate is None:
+        return stream.add_(output, alpha=weight)
+    return stream.addcmul_(gate, output, value=weight)

@@ -6,14 +6,13 @@ from typing import Any
 from torch import Tensor
 
 from smoothbench.caching.evaluation_clock import Tick
+from smoothbench.caching.fast.fast_run import FastRun
+from smoothbench.caching.fast.gaps import find_gaps
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, Use
 from smoothbench.caching.fast.planner import Plan, Planner
 from smoothbench.caching.fast.slots import Bits, Slot
-from smoothbench.caching.fast.steps import Kept
 from smoothbench.caching.fast.unchanged import needs_gradients
 from smoothbench.caching.predictor import Weighted
-
-NOTHING: Kept = ((), ())
 
 
 class FastForward:
@@ -36,8 +35,9 @@ class FastForward:
         self._architecture, self._coordinates, self._rows = architecture, coordinates, rows
         self._predictors = [predictors[slot.sites[0]] for slot in slots]
         self._plan = Planner(architecture, slots, [any(may_skip[i] for i in slot.sites) for slot in slots])
+        self._gaps = find_gaps(architecture, slots, self._predictors, rows, coordinates) if rows else None
         self._plans: dict[tuple[bool, ...], Plan] = {}
-        self._runs: dict[int | str, _Run] = {}
+        self._runs: dict[int | str, FastRun] = {}
         self._doubts: list[Tensor | None] = []
         self._answers: dict[
             int | str, bool
@@ -69,18 +69,22 @@ class FastForward:
 
     def __call__(self, tick: Tick, now: float, bits: Bits, inputs: Inputs) -> tuple[Any, Sequence[int]]:
         """Run one forward at coordinate `now`; return its output and the numbers of the sites that it computed."""
-        planned = self._planned(tuple(bits))
-        return self.run_of(tick, inputs).forward(tick, now, planned, inputs), planned.computed
+        planned, run = self._planned(tuple(bits)), self.run_of(tick, inputs)
+        output = run.forward(tick, now, planned, inputs)
+        computed, again = planned.computed, run.again
+        if again:
+            computed, run.again = (*computed, *self._planned(tuple(self._rows[0] or ())).computed * again), 0
+        return output, computed
 
-    def run_of(self, tick: Tick, inputs: Inputs) -> "_Run":
+    def run_of(self, tick: Tick, inputs: Inputs) -> FastRun:
         """Return the run under way, whose parts are for these inputs."""
         run = self._runs.get(tick.forward_index)
         if run is None:
-            run = self._runs[tick.forward_index] = _Run(self._parts(inputs), self._predictors, inputs)
+            run = self._runs[tick.forward_index] = self._new_run(inputs)
         elif not run.parts.holds(inputs):
             if not self._architecture.takes(inputs):
                 raise self._other_arguments(tick)
-            run.parts = self._parts(inputs)
+            run.go_on_with(self._parts(inputs), tick.e)
         return run
 
     @property
@@ -125,6 +129,10 @@ class FastForward:
             "than the first one of the run: pass fast=False to cached(...)"
         )
 
+    def _new_run(self, inputs: Inputs) -> FastRun:
+        full = None if self._gaps is None else self._planned(tuple(self._rows[0] or ()))
+        return FastRun(self._parts(inputs), self._predictors, inputs, self._gaps, full)
+
     def _parts(self, inputs: Inputs) -> Parts:
         parts = self._architecture.begin(inputs, self._coordinates)
         parts.uses = [Use.NOTHING if bits is None else self._planned(tuple(bits)).use for bits in self._rows]
@@ -135,47 +143,3 @@ class FastForward:
         if planned is None:
             planned = self._plans[bits] = self._plan(bits)
         return planned
-
-
-class _Run:
-    """A sampling run's forwards of one index: their parts, and the outputs that they keep."""
-
-    def __init__(self, parts: Parts, predictors: Sequence[Weighted], inputs: Inputs) -> None:
-        self.parts, self.predictors = parts, predictors
-        self.names = inputs.keys()
-        self.opened: dict[int, Tensor] = {}
-        self.history: list[Kept] = [NOTHING] * len(predictors)
-        self._now = 0.0
-        # of the present forward, by predictor and coordinates
-        self._weights: dict[tuple[int, tuple[float, ...]], Sequence[float]] = {}
-        self._coordinates: dict[tuple[float, ...], tuple[float, ...]] = {}
-
-    def forward(self, tick: Tick, now: float, planned: Plan, inputs: Inputs) -> Any:
-        """Run the steps of one forward."""
-        self._now, self._weights, self._coordinates = now, {}, {}
-        announced = tick.coordinate if tick.is_announced else None
-        stream = self.parts.embed(tick.e, announced, inputs)
-        for step in planned.steps:
-            stream = step(self, stream)
-        return self.parts.head(stream, inputs)
-
-    def keep(self, slot: int, output: Tensor) -> None:
-        """Keep a computed output, and drop the oldest one that no prediction needs any more."""
-        coordinates, outputs = self.history[slot]
-        older = self.predictors[slot].depth - 1
-        at = (self._now, *coordinates[:older])
-        # one tuple for all slots that were computed together, which are then told by its identity
-        self.history[slot] = self._coordinates.setdefault(at, at), (output, *outputs[:older])
-
-    def weights(self, predictor: Weighted, coordinates: tuple[float, ...]) -> Sequence[float]:
-        """Return a predictor's weights of outputs kept at these coordinates, at the present one."""
-        key = (id(predictor), coordinates)
-        weights = self._weights.get(key)
-        if weights is None:
-            weights = self._weights[key] = predictor.weights(coordinates, self._now)
-        return weights
-
-    @property
-    def kept_bytes(self) -> int:
-        """The size of all kept outputs."""
-        return sum(output.nbytes for _, outputs in self.history for output in outputs)

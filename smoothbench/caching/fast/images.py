@@ -22,6 +22,18 @@ class Patches:
         tokens = F.linear(to_patches(pictures, self.size), self._weight, self._bias)
         return tokens if self._positions is None else torch.add(tokens, self._positions).to(tokens.dtype)
 
+    @property
+    def ground(self) -> Tensor:
+        """What is added to the product of patches and weights: bias and positions, [1, tokens, width]."""
+        ground: Tensor = self._bias if self._positions is None else self._bias + self._positions
+        return ground.to(self._weight.dtype)
+
+    def onto(self, sums: Tensor, pictures: Tensor) -> Tensor:
+        """Add the product of patches and weights to sums [B, tokens, width], which are changed."""
+        patches = to_patches(pictures, self.size).flatten(0, 1)
+        sums.view(-1, sums.shape[-1]).addmm_(patches, self._weight.t())
+        return sums
+
     @staticmethod
     def know(embedding: Any) -> bool:
         """Return whether diffusers' patch embedding is one of these."""

@@ -70,8 +70,8 @@ class Architecture(ABC):
         """Return the arguments of a forward by name; None where one is given that the parts do not know."""
         if len(args) > len(self.arguments):
             return None
-        given = {**dict(zip(self.arguments, args, strict=False)), **kwargs}
-        if given.keys() <= self.used:
+        given = {**dict(zip(self.arguments, args, strict=False)), **kwargs} if args else kwargs
+        if self.used.issuperset(given):
             return given
         return None if any(given[name] is not None for name in given.keys() - self.used) else given
 
@@ -108,7 +108,7 @@ class Parts(ABC):
 
     def holds(self, inputs: Inputs) -> bool:
         """Return whether the constant inputs are those of the run's first forward, without waiting for a device."""
-        return all(_same(value, inputs.get(name)) for name, value in self.constant.items())
+        return all(map(_same, self.constant.values(), map(inputs.get, self.constant)))
 
     def mistaken(self) -> Tensor | None:
         """Return whether an input was not what it was taken for, a tensor on the device; None where all were read."""
@@ -137,6 +137,44 @@ class Parts(ABC):
     @abstractmethod
     def head(self, stream: Tensor, inputs: Inputs) -> Any:
         """Turn the last stream into the denoiser's output, of the type that its own forward returns."""
+
+
+class SummedParts(Parts):
+    """The parts of a denoiser whose branches all have gates that are known ahead, and whose embedding is a linear map.
+
+    What an evaluation reuses can then be added up before it comes: its stream is that sum plus the embedded inputs.
+    """
+
+    ground: Tensor  # what the embedding adds to the map of its inputs, [1, tokens, width]
+
+    @abstractmethod
+    def rows(self, inputs: Inputs) -> int:
+        """Return the number of rows of a forward."""
+
+    @abstractmethod
+    def at(self, e: int, announced: float | None, inputs: Inputs) -> bool:
+        """Take the modulations of evaluation `e`; return whether its timestep is the one that was planned."""
+
+    @abstractmethod
+    def knows_all_gates(self) -> bool:
+        """Return whether the gates of all planned evaluations are there already."""
+
+    @abstractmethod
+    def gates_at(self, e: int) -> Tensor | None:
+        """Return all gates at the planned timestep of an evaluation, [B, branches, 1, width]; None: not known yet."""
+
+    @abstractmethod
+    def tokens(self, inputs: Inputs) -> Tensor:
+        """Embed the inputs [B, tokens, width]."""
+
+    @abstractmethod
+    def onto(self, sums: Tensor, inputs: Inputs) -> Tensor:
+        """Embed the inputs, but for `ground`, onto sums [B, tokens, width], which are changed."""
+
+    def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
+        """Take the modulations of evaluation `e`, and embed its inputs."""
+        self.at(e, announced, inputs)
+        return self.tokens(inputs)
 
 
 def row_tensors(inputs: Inputs, *names: str) -> list[Tensor] | None:
@@ -173,6 +211,8 @@ def _copied(value: Any) -> Any:
 
 def _same(known: Any, value: Any) -> bool:
     """Whether an input is the known one; on a device only the very tensor is, unchanged: comparing would wait."""
+    if isinstance(known, Tensor):  # the most frequent first
+        return isinstance(value, Tensor) and known.dtype == value.dtype and torch.equal(known, value)
     if isinstance(known, Mapping):
         return (
             isinstance(value, Mapping)
@@ -183,6 +223,4 @@ def _same(known: Any, value: Any) -> bool:
         return known.tensor is value and known.version == _version(value)
     if isinstance(known, tuple):
         return len(known) == len(value or ()) and all(map(_same, known, value))
-    if not isinstance(known, Tensor):
-        return known is value or (not isinstance(value, Tensor) and known == value)
-    return isinstance(value, Tensor) and known.dtype == value.dtype and torch.equal(known, value)
+    return known is value or (not isinstance(value, Tensor) and known == value)

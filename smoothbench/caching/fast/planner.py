@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from smoothbench.caching.fast.parts import Architecture, Use
 from smoothbench.caching.fast.slots import Bits, Slot
@@ -11,11 +11,15 @@ from smoothbench.caching.fast.steps import Close, Compute, Join, Open, Reuse, St
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a forward, the numbers of the sites that it computes, and what it does with the blocks."""
+    """The steps of a forward, the numbers of the sites that it computes, and what it does with the blocks.
+
+    `adds_up`: it only adds kept outputs of branches, multiplied by their gates, to its embedded inputs.
+    """
 
     steps: tuple[Step, ...]
     computed: tuple[int, ...]
     use: Use
+    adds_up: bool = False
 
 
 class Planner:
@@ -48,7 +52,10 @@ class Planner:
         while branch < len(self._computes):
             branch = self._at(branch, bits, steps)
         steps.flush()
-        return Plan(tuple(steps.steps), tuple(sorted(steps.computed)), steps.use)
+        computed = tuple(sorted(steps.computed))
+        if (only := steps.only_gated) is not None:
+            return Plan((replace(only, oldest_first=True),), computed, steps.use, adds_up=True)
+        return Plan(tuple(steps.steps), computed, steps.use)
 
     def _at(self, branch: int, bits: Bits, steps: "_Steps") -> int:
         """Plan what begins at a branch; the next branch to plan."""
@@ -90,6 +97,13 @@ class _Steps:
         self._waiting.append((slot, branch))
         if branch is not None:
             self.use = max(self.use, Use.GATES)
+
+    @property
+    def only_gated(self) -> Reuse | None:
+        """The only step, if it reuses branches with gates alone."""
+        first = self.steps[0] if len(self.steps) == 1 else None
+        gated = isinstance(first, Reuse) and all(branch is not None for _, branch in first.slots)
+        return first if isinstance(first, Reuse) and gated else None
 
     def compute(self, step: dict[bool, Compute]) -> None:
         """Plan a computed branch, whose steps are there for a stream that may be changed, and for one that may not."""

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from smoothbench.caching.fast.chain import add_terms
+from smoothbench.caching.fast.chain import Term, add_terms
 from smoothbench.caching.fast.parts import Parts
 from smoothbench.caching.predictor import Weighted
 
@@ -67,13 +67,18 @@ class Compute:
 
 @dataclass(frozen=True)
 class Reuse:
-    """Adds what the kept outputs of consecutive slots predict, each with the gate of its branch (None: a sum)."""
+    """Adds what the kept outputs of consecutive slots predict, each with the gate of its branch (None: a sum).
+
+    `oldest_first`: the outputs of an evaluation are added before those of a later one.
+    """
 
     slots: tuple[tuple[int, int | None], ...]
     in_place: bool
+    oldest_first: bool = False
 
     def __call__(self, forward: Forward, stream: Tensor) -> Tensor:
-        gates, history, predictors, terms = forward.parts.gates, forward.history, forward.predictors, []
+        gates, history, predictors = forward.parts.gates, forward.history, forward.predictors
+        terms = list[Term]()
         at: tuple[float, ...] = ()
         by: Weighted | None = None
         for slot, branch in self.slots:
@@ -84,6 +89,10 @@ class Reuse:
             gate = None if branch is None else gates[branch]
             for output, weight in zip(outputs, weights, strict=True):
                 terms.append((gate, output, weight))
+        if self.oldest_first and len(terms) > len(self.slots):
+            ages = [age for slot, _ in self.slots for age in range(len(history[slot][1]))]
+            order = sorted(range(len(terms)), key=lambda n: -ages[n])
+            terms = [terms[n] for n in order]
         return add_terms(stream, terms, self.in_place)
 
 

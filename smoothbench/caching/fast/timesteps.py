@@ -14,7 +14,9 @@ def shared_timestep(timestep: Tensor, announced: float | None) -> float | None:
     """
     if timestep.device.type != "cpu" and announced is not None:
         return announced
-    values = timestep.flatten().tolist()
+    if timestep.ndim == 0:
+        return float(timestep)
+    values = (timestep if timestep.ndim == 1 else timestep.flatten()).tolist()
     return float(values[0]) if values.count(values[0]) == len(values) else None
 
 

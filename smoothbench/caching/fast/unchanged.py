@@ -36,9 +36,10 @@ def unchanged(denoiser: nn.Module, branches: Collection[nn.Module], kinds: Colle
             known[kind] = _is_known(kind, kinds)
         if not known[kind] or module.training or not _has_own_forward(module):
             return False
-        if not _has_plain_weights(module):
+        if module._parameters and not _has_plain_weights(module):
             return False
-        below += _children(module)
+        if module._modules:
+            below += _children(module)
     return True
 
 
@@ -59,25 +60,30 @@ def _children(module: nn.Module) -> list[nn.Module]:
 
 def _is_bare(module: nn.Module) -> bool:
     """Whether nothing runs before, after or in place of a module's own forward."""
-    state = vars(module)
-    hooks = state["_forward_hooks"] or state["_forward_pre_hooks"]
-    back = state["_backward_hooks"] or state["_backward_pre_hooks"]
-    if hooks or back or state.get("_compiled_call_impl") is not None:
+    state = module.__dict__
+    if (
+        state["_forward_hooks"]
+        or state["_forward_pre_hooks"]
+        or state["_backward_hooks"]
+        or state["_backward_pre_hooks"]
+        or state.get("_compiled_call_impl") is not None
+    ):
         return False
-    present = state.get("forward")
-    return present is None or isinstance(present, StandIn)
+    return "forward" not in state or isinstance(state["forward"], StandIn)
 
 
 def _has_own_forward(module: nn.Module) -> bool:
     """Whether the forward of a bare module is that of its class, but for a stand-in of the engine's."""
-    present = vars(module).get("forward")
-    return present is None or not present.is_foreign
+    state = module.__dict__
+    return "forward" not in state or not state["forward"].is_foreign
 
 
 def _has_plain_weights(module: nn.Module) -> bool:
     """Whether torch's functions do on all weights what they do on ordinary ones; quantised tensors have their own."""
     for weight in module._parameters.values():
-        if weight is not None and type(weight).__torch_function__ is not nn.Parameter.__torch_function__:
+        if weight is None or type(weight) is nn.Parameter:
+            continue
+        if type(weight).__torch_function__ is not nn.Parameter.__torch_function__:
             return False
     return True
 

@@ -74,7 +74,7 @@ def test_kernels_of_a_fully_reused_evaluation(level: Any) -> None:
             with Kernels() as kernels:
                 model(x, timestep=time, class_labels=labels)
             assert run.is_fast
-    assert kernels.count <= (70 if level == "branch" else 16)
+    assert kernels.count <= 16
 
 
 def test_a_denoiser_that_is_reused_costs_a_sum_alone() -> None:
