@@ -13,6 +13,7 @@ from smoothbench.caching.policy import Probing
 from smoothbench.caching.probe_costs import probe_costs
 from smoothbench.caching.probes import Probe
 from smoothbench.caching.sites_of_policy import sites_of
+from smoothbench.planning.counted_once import counted_once
 from smoothbench.protocols import Model
 
 
@@ -27,7 +28,7 @@ class ChosenSites:
     @cached_property
     def branches(self) -> MeasuredSites:
         """The model's branches and their costs, on which most methods decide; ValueError where it has none."""
-        return measured_sites(*self._skeleton)
+        return self._counted(find_sites(self._skeleton[0]))
 
     @cached_property
     def branch_names(self) -> tuple[str, ...]:
@@ -57,17 +58,21 @@ class ChosenSites:
         probes = tuple(method.choose_probes(denoiser))
         key = _names(sites), probes
         if key not in self._approaches:
-            self._approaches[key] = probe_costs(denoiser, sites, probes, call, 1)
+            self._approaches[key] = counted_once(
+                self.model, "probes", sites, lambda: probe_costs(denoiser, sites, probes, call, 1), probes
+            )
         return self._approaches[key]
 
     def _of(self, method: Any) -> MeasuredSites:
-        denoiser, call = self._skeleton
-        sites = sites_of(method, denoiser)
+        sites = sites_of(method, self._skeleton[0])
         if _names(sites) == self.branch_names:
             return self.branches
         if _names(sites) not in self._measured:
-            self._measured[_names(sites)] = measured_sites(denoiser, call, sites)
+            self._measured[_names(sites)] = self._counted(sites)
         return self._measured[_names(sites)]
+
+    def _counted(self, sites: tuple[Site, ...]) -> MeasuredSites:
+        return counted_once(self.model, "MACs", sites, lambda: measured_sites(*self._skeleton, sites))
 
     @cached_property
     def _skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
