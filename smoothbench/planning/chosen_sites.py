@@ -8,10 +8,12 @@ from typing import Any
 from torch import nn
 
 from smoothbench.caching import Site, Trajectory, find_sites
+from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.mac_counter import MeasuredSites, measured_sites
-from smoothbench.caching.policy import Probing
+from smoothbench.caching.policy import ChoosesSites, Probing
 from smoothbench.caching.probe_costs import probe_costs
 from smoothbench.caching.probes import Probe
+from smoothbench.caching.sites import BRANCH
 from smoothbench.caching.sites_of_policy import sites_of
 from smoothbench.planning.counted_once import counted_once
 from smoothbench.protocols import Model
@@ -28,11 +30,14 @@ class ChosenSites:
     @cached_property
     def branches(self) -> MeasuredSites:
         """The model's branches and their costs, on which most methods decide; ValueError where it has none."""
-        return self._counted(find_sites(self._skeleton[0]))
+        return counted_once(self.model, "MACs of branches", (), lambda: measured_sites(*self._skeleton))
 
     @cached_property
     def branch_names(self) -> tuple[str, ...]:
         """The names of the model's branches; nothing where it has none."""
+        return counted_once(self.model, "branches", (), self._branch_names)
+
+    def _branch_names(self) -> tuple[str, ...]:
         try:
             return _names(find_sites(self._skeleton[0]))
         except ValueError:
@@ -64,15 +69,17 @@ class ChosenSites:
         return self._approaches[key]
 
     def _of(self, method: Any) -> MeasuredSites:
+        level = method.level if isinstance(method, AtLevel) else BRANCH
+        if level == BRANCH and not isinstance(method, ChoosesSites):
+            return self.branches  # for which no skeleton is built where its costs are known
         sites = sites_of(method, self._skeleton[0])
         if _names(sites) == self.branch_names:
             return self.branches
         if _names(sites) not in self._measured:
-            self._measured[_names(sites)] = self._counted(sites)
+            self._measured[_names(sites)] = counted_once(
+                self.model, "MACs", sites, lambda: measured_sites(*self._skeleton, sites)
+            )
         return self._measured[_names(sites)]
-
-    def _counted(self, sites: tuple[Site, ...]) -> MeasuredSites:
-        return counted_once(self.model, "MACs", sites, lambda: measured_sites(*self._skeleton, sites))
 
     @cached_property
     def _skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:

@@ -23,7 +23,7 @@ class _Count:
 
 
 def counted_once(model: Model, what: str, sites: Sequence[Site], count: Callable[[], T], *more: Any) -> T:
-    """Return what `count` returns, for the skeleton of a model and sites of it.
+    """Return what `count` returns, for the skeleton of a model and sites of it, or nothing but the model.
 
     Models are equal where their class, what their ids say of them and the shape of their samples are. A count of
     a model that samples itself runs its real denoiser, which others may have changed: it is always made anew.
