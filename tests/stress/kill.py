@@ -26,7 +26,10 @@ COMMAND = (
     "latency.rounds=0",
     "device=cpu",
 )
-FEW = ("only=[fewer,smoothcache,taylor]", "points.smoothcache.sweep={cache.policy.alpha:[0.3]}")  # of each kind one
+FEW = (
+    "only=[fewer,smoothcache,taylor]",
+    "points.smoothcache.sweep={cache.policy.alpha:[0.3]}",
+)  # of each kind one
 UNSTABLE = {"provenance"}  # of a record: when and on what it was made
 
 
