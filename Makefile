@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-FILES := --dist loadfile --no-loadscope-reorder  # in the order of tests/conftest.py: what takes long goes first
+# two processes of one thread each, which take files in the order of tests/conftest.py: what takes long goes first.
+# Byte code is written also where the environment says not to: else every process compiles all of it again
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test quick lint venv
 
@@ -13,10 +15,10 @@ demo: venv            ## the product at small scale: tables and figures in resul
 	$(BIN)/python -m smoothbench.every_core +exp=dit_ddim $(DEMO) latency.rounds=3
 
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(FILES)  # two processes of one thread each
+	$(PYTEST)
 
 quick: $(VENV)/.test  ## unit tests and contracts, under a minute: the inner loop
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(FILES) tests/unit tests/contracts -m "not slow"
+	$(PYTEST) tests/unit tests/contracts -m "not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,13 +1,21 @@
-"""Fixtures that all tests see: a small real DiT with random weights, its error curves; and what is slow."""
+"""Fixtures that all tests see: a small real DiT with random weights, its error curves; and what is slow.
+
+Nothing here imports torch before a test asks for it: the process that hands tests out to others runs none, and they
+begin when it has read this file.
+"""
+
+from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from smoothbench.caching import ErrorCurves, calibrate
-from tests.support.tiny_dit import TinyDiT, build_tiny
+if TYPE_CHECKING:
+    from smoothbench.caching import ErrorCurves
+    from tests.support.tiny_dit import TinyDiT
 
 SLOW = ("runs", "hostile", "statistics", "stress")  # folders whose tests take seconds each
 SLOW_FILES = (
@@ -51,10 +59,15 @@ def quiet_logging() -> Iterator[None]:
 
 @pytest.fixture
 def tiny() -> TinyDiT:
+    from tests.support.tiny_dit import build_tiny
+
     return build_tiny()
 
 
 @pytest.fixture(scope="session")
 def curves() -> ErrorCurves:
+    from smoothbench.caching import calibrate
+    from tests.support.tiny_dit import build_tiny
+
     dit = build_tiny()
     return calibrate(dit.denoiser, dit.run, samples=2)

@@ -8,11 +8,14 @@ from typing import Any
 from torch import nn
 
 from smoothbench.caching import Site, Trajectory, find_sites
+from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.mac_counter import MeasuredSites, measured_sites
-from smoothbench.caching.policy import Probing
+from smoothbench.caching.policy import ChoosesSites, Probing
 from smoothbench.caching.probe_costs import probe_costs
 from smoothbench.caching.probes import Probe
+from smoothbench.caching.sites import BRANCH
 from smoothbench.caching.sites_of_policy import sites_of
+from smoothbench.planning.counted_once import counted_once
 from smoothbench.protocols import Model
 
 
@@ -27,11 +30,14 @@ class ChosenSites:
     @cached_property
     def branches(self) -> MeasuredSites:
         """The model's branches and their costs, on which most methods decide; ValueError where it has none."""
-        return measured_sites(*self._skeleton)
+        return counted_once(self.model, "MACs of branches", (), lambda: measured_sites(*self._skeleton))
 
     @cached_property
     def branch_names(self) -> tuple[str, ...]:
         """The names of the model's branches; nothing where it has none."""
+        return counted_once(self.model, "branches", (), self._branch_names)
+
+    def _branch_names(self) -> tuple[str, ...]:
         try:
             return _names(find_sites(self._skeleton[0]))
         except ValueError:
@@ -57,16 +63,22 @@ class ChosenSites:
         probes = tuple(method.choose_probes(denoiser))
         key = _names(sites), probes
         if key not in self._approaches:
-            self._approaches[key] = probe_costs(denoiser, sites, probes, call, 1)
+            self._approaches[key] = counted_once(
+                self.model, "probes", sites, lambda: probe_costs(denoiser, sites, probes, call, 1), probes
+            )
         return self._approaches[key]
 
     def _of(self, method: Any) -> MeasuredSites:
-        denoiser, call = self._skeleton
-        sites = sites_of(method, denoiser)
+        level = method.level if isinstance(method, AtLevel) else BRANCH
+        if level == BRANCH and not isinstance(method, ChoosesSites):
+            return self.branches  # for which no skeleton is built where its costs are known
+        sites = sites_of(method, self._skeleton[0])
         if _names(sites) == self.branch_names:
             return self.branches
         if _names(sites) not in self._measured:
-            self._measured[_names(sites)] = measured_sites(denoiser, call, sites)
+            self._measured[_names(sites)] = counted_once(
+                self.model, "MACs", sites, lambda: measured_sites(*self._skeleton, sites)
+            )
         return self._measured[_names(sites)]
 
     @cached_property

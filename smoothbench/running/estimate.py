@@ -17,7 +17,7 @@ from smoothbench.running.todo import Missing, Progress, sets_to_do
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.devices import wait_for
 from smoothbench.sampling.out_of_memory import out_of_memory
-from smoothbench.sampling.output_memory import output_bytes
+from smoothbench.sampling.output_memory import output_bytes_of
 from smoothbench.self_sampling import samples_at_once
 from smoothbench.storage.identity import canonical
 
@@ -88,11 +88,8 @@ def _bytes(bench: Workbench, missing: Sequence[Missing]) -> int:
 
 def _cache_bytes(bench: Workbench, points: Sequence[Point]) -> int:
     """Memory of a batch's cached outputs at most: every site's, as many as the predictor looks at."""
-    skeleton, call = bench.model.skeleton() if points else (None, None)
-    choices = {point.trajectory.sites: 0 for point in points}
-    for sites in choices:
-        assert skeleton is not None and call is not None
-        choices[sites] = sum(output_bytes(skeleton, sites, call))
+    chosen = {point.trajectory.sites for point in points}
+    choices = {sites: sum(output_bytes_of(bench.model, sites)) for sites in chosen}
     most = max((choices[point.trajectory.sites] * _depth(point) for point in points), default=0)
     batch = min(bench.settings.batch_size, max((len(point.spec.seeds) for point in points), default=0))
     return most * samples_at_once(bench.model, batch)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from smoothbench.caching import ErrorCurves, Site, calibrate, grid
 from smoothbench.caching.announce import Announcer
@@ -13,7 +13,7 @@ from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.protocols import BLOCK, Config, Model, Solver
 from smoothbench.sampling.loop import latents
 from smoothbench.sampling.out_of_memory import first_that_fits
-from smoothbench.sampling.output_memory import Split, free_bytes, output_bytes, split
+from smoothbench.sampling.output_memory import Split, free_bytes, output_bytes_of, split
 from smoothbench.self_sampling import samples_at_once
 from smoothbench.storage.files import write_atomic
 from smoothbench.storage.identity import describe, describe_model, identity
@@ -69,9 +69,7 @@ def measure_curves(model: Model, sites: Sequence[Site], solver: Solver, calibrat
     The samples run in as few parts as the free memory allows, which is logged before the first one starts; where it
     does not suffice after all, in smaller ones. Raises MemoryError where not even single samples and sites fit.
     """
-    skeleton: nn.Module
-    skeleton, call = model.skeleton()
-    outputs = output_bytes(skeleton, sites, call)
+    outputs = output_bytes_of(model, sites)
     _ = model.denoiser  # what is free is known with its weights in place
     free, least, lags = free_bytes(model.device), model.min_batch_size, calibration["k_max"]
     first = split(samples_at_once(model, calibration["num_samples"]), outputs, lags, free, least)

@@ -15,8 +15,20 @@ from smoothbench.caching.hooks import intercepted
 from smoothbench.caching.outputs import take_apart
 from smoothbench.caching.site_wraps import Observer, site_wraps
 from smoothbench.caching.sites import DENOISER
+from smoothbench.planning.counted_once import counted_once
+from smoothbench.protocols import Model
 
 SHARE = 0.7  # of what is free: the rest is for what the denoiser computes with
+
+
+def output_bytes_of(model: Model, sites: Sequence[Site]) -> tuple[int, ...]:
+    """Bytes of each site's output in one evaluation of one sample of a model; nothing is computed."""
+
+    def count() -> tuple[int, ...]:
+        skeleton, call = model.skeleton()
+        return output_bytes(skeleton, sites, call)
+
+    return counted_once(model, "bytes", sites, count)
 
 
 def output_bytes(denoiser: nn.Module, sites: Sequence[Site], call: Callable[[], Any]) -> tuple[int, ...]:

@@ -1,6 +1,8 @@
 """The house's limits: sizes of files and functions, and tests that stand alone."""
 
 import ast
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -39,3 +41,10 @@ def test_no_test_imports_another() -> None:
                 [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             )
             assert not [name for name in names if name.split(".")[-1].startswith("test_")], file
+
+
+def test_the_process_that_hands_tests_out_imports_no_torch() -> None:
+    """It runs none itself, and those that do wait until it has read conftest.py."""
+    code = "import sys, tests.conftest; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

@@ -39,6 +39,12 @@ def _words(output: NotebookNode) -> str:
     )
 
 
+@pytest.fixture(scope="module")
+def run_now() -> dict[Path, NotebookNode]:
+    """All of them, as they come out now."""
+    return dict(zip(texts(), executed(texts()), strict=True))
+
+
 def test_there_are_four() -> None:
     assert len(texts()) == 4
     assert sorted(FOLDER.glob("*.ipynb")) == [text.with_suffix(".ipynb") for text in texts()]
@@ -62,8 +68,8 @@ def test_jupytext_finds_the_pairs_in_step(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("text", texts(), ids=lambda text: text.stem)
 @pytest.mark.slow
-def test_it_runs_and_shows_what_is_committed(text: Path) -> None:
-    notebook = executed(text)
+def test_it_runs_and_shows_what_is_committed(text: Path, run_now: dict[Path, NotebookNode]) -> None:
+    notebook = run_now[text]
     kept = committed(text)
     streams = [each.name for cell in notebook.cells for each in cell.get("outputs", []) if "name" in each]
     assert set(streams) == {"stdout"}, "a cell complains"

@@ -13,7 +13,7 @@ def test_the_same_waveform_at_any_batch_size(tmp_path: Path) -> None:
     for size in (1, 2, 5):
         few = (
             "num_samples=5",
-            "solver.steps=20",
+            "solver.steps=10",
             f"batch_size={size}",
             "latency.rounds=0",
             "metrics=[audio/mel_l1]",

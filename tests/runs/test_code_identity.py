@@ -142,7 +142,7 @@ def test_a_training_goes_on_from_nothing_that_other_code_has_learned(
     small = ("cache=l2c", "solver.steps=4", "device=cpu", f"results_dir={tmp_path}", "stage=train")
     asked = (*small, f"out={tmp_path}/checkpoint.safetensors", "cache.training._target_=users.mine.Trainer")
     asked += tuple(f"~cache.training.{key}" for key in ("penalty", "interval", "steps", "lr", "seed"))
-    asked += ("cache.label=learned", "cache.policy.router=none")
+    asked += ("cache.label=learned", "cache.policy.router=none", "training.trajectories=2")
     found = []
     for source in (TRAINING, TRAINING, TRAINING + "\n    steps = 3\n"):
         write(tmp_path, monkeypatch, mine=source)

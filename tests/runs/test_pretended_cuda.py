@@ -10,7 +10,7 @@ from torch import Tensor
 
 from baselines.fora import FORA
 from smoothbench.caching import Evaluation, Schedule, Trajectory, cached, find_sites
-from smoothbench.caching.mac_counter import measured_sites
+from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.protocols import Model, Solver
 from smoothbench.sampling.calibrate_point import measure_curves
 from smoothbench.sampling.loop import SeededNoise, final_sample, latents, sampling_states, silent
@@ -47,7 +47,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 def alternating(model: Model, solver: Solver) -> Schedule:
     """Every other evaluation computes all."""
-    return FORA(2).plan(Trajectory.over(measured_sites(*model.skeleton()), solver.coordinates))
+    return FORA(2).plan(Trajectory.over(ChosenSites(model).branches, solver.coordinates))
 
 
 def states_and_events(

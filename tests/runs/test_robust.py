@@ -16,7 +16,7 @@ import torch
 from smoothbench.errors import PointsFailed, UsageError
 from smoothbench.protocols import AnnounceForward
 from smoothbench.running.point_stages import Stages
-from tests.stress.kill import finish, kill_once, snapshot, start, undisturbed
+from tests.stress.kill import FEW, finish, kill_once, snapshot, start, undisturbed
 from tests.support.compose import experiment
 from tests.support.runs import files, limited, read, run
 
@@ -26,7 +26,7 @@ Run = tuple[Path, dict[str, Any], dict[str, bytes]]
 
 @pytest.fixture(scope="module")
 def undisturbed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], float]:
-    return undisturbed(tmp_path_factory.mktemp("whole"))
+    return undisturbed(tmp_path_factory.mktemp("whole"), *FEW)
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,13 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_killed_at_any_moment_the_same_command_ends_the_same(
     tmp_path: Path, undisturbed_run: tuple[dict[str, str], float], seed: int
 ) -> None:
-    kill_once(tmp_path, *undisturbed_run, random.Random(seed))
+    kill_once(tmp_path, *undisturbed_run, random.Random(seed), *FEW)
 
 
 def test_two_processes_in_one_folder_share_the_work(
     tmp_path: Path, undisturbed_run: tuple[dict[str, str], float]
 ) -> None:
-    processes = [start(tmp_path), start(tmp_path)]
+    processes = [start(tmp_path, *FEW), start(tmp_path, *FEW)]
     for process in processes:
         finish(process)
     assert snapshot(tmp_path) == undisturbed_run[0]
@@ -58,7 +58,7 @@ def test_two_processes_in_one_folder_share_the_work(
 def test_an_interruption_says_how_to_go_on(
     tmp_path: Path, undisturbed_run: tuple[dict[str, str], float], number: signal.Signals, code: int
 ) -> None:
-    process = start(tmp_path)
+    process = start(tmp_path, *FEW)
     while process.returncode is None and not list(tmp_path.rglob("*.png")):
         time.sleep(0.001)
     process.send_signal(number)
@@ -66,7 +66,7 @@ def test_an_interruption_says_how_to_go_on(
     assert process.returncode == code and "the same command goes on where it stopped" in errors
     assert "Traceback" not in errors and not list(tmp_path.rglob("*.tmp"))
     if number != signal.SIGHUP:  # which ends a run as SIGTERM does
-        finish(start(tmp_path))
+        finish(start(tmp_path, *FEW))
         assert snapshot(tmp_path) == undisturbed_run[0]
 
 

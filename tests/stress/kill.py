@@ -26,6 +26,10 @@ COMMAND = (
     "latency.rounds=0",
     "device=cpu",
 )
+FEW = (
+    "only=[fewer,smoothcache,taylor]",
+    "points.smoothcache.sweep={cache.policy.alpha:[0.3]}",
+)  # of each kind one
 UNSTABLE = {"provenance"}  # of a record: when and on what it was made
 
 
@@ -61,10 +65,10 @@ def snapshot(results: Path) -> dict[str, str]:
 
 
 def kill_once(
-    results: Path, expected: dict[str, str], seconds: float, chance: random.Random
+    results: Path, expected: dict[str, str], seconds: float, chance: random.Random, *more: str
 ) -> tuple[float, int]:
     """Kill at a random moment, go on, compare; when it was killed, and how many files there were."""
-    process = start(results)
+    process = start(results, *more)
     while process.returncode is None and not (results / "runs").exists():
         time.sleep(0.01)
     moment = chance.uniform(0, seconds)
@@ -72,7 +76,7 @@ def kill_once(
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     left = len(snapshot(results))
-    finish(start(results))
+    finish(start(results, *more))
     now = snapshot(results)
     different = sorted(name for name in expected.keys() | now.keys() if expected.get(name) != now.get(name))
     assert not different, f"after a kill at {moment:.2f} s: {different[:5]}"
@@ -80,9 +84,9 @@ def kill_once(
     return moment, left
 
 
-def undisturbed(results: Path) -> tuple[dict[str, str], float]:
+def undisturbed(results: Path, *more: str) -> tuple[dict[str, str], float]:
     """The snapshot of a whole run, and the seconds that it took from its first file on."""
-    process = start(results)
+    process = start(results, *more)
     while process.returncode is None and not (results / "runs").exists():
         time.sleep(0.01)
     started = time.perf_counter()

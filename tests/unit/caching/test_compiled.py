@@ -80,8 +80,8 @@ def alive() -> int:
     return sum(type(each) is Tensor and each.shape == KEPT for each in gc.get_objects())
 
 
-def test_one_graph_for_each_distinct_row() -> None:
-    tiny, counter = build_tiny(), CompileCounter()
+def test_one_graph_for_each_distinct_row(tiny: TinyDiT) -> None:
+    counter = CompileCounter()
     graphs, schedules = Compiled(tiny.denoiser, counter), (fora(tiny), mixed(tiny))
     expected = [by_engine(tiny, schedule) for schedule in schedules]
     assert not close(*expected) and counter.frame_count == 0
@@ -128,6 +128,8 @@ def test_what_skips_nothing_keeps_nothing(tiny: TinyDiT, graphs: Compiled, count
 
 def test_outputs_are_held_once_and_then_dropped(tiny: TinyDiT) -> None:
     """What a full evaluation computes anew is not held beside it, and nothing outlives the context."""
+    gc.collect()
+    gc.freeze()  # what is there already is not looked through at every evaluation
     counts, before = [], alive()
 
     def watching(graph: Callable[..., Any], inputs: Any) -> Callable[..., Any]:
@@ -138,9 +140,12 @@ def test_outputs_are_held_once_and_then_dropped(tiny: TinyDiT) -> None:
         return run
 
     graphs = Compiled(tiny.denoiser, watching)
-    with graphs.following(fora(tiny)):
-        sample(tiny)
-    assert counts == [0 if all(row) else 2 for row in fora(tiny).computed] and alive() == before
+    try:
+        with graphs.following(fora(tiny)):
+            sample(tiny)
+        assert counts == [0 if all(row) else 2 for row in fora(tiny).computed] and alive() == before
+    finally:
+        gc.unfreeze()
 
 
 def test_two_branches_keep_apart(tiny: TinyDiT, graphs: Compiled, counter: CompileCounter) -> None:

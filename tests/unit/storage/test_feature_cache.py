@@ -16,7 +16,7 @@ from smoothbench.storage.npz import read_headers
 from tests.support.compose import experiment
 from tests.support.runs import read, run
 
-SMALL = ("metrics=[fd_nano]", "only=[fora]", "solver.steps=4", "num_samples=64", "batch_size=64")
+SMALL = ("metrics=[fd_nano]", "only=[fora]", "solver.steps=4", "num_samples=16", "batch_size=16")
 
 
 def inside(path: Path) -> None:
