@@ -10,7 +10,7 @@ cluster=$!
 stop() {
     kill "$cluster" 2> /dev/null || true  # it takes its own processes with it, and no other Ray's
     wait "$cluster" 2> /dev/null || true
-    rm -rf "$state"
+    rm -rf "$state" 2> /dev/null || { sleep 2; rm -rf "$state"; }  # a daemon that ends may still write there
 }
 trap stop EXIT
 for _ in $(seq 120); do

@@ -55,7 +55,7 @@ stop() {
     for daemon in slurmctld slurmd munged; do
         [ -f "$state/$daemon.pid" ] && kill "$(cat "$state/$daemon.pid")" 2> /dev/null || true
     done
-    rm -rf "$state"
+    rm -rf "$state" 2> /dev/null || { sleep 2; rm -rf "$state"; }  # a daemon that ends may still write there
 }
 trap stop EXIT
 munged --force --key-file="$state/munge.key" --socket="$state/munge.socket" --pid-file="$state/munged.pid" \
