@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smoothbench.caching import Schedule, cached
+from smoothbench.caching.fast import sums
 from smoothbench.costs.overhead.alive import new_bytes, only_new_objects
 from smoothbench.costs.overhead.beside import beside
 from smoothbench.costs.overhead.cases import case
@@ -46,7 +47,7 @@ def test_kernels_are_what_computes_or_moves(context: Any) -> None:
 @pytest.mark.slow
 def test_a_model_s_kernels_by_level() -> None:
     branch, span = kernels(case("dit_nano", [], 6, ["branch", "span"]))
-    assert branch.bare == span.bare > branch.computed >= branch.reused > span.reused > 0
+    assert branch.bare == span.bare > branch.computed >= span.computed > span.reused >= branch.reused > 0
 
 
 @pytest.mark.slow
@@ -108,7 +109,8 @@ def test_bytes_of_new_tensors_that_are_alive() -> None:
 
 
 @pytest.mark.slow
-def test_what_is_kept_grows_with_the_predictor_s_depth() -> None:
+def test_what_is_kept_grows_with_the_predictor_s_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums, "AT_MOST", 0)  # outputs are kept, not their sums
     caches = ["fora,policy.interval=2", "fora,policy.interval=2,predictor=taylor1"]
     subject = case("dit_nano", caches, 7, ["branch"])
     timed = runs(subject, 1)
