@@ -6,14 +6,14 @@ kept.
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
 from smoothbench.caching.evaluation_clock import Tick
 from smoothbench.caching.fast.gaps import Gaps
-from smoothbench.caching.fast.parts import Inputs, Parts, SummedParts
+from smoothbench.caching.fast.parts import Inputs, Parts, SummedParts, remembered
 
 AT_MOST: Final = (
     2**20
@@ -79,7 +79,7 @@ class Sums:
         assert gates is not None
         targets = self._gaps.targets.get(tick.e, ())
         if targets:
-            self._computed.append(Computed(tick, now, _copied(inputs), parts))
+            self._computed.append(Computed(tick, now, remembered(inputs, list(inputs)), parts))
             gates = torch.stack([gates, *(self._weighted(tick.e, e, parts) for e in targets)])
             together = self._opened(stream, targets, parts)
             stream = together[0]
@@ -105,8 +105,3 @@ class Sums:
         if all(weight == 1 for weight in weights):
             return gates
         return gates * torch.tensor(weights, dtype=gates.dtype)[:, None, None]
-
-
-def _copied(inputs: Inputs) -> dict[str, Any]:
-    """Inputs whose tensors the caller cannot change."""
-    return {name: value.clone() if isinstance(value, Tensor) else value for name, value in inputs.items()}
