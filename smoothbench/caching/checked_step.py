@@ -61,19 +61,44 @@ class CheckedStep(NamedTuple):
         return max(len(self.states), len(self.outputs))
 
 
+class _Comparison(NamedTuple):
+    """How far a state lies from where its step leads, and its norm, each []; `allowed` is a share of the norm."""
+
+    step: CheckedStep
+    distance: Tensor
+    norm: Tensor
+    allowed: float
+
+    def refuse_other(self) -> None:
+        """Raise ValueError where the state is another one; this waits for a device."""
+        distance, norm = float(self.distance), float(self.norm)
+        if not distance <= self.allowed * norm:
+            share = distance / norm if norm else distance
+            raise ValueError(
+                f"at evaluation {self.step.e} the state lies {share:.2g} of its norm from where the solver and the "
+                f"guidance (weights {', '.join(f'{w:.4g}' for w in self.step.guidance)} of the rows) lead that the "
+                "weights were fitted to: fit them to runs like this one, or take dataclasses.replace(weights, steps=())"
+            )
+
+
 class StepChecks:
-    """Compares the states of a run with those that its steps lead to; a forward after the other adds its outputs."""
+    """Compares the states of a run with those that its steps lead to; a forward after the other adds its outputs.
+
+    What it finds on a device is read when the run is over: reading it at once would wait for the device.
+    """
 
     def __init__(self, steps: Sequence[CheckedStep]) -> None:
         self._steps = {step.e: step for step in steps}
+        self._unread: list[_Comparison] = []  # of states on a device
         self._forwards = 0  # of the evaluation under way, that were seen
         self._left: Tensor | None = None  # of its state, without what these contribute
 
     def check(self, now: float, history: History, inputs: History, state: Tensor) -> None:
         """Raise ValueError where the state is not what solver, guidance and weights make of what is kept.
 
-        A run of which less is kept, or with other rows, is not checked. Args: now, the evaluation; history and inputs,
-        kept outputs and states of this forward, the newest first; state, the present one, [rows, ...].
+        Of a state on a device `read` raises it. A run of which less is kept, or with other rows, is not checked.
+        Args: now, the evaluation; history and inputs, kept outputs and states of this forward, the newest first; state,
+        the present one, [rows, ...].
         """
         step = self._steps.get(round(now))
         if step is None or min(len(history), len(inputs)) < step.order or len(state) % step.rows:
@@ -95,8 +120,19 @@ class StepChecks:
         if self._forwards == step.forwards:
             self._forwards, self._left = 0, None
             allowed = max(TOLERANCE, ROUNDING * torch.finfo(state.dtype).eps)
-            distance, norm = (float(torch.linalg.vector_norm(value)) for value in (left, given))
-            _refuse_other(step, distance, norm, allowed)
+            distance, norm = torch.linalg.vector_norm(left), torch.linalg.vector_norm(given)
+            compared = _Comparison(step, distance, norm, allowed)
+            if state.device.type == "cpu":
+                compared.refuse_other()
+            else:
+                self._unread.append(compared)
+
+    def read(self) -> None:
+        """Raise ValueError where a state was another one, of those that were not read yet."""
+        unread, self._unread = self._unread, []
+        for compared in unread:
+            if not compared.norm.is_meta:  # which has no values
+                compared.refuse_other()
 
 
 def _by_row(value: Tensor, rows: int, common: tuple[slice, ...] | None) -> Tensor:
@@ -110,13 +146,3 @@ def _common(state: Tensor, output: Tensor) -> tuple[slice, ...] | None:
     if state.shape == output.shape:
         return None
     return tuple(slice(min(sizes)) for sizes in zip(state.shape, output.shape, strict=True))
-
-
-def _refuse_other(step: CheckedStep, distance: float, norm: float, allowed: float) -> None:
-    if not distance <= allowed * norm:
-        share = distance / norm if norm else distance
-        raise ValueError(
-            f"at evaluation {step.e} the state lies {share:.2g} of its norm from where the solver and the "
-            f"guidance (weights {', '.join(f'{w:.4g}' for w in step.guidance)} of the rows) lead that the weights "
-            "were fitted to: fit them to runs like this one, or take dataclasses.replace(weights, steps=())"
-        )

@@ -105,6 +105,11 @@ class OfInputs(SiteWeights):
         values = [given, *(value for _, value in inputs)]
         return combined(row, [value for _, value in history], self.inputs[round(now)], values)
 
+    def check(self) -> None:
+        """Raise ValueError where the run had another solver or guidance, of what was not read yet."""
+        if self.checks is not None:
+            self.checks.read()
+
 
 def combined(
     weights: Sequence[float], outputs: Sequence[Tensor], of_inputs: Sequence[float], inputs: Sequence[Tensor]

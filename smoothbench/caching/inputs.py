@@ -37,6 +37,15 @@ class PredictsFromInput(Protocol):
         ...
 
 
+@runtime_checkable
+class Checking(Protocol):
+    """A predictor that notes on a device whether it fits the run, to be read when the run is over."""
+
+    def check(self) -> None:
+        """Raise ValueError where it did not fit."""
+        ...
+
+
 class InForward(Protocol):
     """A run with a forward under way: the sites that it computes, where it is, and where outputs of a site were kept.
 
@@ -101,6 +110,12 @@ class Inputs:
         self._of_computed, self._given = {}, {}
         self._bind_anew()
         return size
+
+    def check(self) -> None:
+        """Raise ValueError where a predictor did not fit the run that is over."""
+        for predictor in self._of_site:
+            if isinstance(predictor, Checking):
+                predictor.check()
 
     def _bind_anew(self) -> None:
         """Bind the predictor to its sites: what it noted in a run that broke off says nothing of the next one."""

@@ -112,7 +112,6 @@ class Run(Announcer):
             grid.refuse_other(self._planned, tick.e, tick.coordinate)
         if tick.starts_run:
             self.at_start()
-            self.forget()
             self.check()
             self.realised = []
         if (index := tick.forward_index) not in self._histories:
@@ -214,6 +213,8 @@ class Run(Announcer):
 
     def check(self) -> None:
         """End the run; ValueError where it was not what it was taken for."""
+        if self.inputs is not None:
+            self.inputs.check()
         self.forget()
         if self.fast is not None:
             self.fast.check()
@@ -222,10 +223,7 @@ class Run(Announcer):
         """Drop all kept outputs, and note how many bytes they were."""
         of_sites = [of_site for of_forward in self._histories.values() for of_site in of_forward]
         size = sum(t.nbytes for of_site in of_sites for history in of_site for _, t in history)
-        if self.fast is not None:
-            size += self.fast.kept_bytes
-            self.fast.forget()
-        size += 0 if self.inputs is None else self.inputs.forget()
+        size += sum(0 if kept is None else kept.forget() for kept in (self.fast, self.inputs))
         self.cache_bytes = max(self.cache_bytes, size)
         self._histories, self._history = {}, []
         self._rebuilds = [None] * len(self.sites)

@@ -92,15 +92,12 @@ class FastForward:
         """Whether a run is under way that it answers for."""
         return bool(self._runs)
 
-    @property
-    def kept_bytes(self) -> int:
-        """The size of all kept outputs."""
-        return sum(run.kept_bytes for run in self._runs.values())
-
-    def forget(self) -> None:
-        """Drop everything of the run under way."""
+    def forget(self) -> int:
+        """Drop everything of the run under way, and return how many bytes the kept outputs were."""
+        size = sum(run.kept_bytes for run in self._runs.values())
         self._doubts += [run.parts.mistaken() for run in self._runs.values()]
         self._runs, self._answers = {}, {}
+        return size
 
     def check(self) -> None:
         """Raise ValueError where a run that is over got other timesteps than it was told, which it could not read."""
