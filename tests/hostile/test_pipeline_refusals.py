@@ -107,12 +107,15 @@ def test_a_class_that_diffusers_does_not_know(
     assert named in refusal(folder)
 
 
-def test_weights_that_no_file_has(folders: Mapping[str, Path], refusal: Refuse, tmp_path: Path) -> None:
+@pytest.mark.parametrize("component", ["transformer", "text_encoder"])
+def test_weights_that_no_file_has(
+    component: str, folders: Mapping[str, Path], refusal: Refuse, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(folders["PixArt"], tmp_path / "deeper"))
-    config = folder / "transformer/config.json"
+    config = folder / component / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"num_layers": 3}))
     line = refusal(folder)
-    assert re.search(r"deeper/transformer: \d+ weights of its config.json are not in its files", line)
+    assert re.search(rf"deeper/{component}: \d+ weights of its config.json are not in its files", line)
 
 
 @pytest.mark.parametrize(

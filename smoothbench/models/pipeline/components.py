@@ -85,15 +85,14 @@ class Folder:
             if name in networks:
                 find(str(self.path), None, [name], KEY)
 
-    def variant(self) -> str | None:
-        """Return the variant (fp16) of the weights where the full ones are not here; None where they are."""
-        variants = set()
-        for name in self.networks():
-            weights = find(str(self.path), None, [name], KEY)
-            match = None if weights is None else VARIANT.search(weights.weights.name)
-            variants.add(match and (match[1] or match[2]))
-        chosen = sorted(each for each in variants if each)
-        return chosen[0] if chosen else None
+    def variants(self) -> dict[str, str | None]:
+        """The variant (fp16) of each network's weights where the full ones are not here; None where they are."""
+        found = {name: find(str(self.path), None, [name], KEY) for name in self.networks()}
+        matches = {
+            name: None if weights is None else VARIANT.search(weights.weights.name)
+            for name, weights in found.items()
+        }
+        return {name: match and (match[1] or match[2]) for name, match in matches.items()}
 
     def sha256(self) -> str:
         """Return one sha256 of all files of the pipeline's components, by their names; seconds for gigabytes."""

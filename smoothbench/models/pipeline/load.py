@@ -1,6 +1,6 @@
 """Load a pipeline onto the device: its weights, adapters and offloading, by diffusers' own methods."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -18,28 +18,21 @@ from smoothbench.models.pipeline.encoded_prompts import EncodedPrompts
 from smoothbench.models.pipeline.two_networks import SECOND
 
 OFFLOADS: Final = ("none", "model", "sequential", "group")
-DENOISERS: Final = (
-    "transformer",
-    "unet",
-    "prior",
-    "decoder",
-)  # a pipeline's component, the first that it has
+# a pipeline's component, the first that it has
+DENOISERS: Final = ("transformer", "unet", "prior", "decoder")
 
 
 def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
     """Load a pipeline with all of its weights in `dtype`, on the CPU; ValueError, naming the place, where it cannot."""
-    variant = folder.variant()
-    more: dict[str, Any] = dict.fromkeys(folder.absent)
-    more |= {} if variant is None else {"variant": variant}
-    try:
-        with _without_bars():
-            pipe = folder.pipeline_class.from_pretrained(
-                folder.path, dtype=DTYPES[dtype], local_files_only=True, **more
-            )
-    except (
-        Exception
-    ) as error:  # damaged files, and packages that are not here, raise exceptions of many kinds
-        raise ValueError(f"{folder.path}: cannot be loaded ({one_line(error)[:300]})") from None
+    variants = folder.variants()
+    how: dict[str, Any] = {"dtype": DTYPES[dtype], "local_files_only": True}
+    more = how | (
+        {"variant": variant} if (variant := max(filter(None, variants.values()), default=None)) else {}
+    )
+    with _without_bars():
+        encoders = _of_transformers(folder, variants, how)
+        parts = {**dict.fromkeys(folder.absent), **encoders}
+        pipe = _loaded(folder.path, folder.pipeline_class, {**more, **parts})
     _check_weights(pipe, folder)
     pipe.set_progress_bar_config(disable=True)
     if lora is not None:
@@ -47,27 +40,53 @@ def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
     for name, component in pipe.components.items():
         if isinstance(component, nn.Module):
             component.eval()
-            if name in (
-                *DENOISERS,
-                SECOND,
-            ):  # torch cannot count the costs of a module whose input wants a gradient
-                component.requires_grad_(
-                    False
-                )  # text encoders stay as in diffusers: torch would choose other kernels
+            # torch cannot count the costs of a module whose input wants a gradient; text encoders stay as in
+            # diffusers: torch would choose other kernels
+            if name in (*DENOISERS, SECOND):
+                component.requires_grad_(False)
     if callable(getattr(pipe, "encode_prompt", None)):
         pipe.encode_prompt = EncodedPrompts(pipe.encode_prompt)
     return pipe
+
+
+def _of_transformers(
+    folder: Folder, variants: Mapping[str, str | None], how: Mapping[str, Any]
+) -> dict[str, nn.Module]:
+    """Load the networks that are of transformers, text encoders mostly; ValueError where their files lack weights.
+
+    Within a pipeline transformers fills such weights with new random numbers, and says so in a warning alone.
+    """
+    loaded = dict[str, nn.Module]()
+    for name, kind in folder.networks().items():
+        if issubclass(kind, transformers.PreTrainedModel):
+            variant = {"variant": variants[name]} if variants[name] else {}
+            place = folder.path / name
+            loaded[name], report = _loaded(place, kind, {**how, **variant, "output_loading_info": True})
+            _refuse_missing(place, sorted(report["missing_keys"]))
+    return loaded
+
+
+def _loaded(place: Path, kind: Any, arguments: Mapping[str, Any]) -> Any:
+    """Load what a class of diffusers or transformers makes of a folder; ValueError, naming it, where it cannot."""
+    try:
+        return kind.from_pretrained(place, **arguments)
+    except Exception as error:  # of many kinds: damaged files, packages that are not here
+        raise ValueError(f"{place}: cannot be loaded ({one_line(error)[:300]})") from None
 
 
 def _check_weights(pipe: Any, folder: Folder) -> None:
     """Raise ValueError, naming the component, where its files have no values for some of its weights."""
     for name, component in pipe.components.items():
         weights = component.named_parameters() if isinstance(component, nn.Module) else ()
-        if bare := [weight for weight, values in weights if values.is_meta]:
-            raise ValueError(
-                f"{folder.path / name}: {len(bare)} weights of its config.json are not in its files ({bare[0]}, ...): "
-                "download or save it again"
-            )
+        _refuse_missing(folder.path / name, [weight for weight, values in weights if values.is_meta])
+
+
+def _refuse_missing(place: Path, weights: Sequence[str]) -> None:
+    if weights:
+        raise ValueError(
+            f"{place}: {len(weights)} weights of its config.json are not in its files ({weights[0]}, ...): "
+            "download or save it again"
+        )
 
 
 @contextmanager
