@@ -59,9 +59,8 @@ def _needs(text: str) -> str:
         return f"a file (`cache.policy.{files[0]}`)"
     predicts = node["predictor"]
     fits = isinstance(predicts, dict) and hasattr(get_class(predicts["_target_"]), "fit")
-    needs_curves = getattr(
-        get_class(policy["_target_"]), "needs_curves", False
-    )  # a dynamic policy may have none
+    # a dynamic policy may have none
+    needs_curves = getattr(get_class(policy["_target_"]), "needs_curves", False)
     on_batch = any(hasattr(get_class(policy["_target_"]), name) for name in ("plan_on", "fit_on"))
     return "calibration" if fits or needs_curves or on_batch else "nothing"
 

@@ -13,9 +13,8 @@ from metrics.spectra import magnitudes, mel_bands
 FULL_SCALE: Final = 32768.0
 RESOLUTIONS: Final = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # FFT, hop, window
 SILENCE: Final = 10 ** (-80 / 20)  # of full scale; three steps of 16 bits lie below it
-QUIETEST: Final = (
-    10**-3.5
-)  # smallest magnitude in Parallel WaveGAN's logarithm: about the rounding of 16 bits
+# smallest magnitude in Parallel WaveGAN's logarithm: about the rounding of 16 bits
+QUIETEST: Final = 10**-3.5
 
 
 class ClipDistance(SampleMean):

@@ -10,13 +10,8 @@ from torch import Tensor, nn
 
 from metrics.sample_inputs import SampleInputs
 
-MISTAKES = (
-    ValueError,
-    TypeError,
-    RuntimeError,
-    IndexError,
-    NotImplementedError,
-)  # of one that refuses its input
+# of one that refuses its input
+MISTAKES = (ValueError, TypeError, RuntimeError, IndexError, NotImplementedError)
 T = TypeVar("T")
 
 

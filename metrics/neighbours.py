@@ -29,9 +29,8 @@ def nearest(features: Features, k: int) -> tuple[FloatArray, Indices]:
     """Find the k nearest other samples of each sample: squared distances and indices, both [N, k], nearest first."""
     distances, places = np.empty((len(features), k)), np.empty((len(features), k), dtype=np.int64)
     for samples, tile in distance_tiles(features, features):
-        tile[np.arange(len(tile)), np.arange(samples.start, samples.stop)] = (
-            np.inf
-        )  # a sample is no neighbour of itself
+        # a sample is no neighbour of itself
+        tile[np.arange(len(tile)), np.arange(samples.start, samples.stop)] = np.inf
         close = np.argpartition(tile, k - 1, axis=1)[:, :k]
         smallest = np.take_along_axis(tile, close, axis=1)
         order = np.argsort(smallest, axis=1, kind="stable")

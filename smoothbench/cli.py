@@ -61,9 +61,8 @@ def _jobs(jobs: Jobs) -> int:
         sys.argv[1:] = with_jobs([quoted(argument) for argument in sys.argv[1:]])
         check_launcher(sys.argv[1:])
         take_our_options()
-        check_overrides(
-            sys.argv[1:]
-        )  # Hydra would propose to append an old key, and write a multirun's file first
+        # Hydra would propose to append an old key, and write a multirun's file first
+        check_overrides(sys.argv[1:])
         start(task)()
     except (
         HydraException,

@@ -91,9 +91,8 @@ class Recorder:
         self.drop()
 
     def _check_finite(self, norm: Tensor) -> None:
-        wrong = (
-            (~norm.isfinite()).permute(2, 1, 0).nonzero()
-        )  # the first evaluation first: others follow from it
+        # the first evaluation first: others follow from it
+        wrong = (~norm.isfinite()).permute(2, 1, 0).nonzero()
         if len(wrong):
             e, column, sample = wrong[0].tolist()
             raise ValueError(

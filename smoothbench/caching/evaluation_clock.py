@@ -177,9 +177,8 @@ class Clock:
             return turned or (self._run_complete() and self._direction * (now - first) <= 0)
         if not self._evaluation_complete():
             return False
-        return now == first or (
-            self.evals == 1 and now > first
-        )  # the first timestep occurs only once in a run
+        # the first timestep occurs only once in a run
+        return now == first or (self.evals == 1 and now > first)
 
     def _evaluation_complete(self) -> bool:
         """Whether the evaluation under way has all its forwards."""

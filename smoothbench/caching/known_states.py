@@ -35,9 +35,8 @@ def _step_to(
     others = [solver.step(k).guidance for k in past]
     if any(abs(a - b) > SAME for other in others for a, b in zip(step.guidance, other, strict=True)):
         return None
-    rows = (
-        1 if len(step.guidance) == 1 else rows_per_sample
-    )  # rows that are samples by themselves have one weight
+    # rows that are samples by themselves have one weight
+    rows = 1 if len(step.guidance) == 1 else rows_per_sample
     if len(step.guidance) % rows:
         return None
     return CheckedStep(e, step.states, step.outputs, step.guidance, len(step.guidance) // rows)

@@ -42,6 +42,7 @@ SHARED = (
     "tf32",
     "out",
 )
+# what a run reads
 KNOWN = (
     *NODES,
     *SHARED,
@@ -55,7 +56,7 @@ KNOWN = (
     "loss",
     "paper",
     "report",
-)  # what a run reads
+)
 WHOLE = {  # keys that are whole numbers, and their bounds
     "num_samples": (2, BLOCK),
     "batch_size": (1, BLOCK),

@@ -21,11 +21,8 @@ from smoothbench.protocols import Digested
 RATE: Final = 48_000
 LONGEST: Final = 77  # tokens of a caption, as LAION's own code cuts it
 BATCH: Final = 64
-HASHED_FILES: Final = (
-    CONFIG,
-    "preprocessor_config.json",
-    *TOKENIZER_FILES,
-)  # part of the digest, with the weights
+# part of the digest, with the weights
+HASHED_FILES: Final = (CONFIG, "preprocessor_config.json", *TOKENIZER_FILES)
 
 
 class Towers(Protocol):

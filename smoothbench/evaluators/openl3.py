@@ -50,9 +50,8 @@ class WindowEncoder(nn.Module):
 
     def forward(self, clips: Tensor) -> dict[str, Tensor]:
         audio = at_peak(as_floats(clips, "OpenL3", (self.channels,), self.shortest), "OpenL3")
-        bandwidth = min(
-            self.rate, BANDWIDTH
-        )  # lower rates are not raised to 44.1 kHz first: it would change nothing
+        # lower rates are not raised to 44.1 kHz first: it would change nothing
+        bandwidth = min(self.rate, BANDWIDTH)
         audio = resampled(resampled(audio, self.rate, bandwidth), bandwidth, RATE)
         cut = windows(audio, WINDOW, HOP, lead=WINDOW // 2)
         encoded = [self._encode(clip.flatten(0, 1), clips.device) for clip in cut]

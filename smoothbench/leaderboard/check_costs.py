@@ -39,9 +39,8 @@ class MeasuredModels:
     def _measured(self, model: Model | None, names: tuple[str, ...] | None) -> MeasuredSites | None:
         if model is None:
             return None
-        with suppress(
-            ValueError, ImportError, OSError
-        ):  # other sites than this version knows, or an extra missing
+        # other sites than this version knows, or an extra missing
+        with suppress(ValueError, ImportError, OSError):
             denoiser, call = model.skeleton()
             return measured_sites(denoiser, call, None if names is None else sites_named(denoiser, names))
         return None
@@ -58,9 +57,8 @@ def cost_differences(record: Record, reference: Record, models: MeasuredModels) 
         return
     yield from compare("cost.evals", cost.evals, record.solver.steps, "its solver has steps")
     if cost.by_kind is not None:
-        rounding = (
-            0 if record.schedule else len(cost.by_kind)
-        )  # means over samples, where their schedules differ
+        # means over samples, where their schedules differ
+        rounding = 0 if record.schedule else len(cost.by_kind)
         yield from compare(
             "cost.macs", cost.macs, sum(cost.by_kind.values()), "its kinds of site add up to", rounding
         )

@@ -11,9 +11,8 @@ from smoothbench.report.verdict.budgets import Budget
 from smoothbench.report.verdict.comparisons import Comparisons
 from smoothbench.report.verdict.findings import Verdict, verdict
 
-SHARED = [
-    name for name in GROUP if name != "experiment"
-]  # what points of several folders must have in common
+# what points of several folders must have in common
+SHARED = [name for name in GROUP if name != "experiment"]
 
 
 @dataclass(frozen=True)

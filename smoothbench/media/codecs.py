@@ -12,14 +12,10 @@ import torch
 from PIL import Image, ImageSequence
 from torch import Tensor
 
-WEBP_ANIMATED, WEBP_OPAQUE = (
-    0b10,
-    0b10,
-)  # flags of the container: an animated file, a frame that is not blended
-FASTEST: Final = {
-    "method": 0,
-    "quality": 0,
-}  # of WebP's lossless modes: a tenth of the time, files up to half larger
+# flags of the container: an animated file, a frame that is not blended
+WEBP_ANIMATED, WEBP_OPAQUE = 0b10, 0b10
+# of WebP's lossless modes: a tenth of the time, files up to half larger
+FASTEST: Final = {"method": 0, "quality": 0}
 
 
 class Png:

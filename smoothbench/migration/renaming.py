@@ -23,11 +23,8 @@ from smoothbench.sampling.calibrate_point import curves_file
 from smoothbench.storage.identity import canonical, identity
 from smoothbench.storage.record import SCHEMA, Record
 
-OF_CURVES = (
-    "digest",
-    "file",
-    "spread",
-)  # keys of a record's calibration that describe curves, not how to calibrate
+# keys of a record's calibration that describe curves, not how to calibrate
+OF_CURVES = ("digest", "file", "spread")
 Seeds = tuple[int, int]
 Ids = tuple[str, str]  # an old id and the new one
 

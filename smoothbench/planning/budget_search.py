@@ -55,9 +55,8 @@ class BudgetSearch:
         """Search on the batch by bisection: on plans, or on runs of a method that decides in the run."""
         method: HasKnob = self.method
         settings = settings_of(method, self.trajectory)
-        close = (
-            CLOSE if isinstance(method, DynamicPolicy) else None
-        )  # plans are bisected to the end: they are dear
+        # plans are bisected to the end: they are dear
+        close = CLOSE if isinstance(method, DynamicPolicy) else None
         try:
             chosen: Affordable = bisected(
                 method.knob, settings, lambda setting: self._share(setting, batch), self.at, close

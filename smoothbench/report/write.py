@@ -33,10 +33,8 @@ from smoothbench.storage.files import replacing, write_text
 FEW = "png8"  # a PNG of 256 colours: a third of the bytes; samples keep all of theirs
 GREY = "png1"  # a PNG of 256 greys, where all samples are grey: half the bytes
 FULL = "png"
-WIDE, WIDE_DPI = (
-    10,
-    120,
-)  # inches: drawings wider than that are shown reduced, and read as well with fewer pixels
+# inches: drawings wider than that are shown reduced, and read as well with fewer pixels
+WIDE, WIDE_DPI = 10, 120
 VECTOR = "svg"
 HEADLINE = "headline"
 SAMPLES = ("schedules", *(kind.picture for kind in KINDS))  # pictures of pixels, of which there is no drawing

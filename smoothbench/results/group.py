@@ -129,9 +129,8 @@ class Group:
         return self._known(names, self.scores, "score")
 
     def _known(self, names: Sequence[str], known: Sequence[str], what: str) -> list[str]:
-        names = (
-            [names] if isinstance(names, str) else list(names)
-        )  # a lone name is a sequence of letters, too
+        # a lone name is a sequence of letters, too
+        names = [names] if isinstance(names, str) else list(names)
         if unknown := [name for name in names if name not in known]:
             raise UsageError(f"{self.folder}: no {what} {unknown[0]}: there are {', '.join(known)}")
         return names

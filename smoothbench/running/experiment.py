@@ -34,9 +34,8 @@ from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
 
-Part = Callable[
-    [Workbench], Workbench
-]  # of an experiment: its settings, folder and points with some of the seeds
+# of an experiment: its settings, folder and points with some of the seeds
+Part = Callable[[Workbench], Workbench]
 
 
 class Experiment:

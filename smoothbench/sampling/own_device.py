@@ -14,11 +14,8 @@ from smoothbench.storage.locks import locked
 
 log = logging.getLogger(__name__)
 
-LOCAL_RANKS = (
-    "LOCAL_RANK",
-    "SLURM_LOCALID",
-    "OMPI_COMM_WORLD_LOCAL_RANK",
-)  # set by launchers of several tasks
+# set by launchers of several tasks
+LOCAL_RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
 POLL = 1.0  # seconds between two looks for a free device
 
 

@@ -128,9 +128,8 @@ def _value(value: Any, node: Any, by_source: bool) -> Any:
     digest = _digest(value)
     if digest or node is None or node is value:
         return {"class": type(value).__qualname__, **digest}
-    return _value(
-        node, node, by_source
-    )  # an object that the class made of a plain value: what it was configured with
+    # an object that the class made of a plain value: what it was configured with
+    return _value(node, node, by_source)
 
 
 def _made(node: Config, plugin: Any, by_source: bool) -> Config:

@@ -8,9 +8,8 @@ from smoothbench.storage.json_rules import Above, Filled, Only
 from smoothbench.storage.record import SCHEMA
 from smoothbench.storage.typed_json import Stored
 
-Seconds = Annotated[
-    tuple[Annotated[float, Above(0)], ...], Filled()
-]  # per batch and trajectory, one number for each round
+# per batch and trajectory, one number for each round
+Seconds = Annotated[tuple[Annotated[float, Above(0)], ...], Filled()]
 
 
 @dataclass(frozen=True, kw_only=True)

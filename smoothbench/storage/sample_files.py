@@ -19,9 +19,8 @@ from smoothbench.storage.sample_packs import SampleFiles, filled, together
 PREVIEWS = 8
 
 Batch = tuple[Sequence[int], Tensor]  # seeds and their samples
-Encoding = Callable[
-    [Callable[[Tensor], bytes], Sequence[Tensor]], Iterable[bytes]
-]  # `map`, or one in workers
+# `map`, or one in workers
+Encoding = Callable[[Callable[[Tensor], bytes], Sequence[Tensor]], Iterable[bytes]]
 Decoding = Callable[[Callable[[bytes], Tensor], Sequence[bytes]], Iterable[Tensor]]  # the same
 
 

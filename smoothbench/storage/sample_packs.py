@@ -13,9 +13,8 @@ from smoothbench.storage.files import write_atomic
 PACKED: Final = (
     1000  # seeds of an archive: a folder of 50,000 files is slow on many file systems, and so is its copy
 )
-LARGEST: Final = (
-    2**30
-)  # bytes of an archive: long clips are large files already, writing them twice would cost more
+# bytes of an archive: long clips are large files already, writing them twice would cost more
+LARGEST: Final = 2**30
 ARCHIVE: Final = re.compile(r"([0-9]{9,12})-([0-9]{9,12})\.zip", re.ASCII)
 
 

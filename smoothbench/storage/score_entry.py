@@ -7,9 +7,8 @@ from typing import Annotated, ClassVar
 from smoothbench.storage.json_rules import Between, Matching
 from smoothbench.storage.typed_json import Stored
 
-ScoreName = Annotated[
-    str, Matching(r"[\w-]+@[0-9]+", "fd_nano@256")
-]  # the report's columns are named after it
+# the report's columns are named after it
+ScoreName = Annotated[str, Matching(r"[\w-]+@[0-9]+", "fd_nano@256")]
 
 
 @dataclass(frozen=True)

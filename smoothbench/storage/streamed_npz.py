@@ -17,11 +17,8 @@ from smoothbench.storage.npz import Header, header
 DATE: Final = (1980, 1, 1, 0, 0, 0)  # of all arrays: the same ones give the same bytes
 ALIGNED: Final = 64  # bytes that the array's data begin at a multiple of, as in numpy's own files
 MAPPED: Final = 2**26  # bytes from which on an array stays on the disk while it is read
-LOCAL, ZIP64, PADDING = (
-    30,
-    20,
-    0xD935,
-)  # bytes of an entry's header and of its large sizes; the id of empty bytes
+# bytes of an entry's header and of its large sizes; the id of empty bytes
+LOCAL, ZIP64, PADDING = 30, 20, 0xD935
 CHUNK: Final = 2**20  # bytes that are checked at once
 
 

@@ -97,9 +97,8 @@ def _members(cls: type[Any]) -> tuple[Member, ...]:
     return tuple(
         Member(
             each.name,
-            str(
-                each.metadata.get("key", each.name)
-            ),  # the key differs where it is a word of Python, as `class`
+            # the key differs where it is a word of Python, as `class`
+            str(each.metadata.get("key", each.name)),
             hints[each.name],
             each.default is not MISSING or each.default_factory is not MISSING,
         )

@@ -25,9 +25,8 @@ FILES = {  # methods that follow a file need one that is there; it is never foll
 }
 WITHOUT_KNOB = {"l2c", "none", "schedule", "smoothcache_at"}
 MODELS = ("dit_nano", "stable_audio_nano", "opensora_nano")
-SMALLER = {
-    "opensora_nano": (2, 4, 4)
-}  # frames and sides of a sample, where it may be smaller than the model's own
+# frames and sides of a sample, where it may be smaller than the model's own
+SMALLER = {"opensora_nano": (2, 4, 4)}
 AT = 0.4
 SMALL = ("solver.steps=8", "num_samples=2", "batch_size=2", "calibration.num_samples=2", "device=cpu")
 

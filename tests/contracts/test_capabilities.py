@@ -11,17 +11,8 @@ from smoothbench import protocols
 
 PACKAGE = Path(smoothbench.__file__).parent
 ROOT = PACKAGE.parent
-NAMED = {
-    "media",
-    "model",
-    "metric",
-    "encoder",
-    "solver",
-    "policy",
-    "predictor",
-    "method",
-    "configured",
-}  # plug-ins
+# plug-ins
+NAMED = {"media", "model", "metric", "encoder", "solver", "policy", "predictor", "method", "configured"}
 
 
 def capabilities() -> set[str]:

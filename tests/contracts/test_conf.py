@@ -114,11 +114,8 @@ def metrics() -> list[Any]:
     return [pytest.param(name, marks=[skip] * name.endswith("_effnet")) for name in single_metrics()]
 
 
-MODELS = {
-    "audio": "model=stable_audio_nano",
-    "video": "model=opensora_nano",
-    "": "model=dit_nano",
-}  # of a group's media
+# of a group's media
+MODELS = {"audio": "model=stable_audio_nano", "video": "model=opensora_nano", "": "model=dit_nano"}
 
 
 @dataclass(frozen=True)

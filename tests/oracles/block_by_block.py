@@ -9,10 +9,8 @@ from torch.nn.functional import silu
 
 EVALS = 12
 TIMES = torch.linspace(999, 0, EVALS).long()
-LABELS = (
-    torch.tensor([0, 1]),
-    torch.tensor([10, 10]),
-)  # of the forward with and of that without the condition
+# of the forward with and of that without the condition
+LABELS = (torch.tensor([0, 1]), torch.tensor([10, 10]))
 Forward = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (evaluation, x, timestep, labels)
 
 

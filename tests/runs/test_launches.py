@@ -36,11 +36,8 @@ def plan(results: Path, *overrides: str) -> Settings:
         (THREE, TWO, "in 3 shards"),
         (TWO, (), "in 2 shards"),
         ((), TWO, "without shards"),
-        (
-            (*TWO, "only=[smoothcache]"),
-            THREE,
-            "in 2 shards",
-        ),  # whose folders the last of the three would delete
+        # whose folders the last of the three would delete
+        ((*TWO, "only=[smoothcache]"), THREE, "in 2 shards"),
     ],
 )
 def test_launches_that_would_draw_the_same_samples_are_one_clear_line(
@@ -93,6 +90,5 @@ def test_of_two_commands_that_start_the_same_shards_one_is_refused(
             pass
     with one_launch(other):
         pass
-    assert (
-        len(list((tmp_path / "runs/smoke/.locks").glob("launch-*"))) == 2
-    )  # by hand, and of the second command
+    # by hand, and of the second command
+    assert len(list((tmp_path / "runs/smoke/.locks").glob("launch-*"))) == 2

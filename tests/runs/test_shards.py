@@ -39,11 +39,8 @@ def test_shards_end_as_one_process(tmp_path: Path, whole: dict[str, str]) -> Non
     assert [completes(tmp_path, *shards[index]) for index in (2, 0, 1)] == [False, False, True]
     assert snapshot(tmp_path) == whole
     assert not list(tmp_path.rglob("shards/*"))
-    assert [completes(tmp_path, *shard) for shard in shards] == [
-        True,
-        False,
-        False,
-    ]  # nothing is left to draw
+    # nothing is left to draw
+    assert [completes(tmp_path, *shard) for shard in shards] == [True, False, False]
     assert not list(tmp_path.rglob("shards/*")) and snapshot(tmp_path) == whole
 
 

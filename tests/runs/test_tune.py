@@ -147,9 +147,8 @@ def test_a_file_gives_the_same_samples_here_and_in_a_plain_pipeline(
     )
     for ours, plain in zip((samples, of_pipeline), theirs, strict=True):
         apart = (ours.int() - plain).abs()
-        assert (
-            apart.max() <= 1 and (apart > 0).float().mean() < 0.01
-        )  # they round to grey levels in other ways
+        # they round to grey levels in other ways
+        assert apart.max() <= 1 and (apart > 0).float().mean() < 0.01
 
 
 def test_without_a_method_the_published_leaders_are_tried(

@@ -26,10 +26,8 @@ COMMAND = (
     "latency.rounds=0",
     "device=cpu",
 )
-FEW = (
-    "only=[fewer,smoothcache,taylor]",
-    "points.smoothcache.sweep={cache.policy.alpha:[0.3]}",
-)  # of each kind one
+# of each kind one
+FEW = ("only=[fewer,smoothcache,taylor]", "points.smoothcache.sweep={cache.policy.alpha:[0.3]}")
 UNSTABLE = {"provenance"}  # of a record: when and on what it was made
 
 

@@ -8,9 +8,8 @@ from torch import Tensor
 
 Term = tuple[Tensor | None, Tensor, float]  # a gate [B or 1, 1, width] or None, a kept output, and its weight
 AT_ONCE = 2**22  # bytes of the stream that stay in a cache while all terms are added to them
-STACKED = (
-    2**27
-)  # bytes of outputs that are copied together, on a device: more take longer to copy than to launch
+# bytes of outputs that are copied together, on a device: more take longer to copy than to launch
+STACKED = 2**27
 KERNELS = 5  # of outputs of the same weight that are added together
 
 

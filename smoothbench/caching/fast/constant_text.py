@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from smoothbench.caching.fast.unchanged import is_as_made
 
 OF_TEXT: Final = ("to_k", "to_v", "kv_linear")  # layers of a cross-attention that read the text
-KEPT_FOR_ALL: Final = (
-    2**28
-)  # bytes of keys and values of all cross-attentions; where they take more, none are kept
+# bytes of keys and values of all cross-attentions; where they take more, none are kept
+KEPT_FOR_ALL: Final = 2**28
 
 Call = Callable[..., Any]
 

@@ -15,9 +15,8 @@ from smoothbench.caching.evaluation_clock import Tick
 from smoothbench.caching.fast.gaps import Gaps
 from smoothbench.caching.fast.parts import Inputs, Parts, SummedParts, remembered
 
-AT_MOST: Final = (
-    2**20
-)  # bytes of a stream and its sums that stay in a cache; where there are more, outputs are kept
+# bytes of a stream and its sums that stay in a cache; where there are more, outputs are kept
+AT_MOST: Final = 2**20
 
 
 class Computed(NamedTuple):

@@ -40,9 +40,8 @@ def enable(pipe):
     else:
         apply_taylorseer_cache(transformer, config)
 '''
-Intervals = tuple[
-    int, int, int | None
-]  # the interval, and where TaylorSeer's cache is disabled: before and after
+# the interval, and where TaylorSeer's cache is disabled: before and after
+Intervals = tuple[int, int, int | None]
 
 
 def export(request: Request) -> Exported | None:

@@ -44,11 +44,8 @@ SEMANTIC: Final[Mapping[str, Dimension]] = MappingProxyType(
     }
 )
 DIMENSIONS: Final[Mapping[str, Dimension]] = MappingProxyType({**QUALITY, **SEMANTIC})
-COSINES: Final = (
-    "appearance_style",
-    "temporal_style",
-    "overall_consistency",
-)  # to a text; the others are shares
+# to a text; the others are shares
+COSINES: Final = ("appearance_style", "temporal_style", "overall_consistency")
 ROUNDING: Final = 1e-6
 QUALITY_WEIGHT, SEMANTIC_WEIGHT = 4, 1
 OF_I2V: Final = ("i2v_subject", "i2v_background", "camera_motion")

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from smoothbench.models.nano.training import Recipe, train
 
 Batch = tuple[Tensor, ...]  # latents and what conditions them, one row a clip
-Losses = tuple[
-    Callable[..., Tensor], Callable[[nn.Module], float]
-]  # of a training step, of the held-out clips
+# of a training step, of the held-out clips
+Losses = tuple[Callable[..., Tensor], Callable[[nn.Module], float]]
 SquaredError = Callable[[Any, Any, torch.Generator], Tensor]  # of a model on a batch
 
 

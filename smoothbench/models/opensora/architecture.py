@@ -21,11 +21,8 @@ PUBLISHED: Final = "hpcai-tech/OpenSora-STDiT-v3"
 COUNTS: Final = (
     "in_channels", "hidden_size", "depth", "num_heads", "caption_channels", "model_max_length", "input_sq_size",
 )  # fmt: skip
-MARKS: Final = (
-    "spatial_blocks.",
-    "temporal_blocks.",
-    "fps_embedder.",
-)  # together in no earlier version's names
+# together in no earlier version's names
+MARKS: Final = ("spatial_blocks.", "temporal_blocks.", "fps_embedder.")
 OTHERS: Final = ("x_embedder_cond",)  # starts of names that 1.2 does not have
 FLAGS: Final = ("qk_norm", "pred_sigma")
 EXPECTED: Final = {"patch_size": "three whole numbers from 1", "mlp_ratio": "a finite number above 0"}

@@ -77,9 +77,8 @@ def cleaned(text: str) -> str:
 
     routine: Any = PixArtAlphaPipeline._clean_caption
     once = FunctionType(routine.__code__, {**routine.__globals__, "html": _Entities})
-    return str(
-        once(PixArtAlphaPipeline, once(PixArtAlphaPipeline, text))
-    )  # it needs no pipeline's components
+    # it needs no pipeline's components
+    return str(once(PixArtAlphaPipeline, once(PixArtAlphaPipeline, text)))
 
 
 class _Entities:

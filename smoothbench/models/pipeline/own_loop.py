@@ -26,9 +26,8 @@ def watching_loop(
         if module is denoiser:  # a copy of the module that is made meanwhile takes the hook along
             before(*counts.next(), args, kwargs)
 
-    @wraps(
-        type(scheduler).step
-    )  # pipelines look at its parameters, and pass a generator or eta where it has them
+    # pipelines look at its parameters, and pass a generator or eta where it has them
+    @wraps(type(scheduler).step)
     def counted(itself: Any, *args: Any, **kwargs: Any) -> Any:
         counts.step_ended = True
         stepped(kwargs["timestep"] if "timestep" in kwargs else args[1])

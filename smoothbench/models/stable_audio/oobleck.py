@@ -22,9 +22,8 @@ class Oobleck:
 
     def __init__(self, files: Files | None, device: torch.device) -> None:
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", message=".*weight_norm", category=FutureWarning
-            )  # diffusers' own
+            # diffusers' own
+            warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)
             if files is None:
                 self._vae: Any = AutoencoderOobleck()
             else:

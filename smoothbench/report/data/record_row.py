@@ -38,9 +38,8 @@ COPIED = (
 def row_of(record: Record) -> dict[str, Any]:
     """Return the columns of `frame.load` for a record."""
     row = {key: getattr(record, key) for key in COPIED} | _solved(record) | _stated(record) | _costs(record)
-    equal_blocks = (
-        len({stop - first for first, stop in record.seeds}) == 1
-    )  # else the blocks' spread means nothing
+    # else the blocks' spread means nothing
+    equal_blocks = len({stop - first for first, stop in record.seeds}) == 1
     for name, score in record.scores.items():
         row |= _score(name, score, score.blocks or () if equal_blocks else ())
     row["captions"] = {int(seed): text for seed, text in (record.captions or {}).items()}

@@ -67,9 +67,8 @@ def read(folder: Path) -> Conditions:
             ignored.append(f"latency/{path.name}: {explain(error)}")
             log.warning("ignored %s", ignored[-1])
     contents.sort(key=lambda content: content.batch_size)
-    contents.sort(
-        key=lambda content: (content.dtype or "", content.mode or ""), reverse=True
-    )  # float32 first, then eager
+    # float32 first, then eager
+    contents.sort(key=lambda content: (content.dtype or "", content.mode or ""), reverse=True)
     return Conditions(contents, ignored)
 
 

@@ -90,9 +90,8 @@ def compare_all(
 def _influences(
     rows: pd.DataFrame, folder: Path, needed: Sequence[int]
 ) -> dict[int, dict[str, NDArray[np.float64]]]:
-    folders = rows.get(
-        "folder", pd.Series(str(folder), index=rows.index)
-    )  # points of several folders have theirs
+    # points of several folders have theirs
+    folders = rows.get("folder", pd.Series(str(folder), index=rows.index))
     values = {i: influences(Path(folders.loc[i]), rows.loc[i]) for i in needed}
     for i in needed[1:]:
         if not np.array_equal(values[i]["seeds"], values[needed[0]]["seeds"]):

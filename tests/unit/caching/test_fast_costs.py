@@ -110,10 +110,8 @@ def test_ungated_branches_that_are_reused_together_keep_one_sum() -> None:
             model.run(run.step)
         sizes[every] = run.cache_bytes
     tokens = 2 * 25 * 32 * 4  # bytes of a stream
-    assert sizes == {
-        1: tokens,
-        2: 5 * tokens,
-    }  # the feed-forward and the next block's self-attention are neighbours
+    # the feed-forward and the next block's self-attention are neighbours
+    assert sizes == {1: tokens, 2: 5 * tokens}
 
 
 def test_bfloat16() -> None:

@@ -66,10 +66,8 @@ def test_no_output_is_kept(dit: FastModel) -> None:
     """But the stream, a sum for each evaluation of the gap, and what gives the outputs again."""
     assert sampled(dit)[1].cache_bytes == 3 * STREAM + INPUTS
     assert sampled(dit, "taylor1")[1].cache_bytes == 3 * STREAM + 2 * INPUTS
-    mixed = [
-        [True] * 6,
-        *[[e % 2 == 0] * 5 + [True] for e in range(1, EVALS)],
-    ]  # its last branch is always computed
+    # its last branch is always computed
+    mixed = [[True] * 6, *[[e % 2 == 0] * 5 + [True] for e in range(1, EVALS)]]
     with cached(dit.denoiser, Schedule.of(find_sites(dit.denoiser), mixed), coordinates=dit.timesteps) as run:
         dit.run(run.step)
     assert run.cache_bytes == 5 * STREAM

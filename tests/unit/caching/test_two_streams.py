@@ -63,7 +63,6 @@ def test_two_streams_are_kept_together() -> None:
         with cached(denoiser, every_second(span, 4), predictor=predictor) as engine:
             x = run()
         assert engine.calls == {"blocks.0-1.span": 2} and (x - bare).abs().max() > 1e-4
-    assert (
-        engine.cache_bytes == 2 * (2 * 16 * 16 + 2 * 5 * 16) * 4
-    )  # two evaluations of two streams in float32
+    # two evaluations of two streams in float32
+    assert engine.cache_bytes == 2 * (2 * 16 * 16 + 2 * 5 * 16) * 4
     assert torch.equal(run(), bare)

@@ -61,8 +61,7 @@ def test_unread_norms_are_left_out(build: Any, monkeypatch: pytest.MonkeyPatch) 
         output = sample(model, inputs)
     reused = EVALS - sum(row[0] for row in schedule.computed)
     assert counter.norms == bare.norms - reused * sum(site.norm is not None for site in sites)
-    monkeypatch.setattr(
-        "smoothbench.caching.engine._is_plain", lambda norm: False
-    )  # all computed for one token
+    # all computed for one token
+    monkeypatch.setattr("smoothbench.caching.engine._is_plain", lambda norm: False)
     with cached(model, schedule):
         assert all(map(torch.equal, sample(model, inputs), output))

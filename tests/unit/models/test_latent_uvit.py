@@ -188,9 +188,8 @@ def test_costs_without_weights(tmp_path: Path) -> None:
     for name, printed in (("reference", 6.44), ("none20", 2.58)):
         plan = full[name].trajectory
         linear = plan.cost(full[name].planned_calls).linear
-        assert linear / 2e12 == pytest.approx(
-            printed, abs=0.0051
-        )  # one row; their counter finds a little more
+        # one row; their counter finds a little more
+        assert linear / 2e12 == pytest.approx(printed, abs=0.0051)
     assert full["fora"].policy.calls()["blocks.3.ff"] == 26
     experiment.run()
     assert not list(tmp_path.rglob("*.png")) and len(list(tmp_path.rglob("cost.csv"))) == 1

@@ -54,9 +54,8 @@ def test_a_name_is_claimed_over_all_points_and_by_its_kind() -> None:
 
 
 def test_what_it_costs_to_reach_a_probe_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = PixelDiT(
-        "dit_nano", "dit", 2.015625, torch.device("cpu")
-    )  # a guidance that nothing else here has
+    # a guidance that nothing else here has
+    model = PixelDiT("dit_nano", "dit", 2.015625, torch.device("cpu"))
     calls, sites = counted(monkeypatch, chosen_sites, "probe_costs"), ChosenSites(model)
     planned = [sites.trajectory(TeaCache(threshold), (3.0, 1.0)) for threshold in (0.1, 0.2)]
     assert len(calls) == 1 and planned[0] == planned[1] and planned[0].approaches

@@ -82,9 +82,8 @@ def test_a_tone_is_bright_in_its_own_band(hertz: float) -> None:
     band = int(found.mean(axis=1).argmax())
     edges = np.linspace(0, mel(RATE / 2), SIZE[1] + 2)
     assert edges[band] < mel(hertz) < edges[band + 2]
-    assert found[band].mean() == pytest.approx(
-        10 * np.log10(0.5**2 / 2), abs=3
-    )  # its power, up to the window
+    # its power, up to the window
+    assert found[band].mean() == pytest.approx(10 * np.log10(0.5**2 / 2), abs=3)
     quiet = [each for each in range(SIZE[1]) if abs(each - band) > 8]
     assert found[quiet].max() < found[band].min() - 40
 
@@ -95,9 +94,8 @@ def test_decibels_of_amplitude_and_channels() -> None:
         20 * np.log10(2), abs=1e-6
     )
     half = log_mel(array(torch.cat([sine(1000, 0.25), torch.zeros(1, 8192)])), RATE)
-    assert one.max() - half.max() == pytest.approx(
-        10 * np.log10(2), abs=1e-6
-    )  # a silent channel halves power
+    # a silent channel halves power
+    assert one.max() - half.max() == pytest.approx(10 * np.log10(2), abs=1e-6)
     assert log_mel(np.zeros((10, 1)), RATE).max() == -200  # shorter than a window, and silent
     assert log_mel(array(sine(1000)), 44_100).shape[0] == SIZE[1]
 

@@ -64,11 +64,8 @@ def test_each_condition_has_a_table_of_its_own(latency_results: Path) -> None:
     point = {point["name"]: point for point in json.loads(condition(latency_results, 32))["points"].values()}
     found = cells(text, f"**{eager[1]}**", "alpha=0.18")
     assert found[0].startswith(f"{point['ddim50-alpha0.18']['median']:.3f}"[:4])
-    assert found[2] == "2.08\u00d7" and found[4:] == [
-        "0.83",
-        "0.0410",
-        "4.56",
-    ]  # 50 / 24, and the paper's own
+    # 50 / 24, and the paper's own
+    assert found[2] == "2.08\u00d7" and found[4:] == ["0.83", "0.0410", "4.56"]
 
 
 def condition(folder: Path, batch: int) -> str:

@@ -97,9 +97,8 @@ def test_policies_below_each_other_and_how_far_they_are(video_results: Path) -> 
     assert reference.shape == (80, 6 * width - 3, 3)
     assert [reference[40, i * width, 0] for i in range(6)] == [2 * STEP * i for i in range(6)]
     assert np.array_equal(fewer[:, :80].astype(int) - reference[:, :80], np.full((80, 80, 3), 8))
-    assert (
-        apart[40, 10].sum() > 100 and pictures[4][40, 10].sum() < 20
-    )  # bright, and black where all is equal
+    # bright, and black where all is equal
+    assert apart[40, 10].sum() > 100 and pictures[4][40, 10].sum() < 20
     texts = {text.get_text() for text in figure.texts}
     assert {"seed 0: a red boot grows quickly", "seed 2", "fewer", "same\n= equal", "identical"} <= texts
     assert f"{20 * np.log10(255 / 8):.1f} dB" in texts and "1.25 s" in texts

@@ -22,10 +22,8 @@ from tests.support.compose import composed
 from tests.support.tiny_dit import TinyDiT
 
 CPU = torch.device("cpu")
-TEXT_ENCODER = {
-    "opensora": 19.1e9,
-    "stable_audio_open": 0.5e9,
-}  # bytes that stay beside the denoiser, float32
+# bytes that stay beside the denoiser, float32
+TEXT_ENCODER = {"opensora": 19.1e9, "stable_audio_open": 0.5e9}
 
 
 def close(found: ErrorCurves, expected: ErrorCurves) -> None:

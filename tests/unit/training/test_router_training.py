@@ -189,9 +189,8 @@ def test_a_checkpoint_that_cannot_be_opened_is_not_removed(
     own_trajectories: OwnTrajectories, tmp_path: Path
 ) -> None:
     """Only what can be read and is nonsense is damaged."""
-    (tmp_path / "link.pt").symlink_to(
-        tmp_path
-    )  # a folder, for what a broken disk or lacking rights would say
+    # a folder, for what a broken disk or lacking rights would say
+    (tmp_path / "link.pt").symlink_to(tmp_path)
     with pytest.raises(OSError):
         RouterTraining(steps=1).fit(own_trajectories, str(tmp_path / "link.pt"))
     (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04")
