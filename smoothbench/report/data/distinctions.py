@@ -42,6 +42,15 @@ def distinction(row: pd.Series, *known: str) -> str:
     return ", ".join(_several([fact for fact in facts if fact.name not in known]))
 
 
+def setting_title(frame: pd.DataFrame) -> str:
+    """Name the model, the solver and the number of samples; of more than two solvers the reference's, and how many."""
+    first, solvers = frame.iloc[0], sorted(set(frame["solver"]))
+    if len(solvers) > 2:
+        own = frame.loc[frame["reference"].astype(bool), "solver"]
+        solvers = [*own[:1], f"{len(solvers) - len(own[:1])} other solvers"]
+    return f"{first['model']}, {', '.join(solvers)}, N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{first['num_samples']}"
+
+
 def picture_title(frame: pd.DataFrame, title: str, width: float, *known: str) -> str:
     """Return a picture's title, and below it what tells its table from others, in lines that fit a width in inches."""
     letters = max(24, round(width * LETTERS))

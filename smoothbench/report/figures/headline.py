@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from smoothbench.report.data.distinctions import write_title
+from smoothbench.report.data.distinctions import setting_title, write_title
 from smoothbench.report.data.groups import require_one_group
 from smoothbench.report.figures.labels import (
     Label,
@@ -61,17 +61,12 @@ def headline(frame: pd.DataFrame, families: Sequence[str] = ()) -> Figure:
             for one, place in zip(row, of_row, strict=True):
                 _draw(place, one, frame, named)
                 place.set_xlabel(COSTS[cost], fontsize=7.5)
-        write_title(figure, frame, _title(frame), "model", "solver", "N", "seeds")
+        write_title(figure, frame, setting_title(frame), "model", "solver", "N", "seeds")
         settle_layout(figure)  # labels need final positions
         for row, of_row in zip(grid, axes, strict=False):
             for one, place in zip(row, of_row, strict=True):
                 _name(place, one, frame, named)
     return figure
-
-
-def _title(frame: pd.DataFrame) -> str:
-    first = frame.iloc[0]
-    return f"{first['model']}, {', '.join(sorted(set(frame['solver'])))}, N = {first['num_samples']}"
 
 
 def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -> None:
@@ -84,7 +79,7 @@ def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -
     if panel.paired:
         axes.axhline(0.0, color=MUTED, linewidth=0.8, zorder=1)
     baseline = baseline_family(frame)
-    for family, (colour, marker) in family_styles(frame).items():
+    for family, (colour, marker) in family_styles(frame, named).items():
         chosen = (panel.rows["family"] == family).to_numpy()
         if family == baseline:
             draw_band(axes, panel, chosen)
@@ -114,19 +109,19 @@ def _name(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -
     obstacles = marker_boxes(axes, zip(panel.x, panel.y, strict=True))
     obstacles += bar_boxes(axes, panel.x, panel.x, panel.low, panel.high)
     names, lines = list[Bbox](), line_points(axes)
-    left = [name for name in family_styles(frame) if name in named]
+    colours = {name: style[0] for name, style in family_styles(frame, named).items() if name in named}
+    left = list(colours)
     for far, taken in ((False, obstacles), (True, obstacles), (True, [])):
         for family in list(left):
-            for label in _labels(panel, frame, family):
+            for label in _labels(panel, family, colours[family]):
                 if written := draw_labels(axes, [label], [*taken, *names], lines, far):
                     names += written
                     left.remove(family)
                     break
 
 
-def _labels(panel: Panel, frame: pd.DataFrame, family: str) -> list[Label]:
+def _labels(panel: Panel, family: str, colour: str) -> list[Label]:
     """A family's name at each of its points but the reference."""
     of_family, reference = panel.rows["family"] == family, panel.rows["reference"].astype(bool)
     places = np.flatnonzero(of_family & ~reference)
-    colour = family_styles(frame)[family][0]
     return [Label(panel.x[i], panel.y[i], family, colour) for i in places]

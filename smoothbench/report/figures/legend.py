@@ -48,7 +48,7 @@ def _families(frame: pd.DataFrame, coloured: Sequence[str]) -> list[Line2D]:
     pale = [Line2D([], [], label=f"{len(others)} more families", **_marker(PALE, ".", ""))] if others else []
     return [
         Line2D([], [], label=family, **_marker(colour, marker, "--" if family == baseline else "-"))
-        for family, (colour, marker) in family_styles(frame).items()
+        for family, (colour, marker) in family_styles(frame, coloured).items()
         if family in drawn & set(coloured)
     ] + pale
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from smoothbench.report.data.distinctions import write_title
+from smoothbench.report.data.distinctions import setting_title, write_title
 from smoothbench.report.data.frame import is_reference
 from smoothbench.report.data.groups import require_one_group
 from smoothbench.report.figures.labels import (
@@ -76,7 +76,15 @@ def pareto(frame: pd.DataFrame, x: str = "macs", families: Sequence[str] = ()) -
             _draw(axes, panel, frame, coloured, min(costs), max(costs))
         for axes in all_axes[len(panels) :]:
             axes.set_axis_off()
-        write_title(figure, frame, _title(frame), "model", "solver", "N", "seeds")
+        write_title(
+            figure,
+            frame,
+            f"{setting_title(frame)} (seeds {frame.iloc[0]['seeds']})",
+            "model",
+            "solver",
+            "N",
+            "seeds",
+        )
         figure.supxlabel(textwrap.fill(label, columns * 44), fontsize=8.5)
         draw_legend(all_axes[len(panels)], frame, coloured)
         settle_layout(figure)  # labels need final positions
@@ -93,12 +101,6 @@ def _cost_label(frame: pd.DataFrame, x: str) -> str:
     first = frame.iloc[0]
     where = f"{first['latency.device']}, {first['latency.kind']}, batch of {first['latency.batch_size']}"
     return f"{COSTS[x]}, median and MAD  [{where}]"
-
-
-def _title(frame: pd.DataFrame) -> str:
-    solvers = ", ".join(sorted(set(frame["solver"])))
-    first = frame.iloc[0]
-    return f"{first['model']}, {solvers}, N = {first['num_samples']} (seeds {first['seeds']})"
 
 
 def _panels(frame: pd.DataFrame, x: str) -> tuple[list[Panel], list[str]]:
@@ -124,7 +126,7 @@ def _draw(
     best = panel.front
     axes.step(panel.x[best], panel.y[best], where="post", zorder=1.5, **front_style())
     baseline = baseline_family(frame)
-    for family, (colour, marker) in family_styles(frame).items():
+    for family, (colour, marker) in family_styles(frame, coloured).items():
         of_family = (panel.rows["family"] == family).to_numpy()
         if family not in coloured:
             draw_pale(axes, panel, of_family)
@@ -209,7 +211,7 @@ def _name_front(axes: Axes, panel: Panel, frame: pd.DataFrame, coloured: Sequenc
     obstacles += bar_boxes(axes, panel.x, panel.x, panel.low, panel.high)
     if panel.spread is not None:
         obstacles += bar_boxes(axes, panel.x - panel.spread, panel.x + panel.spread, panel.y, panel.y)
-    styles = family_styles(frame)
+    styles = family_styles(frame, coloured)
     chosen = panel.front & ~is_reference(panel.rows, frame) & panel.rows["family"].isin(coloured)
     labels = [
         Label(panel.x[i], panel.y[i], _setting(row["label"], row["family"]), styles[row["family"]][0])

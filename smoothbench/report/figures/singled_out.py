@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from smoothbench.report.figures.panel import Panel
-from smoothbench.report.figures.style import baseline_family, family_styles
+from smoothbench.report.figures.style import COLOURS, baseline_family, family_styles
 
 PALE = "#c3cad3"
 ROOM = 0.4  # of the range of the families in colour, above and below them
-MOST = 7  # families with a colour of their own, beside the reference's; more cannot be told apart by eye
+MOST = len(COLOURS)  # families with a colour of their own, beside the reference's
 
 
 def in_colour(frame: pd.DataFrame, families: Sequence[str]) -> list[str]:

@@ -95,11 +95,14 @@ def baseline_family(frame: pd.DataFrame) -> str | None:
     return str(families.iloc[0]) if len(families) else None
 
 
-def family_styles(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Choose colour and marker of each family in order of appearance; the reference's own family is grey."""
+def family_styles(frame: pd.DataFrame, first: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
+    """Choose colour and marker of each family in order of appearance; the reference's own family is grey.
+
+    Those of `first` choose before the others: up to 6 of them have 6 colours.
+    """
     baseline = baseline_family(frame)
     families = list(dict.fromkeys(frame["family"]))
-    others = [family for family in families if family != baseline]
+    others = [family for family in sorted(families, key=lambda name: name not in first) if family != baseline]
     styles = {
         family: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, family in enumerate(others)
     }
