@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import factorial
 from typing import Protocol, runtime_checkable
 
@@ -84,6 +83,8 @@ class Taylor(Weighted):
 
     def weights(self, coordinates: Sequence[float], now: float) -> list[float]:
         """Weight the newest output at each coordinate: some samplers evaluate a timestep twice."""
+        if len(set(coordinates)) == len(coordinates):
+            return taylor_weights(coordinates, now)
         places = {c: place for place, c in reversed(list(enumerate(coordinates)))}
         distinct = sorted(places.values())
         weights = [0.0] * len(coordinates)
@@ -116,14 +117,13 @@ def expansion(coordinates: Sequence[float], scales: Sequence[float]) -> list[flo
     The k-th derivative at output j is the difference quotient of the (k-1)-th at j and j+1; the newest ones are added.
     """
     count = len(coordinates)
-    derivatives = [[float(i == j) for i in range(count)] for j in range(count)]
-    weights = [0.0] * count
-    for scale in scales:
-        weights = [w + scale * d for w, d in zip(weights, derivatives[0], strict=True)]
-        derivatives = [
-            [(a - b) / (coordinates[j] - coordinates[j + 1]) for a, b in zip(new, old, strict=True)]
-            for j, (new, old) in enumerate(pairwise(derivatives))
-        ]
+    derivatives = [[1.0 if i == j else 0.0 for i in range(count)] for j in range(count)]
+    weights = [scales[0] * weight for weight in derivatives[0]]
+    for k in range(1, len(scales)):
+        for j in range(count - k):
+            step = coordinates[j] - coordinates[j + 1]
+            derivatives[j] = [(a - b) / step for a, b in zip(derivatives[j], derivatives[j + 1], strict=True)]
+        weights = [w + scales[k] * d for w, d in zip(weights, derivatives[0], strict=True)]
     return weights
 
 

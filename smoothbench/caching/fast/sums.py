@@ -101,6 +101,6 @@ class Sums:
         """The gates [B, branches, 1, width] of a reused evaluation, by the weights of a computed one's outputs."""
         gates, weights = parts.gates_at(reused), self._gaps.weights(computed, reused)
         assert gates is not None
-        if all(weight == 1 for weight in weights):
-            return gates
+        if weights.count(weights[0]) == len(weights):  # of one predictor for all branches, mostly
+            return gates if weights[0] == 1 else gates * weights[0]
         return gates * torch.tensor(weights, dtype=gates.dtype)[:, None, None]
