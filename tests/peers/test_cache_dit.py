@@ -9,7 +9,9 @@ from baselines.foca import FoCa
 from smoothbench.caching import cached
 from tests.support.witness_loop import EVALS, WitnessLoop, close
 
-cache_dit: Any = pytest.importorskip("cache_dit", reason="not installed: pip install 'smoothbench[peers]'")
+cache_dit: Any = pytest.importorskip(
+    "cache_dit", reason="not installed: pip install -c constraints.txt -e '.[peers]'"
+)
 
 WAN, FLUX = "WanTransformer3DModel", "FluxTransformer2DModel"
 HUNYUAN = "HunyuanVideoTransformer3DModel"

@@ -11,7 +11,9 @@ from tests.support.exported import COMPUTED, exported, where
 from tests.support.tiny_pipelines import call_arguments, tiny_pixart_pipeline
 from tests.support.witness_loop import EVALS, WitnessLoop, close
 
-cache_dit: Any = pytest.importorskip("cache_dit", reason="not installed: pip install 'smoothbench[peers]'")
+cache_dit: Any = pytest.importorskip(
+    "cache_dit", reason="not installed: pip install -c constraints.txt -e '.[peers]'"
+)
 
 WAN, FLUX = "WanTransformer3DModel", "FluxTransformer2DModel"
 LAST = {FLUX: "single_transformer_blocks.2", WAN: "blocks.2"}

