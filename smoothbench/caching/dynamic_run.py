@@ -12,6 +12,7 @@ from smoothbench.caching.evaluation_clock import Clock, Tick
 from smoothbench.caching.fast import FollowedForward
 from smoothbench.caching.hooks import Forward, Wrap
 from smoothbench.caching.nesting import contains, runs
+from smoothbench.caching.outputs import predicted
 from smoothbench.caching.predictor import Predictor
 from smoothbench.caching.probes import INPUT, OUTPUT, GivenUp, Probe, approaches, input_wraps, refuse_hooks
 from smoothbench.caching.run import Run
@@ -133,7 +134,8 @@ class DynamicRun(Run):
     def _prediction(self, i: int) -> Callable[[], Any]:
         """A call that gives what the predictor would have given for site `i`: None where nothing is kept yet."""
         history, now, rebuild, predictor = self._history[i], self._now, self._rebuilds[i], self.predictors[i]
-        return lambda: rebuild([predictor(leaf, now) for leaf in history]) if rebuild and history else None
+        by_input = self.inputs is not None
+        return lambda: rebuild(predicted(history, predictor, now, by_input)) if rebuild and history else None
 
     def reach(self, probe: Probe, value: Any) -> None:
         """Ask the policy again after a probe, and follow it; ValueError where it changes what has run."""

@@ -6,6 +6,8 @@ from typing import Any
 from torch import Tensor
 from torch.utils import _pytree as pytree  # public by the same name only from torch 2.9
 
+from smoothbench.caching.predictor import History, Predictor
+
 Rebuild = Callable[[Sequence[Tensor]], Any]
 
 
@@ -35,6 +37,19 @@ def take_apart(output: Any, name: str) -> tuple[list[Tensor], Rebuild]:
     for place in places:  # the rebuilding function must not keep them alive
         leaves[place] = None
     return tensors, rebuild
+
+
+def predicted(
+    histories: Sequence[History], predictor: Predictor, now: float, looks_at_input: bool
+) -> list[Tensor]:
+    """Predict the tensors of an output from the kept ones, each from its own.
+
+    A predictor that looks at a site's input predicts the first one: it is of the input's stream. The others are
+    repeated.
+    """
+    first, *others = histories
+    repeated = [history[0][1] for history in others] if looks_at_input else None
+    return [predictor(first, now), *(repeated or [predictor(history, now) for history in others])]
 
 
 def _alone(tensors: Sequence[Tensor]) -> Tensor:

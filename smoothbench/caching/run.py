@@ -13,7 +13,7 @@ from smoothbench.caching.fast.forward import FastForward
 from smoothbench.caching.hooks import Forward
 from smoothbench.caching.inputs import Inputs, PredictsFromInput
 from smoothbench.caching.nesting import inner_sites, outer_sites, runs
-from smoothbench.caching.outputs import Rebuild, take_apart
+from smoothbench.caching.outputs import Rebuild, predicted, take_apart
 from smoothbench.caching.predictor import Predictor
 from smoothbench.caching.site_visits import Visits
 from smoothbench.caching.sites import DENOISER, Site
@@ -206,7 +206,7 @@ class Run(Announcer):
         """Predict the output of site `i` from its kept outputs, tensor by tensor."""
         rebuild, predictor = self._rebuilds[i], self.predictors[i]
         assert rebuild is not None  # the first evaluation computes every site
-        leaves = [predictor(history, self._now) for history in self._history[i]]
+        leaves = predicted(self._history[i], predictor, self._now, self.inputs is not None)
         if i == self._outermost:  # the caller may change what it gets, but not what is kept
             leaves = [leaf.clone() for leaf in leaves]
         return rebuild(leaves)

@@ -48,10 +48,9 @@ class StateFit:
         forward = self._forward
         self._forward += 1
         outputs = [self._outputs[k][forward] for k in self._kept]
-        return [
-            combined(self.outputs[tick.e], leaves, self.inputs[tick.e], [given])
-            for leaves in zip(*outputs, strict=True)
-        ]
+        first, *others = zip(*outputs, strict=True)  # the input is of the first one's stream: see `predicted`
+        weighted = combined(self.outputs[tick.e], first, self.inputs[tick.e], [given])
+        return [weighted, *(leaves[0] for leaves in others)]
 
     def see(self, tick: Tick, given: Tensor, output: Sequence[Tensor]) -> None:
         """Keep what was computed."""

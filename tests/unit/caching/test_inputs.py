@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smoothbench.caching import MacCounter, Schedule, Trajectory, cached, find_sites
 from smoothbench.caching.mac_counter import site_costs
@@ -34,6 +34,25 @@ class Length(AddedAgain):
     def predict(self, history: History, inputs: History, now: float, given: Tensor) -> Tensor:
         assert inputs[0][0] == history[0][0] and given.shape == inputs[0][1].shape
         return history[0][1] * (given.norm() / inputs[0][1].norm())
+
+
+class TwoStreams(nn.Module):
+    """A denoiser of two streams, of which the second does not depend on the first."""
+
+    def forward(self, x: Tensor, timestep: Tensor, sound: Tensor) -> tuple[Tensor, Tensor]:
+        return 0.5 * x, 2.0 * sound
+
+
+def test_an_input_says_nothing_of_a_second_stream() -> None:
+    denoiser = TwoStreams()
+    schedule = Schedule.steps(find_sites(denoiser, "denoiser"), [True, False, True], {})
+    x, sound = torch.ones(1, 4, 8), torch.ones(1, 3, 8)
+    with cached(denoiser, schedule, predictor=AddedAgain()) as run:
+        outputs = []
+        for e in range(3):
+            run.step(e)
+            outputs.append(denoiser(x + e, torch.tensor(3 - e), sound))
+    assert torch.equal(outputs[1][0], 0.5 * x + 1) and torch.equal(outputs[1][1], outputs[0][1])
 
 
 def every_third(tiny: TinyDiT, level: str) -> Schedule:
