@@ -20,7 +20,7 @@ from smoothbench.caching.foreign_changes import noticing_changes
 from smoothbench.caching.forward_watch import watched
 from smoothbench.caching.hooks import Forward, Wrap, all_parts, compiled_parts, intercepted
 from smoothbench.caching.nesting import outer_sites, runs
-from smoothbench.caching.policy import DynamicPolicy, Policy
+from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
 from smoothbench.caching.predictor import Predictor
 from smoothbench.caching.run import Decide, Run
 from smoothbench.caching.schedule import Computed, Schedule
@@ -150,6 +150,10 @@ def _planned(
         if isinstance(policy, DynamicPolicy):
             decisions = Decisions(policy, denoiser, sites, evals)
             return _Plan(decisions.before, evals, [True] * len(sites), decisions=decisions)
+        if isinstance(policy, PlansOnBatch):
+            raise ValueError(
+                f"{type(policy).__name__} plans on a calibration batch: pass the schedule that its plan_on() gives"
+            )
         if policy.needs_curves:
             raise ValueError(
                 f"{type(policy).__name__} needs error curves: pass the schedule that its plan() gives"

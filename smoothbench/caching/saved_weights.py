@@ -91,11 +91,16 @@ def weights_from(
     weights: SavedWeights = known.from_json(data)
     weights.bind(sites, len(computed))
     timesteps_of(weights, timesteps)
+    refuse_lacking(weights, [site.name for site in sites], computed)
+    return weights
+
+
+def refuse_lacking(weights: SavedWeights, sites: Sequence[str], computed: Bits) -> None:
+    """Raise ValueError, naming the first, where a schedule skips a site for which there are no weights."""
     for e, bits in enumerate(computed):
-        skipped = (site.name for site, bit in zip(sites, bits, strict=True) if not bit)
+        skipped = (site for site, bit in zip(sites, bits, strict=True) if not bit)
         if bare := next((site for site in skipped if weights.lacking(site, e)), None):
             raise ValueError(f"it skips {bare} at evaluation {e}, for which its weights have none")
-    return weights
 
 
 def _along(

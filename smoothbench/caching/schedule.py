@@ -1,6 +1,7 @@
 """Schedules: which site is computed at which model evaluation, as data and as published JSON."""
 
 import json
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from smoothbench.caching import grid
 from smoothbench.caching.json_objects import is_number, unique_keys
 from smoothbench.caching.nesting import outer_sites, runs
 from smoothbench.caching.predictor import Predictor
-from smoothbench.caching.saved_weights import SavedWeights, weights_from, weights_of
+from smoothbench.caching.saved_weights import SavedWeights, refuse_lacking, weights_from, weights_of
 from smoothbench.caching.schedule_json import META, WEIGHTS, check_meta, columns_of, flat_columns
 from smoothbench.caching.sites import Site
 
@@ -104,12 +105,15 @@ class Schedule:
         """Return the schedule with the weights of a predictor, so that its file says what stands in for the skipped.
 
         Nothing is predicted from outputs before the last of the metadata's `restarts`, where another network begins.
-        Raises ValueError for a predictor whose weights depend on more than the schedule.
+        Raises ValueError for a predictor whose weights depend on more than the schedule, or lack some of a skipped site.
         """
         restarts = self.meta.get("restarts")
         known = restarts if isinstance(restarts, list | tuple) else ()
         weights = weights_of(predictor, self.sites, self.computed, self.coordinates, known)
-        return replace(self, weights=weights)
+        with_weights = replace(self, weights=weights)
+        if weights is not None:
+            refuse_lacking(weights, self.sites, self.computed)
+        return with_weights
 
     def calls(self) -> dict[str, int]:
         """At how many evaluations each site is computed, by the site's name."""
@@ -126,7 +130,8 @@ class Schedule:
         """Return the flat published form: it maps a kind, or a kind and a block, to a list of 1 (computed) and 0.
 
         `names="canonical"` writes `self_attn` and `ff` in place of `attn` and `mlp`. Raises
-        ValueError for other names.
+        ValueError for other names. A kind alone stands for all of its sites in the model that reads the form: make a
+        schedule over all sites of a kind before it is written.
         """
         columns = {
             (kind, site): [int(bits[i]) for bits in self.computed]
@@ -161,8 +166,14 @@ class Schedule:
         )
 
     def save(self, path: str | Path, names: str = "published") -> None:
-        """Write the schedule to a JSON file, in the form that `to_json` gives."""
-        Path(path).write_text(json.dumps(self.to_json(names)) + "\n")
+        """Write the schedule to a JSON file, in the form that `to_json` gives; completely, or not at all."""
+        text, path = json.dumps(self.to_json(names)) + "\n", Path(path)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            unfinished.write_text(text)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path, sites: Sequence[Site]) -> "Schedule":

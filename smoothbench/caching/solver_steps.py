@@ -66,8 +66,11 @@ class RecognisedSolver:
 def recognised(run: RecordedRun) -> RecognisedSolver:
     """Find the coefficients of each step by regression on all samples of a run, in float64.
 
-    Where fresh noise blurs the weights of the guidance rows, they are those of the step that it blurs least.
+    Where fresh noise blurs the weights of the guidance rows, they are those of the step that it blurs least. Raises
+    ValueError for a run of which no step is known.
     """
+    if len(run.states) < 2:
+        raise ValueError("a solver cannot be recognised by a run of one evaluation: take more steps")
     free = _recognised(run, None)
     if free.is_exact:
         return free

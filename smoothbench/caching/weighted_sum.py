@@ -62,7 +62,8 @@ class WeightedSum:
 
     def lacking(self, site: str, e: int) -> bool:
         """Whether there are no weights to predict a site's output at an evaluation."""
-        return not (self.table.get(site) or self.table["*"])[e]
+        rows = self.table.get(site) or self.table.get("*")
+        return not rows or not rows[e]
 
     def to_json(self) -> dict[str, Any]:
         """Return the weights as JSON: `table` maps a site, or "*", to the weights of each evaluation."""

@@ -86,6 +86,8 @@ class Planning:
             if (planned := self.calibrated.plan(planning)) is None:
                 return Outcome(uncalibrated=True)
             plan, digest, file = planned
+            if plan.schedule is not None:
+                check_made_for(plan.schedule.meta, self.parts)
             calibration = outcome.calibration or self.reference(digest, file, None)
             return Outcome(policy=plan.schedule, weights=plan.weights, calibration=calibration)
         except Exception as error:

@@ -96,7 +96,8 @@ def _within(choice: Choice, loss: LossTarget, trials: Trials) -> Choice:
     def meets(percent: int) -> bool:
         try:
             point = trials.planned(_at_share(choice.spec, percent / PERCENT))
-        except UsageError:  # no setting is that cheap
+        except UsageError as error:  # mostly no setting is that cheap
+            log.info("at %d %%: %s", percent, one_line(error))
             return False
         score = trials.score(point).estimate
         met = loss.met_by(score.low if loss.at_least else score.high)

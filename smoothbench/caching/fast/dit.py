@@ -141,7 +141,7 @@ class _DiTParts(SummedParts):
         return output_of(self._denoiser, sample, inputs.get("return_dict", True))
 
     def mistaken(self) -> Tensor | None:
-        """Return whether the announced coordinate was not the timestep, where that lies on a device."""
+        """Return whether the first announced coordinate was not the timestep, where that lies on a device."""
         return self._mistaken
 
     def _of_rows(self, modulations: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 A cached point is better than fewer steps where it is better than the next uncached point that costs no less, and
 worse where it is worse than the next one that costs no more. Differences are paired, as points share their seeds; the
-p-values of one score, over all points and both directions, are corrected by Holm's procedure. An experiment's YAML
-names it by `report: smoothbench.report.studies.against_fewer_steps`.
+p-values of one score and one solver, over all points and both directions, are corrected by Holm's procedure. An
+experiment's YAML names it by `report: smoothbench.report.studies.against_fewer_steps`.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from smoothbench.report.studies.section import Section
 from smoothbench.report.tables.column import BETTER, LEVEL, WORSE, decimals_for, with_spread
 from smoothbench.report.tables.point_tables import headline, measured
 from smoothbench.report.tables.text import NONE, to_markdown
-from smoothbench.report.tables.two_points import influences
+from smoothbench.report.tables.two_points import comparable, influences
 from smoothbench.report.verdict.budgets import is_uncached
 
 SCORES = 4  # columns
@@ -103,7 +103,7 @@ def _compared(
     comparisons: list[Comparison] = []
     for i, point in cached.iterrows():
         for side, rival in _rivals(point["share"], rivals):
-            if score in values[i] and score in values[rival]:
+            if comparable(rows, i, rival, score) and score in values[i] and score in values[rival]:
                 a, b = (Score(float(rows.at[n, score]), values[n][score]) for n in (i, rival))
                 comparisons.append(Comparison(int(i), rival, side, paired_difference(a, b)))
     adjusted = holm([one.difference.p_value for one in comparisons]) if comparisons else []

@@ -23,7 +23,7 @@ from smoothbench.report.studies.section import Section
 from smoothbench.report.tables.column import decimals_for, with_spread
 from smoothbench.report.tables.point_tables import measured
 from smoothbench.report.tables.text import NONE, to_markdown
-from smoothbench.report.tables.two_points import influences
+from smoothbench.report.tables.two_points import comparable, influences
 from smoothbench.report.verdict.budgets import is_uncached
 
 MARGIN = 0.03  # of the uncached run's distance to real data, by which a point's may be larger
@@ -61,8 +61,9 @@ class Group:
         return float(self.rows.at[i, "share"] / self.rows.at[self.uncached, "share"])
 
     def difference(self, i: int, j: int, score: str) -> Estimate | None:
-        """The paired difference of a score of two points; None where one of them lacks it."""
-        if score not in self.influences[i] or score not in self.influences[j]:
+        """The paired difference of a score of two points; None where one of them lacks it, or it is another metric."""
+        known = score in self.influences[i] and score in self.influences[j]
+        if not known or not comparable(self.rows, i, j, score):
             return None
         a, b = (Score(float(self.rows.at[n, score]), self.influences[n][score]) for n in (i, j))
         return paired_difference(a, b)

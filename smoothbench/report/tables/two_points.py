@@ -53,6 +53,11 @@ def point_row(frame: pd.DataFrame, name: str) -> pd.Series:
     return rows.iloc[0]
 
 
+def comparable(rows: pd.DataFrame, i: int, j: int, score: str) -> bool:
+    """Return whether the same metric, with the same settings, gave a score of two rows."""
+    return bool(rows.at[i, f"{score}.config_hash"] == rows.at[j, f"{score}.config_hash"])
+
+
 def influences(folder: Path, row: Mapping[str, Any] | pd.Series) -> dict[str, NDArray[np.float64]]:
     """Return the influence of each sample on each score of a point, and the seeds; ValueError without a sound file."""
     path = folder / "scores" / f"{row['record']}.npz"

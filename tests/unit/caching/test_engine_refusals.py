@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from baselines.fora import FORA
-from smoothbench.caching import Schedule, SmoothCache, Trajectory, cached, calibrate, find_sites
+from smoothbench.caching import Fitted, Schedule, SmoothCache, Trajectory, cached, calibrate, find_sites
 from tests.support.tiny_dit import TinyDiT, fora
 
 
@@ -64,6 +64,12 @@ def test_schedules_that_do_not_fit_are_refused(tiny: TinyDiT) -> None:
         pytest.raises(ValueError, match="must know the number of evaluations"),
         cached(tiny.denoiser, FORA(2)),
     ):
+        pass
+
+
+def test_a_method_that_plans_on_a_batch_is_no_schedule(tiny: TinyDiT) -> None:
+    message = r"Fitted plans on a calibration batch: pass the schedule that its plan_on\(\) gives"
+    with pytest.raises(ValueError, match=message), cached(tiny.denoiser, Fitted(4), evals=12):
         pass
 
 

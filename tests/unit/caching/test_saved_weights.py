@@ -155,6 +155,17 @@ def test_weights_for_something_else_are_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_weights_that_lack_some_are_not_written(tmp_path: Path) -> None:
+    lacking = WeightedSum({"*": [*ROWS[:4], [], [1.0]]}, TIMESTEPS)
+    with pytest.raises(ValueError, match=r"it skips .* at evaluation 4, for which its weights have none"):
+        replace(schedule(), weights=None).with_predictor(lacking)
+    path = tmp_path / "schedule.json"
+    schedule().save(path)
+    with pytest.raises(ValueError, match="names is"):
+        schedule().save(path, names="other")
+    assert Schedule.load(path, SITES).computed == schedule().computed and list(tmp_path.iterdir()) == [path]
+
+
 def test_weights_and_schedule_for_different_timesteps_are_refused() -> None:
     data = schedule(meta={"coordinates": [t / 2 for t in TIMESTEPS]}).to_json()
     message = "fitted to timesteps 990 to 0 in 6 .* planned for 495 to 0 in 6"

@@ -81,6 +81,12 @@ def test_fresh_noise_is_noticed() -> None:
     assert all(step.guidance == pytest.approx((3.0, -2.0), abs=1e-6) for step in steps.steps)
 
 
+def test_one_evaluation_tells_nothing_of_a_solver() -> None:
+    run = RecordedRun([torch.ones(2, 3)], [torch.ones(2, 1, 3)])
+    with pytest.raises(ValueError, match="cannot be recognised by a run of one evaluation: take more steps"):
+        recognised(run)
+
+
 @pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: solver.name)
 def test_a_finer_grid_passes_through_the_timesteps(solver: Any) -> None:
     assert finer(solver, 4).coordinates[::4][:STEPS] == solver.coordinates

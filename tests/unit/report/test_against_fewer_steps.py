@@ -7,6 +7,7 @@ import pytest
 from smoothbench.report import load
 from smoothbench.report.studies.against_fewer_steps import section
 from smoothbench.report.tables.column import BETTER, WORSE
+from smoothbench.report.tables.text import NONE
 from smoothbench.report.tables.two_points import compare
 from tests.support.report_folder import build, plans
 
@@ -49,6 +50,18 @@ def test_a_cheaper_point_that_is_further_is_not_worse(tmp_path: Path) -> None:
     labels = [label for label, *_ in plans()]
     folder = build(tmp_path, [0, labels.index("no cache, 40 steps"), labels.index("FORA N=5")])
     assert not any(WORSE in cell for row in table(folder).values() for cell in row.values())
+
+
+def test_scores_of_another_metric_are_not_compared(tmp_path: Path) -> None:
+    labels = [label for label, *_ in plans()]
+    folder = build(tmp_path, [0, labels.index("no cache, 18 steps"), labels.index("FORA N=3")])
+    assert table(folder)["FORA N=3"]["psnr@256, ddim"] != NONE
+    path = next(path for path in (folder / "records").glob("*.json") if "fora" in path.name)
+    path.write_text(path.read_text().replace('"config_hash": "', '"config_hash": "other'))
+    assert (
+        set(table(folder)["FORA N=3"].values()) >= {NONE}
+        and table(folder)["FORA N=3"]["psnr@256, ddim"] == NONE
+    )
 
 
 def test_without_fewer_steps_there_is_no_section(tmp_path: Path) -> None:

@@ -37,6 +37,12 @@ def test_fits_differ_where_they_say() -> None:
     assert [sum(row) for row in summed[6:]] == pytest.approx([1, 1]) and summed[6] != repeated[6]
 
 
+def test_a_budget_below_every_plan_is_refused() -> None:
+    loop = GuidedLoop(EVALS)
+    with pytest.raises(ValueError, match="--full: 1% of the MACs are too few for a plan"):
+        levels._affordable(loop.batch(), loop.batch(), 0.01)
+
+
 def test_absolute_errors_become_smaller_where_squares_become_larger() -> None:
     """At the first skipped evaluation, where both fits have the same features."""
     loop = GuidedLoop(EVALS)

@@ -48,7 +48,12 @@ def rows(num_samples: int, full: int) -> Iterator[dict[str, str]]:
 def _affordable(inside: CalibrationBatch, batch: CalibrationBatch, share: float) -> Schedule:
     """The plan of most evaluations, over the sites of a level, that costs no more than a share of the uncached MACs."""
     trajectory = inside.trajectory
-    full = next(n for n in range(trajectory.evals, 1, -1) if Fitted(2).share_at(trajectory, n) <= share)
+    counts = range(trajectory.evals, 1, -1)
+    full = next((n for n in counts if Fitted(2).share_at(trajectory, n) <= share), None)
+    if full is None:
+        raise ValueError(
+            f"--full: {share:.0%} of the MACs are too few for a plan at the level of branches or spans: more"
+        )
     computed = Fitted(full).plan_on(batch.trajectory, batch).computed
     return Schedule.steps(trajectory.sites, [all(bits) for bits in computed])
 
