@@ -105,7 +105,7 @@ class Schedule:
         """Return the schedule with the weights of a predictor, so that its file says what stands in for the skipped.
 
         Nothing is predicted from outputs before the last of the metadata's `restarts`, where another network begins.
-        Raises ValueError for a predictor whose weights depend on more than the schedule, or lack some of a skipped site.
+        Raises ValueError for a predictor whose weights depend on more than the schedule, or lack a skipped site's.
         """
         restarts = self.meta.get("restarts")
         known = restarts if isinstance(restarts, list | tuple) else ()
