@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from baselines.checks import check_number, check_whole
-from baselines.fitted_rows import fitted
 from smoothbench.caching import Schedule, WeightedSum
 from smoothbench.caching.batch_runs import BatchRuns
+from smoothbench.caching.output_matching import matching_outputs
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class L2P:
 
     def fit(self, schedule: Schedule, batch: BatchRuns) -> WeightedSum:
         """Return the weights for this schedule; the batch is run once to record it."""
-        return fitted(schedule, batch, self.depth, self._weights)
+        return matching_outputs(schedule, batch, self.depth, self._weights)
 
     def _weights(self, gram: Tensor, past: Sequence[int], e: int) -> list[float]:
         """Solve the normal equations of one evaluation for how far the weights lie from those of reuse."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from baselines.fitted_rows import fitted
 from smoothbench.caching import Schedule, WeightedSum
 from smoothbench.caching.batch_runs import BatchRuns
+from smoothbench.caching.output_matching import matching_outputs
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ScalingCache:
 
     def fit(self, schedule: Schedule, batch: BatchRuns) -> WeightedSum:
         """Return the weights for this schedule; the batch is run once to record it."""
-        return fitted(schedule, batch, self.depth, _weights)
+        return matching_outputs(schedule, batch, self.depth, _weights)
 
 
 def _weights(gram: Tensor, past: Sequence[int], e: int) -> list[float]:

@@ -1,6 +1,6 @@
 """Fit the weights of kept outputs so that the uncached run's own outputs are matched, by inner products alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -15,15 +15,22 @@ from smoothbench.caching.sites import DENOISER
 from smoothbench.caching.transitions import inner_products
 from smoothbench.caching.weighted_sum import WeightedSum
 
+# from inner products of a site's outputs [evals, evals], the evaluations of the past ones (the newest first), and the
+# evaluation to predict, to the weights of the past ones
+Row = Callable[[Tensor, Sequence[int], int], list[float]]
 
-def matching_outputs(schedule: Schedule, batch: BatchRuns, depth: int, ridge: float) -> WeightedSum:
-    """Return weights of the last `depth` computed outputs, for each site and evaluation that a schedule skips."""
+
+def matching_outputs(schedule: Schedule, batch: BatchRuns, depth: int, row: Row) -> WeightedSum:
+    """Return weights of the last `depth` computed outputs, for each site and evaluation that a schedule skips.
+
+    `row` fits them to the outputs that the uncached run has at those evaluations, over all samples of the batch.
+    """
     recording = batch.record([Probe(site) for site in schedule.sites])
     table = {}
     for i, site in enumerate(schedule.sites):
         gram, rows = recording.gram(Probe(site)).sum(0), list[list[float]]()
         for e, past in enumerate(_kept(schedule, i, depth)):
-            rows.append(_weights(gram, past, e, ridge) if past else [])
+            rows.append(row(gram, past, e) if past else [])
         table[site] = rows
     return WeightedSum(table, batch.trajectory.coordinates)
 
@@ -42,7 +49,7 @@ def matching_denoised(
     for e, past in enumerate(_kept(schedule, 0, depth)):
         vectors = [*(first + k for k in past), e, *past]
         check_count(len(vectors), run.states[e].numel(), run.samples, depth)
-        row = _weights(gram, vectors, first + e, ridge) if past else []
+        row = nearest(gram, vectors, first + e, ridge) if past else []
         outputs.append(row[: len(past)])
         inputs.append(row[len(past) :])
     return InputWeights({DENOISER: outputs}, timesteps, inputs={DENOISER: inputs})
@@ -56,8 +63,8 @@ def _kept(schedule: Schedule, site: int, depth: int) -> Iterator[list[int]]:
         past = [e, *past][:depth] if bits[site] else past
 
 
-def _weights(gram: Tensor, vectors: Sequence[int], target: int, ridge: float) -> list[float]:
-    """The weights of vectors nearest to a target; leaving the first of them alone has a price."""
+def nearest(gram: Tensor, vectors: Sequence[int], target: int, ridge: float) -> list[float]:
+    """Return the weights of vectors nearest to a target; leaving the first of them alone has a price."""
     prior = torch.zeros(len(vectors), dtype=gram.dtype)
     prior[0] = 1
     among, products = gram[vectors][:, vectors], gram[vectors, target]

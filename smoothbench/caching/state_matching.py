@@ -2,12 +2,13 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 from smoothbench.caching.batch_runs import BatchRuns
 from smoothbench.caching.fitted import check_ridge
 from smoothbench.caching.input_weights import InputWeights
 from smoothbench.caching.known_states import known_states
-from smoothbench.caching.output_matching import matching_denoised, matching_outputs
+from smoothbench.caching.output_matching import matching_denoised, matching_outputs, nearest
 from smoothbench.caching.reference_run import (
     FINE,
     PLANNED,
@@ -53,7 +54,7 @@ class StateMatching:
     def fit(self, schedule: Schedule, batch: BatchRuns) -> WeightedSum:
         """Return the weights for a schedule; of the whole denoiser, the batch is run once under it."""
         if schedule.sites != (DENOISER,):
-            return matching_outputs(schedule, batch, self.depth, self.ridge)
+            return matching_outputs(schedule, batch, self.depth, partial(nearest, ridge=self.ridge))
         reference = reference_run(batch, *planned_target(schedule, self.target, self.substeps))
         if not reference.solver.is_exact:
             warnings.warn(
