@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from docs import metrics_table
 from smoothbench.report import load
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,11 @@ def anchors(text: str) -> set[str]:
     heads = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
     slugs = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
     return slugs | set(re.findall(r'<a id="([\w-]+)">', text))
+
+
+def test_the_list_of_scores_is_that_of_the_configuration() -> None:
+    """If not: python -m docs.metrics_table"""
+    assert metrics_table.PAGE.read_text() == metrics_table.page()
 
 
 @pytest.mark.parametrize(
