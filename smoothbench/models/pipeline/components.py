@@ -87,10 +87,10 @@ class Folder:
 
     def variants(self) -> dict[str, str | None]:
         """The variant (fp16) of each network's weights where the full ones are not here; None where they are."""
-        found = {name: find(str(self.path), None, [name], KEY) for name in self.networks()}
+        weights = {name: find(str(self.path), None, [name], KEY) for name in self.networks()}
         matches = {
-            name: None if weights is None else VARIANT.search(weights.weights.name)
-            for name, weights in found.items()
+            name: None if files is None else VARIANT.search(files.weights.name)
+            for name, files in weights.items()
         }
         return {name: match and (match[1] or match[2]) for name, match in matches.items()}
 

@@ -46,8 +46,8 @@ def setting_title(frame: pd.DataFrame) -> str:
     """Name the model, the solver and the number of samples; of more than two solvers the reference's, and how many."""
     first, solvers = frame.iloc[0], sorted(set(frame["solver"]))
     if len(solvers) > 2:
-        own = frame.loc[frame["reference"].astype(bool), "solver"]
-        solvers = [*own[:1], f"{len(solvers) - len(own[:1])} other solvers"]
+        of_reference = frame.loc[frame["reference"].astype(bool), "solver"][:1]
+        solvers = [*of_reference, f"{len(solvers) - len(of_reference)} other solvers"]
     return f"{first['model']}, {', '.join(solvers)}, N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{first['num_samples']}"
 
 
