@@ -124,7 +124,7 @@ class Pipeline:
     def at(self, solver: Any) -> PipelineScheduler:
         """Return a scheduler with the timesteps that the pipeline gives it; its loop is rehearsed for one sample."""
         seen = self.loaded.rehearsed(solver)
-        timed: PipelineScheduler = solver.at(seen.coordinates, seen.restarts)
+        timed: PipelineScheduler = solver.at(seen.coordinates, seen.restarts, seen.shows_coordinates)
         return timed
 
     def settings(self, solver: Any) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class Rehearsal:
         return tuple(map(float, range(len(self.rows), 0, -1)))
 
     @property
+    def shows_coordinates(self) -> bool:
+        """Whether the denoiser's own timesteps are the coordinates, so that a run without the harness shows them."""
+        return self.timesteps == list(self.coordinates)
+
+    @property
     def restarts(self) -> tuple[int, ...]:
         """The evaluations at which another network begins, so that nothing may be reused."""
         return tuple(e for e in range(1, len(self.networks)) if self.networks[e] != self.networks[e - 1])
