@@ -86,7 +86,12 @@ class Called:
             ("cache=fora", 'loss="psnr>=5"', "solver.scheduler=HeunDiscreteScheduler"),
         ),
     ],
-    ids=["guidance in two calls", "a timestep that rises", "two networks", "a bound on a U-Net, another scheduler"],
+    ids=[
+        "guidance in two calls",
+        "a timestep that rises",
+        "two networks",
+        "a bound on a U-Net, another scheduler",
+    ],
 )
 def test_the_printed_snippet_gives_the_same_samples(
     family: str, metric: str, forwards: int, asked: tuple[str, ...], tmp_path: Path
