@@ -84,10 +84,12 @@ class Rehearsal:
                     f"{name} runs {len(shapes)} forwards in evaluation {e}, but {len(self.rows[0])} in the first: set "
                     "model.arguments so that guidance holds for all steps or for none"
                 )
-            if shapes != self.rows[0]:
+            for shape, at_first in zip(shapes, self.rows[0], strict=True):
+                if shape == at_first:
+                    continue
                 raise ValueError(
-                    f"{name} gives its denoiser {list(shapes[0])} in evaluation {e}, but {list(self.rows[0][0])} in "
-                    "the first: set model.arguments so that guidance and size hold for all steps"
+                    f"{name} gives its denoiser {list(shape)} in evaluation {e}, but {list(at_first)} in the "
+                    "first: set model.arguments so that guidance and size hold for all steps"
                 )
 
 
