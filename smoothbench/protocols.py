@@ -15,6 +15,7 @@ from smoothbench.placement import ComputesOnDevice as ComputesOnDevice
 from smoothbench.placement import EmbedsPrompts as EmbedsPrompts
 from smoothbench.self_sampling import AnnounceRun as AnnounceRun
 from smoothbench.self_sampling import SamplesItself as SamplesItself
+from smoothbench.self_sampling import ShowsCoordinates as ShowsCoordinates
 from smoothbench.self_sampling import SwitchesNetworks as SwitchesNetworks
 
 Predict = Callable[[int, Tensor, float], Tensor]  # of evaluation, model input and coordinate: guided

@@ -49,6 +49,17 @@ class SwitchesNetworks(Protocol):
     def restarts(self) -> tuple[int, ...]: ...
 
 
+@runtime_checkable
+class ShowsCoordinates(Protocol):
+    """A solver that says whether the denoiser's own timesteps are its coordinates; of others they are.
+
+    Where they are not, a run that the harness does not announce cannot be held against the coordinates.
+    """
+
+    @property
+    def shows_coordinates(self) -> bool: ...
+
+
 def samples_at_once(model: object, batch: int) -> int:
     """Return of how many samples of a batch a model's forwards are: all of them, or one where it draws one by one."""
     return 1 if isinstance(model, SamplesItself) and model.one_by_one else batch

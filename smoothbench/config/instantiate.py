@@ -133,11 +133,13 @@ def build_model(node: Config, device: torch.device) -> Model:
     return require_attributes(built, "model", *MODEL)
 
 
-def ready(model: Model, stage: str) -> Model:
+def ready(model: Model, stage: str, solver: Config | None = None) -> Model:
     """Load the weights of a model; UsageError where they are damaged, or it can draw no samples.
 
     Costs need no weights, so that for stage=cost nothing is loaded; latencies are those of random weights too,
     where there are no others.
+
+    Args: solver, the node of the run's solver: a model that samples itself may be able to run with no other.
     """
     if model.unavailable_reason and stage not in ("cost", "latency"):
         raise UsageError(model.unavailable_reason)
@@ -147,11 +149,19 @@ def ready(model: Model, stage: str) -> Model:
         return model
     try:
         _ = model.denoiser
+        if solver is not None and isinstance(model, SamplesItself):
+            _begin_with(build_solver(solver), model)
         _ = model.decoder if isinstance(model, LoadsDecoder) else None
         _ = model.text if isinstance(model, LoadsText) else None
     except (ValueError, OSError) as error:
         raise UsageError(_short(error)) from error
     return model
+
+
+def _begin_with(solver: Solver, model: Model) -> None:
+    """Rehearse a model that samples itself with the solver of the run, before anything asks what its samples are."""
+    if solver.prediction == model.prediction:  # another one is refused when points are planned
+        rehearsed(solver, model)
 
 
 def build_policy(node: Config, where: str) -> Policy | PlansOnBatch | DynamicPolicy:

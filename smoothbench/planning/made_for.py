@@ -7,7 +7,7 @@ from smoothbench.protocols import Config
 
 MADE_FOR = "made_for"  # in a schedule's metadata
 # of a model's identity, what a schedule is not made for, and what is only recorded: the weights' hash says more
-CARRIES_OVER = ("dtype", "model_numerics", "prompts_sha256", "one_by_one")
+CARRIES_OVER = ("dtype", "model_numerics", "prompts_sha256", "one_by_one", "compile")
 RECORDED = ("name", "revision")
 
 

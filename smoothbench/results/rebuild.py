@@ -99,12 +99,12 @@ class Rebuilt:
 
 def rebuilt(record: Record, where: str, device: str) -> Rebuilt:
     """Build model and solver of a record; UsageError, naming the point, where a class or weights are not here."""
-    node, description = _recorded_part(record, "model", where)
-    model = ready(build_model(node, device_of(device)), "all")
+    of_model, description = _recorded_part(record, "model", where)
+    node, of_solver = _recorded_part(record, "solver", where)
+    model = ready(build_model(of_model, device_of(device)), "all", node)
     check_same(description, describe_model(model), f"{where}: its model")
-    node, description = _recorded_part(record, "solver", where)
     solver = build_solver(node)
-    check_same(description, describe(solver, node), f"{where}: its solver")
+    check_same(of_solver, describe(solver, node), f"{where}: its solver")
     solver = rehearsed(solver, model)
     denoiser, call = model.skeleton()
     sites = sites_named(denoiser, record.schedule.sites) if record.schedule else None

@@ -43,7 +43,7 @@ def save_plan(settings: Settings) -> Path:
     device = started(settings.device, settings.tf32)
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
     with store.enter():
-        model = ready(build_model(settings.model, device), settings.stage)
+        model = ready(build_model(settings.model, device), settings.stage, settings.specs[-1].solver)
         if settings.stage == "train":
             data = _trained(settings, model, store)
         else:

@@ -62,7 +62,7 @@ class Experiment:
         settings = self.settings
         check_conditions(settings, model)
         metrics = settings.metrics if settings.draws_samples else {}  # other stages need no encoder's weights
-        ready(model, settings.stage)
+        ready(model, settings.stage, settings.specs[0].solver)
         scorer = Scorer(
             metrics, model, FeatureCache(self.store.folder / "observations"), settings.score_on == "device"
         )

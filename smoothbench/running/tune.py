@@ -34,7 +34,7 @@ def tune(settings: Settings) -> Path:
     device = started(settings.device, settings.tf32)
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
     with store.enter():
-        model = ready(build_model(settings.model, device), settings.stage)
+        model = ready(build_model(settings.model, device), settings.stage, settings.specs[0].solver)
         observations = FeatureCache(store.folder / "observations")
         scorer = Scorer(settings.metrics, model, observations, settings.score_on == "device")
         paired = [name for name, metric in scorer.metrics.items() if metric.paired]

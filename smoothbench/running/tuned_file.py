@@ -9,9 +9,10 @@ from typing import Any
 
 from smoothbench.caching import Schedule
 from smoothbench.caching.fingerprint import DENOISER, fingerprint
+from smoothbench.caching.weighted_sum import WeightedSum
 from smoothbench.planning.made_for import MADE_FOR, made_for
 from smoothbench.planning.point import Point
-from smoothbench.protocols import Config, Model, SamplesItself
+from smoothbench.protocols import Config, Model, SamplesItself, ShowsCoordinates, Solver
 from smoothbench.running.tuned_snippet import snippet
 from smoothbench.storage.files import read_json
 from smoothbench.storage.latency_file import Latency
@@ -74,7 +75,8 @@ def tuned_schedule(tuned: Tuned, model: Model) -> Schedule:
         meta["sampling"] = model.settings(point.solver)
     if point.trajectory.restarts:
         meta["restarts"] = list(point.trajectory.restarts)
-    return replace(schedule, meta=meta).with_predictor(point.predictor)
+    made = replace(schedule, meta=meta).with_predictor(point.predictor)
+    return made if _shows_coordinates(point.solver) else _without_timesteps(made)
 
 
 def seconds_of(point: Point, reference: Point, folder: Path) -> tuple[float, float] | None:
@@ -119,6 +121,22 @@ def summary(tuned: Tuned, path: Path, model: Model) -> str:
 def file_bytes(schedule: Schedule) -> bytes:
     """Return the content of a schedule's file."""
     return (json.dumps(schedule.to_json()) + "\n").encode()
+
+
+def _shows_coordinates(solver: Solver) -> bool:
+    return not isinstance(solver, ShowsCoordinates) or solver.shows_coordinates
+
+
+def _without_timesteps(schedule: Schedule) -> Schedule:
+    """The schedule without the timesteps that it was planned for, which plain diffusers would refuse its own run by.
+
+    Its weights are by evaluation, and what it was made for still says which runs it fits.
+    """
+    meta = {key: value for key, value in schedule.meta.items() if key != "coordinates"}
+    weights = schedule.weights
+    if isinstance(weights, WeightedSum):
+        weights = replace(weights, timesteps=None)
+    return replace(schedule, meta=meta, weights=weights)
 
 
 def _as_data(score: ScoreEntry) -> Mapping[str, Any]:

@@ -47,10 +47,20 @@ class PipelineScheduler:
         restarts: tuple[int, ...] = vars(self).get("_restarts", ())
         return restarts
 
-    def at(self, coordinates: tuple[float, ...], restarts: tuple[int, ...] = ()) -> "PipelineScheduler":
-        """Return the same scheduler with the timesteps and the restarts that a rehearsal of the pipeline has seen."""
+    @property
+    def shows_coordinates(self) -> bool:
+        """Whether the denoiser's own timesteps are the coordinates, as of most; those of Lumina2 and Z-Image rise."""
+        shows: bool = vars(self).get("_shows_coordinates", True)
+        return shows
+
+    def at(
+        self, coordinates: tuple[float, ...], restarts: tuple[int, ...] = (), shows_coordinates: bool = True
+    ) -> "PipelineScheduler":
+        """Return the same scheduler with what a rehearsal of the pipeline has seen of its evaluations."""
         timed = copy.copy(self)
-        vars(timed).update(_coordinates=coordinates, _restarts=restarts)
+        vars(timed).update(
+            _coordinates=coordinates, _restarts=restarts, _shows_coordinates=shows_coordinates
+        )
         return timed
 
     def begin(self, x: Any) -> NoReturn:

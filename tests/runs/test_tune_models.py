@@ -77,6 +77,7 @@ class Called:
     ("family", "metric", "forwards", "asked"),
     [
         ("Wan", "video/psnr", 2, ("cache=fitted", "at=0.5")),
+        ("Lumina2", "psnr", 2, ("cache=fitted", "at=0.5")),
         ("Wan2.2", "video/psnr", 2, ("cache=fora", "cache.predictor=taylor1", "at=0.75", "solver.steps=9")),
         (
             "StableDiffusion",
@@ -85,7 +86,12 @@ class Called:
             ("cache=fora", 'loss="psnr>=5"', "solver.scheduler=HeunDiscreteScheduler"),
         ),
     ],
-    ids=["guidance in two calls", "two networks", "a bound on a U-Net, another scheduler"],
+    ids=[
+        "guidance in two calls",
+        "a timestep that rises",
+        "two networks",
+        "a bound on a U-Net, another scheduler",
+    ],
 )
 def test_the_printed_snippet_gives_the_same_samples(
     family: str, metric: str, forwards: int, asked: tuple[str, ...], tmp_path: Path

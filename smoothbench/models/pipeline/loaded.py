@@ -21,7 +21,7 @@ from smoothbench.models.pipeline.two_networks import joined
 from smoothbench.models.weights.read import lasting
 from smoothbench.solvers.pipeline_scheduler import PipelineScheduler
 
-FEW = PipelineScheduler(steps=2)  # steps of a rehearsal that asks for the shape of a sample alone
+FEW = PipelineScheduler(steps=2)  # of a rehearsal that is asked for before the run's solver is known
 
 
 class LoadedPipeline:
@@ -47,6 +47,7 @@ class LoadedPipeline:
         self._chosen, self._device, self._dtype = component, device, dtype
         self._offload, self._lora, self._compiled = offload, lora, compiled
         self._rehearsals: dict[str, Rehearsal] = {}
+        self._solver = FEW  # the first one that the run has asked for, with which it can run
         self.second: SecondNetwork | None = None
 
     @cached_property
@@ -81,18 +82,22 @@ class LoadedPipeline:
             return self._called(solver, numbers, seeds, finished)
 
     def rehearsed(self, solver: PipelineScheduler | None = None) -> Rehearsal:
-        """Return the rehearsal under a scheduler, for one sample, once for each; by default any one."""
-        if solver is None and self._rehearsals:
-            return next(iter(self._rehearsals.values()))
-        solver = solver or FEW
-        if repr(solver) not in self._rehearsals:
-            self._rehearsals[repr(solver)] = self._rehearse(solver, finished=False)
-        return self._rehearsals[repr(solver)]
+        """Return the rehearsal under a scheduler, for one sample, once for each; by default the first that was."""
+        chosen = solver or self._solver
+        if repr(chosen) not in self._rehearsals:
+            self._rehearsals[repr(chosen)] = self._rehearse(chosen, finished=False)
+        if self._solver is FEW:
+            self._solver = chosen
+        return self._rehearsals[repr(chosen)]
 
     @cached_property
     def finished(self) -> tuple[str, Tensor]:
-        """Whether samples are images, video or audio, and a decoded one of a rehearsal of few steps, [1, ...]."""
-        output = self._rehearse(FEW, finished=True).output
+        """Whether samples are images, video or audio, and a decoded one of a rehearsal, [1, ...].
+
+        Its solver is that of the run: a strength may leave the few steps of another one out, and a pipeline's own
+        scheduler may be the very one that the run's takes the place of.
+        """
+        output = self._rehearse(self._solver, finished=True).output
         samples = outputs.batch_of(output)
         kind = outputs.kind_of(output, samples)
         return kind, outputs.as_media(samples, kind)

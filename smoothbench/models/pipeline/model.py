@@ -64,7 +64,7 @@ class Pipeline:
         folder, self.unavailable_reason = located(repo, revision, pipeline)
         self.name = name or Path(str(repo)).name
         self.device, self.dtype = device, dtype
-        self._lora, self._fps, self._rate = lora, fps, rate
+        self._lora, self._compile, self._fps, self._rate = lora, compile, fps, rate
         self._loaded: LoadedPipeline | None = None
         self.one_by_one = bool(one_by_one)
         if folder is not None:
@@ -92,6 +92,7 @@ class Pipeline:
         loaded = self.loaded
         more: dict[str, Any] = {} if self._lora is None else {"lora_sha256": sha256_of(self._lora)}
         more |= {"one_by_one": True} if self.one_by_one else {}
+        more |= {"compile": True} if self._compile else {}
         return {
             "name": self.name,
             "weights_sha256": loaded.folder.sha256(),
@@ -124,7 +125,7 @@ class Pipeline:
     def at(self, solver: Any) -> PipelineScheduler:
         """Return a scheduler with the timesteps that the pipeline gives it; its loop is rehearsed for one sample."""
         seen = self.loaded.rehearsed(solver)
-        timed: PipelineScheduler = solver.at(seen.coordinates, seen.restarts)
+        timed: PipelineScheduler = solver.at(seen.coordinates, seen.restarts, seen.shows_coordinates)
         return timed
 
     def settings(self, solver: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a pipeline returns, as one batch of tensors, and as the media that samples are written as."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -14,11 +15,21 @@ IMAGE, VIDEO, AUDIO = "image", "video", "audio"
 
 
 def kind_of(output: Any, samples: Tensor) -> str:
-    """Return whether a pipeline's output is of images, video or audio: by its field's name, else by its dimensions."""
+    """Return whether a pipeline's output is of images, video or audio: by its field's name, else by its dimensions.
+
+    Raises ValueError for an output that is none of these, as the embeddings of a prior.
+    """
     for name, kind in FIELDS.items():
         if getattr(output, name, None) is not None:
             return VIDEO if kind == IMAGE and samples.dim() == 5 else kind
-    return {3: AUDIO, 4: IMAGE, 5: VIDEO}[samples.dim()]
+    kinds = {3: AUDIO, 4: IMAGE, 5: VIDEO}
+    if samples.dim() not in kinds:
+        fields = f" ({', '.join(output)})" if isinstance(output, Mapping) else ""
+        raise ValueError(
+            f"the pipeline returned {type(output).__name__}{fields} of shape {list(samples.shape)}, which is no "
+            "images, video or audio: give the pipeline that makes these of it (model.repo, model.pipeline)"
+        )
+    return kinds[samples.dim()]
 
 
 def batch_of(output: Any) -> Tensor:
@@ -60,10 +71,11 @@ def media_for(kind: str, fps: float, rate: int) -> Media:
 def rate_of(pipe: Any) -> int:
     """The sample rate of a pipeline of audio, in Hz; ValueError where none of its components says it."""
     for part in ("vocoder", "vae", "audio_vae"):
-        config = getattr(getattr(pipe, part, None), "config", {})
+        config = getattr(getattr(pipe, part, None), "config", None)
         for name in ("sampling_rate", "sample_rate", "output_sampling_rate"):
-            if config.get(name):
-                return int(config[name])
+            # configurations of diffusers are mappings, those of transformers (vocoders) are not
+            if rate := getattr(config, name, None):
+                return int(rate)
     raise ValueError(
         "model.rate must say the sample rate of the clips in Hz: no component of the pipeline does"
     )

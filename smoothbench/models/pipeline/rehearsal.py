@@ -61,6 +61,11 @@ class Rehearsal:
         return tuple(map(float, range(len(self.rows), 0, -1)))
 
     @property
+    def shows_coordinates(self) -> bool:
+        """Whether the denoiser's own timesteps are the coordinates, so that a run without the harness shows them."""
+        return self.timesteps == list(self.coordinates)
+
+    @property
     def restarts(self) -> tuple[int, ...]:
         """The evaluations at which another network begins, so that nothing may be reused."""
         return tuple(e for e in range(1, len(self.networks)) if self.networks[e] != self.networks[e - 1])
@@ -79,10 +84,12 @@ class Rehearsal:
                     f"{name} runs {len(shapes)} forwards in evaluation {e}, but {len(self.rows[0])} in the first: set "
                     "model.arguments so that guidance holds for all steps or for none"
                 )
-            if shapes != self.rows[0]:
+            for shape, at_first in zip(shapes, self.rows[0], strict=True):
+                if shape == at_first:
+                    continue
                 raise ValueError(
-                    f"{name} gives its denoiser {list(shapes[0])} in evaluation {e}, but {list(self.rows[0][0])} in "
-                    "the first: set model.arguments so that guidance and size hold for all steps"
+                    f"{name} gives its denoiser {list(shape)} in evaluation {e}, but {list(at_first)} in the "
+                    "first: set model.arguments so that guidance and size hold for all steps"
                 )
 
 

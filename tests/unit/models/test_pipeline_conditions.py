@@ -72,6 +72,12 @@ def test_half_precision(folder: Path) -> None:
     follows_a_schedule(half)
 
 
+def test_compiled_samples_and_seconds_are_those_of_another_point(folder: Path) -> None:
+    """They round otherwise; the ids of what is not compiled stay as they were."""
+    eager, compiled = model(folder).identity, model(folder, compile=True).identity
+    assert compiled == {**eager, "compile": True} and "compile" not in eager
+
+
 @pytest.mark.filterwarnings("ignore:.*ompile")
 def test_a_compiled_denoiser(folder: Path) -> None:
     compiled = model(folder, compile=True)

@@ -40,6 +40,15 @@ def test_other_arguments_are_refused(before: dict[str, Any], now: dict[str, Any]
         check_made_for({MADE_FOR: made_for(parts(**before))}, parts(**now))
 
 
+def test_how_samples_are_computed_carries_over() -> None:
+    """A compiled denoiser and one that is not, single samples and batches: a schedule is the same for all."""
+    before, now = parts(), parts()
+    before["model"]["identity"]["compile"] = True
+    del now["model"]["identity"]["one_by_one"]
+    check_made_for({MADE_FOR: made_for(before)}, now)
+    check_made_for({MADE_FOR: made_for(now)}, before)
+
+
 def test_texts_and_what_is_left_at_its_default_carry_over() -> None:
     before, now = (
         parts(height=None, negative_prompt="grey", image=["digest of a picture"]),
