@@ -58,9 +58,7 @@ class PipelineScheduler:
     ) -> "PipelineScheduler":
         """Return the same scheduler with what a rehearsal of the pipeline has seen of its evaluations."""
         timed = copy.copy(self)
-        vars(timed).update(
-            _coordinates=coordinates, _restarts=restarts, _shows_coordinates=shows_coordinates
-        )
+        vars(timed).update(_coordinates=coordinates, _restarts=restarts, _shows_coordinates=shows_coordinates)
         return timed
 
     def begin(self, x: Any) -> NoReturn:
