@@ -24,7 +24,7 @@ case "$name" in
     calibration_variance) run -m +exp=calibration_variance solver=ddim,dpmpp,euler solver.steps=20,50 model.guidance=1,2,4 ;;
     fitted_image) run -m +exp=fitted_image seed=0,1,2,3 num_samples=512 latency.rounds=0 'orders=[2]' 'grids=[quadratic]' 'shares=[0.5,0.36,0.22,0.16,0.1]' 'rival_shares=[0.54,0.38,0.24,0.18,0.12]' 'steps=[25,18,11,8,5]' 'only=[none,fitted,fitted_fine,fitted_last,fewer,fewer_dpmpp,fewer_unipc,fewer_deis,fora_taylor,tail,dpcache]' ;;
     fitted_audio) run +exp=fitted_audio num_samples=256 latency.rounds=0 ;;
-    fitted_video) run +exp=fitted_video num_samples=128 latency.rounds=0 ;;
+    fitted_video) run +exp=fitted_video num_samples=256 latency.rounds=0 ;;
     error_prior) python -m smoothbench.report.studies.error_prior results/error_prior ;;
     paper/dit_ddim) run +exp=paper/dit_ddim stage=cost ;;
     paper/opensora_rflow) run +exp=paper/opensora_rflow stage=cost ;;
