@@ -42,9 +42,8 @@ class Model(Protocol):
 
     `identity` holds what decides its samples beside solver and schedule: weights' sha256, dtype, guidance, numerics.
     `forwards` of the denoiser make one evaluation, in which `guidance_rows` rows in all belong to one sample.
-    `unavailable_reason` says in one line why it can draw no samples (weights that are not there, or random ones): its
-    costs are known all the same, by `skeleton`. `prediction` is what it predicts: noise, v or velocity. No samples are
-    drawn in batches below `min_batch_size`.
+    `unavailable_reason` says in one line why it can draw no samples (weights absent or random); `skeleton` has its costs.
+    `prediction` is what it predicts: noise, v or velocity. No batch of samples is smaller than `min_batch_size`.
     """
 
     name: str

