@@ -42,7 +42,7 @@ class Model(Protocol):
 
     `identity` holds what decides its samples beside solver and schedule: weights' sha256, dtype, guidance, numerics.
     `forwards` of the denoiser make one evaluation, in which `guidance_rows` rows in all belong to one sample.
-    `unavailable_reason` says in one line why it can draw no samples (weights absent or random); `skeleton` has the costs.
+    `unavailable_reason` says in one line why it can draw no samples (weights absent, or random); `skeleton` has costs.
     `prediction` is what it predicts: noise, v or velocity. No batch of samples is smaller than `min_batch_size`.
     """
 
