@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from metrics.sample_inputs import SampleInputs
 
-# of one that refuses its input
+# what a module of another library raises where it refuses its input
 MISTAKES = (ValueError, TypeError, RuntimeError, IndexError, NotImplementedError)
 T = TypeVar("T")
 

@@ -48,8 +48,8 @@ def predicted(
     repeated.
     """
     first, *others = histories
-    repeated = [history[0][1] for history in others] if looks_at_input else None
-    return [predictor(first, now), *(repeated or [predictor(history, now) for history in others])]
+    rest = [history[0][1] if looks_at_input else predictor(history, now) for history in others]
+    return [predictor(first, now), *rest]
 
 
 def _alone(tensors: Sequence[Tensor]) -> Tensor:

@@ -54,7 +54,7 @@ def cheapest(costs: Tensor, full: int, last: int = 0) -> tuple[int, ...]:
     evals = costs.shape[1]
     after, before_it = torch.arange(evals + 1), torch.arange(evals)[:, None]
     costs = costs.masked_fill((after > evals - last) & (after > before_it + 1), INF)
-    # of paths that end with evaluations p, i
+    # costs of paths that end with evaluations p, i
     total = torch.full((evals + 1, evals), INF, dtype=torch.float64)
     total[evals, 0] = 0
     came_from: list[Tensor] = []

@@ -34,7 +34,7 @@ from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
 
-# of an experiment: its settings, folder and points with some of the seeds
+# takes an experiment's settings, folder and points, and gives them with some of the seeds
 Part = Callable[[Workbench], Workbench]
 
 

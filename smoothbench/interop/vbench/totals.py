@@ -44,7 +44,7 @@ SEMANTIC: Final[Mapping[str, Dimension]] = MappingProxyType(
     }
 )
 DIMENSIONS: Final[Mapping[str, Dimension]] = MappingProxyType({**QUALITY, **SEMANTIC})
-# to a text; the others are shares
+# dimensions that are cosines to a text; the others are shares
 COSINES: Final = ("appearance_style", "temporal_style", "overall_consistency")
 ROUNDING: Final = 1e-6
 QUALITY_WEIGHT, SEMANTIC_WEIGHT = 4, 1

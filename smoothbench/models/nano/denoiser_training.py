@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from smoothbench.models.nano.training import Recipe, train
 
 Batch = tuple[Tensor, ...]  # latents and what conditions them, one row a clip
-# of a training step, of the held-out clips
+# the loss of a training step, and that of the held-out clips
 Losses = tuple[Callable[..., Tensor], Callable[[nn.Module], float]]
 SquaredError = Callable[[Any, Any, torch.Generator], Tensor]  # of a model on a batch
 

@@ -21,7 +21,7 @@ PUBLISHED: Final = "hpcai-tech/OpenSora-STDiT-v3"
 COUNTS: Final = (
     "in_channels", "hidden_size", "depth", "num_heads", "caption_channels", "model_max_length", "input_sq_size",
 )  # fmt: skip
-# together in no earlier version's names
+# parts of names that no earlier version has together
 MARKS: Final = ("spatial_blocks.", "temporal_blocks.", "fps_embedder.")
 OTHERS: Final = ("x_embedder_cond",)  # starts of names that 1.2 does not have
 FLAGS: Final = ("qk_norm", "pred_sigma")

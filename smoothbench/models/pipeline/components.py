@@ -146,9 +146,12 @@ def _known(module: Any, name: Any, place: str) -> Any:
 
 def _is_pipeline(known: Any) -> bool:
     """Whether this is a pipeline's class, or diffusers' stand-in for one that needs another package."""
-    return isinstance(known, type) and (
-        issubclass(known, diffusers.DiffusionPipeline) or "Dummy" in type(known).__name__
-    )
+    return isinstance(known, type) and (issubclass(known, diffusers.DiffusionPipeline) or is_stand_in(known))
+
+
+def is_stand_in(kind: type) -> bool:
+    """Whether a class is diffusers' stand-in for one that needs another package, which refuses all that it is asked."""
+    return "Dummy" in type(kind).__name__
 
 
 def _pipeline(name: str) -> Any:

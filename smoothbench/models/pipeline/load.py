@@ -26,9 +26,8 @@ def load_pipeline(folder: Folder, dtype: str, lora: str | None) -> Any:
     """Load a pipeline with all of its weights in `dtype`, on the CPU; ValueError, naming the place, where it cannot."""
     variants = folder.variants()
     how: dict[str, Any] = {"dtype": DTYPES[dtype], "local_files_only": True}
-    more = how | (
-        {"variant": variant} if (variant := max(filter(None, variants.values()), default=None)) else {}
-    )
+    variant = min(filter(None, variants.values()), default=None)
+    more = how if variant is None else how | {"variant": variant}
     with _without_bars():
         encoders = _of_transformers(folder, variants, how)
         parts = {**dict.fromkeys(folder.absent), **encoders}

@@ -8,6 +8,7 @@ import diffusers
 from diffusers import SchedulerMixin
 
 from smoothbench.errors import one_line, shown
+from smoothbench.models.pipeline.components import is_stand_in
 from smoothbench.solvers.pipeline_scheduler import PipelineScheduler
 
 
@@ -25,7 +26,7 @@ def scheduler_for(solver: PipelineScheduler, published: Any) -> Any:
         raise ValueError(
             f"solver.config.{unknown[0]}: {kind.__name__} has no such setting{_hint(unknown[0], known)}"
         )
-    if not (_is_stand_in(kind) or callable(getattr(kind, "step", None))):
+    if not (is_stand_in(kind) or callable(getattr(kind, "step", None))):
         raise ValueError(
             f"solver.scheduler={kind.__name__}: this class has no method step, by which evaluations are told apart: "
             "choose another one, for instance DDIMScheduler"
@@ -49,16 +50,11 @@ def _named(name: str) -> Any:
         raise ValueError(
             f"solver.scheduler={name}: diffusers {diffusers.__version__} has no such scheduler{_hint(name, known)}"
         )
-    if not (issubclass(kind, SchedulerMixin) or _is_stand_in(kind)):
+    if not (issubclass(kind, SchedulerMixin) or is_stand_in(kind)):
         raise ValueError(
             f"solver.scheduler={name}: this class is no scheduler, for instance DDIMScheduler is one"
         )
     return kind
-
-
-def _is_stand_in(kind: type) -> bool:
-    """Whether a class is diffusers' stand-in for one that needs another package, which refuses all that it is asked."""
-    return "Dummy" in type(kind).__name__
 
 
 def _hint(name: object, known: list[str]) -> str:

@@ -22,7 +22,7 @@ class Oobleck:
 
     def __init__(self, files: Files | None, device: torch.device) -> None:
         with warnings.catch_warnings():
-            # diffusers' own
+            # of diffusers' own use of torch
             warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)
             if files is None:
                 self._vae: Any = AutoencoderOobleck()

@@ -83,7 +83,10 @@ def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -
         chosen = (panel.rows["family"] == family).to_numpy()
         if family == baseline:
             draw_band(axes, panel, chosen)
-            axes.plot(panel.x[chosen], panel.y[chosen], color=BASELINE, linewidth=1.6, zorder=1.5)
+            alone = "o" if chosen.sum() == 1 else ""  # a curve of one point would not be seen
+            axes.plot(
+                panel.x[chosen], panel.y[chosen], alone, ls="-", color=BASELINE, linewidth=1.6, zorder=1.5
+            )
         elif family not in named:
             draw_pale(axes, panel, chosen)
         else:
