@@ -97,7 +97,8 @@ class FastRun:
         if planned.adds_up:
             if sums is not None:
                 return parts.onto(sums.take(tick.e), inputs)
-            ground = parts.ground.repeat(parts.rows(inputs), 1, 1)
+            # `repeat` would take four times as long
+            ground = parts.ground.expand(parts.rows(inputs), -1, -1).clone()
             return parts.onto(self._by_steps(ground, now, planned), inputs)
         if sums is None:
             return self._by_steps(parts.tokens(inputs), now, planned)

@@ -14,28 +14,15 @@ from smoothbench.caching.predictor import Weighted
 class Gaps:
     """Says of which computed evaluations the outputs go where, in a run that computes every branch or none.
 
-    `targets` are the reused evaluations by the computed one whose outputs they need, `sources` the other way round, the
-    newest first. `predictors` are those of the branches, and `nows` the coordinates as these count them. `depth` is
-    the largest number of outputs that a branch is predicted from.
+    `targets` are the reused evaluations by the computed one whose outputs they need, and `weights` of each of them the
+    weights of these outputs, by branch; `nows` are the coordinates as predictors count them. `depth` is the largest
+    number of outputs that a branch is predicted from.
     """
 
     targets: Mapping[int, Sequence[int]]
-    sources: Mapping[int, Sequence[int]]
-    predictors: Sequence[Weighted]
+    weights: Mapping[int, Sequence[Sequence[float]]]
     nows: Sequence[float]
     depth: int
-
-    def weights(self, computed: int, reused: int) -> list[float]:
-        """Return the weight of every branch's output of a computed evaluation in a reused one."""
-        sources, known = self.sources[reused], dict[int, float]()
-        for predictor in self.predictors:
-            if id(predictor) not in known:  # mostly there is one
-                at = tuple(self.nows[c] for c in sources[: predictor.depth])
-                place = sources.index(computed)
-                known[id(predictor)] = (
-                    predictor.weights(at, self.nows[reused])[place] if place < len(at) else 0.0
-                )
-        return [known[id(predictor)] for predictor in self.predictors]
 
 
 def find_gaps(
@@ -55,7 +42,10 @@ def find_gaps(
         return None
     site_numbers = [slot.sites[0] for slot in slots]
     depth = max(predictor.depth for predictor in predictors)
-    sources, targets, past = dict[int, Sequence[int]](), defaultdict[int, list[int]](list), list[int]()
+    by_index = predictors[0].coordinate == "index"
+    nows = grid.evaluation_numbers(len(rows)) if by_index else coordinates
+    targets, weights = defaultdict[int, list[int]](list), defaultdict[int, list[list[float]]](list)
+    past = list[int]()
     for e, bits in enumerate(rows):
         if bits is None:
             return None
@@ -65,11 +55,21 @@ def find_gaps(
         if of_branches[0]:
             past.append(e)
             continue
-        sources[e] = past[: -depth - 1 : -1]
-        for c in sources[e]:
+        sources = past[: -depth - 1 : -1]  # the newest first
+        of_sources = _weights(predictors, [nows[c] for c in sources], nows[e])
+        for c, of_source in zip(sources, of_sources, strict=True):
             targets[c].append(e)
-    if not sources:
-        return None
-    by_index = predictors[0].coordinate == "index"
-    nows = grid.evaluation_numbers(len(rows)) if by_index else coordinates
-    return Gaps(dict(targets), sources, predictors, nows, depth)
+            weights[c].append(of_source)
+    return Gaps(dict(targets), dict(weights), nows, depth) if targets else None
+
+
+def _weights(predictors: Sequence[Weighted], at: Sequence[float], now: float) -> list[list[float]]:
+    """The weights, by branch, of each of the outputs that were computed at the coordinates `at`."""
+    known = dict[int, list[float]]()
+    for predictor in predictors:
+        if id(predictor) not in known:  # mostly there is one
+            of_newest = list(predictor.weights(at[: predictor.depth], now))
+            known[id(predictor)] = of_newest + [0.0] * (len(at) - len(of_newest))
+    return [
+        list(of_source) for of_source in zip(*(known[id(predictor)] for predictor in predictors), strict=True)
+    ]

@@ -12,6 +12,9 @@ from smoothbench.caching.fast.parts import Parts
 from smoothbench.caching.predictor import Weighted
 
 Kept = tuple[tuple[float, ...], tuple[Tensor, ...]]  # coordinates and outputs, the newest first
+Reused = tuple[
+    Tensor | None, Sequence[Tensor], Sequence[float]
+]  # the gate of a slot, its outputs, and their weights
 
 
 class Forward(Protocol):
@@ -78,7 +81,7 @@ class Reuse:
 
     def __call__(self, forward: Forward, stream: Tensor) -> Tensor:
         gates, history, predictors = forward.parts.gates, forward.history, forward.predictors
-        terms = list[Term]()
+        kept = list[Reused]()
         at: tuple[float, ...] = ()
         by: Weighted | None = None
         for slot, branch in self.slots:
@@ -86,14 +89,27 @@ class Reuse:
             if coordinates is not at or predictors[slot] is not by:  # mostly those of the slot before
                 at, by = coordinates, predictors[slot]
                 weights = forward.weights(by, at)
-            gate = None if branch is None else gates[branch]
-            for output, weight in zip(outputs, weights, strict=True):
-                terms.append((gate, output, weight))
-        if self.oldest_first and len(terms) > len(self.slots):
-            ages = [age for slot, _ in self.slots for age in range(len(history[slot][1]))]
-            order = sorted(range(len(terms)), key=lambda n: -ages[n])
-            terms = [terms[n] for n in order]
+            kept.append((None if branch is None else gates[branch], outputs, weights))
+        terms = _oldest_first(kept) if self.oldest_first else _slot_by_slot(kept)
         return add_terms(stream, terms, self.in_place)
+
+
+def _slot_by_slot(kept: Sequence[Reused]) -> list[Term]:
+    return [
+        (gate, output, weight)
+        for gate, outputs, weights in kept
+        for output, weight in zip(outputs, weights, strict=True)
+    ]
+
+
+def _oldest_first(kept: Sequence[Reused]) -> list[Term]:
+    ages = reversed(range(max(len(outputs) for _, outputs, _ in kept)))
+    return [
+        (gate, outputs[age], weights[age])
+        for age in ages
+        for gate, outputs, weights in kept
+        if age < len(outputs)
+    ]
 
 
 @dataclass(frozen=True)

@@ -73,16 +73,13 @@ class Sums:
 
     def compute(self, tick: Tick, now: float, parts: SummedParts, inputs: Inputs) -> Tensor:
         """Compute every branch of a forward, add what it gives to the sums, and return the stream behind them."""
-        stream = together = parts.tokens(inputs)
-        gates = parts.gates_at(tick.e)
-        assert gates is not None
+        together = parts.tokens(inputs)[None]
         targets = self._gaps.targets.get(tick.e, ())
         if targets:
             self._computed.append(Computed(tick, now, remembered(inputs, list(inputs)), parts))
-            gates = torch.stack([gates, *(self._weighted(tick.e, e, parts) for e in targets)])
-            together = self._opened(stream, targets, parts)
-            stream = together[0]
-        for branch, gate in enumerate(gates.unbind(-3)):
+            together = self._opened(together[0], targets, parts)
+        stream = together[0]
+        for branch, gate in enumerate(self._gates(tick.e, targets, parts).unbind(-3)):
             output = parts.compute(branch, parts.entering(branch, stream))
             together.addcmul_(gate, output)  # the stream is a part of it
         return stream
@@ -97,10 +94,14 @@ class Sums:
         self._together, self._places = together, {e: place for place, e in enumerate(targets, 1)}
         return together
 
-    def _weighted(self, computed: int, reused: int, parts: SummedParts) -> Tensor:
-        """The gates [B, branches, 1, width] of a reused evaluation, by the weights of a computed one's outputs."""
-        gates, weights = parts.gates_at(reused), self._gaps.weights(computed, reused)
-        assert gates is not None
-        if weights.count(weights[0]) == len(weights):  # of one predictor for all branches, mostly
-            return gates if weights[0] == 1 else gates * weights[0]
-        return gates * torch.tensor(weights, dtype=gates.dtype)[:, None, None]
+    def _gates(self, e: int, targets: Sequence[int], parts: SummedParts) -> Tensor:
+        """The gates of an evaluation, then those of its outputs in its targets: [1 + targets, B, branches, 1, width].
+
+        Those are the gates of the target, times the weight of the output there.
+        """
+        gates = [parts.gates_at(each) for each in (e, *targets)]
+        together = torch.stack([of_one for of_one in gates if of_one is not None])
+        weights = self._gaps.weights.get(e, ())
+        if any(weight != 1 for of_target in weights for weight in of_target):
+            together[1:].mul_(together.new_tensor(weights)[:, None, :, None, None])
+        return together
