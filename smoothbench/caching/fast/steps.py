@@ -12,9 +12,8 @@ from smoothbench.caching.fast.parts import Parts
 from smoothbench.caching.predictor import Weighted
 
 Kept = tuple[tuple[float, ...], tuple[Tensor, ...]]  # coordinates and outputs, the newest first
-Reused = tuple[
-    Tensor | None, Sequence[Tensor], Sequence[float]
-]  # the gate of a slot, its outputs, and their weights
+# the gate of a slot, its outputs, and their weights
+Reused = tuple[Tensor | None, Sequence[Tensor], Sequence[float]]
 
 
 class Forward(Protocol):
