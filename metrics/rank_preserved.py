@@ -22,8 +22,9 @@ class RankedGroups(ABC):
     `ranked_by` is that other metric: one with a number for each sample that does not compare with uncached ones (a
     reward, CLIPScore, the probability of a class). Cached and uncached samples of the same seeds are scored by it;
     seeds of a prompt or class make groups of n in their order, and what is left over is left out. The uncertainty is
-    that over groups: Student's interval with as many degrees of freedom as groups less 1. Raises ValueError for another
-    score, and for n below 2.
+    that over groups: the 95 % interval is Student's with as many degrees of freedom as groups less 1. p-values far
+    below 0.05, as after a correction for many comparisons, are too small: of 20 groups by half. Raises ValueError for
+    another score, and for n below 2.
     """
 
     higher_is_better = True

@@ -66,7 +66,7 @@ class BareScore:
 
 
 def mean_score(values: ArrayLike, with_quantiles: bool = False) -> Score:
-    """Average one number per sample, [N], into a Score.
+    """Average one number per sample, [N], into a Score, flagged where all are equal but no distances.
 
     Raises ValueError for another shape, no samples, and NaN or Inf.
     """
@@ -79,8 +79,16 @@ def mean_score(values: ArrayLike, with_quantiles: bool = False) -> Score:
     if bad:
         raise ValueError(f"{bad} of {samples.size} values are NaN or Inf: look for broken samples")
     value = float(samples.mean())
+    equal = (
+        None
+        if with_quantiles or samples.size < 2 or np.ptp(samples) > 0
+        else f"all {samples.size} samples have it"
+    )
     cuts = np.quantile(samples, [float(level) for level in LEVELS]).tolist() if with_quantiles else None
-    return Score(value, samples - value, quantiles=dict(zip(LEVELS, cuts, strict=True)) if cuts else None)
+    quantiles = dict(zip(LEVELS, cuts, strict=True)) if cuts else None
+    return Score(
+        value, samples - value, equal and f"{equal}: an interval of width 0 is no certainty", quantiles
+    )
 
 
 class SampleMean(ABC):

@@ -120,8 +120,8 @@ def fastest(magnitudes: Tensor) -> Tensor:
 class DynamicDegree(SampleMean):
     """The share of clips that move: those in which the `motion` of enough pairs of frames exceeds `threshold`.
 
-    Enough is a quarter of the number of frames, rounded. Rule and threshold (6 pixels, in frames of 256) are VBench's.
-    The share saturates: see `MotionMagnitude`.
+    Enough is a quarter of the number of frames, rounded. Rule and threshold (6 pixels, in frames of 256) are VBench's;
+    of 2 frames it would call every clip moving. The share saturates: see `MotionMagnitude`.
     """
 
     inputs: tuple[str, ...] = ("motion",)
@@ -137,9 +137,11 @@ class DynamicDegree(SampleMean):
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Return 1.0 for clips that move, else 0.0: float64 [B], for motion [B, P].
 
-        Raises ValueError for another shape, NaN or Inf.
+        Raises ValueError for another shape, fewer than 2 pairs, NaN or Inf.
         """
         speeds = _speeds(inputs[0])
+        if speeds.shape[1] < 2:
+            raise ValueError("the dynamic degree needs clips of at least 3 frames: leave it out")
         enough = round(4 * (speeds.shape[1] + 1) / 16)
         return ((speeds > self._threshold).sum(1) >= enough).double()
 

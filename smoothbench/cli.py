@@ -18,6 +18,7 @@ from smoothbench.config.launcher import check_launcher, take_our_options
 from smoothbench.config.loss_target import quoted
 from smoothbench.config.old_keys import check_overrides
 from smoothbench.config.shard import with_jobs
+from smoothbench.config.unknown_keys import reworded
 from smoothbench.errors import PointsFailed, UsageError, one_line, with_cause
 from smoothbench.running.jobs import CURRENT, Jobs
 from smoothbench.storage.locks import locked
@@ -70,7 +71,7 @@ def _jobs(jobs: Jobs) -> int:
         OSError,
         UsageError,
     ) as error:  # OSError: a multirun's folder
-        code = command.end(with_cause(error), 2)
+        code = command.end(reworded(with_cause(error)), 2)
     except Exception as error:  # for instance a launcher whose worker died
         log.debug("", exc_info=True)
         code = command.end(f"{type(error).__name__}: {one_line(error)} (hydra.verbose=true shows where)", 1)

@@ -24,6 +24,13 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def named(error: Exception) -> str:
+    """Return `one_line` of an exception, after the name of its class where the message alone may say little."""
+    text, name = one_line(error), type(error).__name__
+    says_enough = isinstance(error, ValueError | OSError | RuntimeError | ArithmeticError) or text == name
+    return text if says_enough else f"{name}: {text}"
+
+
 def shown(value: Any) -> str:
     """A value in a message: one line, and not a long one."""
     try:

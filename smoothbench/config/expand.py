@@ -126,6 +126,10 @@ def _wanted(cfg: DictConfig, names: list[str]) -> list[str]:
     if cfg.only is None:
         return names
     wanted = list(cfg.only) if isinstance(cfg.only, ListConfig) else [cfg.only]
+    if not wanted:
+        raise UsageError(
+            f"only=[]: {cfg.experiment} has the points {', '.join(names)}: name some, or leave it out"
+        )
     if unknown := [name for name in wanted if name not in names]:
         raise UsageError(f"only={shown(unknown[0])}: {cfg.experiment} has the points {', '.join(names)}")
     return wanted

@@ -20,7 +20,10 @@ def cost_csv(store: Store) -> None:
     papers' columns, in TMACs of `paper_rows` rows, stay empty where no paper reports the point. Where a paper's scope
     is the pipeline, its components follow, in its convention and with the attention products.
     """
-    cells = {record.cell_id: (record, record.cost) for record in store.records() if record.cost}
+    records = sorted(
+        store.records(), key=lambda record: bool(record.parts)
+    )  # pooled costs in place of a part's
+    cells = {record.cell_id: (record, record.cost) for record in records if record.cost}
     weighted = {record.name for record, _ in cells.values() if _weighted(record)}
     # a schedule that stood in for a calibration while there were no weights is not listed beside the calibrated one
     cells = {k: cell for k, cell in cells.items() if _weighted(cell[0]) or cell[0].name not in weighted}

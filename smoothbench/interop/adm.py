@@ -73,6 +73,14 @@ def _batches(folder: Path, parts: Sequence[Record], bar: Any) -> Iterator[Images
     """Images [<=50, H, W, 3] in the order of the seeds; UsageError where files are gone or damaged."""
     for part in parts:
         first, stop = part.seeds[0]
+        others = {path.suffix for path in (folder / "samples" / part.sample_id).glob("*.*")} & {
+            ".flac",
+            ".webp",
+        }
+        if others:
+            raise UsageError(
+                f"{part.name}: its samples are clips ({others.pop()} files), and ADM's evaluation reads images"
+            )
         all_samples = Samples(folder / "samples", part.sample_id, range(first, stop), BATCH, Png())
         for start in range(first, stop, CHUNK):
             samples = all_samples.of(range(start, min(start + CHUNK, stop)))

@@ -11,7 +11,7 @@ from smoothbench.caching.predictor import Predictor
 from smoothbench.caching.saved_weights import SavedWeights
 from smoothbench.config.instantiate import SAVED
 from smoothbench.config.spec import Spec
-from smoothbench.errors import PointsFailed, one_line
+from smoothbench.errors import PointsFailed, named
 from smoothbench.planning.calibrated import BatchPlanning, Calibrated, Curves, checked, runs_on_batch
 from smoothbench.planning.made_for import check_made_for
 from smoothbench.protocols import Config, Model, Solver
@@ -127,7 +127,7 @@ def fault(error: Exception) -> str:
     if isinstance(error, PointsFailed):
         raise error
     log.debug("", exc_info=error)
-    return one_line(error)
+    return named(error)
 
 
 def needs_curves(method: Policy | PlansOnBatch | DynamicPolicy) -> bool:

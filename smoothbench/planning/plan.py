@@ -1,6 +1,5 @@
 """Planning: the specs of an experiment become points. The model is built, but never run."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -23,7 +22,7 @@ from smoothbench.planning.at_budget import at_budget, searched_on_batch, settled
 from smoothbench.planning.calibrated import Calibrated, runs_on_batch
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.fit_rule import fitted_rule
-from smoothbench.planning.outcome import Outcome, Planning, needs_curves
+from smoothbench.planning.outcome import Outcome, Planning, fault, needs_curves
 from smoothbench.planning.point import Point
 from smoothbench.planning.point_ids import Method, decision_of, described, described_policy, point_ids
 from smoothbench.planning.used_classes import UsedClasses
@@ -77,10 +76,8 @@ def plan_point(
     classes.claim({"solver": solver, "cache": configured, "predictor": predictor}, where)
     parts = described(spec, model, solver, predictor, configured)
     trajectory, reason = _trajectory(sites, method, solver)
-    reason = reason or _unsupported((configured, method, predictor), trajectory, model, where)
-    reason = reason or _across_networks(method, predictor, trajectory, model)
     planning = Planning(spec, model, solver, trajectory, predictor, parts, calibrated)
-    planned = _planned(planning, method, reason, batch_size)
+    planned = _supported(planning, (configured, method, predictor), reason, batch_size)
     outcome, spec, parts = planned.outcome, planned.spec, planned.described
     schedule = outcome.policy if isinstance(outcome.policy, Schedule) else None
     ids = point_ids(
@@ -125,6 +122,20 @@ class _Planned:
             return self.parts | {"predictor": describe(self.outcome.weights)}
         fitted = self.parts["predictor"] | {"digest": self.outcome.weights.digest}
         return self.parts | {"predictor": fitted}
+
+
+def _supported(
+    planning: Planning, parts: tuple[Method, Method, Predictor], reason: str | None, batch_size: int
+) -> _Planned:
+    """Plan a method where all parts can be used; a mistake in the `supports` of a plug-in fails this point alone."""
+    spec, method = planning.spec, parts[1]
+    try:
+        reason = reason or _unsupported(parts, planning.trajectory, planning.model, spec.where)
+    except UsageError:
+        raise
+    except Exception as error:
+        return _Planned(Outcome(planning_error=fault(error)), spec, dict(planning.parts))
+    return _planned(planning, method, reason, batch_size)
 
 
 def _planned(planning: Planning, method: Method, reason: str | None, batch_size: int) -> _Planned:
@@ -176,10 +187,13 @@ def trajectory_of(spec: Spec, model: Model, sites: MeasuredSites) -> tuple[Solve
     return solver, Trajectory.over(sites, solver.coordinates)
 
 
-def _unsupported(parts: Sequence[Any], trajectory: Trajectory, model: Model, where: str) -> str | None:
+def _unsupported(
+    parts: tuple[Method, Method, Predictor], trajectory: Trajectory, model: Model, where: str
+) -> str | None:
     """Return why a part of a point cannot be used on a trajectory or a model; None where all can.
 
-    Raises UsageError where what `supports` returns is neither None nor a line of text.
+    Args: parts, the method as it is configured and as it is planned, and the predictor. Raises UsageError
+    where what `supports` returns is neither None nor a line of text.
     """
     for part in parts:
         reason = part.supports(trajectory, model) if isinstance(part, Supports) else None
@@ -189,7 +203,8 @@ def _unsupported(parts: Sequence[Any], trajectory: Trajectory, model: Model, whe
             )
         if reason is not None:
             return reason
-    return None
+    _, method, predictor = parts
+    return _across_networks(method, predictor, trajectory, model)
 
 
 def _across_networks(

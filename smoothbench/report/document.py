@@ -12,9 +12,9 @@ from smoothbench.report.tables.latency_conditions import Conditions
 from smoothbench.report.tables.point_tables import (
     against_real,
     brief_columns,
+    by_turns,
     fidelity,
     fidelity_columns,
-    headline,
     measured,
     ranking,
     strings,
@@ -125,7 +125,7 @@ def _tables(frame: pd.DataFrame) -> list[str]:
         return ["No point has finished yet.\n"]
     if not scores(frame):
         return ["### Cost", "", _table(table_columns(frame, []))]
-    brief = headline(frame)[:BRIEF]
+    brief = by_turns(frame)[:BRIEF]
     return [
         "### In short",
         "",
@@ -144,7 +144,7 @@ def _full_tables(frame: pd.DataFrame) -> list[str]:
     lines = [title, "", _table(table_columns(frame, against_real(frame)))]
     if fidelity(frame):
         columns = fidelity_columns(frame)
-        lines += ["### Samples against the uncached ones of the same seeds", "", _table(columns)]
+        lines += ["### Samples against the reference's of the same seeds", "", _table(columns)]
     return lines
 
 
@@ -224,6 +224,6 @@ def _score_notes() -> list[str]:
         " policies of the table, score by score; points with the same samples count as one policy. No"
         " triangle: no difference was shown, even where an interval excludes 0.",
         "The number after @ in a score's name is its sample count; scores of other counts do not compare.",
-        "`worst 5 %`: 5 % of the samples are at least this far from the uncached sample of the same seed;"
+        "`worst 5 %`: 5 % of the samples are at least this far from the reference's sample of the same seed;"
         " means hide where caching fails.",
     ]

@@ -9,7 +9,7 @@ from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.document import group_title
 from smoothbench.report.tables import paper_comparison
 from smoothbench.report.tables.column import BETTER, LEVEL, WORSE
-from smoothbench.report.tables.point_tables import brief_columns, headline, strings
+from smoothbench.report.tables.point_tables import brief_columns, by_turns, strings
 from smoothbench.report.tables.text import to_text
 from smoothbench.report.verdict.section import plain
 
@@ -35,7 +35,7 @@ def summary(folder: Path) -> str:
 
 def _table(part: pd.DataFrame) -> str:
     """As many scores as fit, at least one of each kind, and where the others are."""
-    names = headline(part)
+    names = by_turns(part)
     for count in range(min(len(names), MOST_SCORES), -1, -1):
         table = to_text(strings(brief_columns(part, names[:count])))
         if count <= 2 or max(map(len, table.splitlines())) <= WIDTH:

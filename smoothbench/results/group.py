@@ -13,7 +13,7 @@ from smoothbench.report.document import BRIEF, group_title
 from smoothbench.report.figures import contact_sheet, pareto_front, pareto_plot, schedule_raster
 from smoothbench.report.tables import pairing_gain
 from smoothbench.report.tables.latex import to_latex
-from smoothbench.report.tables.point_tables import brief_columns, fidelity_columns, headline, numbers
+from smoothbench.report.tables.point_tables import brief_columns, by_turns, fidelity_columns, numbers
 from smoothbench.results.table import Table
 
 
@@ -43,7 +43,7 @@ class Group:
     @property
     def headline(self) -> list[str]:
         """Names of the scores, quality and fidelity by turns: the first few say most."""
-        return headline(self.frame)
+        return by_turns(self.frame)
 
     def higher_is_better(self, score: str) -> bool:
         """Say in which direction a score is better. Raises UsageError for a score that no point has."""

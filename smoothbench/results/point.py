@@ -9,7 +9,7 @@ from smoothbench.caching.policy import DynamicPolicy, PlansOnBatch, Policy
 from smoothbench.errors import UsageError
 from smoothbench.json_checks import explain
 from smoothbench.results.rebuild import Rebuilt, rebuilt, rebuilt_policy
-from smoothbench.storage.files import read_json
+from smoothbench.storage.files import load_json
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_files import record_file
 from smoothbench.storage.score_entry import ScoreEntry
@@ -28,8 +28,8 @@ class PointResult:
         """Read a point's record by the stem of its file. Raises UsageError where the file has been damaged since."""
         path = record_file(folder, stem)
         try:
-            return cls(folder, Record.from_json(read_json(path)), label)
-        except (ValueError, KeyError) as error:
+            return cls(folder, Record.from_json(load_json(path)), label)
+        except (OSError, ValueError, KeyError, RecursionError) as error:
             raise UsageError(f"{path}: {explain(error)}: run the experiment again") from error
 
     @property

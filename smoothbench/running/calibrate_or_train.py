@@ -1,6 +1,5 @@
 """stage=calibrate and stage=train: error curves, a schedule or a trained router to a file of the user's."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,11 @@ from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.made_for import MADE_FOR, made_for
 from smoothbench.planning.plan import check_seed_blocks, fitting_solver, plan_point, trajectory_of
 from smoothbench.protocols import Config, Model
+from smoothbench.running.out_file import out_file, write_out
+from smoothbench.running.tuned_file import file_bytes
 from smoothbench.sampling.devices import started
 from smoothbench.sampling.measured import Measured
-from smoothbench.storage.files import sha256_of, write_atomic
+from smoothbench.storage.files import sha256_of
 from smoothbench.storage.identity import describe, describe_model, identity
 from smoothbench.storage.results_folder import Store
 from smoothbench.training.teacher_windows import teacher_windows
@@ -36,10 +37,7 @@ def save_plan(settings: Settings) -> Path:
 
     Raises UsageError for another suffix, and for a file that cannot be written.
     """
-    target = Path(settings.out or "").absolute()
-    known = {"calibrate": (".npz", ".json"), "train": (".safetensors",)}[settings.stage]
-    if target.suffix not in known:
-        raise UsageError(f"stage={settings.stage} needs out=FILE{' or out=FILE'.join(known)}, not {target}")
+    target = out_file(settings, {"calibrate": (".npz", ".json"), "train": (".safetensors",)}[settings.stage])
     device = started(settings.device, settings.tf32)
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
     with store.enter():
@@ -48,10 +46,7 @@ def save_plan(settings: Settings) -> Path:
             data = _trained(settings, model, store)
         else:
             data = _plan(settings, model, store, target.suffix)
-        try:
-            write_atomic(target, data)
-        except OSError as error:
-            raise UsageError(f"out={target}: cannot be written ({error.strerror})") from None
+        write_out(target, data)
     return target
 
 
@@ -81,7 +76,7 @@ def _plan(settings: Settings, model: Model, store: Store, suffix: str) -> bytes:
     if isinstance(point.predictor, SavedWeights):  # fitted to this schedule, and to nothing else
         meta = {**schedule.meta, MADE_FOR: made_for(point.described)}
         schedule = replace(schedule, meta=meta).with_predictor(point.predictor)
-    return (json.dumps(schedule.to_json()) + "\n").encode()
+    return file_bytes(schedule)
 
 
 def _trained(settings: Settings, model: Model, store: Store) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from smoothbench.caching import Schedule
 from smoothbench.config.spec import Settings, Spec
 from smoothbench.costs.point_cost import cost, paper_cost
-from smoothbench.errors import MetricsFailed, one_line
+from smoothbench.errors import MetricsFailed, named
 from smoothbench.numerics import matmul_precision, tf32_cudnn, tf32_matmul
 from smoothbench.planning.point import Point
 from smoothbench.planning.point_ids import recorded
@@ -131,7 +131,7 @@ def with_error(record: Record, error: Exception) -> Record:
     """Add why a point failed; its scores stay known where only some metrics could not be computed."""
     status = Status("failed", "done" if record.cost else "failed")
     scores = record.scores if isinstance(error, MetricsFailed) else {}
-    return replace(record, status=status, reason=one_line(error), scores=scores)
+    return replace(record, status=status, reason=named(error), scores=scores)
 
 
 def _planned(point: Point, schedule: Schedule | None) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from metrics.score import BareScore, Score
-from smoothbench.errors import MetricsFailed, is_full, one_line
+from smoothbench.errors import MetricsFailed, is_full, named
 from smoothbench.planning.point import Point
 from smoothbench.running.new_record import new_record, resumed, with_cost, with_error
 from smoothbench.running.todo import has_features, stored_record
@@ -56,7 +56,7 @@ class Stages:
         except Exception as error:  # a failure is a result: the other points go on, but not on a full disk
             if is_full(error):
                 raise
-            log.error("%s failed: %s", point.spec.name, one_line(error))
+            log.error("%s failed: %s", point.spec.name, named(error))
             log.debug("", exc_info=True)
             record = with_error(record, error)
         self._write(record)
@@ -70,9 +70,9 @@ class Stages:
         except Exception as error:  # the record of the experiment's point will say so
             if is_full(error):
                 raise
-            log.error("%s failed: %s", point.spec.name, one_line(error))
+            log.error("%s failed: %s", point.spec.name, named(error))
             log.debug("", exc_info=True)
-            return DrawnPoint(failure=one_line(error))
+            return DrawnPoint(failure=named(error))
         if not bench.settings.keep_samples and point.sample_id != bench.reference.sample_id:
             samples.drop()
         return DrawnPoint(cuts)

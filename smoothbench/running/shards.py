@@ -25,6 +25,8 @@ from smoothbench.storage.shard_folder import ShardFolder, environment
 
 log = logging.getLogger(__name__)
 
+OTHERS = " (it was drawn for other points, metrics or batch_size: run it again as this one)"
+
 
 @contextmanager
 def last_shard(settings: Settings) -> Iterator[Experiment | None]:
@@ -106,9 +108,10 @@ def _draw(experiment: Experiment, shard: Shard, place: ShardFolder, failed: list
         experiment.leave()  # before it counts as drawn: who completes the experiment measures latency beside nobody
     work, launch = _work(experiment.bench), launch_name()
     place.end(work, launch)
-    missing = [each.index for each in place.siblings if not each.drawn(work, launch)]
+    missing = [each for each in place.siblings if not each.drawn(work, launch)]
     if missing:
-        log.info("%s: drawn; still to come: %s", place.name, ", ".join(map(str, missing)))
+        numbers = (f"{each.index}{OTHERS if each.drew_other(work) else ''}" for each in missing)
+        log.info("%s: drawn; still to come: %s", place.name, ", ".join(numbers))
     return not missing
 
 

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from smoothbench.config.instantiate import build_model, ready
 from smoothbench.config.loss_target import LossTarget
@@ -12,13 +11,13 @@ from smoothbench.config.spec import Settings
 from smoothbench.errors import PointsFailed, UsageError, one_line
 from smoothbench.protocols import Model
 from smoothbench.running.experiment import Experiment
+from smoothbench.running.out_file import out_file, write_out
 from smoothbench.running.trials import Trials
 from smoothbench.running.tune_choice import Choice, choose
 from smoothbench.running.tuned_file import Tuned, file_bytes, seconds_of, summary, tuned_schedule
 from smoothbench.sampling.devices import started
 from smoothbench.scoring.scorer import Scorer
 from smoothbench.storage.feature_cache import FeatureCache
-from smoothbench.storage.files import write_atomic
 from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ def tune(settings: Settings) -> Path:
     Raises UsageError for a request that cannot be met, and PointsFailed where samples fail or miss the bound that they
     were to keep; then no file is written.
     """
-    target = _target(settings)
+    target = out_file(settings, [".json"])
     device = started(settings.device, settings.tf32)
     store = Store(Path(settings.results_dir).absolute() / "runs" / settings.experiment)
     with store.enter():
@@ -44,28 +43,11 @@ def tune(settings: Settings) -> Path:
     tuned = _checked(settings, model, choice, paired)
     try:
         data = file_bytes(tuned_schedule(tuned, model))
-        write_atomic(target, data)
-    except OSError as error:
-        raise UsageError(f"out={target}: cannot be written ({error.strerror})") from None
     except ValueError as error:
         raise UsageError(f"{choice.spec.label}: {one_line(error)}") from None
+    write_out(target, data)
     print(summary(tuned, Path(settings.out or ""), model))
     log.info("wrote %s", target)
-    return target
-
-
-def _target(settings: Settings) -> Path:
-    """The file to write; UsageError where it cannot be one, before anything is spent."""
-    target = Path(settings.out or "").absolute()
-    if target.suffix != ".json":
-        raise UsageError(f"stage=tune needs out=FILE.json, not {target}")
-    if target.is_dir():
-        raise UsageError(f"out={target}: is a folder; give the name of a file in it")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=target.parent).close()
-    except OSError as error:
-        raise UsageError(f"out={target}: cannot be written ({error.strerror})") from None
     return target
 
 

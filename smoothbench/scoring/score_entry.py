@@ -31,7 +31,7 @@ def entry(
         low=estimate.low if estimate else None,
         high=estimate.high if estimate else None,
         n=len(score.influence) if isinstance(score, Score) else score.count,
-        higher_is_better=bound_metric.metric.higher_is_better,
+        higher_is_better=bool(bound_metric.metric.higher_is_better),
         flag=score.flag,
         metric=MetricName.from_json(dict(bound_metric.name_and_version)),
         config_hash=bound_metric.config_hash,

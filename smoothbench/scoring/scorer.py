@@ -22,6 +22,7 @@ from smoothbench.scoring.check_inputs import check_clips
 from smoothbench.scoring.metric import BASELINE, CPU, BoundMetric, Inputs, MeetsModel, Metric, bind_metric
 from smoothbench.scoring.read_ahead import batches
 from smoothbench.scoring.real_images import BATCH, RealSamples
+from smoothbench.scoring.refusal import refusal, sound
 from smoothbench.storage.feature_cache import FeatureCache, Features, FeatureStreams, exact
 from smoothbench.storage.identity import canonical, claim, identity
 from smoothbench.storage.record import Record
@@ -117,9 +118,9 @@ class Scorer:
             if keys not in rows:
                 rows[keys] = self._rows(parts, keys)
             try:
-                scores[score] = self._fitted(name).score(rows[keys])
-            except ValueError as error:
-                reasons.append(f"{name}: {one_line(error)}")
+                scores[score] = sound(self._fitted(name).score(rows[keys]))
+            except Exception as error:
+                reasons.append(f"{name}: {refusal(error)}")
         return scores, reasons
 
     def _rows(self, parts: Sequence[Part], keys: Sequence[str]) -> Features:
@@ -151,8 +152,8 @@ class Scorer:
                 continue
             try:
                 rows[key] = self._features(batch, bound_metric, encoded)
-            except ValueError as error:
-                reasons[key] = one_line(error)
+            except Exception as error:
+                reasons[key] = refusal(error)
         return rows
 
     def _features(
@@ -210,9 +211,7 @@ class Scorer:
                 raise UsageError(f"{where}.real must be the path of an npz, not {path!r:.60}")
             real = self._real.file(Path(path), where)
             if not isinstance(metric, FitsReal):
-                raise UsageError(
-                    f"{where}: a {type(metric).__name__} takes no real samples: leave `real` out"
-                )
+                raise UsageError(f"{where}: {type(metric).__name__} takes no real samples: leave it out")
             self._real.check_size(real.path, where)
         if isinstance(metric, HasReferenceFile) and metric.reference_file is not None:
             self._real.check_size(metric.reference_file, where)

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 # what file systems without locks answer; None: the system has none
 WITHOUT_LOCKS: Final = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, None)
+LOCKS = ".locks"  # the folder of the locks, in a results folder
 LEASES: Final = (
     "leases"  # this file among the locks says that the folder's are leases, for all processes alike
 )
@@ -51,7 +52,7 @@ def by_lease(folder: Path) -> bool:
 
 def locks_of(folder: Path) -> Path:
     """Return where the locks of a results folder lie."""
-    return folder / ".locks"
+    return folder / LOCKS
 
 
 def check_locks(folder: Path) -> bool:

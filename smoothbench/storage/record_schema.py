@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import smoothbench.storage
 from smoothbench.errors import UsageError
 from smoothbench.storage.files import read_json
-from smoothbench.storage.record import Record
+from smoothbench.storage.record import SCHEMA, Record
 from smoothbench.storage.record_files import record_files
 from smoothbench.storage.typed_json import Stored, members
 
@@ -42,11 +42,20 @@ def schema_text() -> str:
     return json.dumps(record_schema(), indent=1) + "\n"
 
 
-def refuse_by_place(folder: Path) -> None:
-    """Raise UsageError where a results folder holds records of schema 2, whose ids hold paths of code and files."""
+def refuse_other_versions(folder: Path) -> None:
+    """Raise UsageError where a results folder holds records of schema 2, whose ids hold paths, or of a newer version.
+
+    Those of a newer version would be written anew, and lose what this one does not know.
+    """
     for path in record_files(folder):
         record = read_json(path)  # None where it cannot be read: whoever reads the record warns of it
-        if isinstance(record, dict) and record.get("schema") == BY_PLACE:
+        schema = record.get("schema") if isinstance(record, dict) else None
+        if type(schema) is int and schema > SCHEMA:
+            raise UsageError(
+                f"{path}: its schema is {schema}, of a newer version than this one, which reads {SCHEMA}: update "
+                "smoothbench, or choose another results_dir=..."
+            )
+        if schema == BY_PLACE:
             raise UsageError(
                 f"{folder}: its results are of an earlier version, whose ids contain import paths: "
                 f"python -m smoothbench.migrate {shlex.quote(str(folder))}, then the same command again"

@@ -1,6 +1,7 @@
 """The results folder of an experiment: records and scores by point, and locks between processes."""
 
 import logging
+import os
 import re
 import shutil
 import weakref
@@ -12,12 +13,12 @@ import numpy as np
 
 from smoothbench.errors import PointsFailed, UsageError, is_full
 from smoothbench.json_checks import explain
-from smoothbench.storage.files import read_arrays, read_json, write_json
-from smoothbench.storage.lock_kind import by_lease
+from smoothbench.storage.files import load_json, read_arrays, write_json
+from smoothbench.storage.lock_kind import LOCKS, by_lease
 from smoothbench.storage.locks import Lock, Presence, locked, opened
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_files import record_files, record_stem
-from smoothbench.storage.record_schema import refuse_by_place
+from smoothbench.storage.record_schema import refuse_other_versions
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Store:
         except (OSError, ValueError) as error:  # ValueError: not a possible file name
             reason = getattr(error, "strerror", None) or error
             raise UsageError(
-                f"cannot write to {self.folder} ({reason}): choose another results_dir=..."
+                f"cannot write to {self.folder} ({reason}): choose another results_dir=... or experiment=..."
             ) from None
 
     @contextmanager
@@ -64,7 +65,7 @@ class Store:
         write a report, so a second lock, `present`, which is kept to the end of a process, tells who is alone.
         """
         self.check()
-        refuse_by_place(self.folder)
+        refuse_other_versions(self.folder)
         # opened first: a process that may not is refused before it is marked as at work
         present = self.present or opened(self.folder, "present")
         working = Presence(self.folder, "working").enter()
@@ -72,10 +73,17 @@ class Store:
             self.present = present
             weakref.finalize(self, present.close)
             if present.take(wait=False):
-                for unfinished in self.folder.rglob(".*.tmp"):
-                    unfinished.unlink(missing_ok=True)
+                self._sweep()
             present.take(shared=True)
         return working
+
+    def _sweep(self) -> None:
+        """Delete the temporary files of killed processes, but for those of experiments in folders of this one."""
+        for place, folders, files in os.walk(self.folder):
+            folders[:] = [name for name in folders if not (Path(place) / name / LOCKS).is_dir()]
+            for name in files:
+                if name.startswith(".") and name.endswith(".tmp"):
+                    (Path(place) / name).unlink(missing_ok=True)
 
     def sharing(self, work: str) -> Presence:
         """Return the presence, to be entered and left, that shows which processes do the same work, by its name."""
@@ -91,7 +99,7 @@ class Store:
 
     def records(self) -> list[Record]:
         """Read all records that this version can read; a warning names each of the others, once."""
-        refuse_by_place(self.folder)
+        refuse_other_versions(self.folder)
         records = [self._readable(path) for path in record_files(self.folder)]
         return [record for record in records if record is not None]
 
@@ -100,10 +108,10 @@ class Store:
         if not path.exists():
             return None
         try:
-            record = Record.from_json(read_json(path))
+            record = Record.from_json(load_json(path))
             if self.record_path(record.name, record.point_id).stem != record_stem(path):
                 raise ValueError(f"it is the record of another point, {record.point_id[:40]}")
-        except (ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, RecursionError) as error:
             if path not in self._warned:
                 log.warning("ignored %s: %s", path, explain(error))
             self._warned.add(path)

@@ -117,6 +117,10 @@ class ShardFolder:
         failed = any(each.failure is not None for each in self.points().values())
         return note.get("drawn") == work and (not failed or note.get("launch") == launch)
 
+    def drew_other(self, work: str) -> bool:
+        """Whether the shard is drawn, but for other work."""
+        return self._read().get("drawn") not in (None, work)
+
     def reopen(self) -> None:
         """Count the shard as not drawn where a point of it failed."""
         if any(each.failure is not None for each in self.points().values()):

@@ -132,7 +132,7 @@ WRONG: dict[Place, list[Any]] = {
     ("seeds",): [[[5, 10]], [[4, 0], [0, 8]], [], [[-4, 0]]],
     ("parts",): [[[1]], [1]],
     ("num_samples",): [True, 4.0],
-    ("schema",): [3.0, True, 4],
+    ("schema",): [3.0, True, -4],
     ("per_block",): [DROP, "4"],
     ("reference",): [0],
     ("point_id",): ["0" * 12],

@@ -27,13 +27,13 @@ class Oracle:
             timed = latency.get(record["cell_id"])
             self.points[record["label"]] = record | {
                 "influence": {score: arrays[score].astype(float) for score in scores if score in arrays},
-                "seconds": timed["median"] if timed else np.inf,
+                "time": 1 / _speedup(timed) if timed else np.inf,
             }
         self.base = next(point for point in self.points.values() if point["reference"])
         self.p = self._adjusted(scores)
 
     def offers(self, saving: str, factor: float) -> list[str]:
-        """The label of each family's dearest point within a budget."""
+        """The label of each family's dearest point within a budget; of the same samples the first in order."""
         cost = {label: self._cost(point, saving) for label, point in self.points.items()}
         best: dict[str, str] = {}
         for label, point in sorted(self.points.items(), key=lambda item: item[1]["order"]):
@@ -42,7 +42,11 @@ class Oracle:
             within = not of_reference and cost[label] <= 1 / factor + 1e-6
             if within and (family not in best or cost[label] > cost[best[family]]):
                 best[family] = label
-        return list(best.values())
+        ordered = sorted(best.values(), key=lambda label: self.points[label]["order"])
+        by_samples: dict[str, str] = {}
+        for label in ordered:
+            by_samples.setdefault(self.points[label]["sample_id"], label)
+        return list(by_samples.values())
 
     def unbeaten(self, score: str, saving: str, factor: float) -> set[str]:
         """The labels that none is better than, p < 0.05 by Holm over all comparisons."""
@@ -70,7 +74,7 @@ class Oracle:
     def _cost(self, point: dict[str, Any], saving: str) -> float:
         if saving == "MACs":
             return float(point["cost"]["share"])
-        return float(point["seconds"] / self.base["seconds"])
+        return float(point["time"] / self.base["time"])
 
     def _adjusted(self, scores: tuple[str, ...]) -> dict[tuple[str, frozenset[str]], float]:
         budgets = [(saving, factor) for saving in ("MACs", "time") for factor in (1.5, 2, 3, 5)]
@@ -97,3 +101,8 @@ class Oracle:
         deviations = self.points[a]["influence"][score] - self.points[b]["influence"][score]
         error = stats.sem(deviations)
         return float(2 * stats.t.sf(abs(difference) / error, len(deviations) - 1)) if error else 1.0
+
+
+def _speedup(timed: dict[str, Any]) -> float:
+    """The median over rounds of the reference's seconds by those of the point."""
+    return float(np.median(np.divide(timed["reference_seconds"], timed["seconds"])))

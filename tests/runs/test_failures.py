@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -70,6 +71,49 @@ def test_a_metric_that_refuses_does_not_fail_the_sampling(tmp_path: Path) -> Non
         running.run()
     (record,) = (r for r in running.store.records() if r.status.quality == "failed")
     assert record.reason == "refuses: these are no good" and set(record.scores) == {"psnr@2"}
+
+
+class Breaks(Refuses):
+    """A user's metric with a mistake in it."""
+
+    def per_sample(self, *inputs: Tensor) -> Tensor:
+        raise KeyError("boom")
+
+
+class Bare(Refuses):
+    """A user's metric that returns a number of numpy, or no score at all."""
+
+    def __init__(self, sound: bool) -> None:
+        self.sound = sound
+
+    def per_sample(self, *inputs: Tensor) -> Tensor:
+        return inputs[0].flatten(1).double().mean(1)
+
+    def score(self, values: Any) -> Any:
+        made = super().score(values)
+        return replace(made, value=np.float32(made.value)) if self.sound else 0.5
+
+
+def test_a_mistake_in_a_metric_costs_its_own_score_alone(tmp_path: Path) -> None:
+    cfg = settings(composed("metrics=[psnr]"))
+    running = experiment(tmp_path, "only=[fora]", "metrics=[psnr]", "num_samples=2")
+    own = {
+        "breaks": {"metric": {"_target_": f"{__name__}.Breaks"}},
+        "bare": {"metric": {"_target_": f"{__name__}.Bare", "sound": False}},
+        "numpy": {"metric": {"_target_": f"{__name__}.Bare", "sound": True}},
+    }
+    bench = running.bench
+    scorer = Scorer({**cfg.metrics, **own}, bench.model, bench.scorer.observations)
+    running.bench = replace(bench, scorer=scorer)
+    with pytest.raises(PointsFailed):
+        running.run()
+    (record,) = (r for r in running.store.records() if r.status.quality == "failed")
+    assert record.reason is not None and set(record.scores) == {"psnr@2", "numpy@2"}
+    reasons = set(record.reason.split("; "))
+    assert reasons == {
+        "breaks: KeyError: 'boom'",
+        "bare: its score() returned a float, not a Score or BareScore",
+    }
 
 
 def test_audio_that_is_not_finite_is_no_silence(nano_audio: Any) -> None:

@@ -158,3 +158,13 @@ def test_a_run_in_results_of_an_earlier_version_says_how_to_migrate_them(old_res
 def test_a_folder_without_records_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert migrate.main([str(tmp_path)]) == 2
     assert "there are no records in it" in capsys.readouterr().err
+
+
+def test_results_of_a_newer_version_are_left_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    record = tmp_path / "records" / "new-0123456789ab.json"
+    record.write_text('{"schema": 99}')
+    for refused in (Store(tmp_path).enter, Store(tmp_path).records):
+        with pytest.raises(UsageError, match="its schema is 99, of a newer version .*update smoothbench"):
+            refused()
+    assert record.read_text() == '{"schema": 99}'

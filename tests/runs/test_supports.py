@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from smoothbench.errors import UsageError
+from smoothbench.errors import PointsFailed, UsageError
 from smoothbench.report import write
 from smoothbench.report.data.frame import load
 from tests.support import user_plugins
@@ -94,3 +94,17 @@ def test_what_cannot_be_is_refused(
     with pytest.raises(UsageError, match=message):
         experiment(tmp_path, *asked)
     assert not list(tmp_path.rglob("records"))
+
+
+def test_a_mistake_in_supports_fails_its_point_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = user_plugins.PICKY.replace("return self.reason and", 'raise KeyError("boom")\n        return')
+    monkeypatch.setattr(user_plugins, "PICKY", broken)
+    asked = picky(tmp_path, monkeypatch, "only=[new,fora]")
+    running = experiment(tmp_path, *asked)
+    with pytest.raises(PointsFailed, match="new"):
+        running.run()
+    records = read(tmp_path)
+    assert records["new"]["reason"] == "KeyError: 'boom'"
+    assert any(
+        name.startswith("fora") and each["status"]["quality"] == "done" for name, each in records.items()
+    )

@@ -75,8 +75,11 @@ def record(order: int, n: int, seeds: tuple[int, int]) -> dict[str, Any]:
         "calibration": CALIBRATION if family == "SmoothCache" else None,
         "schedule": {"sites": SITES, "kinds": KINDS, "rows": rows} if rows else None,
         "cost": cost(rows, share) if rows else None,
-        "scores": {name: entry(own, higher, pair) for name, (own, pair, higher) in scores.items()},
-        "config": {},
+        "scores": {
+            name: entry(own, higher, pair) | {"metric": {"name": name.partition("_")[0], "version": 1}}
+            for name, (own, pair, higher) in scores.items()
+        },
+        "config": {"metrics": {name.partition("@")[0]: {"encoder": {"_target_": "some.encoder"}} for name in scores}},
         "provenance": {"time": f"2026-11-21T05:{order:02d}:00Z", "git": "ca9d3f5", "device": "cpu",
                        "versions": {"torch": "2.13.0"}},
     }  # fmt: skip

@@ -80,7 +80,7 @@ class Reuse:
 
     def __call__(self, forward: Forward, stream: Tensor) -> Tensor:
         gates, history, predictors = forward.parts.gates, forward.history, forward.predictors
-        kept = list[Reused]()
+        of_slots = list[Reused]()
         at: tuple[float, ...] = ()
         by: Weighted | None = None
         for slot, branch in self.slots:
@@ -88,25 +88,25 @@ class Reuse:
             if coordinates is not at or predictors[slot] is not by:  # mostly those of the slot before
                 at, by = coordinates, predictors[slot]
                 weights = forward.weights(by, at)
-            kept.append((None if branch is None else gates[branch], outputs, weights))
-        terms = _oldest_first(kept) if self.oldest_first else _slot_by_slot(kept)
+            of_slots.append((None if branch is None else gates[branch], outputs, weights))
+        terms = _oldest_first(of_slots) if self.oldest_first else _slot_by_slot(of_slots)
         return add_terms(stream, terms, self.in_place)
 
 
-def _slot_by_slot(kept: Sequence[Reused]) -> list[Term]:
+def _slot_by_slot(of_slots: Sequence[Reused]) -> list[Term]:
     return [
         (gate, output, weight)
-        for gate, outputs, weights in kept
+        for gate, outputs, weights in of_slots
         for output, weight in zip(outputs, weights, strict=True)
     ]
 
 
-def _oldest_first(kept: Sequence[Reused]) -> list[Term]:
-    ages = reversed(range(max(len(outputs) for _, outputs, _ in kept)))
+def _oldest_first(of_slots: Sequence[Reused]) -> list[Term]:
+    ages = reversed(range(max(len(outputs) for _, outputs, _ in of_slots)))
     return [
         (gate, outputs[age], weights[age])
         for age in ages
-        for gate, outputs, weights in kept
+        for gate, outputs, weights in of_slots
         if age < len(outputs)
     ]
 

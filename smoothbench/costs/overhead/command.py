@@ -69,7 +69,7 @@ def main() -> int:
     parser.add_argument("--smoothcache", type=Path, help="a clone of Roblox/SmoothCache, measured as a peer")
     parser.add_argument("--json", type=Path, help="a file for all that was measured")
     args = parser.parse_args()
-    return command.main(lambda: _measured(args), "nothing of it is kept")
+    return command.main(lambda: _measured(args), "only whole models are kept, in --json")
 
 
 def _measured(args: argparse.Namespace) -> None:
@@ -88,8 +88,8 @@ def _measured(args: argparse.Namespace) -> None:
     for model in args.models:
         say(f"\n{model}")
         results.append(measure(model, plan, say))
-    if args.json is not None:
-        write_json(args.json, {"conditions": conditions, "models": results})
+        if args.json is not None:  # what a later model breaks off is not lost
+            write_json(args.json, {"conditions": conditions, "models": results})
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -104,6 +104,8 @@ def _plan(args: argparse.Namespace) -> Plan:
         raise UsageError(f"--batches {wrong[0]}: at least 1 sample")
     if args.json is not None and not args.json.absolute().parent.is_dir():
         raise UsageError(f"--json {args.json}: its folder does not exist")
+    if args.json is not None and args.json.is_dir():
+        raise UsageError(f"--json {args.json}: is a folder; give the name of a file in it")
     peers = all_peers(args.smoothcache) if "peers" in args.parts else []
     counts = args.rounds * (len(args.batches) // len(args.rounds))
     rounds = {

@@ -20,7 +20,7 @@ from smoothbench.storage.files import load_json
 from smoothbench.storage.latency_file import Latency
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_files import record_files, record_stem
-from smoothbench.storage.record_schema import refuse_by_place
+from smoothbench.storage.record_schema import refuse_other_versions
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +35,16 @@ def load(folder: str | Path) -> pd.DataFrame:
     Columns: those of the record, flat; `macs`, `macs_linear` (per sample), `share` of the reference's MACs,
     `by_kind` (dict); for each score `<score>`, `.se`, `.low`, `.high`, `.q<level>` (quantiles over samples),
     `.delta`, `.delta.low`, `.delta.high`, `.delta.p`, `.delta.p.holm`, `.blocks` (the value of each part),
-    `.blocks.sd`, `.flag`, `.config_hash`, `.higher_is_better`; `latency` (seconds a batch), `latency.mad`,
-    `speedup_macs`, `speedup_measured`; `distinction` and `facts...`, see `with_distinctions`, by which labels are told
-    apart too; those of `papers.paper_columns` and `vbench.add_vbench` where there are any. A record
-    among the parts of another is left out. `attrs["ignored"]` lists the files that could not be read,
-    `attrs["parts"]` counts those left out, `attrs["sections"]` names sections of the report by experiment, and
-    `attrs["folder"]` is the folder.
+    `.blocks.sd`, `.flag`, `.config_hash`, `.higher_is_better`, `.metric` (what that is called), `.by_encoder`
+    (whether features of an encoder go into it); `latency` (seconds a batch), `latency.mad`, `speedup_macs`,
+    `speedup_measured`; `distinction` and `facts...`, see `with_distinctions`, by which labels are told apart too; those
+    of `papers.paper_columns` and `vbench.add_vbench` where there are any. A record among the parts of another is left
+    out. `attrs["ignored"]` lists the files that could not be read, `attrs["parts"]` counts those left out,
+    `attrs["sections"]` names sections of the report by experiment, and `attrs["folder"]` is the folder.
     ValueError if there is no record.
     """
     folder = Path(folder)
-    refuse_by_place(folder)
+    refuse_other_versions(folder)
     read, ignored = _read(folder)
     if not read:
         why = f" ({len(ignored)} ignored; {ignored[0]})" if ignored else ""

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -41,7 +42,7 @@ def row_of(record: Record) -> dict[str, Any]:
     # else the blocks' spread means nothing
     equal_blocks = len({stop - first for first, stop in record.seeds}) == 1
     for name, score in record.scores.items():
-        row |= _score(name, score, score.blocks or () if equal_blocks else ())
+        row |= _score(name, score, score.blocks or () if equal_blocks else ()) | _metric(record, name, score)
     row["captions"] = {int(seed): text for seed, text in (record.captions or {}).items()}
     return row | _budget(record) | _facts(record) | paper_columns(record)
 
@@ -123,6 +124,17 @@ def _score(name: str, score: ScoreEntry, blocks: tuple[float, ...]) -> dict[str,
         f"{name}.flag": score.flag or "",
         f"{name}.config_hash": score.config_hash,
         f"{name}.higher_is_better": score.higher_is_better,
+    }
+
+
+def _metric(record: Record, name: str, score: ScoreEntry) -> dict[str, Any]:
+    """What the metric of a score is called, "" where nobody knows, and whether an encoder's features go into it."""
+    metrics = record.config.get("metrics")
+    node = metrics.get(name.partition("@")[0]) if isinstance(metrics, Mapping) else None
+    metric = score.metric.name if score.metric else None
+    return {
+        f"{name}.metric": metric or "",
+        f"{name}.by_encoder": isinstance(node, Mapping) and bool(node.get("encoder")),
     }
 
 

@@ -32,7 +32,7 @@ from smoothbench.report.figures.style import (
     styled,
 )
 from smoothbench.report.tables.column import is_timed
-from smoothbench.report.tables.point_tables import against_real, fidelity
+from smoothbench.report.tables.point_tables import headline_scores
 
 SIZE = (3.9, 3.1)  # inches of a panel: two of them are readable at 800 pixels
 
@@ -47,7 +47,7 @@ def headline(frame: pd.DataFrame, families: Sequence[str] = ()) -> Figure:
     """
     require_one_group(frame)
     costs = ["macs", "latency"] if is_timed(frame) else ["macs"]
-    names = [*fidelity(frame)[:1], *against_real(frame)[:1]]
+    names = headline_scores(frame)
     grid = [[panel_of(frame, name, cost) for name in names] for cost in costs]
     grid = [row for row in grid if any(len(one.rows) for one in row)]
     if not grid:
@@ -83,10 +83,9 @@ def _draw(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -
         chosen = (panel.rows["family"] == family).to_numpy()
         if family == baseline:
             draw_band(axes, panel, chosen)
-            alone = "o" if chosen.sum() == 1 else ""  # a curve of one point would not be seen
-            axes.plot(
-                panel.x[chosen], panel.y[chosen], alone, ls="-", color=BASELINE, linewidth=1.6, zorder=1.5
-            )
+            alone = "o" if chosen.sum() == 1 else None  # a curve of one point would not be seen
+            x, y = panel.x[chosen], panel.y[chosen]
+            axes.plot(x, y, ls="-", marker=alone, color=BASELINE, linewidth=1.6, zorder=1.5)
         elif family not in named:
             draw_pale(axes, panel, chosen)
         else:

@@ -42,7 +42,7 @@ function difference(a, b) {
   return made;
 }
 
-/** Places of the seeds, first those on which the second point is further from the uncached sample than the first one is. */
+/** Places of the seeds, first those on which the second point is further from the reference's sample than the first one is. */
 function worstFirst(pairs, a, b) {
   const [first, second] = [a, b].map((i) => pairs.points[i].values);
   const loss = (values, k) => (values.length && values[k] !== null ? (pairs.higher ? -values[k] : values[k]) : null);

@@ -7,7 +7,7 @@ from itertools import groupby
 from smoothbench.report.verdict.section import VerdictText
 from smoothbench.report.verdict.words import NOTE, TITLE, Statement
 
-NEAR, REAL = "Nearest to the uncached samples", "Best against real data"
+NEAR, OTHER = "Nearest to the reference's samples", "Best quality"
 APART = '<span class="tie" title="cannot be told apart"> \u2248 </span>'
 READING = (
     "cannot be told apart. Unbeaten: no other method at this cost or less is shown to be better."
@@ -54,7 +54,7 @@ def _statement(one: Statement) -> str:
     labels += [f"{one.more} more"] if one.more else []
     facts = "".join(f"<li>{escape(_unbroken(fact))}</li>" for fact in (one.standing, *one.facts))
     return (
-        f'<p class="by">{NEAR if one.near else REAL} <span>{escape(one.score)}</span></p>'
+        f'<p class="by">{NEAR if one.near else OTHER} <span>{escape(one.score)}</span></p>'
         f'<p class="best">{APART.join(labels)}</p><ul class="why">{facts}</ul>'
     )
 

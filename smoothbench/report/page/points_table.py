@@ -53,8 +53,8 @@ def _groups(frame: pd.DataFrame) -> list[ColumnGroup]:
     groups = [ColumnGroup("", columns[:1], ()), ColumnGroup("cost", costs, brief)]
     scored = columns[1 + len(costs) :]
     for title, of_kind in (
-        ("quality against real data", scored[: len(real)]),
-        ("nearness to the uncached samples", scored[len(real) :]),
+        ("quality without the reference's samples", scored[: len(real)]),
+        ("nearness to the reference's samples", scored[len(real) :]),
     ):
         if of_kind:
             groups.append(ColumnGroup(title, of_kind, [column.title for column in of_kind[:BRIEF_SCORES]]))

@@ -124,7 +124,7 @@ def _from_samples(
         if sum(map(len, pictures.values())) <= BYTES:
             break
     origin = (
-        f"The {len(seeds)} seeds on which points are furthest from the uncached samples, the worst of every point"
+        f"The {len(seeds)} seeds on which points are furthest from the reference's samples, the worst of every point"
         f" in turns, of the {len(shared)} whose samples lie beside this report."
     )
     return Sheets(seeds, True, pictures, origin)

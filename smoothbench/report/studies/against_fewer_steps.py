@@ -19,7 +19,7 @@ from smoothbench.report.data.frame import higher_is_better
 from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.studies.section import Section
 from smoothbench.report.tables.column import BETTER, LEVEL, WORSE, decimals_for, with_spread
-from smoothbench.report.tables.point_tables import headline, measured
+from smoothbench.report.tables.point_tables import by_turns, measured
 from smoothbench.report.tables.text import NONE, to_markdown
 from smoothbench.report.tables.two_points import comparable, influences
 from smoothbench.report.verdict.budgets import is_uncached
@@ -83,7 +83,7 @@ def against_fewer_steps(group: pd.DataFrame, folder: Path) -> pd.DataFrame | Non
         "policy": cached["label"].tolist(),
         "MACs (%)": [with_spread(100 * share, np.nan, 1) for share in cached["share"]],
     }
-    for score in headline(group)[:SCORES]:
+    for score in by_turns(group)[:SCORES]:
         higher = higher_is_better(rows, score)
         for solver, rivals in rows[fewer].groupby("solver"):
             compared = _compared(rows, cached, rivals, score, values)

@@ -31,7 +31,7 @@ ALLOWANCE = (
     0.02  # of the uncached MACs, which a rival may cost more: what skipped evaluations cost below the output
 )
 NEARNESS = ("psnr", "mel")  # families of scores, the first counts: how near samples are to the reference's
-QUALITY = ("fd", "kid")  # families of distances to real data
+QUALITY = ("fd", "fid", "sfid", "kid")  # families of distances to real data
 YES, NO, OPEN = "yes", "no", "open"
 Influences = Mapping[str, NDArray[np.float64]]
 
@@ -83,7 +83,7 @@ def section(frame: pd.DataFrame) -> Section:
             f" {100 * ALLOWANCE:.0f} % of the uncached MACs more. *Nearer*: to the fine run than the uncached run is;"
             " yes or no where the interval excludes 0, else open. *As good*: the distance to real data less the"
             f" uncached run's; yes where the interval ends below {100 * MARGIN:.0f} % of that, no where it begins"
-            " above, else open.",
+            " above, else open, and neither where the interval of the uncached run's distance holds 0.",
             "",
         ]
     return Section(lines)
@@ -165,7 +165,10 @@ def _as_good(group: Group, i: int, score: str) -> str:
     estimate = group.difference(i, group.uncached, score)
     if estimate is None:
         return NONE
-    margin = MARGIN * abs(float(group.rows.at[group.uncached, score]))
+    uncached = group.rows.loc[group.uncached]
+    if not uncached[f"{score}.low"] > 0:  # a share of what may be 0 is no margin
+        return _written(estimate)
+    margin = MARGIN * float(uncached[score])
     return f"{_written(estimate)} {YES if estimate.high <= margin else NO if estimate.low > margin else OPEN}"
 
 

@@ -13,7 +13,7 @@ from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.studies.section import Section
 from smoothbench.report.tables.column import with_spread
 from smoothbench.report.tables.paper_cells import OF_NOTES, bracketed, non_empty
-from smoothbench.report.tables.point_tables import brief_columns, headline, strings
+from smoothbench.report.tables.point_tables import brief_columns, by_turns, strings
 from smoothbench.report.tables.text import NONE, to_markdown
 from smoothbench.storage.paper_row import PaperRow, PaperValue
 
@@ -48,7 +48,7 @@ def _section(
         "",
     ]
     for name, group in comparable_groups(frame):
-        measured = strings(brief_columns(group, headline(group)[:SCORES]))
+        measured = strings(brief_columns(group, by_turns(group)[:SCORES]))
         lines += [f"Measured here{f' ({name})' if name else ''}:", "", to_markdown(measured)]
     return Section(lines)
 

@@ -11,7 +11,8 @@ from smoothbench.report.tables.text import grid
 def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
     """Compute Kendall's tau-b (Kendall 1945) of the policies' order between the same score by two encoders.
 
-    Scores pair where their names differ after the last underscore alone: `fd_nano@256`, `fd_effnet@256`.
+    Scores pair where one metric makes both of an encoder's features, and their names differ after the last underscore
+    alone: `fd_nano@256`, `fd_effnet@256`.
     A row a pair: `first`, `second`, `tau` (1: the same order), `p` (two-sided, of no association),
     `policies` (their number). The reference does not count, points with the same samples count once; pairs
     with fewer than 3 policies or no order at all are left out.
@@ -20,7 +21,7 @@ def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
     agreements = []
     for first, second in itertools.combinations(scores(frame), 2):
         both = policies[policies[first].notna() & policies[second].notna()]
-        if not _same_but_encoder(first, second) or len(both) < 3:
+        if not (_same_name(first, second) and _same_metric(both, first, second)) or len(both) < 3:
             continue
         sign = 1.0 if higher_is_better(frame, first) == higher_is_better(frame, second) else -1.0
         tau, p = _tau_b(both[first], sign * both[second])
@@ -48,7 +49,14 @@ def _tau_b(one: pd.Series, other: pd.Series) -> tuple[float, float]:
     return float(tau), float(p)
 
 
-def _same_but_encoder(first: str, second: str) -> bool:
+def _same_metric(both: pd.DataFrame, first: str, second: str) -> bool:
+    """Whether one metric made these scores of all points, of an encoder's features."""
+    same = both[f"{first}.metric"] == both[f"{second}.metric"]
+    return bool((same & both[f"{first}.by_encoder"] & both[f"{second}.by_encoder"]).all())
+
+
+def _same_name(first: str, second: str) -> bool:
+    """Whether two names are equal but for the encoder at their end."""
     names, counts = zip(*(name.partition("@")[::2] for name in (first, second)), strict=True)
     measures = [name.rpartition("_")[0] for name in names]
     return bool(measures[0]) and measures[0] == measures[1] and counts[0] == counts[1]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from smoothbench.report.data.distinctions import distinction
 from smoothbench.report.tables.column import Column
-from smoothbench.report.tables.point_tables import brief_columns, headline, measured
+from smoothbench.report.tables.point_tables import brief_columns, by_turns, measured
 from smoothbench.report.tables.text import NONE, PLUS_MINUS
 
 MOST_SCORES = 3  # what a page is wide enough for
@@ -40,7 +40,7 @@ def to_latex(frame: pd.DataFrame, names: Sequence[str] | None = None) -> str:
     half width of its 95 % interval. Args: names, of the scores; None for the first few of `headline`.
     ValueError if the points cannot share a table.
     """
-    columns = brief_columns(frame, headline(frame)[:MOST_SCORES] if names is None else names)
+    columns = brief_columns(frame, by_turns(frame)[:MOST_SCORES] if names is None else names)
     families = list(measured(frame)["family"])
     heading, cells = _cells(columns)
     first = frame.iloc[0]

@@ -20,6 +20,11 @@ from smoothbench.report.tables.column import (
 )
 from smoothbench.storage.typed_json import Stored
 
+HIDDEN = (".config_hash", ".metric", ".by_encoder")  # ends of columns that table.csv does without
+# metrics of the distance between the samples' distribution and that of real data, the one preferred first
+DISTANCES = ("fd", "fd_windows", "kid", "tag_divergence", "fd_inf", "sfd")
+JUDGES = frozenset({"torchmetric", "network_score"})  # metrics that look at a sample alone, or at its prompt
+
 
 def report_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Return all costs and all scores as strings, one row for each point that has a cost or a score.
@@ -51,7 +56,7 @@ def ranking(columns: Sequence[Column]) -> pd.DataFrame:
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame without what is long and no number: what table.csv holds, at full precision."""
-    hidden = [name for name in frame if str(name).endswith(".config_hash") or str(name).startswith("facts")]
+    hidden = [name for name in frame if str(name).endswith(HIDDEN) or str(name).startswith("facts")]
     shown = frame.drop(columns=["schedule", "provenance", "record", "captions", "distinction", *hidden])
     return shown.map(_cell)
 
@@ -78,15 +83,35 @@ def against_real(frame: pd.DataFrame) -> list[str]:
     ]
 
 
+def quality(frame: pd.DataFrame) -> str | None:
+    """Return the score that stands for all that compare with real data; None where there is none.
+
+    It is the plainest distance to the real distribution, else the plainest other score but for those that have no real
+    data beside them: the proxies of VBench, and networks that judge a sample alone.
+    """
+    real = against_real(frame)
+    metrics = {score: set(frame.loc[frame[score].notna(), f"{score}.metric"]) for score in real}
+    distances = [score for metric in DISTANCES for score in real if metric in metrics[score]]
+    others = [s for s in real if not s.startswith("vbproxy_") and metrics[s].isdisjoint(JUDGES)]
+    return next(iter([*distances, *others]), None)
+
+
 def fidelity(frame: pd.DataFrame) -> list[str]:
     """Return the scores that compare samples with the uncached ones of the same seeds."""
     real = against_real(frame)
     return [score for score in scores(frame) if score not in real]
 
 
-def headline(frame: pd.DataFrame) -> list[str]:
-    """Order scores for where there is little room, by turns of both kinds, the plainest first."""
-    real, close = against_real(frame), fidelity(frame)
+def headline_scores(frame: pd.DataFrame) -> list[str]:
+    """Return the scores of verdict and headline: the plainest of nearness, and that of quality where there is one."""
+    score = quality(frame)
+    return [*fidelity(frame)[:1], *([] if score is None else [score])]
+
+
+def by_turns(frame: pd.DataFrame) -> list[str]:
+    """Order scores for where there is little room, by turns of both kinds: those of a headline first."""
+    first, close = quality(frame), fidelity(frame)
+    real = sorted(against_real(frame), key=lambda score: score != first)
     turns = [pair for i in range(max(len(real), len(close))) for pair in (real[i : i + 1], close[i : i + 1])]
     return [score for turn in turns for score in turn]
 

@@ -13,20 +13,22 @@ from metrics.score import Score
 from smoothbench.errors import UsageError
 from smoothbench.report.data.distinctions import distinction
 from smoothbench.report.data.frame import load, scores
+from smoothbench.report.data.groups import require_one_group
 from smoothbench.storage.files import read_arrays
 
 
 def compare(folder: str | Path, first: str, second: str) -> str:
     """Write a line for each score that both have: first minus second on the same seeds, its interval and p.
 
-    Points are called by name or by point_id. ValueError for what names no point, or more than one, for
-    points on other seeds, and for missing or damaged per-sample scores.
+    Points are called by name or by point_id. ValueError for what names no point, or more than one, for points of two
+    tables (another model, another reference, other seeds), and for missing or damaged per-sample scores.
     """
     frame = load(folder)
     rows = [point_row(frame, name) for name in (first, second)]
     a, b = (influences(Path(folder), row) for row in rows)
     if not np.array_equal(a["seeds"], b["seeds"]):
         raise ValueError(f"{first} and {second} have other seeds: nothing to pair")
+    require_one_group(pd.DataFrame(rows))
     lines = [f"{first} minus {second}, paired; 95 % intervals; p is two-sided, not corrected"]
     for name in sorted(a.keys() & b.keys() & set(scores(frame))):
         if len({row[f"{name}.config_hash"] for row in rows}) > 1:

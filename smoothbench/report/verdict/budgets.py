@@ -35,8 +35,9 @@ def budgets(rows: pd.DataFrame) -> list[Budget]:
 def compared_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the points of a table that have scores, with their costs relative to no cache.
 
-    Columns `relative.MACs` and `relative.time`: 1 is the cost of no cache. Where the reference is a fine run, of more
-    steps than any other point, it is no offer, and no cache at the most steps of the others is what costs 1.
+    Columns `relative.MACs` and `relative.time`: 1 is the cost of no cache. Times are compared by speed-ups, each of
+    which is over the reference in the same rounds: two points may have been timed on different days. Where the
+    reference is a fine run it is no offer, and no cache at the steps of the caches is what costs 1.
     """
     rows = measured(frame)
     rows = rows[(rows["status.quality"] == "done") & rows["share"].notna()].reset_index(drop=True)
@@ -45,19 +46,25 @@ def compared_rows(frame: pd.DataFrame) -> pd.DataFrame:
         return rows.iloc[:0]
     relative = {"relative.MACs": rows["share"] / rows.at[base, "share"]}
     if is_timed(rows):
-        relative["relative.time"] = rows["latency"] / rows.at[base, "latency"]
+        relative["relative.time"] = rows.at[base, "speedup_measured"] / rows["speedup_measured"]
     return pd.concat([rows, pd.DataFrame(relative)], axis="columns")
 
 
 def baseline(rows: pd.DataFrame) -> int | None:
-    """Return the row of no cache; None without a reference."""
+    """Return the row of no cache; None without a reference.
+
+    That is the reference, unless it is a fine run, of more steps than the cached points: then it is the first point of
+    as many steps as most of these have, and without a cache.
+    """
     references = rows.index[rows["reference"].astype(bool)]
     if not len(references):
         return None
-    others = rows[is_uncached(rows) & ~is_reference(rows, rows)]
-    fine = rows.at[references[0], "steps"] > rows.loc[~is_reference(rows, rows), "steps"].max()
-    if fine and len(others):
-        return int(others.sort_values(["steps", "order"], ascending=[False, True]).index[0])
+    uncached = is_uncached(rows)
+    of_caches = rows.loc[~uncached, "steps"].mode()
+    if len(of_caches) and rows.at[references[0], "steps"] > of_caches[0]:
+        same = rows[uncached & (rows["steps"] == of_caches[0]) & ~is_reference(rows, rows)]
+        if len(same):
+            return int(same["order"].idxmin())
     return int(references[0])
 
 
@@ -74,11 +81,12 @@ def _computes_all(schedule: object) -> bool:
 def offers(rows: pd.DataFrame, budget: Budget) -> list[int]:
     """Return the rows that stand for the methods at a budget: of each family its dearest point within it.
 
-    The choice is made by cost alone, so that no test is of a point chosen for its score.
+    The choice is made by cost alone, so that no test is of a point chosen for its score. Of points with the same
+    samples the first is taken: they are one method.
     """
     costs = rows[f"relative.{budget.saving}"]
     within = rows[(costs <= 1 / budget.factor + SLACK) & ~is_reference(rows, rows)]
     chosen: Sequence[int] = [
         int(costs[points.index].idxmax()) for _, points in within.groupby("family", sort=False)
     ]
-    return sorted(chosen)
+    return list(rows.loc[sorted(chosen)].drop_duplicates("sample_id").index)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from metrics.inference import Estimate
-from smoothbench.report.tables.point_tables import against_real, fidelity
+from smoothbench.report.tables.point_tables import headline_scores
 from smoothbench.report.verdict.budgets import Budget, baseline, budgets, compared_rows, is_uncached, offers
 from smoothbench.report.verdict.comparisons import Comparisons, compare_all
 
@@ -56,7 +56,7 @@ def verdict(frame: pd.DataFrame, folder: Path) -> Verdict | None:
     rows = compared_rows(frame)
     if not len(rows):
         return None
-    names = [*fidelity(rows)[:1], *against_real(rows)[:1]]
+    names = headline_scores(rows)
     at = {budget: offers(rows, budget) for budget in budgets(rows)}
     at = {budget: methods for budget, methods in at.items() if methods}
     base = baseline(rows)

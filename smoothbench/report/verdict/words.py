@@ -20,9 +20,9 @@ TITLE = "Verdict"
 BETTER, UNCLEAR = "better than", "not shown to differ from"
 NOTE = (
     "A method is *unbeaten* at a budget where no other within it is shown to be better; two unbeaten methods cannot be"
-    " told apart. Its dearest point within the budget stands for it. Differences are paired, of the first method named,"
-    " with 95 % intervals that are not corrected for its having the best value; over fewer steps: over the best of no"
-    " cache with fewer steps within the budget."
+    " told apart. Its dearest point within the budget stands for it; methods with the same samples count as the first"
+    " of them. Differences are paired, of the first method named, with 95 % intervals that are not corrected for its"
+    " having the best value; over fewer steps: over the best of no cache with fewer steps within the budget."
 )
 
 
@@ -30,8 +30,8 @@ NOTE = (
 class Statement:
     """What one score says at one budget: the unbeaten methods by their labels, how they stand, and what they win.
 
-    `near`: whether the score compares with the uncached samples, not with real data. Of more than `NAMED` methods
-    `more` are not among the labels. `costs` are the methods' shares of the cost of no cache.
+    `near`: whether the score compares with the reference's samples. Of more than `NAMED` methods `more` are not among
+    the labels. `costs` are the methods' shares of the cost of no cache.
     """
 
     budget: str

@@ -28,7 +28,7 @@ def test_is_the_frechet_distance_of_the_two_sides(count: int, width: int) -> Non
     metric.fit(rows[:, 1])
     assert scored(rows).value == pytest.approx(metric.score(rows[:, 0]).value, rel=1e-12)
     assert scored(rows[:, ::-1]).value == pytest.approx(scored(rows).value, rel=1e-8)
-    assert (scored(rows).flag is None) == (count >= 20 * width)
+    assert ("is small against" in (scored(rows).flag or "")) == (count < 20 * width)
 
 
 def test_is_0_for_the_same_samples() -> None:
@@ -59,3 +59,16 @@ def test_sides_that_are_no_pairs_are_refused() -> None:
         metric.score(broken)
     with pytest.raises(ValueError, match="needs at least 2"):
         metric.score(pairs(1, 4, seed=5))
+
+
+def test_what_a_finite_number_of_pairs_makes_of_it_is_said() -> None:
+    """Sets of one distribution whose pairs lie apart: all of the distance is of order 1 / N."""
+    r = np.random.default_rng(0)
+    baseline = r.normal(size=(512, 16))
+    samples = 0.9 * baseline + np.sqrt(1 - 0.81) * r.normal(size=(512, 16))
+    metric = FrechetToUncached()
+    flag = metric.score(np.stack([samples, baseline], 1)).flag
+    assert flag is not None and flag.endswith("comes of N=512 alone: the interval lies too high")
+    far = metric.score(np.stack([baseline * 3 + 5, baseline], 1))
+    assert far.flag is None or int(flag.split()[1]) > 5 * int(far.flag.split()[1])
+    assert metric.score(np.stack([baseline, baseline], 1)).flag is None

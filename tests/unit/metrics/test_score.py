@@ -49,3 +49,9 @@ def test_refuses_what_is_no_score() -> None:
         mean_score([])
     with pytest.raises(ValueError, match=r"\[N\], not \[3, 1\]"):
         mean_score(np.zeros((3, 1)))
+
+
+def test_samples_that_all_have_one_value_are_flagged_but_for_distances() -> None:
+    flag = mean_score(np.ones(8)).flag
+    assert flag is not None and "all 8 samples" in flag
+    assert mean_score(np.ones(8), with_quantiles=True).flag is None

@@ -6,12 +6,16 @@ import pytest
 from smoothbench.report.tables.encoder_agreement import rank_agreement
 
 
-def ranked(columns: dict[str, tuple[list[float], bool]]) -> pd.DataFrame:
-    """A reference without ranks, and policies with these scores."""
+def ranked(columns: dict[str, tuple[list[float], bool]], metric: str | None = None) -> pd.DataFrame:
+    """A reference without ranks, and policies with these scores, each by `metric` or by that of its own name."""
     count = len(next(iter(columns.values()))[0])
     frame = pd.DataFrame({"reference": [True] + [False] * count, "sample_id": list("abcdefgh")[: count + 1]})
     for name, (values, higher) in columns.items():
         frame[name], frame[f"{name}.higher_is_better"] = [99.0, *values], higher
+        frame[f"{name}.metric"], frame[f"{name}.by_encoder"] = (
+            metric or name.partition("_")[0],
+            metric != "proxy",
+        )
     return frame
 
 
@@ -27,3 +31,5 @@ def test_rank_agreement_by_hand() -> None:
     strangers = {"fd_nano@64": own, "kid_effnet@64": other, "fd_effnet@32": other, "psnr@64": own}
     assert rank_agreement(ranked(strangers)).empty
     assert rank_agreement(ranked({"fd_nano@64": own, "fd_effnet@64": ([1.0] * 4, False)})).empty
+    proxies = {"vbproxy_noise@64": own, "vbproxy_dynamic@64": other}
+    assert rank_agreement(ranked(proxies, "proxy")).empty and len(rank_agreement(ranked(proxies, "one"))) == 1

@@ -15,8 +15,10 @@ from smoothbench.report.tables.column import WORSE
 from smoothbench.report.tables.pairing_gain import block_spread, pairing_gain
 from smoothbench.report.tables.point_tables import (
     against_real,
+    by_turns,
     fidelity,
     fidelity_columns,
+    quality,
     report_table,
     strings,
 )
@@ -186,3 +188,25 @@ def test_compare_refuses_what_does_not_pair(results: Path) -> None:
     next((results / "scores").glob("fora-n=3-*.npz")).write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(ValueError, match=r"no readable .*run it again"):
         compare(results, "fora-n=3", "fora-n=4")
+
+
+def test_quality_is_a_distance_to_real_data_however_short_other_names_are(results: Path) -> None:
+    frame = load(results)
+    assert quality(frame) == "fd_nano@256" and by_turns(frame)[0] == "fd_nano@256"
+
+    def renamed(name: str, metric: str) -> pd.DataFrame:
+        """The same scores, of which only one compares with real data."""
+        kept = frame.drop(columns=[c for s in against_real(frame)[1:] for c in frame if c.startswith(f"{s}")])
+        (only,) = against_real(kept)
+        columns = {c: c.replace(only, name) for c in kept if c.startswith(only)}
+        return kept.rename(columns=columns).assign(**{f"{name}.metric": metric})
+
+    assert quality(renamed("is@256", "is")) == "is@256"
+    assert quality(renamed("vbproxy_noise@256", "noise_sigma")) is None
+    assert quality(renamed("arniqa@256", "torchmetric")) is None
+
+
+def test_compare_refuses_points_of_two_tables(results: Path) -> None:
+    edit(results, "fora-n=2", reference_id="0" * 12)
+    with pytest.raises(ValueError, match="cannot share a table"):
+        compare(results, "fora-n=2", "fora-n=3")

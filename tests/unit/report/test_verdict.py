@@ -12,6 +12,7 @@ from smoothbench.report import load, summary
 from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.document import document
 from smoothbench.report.page.html_page import page
+from smoothbench.report.verdict.budgets import baseline, budgets, compared_rows, is_uncached, offers
 from smoothbench.report.verdict.findings import Verdict, verdict
 from smoothbench.report.verdict.words import NAMED, paragraph, statements, table
 from tests.oracles.verdict import Oracle
@@ -156,11 +157,45 @@ def test_a_missing_file_of_scores_is_named(tmp_path: Path) -> None:
 
 
 def test_a_fine_reference_is_no_offer_and_no_base(tmp_path: Path) -> None:
-    """Where the reference is a fine run, no cache at the most other steps is what costs 1."""
+    """Where the reference is a fine run, no cache at the steps of the caches is what costs 1."""
     folder = build(tmp_path, range(len(plans())))
     (_, frame), *_ = comparable_groups(load(folder))
     frame.loc[frame["reference"].astype(bool), "steps"] = 500
+    frame.loc[frame["label"] == "no cache, 40 steps", "steps"] = 50
     made = verdict(frame, folder)
     assert made is not None
     base = made.rows[made.rows["label"] == "no cache, 40 steps"].iloc[0]
     assert base["relative.MACs"] == 1.0
+
+
+def test_fewer_steps_alone_have_the_reference_as_their_base(tmp_path: Path) -> None:
+    """A report of no cache alone, as it is while caches are still to be drawn, takes no other steps for no cache."""
+    folder = build(tmp_path, range(len(plans())))
+    (_, frame), *_ = comparable_groups(load(folder))
+    rows = compared_rows(frame)
+    uncached = rows[is_uncached(rows)].reset_index(drop=True)
+    assert len(uncached) > 1
+    base = baseline(uncached)
+    assert base is not None and uncached.at[base, "reference"]
+
+
+def test_times_of_different_days_are_compared_by_their_speedups(tmp_path: Path) -> None:
+    folder = build(tmp_path, range(len(plans())))
+    (_, frame), *_ = comparable_groups(load(folder))
+    frame.loc[~frame["reference"].astype(bool), "latency"] *= (
+        3  # a slow day, on which the reference was slow as well
+    )
+    rows = compared_rows(frame)
+    assert rows["relative.time"].to_numpy() == pytest.approx(
+        1 / rows["speedup_measured"].to_numpy(), rel=1e-9
+    )
+
+
+def test_methods_with_the_same_samples_are_one(tmp_path: Path) -> None:
+    folder = build(tmp_path, range(len(plans())))
+    (_, frame), *_ = comparable_groups(load(folder))
+    rows = compared_rows(frame)
+    budget = next(each for each in budgets(rows) if len(offers(rows, each)) > 2)
+    first, second, *others = offers(rows, budget)
+    rows.loc[second, "sample_id"] = rows.loc[first, "sample_id"]
+    assert offers(rows, budget) == [first, *others]

@@ -1,0 +1,18 @@
+"""A misspelt key is answered by the nearest one, not by Hydra's advice to append it."""
+
+from smoothbench.config.unknown_keys import reworded
+
+HYDRA = "Could not override '{0}'. To append to your config use +{0}=2"
+
+
+def test_the_nearest_key_is_named() -> None:
+    text = reworded(HYDRA.format("num_sample"))
+    assert text.startswith("num_sample: no such key: did you mean num_samples? ") and "--cfg job" in text
+    assert reworded(HYDRA.format("modle")).startswith("modle: no such key: did you mean model?")
+
+
+def test_a_key_that_can_be_appended_keeps_the_advice() -> None:
+    assert reworded(HYDRA.format("reference.solver.steps")) == HYDRA.format("reference.solver.steps")
+    text = reworded(HYDRA.format("cache.policy.alhpa"))
+    assert text.startswith("cache.policy.alhpa: no such key: python") and "+cache" not in text
+    assert reworded("another error") == "another error"
