@@ -140,7 +140,7 @@ def _tables(frame: pd.DataFrame) -> list[str]:
 
 
 def _full_tables(frame: pd.DataFrame) -> list[str]:
-    title = "### Cost, and samples against real data"
+    title = "### Cost and quality"
     lines = [title, "", _table(table_columns(frame, against_real(frame)))]
     if fidelity(frame):
         columns = fidelity_columns(frame)

@@ -27,7 +27,7 @@ from smoothbench.report.verdict.section import VerdictText, verdict_text
 
 DRAWN_HERE = (OPENING, "schedules", *(kind.picture for kind in KINDS))  # the page has these in its own way
 CAPTIONS: Mapping[str, str] = {
-    "headline": "Nearness to the reference's samples, and quality against real data.",
+    "headline": "Nearness to the reference's samples, and quality.",
     "pareto_macs": "Every score against MACs.",
     "pareto_latency": "Every score against measured latency.",
     "error_curves": "Relative L1 change of the layers' outputs in calibration, and the thresholds.",

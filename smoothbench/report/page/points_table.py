@@ -53,7 +53,7 @@ def _groups(frame: pd.DataFrame) -> list[ColumnGroup]:
     groups = [ColumnGroup("", columns[:1], ()), ColumnGroup("cost", costs, brief)]
     scored = columns[1 + len(costs) :]
     for title, of_kind in (
-        ("quality without the reference's samples", scored[: len(real)]),
+        ("quality", scored[: len(real)]),
         ("nearness to the reference's samples", scored[len(real) :]),
     ):
         if of_kind:
