@@ -3,14 +3,13 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from torch import nn
-
-from baselines.checks import check_number, check_whole, refuse_unet
-from smoothbench.caching import Evaluation, Range, Site, Trajectory, find_sites
+from baselines.checks import check_number, check_whole
+from baselines.whole_stack import WholeStack
+from smoothbench.caching import Evaluation, Range, Trajectory
 
 
 @dataclass
-class AccumulatedChange:
+class AccumulatedChange(WholeStack):
     """Adds up the changes that a method predicts, and computes an evaluation where the sum reaches the threshold.
 
     There the sum starts again. Computed are also the first `warmup` evaluations and the last, the one after `longest`
@@ -33,11 +32,6 @@ class AccumulatedChange:
     def settings(self, trajectory: Trajectory) -> Range:
         """Return the thresholds from 0, where all is computed, to a change of 1 for each evaluation."""
         return Range(0.0, float(trajectory.evals))
-
-    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        """Return the whole stack of blocks: a span for each run of blocks with the same streams."""
-        refuse_unet(type(self).__name__, denoiser)
-        return find_sites(denoiser, "span")
 
     def computes(self, evaluation: Evaluation, change: float | None) -> bool:
         """Add a predicted change, None where none can be predicted, and return whether to compute."""

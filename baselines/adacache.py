@@ -13,9 +13,10 @@ from smoothbench.caching import Evaluation, Range, Site, Trajectory, find_sites
 
 @dataclass
 class _Forward:
-    """The last computed evaluation, the evaluations from there to the next, and what the block added there."""
+    """The last computed evaluation, how far it is from the one before and from the next, and what the block added."""
 
     computed: int = -1
+    distance: int = 1
     rate: int = 1
     added: Sequence[Tensor] = ()
 
@@ -24,11 +25,12 @@ class _Forward:
 class AdaCache:
     """AdaCache reuses what all blocks add for as many evaluations as a codebook gives for the change of one block.
 
-    After a computed evaluation the relative L1 change of what the block adds, divided by the present rate, is looked
-    up: the first of the `thresholds`, times `scale`, that lies above it gives the rate, which is the number of
-    evaluations to the next computed one; the last of the `rates` is that of all larger changes. The first evaluation
-    and the last two are computed. The rule, without motion regularisation, and the default codebook (30 steps, fast)
-    are those of the published code. It looks at the gated temporal attention of STDiT3's block 13 of 28; here it is
+    After a computed evaluation the relative L1 change of what the block adds, divided by the distance to the computed
+    one before, is looked up: the first of the `thresholds`, times `scale`, that lies above it gives the rate, which is
+    the number of evaluations to the next computed one; the last of the `rates` is that of all larger changes. The
+    first evaluation and the last two are computed. The rule, without motion regularisation, and the default codebook
+    (30 steps, fast) are those of the published code, where the distance is the rate before: another method around it
+    may compute sooner. It looks at the gated temporal attention of STDiT3's block 13 of 28; here it is
     all that the middle block adds (of STDiT3 that temporal block), which every transformer has. It reuses each
     block's gated residual, and their sum is what the stack adds. `scale` is ours, so that there is a knob: at 0 only
     the last rate is used. Raises ValueError for a scale below 0, a codebook that cannot be looked up in, and a U-Net.
@@ -74,7 +76,8 @@ class AdaCache:
         forward = self._forwards.setdefault(evaluation.forward_index, _Forward())
         is_end = evaluation.evals is not None and evaluation.e >= evaluation.evals - 2
         computes = evaluation.is_forced or is_end or evaluation.e == forward.computed + forward.rate
-        forward.computed = evaluation.e if computes else forward.computed
+        if computes:
+            forward.distance, forward.computed = evaluation.e - forward.computed, evaluation.e
         return [computes] * len(evaluation.sites)
 
     def observe(
@@ -85,7 +88,7 @@ class AdaCache:
         if site != evaluation.sites[-1]:
             return
         if forward.added:
-            change = relative_change(computed, forward.added) / forward.rate
+            change = relative_change(computed, forward.added) / forward.distance
             above = [change < self.scale * threshold for threshold in self.thresholds]
             forward.rate = self.rates[[*above, True].index(True)]
         forward.added = computed

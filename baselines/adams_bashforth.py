@@ -25,7 +25,7 @@ class AdamsBashforth(Weighted):
     version = 1
 
     def __post_init__(self) -> None:
-        if self.order not in (2, 3):
+        if type(self.order) is not int or self.order not in (2, 3):
             raise ValueError(f"Adams-Bashforth's order must be 2 or 3, not {self.order}")
 
     @property

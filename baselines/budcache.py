@@ -21,9 +21,10 @@ class BudCache(FullEvaluations):
     The loss of a mask is the mean squared difference to the uncached final latents. The first quarter of the full
     evaluations stays at the beginning; the others start at random places and move: at first one at a time (sometimes
     two), accepted by simulated annealing from temperature `hottest` to `coldest`, then to the best of a neighbourhood
-    for as long as that is better (Algorithm 1; moves and numbers as in the released code; its second stage, which
-    learns another time grid, is left out). `search` is the budget: evaluations of calibration samples, cached ones too;
-    half of it at most anneals. Raises ValueError for a parameter out of range.
+    for as long as that is better (Algorithm 1; moves and numbers as in the released code). The released code stops
+    climbing after 20 rounds, and can start again; here climbing ends where nothing is better, or the budget is spent.
+    Its second stage, which learns another time grid, is left out. `search` is the budget: evaluations of calibration
+    samples, cached ones too; half of it at most anneals. Raises ValueError for a parameter out of range.
     """
 
     search: int = 100_000

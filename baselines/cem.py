@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
+from baselines.checks import refuse_unet
 from baselines.full_evaluations import FullEvaluations
 from baselines.paths import Path, cheapest_path
 from smoothbench.caching import CalibrationBatch, Trajectory, cosine_errors, last_stream
@@ -17,7 +18,7 @@ class CEM(FullEvaluations):
     of g that ends at t costs the sum of E(s, g - 1) over all s up to t, times (g - 1) to the power `power`; gaps differ
     by at most `slack` from evals / full, rounded, and are at most `longest`. The first and the last evaluation are full
     (section 3; the sum, the weights and the limits as in the released code). Raises ValueError for a parameter out of
-    range.
+    range, and for a U-Net.
     """
 
     slack: int = 1
@@ -36,7 +37,8 @@ class CEM(FullEvaluations):
         return bool(gaps) and (full - 1) * gaps[0] <= way <= (full - 1) * gaps[-1]
 
     def place(self, trajectory: Trajectory, batch: CalibrationBatch) -> Path:
-        """Return the full evaluations of the cheapest path."""
+        """Return the full evaluations of the cheapest path; ValueError for a U-Net."""
+        refuse_unet("CEM", batch.denoiser)
         evals, gaps = trajectory.evals, self._gaps(trajectory.evals, self.full)
         errors = cosine_errors(last_stream(batch), gaps[-1] - 1).mean(2).cumsum(1)
         costs = [[0.0] * evals]

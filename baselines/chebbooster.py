@@ -24,7 +24,7 @@ class ChebBooster(Weighted):
     version = 1
 
     def __post_init__(self) -> None:
-        if self.depth not in range(2, 7):
+        if type(self.depth) is not int or self.depth not in range(2, 7):
             raise ValueError(f"ChebBooster's depth must be 2, 3, 4, 5 or 6, not {self.depth}")
 
     def weights(self, coordinates: Sequence[float], now: float) -> list[float]:

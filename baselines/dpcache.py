@@ -19,9 +19,9 @@ class DPCache(FullEvaluations):
     of predicting the last block's output at j + 1 to k, summed up, along the uncached run. The first `first` are
     full, no two lie further apart than the share `reach` of all, and a path ends one evaluation after the last, at
     a made-up output (section 3, and the released code, which has order 2 of i - 1, i and j; here the point's own
-    predictor where its weights are known). The published dynamic programme keeps one path for each j, and so is
-    not exact, as costs depend on i too: `exact` keeps one for each pair. Raises ValueError for a parameter that is out
-    of range.
+    predictor where its weights are known, at most order 2, from these three outputs). The published dynamic programme
+    keeps one path for each j, and so is not exact, as costs depend on i too: `exact` keeps one for each pair. Raises
+    ValueError for a parameter that is out of range.
     """
 
     first: int = 3

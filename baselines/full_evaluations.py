@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from baselines.checks import check_whole
 from smoothbench.caching import AtLevel, CalibrationBatch, Schedule, Trajectory
+from smoothbench.caching.knobs import share_of_full
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,7 @@ class FullEvaluations(AtLevel, ABC):
 
     def share_at(self, trajectory: Trajectory, setting: int) -> float:
         """Return the share of the uncached MACs that so many full evaluations cost, wherever they lie."""
-        full = [e < setting for e in range(trajectory.evals)]
-        return trajectory.share(Schedule.steps(trajectory.sites, full))
+        return share_of_full(trajectory, setting)
 
     def plan_on(self, trajectory: Trajectory, batch: CalibrationBatch) -> Schedule:
         """Plan a schedule that computes all sites, or none, at every evaluation.

@@ -25,7 +25,7 @@ class HiCache(Weighted):
     version = 1
 
     def __post_init__(self) -> None:
-        if self.order not in (1, 2, 3, 4):
+        if type(self.order) is not int or self.order not in (1, 2, 3, 4):
             raise ValueError(f"HiCache's order must be 1, 2, 3 or 4, not {self.order}")
         if not 0 < self.scale <= 1:
             raise ValueError(f"HiCache's scale must be above 0 and at most 1, not {self.scale}")

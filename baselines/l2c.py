@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from baselines.checks import check_number
 from baselines.files import find, sha256
 from baselines.router_files import routed
 from smoothbench.caching import ErrorCurves, Schedule, Trajectory
@@ -10,12 +11,12 @@ from smoothbench.caching import ErrorCurves, Schedule, Trajectory
 
 @dataclass(frozen=True)
 class L2C:
-    """Every `interval`-th evaluation is computed in full, and the router decides on those in between.
+    """The file of a router says which evaluations are full, and the router decides on those in between.
 
     A site is computed where its score sigmoid(logit) is above `threshold`, and reused elsewhere (the
     code's rule; the paper's Algorithm 2 prints the comparison the other way round). `router` is one of
     the released files or one of ours; a relative path that is not there is looked up among the routers
-    that come with the project. Raises ValueError for a file that is not there.
+    that come with the project. Raises ValueError for a file that is not there, and a threshold below 0.
     """
 
     router: str
@@ -33,6 +34,7 @@ class L2C:
                 f"router {self.router}: no such file (cache.policy.router=...); train one: stage=train cache=l2c "
                 "out=FILE"
             )
+        check_number("L2C's threshold", self.threshold)
 
     @property
     def digest(self) -> str:

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar
 
-from torch import nn
-
-from baselines.checks import check_whole, refuse_unet
+from baselines.checks import check_whole
 from baselines.files import sha256
 from baselines.magnitude_ratios import macs, measured, read
-from smoothbench.caching import CalibrationBatch, Range, Schedule, Site, Trajectory, find_sites
+from baselines.whole_stack import WholeStack
+from smoothbench.caching import CalibrationBatch, Range, Schedule, Trajectory
 
 
 @dataclass(frozen=True)
-class MagCache:
+class MagCache(WholeStack):
     """MagCache skips the stack of blocks while the error that it estimates since the last computed one is small.
 
     A skipped evaluation adds |1 - p| to the error, where p is the product of the magnitude ratios since then (the paper
@@ -47,11 +46,6 @@ class MagCache:
     def digest(self) -> str:
         """The sha256 of the file of ratios; empty where they are measured."""
         return "" if self.ratios is None else sha256(self.ratios)
-
-    def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        """Return the whole stack of blocks, of one span or several; ValueError for a U-Net, which has none."""
-        refuse_unet("MagCache", denoiser)
-        return find_sites(denoiser, "span")
 
     def settings(self, trajectory: Trajectory) -> Range:
         """Return the thresholds from 0, where all is computed, to one that hardly any error reaches."""

@@ -16,9 +16,9 @@ class PAB:
     In the timesteps `low` < t < `high`, on a scale to 1000, an attention is computed at the evaluations that its window
     divides, outside of them at all (section 3.2). Attention over time has the window `temporal`, to the prompt `cross`,
     any other `spatial`; `stretch` multiplies them (rounded, at least 1). Defaults are those of VideoSys for Open-Sora.
-    Its MLP broadcast, listed for timesteps of one grid, is left out, as diffusers does. Where a grid holds noise levels
-    or evaluations in place of timesteps, these are taken to fall evenly. Raises ValueError for a window below 1, a
-    negative stretch, and bounds that are not 0 <= low < high.
+    Its MLP broadcast, listed for timesteps of one grid, is left out, as diffusers does. Where a grid holds noise
+    levels, their logarithms or evaluations in place of timesteps, these are taken to fall evenly. Raises ValueError for
+    a window below 1, a negative stretch, and bounds that are not 0 <= low < high.
     """
 
     spatial: int = 2
@@ -70,8 +70,14 @@ class PAB:
 
 
 def thousandths(grid: Sequence[float]) -> list[float]:
-    """Return a grid on a scale to 1000: evenly falling where it holds noise levels (its middle is small) or numbers."""
-    noise_levels = grid[len(grid) // 2] < 0.25 * grid[0] and grid[-1] > 0
+    """Return a grid on a scale to 1000: evenly falling where it holds noise levels or numbers of evaluations.
+
+    Whole numbers up to 1000 are timesteps. Other grids hold noise levels where the middle is small, and their
+    logarithms where some are negative.
+    """
+    are_timesteps = all(t == int(t) and 0 <= t <= 1000 for t in grid)
+    falls_fast = grid[len(grid) // 2] < 0.25 * grid[0] and grid[-1] > 0
+    noise_levels = not are_timesteps and (falls_fast or min(grid) < 0)
     if noise_levels or not has_timesteps(grid):
         return [1000 * (1 - e / len(grid)) for e in range(len(grid))]
     return [t * (1000 if grid[0] <= 1 else 1) for t in grid]

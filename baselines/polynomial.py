@@ -17,8 +17,8 @@ class Polynomial:
     """A polynomial by its coefficients, the highest power first, and what it was fitted on.
 
     `denoiser` is that model's fingerprint and `coordinates` are that run's timesteps; where they are left out, as of
-    published coefficients, any will do. `r_squared` is the share of variance that the fit explains. Raises ValueError
-    without coefficients, and for one that is not finite.
+    published coefficients, any will do. `r_squared` is the share of variance that the fit explains, None where there
+    is no variance. Raises ValueError without coefficients, and for one that is not finite.
     """
 
     coefficients: Sequence[float]
@@ -51,13 +51,20 @@ class Polynomial:
             )
 
 
-def fitted_to(x: Tensor, y: Tensor, order: int) -> tuple[list[float], float]:
+def fitted_to(x: Tensor, y: Tensor, order: int) -> tuple[list[float], float | None]:
     """Fit a polynomial to pairs by least squares: its coefficients, the highest power first, and R squared.
 
-    Args: x, y, float64 [pairs].
+    R squared is None where y does not vary. Raises ValueError for fewer pairs than coefficients. Args: x, y, float64
+    [pairs].
     """
+    if len(x) <= order:
+        raise ValueError(
+            f"a polynomial of order {order} cannot be fitted to {len(x)} pairs of neighbouring evaluations: it takes "
+            f"{order + 1}, of more calibration samples or more steps"
+        )
     powers = torch.stack([x**k for k in range(order, -1, -1)], 1)
     scale = powers.norm(dim=0)  # as in numpy.polyfit: the highest powers are tiny
     solution = torch.linalg.lstsq(powers / scale, y[:, None], driver="gelsd").solution[:, 0] / scale
-    left = (y - powers @ solution).square().sum() / (y - y.mean()).square().sum()
-    return solution.tolist(), 1 - float(left)
+    left, spread = (y - powers @ solution).square().sum(), (y - y.mean()).square().sum()
+    r_squared = 1 - float(left / spread) if spread > 0 else None
+    return solution.tolist(), r_squared

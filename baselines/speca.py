@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from baselines.checks import check_number, check_whole
+from baselines.checks import check_number, check_whole, refuse_unet
 from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
 
 
@@ -31,7 +31,7 @@ class SpeCa:
     max(`floor`, `threshold` * `decay`^((e + 1) / N)), after `max_forecasts` forecasts, and in the warm-up. That is the
     released code (Cache4Diffusion, speca-dit), with its defaults; of the paper the abstract alone was at hand. The code
     forecasts every branch, here what the blocks add is forecast; and it forecasts after every computed evaluation,
-    even in the warm-up. Raises ValueError for a parameter out of range.
+    even in the warm-up. Raises ValueError for a parameter out of range, and for a U-Net.
     """
 
     threshold: float = 0.3
@@ -60,7 +60,8 @@ class SpeCa:
         return Range(0.0, 100.0)
 
     def choose_sites(self, denoiser: nn.Module) -> tuple[Site, ...]:
-        """Return all blocks but the last, and the last; ValueError for a denoiser without blocks, or with one alone."""
+        """Return all blocks but the last, and the last; ValueError for fewer than two blocks, and for a U-Net."""
+        refuse_unet("SpeCa", denoiser)
         return split_spans(denoiser, last=1)
 
     def choose_probes(self, denoiser: nn.Module) -> Sequence[Probe]:

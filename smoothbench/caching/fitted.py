@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from smoothbench.caching.at_level import AtLevel
 from smoothbench.caching.batch_runs import BatchRuns
+from smoothbench.caching.knobs import share_of_full
 from smoothbench.caching.reference_run import FINE, UNCACHED, check_target, reference_run
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.trajectory import Trajectory
@@ -54,9 +55,7 @@ class Fitted(AtLevel):
 
     def share_at(self, trajectory: Trajectory, setting: int) -> float:
         """Return the share of the uncached MACs that so many full evaluations cost, wherever they lie."""
-        return trajectory.share(
-            Schedule.steps(trajectory.sites, [e < setting for e in range(trajectory.evals)])
-        )
+        return share_of_full(trajectory, setting)
 
     def plan_on(self, trajectory: Trajectory, batch: BatchRuns) -> Schedule:
         """Plan on the recorded run; ValueError for more full evaluations than there are."""

@@ -8,6 +8,7 @@ from math import inf, isfinite, sqrt
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from smoothbench.caching.error_curves import ErrorCurves
+from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.trajectory import Trajectory
 
 Setting = float | int
@@ -75,6 +76,11 @@ class KnowsShare(HasKnob, Protocol):
     def share_at(self, trajectory: Trajectory, setting: Setting) -> float:
         """Return the share of the uncached MACs that the method's schedule costs at a setting of the knob."""
         ...
+
+
+def share_of_full(trajectory: Trajectory, full: int) -> float:
+    """Return the share of the uncached MACs that so many full evaluations cost, wherever they lie."""
+    return trajectory.share(Schedule.steps(trajectory.sites, [e < full for e in range(trajectory.evals)]))
 
 
 class Affordable(NamedTuple):

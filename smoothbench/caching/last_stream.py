@@ -26,8 +26,8 @@ def cosine_errors(stream: Tensor, lags: int) -> Tensor:
     """Return how far the mean token turns in 1 to `lags` evaluations, float64 [lag - 1, evaluation, sample].
 
     It is one minus the cosine of an evaluation's mean token and that of `lag` evaluations before, all guidance rows in
-    one vector; 0 where there is none before. Args: stream [evaluation, sample, row, ..., width]. This is the error
-    prior of CEM (arXiv 2512.23258; its code).
+    one vector; 0 where there is none before. Args: stream [evaluation, sample, row, ..., width], the channels last, as
+    a U-Net's are not. This is the error prior of CEM (arXiv 2512.23258; its code).
     """
     tokens = stream.double().flatten(3, -2).mean(3).flatten(2)
     errors = torch.zeros(lags, *tokens.shape[:2], dtype=torch.float64)

@@ -71,7 +71,7 @@ class Taylor(Weighted):
     version = 1
 
     def __post_init__(self) -> None:
-        if self.order not in (1, 2, 3, 4):
+        if type(self.order) is not int or self.order not in (1, 2, 3, 4):
             raise ValueError(f"the order of a Taylor predictor must be 1, 2, 3 or 4, not {self.order}")
         if self.coordinate not in ("index", "timestep"):
             raise ValueError(f"a predictor's coordinate is 'index' or 'timestep', not {self.coordinate!r}")

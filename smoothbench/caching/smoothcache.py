@@ -9,10 +9,11 @@ from torch import Tensor
 
 from smoothbench.caching import grid
 from smoothbench.caching.at_level import AtLevel
+from smoothbench.caching.composition import Composed
 from smoothbench.caching.error_curves import ErrorCurves
 from smoothbench.caching.fingerprint import DENOISER
 from smoothbench.caching.knobs import dearest_within
-from smoothbench.caching.policy import Policy
+from smoothbench.caching.policy import ChoosesSites, Policy
 from smoothbench.caching.schedule import Schedule
 from smoothbench.caching.trajectory import Trajectory
 
@@ -96,7 +97,11 @@ def alpha_for(curves: ErrorCurves, budget: float, k_max: int = 3, group: str = "
 
 @dataclass(frozen=True)
 class SmoothCacheAtBudget(AtLevel):
-    """SmoothCache with the smallest alpha that costs no more MACs than another static policy (by `alpha_for`)."""
+    """SmoothCache with the smallest alpha that costs no more MACs than another static policy (by `alpha_for`).
+
+    That policy, `like`, plans without a run of the model, on the sites that SmoothCache decides on. Raises ValueError
+    for another kind of policy, and one of another level.
+    """
 
     like: Policy
     k_max: int = 3
@@ -104,6 +109,22 @@ class SmoothCacheAtBudget(AtLevel):
     needs_curves = True
     name = "smoothcache_at"
     version = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        like: Any = self.like
+        while isinstance(like, Composed):
+            like = like.policy
+        if isinstance(like, type | ChoosesSites) or not hasattr(like, "plan"):
+            raise ValueError(
+                f"SmoothCacheAtBudget's like must be a policy that plans in advance on the sites of its level, as FORA "
+                f"does, not {like!r:.60}: for another budget take SmoothCache, at=SHARE or alpha_for(curves, SHARE)"
+            )
+        if isinstance(like, AtLevel) and like.level != self.level:
+            raise ValueError(
+                f"SmoothCacheAtBudget decides at level {self.level!r}, and its like, {type(like).__name__}, at "
+                f"{like.level!r}: give both the same level"
+            )
 
     def plan(self, trajectory: Trajectory, curves: ErrorCurves | None = None) -> Schedule:
         """Plan the schedule of the smallest alpha that costs no more than that of the policy `like`."""

@@ -187,6 +187,12 @@ def test_a_mask_with_another_predictor_is_one_line(name: str) -> None:
     assert spec.predictor != NODES[name]["predictor"]
 
 
+def test_the_method_whose_budget_is_taken_is_at_the_same_level() -> None:
+    spec = settings(composed("cache=smoothcache_at", "cache.policy.level=span")).specs[-1]
+    method: Any = build_policy(spec.policy, "cache.policy")
+    assert method.like.level == method.level == "span"
+
+
 def test_a_sweep_over_both_orientations_is_two_points() -> None:
     cfg = composed("+exp=smoke")
     cfg.points = {

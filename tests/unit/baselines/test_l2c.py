@@ -90,6 +90,12 @@ def test_the_threshold_is_on_the_score(threshold: float, computed: bool, tmp_pat
     assert L2C(path, threshold).plan(trajectory(2)).computed[1] == (computed,) * 6
 
 
+def test_a_threshold_below_0_is_refused(tmp_path: Path) -> None:
+    path = released(tmp_path / "r.pt", torch.zeros(2, 6))
+    with pytest.raises(ValueError, match=r"L2C's threshold must be a finite number from 0, not -0\.1"):
+        L2C(path, -0.1)
+
+
 def test_a_router_of_uvit_decides_at_the_beginning_of_a_step(tmp_path: Path) -> None:
     logits = torch.full((6, 6), 9.0)
     logits[1, 0] = logits[2, 3] = logits[0, 5] = logits[4, 2] = -9.0  # of these, 0 and 4 are not used

@@ -2,17 +2,23 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from baselines.cem import CEM
+from baselines.delta_dit import DeltaDiT
 from baselines.fora import FORA
+from baselines.pab import PAB
+from baselines.teacache import TeaCache
 from smoothbench.caching import (
     ErrorCurves,
     SmoothCache,
     SmoothCacheAtBudget,
     Trajectory,
+    Warmup,
     alpha_for,
     calibrate,
 )
@@ -143,6 +149,22 @@ def test_at_anothers_budget_costs_no_more(curves: ErrorCurves, group: str) -> No
     assert trajectory.share(at) <= trajectory.share(FORA(2).plan(trajectory))
     if group == "kind":
         assert len({row[0::2] for row in at.computed} | {row[1::2] for row in at.computed}) <= 2
+
+
+@pytest.mark.parametrize("like", [CEM(full=3), TeaCache(), DeltaDiT(2), Warmup(DeltaDiT(2)), FORA, None])
+def test_a_budget_of_another_kind_of_method_is_refused(like: Any) -> None:
+    with pytest.raises(
+        ValueError, match="SmoothCacheAtBudget's like must be a policy that plans in advance on"
+    ):
+        SmoothCacheAtBudget(like)
+
+
+def test_a_budget_is_that_of_the_same_level() -> None:
+    for like in (FORA(2, level="span"), Warmup(FORA(2, level="span"))):
+        with pytest.raises(ValueError, match="at level 'branch', and its like, FORA, at 'span': give both"):
+            SmoothCacheAtBudget(like)
+        assert SmoothCacheAtBudget(like, level="span").like is like
+    assert SmoothCacheAtBudget(PAB())
 
 
 def test_first_and_last_are_computed_and_meta_tells_the_calibration(curves: ErrorCurves) -> None:

@@ -47,7 +47,8 @@ def test_reuse_is_the_very_tensor() -> None:
 def test_unknown_names(name: str) -> None:
     with pytest.raises(ValueError, match="no predictor"):
         predictor_from(name)
-    with pytest.raises(ValueError, match="order"):
-        Taylor(5)
+    for order in (5, 2.0, True):
+        with pytest.raises(ValueError, match=f"must be 1, 2, 3 or 4, not {order}"):
+            Taylor(order)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="coordinate"):
         Taylor(1, "sigma")

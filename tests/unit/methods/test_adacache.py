@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from baselines.adacache import AdaCache
-from smoothbench.caching import Trajectory, cached, find_sites
+from smoothbench.caching import Evaluation, Trajectory, Warmup, cached, find_sites
 from smoothbench.caching.knobs import Range
 from tests.oracles.adacache import adacache
 from tests.oracles.double_dit import DoubleDiT
@@ -28,6 +28,20 @@ def test_it_follows_its_rule(tiny: TinyDiT, scale: float, book: dict[float, int]
         assert [e + 1 for e, bits in enumerate(run.realised) if bits[0]] == recomputed
         assert torch.allclose(x.double(), expected, atol=2e-4) and 3 < len(recomputed) < 12
         assert run.calls == dict.fromkeys(("blocks.0-2.span", "blocks.1-1.span"), len(recomputed))
+
+
+def test_in_a_warm_up_the_change_is_that_of_one_evaluation(tiny: TinyDiT) -> None:
+    """The change of 0.5 from evaluation 1 to 2 is that of one evaluation, though the rate before was 3."""
+    policy: Any = Warmup(AdaCache(1.0, (0.3,), (3, 1)), 3)
+    added, computed = 1.0, []
+    sites = AdaCache().choose_sites(tiny.denoiser)
+    for e, growth in enumerate((1.0, 1.1, 1.5, 1.1, 1.1, 1.1, 1.1)):
+        evaluation = Evaluation(e, 12, None, 0, torch.zeros(1), sites, starts_run=e == 0)
+        added *= growth
+        if policy.decide(evaluation)[0]:
+            computed.append(e)
+            policy.observe(sites[-1], evaluation, lambda: None, (torch.tensor([added]),))
+    assert computed == [0, 1, 2, 3, 6]
 
 
 def test_a_scale_of_0_gives_the_uncached_bits(tiny: TinyDiT) -> None:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from baselines.cem import CEM
-from smoothbench.caching import cosine_errors, last_stream
+from smoothbench.caching import CalibrationBatch, Trajectory, cosine_errors, find_sites, last_stream
 from tests.oracles.cem import best, error
 from tests.oracles.planned_run import PlannedRun
 from tests.support.tiny_batch import cached_run, full_evaluations, tiny_batch
+from tests.support.tiny_denoisers.unets import UNETS
 from tests.support.tiny_dit import TinyDiT, build_tiny
 
 
@@ -55,6 +56,14 @@ def test_its_knob(tiny: TinyDiT, streams: list[Tensor]) -> None:
     assert torch.equal(batch.rollout(CEM(12).plan_on(batch.trajectory, batch)), batch.uncached)
     with pytest.raises(ValueError, match="cem cannot place full=1 full evaluations among 12: it can "):
         CEM(1).plan_on(batch.trajectory, batch)
+
+
+def test_a_u_net_is_refused(tiny: TinyDiT) -> None:
+    unet = UNETS["UNet2DModel"].build("UNet2DModel")
+    trajectory = Trajectory(find_sites(unet, "span"), tuple(map(float, range(12))))
+    batch = CalibrationBatch(unet, lambda announcer: tiny.run(), trajectory)
+    with pytest.raises(ValueError, match="CEM needs a transformer's stack of blocks, and UNet2DModel is a"):
+        CEM(4).plan_on(trajectory, batch)
 
 
 @pytest.mark.parametrize(

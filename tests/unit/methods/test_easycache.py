@@ -79,7 +79,19 @@ def test_channels_that_the_input_does_not_have_are_reused() -> None:
     given = torch.randn(2, 3, 4)
     predicted = AddInput().predict([(0.0, y)], [(0.0, x)], 1.0, given)
     assert torch.equal(predicted[:, 3:], y[:, 3:])
-    assert torch.allclose(predicted[:, :3], given + (y[:, :3] - x), atol=1e-6)
+    assert torch.equal(predicted[:, :3], y[:, :3] + (given - x))
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_channels_that_the_output_does_not_have_are_left_out(axis: int) -> None:
+    """Of a masked picture beside the sample: as packed tokens they are last."""
+    shape = [2, 5, 5]
+    x, given = torch.randn(shape), torch.randn(shape)
+    shape[axis] = 3
+    y = torch.randn(shape)
+    kept = y.clone()
+    predicted = AddInput().predict([(0.0, y)], [(0.0, x)], 1.0, given)
+    assert torch.equal(predicted, y + (given - x).narrow(axis, 0, 3)) and torch.equal(y, kept)
 
 
 def test_refusals() -> None:

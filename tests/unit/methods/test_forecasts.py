@@ -190,6 +190,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "HiCache scale": (lambda: HiCache(2, 0.0), "HiCache's scale must be above 0 and at most 1, not 0.0"),
     "ChebBooster": (lambda: ChebBooster(1), "ChebBooster's depth must be 2, 3, 4, 5 or 6, not 1"),
     "AB-Cache": (lambda: AdamsBashforth(4), "Adams-Bashforth's order must be 2 or 3, not 4"),
+    "HiCache, True": (lambda: HiCache(True), "HiCache's order must be 1, 2, 3 or 4, not True"),
+    "ChebBooster, 3.0": (lambda: ChebBooster(3.0), "ChebBooster's depth must be 2, 3, 4, 5 or 6, not 3.0"),  # type: ignore[arg-type]
+    "AB-Cache, 2.0": (lambda: AdamsBashforth(2.0), "Adams-Bashforth's order must be 2 or 3, not 2.0"),  # type: ignore[arg-type]
     "FoCa": (lambda: FoCa(1), "FoCa's depth must be a whole number from 2, not 1"),
     "FoCa, a share": (lambda: FoCa(2.5), "FoCa's depth must be a whole number from 2, not 2.5"),  # type: ignore[arg-type]
     "L2P, a share": (lambda: L2P(2.5), "L2P's depth must be a whole number from 1, not 2.5"),  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from baselines.speca import SpeCa
 from smoothbench.caching import cached
 from tests.oracles.block_by_block import EVALS, BlockByBlock, plain, sampled
 from tests.oracles.speca import SpeCaOracle
+from tests.support.tiny_denoisers.unets import UNETS
 from tests.support.tiny_dit import TinyDiT
 
 CASES: list[tuple[dict[str, Any], int]] = [
@@ -68,6 +69,12 @@ def test_bad_parameters_are_refused(settings: dict[str, Any], message: str) -> N
     with pytest.raises(ValueError) as error:
         SpeCa(**settings)
     assert str(error.value) == message
+
+
+def test_a_u_net_is_refused() -> None:
+    unet = UNETS["UNet2DModel"].build("UNet2DModel")
+    with pytest.raises(ValueError, match="SpeCa needs a transformer's stack of blocks, and UNet2DModel is a"):
+        SpeCa().choose_sites(unet)
 
 
 def test_the_number_of_evaluations_must_be_known(tiny: TinyDiT) -> None:

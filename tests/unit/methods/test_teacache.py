@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.polynomial import Polynomial
+from baselines.polynomial import Polynomial, fitted_to
 from baselines.teacache import TeaCache
 from smoothbench.caching import CalibrationBatch, Evaluation, Probe, Trajectory, cached, find_sites
 from tests.oracles.double_dit import DoubleDiT
@@ -38,6 +38,17 @@ def test_the_polynomial_is_the_least_squares_fit_of_order_4(fitted: tuple[TinyDi
         assert method.polynomial(float(x)) == pytest.approx(float(expected(x)), abs=1e-3)
     left = np.square(np.array(ys) - expected(xs)).sum() / np.square(np.array(ys) - np.mean(ys)).sum()
     assert method.polynomial.r_squared == pytest.approx(1 - left, abs=1e-3)
+
+
+def test_a_fit_needs_a_pair_for_each_coefficient() -> None:
+    pairs = torch.linspace(0.1, 0.5, 5, dtype=torch.float64)
+    for count in (0, 1, 4):
+        with pytest.raises(
+            ValueError, match=f"of order 4 cannot be fitted to {count} pairs of .*: it takes 5"
+        ):
+            fitted_to(pairs[:count], pairs[:count], order=4)
+    coefficients, r_squared = fitted_to(pairs, torch.full_like(pairs, 0.3), order=4)
+    assert Polynomial(coefficients)(0.2) == pytest.approx(0.3) and r_squared is None  # nothing varies
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 0.6, 12.0])
