@@ -27,7 +27,9 @@ def one_line(error: Exception) -> str:
 def named(error: Exception) -> str:
     """Return `one_line` of an exception, after the name of its class where the message alone may say little."""
     text, name = one_line(error), type(error).__name__
-    says_enough = isinstance(error, ValueError | OSError | RuntimeError | ArithmeticError) or text == name
+    says_enough = (
+        isinstance(error, ValueError | OSError | RuntimeError | ArithmeticError | MemoryError) or text == name
+    )
     return text if says_enough else f"{name}: {text}"
 
 

@@ -181,7 +181,11 @@ class Work:
         batch = {"samples": images, "baseline": images, "condition": model.labels_or_prompts([0])}
         chosen = {bound_metric.key(""): bound_metric for bound_metric in scorer.metrics.values()}
         made = _seconds(lambda: model.media.encode(model.decode(x)[0]), model.device)
-        return drawn * made + seen * _seconds(lambda: scorer.features_of(batch, chosen, {}), model.device)
+        reasons: dict[str, str] = {}
+        scored = _seconds(lambda: scorer.features_of(batch, chosen, reasons), model.device)
+        if reasons:
+            raise ValueError(next(iter(reasons.values())))
+        return drawn * made + seen * scored
 
 
 def _seconds_of_evaluation(model: Model, batch: int) -> float:

@@ -6,7 +6,7 @@ bits) is checked by `Record.from_json` alone.
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -42,24 +42,31 @@ def schema_text() -> str:
     return json.dumps(record_schema(), indent=1) + "\n"
 
 
-def refuse_other_versions(folder: Path) -> None:
-    """Raise UsageError where a results folder holds records of schema 2, whose ids hold paths, or of a newer version.
-
-    Those of a newer version would be written anew, and lose what this one does not know.
-    """
-    for path in record_files(folder):
-        record = read_json(path)  # None where it cannot be read: whoever reads the record warns of it
-        schema = record.get("schema") if isinstance(record, dict) else None
-        if type(schema) is int and schema > SCHEMA:
-            raise UsageError(
-                f"{path}: its schema is {schema}, of a newer version than this one, which reads {SCHEMA}: update "
-                "smoothbench, or choose another results_dir=..."
-            )
+def refuse_by_place(folder: Path) -> None:
+    """Raise UsageError where a results folder holds records of schema 2, whose ids hold paths of code and files."""
+    for _, schema in _schemas(folder):
         if schema == BY_PLACE:
             raise UsageError(
                 f"{folder}: its results are of an earlier version, whose ids contain import paths: "
                 f"python -m smoothbench.migrate {shlex.quote(str(folder))}, then the same command again"
             )
+
+
+def refuse_newer(folder: Path) -> None:
+    """Raise UsageError where a results folder holds a newer version's records, which this one would write anew."""
+    for path, schema in _schemas(folder):
+        if type(schema) is int and schema > SCHEMA:
+            raise UsageError(
+                f"{path}: its schema is {schema}, of a newer version than this one, which reads {SCHEMA}: update "
+                "smoothbench, or choose another results_dir=..."
+            )
+
+
+def _schemas(folder: Path) -> Iterator[tuple[Path, Any]]:
+    """The file of each record, and its schema; of one that cannot be read none: whoever reads it warns of it."""
+    for path in record_files(folder):
+        record = read_json(path)
+        yield path, record.get("schema") if isinstance(record, dict) else None
 
 
 def _object(cls: type[Stored], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from smoothbench.storage.lock_kind import LOCKS, by_lease
 from smoothbench.storage.locks import Lock, Presence, locked, opened
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_files import record_files, record_stem
-from smoothbench.storage.record_schema import refuse_other_versions
+from smoothbench.storage.record_schema import refuse_by_place, refuse_newer
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,8 @@ class Store:
         write a report, so a second lock, `present`, which is kept to the end of a process, tells who is alone.
         """
         self.check()
-        refuse_other_versions(self.folder)
+        refuse_by_place(self.folder)
+        refuse_newer(self.folder)
         # opened first: a process that may not is refused before it is marked as at work
         present = self.present or opened(self.folder, "present")
         working = Presence(self.folder, "working").enter()
@@ -99,7 +100,7 @@ class Store:
 
     def records(self) -> list[Record]:
         """Read all records that this version can read; a warning names each of the others, once."""
-        refuse_other_versions(self.folder)
+        refuse_by_place(self.folder)
         records = [self._readable(path) for path in record_files(self.folder)]
         return [record for record in records if record is not None]
 

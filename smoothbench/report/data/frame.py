@@ -20,7 +20,7 @@ from smoothbench.storage.files import load_json
 from smoothbench.storage.latency_file import Latency
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_files import record_files, record_stem
-from smoothbench.storage.record_schema import refuse_other_versions
+from smoothbench.storage.record_schema import refuse_by_place
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def load(folder: str | Path) -> pd.DataFrame:
     ValueError if there is no record.
     """
     folder = Path(folder)
-    refuse_other_versions(folder)
+    refuse_by_place(folder)
     read, ignored = _read(folder)
     if not read:
         why = f" ({len(ignored)} ignored; {ignored[0]})" if ignored else ""

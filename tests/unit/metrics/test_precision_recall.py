@@ -105,7 +105,7 @@ def test_ends() -> None:
 
 def test_recall_says_that_its_intervals_are_wide() -> None:
     assert "overstates" in (score(Recall, rows(20), rows(20, 1)).flag or "")
-    assert score(Precision, rows(20), rows(20, 1)).flag is None
+    assert "overstates" not in (score(Precision, rows(20), rows(20, 1)).flag or "")
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
