@@ -61,7 +61,7 @@ def _excess(samples: Features, baseline: Features, score: Score) -> str | None:
     excess = sum(halves) / 2 - score.value
     if not 2 * excess > score.estimate.se:
         return None
-    share = min(100, round(100 * excess / score.value))
+    share = round(100 * excess / max(excess, score.value))
     return f"about {share} % of it comes of N={len(samples)} alone: the interval lies too high"
 
 

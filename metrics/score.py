@@ -79,16 +79,12 @@ def mean_score(values: ArrayLike, with_quantiles: bool = False) -> Score:
     if bad:
         raise ValueError(f"{bad} of {samples.size} values are NaN or Inf: look for broken samples")
     value = float(samples.mean())
-    equal = (
-        None
-        if with_quantiles or samples.size < 2 or np.ptp(samples) > 0
-        else f"all {samples.size} samples have it"
-    )
     cuts = np.quantile(samples, [float(level) for level in LEVELS]).tolist() if with_quantiles else None
     quantiles = dict(zip(LEVELS, cuts, strict=True)) if cuts else None
-    return Score(
-        value, samples - value, equal and f"{equal}: an interval of width 0 is no certainty", quantiles
-    )
+    flag = None
+    if not with_quantiles and samples.size > 1 and np.ptp(samples) == 0:
+        flag = f"all {samples.size} samples have it: an interval of width 0 is no certainty"
+    return Score(value, samples - value, flag, quantiles)
 
 
 class SampleMean(ABC):

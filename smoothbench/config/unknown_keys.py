@@ -9,9 +9,8 @@ import yaml
 from smoothbench.sibling_packages import ROOT
 
 REFUSED: Final = re.compile(r"Could not override '([^']+)'")
-APPENDED: Final = frozenset(
-    {"reference", "metrics", "model", "points", "tune"}
-)  # first words of keys that a `+` does append
+# first words of keys that a `+` does append
+APPENDED: Final = frozenset({"reference", "metrics", "model", "points", "tune"})
 
 
 def reworded(text: str) -> str:

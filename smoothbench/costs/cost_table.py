@@ -20,9 +20,8 @@ def cost_csv(store: Store) -> None:
     papers' columns, in TMACs of `paper_rows` rows, stay empty where no paper reports the point. Where a paper's scope
     is the pipeline, its components follow, in its convention and with the attention products.
     """
-    records = sorted(
-        store.records(), key=lambda record: bool(record.parts)
-    )  # pooled costs in place of a part's
+    # pooled costs last, in place of a part's
+    records = sorted(store.records(), key=lambda record: bool(record.parts))
     cells = {record.cell_id: (record, record.cost) for record in records if record.cost}
     weighted = {record.name for record, _ in cells.values() if _weighted(record)}
     # a schedule that stood in for a calibration while there were no weights is not listed beside the calibrated one

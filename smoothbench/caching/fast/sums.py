@@ -99,8 +99,12 @@ class Sums:
 
         Those are the gates of the target, times the weight of the output there.
         """
-        gates = [parts.gates_at(each) for each in (e, *targets)]
-        together = torch.stack([of_one for of_one in gates if of_one is not None])
+        gates = list[Tensor]()
+        for evaluation in (e, *targets):
+            of_one = parts.gates_at(evaluation)
+            assert of_one is not None  # all gates are known, or there are no sums
+            gates.append(of_one)
+        together = torch.stack(gates)
         weights = self._gaps.weights.get(e, ())
         if any(weight != 1 for of_target in weights for weight in of_target):
             together[1:].mul_(together.new_tensor(weights)[:, None, :, None, None])
