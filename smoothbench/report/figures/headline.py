@@ -42,7 +42,8 @@ def headline(frame: pd.DataFrame, families: Sequence[str] = ()) -> Figure:
 
     Distribution quality is the paired difference to the reference, at 0. Names stand beside the points; no cache with
     fewer steps is a curve with its band. Args: families, those to draw in colour where there are more than `MOST`, the
-    first ones; the others are pale points without a name, and what of them lies far from the rest is cut off.
+    first ones; the others are pale points without a name, and what lies far from the rest or is far worse than the
+    fewest steps of no cache is cut off.
     ValueError if no point has a score and a cost, or points cannot share a picture.
     """
     require_one_group(frame)
@@ -115,15 +116,16 @@ def _name(axes: Axes, panel: Panel, frame: pd.DataFrame, named: Sequence[str]) -
     left = list(colours)
     for far, taken in ((False, obstacles), (True, obstacles), (True, [])):
         for family in list(left):
-            for label in _labels(panel, family, colours[family]):
+            for label in _labels(axes, panel, family, colours[family]):
                 if written := draw_labels(axes, [label], [*taken, *names], lines, far):
                     names += written
                     left.remove(family)
                     break
 
 
-def _labels(panel: Panel, family: str, colour: str) -> list[Label]:
-    """A family's name at each of its points but the reference."""
+def _labels(axes: Axes, panel: Panel, family: str, colour: str) -> list[Label]:
+    """A family's name at each of its points that the picture shows, but for the reference."""
+    low, high = axes.get_ylim()
     of_family, reference = panel.rows["family"] == family, panel.rows["reference"].astype(bool)
-    places = np.flatnonzero(of_family & ~reference)
+    places = np.flatnonzero(of_family & ~reference & (low <= panel.y) & (panel.y <= high))
     return [Label(panel.x[i], panel.y[i], family, colour) for i in places]

@@ -59,6 +59,21 @@ def test_of_many_families_those_that_are_named_have_a_colour(results: Path) -> N
     assert entries[:3] == ["no cache", "family 3", f"{MOST + 1} more families"]
 
 
+def test_a_useless_point_of_a_family_in_colour_does_not_flatten_the_others(results: Path) -> None:
+    frame = load(results)
+    done, reference = frame["status.quality"] == "done", frame["reference"].astype(bool)
+    places = [*frame.index[done & ~reference]]
+    frame.loc[places, "family"] = [f"family {i % (MOST + 2)}" for i in range(len(places))]
+    frame.loc[reference, "family"] = "no cache"
+    fewest, useless = places[-1], places[0]
+    frame.loc[fewest, "family"] = "no cache"
+    ends = ["fd_nano@256.delta", "fd_nano@256.delta.low", "fd_nano@256.delta.high"]
+    frame.loc[fewest, ends] = [0.4, 0.3, 0.5]
+    frame.loc[useless, ends] = [1000.0, 999.0, 1001.0]
+    quality = headline(frame, ["family 0", "family 1"]).axes[1]
+    assert 0.5 < quality.get_ylim()[1] < 100
+
+
 @pytest.mark.slow
 def test_vector_copies_are_made_where_they_are_asked_for(results: Path) -> None:
     assert {path.suffix for path in write(results, vector=True)} >= {".png", ".svg"}
