@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from smoothbench.caching.site_wraps import Observer, site_wraps
 from smoothbench.caching.sites import DENOISER
 from smoothbench.planning.counted_once import counted_once
 from smoothbench.protocols import Model
+from smoothbench.sampling.host_memory import host_bytes
 
 SHARE = 0.7  # of what is free: the rest is for what the denoiser computes with
 
@@ -72,27 +72,7 @@ def free_bytes(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0] + unused
     if device.type != "cpu":
         return None
-    free = [
-        value
-        for value in (_available(Path("/proc/meminfo")), _left(Path("/sys/fs/cgroup")))
-        if value is not None
-    ]
-    return min(free, default=None)
-
-
-def _available(meminfo: Path) -> int | None:
-    """What Linux says that programs may still have."""
-    lines = meminfo.read_text().splitlines() if meminfo.exists() else []
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
-
-
-def _left(group: Path) -> int | None:
-    """What a container, or a cluster's job, has left of its limit (cgroup v2); None where it has none."""
-    try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        return None if limit == "max" else max(int(limit) - int(used), 0)
-    except (OSError, ValueError):
-        return None
+    return host_bytes()
 
 
 @dataclass(frozen=True)
