@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any, Final
 
 from smoothbench.storage.leases import Lease, check_leases
+from smoothbench.storage.mount import mount_of
 
 try:
     import fcntl
@@ -43,7 +44,7 @@ def by_lease(folder: Path) -> bool:
     try:
         decided = _decided(locks)
         if decided is None:
-            decided = not check_locks(folder)
+            decided = reason_for_leases(folder) is not None
             (locks / (LEASES if decided else FILE_LOCKS)).touch()
     finally:
         deciding.free()
@@ -55,18 +56,34 @@ def locks_of(folder: Path) -> Path:
     return folder / LOCKS
 
 
-def check_locks(folder: Path) -> bool:
-    """Return whether a folder's file system has file locks; UsageError where it has no leases either."""
+def reason_for_leases(folder: Path) -> str | None:
+    """Say why a folder's locks must be leases; None where its file system has file locks that all machines share.
+
+    Raises UsageError where it has neither.
+    """
+    mount = mount_of(folder)
+    reason = mount.local_locks() if mount is not None else None
+    if reason is not None:
+        # they would be given, also to a process of another machine
+        reason = f"file locks of this machine alone: {reason}"
+    elif (refusal := _refusal(folder)) is not None:
+        reason = f"no file locks: {refusal}"
+    if reason is not None:
+        check_leases(folder)
+        log.info("%s: %s: leases instead", folder, reason)
+    return reason
+
+
+def _refusal(folder: Path) -> str | None:
+    """What a folder's file system says that has no file locks; None where it has them."""
     with TemporaryFile(dir=folder) as file:
         try:
             flock(file, shared=False, wait=False, patience=PATIENCE)
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise
-            check_leases(folder)
-            log.info("%s: no file locks (%s): leases instead", folder, error.strerror)
-            return False
-    return True
+            return error.strerror or str(error)
+    return None
 
 
 def flock(file: IO[Any], shared: bool, wait: bool, patience: float) -> bool:

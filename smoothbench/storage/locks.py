@@ -1,6 +1,6 @@
 """Locks between processes that share a results folder, freed by the system when a process dies.
 
-Where a file system has no file locks, leases stand in for them: see `lock_kind` and `leases`.
+Where a file system has no file locks that all machines share, leases stand in for them: see `lock_kind` and `leases`.
 """
 
 import logging

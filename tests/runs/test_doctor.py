@@ -14,6 +14,7 @@ from smoothbench.models.nano.image.model import PixelDiT
 from smoothbench.running.doctor import command, folder, machine, models, numerics, packages, paper, speed
 from smoothbench.running.doctor.embedded import CPU, Embedded
 from smoothbench.running.doctor.finding import Check, Finding, examined, judged
+from smoothbench.storage import mount
 from tests.support.pretended_cuda import CUDA, pretended_cuda
 
 
@@ -164,9 +165,28 @@ def test_a_results_folder_without_locks_is_a_warning(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(fcntl, "flock", none)
     found = {finding.subject: finding for finding in examined(folder.checks(tmp_path / "not/yet"))}
-    assert found["results folder: locks"].verdict == "warn"
-    assert "no file locks; leases keep another process out" in found["results folder: locks"].measured
+    locks = found["results folder: locks"]
+    assert locks.verdict == "warn"
+    assert locks.measured.endswith(
+        ", leases (no file locks: Operation not supported); another process is kept out"
+    )
     assert "results folder: space" in found
+
+
+def test_the_file_system_and_the_kind_of_its_locks_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mount, "MOUNTS", tmp_path / "mountinfo")
+    (tmp_path / "mountinfo").write_text(f"22 1 0:9 / {tmp_path} rw - lustre mgs:/work rw,flock\n")
+    (locks, *_) = examined(folder.checks(tmp_path))
+    assert locks.measured == f"{tmp_path}: lustre, file locks; another process is kept out"
+    (tmp_path / "mountinfo").write_text(f"22 1 0:9 / {tmp_path} rw - lustre mgs:/work rw,localflock\n")
+    (locks, *_) = examined(folder.checks(tmp_path))
+    assert (locks.verdict, locks.measured) == (
+        "warn",
+        f"{tmp_path}: lustre, leases (file locks of this machine alone: mounted with localflock); another process is "
+        "kept out",
+    )
 
 
 def test_a_package_that_is_not_installed_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

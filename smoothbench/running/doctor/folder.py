@@ -12,8 +12,9 @@ from smoothbench.running.doctor.finding import Check, Finding, judged
 from smoothbench.sibling_packages import ROOT
 from smoothbench.storage.files import write_atomic
 from smoothbench.storage.leases import EXPIRY
-from smoothbench.storage.lock_kind import check_locks
+from smoothbench.storage.lock_kind import reason_for_leases
 from smoothbench.storage.locks import locked
+from smoothbench.storage.mount import mount_of
 
 SLOW = 0.05  # seconds to write a sample's file; more, and a run of small images waits for its disk
 WRITES, BYTES = 10, 100_000
@@ -37,22 +38,24 @@ def _locks(place: Path) -> Iterator[Finding]:
     """Another process must be kept out: where locks are emulated, a second one of this process would not be."""
     with tempfile.TemporaryDirectory(dir=place, prefix=".doctor-") as scratch:
         folder = Path(scratch)
-        files = check_locks(folder)
+        reason = reason_for_leases(folder)
         with locked(folder, "doctor"):
             command = [sys.executable, "-c", ANOTHER, str(folder)]
             refused = subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 3
-    if refused and not files:
-        yield Finding(
-            "warn",
-            "results folder: locks",
-            f"{place}: no file locks; leases keep another process out",
-            f"what a killed process held stays so for up to {EXPIRY:.0f} s: a disk with file locks is better",
+    mount = mount_of(place)
+    system = mount.kind if mount is not None else "unknown file system"
+    kind = "file locks" if reason is None else f"leases ({reason})"
+    measured = f"{place}: {system}, {kind}; another process is {'kept out' if refused else 'let in'}"
+    if refused and reason is not None:
+        advice = (
+            f"what a killed process held stays so for up to {EXPIRY:.0f} s: a disk with file locks is better"
         )
+        yield Finding("warn", "results folder: locks", measured, advice)
         return
     yield judged(
         refused,
         "results folder: locks",
-        f"{place}: another process is {'kept out' if refused else 'let in'}",
+        measured,
         "two processes could spoil each other's results: take a results_dir on another disk, or mount it with flock",
     )
 
