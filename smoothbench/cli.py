@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -88,21 +89,13 @@ def job(cfg: DictConfig, hydra_config: DictConfig | None = None) -> int:
     try:
         from smoothbench.config.expand import settings
         from smoothbench.config.overrides import check_read  # not at the top: --help does not wait for torch
+        from smoothbench.running.job_device import job_device
 
         plan = settings(cfg)
         if hydra_config is not None:
             check_read(cfg, hydra_config)
-        if plan.stage == "tune":
-            from smoothbench.running.tune import tune
-
-            tune(plan)
-            return 0
-        if plan.out is not None:
-            from smoothbench.running.calibrate_or_train import save_plan
-
-            log.info("wrote %s", save_plan(plan))
-            return 0
-        _run(plan)
+        with job_device(plan) as device:
+            _run(replace(plan, device=device))
     except PointsFailed as error:
         return _end(error, 1)
     except UsageError as error:
@@ -121,6 +114,20 @@ def _end(error: object, code: int) -> int:
 
 
 def _run(plan: "Settings") -> None:
+    """Run the stage that the settings name."""
+    if plan.stage == "tune":
+        from smoothbench.running.tune import tune
+
+        tune(plan)
+    elif plan.out is not None:
+        from smoothbench.running.calibrate_or_train import save_plan
+
+        log.info("wrote %s", save_plan(plan))
+    else:
+        _run_experiment(plan)
+
+
+def _run_experiment(plan: "Settings") -> None:
     """Run an experiment, or a shard of it, and report; of several shards, the last to finish does."""
     from smoothbench.running.experiment import Experiment
     from smoothbench.running.launches import one_launch

@@ -1,6 +1,7 @@
 """How the jobs of one command ended, also those that a launcher ran in other processes or on other machines."""
 
 import os
+import socket
 import time
 from contextlib import suppress
 from contextvars import ContextVar
@@ -32,13 +33,14 @@ class Jobs(Callback):
 
     def __init__(self) -> None:
         self.folder: Path | None = None  # of a multirun's files
-        self._process = 0  # the one of a multirun's command, for jobs in others
+        # those of a multirun's command, for jobs in others
+        self._process, self._machine = 0, ""
         self.reason: str | None = None  # why the job that runs in this process failed
         self._code = 0  # of a single run, and the worst of those in this process
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Choose a folder of this command's own: jobs get this object with it."""
-        self._process = os.getpid()
+        self._process, self._machine = os.getpid(), socket.gethostname()
         parent = Path(config.hydra.sweep.dir).absolute()
         self.folder = parent / f".jobs-{uuid4().hex}"
         for old in parent.glob(".jobs-*"):
@@ -59,6 +61,13 @@ class Jobs(Callback):
         """In the job's process, after it; not where it was interrupted."""
         done = job_return.status == JobStatus.COMPLETED
         self._say(config, int(job_return.return_value) if done else DIED)
+
+    def by_launcher(self) -> bool:
+        """Whether a launcher runs the job in another process than the command's, and so maybe beside others."""
+        return self.folder is not None and (self._process, self._machine) != (
+            os.getpid(),
+            socket.gethostname(),
+        )
 
     def _say(self, config: DictConfig, code: int | None) -> None:
         self._code = max(self._code, code or 0)

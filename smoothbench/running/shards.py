@@ -46,7 +46,7 @@ def last_shard(settings: Settings) -> Iterator[Experiment | None]:
         if not _claimed(place, locks):
             yield None
             return
-        device = locks.enter_context(own_device(settings.device, store.folder))
+        device = locks.enter_context(own_device(settings.device))
         drawing = Experiment(replace(settings, device=device, shard=None))
         failed: list[str] = []
         completes = _draw(drawing, shard, place, failed) and _alone(place, locks)

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,17 +21,17 @@ POLL = 1.0  # seconds between two looks for a free device
 
 
 @contextmanager
-def own_device(name: str, folder: Path) -> Iterator[str]:
+def own_device(name: str) -> Iterator[str]:
     """Hold a device of this process's own within a context, and yield its name.
 
-    Where the launcher shows each process one GPU, or the name is that of one, that is it. Else the processes of a
-    machine share out its GPUs by locks in the folder, beginning at the local rank; one that finds none free waits.
+    Where the launcher shows each process one GPU, or the name is that of one, that is it. Else a user's processes on a
+    machine share out its GPUs by locks, whatever they run, beginning at the local rank; one that finds none free waits.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name not in ("auto", "cuda") or count <= 1:
         yield name
         return
-    first = _local_rank() % count
+    folder, first = _folder(), _local_rank() % count
     order = [*range(first, count), *range(first)]
     for index in _free(order, folder):
         with locked(folder, _lock(index), wait=False) as mine:
@@ -48,6 +49,14 @@ def _free(order: Sequence[int], folder: Path) -> Iterator[int]:
     while True:
         time.sleep(POLL)
         yield from order
+
+
+def _folder() -> Path:
+    """The folder of the locks, outside of any experiment's: those of several run beside each other."""
+    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
+    folder = Path(tempfile.gettempdir(), f"smoothbench{user}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def _local_rank() -> int:

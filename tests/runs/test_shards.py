@@ -13,7 +13,6 @@ from smoothbench.config.launcher import check_launcher
 from smoothbench.config.shard import Shard, with_jobs
 from smoothbench.errors import UsageError
 from smoothbench.running.shards import last_shard
-from smoothbench.sampling.own_device import own_device
 from smoothbench.storage.locks import locked
 from smoothbench.storage.shard_folder import ShardFolder, environment
 from tests.stress.kill import snapshot
@@ -154,24 +153,6 @@ def test_a_multirun_gets_a_job_for_each_shard() -> None:
     assert with_jobs(["seed=1", "shards=2", "-m"]) == ["seed=1", "shards=2", "shard=0,1", "-m"]
     for as_it_is in (["shards=3"], ["-m", "shards=3", "shard=1"], ["-m", "seed=0,1"], ["-m", "shards=x"]):
         assert with_jobs(as_it_is) == as_it_is
-
-
-def test_processes_of_a_machine_take_a_gpu_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that says to have two GPUs; nothing runs on them."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: f"GPU {index}")
-    monkeypatch.setattr("smoothbench.sampling.own_device.POLL", 0.01)
-    with own_device("auto", tmp_path) as first, own_device("cuda", tmp_path) as second:
-        assert {first, second} == {"cuda:0", "cuda:1"}
-        with own_device("cuda:1", tmp_path) as named:
-            assert named == "cuda:1"
-    monkeypatch.setenv("SLURM_LOCALID", "1")
-    with own_device("auto", tmp_path) as ranked:
-        assert ranked == "cuda:1"
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with own_device("auto", tmp_path) as one, own_device("auto", tmp_path) as other:
-        assert one == other == "auto"  # whoever started them shows each what it may have
 
 
 @pytest.mark.parametrize(
