@@ -23,6 +23,7 @@ from smoothbench.config.unknown_keys import reworded
 from smoothbench.errors import PointsFailed, UsageError, one_line, with_cause
 from smoothbench.running.jobs import CURRENT, Jobs
 from smoothbench.storage.locks import locked
+from smoothbench.time_limit import time_limit
 
 if TYPE_CHECKING:
     from smoothbench.config.spec import Settings
@@ -47,8 +48,11 @@ def main() -> None:
 
 
 def task(cfg: DictConfig) -> int:
-    """Run one job of Hydra, in this process or in one that a launcher started; return its exit code."""
-    with command.streams():
+    """Run one job of Hydra, in this process or in one that a launcher started; return its exit code.
+
+    Raises what a handler of a launcher's raises at the end of the job's time.
+    """
+    with command.streams(), time_limit():
         return job(cfg, cast(DictConfig, HydraConfig.get()))
 
 
