@@ -5,7 +5,8 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-GROUPS = "sys/fs/cgroup"  # where Linux shows control groups
+# where Linux shows control groups
+GROUPS = "sys/fs/cgroup"
 
 
 class GroupFiles(NamedTuple):
@@ -13,7 +14,8 @@ class GroupFiles(NamedTuple):
 
     limit: str
     usage: str
-    reclaimable: tuple[str, ...]  # entries of memory.stat, the first that is there counts
+    # entries of memory.stat, the first that is there counts
+    reclaimable: tuple[str, ...]
 
 
 # of version 1 the usage is that of all groups below, which inactive_file alone is not

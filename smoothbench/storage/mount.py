@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-MOUNTS: Final = Path("/proc/self/mountinfo")  # where Linux lists what is mounted
-GLOBAL: Final = "tuneUseGlobalFileLocks"  # a setting of BeeGFS's client
+# where Linux lists what is mounted
+MOUNTS: Final = Path("/proc/self/mountinfo")
+# a setting of BeeGFS's client
+GLOBAL: Final = "tuneUseGlobalFileLocks"
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ def test_processes_of_a_machine_take_a_gpu_each(monkeypatch: pytest.MonkeyPatch)
         assert ranked == "cuda:1"
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with own_device("auto") as one, own_device("auto") as other:
-        assert one == other == "auto"  # whoever started them shows each what it may have
+        # whoever started them shows each what it may have
+        assert one == other == "auto"
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -49,11 +50,13 @@ def test_jobs_of_a_launcher_take_a_gpu_each_whatever_they_run(
     jobs, of_tests = Jobs(), CURRENT.set(Jobs())
     try:
         with job_device(plans[0]) as alone:
-            assert alone == "auto"  # no multirun
+            # no multirun
+            assert alone == "auto"
         CURRENT.set(jobs)
         jobs.on_multirun_start(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
         with job_device(plans[0]) as here, job_device(plans[1]) as too:
-            assert here == too == "auto"  # the command's own process runs one after another
+            # the command's own process runs one after another
+            assert here == too == "auto"
         command = os.getpid()
         monkeypatch.setattr(os, "getpid", lambda: command + 1)
         with job_device(plans[0]) as first, job_device(plans[1]) as second:

@@ -92,7 +92,8 @@ def test_a_job_out_of_time_fails_nothing_and_the_same_command_goes_on(
     with monkeypatch.context() as patched:
         if stage == "sampling":
             at_the_first_sample(patched)
-        if shards and stage == "score":  # the last shard alone scores
+        # the last shard alone scores
+        if shards and stage == "score":
             assert task(jobs[0]) == 0
         with pytest.raises(submitit.UncompletedJobError, match="timed-out too many times"):
             task(jobs[-1] if stage == "score" else jobs[0])

@@ -7,7 +7,8 @@ import pytest
 
 from smoothbench.sampling.host_memory import host_bytes
 
-UNLIMITED = "9223372036854771712"  # what version 1 says of a group without a limit
+# what version 1 says of a group without a limit
+UNLIMITED = "9223372036854771712"
 
 
 def machine(root: Path, groups: str, files: Mapping[str, str]) -> Path:
