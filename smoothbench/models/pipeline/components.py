@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -13,12 +12,10 @@ import diffusers
 from torch import nn
 
 from smoothbench.errors import one_line
-from smoothbench.models.weights.locate import VARIANT, Files, download, find
-from smoothbench.storage.files import sha256_of
+from smoothbench.models.weights.locate import VARIANT, Files, blob_sha256, download, find
 
 KEY: Final = "model.repo"
 MODEL_INDEX: Final = "model_index.json"
-SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ class Folder:
     def sha256(self) -> str:
         """Return one sha256 of all files of the pipeline's components, by their names; seconds for gigabytes."""
         files = sorted(path for name in self.components for path in (self.path / name).rglob("*"))
-        lines = [f"{path.relative_to(self.path)} {_sha256(path)}" for path in files if path.is_file()]
+        lines = [f"{path.relative_to(self.path)} {blob_sha256(path)}" for path in files if path.is_file()]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def _class(self, library: str, name: str) -> Any:
@@ -164,9 +161,3 @@ def _pipeline(name: str) -> Any:
         f"model.pipeline={name}: diffusers {diffusers.__version__} has no such pipeline"
         + (f": {close[0]}?" if close else ", it has FluxImg2ImgPipeline, for instance")
     )
-
-
-def _sha256(path: Path) -> str:
-    """The sha256 of a file; the Hugging Face cache calls large files by it."""
-    name = path.resolve().name
-    return name if path.is_symlink() and SHA256.fullmatch(name) else sha256_of(path)

@@ -23,6 +23,7 @@ NAMES = (  # of diffusers, then of transformers
     "model.safetensors",
     "pytorch_model.bin",
 )
+SHA256: Final = re.compile("[0-9a-f]{64}")  # what the Hugging Face cache calls the blob of a large file
 FORMATS: Final = (".safetensors", ".bin")
 INDEX: Final = ".index."  # in the name of the file that lists the shards of weights
 VARIANTS: Final = ("fp32", "fp16", "bf16")  # variants of weights, the most precise first; others after them
@@ -84,16 +85,25 @@ class Files:
         return VARIANT.sub("", self.weights.name)
 
     def sha256(self) -> str:
-        """Return the sha256 of the weights, in seconds for gigabytes; of shards, that of their hashes, a line each."""
-        hashes = [sha256_of(path) for path in self.shards()]
+        """Return the sha256 of the weights, see `blob_sha256`; of shards, that of their hashes, a line each."""
+        hashes = [blob_sha256(path) for path in self.shards()]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
     def digest(self, *names: str) -> str:
         """Return one sha256 of the weights and of those of the named files that the folder has."""
         assert self.folder is not None
         there = [name for name in names if (self.folder / name).is_file()]
-        hashes = [self.sha256(), *(f"{name} {sha256_of(self.folder / name)}" for name in there)]
+        hashes = [self.sha256(), *(f"{name} {blob_sha256(self.folder / name)}" for name in there)]
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def blob_sha256(path: Path) -> str:
+    """Return the sha256 of a file: the name of its blob in the Hugging Face cache, or read, in seconds for gigabytes.
+
+    The cache calls large files by their sha256, and small ones by another hash, of another length.
+    """
+    name = path.resolve().name
+    return name if path.is_symlink() and SHA256.fullmatch(name) else sha256_of(path)
 
 
 def _object(path: Path) -> dict[str, Any]:

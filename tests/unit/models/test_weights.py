@@ -1,5 +1,6 @@
 """Weights that are not here are told in one line, and so is everything that is here but wrong."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import torch
 from huggingface_hub import constants
 
 from smoothbench.models.dit.latent import LatentDiT
-from smoothbench.models.weights.locate import find
+from smoothbench.models.weights.locate import Files, blob_sha256, find
 from tests.oracles.dit_equations import Shape, random_weights
 from tests.support.hub_cache import REPOSITORY, REVISION, in_cache
 from tests.support.latent_dits import (
@@ -193,3 +194,16 @@ def test_a_repository_that_has_no_such_part(home: Path) -> None:
 def test_finding_asks_no_network(home: Path) -> None:
     assert find("someone/something", "main", ["transformer"], "model.path") is None
     assert isinstance(latent_dit("someone/something"), LatentDiT)
+
+
+def test_a_blob_that_is_called_by_its_sha256_is_not_read(tmp_path: Path) -> None:
+    """Others are: small files of the cache, and what is no link."""
+    blob, named = tmp_path / ("a" * 64), tmp_path / "model.safetensors"
+    blob.write_bytes(b"weights")
+    named.symlink_to(blob)
+    assert Files(named).sha256() == "a" * 64 == blob_sha256(named)
+    read = hashlib.sha256(b"weights").hexdigest()
+    assert Files(blob).sha256() == read
+    named.unlink()
+    named.symlink_to(blob.rename(tmp_path / ("a" * 40)))
+    assert Files(named).sha256() == read
