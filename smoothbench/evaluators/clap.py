@@ -96,8 +96,12 @@ class Clap(nn.Module):
 def load_clap(source: str, rate: int, revision: str | None = None) -> Clap:
     """Load CLAP, frozen, from a folder or from a repository in the Hugging Face cache.
 
-    Raises ValueError, with the way out, where transformers or the weights are not installed, or are damaged.
+    Raises ValueError, with the way out, where transformers or the weights are not installed, or are damaged, and
+    where the model has towers of its own in place of a source.
     """
+    if not isinstance(source, str):
+        kind = type(source).__name__
+        raise ValueError(f"CLAP: this model is scored by towers of its own ({kind}): metrics=audio/clap_nano")
     if find_spec("transformers") is None:
         raise ValueError("CLAP needs the package transformers: pip install -e '.[audio]'")
     files = find(source, revision, [""], "encoder.source", names=("model.safetensors", "pytorch_model.bin"))

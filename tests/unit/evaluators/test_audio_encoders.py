@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from smoothbench.evaluators.audio_windows import PEAK, at_peak, resampled, windows
 from smoothbench.evaluators.clap import caption_embeddings, load_clap
@@ -170,3 +171,9 @@ def test_opposite_channels_have_no_peak() -> None:
     refusal(lambda: WindowTagger(Pooled(3), 16_000)(clips), "1 of 2 clips", "peak of 0", "PaSST")
     refusal(lambda: at_peak(torch.zeros(1, 5), "CLAP"), "peak of 0", "CLAP")
     WindowEncoder(Pooled(3), 16_000)(clips)  # left and right apart
+
+
+def test_a_model_with_towers_of_its_own_is_sent_to_their_score() -> None:
+    towers: Any = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match=r"its own \(Linear\): metrics=audio/clap_nano$"):
+        load_clap(towers, rate=16_000)
