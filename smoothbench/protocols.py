@@ -28,9 +28,13 @@ BLOCK = 10**6  # seeds in a seed block
 
 
 class Media(Protocol):
-    """Writes one sample as the bytes of a file, without loss, and reads it again."""
+    """Writes one sample as the bytes of a file, without loss, and reads it again.
+
+    `bytes_per_value` is what a number of a sample is expected to take on disk, for estimates before a run.
+    """
 
     suffix: str
+    bytes_per_value: float
 
     def encode(self, sample: Tensor) -> bytes: ...
 

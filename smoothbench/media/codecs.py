@@ -22,6 +22,8 @@ class Png:
     """Writes and reads images uint8 [C, H, W] with one or three channels as PNG."""
 
     suffix = ".png"
+    # digits take 0.7, photographs with grain 0.8, noise 1.01
+    bytes_per_value = 0.9
 
     def encode(self, sample: Tensor) -> bytes:
         """Encode an image; the same image gives the same bytes."""
@@ -47,6 +49,8 @@ class Flac:
 
     rate: int
     suffix = ".flac"
+    # of 16 bits: clips of ours take 1.16 to 1.45, noise 2.0
+    bytes_per_value = 1.5
 
     def encode(self, sample: Tensor) -> bytes:
         """Encode a clip; the same clip gives the same bytes."""
@@ -77,6 +81,8 @@ class Webp:
 
     fps: float
     suffix = ".webp"
+    # clips of ours take 0.48 to 0.62, frames with grain 0.85, noise 1.01
+    bytes_per_value = 0.7
 
     def encode(self, sample: Tensor) -> bytes:
         """Encode a clip; the same clip gives the same bytes."""

@@ -23,7 +23,7 @@ from smoothbench.storage.identity import canonical
 
 log = logging.getLogger(__name__)
 
-BYTES_PER_VALUE, BYTES_PER_FILE = 1.1, 300  # of a sample on disk: no image takes more as PNG
+BYTES_PER_FILE = 300  # of a sample on disk, beside its numbers: headers, its entry in an archive, its line
 LONG = 2.0  # seconds of a call that is not timed twice
 MOST_SECONDS = 10**9  # a calendar ends somewhere
 FEATURE_BYTES = 20_480  # of a sample's features: Inception's features, spatial features and logits
@@ -55,7 +55,7 @@ def announce(bench: Workbench, states: Sequence[Progress]) -> None:
 
 
 def check_disk(bench: Workbench, states: Sequence[Progress]) -> None:
-    """Raise UsageError where the disk is too small for the samples that are surely missing.
+    """Raise UsageError, with the ways out, where the disk is too small for the samples that are surely missing.
 
     Which samples a point needs whose error curves are still to be measured is not known: it counts as nothing.
     """
@@ -63,7 +63,11 @@ def check_disk(bench: Workbench, states: Sequence[Progress]) -> None:
     free = shutil.disk_usage(bench.store.folder).free
     if need > free:
         available, needed = distinct(free / 1e9, need / 1e9)
-        raise UsageError(f"{bench.store.folder} has {available} GB free, but the samples need {needed}")
+        sparing = ", or keep_samples=false, which drops them once they are scored"
+        raise UsageError(
+            f"{bench.store.folder} has {available} GB free, but the samples need about {needed}: take fewer points by "
+            f"only=[...], another disk by results_dir=...{sparing if bench.settings.keep_samples else ''}"
+        )
 
 
 def uncalibrated(points: Sequence[Point]) -> list[Point]:
@@ -103,9 +107,9 @@ def _depth(point: Point) -> int:
 
 @torch.inference_mode()
 def _file_bytes(model: Model) -> float:
-    """Bytes on disk of one sample, whose size only the decoder knows."""
+    """Bytes on disk of one sample, whose size only the decoder knows; its codec says what a number takes."""
     nothing = torch.zeros(1, *model.sample_shape, device=model.device)
-    return model.decode(nothing).numel() * BYTES_PER_VALUE + BYTES_PER_FILE
+    return model.decode(nothing).numel() * model.media.bytes_per_value + BYTES_PER_FILE
 
 
 def _samples(bench: Workbench, point: Point, evaluations: int) -> int:

@@ -13,11 +13,14 @@ import pytest
 import torch
 
 from smoothbench.caching.fast import sums
+from smoothbench.config.expand import settings
+from smoothbench.config.instantiate import build_model, build_solver
 from smoothbench.errors import UsageError
-from smoothbench.running.estimate import Work, _bytes, clock_time
+from smoothbench.running.estimate import Work, _bytes, _file_bytes, clock_time
 from smoothbench.running.todo import missing_evaluations
+from smoothbench.sampling.loop import latents, silent
 from smoothbench.storage.sample_files import Samples
-from tests.support.compose import experiment
+from tests.support.compose import composed, experiment
 
 FEW = ("metrics=[psnr]", "only=[fora]", "solver.steps=4", "num_samples=4")
 TIMED = ("latency.rounds=2", "latency.warmup=1", "latency.batch_size=8")
@@ -131,9 +134,20 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_calibrated(
     usage = type("Usage", (), {"free": 100})()
     monkeypatch.setattr("smoothbench.running.estimate.shutil.disk_usage", lambda path: usage)
     running = experiment(tmp_path, "metrics=[psnr]", "only=[smoothcache]", "solver.steps=4", "num_samples=2")
-    with pytest.raises(UsageError, match="GB free, but the samples need"):
+    with pytest.raises(UsageError, match=r"GB free, but the samples need.*or keep_samples=false"):
         running.run()
     assert not list(tmp_path.rglob("curves/*"))
+    dropping = experiment(tmp_path, "metrics=[psnr]", "only=[fora]", "num_samples=2", "keep_samples=false")
+    with pytest.raises(UsageError, match=r"by only=\[...\], another disk by results_dir=...$"):
+        dropping.run()
+
+
+@pytest.mark.parametrize("model", ["dit_nano", "stable_audio_nano", "opensora_nano"])
+def test_samples_take_about_the_bytes_that_their_codec_expects(model: str) -> None:
+    spec = settings(composed(f"model={model}", "solver.steps=4"))
+    built, solver = build_model(spec.model, torch.device("cpu")), build_solver(spec.specs[0].solver)
+    sample = built.decode(latents(built, solver, range(1), silent))[0]
+    assert 0.4 < len(built.media.encode(sample)) / _file_bytes(built) < 1.2
 
 
 SMOOTHCACHE = ("metrics=[psnr]", "only=[smoothcache]", "solver.steps=4", "num_samples=2", "batch_size=2")
