@@ -64,34 +64,27 @@ class Model(Protocol):
 
     def labels_or_prompts(self, seeds: Sequence[int]) -> Tensor:
         """Return the class label or the prompt number of each seed, int64 [N]."""
-        ...
 
     def unconditional(self, count: int) -> Tensor:
         """Return the null label, or the number of no prompt, for so many samples, int64 [count]."""
-        ...
 
     def conditioning(self, labels_or_prompts: Tensor) -> Any:
         """Return what `predict` needs of labels or prompts [B], guidance rows included, once a run, on the device."""
-        ...
 
     def predict(self, x: Tensor, t: float, conditioning: Any, announce: AnnounceForward) -> Tensor:
         """Return the guided prediction for x [B, ...] at timestep t; call `announce` before each forward.
 
         On a GPU nothing in it may wait for the device or copy to it, so that the device never runs dry.
         """
-        ...
 
     def output(self, x: Tensor, t: float, labels_or_prompts: Tensor) -> Tensor:
         """Return the denoiser's own output for x [B, ...], without guidance, in one forward."""
-        ...
 
     def decode(self, x: Tensor) -> Tensor:
         """Decode x [B, ...] to finished samples on the CPU, as `media` writes them."""
-        ...
 
     def skeleton(self) -> tuple[nn.Module, Callable[[], Any]]:
         """Return the denoiser on the meta device, and a call that evaluates it for one sample, for counting costs."""
-        ...
 
 
 class Solver(Protocol):
