@@ -185,7 +185,8 @@ def _carry_features(bench: Workbench, point: Point, parts: list[Workbench], poin
 def part_of(bench: Workbench, shard: Shard, place: ShardFolder) -> Workbench:
     """Return the workbench of a shard: the experiment's with a part of the seeds, in a folder of its own."""
     seeds = shard.seeds(bench.reference.spec.seeds, bench.settings.batch_size)
-    store = Store(place.path)
+    # one memory for all, by which a sample that was hashed in a shard's folder is known in the experiment's
+    store = Store(place.path, bench.store.memory)
     return replace(
         bench,
         settings=replace(

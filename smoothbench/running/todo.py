@@ -25,10 +25,11 @@ class Progress:
 def progress(
     bench: Workbench, before: Sequence[Progress] = (), recorded: Container[str] = ()
 ) -> list[Progress]:
-    """Read how far every point is, in the order of the points; all files of samples are hashed for that.
+    """Read how far every point is, in the order of the points.
 
-    Points that `before` has as they are planned now are not read again. Of a shard, whose points get no records, those
-    are done that are drawn, or that are `recorded` in the experiment's own folder, by their ids.
+    All files of samples that this process has not hashed yet are hashed for that. Points that `before` has as they are
+    planned now are not read again. Of a shard, whose points get no records, those are done that are drawn, or that are
+    `recorded` in the experiment's own folder, by their ids.
     """
     known = {_planned_as(each.point): each for each in before if not each.point.uncalibrated}
     states = []

@@ -47,6 +47,7 @@ class Workbench:
             self.settings.batch_size,
             self.model.media,
             sites,
+            self.store.memory,
         )
 
     def part(self, point: Point) -> Part:

@@ -13,6 +13,7 @@ import numpy as np
 
 from smoothbench.errors import PointsFailed, UsageError, is_full
 from smoothbench.json_checks import explain
+from smoothbench.storage.digest_memory import DigestMemory
 from smoothbench.storage.files import load_json, read_arrays, write_json
 from smoothbench.storage.lock_kind import LOCKS, by_lease
 from smoothbench.storage.locks import Lock, Presence, locked, opened
@@ -24,10 +25,13 @@ log = logging.getLogger(__name__)
 
 
 class Store:
-    """Reads and writes the results of one experiment, under `results_dir/runs/<experiment>`."""
+    """Reads and writes the results of one experiment, under `results_dir/runs/<experiment>`.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    `memory` is of the samples there that this process has hashed, or of those of several folders.
+    """
+
+    def __init__(self, folder: Path, memory: DigestMemory | None = None) -> None:
+        self.folder, self.memory = folder, memory or DigestMemory()
         self._warned: set[Path] = set()  # unreadable records that a warning has named
         self.present: Lock | None = None  # held to the end of the process
 

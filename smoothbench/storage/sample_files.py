@@ -12,6 +12,7 @@ from torch import Tensor
 
 from smoothbench.errors import UsageError
 from smoothbench.protocols import Media
+from smoothbench.storage.digest_memory import DigestMemory
 from smoothbench.storage.files import write_atomic
 from smoothbench.storage.manifest import Manifest
 from smoothbench.storage.sample_packs import SampleFiles, filled, together
@@ -29,7 +30,7 @@ class Samples:
 
     A batch is done when all of its files are there with the sha256 of the manifest, and its cost is known: for a
     dynamic policy from the manifest, which must have counts of all `sites`; a static one (no `sites`) costs what its
-    schedule says. Any other batch is generated again.
+    schedule says. Any other batch is generated again. `memory` knows the sha256 of files that were read before.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class Samples:
         batch_size: int,
         media: Media,
         sites: Collection[str] = (),
+        memory: DigestMemory | None = None,
     ) -> None:
         self.sites = sites
         self.folder, self.sample_id, self.media = folder / sample_id, sample_id, media
         self.seeds, self.batch_size = seeds, batch_size
-        self.files = SampleFiles(self.folder, media.suffix)
+        self.files = SampleFiles(self.folder, media.suffix, memory)
         self.manifest = Manifest(self.folder, sample_id, media.suffix)
 
     def of(self, seeds: Sequence[int]) -> Self:
@@ -87,15 +89,21 @@ class Samples:
         """Take over the batches that are done in another folder, where another process wrote them.
 
         Both folders must divide their seeds into the same batches; those of seeds beyond these samples' stay there.
-        Of samples that were dropped there, what the manifest knows is taken over.
+        Files are linked, and copied only where that cannot be. Of samples that were dropped there, what the manifest
+        knows is taken over.
         """
+        theirs = set(other.seeds)
         for batch in self.batches():
-            if set(batch) <= set(other.seeds) and not self.is_done(batch):
+            if theirs.issuperset(batch) and not self.is_done(batch):
                 calls = other.manifest.calls_of(batch) or None
                 if other.is_done(batch):
-                    self._add(batch, map(other.data, batch), calls)
-                elif (digests := other.dropped(batch)) is not None:
-                    self.manifest.add(batch, digests, calls)
+                    digests = {seed: other.manifest.digests[seed] for seed in batch}
+                    if self.files.adopt(other.files, digests, self.seeds):
+                        self._note(batch, list(digests.values()), calls)
+                    else:
+                        self._add(batch, map(other.data, batch), calls)
+                elif (dropped := other.dropped(batch)) is not None:
+                    self.manifest.add(batch, dropped, calls)
 
     def close(self) -> None:
         """Bring files and manifest into their final form once all batches are done; else nothing changes.
@@ -154,7 +162,7 @@ class Samples:
 
     def dropped(self, batch: Sequence[int]) -> list[str] | None:
         """Return the sha256 of a batch whose files were all deleted, by sample; None of any other batch."""
-        gone = self._counted(batch) and all(self.files.sha256(seed) is None for seed in batch)
+        gone = self._counted(batch) and all(self.files.place(seed) is None for seed in batch)
         return self.manifest.digests_of(batch) if gone else None
 
     def is_done(self, batch: Sequence[int]) -> bool:
@@ -165,7 +173,11 @@ class Samples:
         """Write the files of a batch, then its line, then the archives of thousands of seeds that it completes."""
         samples = dict(zip(batch, encoded, strict=True))
         self.files.write(samples, self.seeds)
-        self.manifest.add(batch, [hashlib.sha256(data).hexdigest() for data in samples.values()], calls)
+        self._note(batch, [hashlib.sha256(data).hexdigest() for data in samples.values()], calls)
+
+    def _note(self, batch: Sequence[int], digests: Sequence[str], calls: Mapping[str, float] | None) -> None:
+        """Write the line of a batch whose files are here, then the archives that it completes."""
+        self.manifest.add(batch, digests, calls)
         self._pack(batch)
 
     def _pack(self, seeds: Sequence[int]) -> None:

@@ -4,11 +4,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from smoothbench.storage.archives import ArchiveReader, write_archive
-from smoothbench.storage.files import write_atomic
+from smoothbench.storage.digest_memory import DigestMemory
+from smoothbench.storage.files import link_or_copy, write_atomic
 
 PACKED: Final = (
     1000  # seeds of an archive: a folder of 50,000 files is slow on many file systems, and so is its copy
@@ -26,8 +28,8 @@ class SampleFiles:
     a batch's archive.
     """
 
-    def __init__(self, folder: Path, suffix: str) -> None:
-        self.folder, self.suffix = folder, suffix
+    def __init__(self, folder: Path, suffix: str, memory: DigestMemory | None = None) -> None:
+        self.folder, self.suffix, self.memory = folder, suffix, memory or DigestMemory()
         self._reader = ArchiveReader()
         self._listed: list[range] | None = (
             None  # the seeds of each archive of a batch, as the folder was last seen
@@ -57,17 +59,37 @@ class SampleFiles:
 
     def read(self, seed: int) -> bytes | None:
         """Read a sample; None where it is not there, b"" where it cannot be read."""
-        try:
-            return self._file(seed).read_bytes()
-        except FileNotFoundError:
-            return self._packed(seed)
-        except IsADirectoryError:
-            return None
+        readings = (self._read(path, seed) for path in self._places(seed))
+        return next((data for data in readings if data is not None), None)
 
     def sha256(self, seed: int) -> str | None:
-        """Return the hex sha256 of a sample; None where it is not there."""
-        data = self.read(seed)
-        return None if data is None else hashlib.sha256(data).hexdigest()
+        """Return the hex sha256 of a sample; None where it is not there. It is read where its file has changed."""
+        digests = (
+            self.memory.sha256(path, seed, partial(self._read, path, seed)) for path in self._places(seed)
+        )
+        return next((digest for digest in digests if digest is not None), None)
+
+    def adopt(self, other: "SampleFiles", samples: Mapping[int, str], seeds: Sequence[int]) -> bool:
+        """Link the files of another folder in which these samples lie; whether all are here then, by their sha256.
+
+        Nothing is linked where one lies in an archive that the samples of `seeds`, of the set, do not fill.
+        Args: samples, the sha256 of each by its seed.
+        """
+        places = list(dict.fromkeys(place for seed in samples if (place := other.place(seed)) is not None))
+        archives = [match for place in places if (match := ARCHIVE.fullmatch(place.name))]
+        if not all(filled(together(int(archive[1])), seeds) for archive in archives):
+            return False
+        for place in places:
+            target = self.folder / place.name
+            # an archive is here already where an earlier batch lies in it, too
+            if not (ARCHIVE.fullmatch(place.name) and target.exists()):
+                link_or_copy(place, target)
+        self._look_again()
+        return all(self.sha256(seed) == digest for seed, digest in samples.items())
+
+    def place(self, seed: int) -> Path | None:
+        """Return the file or the archive in which a sample lies; None where it is not there."""
+        return next((path for path in self._places(seed) if path.is_file()), None)
 
     def drop(self, seeds: Sequence[int]) -> None:
         """Delete the files of these seeds, and the archives in which there are some of them."""
@@ -103,12 +125,20 @@ class SampleFiles:
                 raise ValueError(f"{self.name(seed)} is damaged")
             yield self.name(seed), data
 
-    def _packed(self, seed: int) -> bytes | None:
-        """A sample from its archive; None where there is no archive, b"" where the archive is damaged."""
+    def _places(self, seed: int) -> Iterator[Path]:
+        """Yield where a sample may lie, the newest first: its file, archives of batches, that of a thousand."""
+        yield self._file(seed)
         for archive in [*self._batches([seed]), together(seed)]:
-            if (data := self._reader.read(self._path(archive), self.name(seed))) is not None:
-                return data
-        return None
+            yield self._path(archive)
+
+    def _read(self, path: Path, seed: int) -> bytes | None:
+        """A sample from its file or an archive; None where there is none, b"" where it cannot be read."""
+        if path.name != self.name(seed):
+            return self._reader.read(path, self.name(seed))
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
+            return None
 
     def _batches(self, seeds: Sequence[int]) -> list[range]:
         """Return the seeds of each archive of a batch in which there are some of these, which follow each other."""
