@@ -10,7 +10,7 @@ from smoothbench.caching import ErrorCurves, Site, calibrate, grid
 from smoothbench.caching.announce import Announcer
 from smoothbench.config.spec import Spec
 from smoothbench.planning.chosen_sites import ChosenSites
-from smoothbench.protocols import BLOCK, Config, Model, Solver
+from smoothbench.protocols import BLOCK, Config, EmbedsPrompts, Model, Solver
 from smoothbench.sampling.loop import latents
 from smoothbench.sampling.out_of_memory import first_that_fits
 from smoothbench.sampling.output_memory import Split, free_bytes, output_bytes_of, split
@@ -20,6 +20,8 @@ from smoothbench.storage.identity import describe, describe_model, identity
 from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
+
+SeedsAndConditions = tuple[Sequence[int], Tensor | None]  # None: the seeds' own labels or prompts
 
 
 class Curves:
@@ -70,7 +72,9 @@ def measure_curves(model: Model, sites: Sequence[Site], solver: Solver, calibrat
     does not suffice after all, in smaller ones. Raises MemoryError where not even single samples and sites fit.
     """
     outputs = output_bytes_of(model, sites)
-    _ = model.denoiser  # what is free is known with its weights in place
+    embed_prompts(model, calibration_batches(model, calibration, calibration["num_samples"]))
+    # what is free is known with its weights in place, and with no text encoder still to come
+    _ = model.denoiser
     free, least, lags = free_bytes(model.device), model.min_batch_size, calibration["k_max"]
     first = split(samples_at_once(model, calibration["num_samples"]), outputs, lags, free, least)
 
@@ -102,6 +106,7 @@ def _in_parts(
 ) -> ErrorCurves:
     """Curves of all the calibration's samples, so many at a time as the plan says."""
     batches = calibration_batches(model, calibration, plan.samples)
+    embed_prompts(model, batches)
 
     def run(announcer: Announcer) -> None:
         for seeds, labels_or_prompts in batches:
@@ -117,9 +122,14 @@ def _in_parts(
     )
 
 
-def calibration_batches(
-    model: Model, calibration: Config, size: int
-) -> list[tuple[Sequence[int], Tensor | None]]:
+def embed_prompts(model: Model, batches: Sequence[SeedsAndConditions]) -> None:
+    """Prepare a model for calibration batches: their prompts are encoded together, before any output is kept."""
+    of_seeds = [seeds for seeds, labels_or_prompts in batches if labels_or_prompts is None]
+    if of_seeds and isinstance(model, EmbedsPrompts):
+        model.embed(of_seeds)
+
+
+def calibration_batches(model: Model, calibration: Config, size: int) -> list[SeedsAndConditions]:
     """Cut the calibration's samples into batches: their seeds, and the labels or prompts in place of the seeds' own."""
     count = calibration["num_samples"]
     first = calibration["seed"] * BLOCK + calibration["draw"] * count

@@ -16,7 +16,7 @@ from smoothbench.caching.announce import Announcer
 from smoothbench.caching.predictor import Predictor
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.protocols import Model, Solver
-from smoothbench.sampling.calibrate_point import calibration_batches
+from smoothbench.sampling.calibrate_point import calibration_batches, embed_prompts
 from smoothbench.sampling.loop import Snapshot, latents
 from smoothbench.sampling.out_of_memory import first_that_fits, half
 from smoothbench.sampling.output_memory import SHARE, free_bytes
@@ -93,11 +93,14 @@ def calibration_batch(
     size: int,
 ) -> CalibrationBatch:
     """Return the calibration batch of a point, on the calibration's own seeds, sampled `size` at a time."""
+    embed_prompts(model, calibration_batches(model, dict(calibration), size))
+    # its weights are in place, and no text encoder is still to come, when what is free is read
+    denoiser = model.denoiser
     free = free_bytes(torch.device("cpu"))  # where recordings lie
     beside = free_bytes(model.device)  # where states lie
     states = None if beside is None else int(SHARE_OF_STATES * beside)
     return CalibrationBatch(
-        model.denoiser,
+        denoiser,
         _Sampling(model, solver, calibration, size, states),
         trajectory,
         predictor,
