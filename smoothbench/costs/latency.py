@@ -154,7 +154,10 @@ def _ticking(run: Callable[[], object], bar: Any) -> Callable[[], object]:
 def _memory(
     point: Point, model: Model, seeds: Sequence[int], graphs: Compiled | None
 ) -> tuple[int | None, int]:
-    """Peak memory of a run (on a CPU that of the process), and the bytes of its cache."""
+    """Peak memory of a run, and the bytes of its cache.
+
+    On a GPU it is all that is allocated there, networks of metrics being off it; on a CPU that of the whole process.
+    """
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
     with peak_resident_bytes() as resident:

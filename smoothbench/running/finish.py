@@ -8,6 +8,7 @@ from smoothbench.errors import UsageError
 from smoothbench.planning.point import Point
 from smoothbench.running.pool_seed_blocks import pool
 from smoothbench.running.workbench import Workbench
+from smoothbench.scoring.off_device import off_device
 from smoothbench.storage.identity import identity
 from smoothbench.storage.locks import Presence
 
@@ -39,7 +40,9 @@ def finish(points: Sequence[Point], bench: Workbench, working: Presence, sharing
             "latency: not measured (latency.rounds=%(rounds)d, latency.device=%(device)s)", settings.latency
         )
     elif working.last():
-        measure_conditions(points, settings, model, store)
+        # or peak memory would contain networks that stage=latency never loads
+        with off_device(bench.scorer):
+            measure_conditions(points, settings, model, store)
     elif alone:
         log.info(
             "latency: not measured, as another process is at work in %s: this run's points have no latency yet; "

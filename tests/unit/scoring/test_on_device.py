@@ -15,6 +15,7 @@ from smoothbench.config.instantiate import build_model
 from smoothbench.errors import UsageError
 from smoothbench.protocols import ComputesOnDevice
 from smoothbench.scoring.metric import CPU, BoundMetric
+from smoothbench.scoring.off_device import off_device
 from smoothbench.scoring.scorer import Scorer
 from smoothbench.storage.feature_cache import FeatureCache
 from tests.support.compose import composed
@@ -120,3 +121,20 @@ def test_a_setting_says_where(place: str, expected: torch.device, tmp_path: Path
         assert scorer.metrics["psnr"].device == expected
     with pytest.raises(UsageError, match=r"score_on=gpu: there are device, cpu"):
         settings(composed("score_on=gpu"))
+
+
+def test_networks_of_metrics_leave_the_device_for_latency(tmp_path: Path) -> None:
+    """An encoder, and a metric that computes where it was told to; both come back."""
+    with pretended_cuda():
+        asked = settings(composed("metrics=[fd_nano,ms_ssim]"))
+        scorer = Scorer(asked.metrics, build_model(asked.model, CUDA), FeatureCache(tmp_path))
+
+        def devices() -> set[torch.device]:
+            weights = scorer.metrics["fd_nano"].encoder.parameters()
+            return {scorer.metrics["ms_ssim"].metric._given.device, *(weight.device for weight in weights)}
+
+        assert devices() == {CUDA}
+        with off_device(scorer):
+            assert devices() == {CPU}
+            assert all(weight.device == CUDA for weight in scorer.model.denoiser.parameters())
+        assert devices() == {CUDA}
