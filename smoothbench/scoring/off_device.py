@@ -13,6 +13,9 @@ from smoothbench.scoring.scorer import Scorer
 @contextmanager
 def off_device(scorer: Scorer) -> Iterator[None]:
     """Keep the networks of encoders and metrics in main memory within a context, and off the model's device."""
+    if scorer.model.device == CPU:
+        yield
+        return
     _place(scorer, CPU)
     try:
         yield
