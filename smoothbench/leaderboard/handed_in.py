@@ -7,7 +7,7 @@ from smoothbench.leaderboard.submission import Submission
 from smoothbench.storage.record import Record
 
 FROM_OBSERVATIONS = "scores from observations"
-FROM_SAMPLES = "errors and intervals from per-sample scores"
+FROM_SAMPLES = "standard errors and intervals recomputed from per-sample scores"
 COSTS = "ids and costs alone"
 
 

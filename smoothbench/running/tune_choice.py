@@ -85,7 +85,7 @@ def _best_published(settings: Settings, trials: Trials, at: float) -> Choice:
     return Choice(
         spec,
         point,
-        f"best by {metric} on calibration, of tune.* and what leads the published results there: {others}",
+        f"best by {metric} on calibration samples, of tune.* and the leaders of the published results: {others}",
     )
 
 

@@ -34,7 +34,7 @@ def parts_of(records: Sequence[Record], folder: Path, point: str) -> list[Record
     by_id = {record.point_id: record for record in records}
     ids = whole_point.parts or (whole_point.point_id,)
     if lost := [point_id for point_id in ids if point_id not in by_id]:
-        raise UsageError(f"{point} was pooled from {lost[0]}, whose record is gone: run it again")
+        raise UsageError(f"{point} was pooled from {lost[0]}, whose record is not here: run the experiment")
     seed_ranges = [by_id[point_id] for point_id in ids]
     for record in seed_ranges:
         if record.status.quality != "done":

@@ -81,5 +81,8 @@ def test_what_cannot_be_exported_is_one_line(
     assert f"{part.point_id} is not finished (no luck): run it first" in refused(part.point_id)
     Store(pooled_results).write_record(part)
     Store(pooled_results).remove("reference", part.point_id)
-    assert f"reference was pooled from {part.point_id}, whose record is gone: run it again" in refused()
+    assert (
+        f"reference was pooled from {part.point_id}, whose record is not here: run the experiment"
+        in refused()
+    )
     Store(pooled_results).write_record(part)

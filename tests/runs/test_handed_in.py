@@ -60,7 +60,7 @@ def test_observations_that_do_not_give_the_scores_are_refused(
         path.write_bytes(content[:100])  # damaged: the others are still checked, and it is left as it is
         assert main([str(folder)]) == 0
         assert path.read_bytes() == content[:100]
-        assert "1 errors and intervals from per-sample scores" in capsys.readouterr().out
+        assert "1 standard errors and intervals recomputed from per-sample scores" in capsys.readouterr().out
     finally:
         path.write_bytes(content)
 

@@ -155,7 +155,7 @@ def test_without_a_method_the_published_leaders_are_tried(
     tiny: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tune(settings(composed("stage=tune", "at=medium", f"out={tmp_path}/a.json", *tiny)))
-    assert "best by psnr on calibration, of tune.* and what leads the published " in capsys.readouterr().out
+    assert "best by psnr on calibration samples, of tune.* and the leaders " in capsys.readouterr().out
     assert read(tmp_path / "a.json")["_meta"]["tuned"]["at"] == 0.4
 
 

@@ -35,8 +35,9 @@ def draw_pale(axes: Axes, panel: Panel, chosen: NDArray[np.bool_]) -> None:
 def cut_off(axes: Axes, panel: Panel, coloured: Sequence[str]) -> None:
     """Leave out what lies far from the families in colour, so that these can be told apart; no logarithmic axis.
 
-    Of these the worse side ends with no cache of the fewest steps: a family that is unbeaten at one budget may be
-    useless at another, and would flatten all that is of use. Args: coloured, the reference's family first.
+    Of these the worse side ends not far behind no cache with fewer steps, by as much as its points span: a family that
+    is unbeaten at one budget may be useless at another, and would flatten all that is of use. Args: coloured, the
+    reference's family first.
     """
     shown = panel.rows["family"].isin(coloured).to_numpy(dtype=bool)
     if shown.all() or not shown.any() or axes.get_yscale() == "log":
@@ -44,7 +45,8 @@ def cut_off(axes: Axes, panel: Panel, coloured: Sequence[str]) -> None:
     low, high = float(panel.low[shown].min()), float(panel.high[shown].max())
     uncached = (panel.rows["family"] == coloured[0]).to_numpy(dtype=bool)
     if (uncached & ~panel.rows["reference"].to_numpy(dtype=bool)).any():
-        low = max(low, float(panel.low[uncached].min())) if panel.higher else low
-        high = high if panel.higher else min(high, float(panel.high[uncached].max()))
+        worst, best = float(panel.low[uncached].min()), float(panel.high[uncached].max())
+        low = max(low, 2 * worst - best) if panel.higher else low
+        high = high if panel.higher else min(high, 2 * best - worst)
     room = ROOM * (high - low or 1.0)
     axes.set_ylim(max(axes.get_ylim()[0], low - room), min(axes.get_ylim()[1], high + room))

@@ -36,7 +36,10 @@ def refused(capsys: pytest.CaptureFixture[str], folder: Path, *more: str) -> lis
 
 def test_sound_records_pass(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(folder)]) == 0
-    assert "3 points (3 errors and intervals from per-sample scores)" in capsys.readouterr().out
+    assert (
+        "3 points (3 standard errors and intervals recomputed from per-sample scores)"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_changed_number_is_refused_by_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
