@@ -46,6 +46,21 @@ def test_a_point_that_is_another_runs_reference_is_pooled_in_each_role(tmp_path:
     assert not shown.attrs["ignored"]
 
 
+def test_parts_that_are_paired_with_another_reference_are_not_merged(tmp_path: Path) -> None:
+    for steps in (6, 4):
+        for seed in (0, 1):
+            run(tmp_path, FEW, "only=[fewer]", f"solver.steps={steps}", f"seed={seed}")
+    paths = tmp_path.glob("runs/smoke/records/*.json")
+    records = {record["point_id"]: record for record in (json.loads(path.read_text()) for path in paths)}
+    merged = [record for record in records.values() if record["parts"]]
+    uncached = {record["reference_id"]: record for record in merged if record["reference"]}
+    points = [record for record in merged if not record["reference"]]
+    assert len(uncached) == len(points) == 2
+    for record in points:
+        pairs = [records[part]["sample_id"] for part in uncached[record["reference_id"]]["parts"]]
+        assert [records[part]["reference_id"] for part in record["parts"]] == pairs
+
+
 def test_force_leaves_no_score_of_before(tmp_path: Path) -> None:
     run(tmp_path, "metrics=[fd_nano,is_nano,psnr]", "only=[fora]")
     before = set(tmp_path.glob("runs/smoke/observations/*/*.npz"))

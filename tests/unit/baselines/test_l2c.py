@@ -137,6 +137,8 @@ def bad_files(folder: Path) -> dict[str, tuple[str, str]]:
     other = to_bytes(torch.zeros(4, 6), trajectory(4), {})
     cut.write_bytes(other[: len(other) // 2])
     (folder / "grid.safetensors").write_bytes(to_bytes(torch.zeros(2, 6), trajectory(2), {}))
+    other_grid = Trajectory(sites(3), (9.0, 6.0, 3.0, 0.0))
+    (folder / "times.safetensors").write_bytes(to_bytes(torch.zeros(4, 6), other_grid, {}))
     (folder / "depth.safetensors").write_bytes(to_bytes(torch.zeros(4, 4), trajectory(4, 2), {}))
     save_file({"weights": torch.zeros(3)}, folder / "other.safetensors")
     nan = torch.zeros(4, 6)
@@ -158,6 +160,7 @@ def bad_files(folder: Path) -> dict[str, tuple[str, str]]:
         "list": (saved("l.pt", [torch.zeros(2)]), "holds a list"),
         "cut": (str(cut), "no router of ours"),
         "own, other steps": (str(folder / "grid.safetensors"), "2 evaluations at timesteps 1 to 0"),
+        "own, other timesteps": (str(folder / "times.safetensors"), "4 evaluations at timesteps 9 to 0"),
         "own, other depth": (
             str(folder / "depth.safetensors"),
             "for 4 sites (blocks.0.self_attn, blocks.0.ff, ...)",
@@ -168,7 +171,7 @@ def bad_files(folder: Path) -> dict[str, tuple[str, str]]:
 
 @pytest.mark.parametrize("case", [
     "malicious", "pickled", "damaged", "depth", "steps", "nan", "weights", "list",
-    "cut", "own, other steps", "own, other depth", "not ours",
+    "cut", "own, other steps", "own, other timesteps", "own, other depth", "not ours",
 ])  # fmt: skip
 def test_bad_files_are_one_line_and_run_nothing(case: str, tmp_path: Path) -> None:
     path, message = bad_files(tmp_path)[case]

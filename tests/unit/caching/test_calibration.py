@@ -80,6 +80,22 @@ def test_costs_come_with_the_curves(curves: ErrorCurves) -> None:
     assert feed_forward.macs == feed_forward.macs_linear == rows * 8 * tokens * width**2
 
 
+def test_a_run_that_raised_leaves_no_costs(tiny: TinyDiT, curves: ErrorCurves) -> None:
+    failures = [RuntimeError("interrupted")]
+
+    def interrupt(*_: Any) -> None:
+        if failures:
+            raise failures.pop()
+
+    def run() -> None:
+        with pytest.raises(RuntimeError, match="interrupted"):
+            tiny.run()
+        tiny.run()
+
+    tiny.denoiser.transformer_blocks[2].register_forward_pre_hook(interrupt)
+    assert calibrate(tiny.denoiser, run, samples=2).trajectory == curves.trajectory
+
+
 def test_what_calibration_refuses(tiny: TinyDiT) -> None:
     with pytest.raises(ValueError, match="saw no forward"):
         calibrate(tiny.denoiser, lambda: None)

@@ -1,6 +1,7 @@
 """Planners that record the uncached run or roll out candidate schedules, and predictors that are fitted to it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 
 from smoothbench.caching import CalibrationBatch, Probe, Schedule, Trajectory, cached, find_sites, last_stream
 from smoothbench.caching.mac_counter import MacCounter, site_costs
-from tests.support.small_policies import LargestChanges, LeastDamage, LeastSquares
+from smoothbench.caching.probe_costs import probe_costs
+from tests.support.small_policies import FirstInput, LargestChanges, LeastDamage, LeastSquares
 from tests.support.tiny_denoisers import TINY
 from tests.support.tiny_dit import TinyDiT, fora
 
@@ -109,6 +111,24 @@ def test_rollouts_are_counted_as_they_cost(tiny: TinyDiT) -> None:
     spent = batch.spent
     assert (spent.runs, spent.rollouts, spent.evaluations) == (12, 11, 12 * 12 * 2)
     assert spent.macs == counter.macs().total
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_the_share_of_a_method_that_decides_in_the_run_is_what_torch_counts(
+    tiny: TinyDiT, batches: int
+) -> None:
+    """What runs in vain up to a probe is a part of it; of a batch in parts it is that of all of them."""
+    method, on = FirstInput(0.5, "span"), trajectory(tiny, "span")
+    probes = method.choose_probes(tiny.denoiser)
+    near = probe_costs(tiny.denoiser, on.sites, probes, lambda: tiny.run(evals=1, batch=1), samples=1)
+    on = replace(on, approaches=near)
+    batch = CalibrationBatch(tiny.denoiser, sampling(tiny, batches), on, rows_per_sample=2)
+    with MacCounter() as everything:
+        batch.record([])
+    with MacCounter() as counter:
+        share = batch.share(method)
+    assert share == pytest.approx(counter.macs().total / everything.macs().total, rel=1e-9) and share < 0.9
+    assert batch.spent.macs == everything.macs().total + counter.macs().total
 
 
 def test_a_rollout_is_the_cached_run(tiny: TinyDiT) -> None:

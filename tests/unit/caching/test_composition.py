@@ -146,6 +146,24 @@ def test_a_method_that_observes_is_told_what_is_forced(tiny: TinyDiT) -> None:
     assert diary.wrong == {e: e in (0, 1, 2, 11) for e in range(12)}
 
 
+class Discards(Diary):
+    """It would discard whatever it observes."""
+
+    def observe(
+        self, site: Site, evaluation: Evaluation, predicted: Callable[[], Any], computed: Any
+    ) -> bool:
+        return False
+
+
+def test_what_is_forced_is_not_discarded(tiny: TinyDiT) -> None:
+    with (
+        pytest.warns(UserWarning, match="skipped nothing"),
+        cached(tiny.denoiser, Warmup(Discards(0.1), 12), evals=12) as run,
+    ):
+        assert torch.equal(tiny.run(), tiny.run())
+    assert full(run.realised) == list(range(12))
+
+
 def test_a_method_that_decides_in_the_run_needs_the_number_of_evaluations(tiny: TinyDiT) -> None:
     with (
         pytest.raises(ValueError, match=r"must know the number of evaluations: cached\(\.\.\., evals"),

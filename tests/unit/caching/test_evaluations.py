@@ -53,6 +53,18 @@ def test_two_forwards_an_evaluation_with_a_rising_timestep() -> None:
         calibrate(model, lambda: [sample(model, rises), sample(model, rises, evals=1)])
 
 
+def test_the_changes_of_all_forwards_of_an_evaluation_add_up() -> None:
+    model = Denoiser()
+    curves = calibrate(model, lambda: sample(model, falls, calls=2), calls_per_eval=2)
+    first = model.blocks[0].attn1
+    with torch.no_grad():
+        outputs = [[first(torch.full((1, 8), e + 1.0 + i)) for i in (0, 1)] for e in range(EVALS)]
+    for e in range(1, EVALS):
+        changes = [(new - old).abs().sum() for new, old in zip(outputs[e], outputs[e - 1], strict=True)]
+        assert curves.l1_diff[0, 0, e, 0].item() == pytest.approx(float(sum(changes)), rel=1e-5)
+        assert curves.l1[0, 0, e].item() == pytest.approx(float(sum(y.abs().sum() for y in outputs[e])))
+
+
 def test_runs_of_one_evaluation_are_an_error_that_names_them() -> None:
     model = Denoiser()
     with pytest.raises(

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from smoothbench.caching import Fitted, InputWeights, Schedule, StateMatching, cached
+from smoothbench.caching.reference_run import UNCACHED, reference_run
+from smoothbench.caching.transitions import transition_costs
 from tests.support.guided_loop import Before, GuidedLoop
 
 FULL = (0, 2, 5, 6)
@@ -70,6 +72,21 @@ def test_the_weights_are_those_of_least_squares_on_the_recorded_run(depth: int) 
         left = (outputs[e] - features @ torch.tensor(row, dtype=torch.float64)).norm()
         assert row == pytest.approx(solved.tolist(), rel=1e-2, abs=1e-2)
         assert left == pytest.approx(float((outputs[e] - features @ solved).norm()), rel=1e-3)
+
+
+def test_a_jump_costs_the_outputs_that_it_leaves_out_as_the_solver_weighs_them() -> None:
+    loop = NoisyLoop()
+    reference = reference_run(loop.batch(), UNCACHED, 2)
+    costs = transition_costs(reference.run, reference.solver, ridge=0)
+    states, outputs = loop.recorded()
+    for p, i, j in ((0, 2, 5), (1, 3, 5), (2, 4, 7)):
+        expected = 0.0
+        for e in range(i + 1, j):
+            features = torch.stack([states[i], outputs[i], states[p], outputs[p], states[e]], 1)
+            solved = torch.linalg.lstsq(features, outputs[e][:, None]).solution[:, 0]
+            left = (outputs[e] - features @ solved).square().sum()
+            expected += float(left) * reference.solver.step(e).outputs[0] ** 2
+        assert float(costs[p, i, j]) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.filterwarnings(NOISE)

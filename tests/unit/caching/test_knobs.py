@@ -54,6 +54,8 @@ def test_a_budget_below_what_is_possible_names_the_least() -> None:
     ) as error:
         dearest_within("interval", [1, 2, 9], {1: 1.0, 2: 0.6, 9: 0.36}.__getitem__, 0.2)
     assert error.value.least == 0.36
+    with pytest.raises(BudgetTooLow, match=r"the least is 0\.3000"):  # which is not the last
+        dearest_within("full", [3, 2, 1], {3: 0.9, 2: 0.3, 1: 0.5}.__getitem__, 0.2)
     with pytest.raises(BudgetTooLow, match=r"the least is 0\.9000"):
         bisected("threshold", Range(0.0, 1.0), Falling(9), 0.2)
 

@@ -32,10 +32,10 @@ def test_the_order_falls_to_what_the_history_holds() -> None:
 
 
 def test_taylor_works_in_fp32_and_answers_in_the_outputs_dtype() -> None:
-    new, old = torch.tensor([256.0]).bfloat16(), torch.tensor([255.0]).bfloat16()
-    # 256 + (256 - 255) * 2 = 258 exactly; bfloat16 arithmetic would lose the difference of 1 at 256 + 1
+    new, old = torch.tensor([129.0]).bfloat16(), torch.tensor([100.0]).bfloat16()
+    # 3 * 129 - 2 * 100 = 187 exactly; bfloat16 arithmetic would round 387 to 388
     assert Taylor(1)([(1.0, new), (0.0, old)], 3.0).dtype == torch.bfloat16
-    assert Taylor(1)([(1.0, new), (0.0, old)], 3.0).item() == 258
+    assert Taylor(1)([(1.0, new), (0.0, old)], 3.0).item() == 187
 
 
 def test_reuse_is_the_very_tensor() -> None:

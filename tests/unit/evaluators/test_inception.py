@@ -116,6 +116,7 @@ def test_is_is_the_mean_over_splits() -> None:
     assert result.flag == "the last of 4 splits has 8 of 64 samples"
     assert InceptionScore(split=50).score(logits).flag is None
     assert InceptionScore(split=5000).score(logits).value == InceptionScore().score(logits).value
+    assert InceptionScore(split=5000).score(logits).flag == "the last of 1 splits has 200 of 5000 samples"
     with pytest.raises(ValueError, match="split=1 samples: at least 2"):
         InceptionScore(split=1)
 

@@ -44,6 +44,21 @@ def test_in_a_warm_up_the_change_is_that_of_one_evaluation(tiny: TinyDiT) -> Non
     assert computed == [0, 1, 2, 3, 6]
 
 
+def test_each_forward_of_an_evaluation_has_a_rate_of_its_own(tiny: TinyDiT) -> None:
+    """The first one's block changes little, the second one's much."""
+    policy, sites = AdaCache(1.0, (0.3,), (3, 1)), AdaCache().choose_sites(tiny.denoiser)
+    computed: tuple[list[int], list[int]] = ([], [])
+    for e in range(9):
+        for index, growth in enumerate((1.1, 2.0)):
+            evaluation = Evaluation(
+                e, 12, None, index, torch.zeros(1), sites, starts_run=(e, index) == (0, 0)
+            )
+            if policy.decide(evaluation)[0]:
+                computed[index].append(e)
+                policy.observe(sites[-1], evaluation, lambda: None, (torch.tensor([growth**e]),))
+    assert computed == ([0, 1, 4, 7], list(range(9)))
+
+
 def test_a_scale_of_0_gives_the_uncached_bits(tiny: TinyDiT) -> None:
     with pytest.warns(UserWarning, match="skipped nothing"), cached(tiny.denoiser, AdaCache(0), evals=12):
         x = tiny.run()

@@ -43,6 +43,24 @@ def test_it_keeps_to_its_budget(tiny: TinyDiT) -> None:
         BudCache(5, search=23).plan_on(batch.trajectory, batch)
 
 
+def test_at_no_temperature_nothing_that_is_worse_is_taken(tiny: TinyDiT) -> None:
+    batch = tiny_batch(tiny, 5)
+    cold, usual = (
+        BudCache(2, **how).plan_on(batch.trajectory, batch)
+        for how in ({"hottest": 1e-12, "coldest": 1e-12}, {})
+    )
+    assert cold.computed == usual.computed
+
+
+def test_its_seed_says_where_the_search_begins(tiny: TinyDiT) -> None:
+    batch = tiny_batch(tiny, 12)
+    starts = [
+        full_evaluations(BudCache(5, search=24, seed=seed).plan_on(batch.trajectory, batch))
+        for seed in (0, 1, 2, 0)
+    ]
+    assert starts[0] == starts[3] and len(set(map(tuple, starts))) == 3
+
+
 def test_its_knob(tiny: TinyDiT) -> None:
     batch = tiny_batch(tiny, 5)
     assert BudCache(2).settings(batch.trajectory) == [5, 4, 3, 2, 1]

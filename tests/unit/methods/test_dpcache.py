@@ -43,6 +43,15 @@ def test_it_predicts_as_the_point_does(tiny: TinyDiT) -> None:
     )
 
 
+def test_the_made_up_output_after_the_last_evaluation_is_the_published_mixture() -> None:
+    tiny = build_tiny(4)
+    bare = PlannedRun(copy.deepcopy(tiny.denoiser).double(), range(12), 12)
+    bare.final()
+    batch = tiny_batch(tiny, 12, "taylor1")
+    planned = full_evaluations(DPCache(4, reach=0.7).plan_on(batch.trajectory, batch))
+    assert planned == Tables(bare.streams, 1, 0.7).published(4)
+
+
 def test_it_predicts_at_timesteps_where_the_point_does(tiny: TinyDiT) -> None:
     bare = PlannedRun(copy.deepcopy(tiny.denoiser).double(), range(12), 12)
     bare.final()

@@ -74,6 +74,24 @@ def test_a_loop_that_changes_its_sample_in_place_gives_the_same(tiny: TinyDiT) -
     assert torch.equal(in_place, fresh)
 
 
+def test_a_loop_that_changes_the_output_in_place_gives_the_same(tiny: TinyDiT) -> None:
+    def run(in_place: bool) -> tuple[torch.Tensor, list[tuple[bool, ...]]]:
+        x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(5))
+        labels, policy = torch.tensor([1, 2]), EasyCache(0.5, warmup=2)
+        with (
+            torch.inference_mode(),
+            cached(tiny.denoiser, policy, predictor=AddInput(), evals=12) as under_way,
+        ):
+            for t in torch.linspace(999, 0, 12).long():
+                output = tiny.denoiser(x, timestep=t.expand(2), class_labels=labels).sample
+                x = x - (output.mul_(0.2) if in_place else output * 0.2)
+        return x, under_way.realised
+
+    (in_place, realised), (fresh, expected) = run(True), run(False)
+    assert realised == expected and 2 < sum(bits[0] for bits in realised) < 12
+    assert torch.equal(in_place, fresh)
+
+
 def test_channels_that_the_input_does_not_have_are_reused() -> None:
     x, y = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
     given = torch.randn(2, 3, 4)

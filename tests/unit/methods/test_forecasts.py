@@ -108,6 +108,15 @@ def test_a_fitted_predictor_equals_its_rule(tiny: TinyDiT, name: str, level: str
     assert batch.spent.runs == 1
 
 
+def test_scalingcache_reuses_what_does_not_change(tiny: TinyDiT) -> None:
+    last = tiny.denoiser.transformer_blocks[1].ff.net[2]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.zeros_(last.bias)
+    schedule = schedule_of(tiny, "branch", "repository")
+    weights = ScalingCache().fit(schedule, calibration(tiny, "branch"))
+    assert {tuple(row) for row in weights.table["blocks.1.ff"]} == {(), (1.0,), (1.0, 0.0)}
+
+
 @pytest.mark.parametrize("name", [*OF_RUN, *FITTED])
 def test_where_nothing_is_skipped_the_run_is_the_uncached_one(tiny: TinyDiT, name: str) -> None:
     schedule = schedule_of(tiny, "branch", "repository", interval=1)

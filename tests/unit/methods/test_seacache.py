@@ -9,7 +9,7 @@ import torch
 
 from baselines.seacache import SeaCache
 from baselines.wiener_filter import wiener_filtered
-from smoothbench.caching import Trajectory, cached, find_sites
+from smoothbench.caching import Evaluation, Trajectory, cached, find_sites
 from smoothbench.protocols import KnowsNoise
 from smoothbench.solvers.ddim import DDIM
 from smoothbench.solvers.dpm_singlestep import DPMSolverSinglestep
@@ -47,6 +47,25 @@ def test_it_follows_its_rule(tiny: TinyDiT, threshold: float, longest: int | Non
             x = tiny.run()
         assert [bits[0] for bits in run.realised] == computed and 2 <= sum(computed) < 12
         assert torch.allclose(x.double(), expected, atol=2e-4)
+
+
+def test_each_forward_of_an_evaluation_has_a_sample_of_its_own(tiny: TinyDiT) -> None:
+    sites = SeaCache(noise=Levels()).choose_sites(tiny.denoiser)
+    x = torch.randn(2, 2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def decided(*indices: int) -> list[list[bool]]:
+        policy = SeaCache(0.5, noise=Levels())
+        return [
+            [
+                policy.decide(Evaluation(e, 12, None, i, x[i] * 1.1**e, sites, (e, i) == (0, indices[0])))[0]
+                for i in indices
+            ]
+            for e in range(12)
+        ]
+
+    both, first, second = decided(0, 1), decided(0), decided(1)
+    assert both == [[*a, *b] for a, b in zip(first, second, strict=True)]
+    assert 2 < sum(bits[0] for bits in first) < 12
 
 
 def test_the_filter_is_the_published_one() -> None:

@@ -102,6 +102,7 @@ def test_pab_s_windows_by_kind_and_stretch() -> None:
     [
         ((999.0, 500.0, 0.0), [999.0, 500.0, 0.0]),  # timesteps
         ((1.0, 0.6, 0.2), [1000.0, 600.0, 200.0]),  # of a scale to 1
+        ((1.0, 0.6, 0.2, 0.0), [1000.0, 600.0, 200.0, 0.0]),  # that ends at 0
         ((501.0, 1.0), [501.0, 1.0]),  # two leading ones, with an offset
         ((80.0, 4.0, 0.2, 0.002), [1000.0, 750.0, 500.0, 250.0]),  # noise levels
         ((1.1, 0.5, -0.2, -1.5), [1000.0, 750.0, 500.0, 250.0]),  # their logarithms, as EDM's

@@ -1,5 +1,6 @@
 """TeaCache against its rule in float64: the fit, the decisions, the outputs; and its refusals."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -72,6 +73,13 @@ def test_a_threshold_of_0_gives_the_uncached_bits(fitted: tuple[TinyDiT, TeaCach
     with pytest.warns(UserWarning, match="skipped nothing"), cached(tiny.denoiser, policy, evals=12):
         x = tiny.run()
     assert torch.equal(x, tiny.run())
+
+
+def test_a_sum_that_is_the_threshold_or_no_number_is_computed() -> None:
+    policy, changes = TeaCache(0.5), (None, 0.25, 0.25, 0.25, math.nan, 0.25)
+    places = [Evaluation(e, 9, None, 0, torch.zeros(1), (), starts_run=e == 0) for e in range(len(changes))]
+    decided = [policy.computes(place, change) for place, change in zip(places, changes, strict=True)]
+    assert decided == [True, False, True, False, True, False]
 
 
 def test_each_forward_of_an_evaluation_has_a_sum_of_its_own() -> None:

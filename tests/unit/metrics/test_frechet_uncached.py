@@ -72,3 +72,24 @@ def test_what_a_finite_number_of_pairs_makes_of_it_is_said() -> None:
     far = metric.score(np.stack([baseline * 3 + 5, baseline], 1))
     assert far.flag is None or int(flag.split()[1]) > 5 * int(far.flag.split()[1])
     assert metric.score(np.stack([baseline, baseline], 1)).flag is None
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.15, 0.25])
+def test_the_caution_says_how_much_halves_of_the_pairs_exceed_the_whole(shift: float) -> None:
+    """It is there from half the standard error on; more than all of the distance is called all of it."""
+    r = np.random.default_rng(3)
+    baseline, noise = r.normal(size=(200, 4)), r.normal(size=(200, 4))
+    rows = np.stack([0.9 * baseline + np.sqrt(1 - 0.81) * noise + shift, baseline], axis=1)
+
+    def distance(pairs: np.ndarray) -> float:
+        metric = FrechetDistance()
+        metric.fit(pairs[:, 1])
+        return metric.score(pairs[:, 0]).value
+
+    score = scored(rows)
+    excess = (distance(rows[0::2]) + distance(rows[1::2])) / 2 - score.value
+    if excess > score.estimate.se / 2:
+        share = min(100, round(100 * excess / score.value))
+        assert score.flag == f"about {share} % of it comes of N=200 alone: the interval lies too high"
+    else:
+        assert score.flag is None and shift == 0.25

@@ -48,6 +48,11 @@ def test_four_points_on_a_line() -> None:
     np.testing.assert_allclose(score(Recall, x, real, 1).influence, 0.0)  # all are covered at least twice
 
 
+def test_a_ball_holds_what_lies_on_its_edge() -> None:
+    real = np.array([[0.0], [1.0], [2.0], [3.0]])  # k = 1: balls of radius 1
+    assert score(Precision, np.array([[-1.0], [9.0]]), real, 1).value == 0.5
+
+
 @pytest.mark.parametrize(("k", "seed"), [(1, 0), (1, 1), (2, 2), (3, 3), (3, 4), (5, 5)])
 def test_recalls_influence_is_the_jackknife(k: int, seed: int) -> None:
     x, y = rows(40, seed, 2) * 0.7, rows(60, seed + 50, 2) * 1.5

@@ -50,6 +50,12 @@ def test_tau_and_best_of_n_of_known_orders() -> None:
     assert tau.flag == "over 4 groups of 4"
 
 
+def test_tau_allows_for_ties_as_tau_b_does() -> None:
+    """Five pairs of the same order and one tie: 5 / sqrt(6 * 5)."""
+    rows = table(([1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 2.0, 3.0]), SAME)
+    assert RankPreserved(Brightness()).score(rows).value == pytest.approx((5 / np.sqrt(30) + 1) / 2)
+
+
 def test_ties_for_the_best_count_as_the_best() -> None:
     rows = table(([3.0, 3.0, 1.0, 0.0], [0.0, 9.0, 1.0, 0.0]), SAME)
     assert BestPreserved(Brightness()).score(rows).value == 1.0

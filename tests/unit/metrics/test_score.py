@@ -26,6 +26,12 @@ def test_quantiles_are_of_the_samples() -> None:
     assert score.quantiles is not None and tuple(score.quantiles) == LEVELS
 
 
+def test_quantiles_between_two_samples_are_interpolated() -> None:
+    score = mean_score(np.array([0.0, 1.0, 3.0, 10.0]), with_quantiles=True)
+    assert score.quantiles is not None
+    assert [score.quantiles[level] for level in ("0.05", "0.5", "0.95")] == pytest.approx([0.15, 2.0, 8.95])
+
+
 def test_float32_is_averaged_in_float64() -> None:
     values = np.full(1001, 0.1, dtype=np.float32)
     assert mean_score(values).value == pytest.approx(float(np.float32(0.1)), rel=1e-14)

@@ -86,6 +86,32 @@ def test_counts_stay_whole() -> None:
     np.testing.assert_allclose(score.influence, expected.influence, atol=1e-6)
 
 
+class SquaredLevel(torchmetrics.Metric):
+    """The square of a mean over samples, whose state torchmetrics merges by a mean."""
+
+    higher_is_better, level = True, torch.zeros(())
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("level", torch.zeros(()), dist_reduce_fx="mean")
+
+    def update(self, samples: Tensor) -> None:
+        self.level = samples.double().mean()
+
+    def compute(self) -> Tensor:
+        return self.level**2
+
+
+def test_states_that_are_means_have_the_jackknife_s_interval_too() -> None:
+    samples, _ = pictures()
+    metric = TorchMetricOverCorpus(SquaredLevel(), inputs=["samples"], dtype="float64")
+    levels = metric.per_sample(samples).numpy()[:, 0]
+    score = metric.score(levels[:, None])
+    without = np.array([np.delete(levels, i).mean() ** 2 for i in range(7)])
+    assert isinstance(score, Score) and score.value == pytest.approx(levels.mean() ** 2)
+    np.testing.assert_allclose(score.influence, 6 * (without.mean() - without), rtol=1e-9)
+
+
 def test_what_merges_otherwise_has_a_value_and_no_interval() -> None:
     rows, labels = logits()
     rows = rows.softmax(1)

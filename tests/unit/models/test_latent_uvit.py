@@ -198,14 +198,8 @@ def test_costs_without_weights(tmp_path: Path) -> None:
 def test_samples_with_weights(checkpoint_folder: Path, tmp_path: Path) -> None:
     model = [f"model.path={checkpoint_folder / 'uvit.pth'}", f"model.vae={checkpoint_folder / 'vae'}"]
     model += [f"model.architecture.{key}={value}" for key, value in SIZES.items()]
-    small = [
-        "metrics=[psnr]",
-        "num_samples=4",
-        "batch_size=2",
-        "solver.steps=6",
-        "points.none20.solver.steps=4",
-    ]
-    where = ["device=cpu", f"results_dir={tmp_path}"]
+    small = ["num_samples=4", "batch_size=2", "solver.steps=6", "points.none20.solver.steps=4"]
+    where = ["metrics=[psnr]", "device=cpu", f"results_dir={tmp_path}"]
     experiment = Experiment(settings(composed("+exp=paper/uvit_dpm", *model, *small, *where)))
     experiment.run()
     records = [experiment.store.record(p.spec.name, p.point_id) for p in experiment.bench.points]

@@ -1,15 +1,19 @@
 """Cached points beside no cache with fewer steps: which rival, which sign, and what the triangle stands for."""
 
+import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from metrics.inference import paired_difference
+from metrics.score import Score
 from smoothbench.report import load
 from smoothbench.report.studies.against_fewer_steps import section
 from smoothbench.report.tables.column import BETTER, WORSE
 from smoothbench.report.tables.text import NONE
-from smoothbench.report.tables.two_points import compare
-from tests.support.report_folder import build, plans
+from smoothbench.report.tables.two_points import compare, influences
+from tests.support.report_folder import build, edit, plans
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +23,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def table(folder: Path) -> dict[str, dict[str, str]]:
     """The cells of the section's table, by label and column."""
-    lines = [line for line in section(load(folder)).lines[2].splitlines() if line.startswith("|")]
+    return table_of(load(folder))
+
+
+def table_of(frame: pd.DataFrame) -> dict[str, dict[str, str]]:
+    lines = [line for line in section(frame).lines[2].splitlines() if line.startswith("|")]
     heading, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
 
@@ -50,6 +58,33 @@ def test_a_cheaper_point_that_is_further_is_not_worse(tmp_path: Path) -> None:
     labels = [label for label, *_ in plans()]
     folder = build(tmp_path, [0, labels.index("no cache, 40 steps"), labels.index("FORA N=5")])
     assert not any(WORSE in cell for row in table(folder).values() for cell in row.values())
+
+
+def test_triangles_are_holms(tmp_path: Path) -> None:
+    """Alone, each difference would be found (p = 0.03); corrected over three, none is."""
+    labels, rival = [label for label, *_ in plans()], "no cache, 18 steps"
+    points = ["FORA N=2", "FORA N=3", "FORA mirrored N=3"]
+    folder = build(tmp_path, [0, *(labels.index(label) for label in (rival, *points))])
+    frame = load(folder)
+    rows = frame.set_index("label")
+    for label in points:
+        a, b = (
+            Score(float(rows.loc[one, "psnr@256"]), influences(folder, rows.loc[one])["psnr@256"])
+            for one in (label, rival)
+        )
+        frame.loc[frame["label"] == label, "psnr@256"] = b.value - 2.2 * paired_difference(a, b).se
+    alone = frame[~frame["label"].isin(points[1:])]
+    assert WORSE in table_of(alone)["FORA N=2"]["psnr@256, ddim"]
+    assert not any(WORSE in table_of(frame)[label]["psnr@256, ddim"] for label in points)
+
+
+def test_a_rival_of_the_same_cost_costs_no_less(tmp_path: Path) -> None:
+    labels = [label for label, *_ in plans()]
+    folder = build(tmp_path, [0, labels.index("no cache, 18 steps"), labels.index("FORA N=3")])
+    share = load(folder).set_index("label").loc["no cache, 18 steps", "share"]
+    path = next((folder / "records").glob("fora-n=3-*.json"))
+    edit(folder, "fora-n=3", cost=json.loads(path.read_text())["cost"] | {"share": share})
+    assert table(folder)["FORA N=3"]["psnr@256, ddim"].endswith(f"(18) {BETTER}")
 
 
 def test_scores_of_another_metric_are_not_compared(tmp_path: Path) -> None:

@@ -121,6 +121,15 @@ def test_nearer_to_a_fine_run_than_the_uncached_one(beside_a_fine_run: pd.DataFr
     assert float(table["FORA N=2"][f"{FD}, as good"].split()[0]) == pytest.approx(quality, abs=0.006)
 
 
+def test_nearer_by_a_distance_that_is_better_where_it_is_lower(beside_a_fine_run: pd.DataFrame) -> None:
+    frame = beside_a_fine_run.assign(**{f"{PSNR}.higher_is_better": False})
+    uncached = frame.loc[frame["label"] == "no cache, 40 steps", PSNR].iloc[0]
+    frame.loc[frame["label"] == "FORA N=2", PSNR] = uncached
+    verdicts = {"SmoothCache a=0.04": "no", "no cache, 18 steps": "yes", "FORA N=2": "open"}
+    for label, verdict in verdicts.items():
+        assert cells(frame)[label][f"{PSNR}, nearer"].endswith(f" {verdict}")
+
+
 def test_clips_of_audio_are_near_by_their_mel_spectra(results: pd.DataFrame) -> None:
     names = {one: one.replace("psnr", "mel_l1") for one in results.columns if one.startswith("psnr")}
     assert "mel_l1@256, rival" in cells(results.rename(columns=names))["FORA N=2"]

@@ -1,5 +1,6 @@
 """What the report does with uncertainty: corrected tests, pooled points, ranks, tails, and pairs."""
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from smoothbench.report import load, summary, write
 from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.document import document
-from smoothbench.report.tables.column import WORSE
+from smoothbench.report.tables.column import WORSE, Column
 from smoothbench.report.tables.pairing_gain import block_spread, pairing_gain
 from smoothbench.report.tables.point_tables import (
     against_real,
@@ -110,6 +111,16 @@ def test_spread_over_blocks_beside_the_error(tmp_path: Path) -> None:
     assert block_spread(load(build(tmp_path / "single", (0, 6)))).empty
 
 
+def test_the_spread_over_parts_of_different_sizes_means_nothing(tmp_path: Path) -> None:
+    folder = build_pooled(tmp_path, (0, 6))
+    for path in (folder / "records").glob("*.json"):
+        content = json.loads(path.read_text())
+        if content["parts"]:
+            content["seeds"][-1][1] -= 32
+            path.write_text(json.dumps(content | {"num_samples": content["num_samples"] - 32}))
+    assert block_spread(load(folder)).empty
+
+
 def test_how_much_tighter_pairs_are(results: Path) -> None:
     frame = load(results)
     found = pairing_gain(frame).set_index("score").loc["fd_nano@256"]
@@ -119,6 +130,11 @@ def test_how_much_tighter_pairs_are(results: Path) -> None:
     assert (found["least"], found["most"]) == (min(gains), max(gains)) and found["least"] > 1
     assert f"| fd_nano@256 | {np.median(gains):.1f} times |" in text_of(results)
     assert "psnr@256" not in set(pairing_gain(frame)["score"])
+
+
+def test_where_all_have_one_value_none_is_the_best() -> None:
+    assert Column("", ["1", "1", "-"], pd.Series([1.0, 1.0, math.nan])).ranks() == [0, 0, 0]
+    assert Column("", ["1", "2", "1"], pd.Series([1.0, 2.0, 1.0])).ranks() == [1, 2, 1]
 
 
 def test_rank_agreement_in_the_report(results: Path) -> None:

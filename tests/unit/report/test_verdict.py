@@ -6,13 +6,15 @@ import shutil
 from html import escape
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from smoothbench.report import load, summary
+from smoothbench.report.data.frame import OLDER
 from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.document import document
 from smoothbench.report.page.html_page import page
-from smoothbench.report.verdict.budgets import baseline, budgets, compared_rows, is_uncached, offers
+from smoothbench.report.verdict.budgets import Budget, baseline, budgets, compared_rows, is_uncached, offers
 from smoothbench.report.verdict.findings import Verdict, verdict
 from smoothbench.report.verdict.words import NAMED, paragraph, statements, table
 from tests.oracles.verdict import Oracle
@@ -156,12 +158,46 @@ def test_a_missing_file_of_scores_is_named(tmp_path: Path) -> None:
     )
 
 
+def test_scores_of_other_seeds_are_named(tmp_path: Path) -> None:
+    folder = build(tmp_path, range(len(plans())))
+    path = next((folder / "scores").glob("fora-n=4*"))
+    with np.load(path) as data:
+        arrays = dict(data)
+    np.savez(path, **arrays | {"seeds": arrays["seeds"] + 1})
+    (_, frame), *_ = comparable_groups(load(folder))
+    assert re.search("There is no verdict: .* has other seeds than ", document([(frame, [])], []))
+
+
+def test_a_score_by_older_code_of_its_metric_is_not_compared(tmp_path: Path) -> None:
+    folder = build(tmp_path, range(len(plans())))
+    (_, frame), *_ = comparable_groups(load(folder))
+    frame.loc[frame["label"] == "FORA N=4", "psnr@256.flag"] = OLDER
+    made = verdict(frame, folder)
+    assert made is not None
+    near, quality = made.scores
+    place = made.rows.index[made.rows["label"] == "FORA N=4"][0]
+    assert place not in near.values and place in quality.values
+
+
+def test_fewer_steps_are_those_of_the_solver_with_the_best_value(tmp_path: Path) -> None:
+    folder = build(tmp_path, range(len(plans())))
+    (_, frame), *_ = comparable_groups(load(folder))
+    other = frame["label"] == "no cache, 26 steps"
+    frame.loc[other, "family"] = "no cache, Euler"
+    for value, steps in ((99.0, 26), (0.0, 33)):
+        frame.loc[other, "psnr@256"] = value
+        made = verdict(frame, folder)
+        assert made is not None
+        near, _ = made.findings[Budget(1.5, "MACs")]
+        assert made.rows.at[near.fewer, "label"] == f"no cache, {steps} steps"
+
+
 def test_a_fine_reference_is_no_offer_and_no_base(tmp_path: Path) -> None:
     """Where the reference is a fine run, no cache at the steps of the caches is what costs 1."""
     folder = build(tmp_path, range(len(plans())))
     (_, frame), *_ = comparable_groups(load(folder))
     frame.loc[frame["reference"].astype(bool), "steps"] = 500
-    frame.loc[frame["label"] == "no cache, 40 steps", "steps"] = 50
+    frame.loc[frame["label"].isin(["no cache, 40 steps", "no cache, 33 steps"]), "steps"] = 50
     made = verdict(frame, folder)
     assert made is not None
     base = made.rows[made.rows["label"] == "no cache, 40 steps"].iloc[0]

@@ -8,6 +8,7 @@ from smoothbench.config.expand import settings
 from smoothbench.config.instantiate import build_model
 from smoothbench.media.codecs import Png
 from smoothbench.protocols import BLOCK, Model
+from smoothbench.sampling.calibrate_point import calibration_batches
 from smoothbench.sampling.loop import SeededNoise, latents
 from smoothbench.solvers.ddim import DDIM
 from tests.support.compose import composed
@@ -44,6 +45,13 @@ def test_noise_belongs_to_the_seed() -> None:
     )
     for _ in range(2):
         assert torch.equal(in_one_batch()[3:], part())
+
+
+def test_draws_of_a_calibration_have_no_seed_in_common(nano: Model) -> None:
+    config = {"seed": 999, "num_samples": 6, "unconditional": False}
+    draws = [calibration_batches(nano, {**config, "draw": draw}, 4) for draw in (0, 1, 2)]
+    seeds = [seed for batches in draws for of_batch, _ in batches for seed in of_batch]
+    assert seeds == list(range(999 * BLOCK, 999 * BLOCK + 18))
 
 
 def test_classes_go_round_in_every_block(nano: Model) -> None:
