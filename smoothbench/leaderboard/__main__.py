@@ -14,7 +14,7 @@ from smoothbench.leaderboard.check_costs import MeasuredModels
 from smoothbench.leaderboard.handed_in import HandedIn
 from smoothbench.leaderboard.observed import Observations
 from smoothbench.leaderboard.site_pages import pages
-from smoothbench.leaderboard.submission import Submission, read_submissions
+from smoothbench.leaderboard.submission import Submission, read_submissions, tables_without_records
 from smoothbench.leaderboard.write_site import check_place, write_site
 
 NAMED = 10  # numbers of a folder that are spelled out; more are counted
@@ -47,6 +47,8 @@ def _run(options: argparse.Namespace) -> int:
     for one in handed_in:
         counts = "; ".join(f"{count} {basis}" for basis, count in one.bases.items())
         print(f"{one.submission.name}: {len(one.submission.frame)} points ({counts})")
+    for folder in tables_without_records(options.folders):
+        print(f"{folder}: a table without records, which cannot be checked: not in the leaderboard")
     if options.out is not None:
         written = write_site(pages(handed_in), options.out)
         print(f"{written[0]} and {len(written) - 1} more pages")

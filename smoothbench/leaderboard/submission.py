@@ -13,6 +13,7 @@ from smoothbench.storage.files import load_json
 from smoothbench.storage.record import Record
 from smoothbench.storage.record_files import record_file, record_files, record_stem
 
+TABLES = ("*/table.csv*", "*/*/table.csv*")
 OWN_RUNS = "runs"  # beside published folders: runs that nobody has handed in
 
 
@@ -55,14 +56,26 @@ def read_submissions(folders: Iterable[Path]) -> list[Submission]:
     return [_read(place, name) for place, name in places.items()]
 
 
+def tables_without_records(folders: Iterable[Path]) -> list[Path]:
+    """Return the folders in those that are named that hold a table and no records: nothing of them can be checked."""
+    return [
+        place for folder in folders for place in _below(folder, TABLES) if not (place / "records").is_dir()
+    ]
+
+
+def _below(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    """The folders of files one or two levels below a folder, but for those of its own runs."""
+    inner = {path.parent for pattern in patterns for path in folder.glob(pattern)}
+    return sorted(path for path in inner if OWN_RUNS not in path.relative_to(folder).parts)
+
+
 def _places(folder: Path) -> list[Path]:
     """The results folders at a path: itself, or those one or two levels below it."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; results of yours lie in results/runs/NAME")
     if (folder / "records").is_dir():
         return [folder]
-    inner = [path.parent for pattern in ("*/records", "*/*/records") for path in folder.glob(pattern)]
-    below = sorted(path for path in inner if OWN_RUNS not in path.relative_to(folder).parts)
+    below = _below(folder, ("*/records", "*/*/records"))
     if not below:
         raise UsageError(
             f"{folder}: no records in it: name a results folder, as results/runs/NAME, or a folder of such folders"

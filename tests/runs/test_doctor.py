@@ -11,7 +11,17 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from smoothbench.models.nano.image.model import PixelDiT
-from smoothbench.running.doctor import command, folder, machine, models, numerics, packages, paper, speed
+from smoothbench.running.doctor import (
+    command,
+    folder,
+    machine,
+    models,
+    numerics,
+    packages,
+    paper,
+    paper_scores,
+    speed,
+)
 from smoothbench.running.doctor.embedded import CPU, Embedded
 from smoothbench.running.doctor.finding import Check, Finding, examined, judged
 from smoothbench.storage import mount
@@ -212,3 +222,17 @@ def test_memory_that_does_not_suffice_is_a_warning(monkeypatch: pytest.MonkeyPat
         memory.measured.startswith("weights 3.0 GB, cache 4.2 GB at batch 32")
         and "4 GB free" in memory.measured
     )
+
+
+def test_scores_that_cannot_be_computed_are_named_with_the_way_out() -> None:
+    check = next(
+        check for check in paper_scores.checks() if check.subject == "paper/stable_audio_dpmpp3m: scores"
+    )
+    by_metric = {finding.subject.split(": ")[1]: finding for finding in examined([check])}
+    assert by_metric["clap"].verdict == "warn" and "hf download laion/clap" in by_metric["clap"].measured
+
+
+def test_scores_that_can_all_be_computed_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paper_scores, "_reason", lambda *_: None)
+    check = paper_scores.checks()[0]
+    assert only([check]) == Finding("ok", check.subject, "all 7 can be computed")

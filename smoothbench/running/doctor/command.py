@@ -3,8 +3,9 @@
     python -m smoothbench.doctor [device=auto] [results_dir=results] [compile=true]
 
 It samples the embedded models on the device and on the CPU, and looks at versions, numerics, speed, memory,
-torch.compile, the results folder, and at the weights and packages that the papers' experiments need. Each line begins
-with ok; with warn where runs are slower or some cannot be had; or with FAIL where results would be wrong.
+torch.compile, the results folder, and at the weights, reference files and packages that the papers' experiments need.
+Each line begins with ok; with warn where runs are slower or some cannot be had; or with FAIL where results would be
+wrong.
 compile=false leaves out torch.compile, which takes longest.
 """
 
@@ -21,7 +22,17 @@ import torch
 from smoothbench import command
 from smoothbench.errors import UsageError
 from smoothbench.numerics import set_tf32
-from smoothbench.running.doctor import compiled, folder, machine, models, numerics, packages, paper, speed
+from smoothbench.running.doctor import (
+    compiled,
+    folder,
+    machine,
+    models,
+    numerics,
+    packages,
+    paper,
+    paper_scores,
+    speed,
+)
 from smoothbench.running.doctor.embedded import Embedded
 from smoothbench.running.doctor.finding import Check, Finding, examined
 from smoothbench.sampling.allocator import keep_freed_memory
@@ -78,6 +89,7 @@ def checks(device: torch.device, results_dir: Path, compiles: bool) -> list[Chec
         *speed.checks(device, embedded[0]),
         *folder.checks(results_dir),
         *paper.checks(device),
+        *paper_scores.checks(),
         *packages.checks(),
         *(compiled.checks(embedded[0]) if compiles else []),
     ]

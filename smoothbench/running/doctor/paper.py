@@ -1,6 +1,7 @@
 """Checks of what the paper's own experiments need: memory for caches and calibration, and weights."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 
@@ -17,8 +18,12 @@ EXPERIMENTS = ROOT / "conf" / "exp" / "paper"
 
 def checks(device: torch.device) -> list[Check]:
     """The checks of every experiment in `conf/exp/paper`."""
-    names = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
-    return [Check(f"paper/{name}", lambda name=name: _experiment(name, device)) for name in names]  # type: ignore[misc]
+    return [Check(f"paper/{name}", partial(_experiment, name, device)) for name in experiments()]
+
+
+def experiments() -> list[str]:
+    """The names of the papers' experiments, `conf/exp/paper`."""
+    return sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
 
 
 def _experiment(name: str, device: torch.device) -> Iterator[Finding]:

@@ -136,6 +136,16 @@ def test_a_folder_without_records_is_refused(tmp_path: Path, capsys: pytest.Capt
     assert "is empty" in capsys.readouterr().err
 
 
+def test_a_table_without_records_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("table_alone", "runs/own"):
+        bare = folder.parent / name
+        bare.mkdir(parents=True)
+        (bare / "table.csv.gz").touch()
+    assert main([str(folder.parent)]) == 0
+    named = [line for line in capsys.readouterr().out.splitlines() if "without records" in line]
+    assert len(named) == 1 and named[0].startswith(f"{folder.parent / 'table_alone'}: ")
+
+
 def test_no_code_of_a_submission_runs(folder: Path, tmp_path: Path) -> None:
     """A record names its classes by import path, and comes from somebody else."""
     mark = tmp_path / "ran"
