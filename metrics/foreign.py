@@ -26,7 +26,8 @@ class ForeignMetric:
     """A metric whose numbers another library's module computes, on the model's device.
 
     `inputs`, `scale`, `dtype` and `rgb` are those of `SampleInputs`. `higher_is_better` is the module's own where it is
-    None. `digest` is the module's own, else the sha256 of its weights. Raises ValueError for other settings.
+    None, `is_distance` whether the module compares samples with the uncached ones. `digest` is the module's own, else
+    the sha256 of its weights. Raises ValueError for other settings.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class ForeignMetric:
         self._module = module.eval().requires_grad_(False)
         self._given = SampleInputs(inputs, scale, dtype, rgb)
         self.inputs: tuple[str, ...] = self._given.of_harness
+        self.is_distance = self._given.paired
         self.higher_is_better = _direction(module, higher_is_better)
         self.digest: str | None = getattr(module, "digest", None) or weights_digest(module)
 

@@ -36,7 +36,6 @@ class NetworkScore(ForeignMetric, SampleMean):
             )
         super().__init__(network, inputs, scale, dtype, rgb, higher_is_better)
         self.network = network
-        self.is_distance = self._given.paired
 
     @torch.inference_mode()
     def per_sample(self, *inputs: Tensor) -> Tensor:

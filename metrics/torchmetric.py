@@ -12,19 +12,13 @@ from metrics.sample_inputs import joined
 from metrics.score import SampleMean
 
 
-class TorchMetric(ForeignMetric, SampleMean):
-    """The mean over samples of a torchmetrics metric, which is computed on each sample by itself.
+class OfTorchmetrics(ForeignMetric):
+    """A metric whose numbers a metric of torchmetrics computes.
 
-    That is the metric's own value over all samples wherever it is a mean over samples, as LPIPS, SSIM and CLIPScore
-    are; what pools errors over samples (PSNR) or compares whole sets is another number: see
-    `metrics.torchmetric_corpus`. A metric that gives a number for each sample of a batch (`reduction: none`) gets whole
-    batches, any other one sample after another. `cap` bounds values on both sides, where the ratio of identical samples
-    is infinite. `output` chooses one of several numbers, by key or place. The other arguments are those of
-    `ForeignMetric`. Raises ValueError for what is no metric of torchmetrics, and other settings.
+    `cap` bounds values on both sides, where the ratio of identical samples is infinite. `output` chooses one of several
+    numbers, by key or place. The other arguments are those of `ForeignMetric`. Raises ValueError for what is no metric
+    of torchmetrics, and other settings.
     """
-
-    name = "torchmetric"
-    version = 1
 
     def __init__(
         self,
@@ -39,7 +33,19 @@ class TorchMetric(ForeignMetric, SampleMean):
     ) -> None:
         super().__init__(checked_metric(metric, dtype), inputs, scale, dtype, rgb, higher_is_better)
         self.metric, self._cap, self._output = metric, checked_cap(cap), output
-        self.is_distance = self._given.paired
+
+
+class TorchMetric(OfTorchmetrics, SampleMean):
+    """The mean over samples of a torchmetrics metric, which is computed on each sample by itself.
+
+    That is the metric's own value over all samples wherever it is a mean over samples, as LPIPS, SSIM and CLIPScore
+    are; what pools errors over samples (PSNR) or compares whole sets is another number: see
+    `metrics.torchmetric_corpus`. A metric that gives a number for each sample of a batch (`reduction: none`) gets whole
+    batches, any other one sample after another. The arguments are those of `OfTorchmetrics`.
+    """
+
+    name = "torchmetric"
+    version = 1
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Compute the numbers, float64 [B], of a batch; ValueError, with the metric's own reason, where it refuses."""

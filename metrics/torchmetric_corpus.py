@@ -8,44 +8,28 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-import torchmetrics
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_mean, dim_zero_sum
 
 from metrics.features import Features, FloatArray
-from metrics.foreign import ForeignMetric, checked_cap
 from metrics.score import BareScore, Score
-from metrics.torchmetric import checked_metric, single_number
+from metrics.torchmetric import OfTorchmetrics, single_number
 
 LONGEST: Final = 4096  # numbers that are stored of a sample
 State = Mapping[str, Tensor | list[Tensor]]
 
 
-class TorchMetricOverCorpus(ForeignMetric):
+class TorchMetricOverCorpus(OfTorchmetrics):
     """A torchmetrics metric over all samples: its states are kept for each sample, and merged as torchmetrics merges.
 
     What a metric accumulates (its states) is computed for each sample by itself, and merged by the metric's own rule,
     as between processes. Where all states are sums or means, the influence of a sample is what the value changes by
     when it is left out (the jackknife), so that there is an interval. Other metrics have none, and their score says
-    so. The arguments are those of `metrics.torchmetric.TorchMetric`.
+    so. The arguments are those of `metrics.torchmetric.OfTorchmetrics`.
     """
 
     name = "torchmetric_corpus"
     version = 1
-
-    def __init__(
-        self,
-        metric: torchmetrics.Metric,
-        inputs: Sequence[str] = ("samples", "baseline"),
-        scale: str = "unit",
-        dtype: str = "float32",
-        rgb: bool = False,
-        cap: float | None = None,
-        output: str | int | None = None,
-        higher_is_better: bool | None = None,
-    ) -> None:
-        super().__init__(checked_metric(metric, dtype), inputs, scale, dtype, rgb, higher_is_better)
-        self.metric, self._cap, self._output = metric, checked_cap(cap), output
 
     def per_sample(self, *inputs: Tensor) -> Tensor:
         """Compute the states of each sample by itself, float64 [B, S]; ValueError where the metric refuses a sample.

@@ -1,5 +1,7 @@
 """EasyCache against its rule in float64: the decisions, the outputs; and its refusals."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -9,6 +11,8 @@ from smoothbench.caching import Evaluation, cached, find_sites
 from tests.oracles.double_dit import DoubleDiT
 from tests.oracles.easycache import easycache
 from tests.support.tiny_dit import TinyDiT
+
+Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of the sample and the denoiser's output
 
 
 @pytest.mark.parametrize(("threshold", "warmup"), [(0.15, 1), (0.2, 3), (0.5, 2), (12.0, 3)])
@@ -56,38 +60,29 @@ def test_the_first_forward_of_an_evaluation_decides_for_both(tiny: TinyDiT) -> N
     assert 2 < sum(bits[0] for bits in alone) < 9
 
 
-def test_a_loop_that_changes_its_sample_in_place_gives_the_same(tiny: TinyDiT) -> None:
-    def run(in_place: bool) -> tuple[torch.Tensor, list[tuple[bool, ...]]]:
-        x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(5))
-        labels, policy = torch.tensor([1, 2]), EasyCache(0.5, warmup=2)
-        with (
-            torch.inference_mode(),
-            cached(tiny.denoiser, policy, predictor=AddInput(), evals=12) as under_way,
-        ):
-            for t in torch.linspace(999, 0, 12).long():
-                change = 0.2 * tiny.denoiser(x, timestep=t.expand(2), class_labels=labels).sample
-                x = x.sub_(change) if in_place else x - change
-        return x, under_way.realised
-
-    (in_place, realised), (fresh, expected) = run(True), run(False)
-    assert realised == expected and 2 < sum(bits[0] for bits in realised) < 12
-    assert torch.equal(in_place, fresh)
+def looped(tiny: TinyDiT, step: Step) -> tuple[torch.Tensor, list[tuple[bool, ...]]]:
+    """The last sample of a loop of 12 steps, and what was computed."""
+    x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(5))
+    labels, policy = torch.tensor([1, 2]), EasyCache(0.5, warmup=2)
+    with (
+        torch.inference_mode(),
+        cached(tiny.denoiser, policy, predictor=AddInput(), evals=12) as under_way,
+    ):
+        for t in torch.linspace(999, 0, 12).long():
+            x = step(x, tiny.denoiser(x, timestep=t.expand(2), class_labels=labels).sample)
+    return x, under_way.realised
 
 
-def test_a_loop_that_changes_the_output_in_place_gives_the_same(tiny: TinyDiT) -> None:
-    def run(in_place: bool) -> tuple[torch.Tensor, list[tuple[bool, ...]]]:
-        x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(5))
-        labels, policy = torch.tensor([1, 2]), EasyCache(0.5, warmup=2)
-        with (
-            torch.inference_mode(),
-            cached(tiny.denoiser, policy, predictor=AddInput(), evals=12) as under_way,
-        ):
-            for t in torch.linspace(999, 0, 12).long():
-                output = tiny.denoiser(x, timestep=t.expand(2), class_labels=labels).sample
-                x = x - (output.mul_(0.2) if in_place else output * 0.2)
-        return x, under_way.realised
-
-    (in_place, realised), (fresh, expected) = run(True), run(False)
+@pytest.mark.parametrize(
+    "step",
+    [lambda x, output: x.sub_(output * 0.2), lambda x, output: x - output.mul_(0.2)],
+    ids=["sample", "output"],
+)
+def test_a_loop_that_changes_tensors_in_place_gives_the_same(tiny: TinyDiT, step: Step) -> None:
+    (in_place, realised), (fresh, expected) = (
+        looped(tiny, step),
+        looped(tiny, lambda x, output: x - output * 0.2),
+    )
     assert realised == expected and 2 < sum(bits[0] for bits in realised) < 12
     assert torch.equal(in_place, fresh)
 
