@@ -23,7 +23,7 @@ def write_mp4(frames: Tensor, path: Path, fps: float) -> None:
     """
     _check(frames, fps)
     executable = encoder()
-    with temporary_path(path, ".tmp.mp4") as temporary:
+    with temporary_path(path) as temporary:
         _encode(executable, _even(frames), temporary, fps, path)
 
 
@@ -52,6 +52,8 @@ def _encode(executable: str, frames: Tensor, scratch: Path, fps: float, path: Pa
         "+bitexact",
         "-movflags",
         "+faststart",
+        "-f",  # which a temporary file's name does not tell
+        "mp4",
         f"file:{scratch}",
     ]
     raw = frames.permute(0, 2, 3, 1).contiguous().numpy().tobytes()

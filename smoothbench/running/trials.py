@@ -15,7 +15,8 @@ from smoothbench.errors import UsageError, one_line
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.plan import plan_point
 from smoothbench.planning.point import Point
-from smoothbench.protocols import BLOCK, Model
+from smoothbench.protocols import Model
+from smoothbench.sampling.calibrate_point import calibration_seeds
 from smoothbench.sampling.measured import Measured
 from smoothbench.sampling.out_of_memory import LargestBatch
 from smoothbench.sampling.point_batches import sample_in_parts
@@ -85,11 +86,8 @@ class Trials:
 
     @cached_property
     def _batches(self) -> list[range]:
-        calibration = self.settings.specs[-1].calibration
-        count = calibration["num_samples"]
-        first = calibration["seed"] * BLOCK + calibration["draw"] * count
-        seeds, size = range(first, first + count), self.settings.batch_size
-        return [seeds[start : start + size] for start in range(0, count, size)]
+        seeds, size = calibration_seeds(self.settings.specs[-1].calibration), self.settings.batch_size
+        return [seeds[start : start + size] for start in range(0, len(seeds), size)]
 
     @cached_property
     def _uncached(self) -> list[Tensor]:

@@ -129,17 +129,24 @@ def embed_prompts(model: Model, batches: Sequence[SeedsAndConditions]) -> None:
         model.embed(of_seeds)
 
 
-def calibration_batches(model: Model, calibration: Config, size: int) -> list[SeedsAndConditions]:
-    """Cut the calibration's samples into batches: their seeds, and the labels or prompts in place of the seeds' own."""
+def calibration_seeds(calibration: Config) -> range:
+    """Return the seeds of a calibration's samples: those of its draw, in a seed block of its own."""
     count = calibration["num_samples"]
     first = calibration["seed"] * BLOCK + calibration["draw"] * count
+    return range(first, first + count)
+
+
+def calibration_batches(model: Model, calibration: Config, size: int) -> list[SeedsAndConditions]:
+    """Cut the calibration's samples into batches: their seeds, and the labels or prompts in place of the seeds' own."""
+    seeds = calibration_seeds(calibration)
+    count = len(seeds)
     labels_or_prompts = model.unconditional(count) if calibration["unconditional"] else None
     cuts = [range(i, min(i + size, count)) for i in range(0, count, size)]
     if len(cuts) > 1 and len(cuts[-1]) < model.min_batch_size:
         cuts[-2:] = [range(cuts[-2].start, count)]
     return [
         (
-            range(first + cut.start, first + cut.stop),
+            seeds[cut.start : cut.stop],
             None if labels_or_prompts is None else labels_or_prompts[cut.start : cut.stop],
         )
         for cut in cuts

@@ -18,14 +18,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 
-def scratch(path: Path, suffix: str = ".tmp") -> Path:
+def scratch(path: Path) -> Path:
     """Return the path of a hidden temporary file in the same folder, unique among all processes, hosts and containers.
 
     A process number alone would not be unique: containers that share a folder number their processes from 1.
     """
     host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:20]
     # the file's name is cut, because it may itself be as long as the file system allows
-    return path.with_name(f".{path.name[:40]}.{host}.{os.getpid()}.{secrets.token_hex(4)}{suffix}")
+    return path.with_name(f".{path.name[:40]}.{host}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
 
 
 def sha256_of(path: str | Path) -> str:
@@ -35,10 +35,10 @@ def sha256_of(path: str | Path) -> str:
 
 
 @contextmanager
-def temporary_path(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
+def temporary_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` at the end, for code that opens files by name itself."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = scratch(path, suffix)
+    temporary = scratch(path)
     try:
         yield temporary
         os.replace(temporary, path)

@@ -13,9 +13,9 @@ from smoothbench.storage.files import replacing, sha256_of, temporary_path
 
 def test_a_file_that_is_written_by_its_name_replaces_the_old_one_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "folder" / "clip.mp4"
-    with temporary_path(target, ".tmp.mp4") as temporary:
+    with temporary_path(target) as temporary:
         temporary.write_bytes(b"first")
-        assert not target.exists() and temporary.name.endswith(".tmp.mp4")
+        assert not target.exists() and temporary.name.endswith(".tmp")
     with pytest.raises(RuntimeError), temporary_path(target) as temporary:
         temporary.write_bytes(b"half")
         raise RuntimeError
