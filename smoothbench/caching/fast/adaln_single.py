@@ -1,7 +1,7 @@
 """What transformers on pictures under adaLN-single share: PixArt-alpha (Chen et al. 2023, arXiv 2310.00426), Sana."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from smoothbench.caching.fast.captions import attention_bias
 from smoothbench.caching.fast.images import Patches, from_patches, output_of
 from smoothbench.caching.fast.modulation import SharedModulation, modulated
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
+from smoothbench.caching.fast.timesteps import TimeEmbeddings
 
 CAPTIONS = "encoder_hidden_states"
 CAPTION_MASK = "encoder_attention_mask"
@@ -46,7 +47,12 @@ class AdaLNSingleParts(Parts):
     """The parts of such a denoiser; `head_norm` stands before its last projection, `grid` is patches, high and wide."""
 
     def __init__(
-        self, architecture: AdaLNSingle, inputs: Inputs, head_norm: nn.LayerNorm, grid: tuple[int, int]
+        self,
+        architecture: AdaLNSingle,
+        inputs: Inputs,
+        coordinates: Sequence[float],
+        head_norm: nn.LayerNorm,
+        grid: tuple[int, int],
     ) -> None:
         super().__init__(architecture, inputs, architecture.conditions)
         denoiser = self._denoiser = architecture.denoiser
@@ -55,6 +61,7 @@ class AdaLNSingleParts(Parts):
             [block.scale_shift_table for block in architecture.blocks], denoiser.scale_shift_table
         )
         self._norms = [(block.norm1, block.norm2) for block in architecture.blocks]
+        self._times = TimeEmbeddings(self.time_embeddings, coordinates, inputs["timestep"])
         captions = self.projected(inputs[CAPTIONS])
         mask = attention_bias(inputs.get(CAPTION_MASK), inputs["hidden_states"].dtype)
         self._captions = {CAPTIONS: captions, "attention_mask": mask}
@@ -65,12 +72,16 @@ class AdaLNSingleParts(Parts):
         """Return captions as cross-attention reads them."""
 
     @abstractmethod
-    def time_embedding(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        """Return the modulation of all blocks by the time, and the time's own embedding."""
+    def time_embeddings(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the modulations of all blocks by timesteps [K], [K, 6 * width], and the timesteps' own embeddings."""
+
+    def times(self, inputs: Inputs) -> Sequence[Tensor]:
+        """Return what a forward's timestep gives, as `time_embeddings`."""
+        return self._times(inputs["timestep"])
 
     def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and modulate by the time."""
-        self._modulation.at(*self.time_embedding(inputs))
+        self._modulation.at(*self.times(inputs))
         self.gates = self._modulation.gates()
         return self._embed(inputs["hidden_states"])
 

@@ -10,9 +10,8 @@ from torch.nn import functional as F
 
 from smoothbench.caching.fast.modulation import SIX
 from smoothbench.caching.fast.parts import Use
+from smoothbench.caching.fast.timesteps import ENOUGH, repeated
 
-# rows of a product: fewer are rounded otherwise, by one thread or two, and a sample would depend on its batch
-ENOUGH: Final = 16
 # the modulations of a block, of six, that a forward needs which computes branches of it, reuses them, or does neither
 NEEDED: Final = {Use.BRANCHES: (slice(0, SIX),), Use.GATES: (slice(2, 3), slice(5, SIX)), Use.ENDS: ()}
 
@@ -47,7 +46,7 @@ class AdaLNZero:
         blocks = self._blocks if any(NEEDED[use] for use in uses) else self._blocks[:1]
         conditions, biases = self._conditions(blocks, timesteps, classes), self._biases(blocks)
         for group in groups:
-            of_group = [_repeated(condition) for condition in conditions[:, group.rows].unbind(0)]
+            of_group = [repeated(condition) for condition in conditions[:, group.rows].unbind(0)]
             head = group.out[:, -2:].flatten(1)
             bias = _plus_one(self._head.bias.view(1, 2, self._width)).flatten()
             torch.addmm(bias, of_group[0], self._head.weight.t(), out=head)
@@ -56,7 +55,7 @@ class AdaLNZero:
 
     def _conditions(self, blocks: Sequence[Any], timesteps: Tensor, classes: Tensor) -> Tensor:
         """The embedded timesteps and classes of all blocks, [blocks, K * U, width]."""
-        enough = _repeated(timesteps)
+        enough = repeated(timesteps)
         features = [_features(block, enough, self._dtype) for block in _distinct_frequencies(blocks)]
         times, labels = list[Tensor](), list[Tensor]()
         for number, block in enumerate(blocks):
@@ -113,13 +112,6 @@ class _Group:
     def of(self, classes: int) -> Tensor:
         """The modulations of so many classes, [timesteps, classes, count, 1, width]."""
         return self.out[: self.rows.stop - self.rows.start].unflatten(0, (-1, classes)).unsqueeze(3)
-
-
-def _repeated(rows: Tensor) -> Tensor:
-    """Rows [n, ...] of a product; where they are too few, they are repeated in turns."""
-    if len(rows) >= ENOUGH:
-        return rows
-    return rows.index_select(0, torch.arange(ENOUGH, device=rows.device) % len(rows))
 
 
 def _features(block: Any, timesteps: Tensor, dtype: torch.dtype) -> Tensor:

@@ -8,7 +8,6 @@ from torch import Tensor
 from smoothbench.caching.fast.adaln_single import CAPTION_MASK, CAPTIONS, AdaLNSingle, AdaLNSingleParts
 from smoothbench.caching.fast.images import Patches
 from smoothbench.caching.fast.parts import Inputs, Parts
-from smoothbench.caching.fast.timesteps import distinct_rows
 
 
 class PixArt(AdaLNSingle):
@@ -52,14 +51,16 @@ class PixArt(AdaLNSingle):
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Project the captions."""
-        return _PixArtParts(self, inputs)
+        return _PixArtParts(self, inputs, coordinates)
 
 
 class _PixArtParts(AdaLNSingleParts):
-    def __init__(self, architecture: PixArt, inputs: Inputs) -> None:
-        embedding = architecture.embedding
+    def __init__(self, architecture: PixArt, inputs: Inputs, coordinates: Sequence[float]) -> None:
+        denoiser, embedding = architecture.denoiser, architecture.embedding
+        self._dtype, self._by_row = inputs["hidden_states"].dtype, denoiser.use_additional_conditions
         grid = (embedding.height, embedding.width)
-        super().__init__(architecture, inputs, architecture.denoiser.norm_out, grid)
+        ahead = () if self._by_row else coordinates
+        super().__init__(architecture, inputs, ahead, denoiser.norm_out, grid)
 
     def projected(self, captions: Tensor) -> Tensor:
         """Project captions where the denoiser does."""
@@ -68,17 +69,19 @@ class _PixArtParts(AdaLNSingleParts):
         projected: Tensor = self._denoiser.caption_projection(captions)
         return projected.view(len(captions), -1, self._denoiser.inner_dim)
 
-    def time_embedding(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        """Embed the time, and sizes of pictures where the denoiser is told them: then each row by itself."""
-        timestep = inputs["timestep"]
-        if not self._denoiser.use_additional_conditions:
-            timestep = distinct_rows(timestep)
-        of_blocks, of_head = self._denoiser.adaln_single(
-            timestep,
-            inputs.get("added_cond_kwargs"),
-            batch_size=len(timestep),
-            hidden_dtype=inputs["hidden_states"].dtype,
-        )
+    def time_embeddings(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed timesteps, as for pictures of no stated size."""
+        return self._embedded(timesteps, None)
+
+    def times(self, inputs: Inputs) -> Sequence[Tensor]:
+        """Embed the timestep; where the denoiser is told sizes of pictures, each row by itself."""
+        if self._by_row:
+            return self._embedded(inputs["timestep"], inputs.get("added_cond_kwargs"))
+        return super().times(inputs)
+
+    def _embedded(self, timesteps: Tensor, sizes: Any) -> tuple[Tensor, Tensor]:
+        embed, count = self._denoiser.adaln_single, len(timesteps)
+        of_blocks, of_head = embed(timesteps, sizes, batch_size=count, hidden_dtype=self._dtype)
         return of_blocks, of_head
 
 

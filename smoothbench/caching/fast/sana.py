@@ -7,7 +7,6 @@ from torch import Tensor
 from smoothbench.caching.fast.adaln_single import CAPTION_MASK, CAPTIONS, AdaLNSingle, AdaLNSingleParts
 from smoothbench.caching.fast.images import Patches
 from smoothbench.caching.fast.parts import Inputs, Parts
-from smoothbench.caching.fast.timesteps import distinct_rows
 
 
 class Sana(AdaLNSingle):
@@ -54,14 +53,16 @@ class Sana(AdaLNSingle):
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Project and normalise the captions."""
-        return _SanaParts(self, inputs)
+        return _SanaParts(self, inputs, coordinates)
 
 
 class _SanaParts(AdaLNSingleParts):
-    def __init__(self, architecture: Sana, inputs: Inputs) -> None:
-        size = architecture.embedding.patch_size
+    def __init__(self, architecture: Sana, inputs: Inputs, coordinates: Sequence[float]) -> None:
+        self._dtype, size = inputs["hidden_states"].dtype, architecture.embedding.patch_size
         height, width = (side // size for side in inputs["hidden_states"].shape[2:])
-        super().__init__(architecture, inputs, architecture.denoiser.norm_out.norm, (height, width))
+        super().__init__(
+            architecture, inputs, coordinates, architecture.denoiser.norm_out.norm, (height, width)
+        )
 
     def projected(self, captions: Tensor) -> Tensor:
         """Project and normalise captions."""
@@ -69,10 +70,10 @@ class _SanaParts(AdaLNSingleParts):
         normal: Tensor = self._denoiser.caption_norm(projected.view(len(projected), -1, projected.shape[-1]))
         return normal
 
-    def time_embedding(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        """Embed the time."""
-        timestep, dtype = distinct_rows(inputs["timestep"]), inputs["hidden_states"].dtype
-        of_blocks, of_head = self._denoiser.time_embed(timestep, batch_size=len(timestep), hidden_dtype=dtype)
+    def time_embeddings(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed timesteps."""
+        embed, count = self._denoiser.time_embed, len(timesteps)
+        of_blocks, of_head = embed(timesteps, batch_size=count, hidden_dtype=self._dtype)
         return of_blocks, of_head
 
     def entering(self, i: int, stream: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from smoothbench.caching.fast.images import output_of
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
-from smoothbench.caching.fast.timesteps import distinct_rows
+from smoothbench.caching.fast.timesteps import TimeEmbeddings
 
 CONDITIONS = ("encoder_hidden_states", "global_hidden_states", "rotary_embedding")
 NORMS = ("norm1", "norm2", "norm3")  # that feed the three branches
@@ -72,11 +72,11 @@ class StableAudio(Architecture):
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Project the prompts and the global states, and join the layers at either end into one product each."""
-        return _StableAudioParts(self, inputs)
+        return _StableAudioParts(self, inputs, coordinates)
 
 
 class _StableAudioParts(Parts):
-    def __init__(self, architecture: StableAudio, inputs: Inputs) -> None:
+    def __init__(self, architecture: StableAudio, inputs: Inputs, coordinates: Sequence[float]) -> None:
         super().__init__(architecture, inputs, CONDITIONS)
         denoiser = self._denoiser = architecture.denoiser
         self.gates = (None,) * len(architecture.paths)
@@ -98,11 +98,16 @@ class _StableAudioParts(Parts):
             _plus_one(denoiser.postprocess_conv.weight), denoiser.proj_out.weight.float(), dtype
         )
 
+        self._times = TimeEmbeddings(self._time_embeddings, coordinates, inputs["timestep"])
+
+    def _time_embeddings(self, timesteps: Tensor) -> tuple[Tensor]:
+        features = self._denoiser.time_proj.forward(timesteps.to(self._enter.dtype))
+        return (self._denoiser.timestep_proj.forward(features)[:, None],)
+
     def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Project the latents, behind the token of time and global states."""
-        denoiser, timestep = self._denoiser, distinct_rows(inputs["timestep"])
-        features = denoiser.time_proj.forward(timestep.to(self._enter.dtype))
-        token = self._overall + denoiser.timestep_proj.forward(features)[:, None]
+        (time,) = self._times(inputs["timestep"])
+        token = self._overall + time
         return torch.cat([token, F.linear(inputs["hidden_states"].transpose(1, 2), self._enter)], 1)
 
     def entering(self, i: int, stream: Tensor) -> Tensor:

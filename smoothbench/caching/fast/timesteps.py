@@ -1,9 +1,13 @@
-"""Read the timestep that all rows of a forward share, without waiting for a device."""
+"""Read the timestep that all rows of a forward share, without waiting for a device; and embed timesteps ahead."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import torch
 from torch import Tensor
+
+# rows of a product: fewer are rounded otherwise, by one thread or two, and a sample would depend on its batch
+ENOUGH: Final = 16
 
 
 def shared_timestep(timestep: Tensor, announced: float | None) -> float | None:
@@ -31,3 +35,33 @@ def on_device(timesteps: Sequence[float], like: Tensor) -> Tensor:
     if like.device.type == "cpu":
         return torch.tensor(timesteps, dtype=like.dtype)
     return torch.stack([torch.full((), t, dtype=like.dtype, device=like.device) for t in timesteps])
+
+
+def repeated(rows: Tensor) -> Tensor:
+    """Return the rows [n, ...] of a product; where they are too few, they are repeated in turns."""
+    if len(rows) >= ENOUGH:
+        return rows
+    return rows.index_select(0, torch.arange(ENOUGH, device=rows.device) % len(rows))
+
+
+class TimeEmbeddings:
+    """What a denoiser computes of timesteps alone: on a CPU for all of a run at once, for others when they come."""
+
+    def __init__(
+        self, compute: Callable[[Tensor], Sequence[Tensor]], coordinates: Sequence[float], like: Tensor
+    ) -> None:
+        """Args: compute, tensors [K, ...] of timesteps [K]; coordinates of the run; like, a timestep of a forward."""
+        self._compute = compute
+        self._known: dict[float, Sequence[Tensor]] = {}  # by timestep, [1, ...]
+        if like.device.type == "cpu" and coordinates:
+            timesteps = on_device(coordinates, like)
+            of_each = zip(*(tensor.split(1) for tensor in compute(repeated(timesteps))), strict=True)
+            self._known = dict(
+                zip(timesteps.tolist(), of_each, strict=False)
+            )  # beyond them stand repetitions
+
+    def __call__(self, timestep: Tensor) -> Sequence[Tensor]:
+        """Return the tensors of a forward's timestep, [1, ...] where all rows share it, else [B, ...]."""
+        rows = distinct_rows(timestep)
+        known = self._known.get(float(rows)) if self._known and len(rows) == 1 else None
+        return self._compute(rows) if known is None else known

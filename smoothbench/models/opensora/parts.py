@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from smoothbench.caching.fast.modulation import SharedModulation
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
-from smoothbench.caching.fast.timesteps import distinct_rows
+from smoothbench.caching.fast.timesteps import TimeEmbeddings, distinct_rows
 from smoothbench.models.opensora.blocks import EPS
 
 CONDITIONS = ("y", "mask", "height", "width")
@@ -58,11 +58,13 @@ class STDiT3Architecture(Architecture):
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
         """Project the captions, and compute positions, rotary angles and the embedding of the frame rate."""
-        return _STDiT3Parts(self, inputs)
+        return _STDiT3Parts(self, inputs, coordinates)
 
 
 class _STDiT3Parts(Parts):
-    def __init__(self, architecture: STDiT3Architecture, inputs: Inputs) -> None:
+    def __init__(
+        self, architecture: STDiT3Architecture, inputs: Inputs, coordinates: Sequence[float]
+    ) -> None:
         super().__init__(architecture, inputs, CONDITIONS)
         denoiser = self._denoiser = architecture.denoiser
         self._size = inputs["x"].shape[2:]
@@ -70,6 +72,8 @@ class _STDiT3Parts(Parts):
         tokens = denoiser.x_embedder.proj.weight.new_empty(0, denoiser.x_embedder.proj.out_channels)
         self._positions = denoiser.positions(self._grid, inputs["height"], inputs["width"], tokens)
         self._rate = (inputs["fps"].clone(), denoiser.fps_embedder(distinct_rows(inputs["fps"])))
+        ahead = coordinates if len(self._rate[1]) == 1 else ()
+        self._times = TimeEmbeddings(self._time_embeddings, ahead, inputs["timestep"])
         text, keys = denoiser.text(inputs["y"], inputs.get("mask"))
         self.read_text_once(range(1, len(self.forwards), 3), text)
         rotation = denoiser.rope(self._grid[0])
@@ -80,9 +84,8 @@ class _STDiT3Parts(Parts):
 
     def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and modulate by the time."""
-        denoiser, timestep = self._denoiser, distinct_rows(inputs["timestep"])
-        time = denoiser.t_embedder(timestep) + self._embedded_rate(inputs["fps"])
-        self._modulation.at(denoiser.t_block(time), time)
+        denoiser = self._denoiser
+        self._modulation.at(*self._times_at(inputs["fps"])(inputs["timestep"]))
         self.gates = self._modulation.gates()
         convolution, patches = denoiser.x_embedder.proj, self._patches(denoiser.padded(inputs["x"]))
         return F.linear(patches, convolution.weight.flatten(1), convolution.bias).add_(self._positions)
@@ -105,13 +108,18 @@ class _STDiT3Parts(Parts):
         patches = denoiser.final_layer.linear(_modulated(stream, *self._modulation.head))
         return denoiser.clip(patches, self._grid, self._size)
 
-    def _embedded_rate(self, fps: Tensor) -> Tensor:
-        """The embedding of frame rates [B], which models make anew for every forward."""
-        known, embedded = self._rate
-        if fps.device.type == "cpu" and torch.equal(fps, known):
-            return embedded
-        rate: Tensor = self._denoiser.fps_embedder(distinct_rows(fps))
-        return rate
+    def _time_embeddings(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """The modulations of timesteps [K] with the frame rate, [K, 6 * width], and their embeddings [K, width]."""
+        time = self._denoiser.t_embedder(timesteps) + self._rate[1]
+        return self._denoiser.t_block(time), time
+
+    def _times_at(self, fps: Tensor) -> TimeEmbeddings:
+        """The embeddings of time at frame rates [B], which models make anew for every forward."""
+        known, _ = self._rate
+        if fps.device.type != "cpu" or not torch.equal(fps, known):
+            self._rate = (fps.clone(), self._denoiser.fps_embedder(distinct_rows(fps)))
+            self._times = TimeEmbeddings(self._time_embeddings, (), fps)
+        return self._times
 
     def _patches(self, clips: Tensor) -> Tensor:
         """Clips [B, C, T, H, W] as patches [B, tokens, C * p * p * p]."""

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from smoothbench.caching.fast.images import to_patches
 from smoothbench.caching.fast.parts import Architecture, Inputs, Parts, row_tensors
-from smoothbench.caching.fast.timesteps import distinct_rows
+from smoothbench.caching.fast.timesteps import TimeEmbeddings
 from smoothbench.models.base.embeddings import sinusoid
 
 NORMS = ("norm1", "norm2")  # that feed the two branches
@@ -48,18 +48,19 @@ class UViTArchitecture(Architecture):
         return rows is not None and all(side % self.denoiser.patch_size == 0 for side in rows[0].shape[2:])
 
     def begin(self, inputs: Inputs, coordinates: Sequence[float]) -> Parts:
-        """Embed the classes."""
-        return _UViTParts(self, inputs)
+        """Embed the classes and the timesteps."""
+        return _UViTParts(self, inputs, coordinates)
 
 
 class _UViTParts(Parts):
-    def __init__(self, architecture: UViTArchitecture, inputs: Inputs) -> None:
+    def __init__(self, architecture: UViTArchitecture, inputs: Inputs, coordinates: Sequence[float]) -> None:
         super().__init__(architecture, inputs, ["class_labels"])
         denoiser = self._denoiser = architecture.denoiser
         self.gates = (None,) * len(self.forwards)
         self._norms = [getattr(block, norm) for block in architecture.blocks for norm in NORMS]
         self._joins = [block.skip_linear for block in architecture.blocks]
         self._label = denoiser.label_emb(inputs["class_labels"])[:, None] + denoiser.pos_embed[:, :1]
+        self._times = TimeEmbeddings(self._time_embeddings, coordinates, inputs["timestep"])
         self._early: list[Tensor] = []  # outputs of early blocks, for the late ones
 
     def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
@@ -72,9 +73,13 @@ class _UViTParts(Parts):
         self._early = []
         patches = to_patches(inputs["x"], denoiser.patch_size)
         tokens = F.linear(patches, convolution.weight.flatten(1), convolution.bias)
-        time = sinusoid(distinct_rows(inputs["timestep"]), tokens.shape[-1]).to(tokens.dtype)
-        time = time[:, None] + positions[:, 1:2]
+        (time,) = self._times(inputs["timestep"])
         return torch.cat([self._label, time.expand(len(tokens), -1, -1), tokens + positions[:, 2:]], 1)
+
+    def _time_embeddings(self, timesteps: Tensor) -> tuple[Tensor]:
+        positions = self._denoiser.pos_embed
+        waves = sinusoid(timesteps, positions.shape[-1]).to(positions.dtype)
+        return (waves[:, None] + positions[:, 1:2],)
 
     def join(self, i: int, stream: Tensor) -> Tensor:
         """Remember the output of an early block, or join that of the last one not yet joined."""

@@ -1,17 +1,15 @@
 """Keys and values of a text that does not change are computed once a run, with the same bits."""
 
 import copy
-from collections import Counter
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from smoothbench.caching import Schedule, cached, find_sites
 from smoothbench.caching.fast import constant_text
 from tests.support.fast_models import EVALS, FastModel, fast_model
+from tests.support.products import Products
 
 ROUNDING = 2e-5  # relative to the largest value
 READ_TEXT = {  # the layers of a cross-attention that read the text
@@ -20,19 +18,6 @@ READ_TEXT = {  # the layers of a cross-attention that read the text
     "stable_audio": ("attn2.to_k", "attn2.to_v"),
     "stdit3": ("cross_attn.kv_linear",),
 }
-
-
-class Products(TorchFunctionMode):
-    """Counts the products with each weight."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts = Counter[int]()
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is nn.functional.linear:
-            self.counts[id(args[1])] += 1
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture(params=list(READ_TEXT))
