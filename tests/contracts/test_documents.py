@@ -168,7 +168,7 @@ def test_an_experiment_says_how_long_it_takes(path: Path) -> None:
     if shared := re.search(r"(\d+) points share (\d+) sets", text):
         frame = load(files[0].parent)
         assert (str(len(frame)), str(frame["sample_id"].nunique())) == shared.groups()
-    for seconds_a_batch in re.findall(r"(\d\.\d{4}) s", text):
+    for seconds_a_batch in re.findall(r"(\d\.\d{3,4}) s", text):
         assert any(seconds_a_batch in prose(file) for file in files)
 
 

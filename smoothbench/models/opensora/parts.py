@@ -71,8 +71,9 @@ class _STDiT3Parts(Parts):
         self._grid = denoiser.grid(denoiser.padded(inputs["x"]))
         tokens = denoiser.x_embedder.proj.weight.new_empty(0, denoiser.x_embedder.proj.out_channels)
         self._positions = denoiser.positions(self._grid, inputs["height"], inputs["width"], tokens)
-        self._rate = (inputs["fps"].clone(), denoiser.fps_embedder(distinct_rows(inputs["fps"])))
-        ahead = coordinates if len(self._rate[1]) == 1 else ()
+        self._fps = inputs["fps"].clone()
+        self._rate = denoiser.fps_embedder(distinct_rows(self._fps))
+        ahead = coordinates if len(self._rate) == 1 else ()
         self._times = TimeEmbeddings(self._time_embeddings, ahead, inputs["timestep"])
         text, keys = denoiser.text(inputs["y"], inputs.get("mask"))
         self.read_text_once(range(1, len(self.forwards), 3), text)
@@ -85,7 +86,8 @@ class _STDiT3Parts(Parts):
     def embed(self, e: int, announced: float | None, inputs: Inputs) -> Tensor:
         """Embed the patches, and modulate by the time."""
         denoiser = self._denoiser
-        self._modulation.at(*self._times_at(inputs["fps"])(inputs["timestep"]))
+        self._take_rate(inputs["fps"])
+        self._modulation.at(*self._times(inputs["timestep"]))
         self.gates = self._modulation.gates()
         convolution, patches = denoiser.x_embedder.proj, self._patches(denoiser.padded(inputs["x"]))
         return F.linear(patches, convolution.weight.flatten(1), convolution.bias).add_(self._positions)
@@ -110,16 +112,17 @@ class _STDiT3Parts(Parts):
 
     def _time_embeddings(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         """The modulations of timesteps [K] with the frame rate, [K, 6 * width], and their embeddings [K, width]."""
-        time = self._denoiser.t_embedder(timesteps) + self._rate[1]
+        time = self._denoiser.t_embedder(timesteps) + self._rate
         return self._denoiser.t_block(time), time
 
-    def _times_at(self, fps: Tensor) -> TimeEmbeddings:
-        """The embeddings of time at frame rates [B], which models make anew for every forward."""
-        known, _ = self._rate
-        if fps.device.type != "cpu" or not torch.equal(fps, known):
-            self._rate = (fps.clone(), self._denoiser.fps_embedder(distinct_rows(fps)))
+    def _take_rate(self, fps: Tensor) -> None:
+        """Embed frame rates [B] where they are others than before; on a device, where nobody looks, always."""
+        if fps.device.type == "cpu":
+            if torch.equal(fps, self._fps):
+                return
+            self._fps = fps.clone()
             self._times = TimeEmbeddings(self._time_embeddings, (), fps)
-        return self._times
+        self._rate = self._denoiser.fps_embedder(distinct_rows(fps))
 
     def _patches(self, clips: Tensor) -> Tensor:
         """Clips [B, C, T, H, W] as patches [B, tokens, C * p * p * p]."""
