@@ -12,6 +12,7 @@ from smoothbench.caching import grid
 from smoothbench.caching.announce import Announcer
 from smoothbench.caching.binding import Bindable, Fitting
 from smoothbench.caching.engine import cached
+from smoothbench.caching.known_rollouts import KnownRollouts
 from smoothbench.caching.observed_run import observed
 from smoothbench.caching.policy import DynamicPolicy
 from smoothbench.caching.predictor import Predictor, predictor_from
@@ -65,7 +66,8 @@ class CalibrationBatch:
     costs are counted; predictor, the one that will stand in for skipped outputs; rows_per_sample, the rows of a
     forward's batch that belong to one sample, guidance included; room, the bytes that recordings may take; finer,
     gives for a number of sub-steps a function that samples the same batch by a solver that makes so many for each step,
-    and whose grid passes through all timesteps of the solver's own.
+    and whose grid passes through all timesteps of the solver's own; known, the rollouts of earlier plannings on the
+    same samples with the same predictor, which are counted, but not sampled again.
     """
 
     def __init__(
@@ -77,11 +79,12 @@ class CalibrationBatch:
         rows_per_sample: int = 1,
         room: int | None = None,
         finer: Callable[[int], Sample] | None = None,
+        known: KnownRollouts | None = None,
     ) -> None:
         self.denoiser, self.trajectory = denoiser, trajectory
         self.predictor = predictor_from(predictor)
         self.spent = Spent()
-        self._sample, self.rows_per_sample, self._room = sample, rows_per_sample, room
+        self._sample, self.rows_per_sample, self._room, self._known = sample, rows_per_sample, room, known
         self._recorded: dict[Probe, Sequence[Sequence[Tensor]]] = {}
         self._coordinates: tuple[float, ...] = ()
         self._uncached: Tensor | None = None
@@ -157,14 +160,23 @@ class CalibrationBatch:
         first = self._first(schedule, chosen)
         bits, meta = schedule.computed[first:], {} if first else schedule.meta
         tail = replace(schedule, computed=bits, meta=meta, weights=None)  # the predictor is given
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.filterwarnings("ignore", message="the cache policy skipped nothing")
-            with cached(self.denoiser, tail, predictor=chosen, evals=tail.evals) as run:
-                final = self._sampled(run, first)
+        known = self._known if predictor is None and not isinstance(self.predictor, Fitting) else None
+        final = None if known is None else known.get(schedule)
+        if final is None:
+            final = self._rolled_out(tail, chosen, first)
+            if known is not None:
+                known.keep(schedule, final)
         trajectory = replace(self.trajectory, coordinates=self.trajectory.coordinates[first:])
         macs = trajectory.cost(tail.calls()).total * len(final)
         self._count(Spent(1, 1, tail.evals * len(final), macs))
         return final
+
+    def _rolled_out(self, tail: Schedule, predictor: Predictor, first: int) -> Tensor:
+        """Sample the batch from evaluation `first` on under what is left of a schedule: the final latents."""
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.filterwarnings("ignore", message="the cache policy skipped nothing")
+            with cached(self.denoiser, tail, predictor=predictor, evals=tail.evals) as run:
+                return self._sampled(run, first)
 
     def steer(self, steer: Steer, computed: int) -> Tensor:
         """Sample the batch while `steer` stands in for the denoiser, but at `computed` evaluations: final latents."""

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from smoothbench.caching import CalibrationBatch, Trajectory
 from smoothbench.caching.announce import Announcer
+from smoothbench.caching.known_rollouts import KnownRollouts
 from smoothbench.caching.predictor import Predictor
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.protocols import Model, Solver
@@ -91,8 +92,12 @@ def calibration_batch(
     trajectory: Trajectory,
     predictor: Predictor,
     size: int,
+    known: KnownRollouts | None = None,
 ) -> CalibrationBatch:
-    """Return the calibration batch of a point, on the calibration's own seeds, sampled `size` at a time."""
+    """Return the calibration batch of a point, on the calibration's own seeds, sampled `size` at a time.
+
+    Args: known, the rollouts of earlier plannings on the same samples.
+    """
     embed_prompts(model, calibration_batches(model, dict(calibration), size))
     # its weights are in place, and no text encoder is still to come, when what is free is read
     denoiser = model.denoiser
@@ -107,6 +112,7 @@ def calibration_batch(
         model.guidance_rows // model.forwards,
         None if free is None else int(SHARE * free),
         lambda substeps: _Sampling(model, finer(solver, substeps), calibration, size, 0),
+        known,
     )
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from smoothbench.caching import InputWeights, Schedule, WeightedSum
+from smoothbench.caching.known_rollouts import KnownRollouts
 from smoothbench.caching.policy import FitsOnBatch
 from smoothbench.planning.calibrated import BatchPlan, BatchPlanning
+from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.protocols import Model
 from smoothbench.sampling.on_batch import OnBatch, calibration_batch, in_smaller_batches
 from smoothbench.storage.files import read_json
 from smoothbench.storage.identity import identity
+from smoothbench.storage.results_folder import Store
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,10 @@ class Plans(OnBatch[BatchPlanning, BatchPlan]):
 
     version = 1
 
+    def __init__(self, sites: ChosenSites, store: Store, force: bool) -> None:
+        super().__init__(sites, store, force)
+        self._known = KnownRollouts()
+
     def file(self, job: BatchPlanning) -> str:
         """Return where a plan lies in the results folder."""
         on = {"calibration": job.spec.calibration, **self.sites.named(job.trajectory.sites)}
@@ -35,35 +42,45 @@ class Plans(OnBatch[BatchPlanning, BatchPlan]):
         return _stored(path, job)
 
     def run(self, job: BatchPlanning) -> BatchPlan:
-        """Plan on the calibration batch."""
-        return plan_on_batch(self.model, job)
+        """Plan on the calibration batch; what earlier points rolled out on the same batch is not sampled again."""
+        return plan_on_batch(self.model, job, self._known)
 
     def to_bytes(self, result: BatchPlan) -> bytes:
         """Return the content of a plan's file."""
         return _to_bytes(result)
 
 
-def plan_on_batch(model: Model, planning: BatchPlanning) -> BatchPlan:
+def plan_on_batch(model: Model, planning: BatchPlanning, known: KnownRollouts) -> BatchPlan:
     """Plan on the calibration's own seeds, and log what that cost.
 
-    Where memory does not suffice, the plan is made anew with the batch cut into smaller ones. Raises MemoryError where
-    not even single samples fit.
+    Args: known, the rollouts of the batch that was planned on before; they count as part of the cost. Where memory does
+    not suffice, the plan is made anew with the batch cut into smaller ones. Raises MemoryError where not even single
+    samples fit.
     """
     calibration, name = planning.spec.calibration, planning.spec.name
 
     def run(size: int) -> BatchPlan:
         log.info("%s: planning on %d samples, %d at a time", name, calibration["num_samples"], size)
+        known.begin((_batch_id(planning), size))
         batch = calibration_batch(
-            model, planning.solver, calibration, planning.trajectory, planning.predictor, size
+            model, planning.solver, calibration, planning.trajectory, planning.predictor, size, known
         )
         plan, spent = planning.plan(batch), batch.spent
         log.info(
-            "%s: planned by %d runs of the calibration batch (%d rollouts): %d evaluations of a sample, %.3g TMACs",
-            *(name, spent.runs, spent.rollouts, spent.evaluations, spent.macs / 1e12),
+            "%s: planned by %d runs of the calibration batch (%d rollouts, %d of them known): %d evaluations of a "
+            "sample, %.3g TMACs",
+            *(name, spent.runs, spent.rollouts, known.used, spent.evaluations, spent.macs / 1e12),
         )
         return plan
 
     return in_smaller_batches(model, calibration["num_samples"], run)
+
+
+def _batch_id(planning: BatchPlanning) -> str:
+    """What the rollouts of a planning depend on beside their schedule."""
+    parts = {part: value for part, value in planning.parts.items() if part != "policy"}
+    sites = [site.name for site in planning.trajectory.sites]
+    return identity({**parts, "calibration": planning.spec.calibration, "sites": sites})
 
 
 def _to_bytes(plan: BatchPlan) -> bytes:

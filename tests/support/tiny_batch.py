@@ -5,11 +5,18 @@ from typing import Any
 from torch import Tensor
 
 from smoothbench.caching import CalibrationBatch, Schedule, Trajectory, cached, find_sites
+from smoothbench.caching.known_rollouts import KnownRollouts
 from smoothbench.caching.mac_counter import site_costs
 from tests.support.tiny_dit import TinyDiT
 
 
-def tiny_batch(tiny: TinyDiT, evals: int, predictor: str = "reuse", level: str = "span") -> CalibrationBatch:
+def tiny_batch(
+    tiny: TinyDiT,
+    evals: int,
+    predictor: str = "reuse",
+    level: str = "span",
+    known: KnownRollouts | None = None,
+) -> CalibrationBatch:
     """The batch, over the sites of a level with their measured costs."""
     sites, rest = site_costs(
         tiny.denoiser, find_sites(tiny.denoiser, level), lambda: tiny.run(evals=1, batch=1), samples=1
@@ -19,7 +26,7 @@ def tiny_batch(tiny: TinyDiT, evals: int, predictor: str = "reuse", level: str =
     def sample(announcer: Any) -> Tensor:
         return tiny.run(before=announcer.step, evals=evals)[:2]
 
-    return CalibrationBatch(tiny.denoiser, sample, trajectory, predictor, rows_per_sample=2)
+    return CalibrationBatch(tiny.denoiser, sample, trajectory, predictor, 2, known=known)
 
 
 def cached_run(tiny: TinyDiT, schedule: Schedule, predictor: str = "reuse") -> Tensor:
