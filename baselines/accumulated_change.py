@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from baselines.checks import check_number, check_whole
+from baselines.checks import check_number, check_whole, known_evals
 from baselines.whole_stack import WholeStack
 from smoothbench.caching import Evaluation, Range, Trajectory
 
@@ -14,7 +14,8 @@ class AccumulatedChange(WholeStack):
 
     There the sum starts again. Computed are also the first `warmup` evaluations and the last, the one after `longest`
     reused ones (None: no limit), and all for a threshold of 0. Each forward of an evaluation has a sum of its own. By
-    default what all blocks of a transformer add is reused. Raises ValueError for values out of range, and for a U-Net.
+    default what all blocks of a transformer add is reused. Raises ValueError for values out of range, for a U-Net, and
+    in a run whose number of evaluations nobody knows.
     """
 
     threshold: float = 0.1
@@ -38,7 +39,7 @@ class AccumulatedChange(WholeStack):
         if evaluation.starts_run:
             self._sums.clear()
         added, reused = self._sums.get(evaluation.forward_index, (0.0, 0))
-        is_last = evaluation.evals is not None and evaluation.e == evaluation.evals - 1
+        is_last = evaluation.e == known_evals(type(self).__name__, evaluation) - 1
         added += 0.0 if change is None else change
         in_warmup = evaluation.is_forced or evaluation.e < self.warmup
         forced = in_warmup or is_last or change is None or not self.threshold

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from baselines.checks import check_number, refuse_unet
+from baselines.checks import check_number, known_evals, refuse_unet
 from baselines.relative_change import relative_change
 from smoothbench.caching import Evaluation, Range, Site, Trajectory, find_sites
 
@@ -33,7 +33,8 @@ class AdaCache:
     may compute sooner. It looks at the gated temporal attention of STDiT3's block 13 of 28; here it is
     all that the middle block adds (of STDiT3 that temporal block), which every transformer has. It reuses each
     block's gated residual, and their sum is what the stack adds. `scale` is ours, so that there is a knob: at 0 only
-    the last rate is used. Raises ValueError for a scale below 0, a codebook that cannot be looked up in, and a U-Net.
+    the last rate is used. Raises ValueError for a scale below 0, a codebook that cannot be looked up in, a U-Net, and
+    in a run whose number of evaluations nobody knows.
     """
 
     scale: float = 1.0
@@ -74,7 +75,7 @@ class AdaCache:
         if evaluation.starts_run:
             self._forwards.clear()
         forward = self._forwards.setdefault(evaluation.forward_index, _Forward())
-        is_end = evaluation.evals is not None and evaluation.e >= evaluation.evals - 2
+        is_end = evaluation.e >= known_evals("AdaCache", evaluation) - 2
         computes = evaluation.is_forced or is_end or evaluation.e == forward.computed + forward.rate
         if computes:
             forward.distance, forward.computed = evaluation.e - forward.computed, evaluation.e

@@ -14,11 +14,12 @@ from smoothbench.caching import CalibrationBatch, Trajectory, cosine_errors, las
 class CEM(FullEvaluations):
     """CEM places full evaluations by how much the last block's mean token turns along the uncached run.
 
-    Its error E(t, n) is one minus the cosine between evaluations t and t - n, all guidance rows in one vector. A gap
-    of g that ends at t costs the sum of E(s, g - 1) over all s up to t, times (g - 1) to the power `power`; gaps differ
-    by at most `slack` from evals / full, rounded, and are at most `longest`. The first and the last evaluation are full
-    (section 3; the sum, the weights and the limits as in the released code). Raises ValueError for a parameter out of
-    range, and for a U-Net.
+    Its error E(t, n) is one minus the cosine between evaluations t and t - n, all guidance rows in one vector. A gap of
+    g that ends at t costs the sum of E(s, g - 1) over all s up to t, times (g - 1) to the power `power`; gaps differ by
+    at most `slack` from evals / full, rounded, and are at most `longest`. The first and the last evaluation are full
+    (section 3; the sum, the weights and the limits as in the released code). It was published on DuCa, TaylorSeer and
+    TeaCache, whose predictors stand in for what is skipped; by default here it is reuse. Raises ValueError for a
+    parameter out of range, and for a U-Net.
     """
 
     slack: int = 1

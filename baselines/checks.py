@@ -4,6 +4,7 @@ from math import isfinite
 
 from torch import nn
 
+from smoothbench.caching import Evaluation
 from smoothbench.caching.blocks import is_unet
 
 
@@ -17,6 +18,13 @@ def check_whole(name: str, value: object, least: int = 1) -> None:
     """Raise ValueError, naming the parameter, for anything but a whole number from `least`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} must be a whole number from {least}, not {value!r}")
+
+
+def known_evals(method: str, evaluation: Evaluation) -> int:
+    """Return how many evaluations the run has; ValueError, naming the method, where nobody knows."""
+    if evaluation.evals is None:
+        raise ValueError(f"{method} must know the number of evaluations: cached(..., evals=...)")
+    return evaluation.evals
 
 
 def refuse_unet(method: str, denoiser: nn.Module) -> None:

@@ -19,10 +19,11 @@ class DBCache(FBCache):
     The rule is that of the code of cache-dit 1.5.3, for there is no paper: the blocks between the `first_blocks` first
     and the `last_blocks` last are reused where the first ones' change (see FBCache) is below `threshold`, at 1 always;
     not at every `warmup_interval`-th of the `warmup_steps` first evaluations, nor after `max_consecutive_steps` reused
-    ones in a row, or `max_cached_steps` in all (None: no limit). cache-dit's defaults are 8, 0 and 8 (first and last
-    blocks, warm-up), for models of some 50 blocks; its limit on the summed change and its step masks are left out. In a
-    few models it decides for two lists of blocks apart, here one decision holds for all. Raises ValueError for a number
-    of blocks or steps out of range.
+    ones in a row, or `max_cached_steps` in all (None: no limit); cache-dit's count of those in a row goes on where a
+    change above the threshold breaks them off. cache-dit's defaults are 8, 0 and 8 (first and last blocks, warm-up),
+    for models of some 50 blocks; its limit on the summed change and its step masks are left out. In a few models it
+    decides for two lists of blocks apart, here one decision holds for all. Raises ValueError for a number of blocks or
+    steps out of range.
     """
 
     first_blocks: int = 1

@@ -16,11 +16,12 @@ from smoothbench.caching.output_matching import matching_outputs
 class L2P:
     """L2P predicts a skipped output by a linear combination of earlier ones, fitted to a few uncached trajectories.
 
-    Each evaluation has its own weights: those with the least squared error on the calibration batch (section 3).
-    The released code fits them to all earlier outputs, of the last layer alone, by 200 epochs of gradient descent from
-    reuse. A run has only the outputs that its schedule computes: the last `depth` of these are weighed here, and the
-    minimum is solved for exactly, with `ridge` times the outputs' mean square as the price of leaving reuse. At level:
-    span the outputs are of the published kind. Raises ValueError for a depth below 1 and a negative ridge.
+    Each evaluation has its own weights: those with the least squared error on the calibration batch (section 3). The
+    released code fits them to all earlier outputs of the model, by 200 epochs of gradient descent from reuse, and in a
+    run weighs its own predictions as if they had been computed. Here the last `depth` outputs that the schedule
+    computes are weighed, alone, and the minimum is solved for exactly, with `ridge` times the outputs' mean square as
+    the price of leaving reuse. At level: denoiser the outputs are of the published kind. Raises ValueError for a depth
+    below 1 and a negative ridge.
     """
 
     depth: int = 50

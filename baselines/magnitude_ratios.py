@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from smoothbench.caching import CalibrationBatch, Probe, Recording, Schedule, Trajectory
+from smoothbench.caching.json_objects import is_number
 
 
 def measured(trajectory: Trajectory, batch: CalibrationBatch) -> list[float]:
@@ -46,7 +47,7 @@ def read(path: str, trajectory: Trajectory) -> list[float]:
     """
     schedule = Schedule.load(path, trajectory.sites)
     ratios, known = schedule.meta.get("ratios"), schedule.meta.get("macs")
-    if not isinstance(ratios, list) or not all(type(r) in (int, float) for r in ratios):
+    if not isinstance(ratios, list) or not all(is_number(ratio) and ratio > 0 for ratio in ratios):
         raise ValueError(
             f"{path} holds no magnitude ratios: stage=calibrate cache=magcache out=FILE writes some"
         )

@@ -15,10 +15,10 @@ class ScalingCache:
     """ScalingCache predicts a skipped output by a share of the linear extrapolation of the last two computed ones.
 
     Rule as summarised: y + a * k * dy, where k is the distance from the newest output y and dy its change to the one
-    before, per evaluation. The share a is each site's and evaluation's own, by least squares: <y_e - y, k dy> /
-    <k dy, k dy>, between reuse (0) and first order (1) where outputs ask for it. The paper averages the shares of 20
-    to 50 prompts by a moving mean (0.97); here one share fits the whole calibration batch. Its decision at run time is
-    not built: shares are fitted for one schedule. The first of all outputs is reused.
+    before, per evaluation. The share a is each site's and evaluation's own (in the paper each block's), by least
+    squares: <y_e - y, k dy> / <k dy, k dy>, between reuse (0) and first order (1) where outputs ask for it. The paper
+    averages the shares of 20 to 50 prompts by a moving mean (0.97); here one share fits the whole calibration batch.
+    Its decision at run time is not built: shares are fitted for one schedule. The first of all outputs is reused.
     """
 
     depth = 2

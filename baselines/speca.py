@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from baselines.checks import check_number, check_whole, refuse_unet
+from baselines.checks import check_number, check_whole, known_evals, refuse_unet
 from smoothbench.caching import Evaluation, Probe, Range, Settings, Site, Trajectory, split_spans
 
 
@@ -102,6 +102,5 @@ class SpeCa:
 
     def allowed_error(self, evaluation: Evaluation) -> float:
         """Return the largest error that a check may find; ValueError where the number of evaluations is unknown."""
-        if evaluation.evals is None:
-            raise ValueError("SpeCa needs the number of evaluations: cached(..., evals=N)")
-        return max(self.floor, self.threshold * self.decay ** ((evaluation.e + 1) / evaluation.evals))
+        evals = known_evals("SpeCa", evaluation)
+        return max(self.floor, self.threshold * self.decay ** ((evaluation.e + 1) / evals))

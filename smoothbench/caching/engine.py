@@ -46,23 +46,23 @@ def cached(
 ) -> Iterator[Run]:
     """Make a denoiser follow a schedule or policy within a context; afterwards it is the original again.
 
-    `calls_per_eval` forwards make one evaluation (guidance in two calls, two-stage solvers), each
-    with its own cached outputs. A static policy that needs no curves plans for `evals` evaluations. A policy that
-    decides at run time needs `evals` only for runs of a single evaluation, from which alone it cannot be seen whether
-    timesteps rise or fall. `predictor` stands in for what is skipped: by default the schedule's weights, or `reuse`.
-    `coordinates` are the timesteps that the denoiser will get, one for each evaluation, by default those that the
-    schedule was planned for. Where they are known, a denoiser of a known class, whose modules nobody has changed, runs
+    `calls_per_eval` forwards make one evaluation (guidance in two calls, two-stage solvers), each with its own cached
+    outputs. A static policy that needs no curves plans for `evals` evaluations, by default one for each of the
+    `coordinates`. Of those that decide at run time the ones that compute the last evaluation must know how many there
+    are, and all in runs of one evaluation. `predictor` stands in for what is skipped: by default the schedule's
+    weights, or `reuse`. `coordinates` are the timesteps that the denoiser will get, one for each evaluation, by default
+    those that the schedule was planned for. Where they are known, a denoiser of a known class, whose modules nobody has changed, runs
     by a forward of the engine's own that leaves out what an evaluation does not need: its results are the same within
     rounding. `fast=False` runs the denoiser's own forward, whose computed branches give the same bits.
-    Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is
-    cached by another library, and on exit where it never ran; RuntimeError where contexts nest. Warns
-    where a policy skipped nothing, that a compiled denoiser runs uncompiled, and where the denoiser is not the one that
-    a schedule was planned on (see `fingerprint`); with the schedule's own weights that is a ValueError.
+    Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is cached by another
+    library, and on exit where it never ran; RuntimeError where contexts nest. Warns where a policy skipped nothing,
+    that a compiled denoiser runs uncompiled, and where the denoiser is not the one that a schedule was planned on (see
+    `fingerprint`); with the schedule's own weights that is a ValueError.
     """
     handle, denoiser = denoiser, original_module(denoiser)
     refuse_other_caches(denoiser, parts := all_parts(denoiser))  # walked through once, as that takes long
     sites, name = _sites_of(denoiser, schedule_or_policy), type(denoiser).__name__
-    plan = _planned(denoiser, sites, schedule_or_policy, evals)
+    plan = _planned(denoiser, sites, schedule_or_policy, _evals(schedule_or_policy, evals, coordinates))
     if isinstance(schedule_or_policy, Schedule):
         weighs = predictor is None and schedule_or_policy.weights is not None
         refuse_or_warn_if_changed(denoiser, schedule_or_policy.meta, weighs, stacklevel=4)
@@ -129,6 +129,13 @@ def _run(
     run = Run(sites, plan.decide, plan.may_skip, predictor, clock, visits, planned)
     run.fast = fast_forward(denoiser, sites, plan.rows, run.predictors, timesteps, plan.may_skip)
     return run
+
+
+def _evals(policy: object, evals: int | None, coordinates: Sequence[float] | None) -> int | None:
+    """The number of evaluations that a policy is told: by default one for each coordinate."""
+    if evals is not None or coordinates is None or isinstance(policy, Schedule):
+        return evals
+    return len(coordinates)
 
 
 def _timesteps(plan: _Plan, coordinates: Sequence[float] | None) -> Sequence[float] | None:

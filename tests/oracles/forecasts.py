@@ -111,21 +111,23 @@ def adams_bashforth(past: Past, now: int, order: int = 2) -> Tensor:
     return sum((weight * y for weight, y in zip(weights, outputs, strict=True)), torch.zeros_like(outputs[0]))
 
 
-def foca(past: Past, now: int) -> Tensor:
-    """Equations 6 to 8 on the last two values, predicted ones included, and on the last two computed ones."""
+def foca(past: Past, now: int, slope_values: int = 2) -> Tensor:
+    """Equations 6 to 8 on the last values, predicted ones included, and on the last two computed ones."""
     full = computed_outputs(past)
     if len(full) == 1:
         return full[0][1]
     (at, newest), (before, older) = full[:2]
     reliable = (newest - older) / (at - before)
-    started = next(e for e, _, computed in past[1:] if computed)
-    if now - 1 == started:  # the values before were repeated, not predicted
-        latest, slope = newest, reliable
-    else:
-        latest = past[-1][1]
-        slope = latest - past[-2][1]
-    forecast = 4 / 3 * latest - (latest - slope) / 3 + 2 / 3 * slope
-    forecast_slope = (3 * forecast - 4 * latest + (latest - slope)) / 2
+    (first, origin), (started, second) = full[-1], full[-2]
+
+    def change(e: int) -> Tensor:  # the values before the second computed output were repeated, not predicted
+        return (second - origin) / (started - first) if e <= started else past[e][1] - past[e - 1][1]
+
+    latest, k = past[-1][1], now - 1
+    before_latest, before_that = latest - change(k), latest - change(k) - change(k - 1)
+    slope = change(k) if slope_values == 2 else (3 * latest - 4 * before_latest + before_that) / 2
+    forecast = 4 / 3 * latest - before_latest / 3 + 2 / 3 * slope
+    forecast_slope = (3 * forecast - 4 * latest + before_latest) / 2
     return latest + (reliable + forecast_slope) / 2
 
 

@@ -1,12 +1,13 @@
 """BudCache's search finds the best mask where there are few, and keeps to its budget where there are many."""
 
 import copy
+import random
 from typing import Any
 
 import pytest
 import torch
 
-from baselines.budcache import BudCache
+from baselines.budcache import BudCache, _Moves
 from tests.oracles.budcache import losses
 from tests.oracles.planned_run import PlannedRun
 from tests.support.tiny_batch import cached_run, full_evaluations, tiny_batch
@@ -43,13 +44,58 @@ def test_it_keeps_to_its_budget(tiny: TinyDiT) -> None:
         BudCache(5, search=23).plan_on(batch.trajectory, batch)
 
 
-def test_at_no_temperature_nothing_that_is_worse_is_taken(tiny: TinyDiT) -> None:
-    batch = tiny_batch(tiny, 5)
-    cold, usual = (
-        BudCache(2, **how).plan_on(batch.trajectory, batch)
-        for how in ({"hottest": 1e-12, "coldest": 1e-12}, {})
+class Walk:
+    """Moves and chances that are given beforehand."""
+
+    def __init__(self, masks: str, *chances: float) -> None:
+        self.masks, self.chances, self.chance = list(masks), list(chances), self
+
+    def start(self) -> Any:
+        return self.masks.pop(0)
+
+    def step(self, mask: Any) -> Any:
+        return self.masks.pop(0)
+
+    def random(self) -> float:
+        return self.chances.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("hottest", "coldest", "chances", "ends"),
+    [
+        (
+            1.0,
+            1.0,
+            (0.90,),
+            "d",
+        ),  # c is worse than b by 0.1 and taken, as exp(-0.1) = 0.905; d is better than c
+        (1.0, 1.0, (0.91, 0.99), "b"),  # c and d are refused
+        (1e-3, 1e-3, (1e-9, 1e-9), "b"),  # nothing that is worse
+        (1.0, 1e-3, (0.36, 0.99), "c"),  # the second of three moves has temperature 0.1: exp(-1) = 0.368
+        (1.0, 1e-3, (0.37, 0.99), "b"),
+    ],
+)
+def test_what_is_worse_is_taken_with_the_chance_that_the_temperature_leaves(
+    hottest: float, coldest: float, chances: tuple[float, ...], ends: str
+) -> None:
+    losses: Any = {"a": 1.0, "b": 0.5, "c": 0.6, "d": 0.55 if hottest == coldest else 5.0}
+    method, walk = BudCache(2, hottest=hottest, coldest=coldest), Walk("abcd", *chances)
+    assert method._annealed(walk, losses.__getitem__, 3) == ends  # type: ignore[arg-type]
+    assert not walk.masks and not walk.chances
+
+
+def test_moves_are_mostly_of_one_evaluation_and_near() -> None:
+    """Nine of ten move one evaluation, seven of ten of these to within 3, the others anywhere (released code)."""
+    moves, mask = _Moves(40, 8, random.Random(0)), (0, 1, 5, 12, 20, 26, 33, 39)
+    pairs = [(sorted({*mask} - {*(new := moves.step(mask))}), sorted({*new} - {*mask})) for _ in range(4000)]
+    singles = [(old[0], new[0]) for old, new in pairs if len(old) == 1]
+    assert len(singles) / 4000 == pytest.approx(0.9, abs=0.02)
+    anywhere = sum(abs(old - new) <= 3 for old in mask[2:] for new in range(2, 40) if new not in mask) / (
+        6 * 32
     )
-    assert cold.computed == usual.computed
+    near = sum(abs(old - new) <= 3 for old, new in singles) / len(singles)
+    assert near == pytest.approx(0.7 + 0.3 * anywhere, abs=0.03)
+    assert all(new[0] >= 2 and old[0] >= 2 for old, new in pairs)  # the first quarter stays
 
 
 def test_its_seed_says_where_the_search_begins(tiny: TinyDiT) -> None:

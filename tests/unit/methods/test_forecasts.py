@@ -29,6 +29,7 @@ OF_RUN: dict[str, tuple[Any, Callable[..., Tensor]]] = {
     "AB-Cache 2": (AdamsBashforth(), forecasts.adams_bashforth),
     "AB-Cache 3": (AdamsBashforth(3), lambda past, e: forecasts.adams_bashforth(past, e, 3)),
     "FoCa": (FoCa(depth=12), forecasts.foca),
+    "FoCa, 3 values": (FoCa(12, 3), lambda past, e: forecasts.foca(past, e, 3)),
 }
 FITTED: dict[str, tuple[Any, Callable[..., Any]]] = {
     "L2P": (L2P(), forecasts.least_squares),
@@ -141,7 +142,12 @@ def test_a_constant_is_predicted_and_the_order_falls_to_what_is_kept(name: str) 
 
 def test_a_line_is_followed_by_those_that_extrapolate() -> None:
     coordinates = [9.0, 6.0, 5.0, 1.0]
-    for predictor, now in ((ChebBooster(2), 11.0), (FoCa(), 11.0), (AdamsBashforth(), 12.0)):
+    for predictor, now in (
+        (ChebBooster(2), 11.0),
+        (FoCa(), 11.0),
+        (FoCa(4, 3), 11.0),
+        (AdamsBashforth(), 12.0),
+    ):
         kept = coordinates[: predictor.depth]
         weights = predictor.weights(kept, now)
         assert sum(w * (5 - 2 * c) for w, c in zip(weights, kept, strict=True)) == pytest.approx(5 - 2 * now)
@@ -169,6 +175,7 @@ def test_foca_follows_its_recursion_from_the_oldest_kept_output_on() -> None:
     slope = [1 / 3, -1 / 3, 0.0]
     expected = [v + s / 2 + j / 2 for v, s, j in zip([1.0, 0.0, 0.0], slope, jump, strict=True)]
     assert FoCa().weights([6.0, 3.0, 0.0], 7.0) == pytest.approx(expected)
+    assert FoCa(3, 3).weights([2.0, 1.0, 0.0], 3.0) == pytest.approx([9 / 4, -3 / 2, 1 / 4])
 
 
 def test_weights_of_another_grid_step_count_or_model_are_refused(tiny: TinyDiT) -> None:
@@ -203,6 +210,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "ChebBooster, 3.0": (lambda: ChebBooster(3.0), "ChebBooster's depth must be 2, 3, 4, 5 or 6, not 3.0"),  # type: ignore[arg-type]
     "AB-Cache, 2.0": (lambda: AdamsBashforth(2.0), "Adams-Bashforth's order must be 2 or 3, not 2.0"),  # type: ignore[arg-type]
     "FoCa": (lambda: FoCa(1), "FoCa's depth must be a whole number from 2, not 1"),
+    "FoCa, values": (lambda: FoCa(4, 4), "FoCa's slope_values must be 2 or 3, not 4"),
     "FoCa, a share": (lambda: FoCa(2.5), "FoCa's depth must be a whole number from 2, not 2.5"),  # type: ignore[arg-type]
     "L2P, a share": (lambda: L2P(2.5), "L2P's depth must be a whole number from 1, not 2.5"),  # type: ignore[arg-type]
     "L2P depth": (lambda: L2P(0), "L2P's depth must be a whole number from 1, not 0"),

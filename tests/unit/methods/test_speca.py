@@ -79,7 +79,9 @@ def test_a_u_net_is_refused() -> None:
 
 def test_the_number_of_evaluations_must_be_known(tiny: TinyDiT) -> None:
     with (
-        pytest.raises(ValueError, match=r"SpeCa needs the number of evaluations: cached\(..., evals=N\)"),
+        pytest.raises(
+            ValueError, match=r"SpeCa must know the number of evaluations: cached\(..., evals=...\)"
+        ),
         cached(tiny.denoiser, SpeCa(min_forecasts=0)),
     ):
         tiny.run()

@@ -151,9 +151,16 @@ def test_magcache_reads_the_ratios_of_its_schedules(tiny: TinyDiT, tmp_path: Pat
         with pytest.raises(ValueError, match=message) as error:
             MagCache(0.1, ratios=str(file)).plan_on(other, spent)
         assert str(file) in str(error.value) and "\n" not in str(error.value)
-    file.write_text(json.dumps({**planned.to_json(), "_meta": {}}))
-    with pytest.raises(ValueError, match="holds no magnitude ratios"):
-        MagCache(0.1, ratios=str(file)).plan_on(on, spent)
+    flat = planned.to_json()
+    for ratios in (
+        None,
+        "1",
+        [1.0, "1"],
+        *([wrong, *planned.meta["ratios"][1:]] for wrong in (0.0, -1.0, True)),
+    ):
+        file.write_text(json.dumps({**flat, "_meta": {**flat["_meta"], "ratios": ratios}}))
+        with pytest.raises(ValueError, match="holds no magnitude ratios"):
+            MagCache(0.1, ratios=str(file)).plan_on(on, spent)
 
 
 def test_magcache_and_delta_dit_refuse_a_u_net() -> None:
