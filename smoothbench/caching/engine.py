@@ -51,9 +51,9 @@ def cached(
     `coordinates`. Of those that decide at run time the ones that compute the last evaluation must know how many there
     are, and all in runs of one evaluation. `predictor` stands in for what is skipped: by default the schedule's
     weights, or `reuse`. `coordinates` are the timesteps that the denoiser will get, one for each evaluation, by default
-    those that the schedule was planned for. Where they are known, a denoiser of a known class, whose modules nobody has changed, runs
-    by a forward of the engine's own that leaves out what an evaluation does not need: its results are the same within
-    rounding. `fast=False` runs the denoiser's own forward, whose computed branches give the same bits.
+    those that the schedule was planned for. Where they are known, a denoiser of a known class, whose modules nobody has
+    changed, runs by a forward of the engine's own that leaves out what an evaluation does not need: its results are the
+    same within rounding. `fast=False` runs the denoiser's own forward, whose computed branches give the same bits.
     Raises ValueError for a schedule that does not fit the denoiser or the run, for a denoiser that is cached by another
     library, and on exit where it never ran; RuntimeError where contexts nest. Warns where a policy skipped nothing,
     that a compiled denoiser runs uncompiled, and where the denoiser is not the one that a schedule was planned on (see
