@@ -23,7 +23,7 @@ case "$name" in
     opensora_rflow) run +exp=opensora_rflow num_samples=128 ;;
     stable_audio_dpmpp3m) run +exp=stable_audio_dpmpp3m num_samples=256 batch_size=16 ;;
     rivals_image) run +exp=rivals_image num_samples=256 ;;
-    rivals_audio) run +exp=rivals_audio num_samples=64 latency.rounds=0 ;;
+    rivals_audio) run +exp=rivals_audio num_samples=256 latency.rounds=0 ;;
     rivals_video) run +exp=rivals_video num_samples=128 latency.rounds=0 ;;
     calibration_size) run +exp=calibration_size ;;
     calibration_variance) run -m +exp=calibration_variance solver=ddim,dpmpp,euler solver.steps=20,50 model.guidance=1,2,4 ;;
