@@ -152,6 +152,9 @@ def test_magcache_reads_the_ratios_of_its_schedules(tiny: TinyDiT, tmp_path: Pat
             MagCache(0.1, ratios=str(file)).plan_on(other, spent)
         assert str(file) in str(error.value) and "\n" not in str(error.value)
     flat = planned.to_json()
+    file.write_text(json.dumps({**flat, "_meta": {}}))
+    with pytest.raises(ValueError, match="holds no magnitude ratios"):
+        MagCache(0.1, ratios=str(file)).plan_on(on, spent)
     for ratios in (
         None,
         "1",
