@@ -23,8 +23,8 @@ case "$name" in
     opensora_rflow) run +exp=opensora_rflow num_samples=128 ;;
     stable_audio_dpmpp3m) run +exp=stable_audio_dpmpp3m num_samples=256 batch_size=16 ;;
     rivals_image) run +exp=rivals_image num_samples=256 ;;
-    rivals_audio) run +exp=rivals_audio num_samples=256 latency.rounds=0 ;;
-    rivals_video) run +exp=rivals_video num_samples=128 latency.rounds=0 ;;
+    rivals_audio) run +exp=rivals_audio num_samples=256 ;;
+    rivals_video) run +exp=rivals_video num_samples=128 ;;
     calibration_size) run +exp=calibration_size ;;
     calibration_variance) run -m +exp=calibration_variance solver=ddim,dpmpp,euler solver.steps=20,50 model.guidance=1,2,4 ;;
     fitted_image) run -m +exp=fitted_image seed=0,1,2,3 num_samples=512 latency.rounds=0 'orders=[2]' 'grids=[quadratic]' 'shares=[0.5,0.36,0.22,0.16,0.1]' 'rival_shares=[0.54,0.38,0.24,0.18,0.12]' 'steps=[25,18,11,8,5]' 'only=[none,fitted,fitted_fine,fitted_last,fewer,fewer_dpmpp,fewer_unipc,fewer_deis,fora_taylor,tail,dpcache]' ;;

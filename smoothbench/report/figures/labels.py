@@ -45,7 +45,7 @@ def draw_labels(
     """Write each label where it covers no obstacle and no other label and, of such places, the least line.
 
     Args: obstacles, and lines [n, 2] as a dense row of points, in display coordinates; the layout must be
-    final; far, whether a label stands away from its point, at the end of a thin line. A label without room is left
+    final; far, whether a label stands away from its point, at the end of a dotted line. A label without room is left
     out: the table names every point. Returns the boxes of those written.
     """
     inside, written = axes.get_window_extent(), list[Bbox]()
@@ -106,8 +106,15 @@ def _annotate(axes: Axes, label: Label) -> Annotation:
 
 
 def _lead(axes: Axes, label: Label, annotation: Annotation) -> None:
-    """Draw the thin line from a point to its label."""
-    looks = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
+    """Draw the dotted line from a point to its label; a whole line would be read as an interval."""
+    looks = {
+        "arrowstyle": "-",
+        "color": label.colour,
+        "linewidth": 0.7,
+        "linestyle": ":",
+        "shrinkA": 0,
+        "shrinkB": 2,
+    }
     line = axes.annotate(
         "", (label.x, label.y), annotation.get_position(), textcoords="offset points", arrowprops=looks
     )
