@@ -52,9 +52,12 @@ def test_decoding_and_metrics_are_part_of_it(tmp_path: Path) -> None:
         time.sleep(0.1)
         return per_sample(*inputs)  # type: ignore[no-any-return]
 
-    before = todo.finishing()
+    def finishing() -> float:
+        return min(todo.finishing() for _ in range(3))  # a busy machine makes a measurement longer
+
+    before = finishing()
     running.bench.model.decode, bound_metric.metric.per_sample = slow_decode, slow_metric
-    after = todo.finishing()
+    after = finishing()
     assert after - before == pytest.approx(8 * 0.05 + 8 * 0.1, rel=0.4)  # of two points of four samples
 
 
