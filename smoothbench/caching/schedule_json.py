@@ -52,7 +52,7 @@ def columns_of(data: Mapping[str, Any], sites: Sequence[Site]) -> dict[str, list
         if not named:
             raise ValueError(
                 f"{key!r} names no site of the model, which has {sorted({s.kind for s in sites})} "
-                f"in {len({s.block_label for s in sites})} blocks"
+                f"in {len({s.block_label for s in sites})} blocks{_origin(data)}"
             )
         bits = data[key]
         if not isinstance(bits, list) or not bits or any(type(b) is not int or b not in (0, 1) for b in bits):
@@ -69,6 +69,14 @@ def check_meta(meta: Any) -> None:
         raise ValueError(
             f"'_meta' must be an object of text and finite numbers, nested at most {META_DEPTH} deep"
         )
+
+
+def _origin(data: Mapping[str, Any]) -> str:
+    """For which model a file says that it was made, as the end of a message; empty where it does not say so."""
+    known: Any = data
+    for key in (META, "made_for", "model", "name"):
+        known = known.get(key) if isinstance(known, Mapping) else None
+    return f"; the file was made for {known}: make one for this model by stage=tune" if known else ""
 
 
 def _published(kind: str) -> str:

@@ -75,8 +75,10 @@ def settled(chosen: AtBudget, outcome: Outcome, trajectory: Trajectory) -> tuple
 
 def _searched(planning: Planning, method: Any, at: float, batch_size: int) -> AtBudget | Outcome:
     if not isinstance(method, HasKnob):
-        reason = f"{type(method).__name__} has no knob, a parameter that sets its cost: it cannot be set to at={at:g}"
-        return Outcome(unsupported=reason)
+        return Outcome(
+            unsupported=f"{type(method).__name__} has no knob, a parameter that sets its cost, so that it cannot be "
+            f"set to at={at:g}: choose a method that has one, cache=fora for instance"
+        )
     if searched_on_batch(method, at):
         return _on_batch(planning, method, at, batch_size)
     curves, planner = None, cast(Method, method)

@@ -16,6 +16,7 @@ from smoothbench.report.data.groups import comparable_groups
 from smoothbench.report.document import document
 from smoothbench.report.figures.composition import composition
 from smoothbench.report.figures.error_curves import calibrated, error_curves
+from smoothbench.report.figures.few_colours import few_colours
 from smoothbench.report.figures.headline import headline
 from smoothbench.report.figures.pareto_plot import pareto
 from smoothbench.report.figures.schedule_raster import schedules
@@ -30,7 +31,8 @@ from smoothbench.report.tables.point_tables import measured, numbers
 from smoothbench.report.verdict.section import VerdictText, verdict_text
 from smoothbench.storage.files import replacing, write_text
 
-FEW = "png8"  # a PNG of 256 colours: a third of the bytes; samples keep all of theirs
+FEW = "png8"  # a drawing as a PNG of 256 colours: a third of the bytes
+SPREAD = "png8s"  # the same of samples that lose nothing by it: colours spread over all that they have
 GREY = "png1"  # a PNG of 256 greys, where all samples are grey: half the bytes
 FULL = "png"
 # inches: drawings wider than that are shown reduced, and read as well with fewer pixels
@@ -141,7 +143,7 @@ def _drawings(part: pd.DataFrame, folder: Path, families: Sequence[str]) -> Iter
 def _colours(kind: Kind, previews: Path) -> str:
     """Which PNG loses nothing of the samples in a picture."""
     if kind.few:
-        return FEW
+        return SPREAD
     modes = set()
     for path in previews.rglob(f"*{kind.suffix}"):
         with Image.open(path) as image:
@@ -173,7 +175,9 @@ def _pixels(figure: Figure, dpi: int) -> Image.Image:
 def _save_pixels(image: Image.Image, file: BinaryIO, kind: str) -> None:
     dpi = image.info["dpi"]
     if kind == FEW:
+        image = few_colours(image)
+    if kind == SPREAD:
         image = image.quantize(256, dither=Image.Dither.NONE)
     if kind == GREY:
         image = image.convert("L")
-    image.save(file, "png", optimize=kind in (FEW, GREY), dpi=dpi)
+    image.save(file, "png", optimize=kind != FULL, dpi=dpi)

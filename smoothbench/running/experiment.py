@@ -14,7 +14,7 @@ from smoothbench.config.instantiate import build_model, ready
 from smoothbench.config.spec import Settings
 from smoothbench.costs.cost_table import cost_csv
 from smoothbench.costs.latency_conditions import check_conditions
-from smoothbench.errors import PointsFailed
+from smoothbench.errors import PointsFailed, UsageError
 from smoothbench.planning.chosen_sites import ChosenSites
 from smoothbench.planning.plan import plan_points
 from smoothbench.planning.point import Point
@@ -22,6 +22,7 @@ from smoothbench.protocols import Model
 from smoothbench.running.claims import claimed
 from smoothbench.running.estimate import announce, check_disk
 from smoothbench.running.finish import claim_folder, finish, same_work
+from smoothbench.running.jobs import launch_name
 from smoothbench.running.point_stages import Stages
 from smoothbench.running.todo import Progress, in_order, progress, sets_to_do
 from smoothbench.running.workbench import Workbench
@@ -84,6 +85,8 @@ class Experiment:
                 states = progress(self.bench, states)
                 check_disk(self.bench, states)
             self._warn()
+            if alone := self._reference_alone():
+                self._refuse(alone)
             failed = self._complete(states)
         if failed:
             raise PointsFailed(
@@ -132,6 +135,25 @@ class Experiment:
         points = plan_points(self.settings, self.bench.model, self._sites, self._measured)
         self.bench = replace(self.bench, points=points)
         return True
+
+    def _reference_alone(self) -> list[Point]:
+        """The other points where none of them can be sampled: the reference would be drawn for nothing.
+
+        Not in a multirun, where other jobs share the reference, and not where the reference alone was asked for.
+        """
+        others = [point for point in self.bench.points if point is not self.bench.reference]
+        hopeless = self.settings.draws_samples and not launch_name() and not any(p.runs for p in others)
+        return others if hopeless else []
+
+    def _refuse(self, points: Sequence[Point]) -> NoReturn:
+        """Record why none of the points can be sampled, and raise UsageError, or PointsFailed where planning failed."""
+        stages = Stages(self.bench)
+        failed = [point.spec.name for point in points if not stages.complete(point, lambda _: None)]
+        cost_csv(self.store)
+        reasons = dict.fromkeys(f"{point.unsupported or point.planning_error}" for point in points)
+        asked = f"any of the {len(points)} points" if len(points) > 1 else "what was asked for"
+        message = f"nothing is drawn, as {asked} cannot be: {'; '.join(reasons)}"
+        raise PointsFailed(message) if failed else UsageError(message)
 
     def _warn(self) -> None:
         for point in self.bench.points:

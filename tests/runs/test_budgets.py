@@ -97,7 +97,8 @@ def test_what_cannot_be_set_is_skipped_with_its_reason(records: dict[str, Any]) 
         assert records[name]["budget"] == {"at": AT[name]}
     assert records["low"]["reason"] == "no interval costs at most 0.0500 of the MACs: the least is 0.2654"
     assert records["bare"]["reason"] == (
-        "NoCache has no knob, a parameter that sets its cost: it cannot be set to at=0.5"
+        "NoCache has no knob, a parameter that sets its cost, so that it cannot be set to at=0.5: "
+        "choose a method that has one, cache=fora for instance"
     )
 
 

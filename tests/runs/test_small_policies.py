@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from smoothbench.errors import UsageError
 from smoothbench.running.experiment import Experiment
 from smoothbench.sampling import plan_on_batch, point_batches
 from tests.support.compose import experiment
@@ -157,7 +158,12 @@ def test_planning_takes_smaller_batches_where_memory_does_not_suffice(
 
 def test_a_method_that_finds_no_place_is_skipped(tmp_path: Path) -> None:
     far = "+points.far.cache={policy:{_target_:tests.support.small_policies.FarProbe},predictor:reuse,family:f,label:l}"
-    experiment(tmp_path, *SMALL, far, "only=[far]").run()
+    with pytest.raises(
+        UsageError,
+        match=r"nothing is drawn, as what was asked for cannot be: probe on the input of blocks\.99",
+    ):
+        experiment(tmp_path, *SMALL, far, "only=[far]").run()
+    assert not list((tmp_path / "runs").glob("*/samples/*")), "of the reference alone"
     record = read(tmp_path)["far"]
     assert record["status"]["quality"] == "skipped"
     assert record["reason"].startswith(
@@ -167,7 +173,10 @@ def test_a_method_that_finds_no_place_is_skipped(tmp_path: Path) -> None:
 
 def test_a_predictor_cannot_be_fitted_to_a_method_that_decides_at_run_time(tmp_path: Path) -> None:
     fitted = f"points.input.cache.predictor={SQUARES}"
-    experiment(tmp_path, *SMALL, DYNAMIC[0], fitted, "only=[input]").run()
+    with pytest.raises(
+        UsageError, match=r"nothing is drawn, as what was asked for cannot be: LeastSquares is fitted to"
+    ):
+        experiment(tmp_path, *SMALL, DYNAMIC[0], fitted, "only=[input]").run()
     record = read(tmp_path)["input"]
     assert record["status"]["quality"] == "skipped"
     assert record["reason"].startswith(

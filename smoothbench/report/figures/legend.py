@@ -18,10 +18,11 @@ FADED = 0.38  # opacity of points that another beats
 
 def draw_legend(axes: Axes, frame: pd.DataFrame, coloured: Sequence[str]) -> None:
     """Fill an empty cell of the grid with the legend of all panels: of the families in colour, and of the rest."""
-    handles: list[Artist] = [*_families(frame, coloured), *_reference(frame)]
-    handles.append(
-        Patch(color=BASELINE, alpha=0.18, linewidth=0, label="95 % interval of no cache, fewer steps")
-    )
+    drawn = set(frame.loc[(frame["status.quality"] == "done") & ~frame["reference"].astype(bool), "family"])
+    handles: list[Artist] = [*_families(frame, coloured, drawn), *_reference(frame)]
+    if baseline_family(frame) in drawn:
+        interval = "95 % interval of no cache, fewer steps"
+        handles.append(Patch(color=BASELINE, alpha=0.18, linewidth=0, label=interval))
     handles.append(Line2D([], [], label="Pareto front of the values, without a test", **front_style()))
     faded = "faded: behind the front"
     handles.append(Line2D([], [], label=faded, alpha=FADED, **_marker(BASELINE, "o", "")))
@@ -40,10 +41,9 @@ def front_style() -> dict[str, Any]:
     return {"color": INK, "alpha": 0.13, "linewidth": 4.5}
 
 
-def _families(frame: pd.DataFrame, coloured: Sequence[str]) -> list[Line2D]:
-    """Entries of the families in colour that have a score, and one of all others."""
+def _families(frame: pd.DataFrame, coloured: Sequence[str], drawn: set[str]) -> list[Line2D]:
+    """Entries of the families in colour of which points are drawn, and one of all others."""
     baseline = baseline_family(frame)
-    drawn = set(frame.loc[frame["status.quality"] == "done", "family"])
     others = drawn - set(coloured)
     pale = [Line2D([], [], label=f"{len(others)} more families", **_marker(PALE, ".", ""))] if others else []
     return [

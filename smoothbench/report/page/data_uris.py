@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from smoothbench.report.figures.clip_frames import read_film, spaced
+from smoothbench.report.figures.few_colours import few_colours
 from smoothbench.report.figures.schedule_raster import COMPUTED, REUSED
 from smoothbench.report.figures.spectrograms import palette
 from smoothbench.report.figures.spectrograms import tile as spectrum
@@ -20,7 +21,6 @@ SEEDS = 8  # previews in a strip
 LARGEST = 96  # pixels of a preview's longer side; larger images are reduced and compressed
 GAP = 1
 QUALITY = 82
-COLOURS = 128  # of a picture: lines and letters on white need few
 
 
 def raster(schedule: RecordedSchedule) -> str:
@@ -73,7 +73,7 @@ def picture(path: Path) -> str:
     with Image.open(path) as file:
         if file.mode == "P" and file.format == "PNG":
             return _data("image/png", path.read_bytes())
-        image = file.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        image = few_colours(file.convert("RGB"))
     return _uri(image, "PNG", optimize=True)
 
 

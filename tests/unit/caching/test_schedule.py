@@ -71,6 +71,10 @@ def test_an_absent_kind_is_computed_with_a_warning() -> None:
             "'conv' names no site of the model, which has \\['ff', 'self_attn'\\]",
         ),
         ({"attn-7": [1, 0]}, "'attn-7' names no site"),
+        (
+            {"conv": [1, 0], "_meta": {"made_for": {"model": {"name": "other_nano"}}}},
+            "in 3 blocks; the file was made for other_nano: make one for this model by stage=tune",
+        ),
         ({"attn": [1, 0], "mlp": [1, 0, 1]}, "equally long"),
         ({"attn": [1, 2], "mlp": [1, 0]}, "'attn' must be a list of 0 and 1"),
         ({"attn": "10", "mlp": [1, 0]}, "'attn' must be a list of 0 and 1"),

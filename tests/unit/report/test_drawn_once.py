@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageColor
 
 from smoothbench.report import write
+from smoothbench.report.figures.style import COLOURS
 from smoothbench.report.verdict import findings
 from tests.support.report_folder import DRAWN, build
 
@@ -34,5 +35,8 @@ def test_each_picture_is_drawn_and_each_table_judged_once(
     pictures = sorted(folder.glob("*.png"))
     assert {path.stem for path in pictures} == {*DRAWN, "schedules", "contact_sheet"}
     assert calls == {"drawn": len(pictures), "judged": 1}
-    with Image.open(folder / "headline.png") as image:
-        assert image.mode == "P"  # few colours
+    for name in ("headline", "pareto_macs"):
+        with Image.open(folder / f"{name}.png") as image:
+            assert image.mode == "P"  # few colours, the families' among them
+            drawn = {colour for _, colour in image.convert("RGB").getcolors(image.width * image.height)}
+            assert {ImageColor.getrgb(colour) for colour in COLOURS[:2]} <= drawn
