@@ -25,10 +25,11 @@ class FrechetExtrapolated(FrechetDistance):
 
     name = "fd_inf"
     version = 1
+    fewest = 3  # samples: two sizes make a line
 
     def score(self, features: Features) -> Score:
         """Score features [N, d] by the line's intercept; ValueError as of `FrechetDistance`, and for fewer than 3."""
-        count = len(self.checked(features, least=3))
+        count = len(self.checked(features, least=self.fewest))
         sizes = np.unique(np.linspace(max(2, count // 2), count, SIZES).astype(int))
         value, influence = 0.0, np.zeros(count)
         for size, weight in zip(sizes, _intercept_weights(1.0 / sizes), strict=True):

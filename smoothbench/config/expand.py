@@ -57,9 +57,9 @@ def settings(cfg: DictConfig) -> Settings:
 
 
 def _message(error: OmegaConfBaseException, cfg: DictConfig) -> str:
-    """Describe an error of OmegaConf in one line, with a hint where a metric needs data that the model lacks."""
+    """Describe an error of OmegaConf in one line, with a hint where a metric needs what the model lacks."""
     text = one_line(error)
-    if isinstance(error, InterpolationKeyError) and "model.evaluation" in text:
+    if isinstance(error, InterpolationKeyError) and re.search(r"model\.(evaluation|prompts)", text):
         reason = f"metrics: {cfg.model.get('name')} lacks what these metrics need ({text})"
         return f"{reason}: leave metrics=... out for the model's own"
     return text

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from smoothbench.config.cache_node import check_policy, new_interpolation
 from smoothbench.config.old_keys import new_spelling
@@ -68,6 +68,8 @@ class PointParts:
         return deepcopy(self._shared)
 
     def _refusal(self, name: str, error: OmegaConfBaseException) -> UsageError:
+        if isinstance(error, MissingMandatoryValue) and error.full_key:
+            return UsageError(f"points.{name}: {error.full_key} has no value: give it, {error.full_key}=...")
         hint = new_interpolation(str(error), self._nodes.get("cache"))
         return UsageError(f"points.{name}: {one_line(error)}{hint}")
 

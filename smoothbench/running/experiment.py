@@ -28,6 +28,7 @@ from smoothbench.running.todo import Progress, in_order, progress, sets_to_do
 from smoothbench.running.workbench import Workbench
 from smoothbench.sampling.devices import started
 from smoothbench.sampling.measured import Measured
+from smoothbench.scoring.check_inputs import check_count
 from smoothbench.scoring.scorer import Scorer
 from smoothbench.storage.drawn_point import DrawnPoint
 from smoothbench.storage.feature_cache import FeatureCache
@@ -67,6 +68,7 @@ class Experiment:
         scorer = Scorer(
             metrics, model, FeatureCache(self.store.folder / "observations"), settings.score_on == "device"
         )
+        check_count(scorer.metrics, len(settings.specs[0].seeds))
         self._sites = ChosenSites(model)
         self._measured = Measured(self._sites, self.store, settings.force)
         points = plan_points(settings, model, self._sites, self._measured)
@@ -148,7 +150,7 @@ class Experiment:
     def _refuse(self, points: Sequence[Point]) -> NoReturn:
         """Record why none of the points can be sampled, and raise UsageError, or PointsFailed where planning failed."""
         stages = Stages(self.bench)
-        failed = [point.spec.name for point in points if not stages.complete(point, lambda _: None)]
+        failed = [point.spec.name for point in points if not stages.complete(point, lambda: None)]
         cost_csv(self.store)
         reasons = dict.fromkeys(f"{point.unsupported or point.planning_error}" for point in points)
         asked = f"any of the {len(points)} points" if len(points) > 1 else "what was asked for"

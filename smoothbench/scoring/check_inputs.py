@@ -1,9 +1,21 @@
-"""Whether metrics and their encoders can take a model's clips, before there is one."""
+"""Whether metrics and their encoders can take a model's clips, and so few of them, before there is one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from smoothbench.errors import UsageError
 from smoothbench.protocols import HasChannels, HasRate, MakesClips, Model, NeedsFrames
+from smoothbench.scoring.metric import BoundMetric, NeedsSamples
+
+
+def check_count(metrics: Mapping[str, BoundMetric], count: int) -> None:
+    """UsageError, naming the metric, where one cannot score as few samples as the experiment has."""
+    for name, bound_metric in metrics.items():
+        metric = bound_metric.metric
+        if isinstance(metric, NeedsSamples) and count < metric.fewest:
+            raise UsageError(
+                f"num_samples={count}: metrics.{name} needs at least {metric.fewest}; take more, or other metrics="
+            )
 
 
 def check_clips(where: str, model: Model, *parts: Any) -> None:

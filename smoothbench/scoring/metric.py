@@ -105,3 +105,10 @@ class MeetsModel(Protocol):
     def meet(self, device: torch.device, texts: Sequence[str] | None) -> None:
         """Take both before the first sample; raises ValueError where the metric cannot score this model."""
         ...
+
+
+@runtime_checkable
+class NeedsSamples(Protocol):
+    """A metric that cannot score fewer than `fewest` samples; without that name, 2 are enough."""
+
+    fewest: int

@@ -168,14 +168,15 @@ def _places(described: object) -> Iterator[str]:
 
 def main() -> int:
     """Print what changed, and freeze it; metrics that cannot be built here stay as they were frozen."""
+    print("composes every configuration: some minutes", flush=True)
     old = frozen() if FILE.exists() else {}
     new = {key: ids for name in configurations() for key, ids in now(name).items()} | of_metrics()
     new = {key: value for key, value in old.items() if key.startswith("metric ")} | new
     FILE.write_text(json.dumps(new, indent=1, sort_keys=True) + "\n")
-    print(
-        "\n".join([*changes(old, new), *(f"{key}: is gone" for key in old.keys() - new.keys())])
-        or "nothing changed"
-    )
+    done = [
+        line.replace("freeze it: python -m tests.contracts.freeze", "frozen") for line in changes(old, new)
+    ]
+    print("\n".join([*done, *(f"{key}: is gone" for key in old.keys() - new.keys())]) or "nothing changed")
     return 0
 
 

@@ -137,7 +137,8 @@ def main() -> int:
     fell = any("never falls" in line for line in lines)
     if not fell:
         FILE.write_text(json.dumps(new, indent=1, sort_keys=True) + "\n")
-    print("\n".join([*lines, "nothing is pinned"] if fell else lines) or "nothing changed")
+    done = [line.replace("pin it: python -m tests.contracts.pin", "pinned") for line in lines]
+    print("\n".join([*lines, "nothing is pinned"] if fell else done) or "nothing changed")
     return int(fell)
 
 

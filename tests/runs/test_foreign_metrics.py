@@ -144,6 +144,15 @@ def test_what_is_refused_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.json"))
 
 
+def test_fewer_samples_than_a_metric_needs_are_refused_before_the_first(tmp_path: Path) -> None:
+    asked = ("metrics=[psnr,fd_inf_nano]", "only=[fora]")
+    with pytest.raises(
+        UsageError, match=r"^num_samples=2: metrics.fd_inf_nano needs at least 3; take more, or"
+    ):
+        experiment(tmp_path, *asked, "num_samples=2")
+    assert len(experiment(tmp_path, *asked, "num_samples=3").bench.points) == 2
+
+
 def test_weights_that_are_not_here_are_refused(
     nano: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,7 +156,7 @@ def test_planning_takes_smaller_batches_where_memory_does_not_suffice(
         assert (record["sample_id"] == expected[name]["sample_id"]) == (name != "fitted")
 
 
-def test_a_method_that_finds_no_place_is_skipped(tmp_path: Path) -> None:
+def test_a_method_that_finds_no_place_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     far = "+points.far.cache={policy:{_target_:tests.support.small_policies.FarProbe},predictor:reuse,family:f,label:l}"
     with pytest.raises(
         UsageError,
@@ -164,6 +164,9 @@ def test_a_method_that_finds_no_place_is_skipped(tmp_path: Path) -> None:
     ):
         experiment(tmp_path, *SMALL, far, "only=[far]").run()
     assert not list((tmp_path / "runs").glob("*/samples/*")), "of the reference alone"
+    monkeypatch.setattr("smoothbench.running.experiment.launch_name", lambda: "a sweep")
+    experiment(tmp_path, *SMALL, far, "only=[far]").run()  # whose other jobs share the reference
+    assert read(tmp_path)["reference"]["status"]["quality"] == "done"
     record = read(tmp_path)["far"]
     assert record["status"]["quality"] == "skipped"
     assert record["reason"].startswith(

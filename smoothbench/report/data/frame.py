@@ -192,4 +192,6 @@ def _read_latency(path: Path) -> Latency | None:
     try:
         return Latency.from_json(load_json(path))
     except (OSError, ValueError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read ({explain(error)}): measure latency again") from error
+        raise ValueError(
+            f"{path} cannot be read ({explain(error)}): remove it, and with stage=latency measure latency again"
+        ) from error

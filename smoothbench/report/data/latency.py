@@ -33,6 +33,10 @@ def add_latency(frame: pd.DataFrame, latency: Latency | None) -> pd.DataFrame:
             columns[column] = [
                 math.nan if point is None else _number(getattr(point, key)) for point in points
             ]
+        rounds = [0 if point is None else len(point.seconds) for point in points]
+        columns["latency.mad"] = [
+            mad if count > 1 else math.nan for mad, count in zip(columns["latency.mad"], rounds, strict=True)
+        ]
         for condition in CONDITIONS:
             columns[f"latency.{condition}"] = getattr(latency, condition)
         ratios = [_ratio(point, name) for point, name in zip(points, frame["name"], strict=True)]
@@ -53,7 +57,8 @@ def _ratio(point: PointLatency | None, name: str) -> NDArray[np.float64]:
 
 
 def _mad(values: np.ndarray) -> float:
-    return float(np.median(np.abs(values - np.median(values))))
+    """The median absolute deviation; NaN of a single round, which tells nothing of the spread."""
+    return float(np.median(np.abs(values - np.median(values)))) if len(values) > 1 else math.nan
 
 
 def _number(value: float | None) -> float:

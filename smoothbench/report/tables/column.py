@@ -97,7 +97,10 @@ def cost_column(
     """Return a column of costs; decimals None: three digits of the smallest value, two of the usual spread."""
     if decimals is None:
         least = values.min()
-        decimals = decimals_for(least, 3) if spread is None else decimals_for(spread.median(), 2, least)
+        if spread is not None and spread.notna().any():  # a single round has none
+            decimals = decimals_for(spread.median(), 2, least)
+        else:
+            decimals = decimals_for(least, 3)
     spreads: Iterable[float] = [math.nan] * len(values) if spread is None else spread
     cells = [with_spread(*pair, decimals, unit) for pair in zip(values, spreads, strict=True)]
     return Column(title, cells, values.where(competing), higher)
