@@ -11,25 +11,37 @@ from smoothbench.report.tables.column import TIMES, is_timed
 from smoothbench.report.tables.point_tables import measured
 
 FACTORS = (1.5, 2.0, 3.0, 5.0)  # how many times cheaper than no cache
+QUESTION = (
+    2  # different shares that were asked for (`at`): so few are budgets of their own, more are a survey
+)
+NEAR = 0.12  # a budget so near to one of the factors is not one more
 SLACK = 1e-6  # of a share, within which two costs are equal
 Saving = Literal["MACs", "time"]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """So many times fewer MACs, or so many times less time, than no cache."""
+    """So many times fewer MACs, or so many times less time, than no cache; `asked`: the user named it, by `at`."""
 
     factor: float
     saving: Saving
+    asked: bool = False
 
     def __str__(self) -> str:
-        return f"{self.factor:g}{TIMES} {'fewer MACs' if self.saving == 'MACs' else 'less time'}"
+        return f"{self.factor:.3g}{TIMES} {'fewer MACs' if self.saving == 'MACs' else 'less time'}"
 
 
 def budgets(rows: pd.DataFrame) -> list[Budget]:
-    """Return the budgets in MACs and, where latency was measured, in time."""
+    """Return the budgets in MACs and, where latency was measured, in time: the usual ones, and those asked for."""
     savings: list[Saving] = ["MACs", "time"] if is_timed(rows) else ["MACs"]
-    return [Budget(factor, saving) for saving in savings for factor in FACTORS]
+    shares = rows["at"].dropna().unique() if "at" in rows else []
+    asked = {1 / at for at in shares if all(abs(at * factor - 1) > NEAR for factor in FACTORS)}
+    more = asked if len(shares) <= QUESTION else set()
+    return [
+        Budget(factor, saving, asked=factor in more)
+        for saving in savings
+        for factor in sorted({*FACTORS, *more})
+    ]
 
 
 def compared_rows(frame: pd.DataFrame) -> pd.DataFrame:

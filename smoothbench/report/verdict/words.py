@@ -45,7 +45,7 @@ class Statement:
 
 
 def statements(verdict: Verdict) -> list[Statement]:
-    """Return what each score says at 2 and at 3 times fewer MACs, or at the first budget that there is."""
+    """Return what each score says at the budgets asked for, else at 2 and 3 times fewer MACs, else at the first."""
     close = fidelity(verdict.rows)
     return [
         Statement(
@@ -64,7 +64,7 @@ def statements(verdict: Verdict) -> list[Statement]:
 
 
 def paragraph(verdict: Verdict) -> list[str]:
-    """Return the verdict's sentences: on 2 and 3 times fewer MACs, or on the first budget that there is."""
+    """Return the verdict's sentences, on the budgets of `statements`."""
     sentences = (sentence for budget in _spoken(verdict) for sentence in _sentences(verdict, budget))
     return [*sentences, basis(verdict)]
 
@@ -76,7 +76,8 @@ def basis(verdict: Verdict) -> str:
 
 
 def _spoken(verdict: Verdict) -> list[Budget]:
-    budgets = [b for b in verdict.findings if b.saving == "MACs" and b.factor in FACTORS]
+    in_macs = [budget for budget in verdict.findings if budget.saving == "MACs"]
+    budgets = [b for b in in_macs if b.asked] or [b for b in in_macs if b.factor in FACTORS]
     return budgets or list(verdict.findings)[:1]
 
 
