@@ -133,6 +133,15 @@ def test_packages_and_configurations_of_the_current_folder_are_not_ours(tmp_path
     assert helped.stdout.count("usage: ") == 4, helped.stderr
 
 
+def test_a_python_without_the_packages_is_told_which_environment_has_them() -> None:
+    without = (
+        "import runpy, sys; sys.modules['hydra'] = None; runpy.run_module('smoothbench', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "has no package hydra: use the environment of make demo (. .venv/bin/activate)" in done.stderr
+
+
 def test_another_package_of_our_name_that_was_imported_before_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "metrics.py").write_text("")
     done = subprocess.run(

@@ -11,9 +11,7 @@ from smoothbench.report.tables.column import TIMES, is_timed
 from smoothbench.report.tables.point_tables import measured
 
 FACTORS = (1.5, 2.0, 3.0, 5.0)  # how many times cheaper than no cache
-QUESTION = (
-    2  # different shares that were asked for (`at`): so few are budgets of their own, more are a survey
-)
+QUESTION = 2  # shares that were asked for (`at`): so few are budgets of their own, more are a survey
 NEAR = 0.12  # a budget so near to one of the factors is not one more
 SLACK = 1e-6  # of a share, within which two costs are equal
 Saving = Literal["MACs", "time"]
