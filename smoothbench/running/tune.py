@@ -15,6 +15,7 @@ from smoothbench.running.out_file import out_file, write_out
 from smoothbench.running.trials import Trials
 from smoothbench.running.tune_choice import Choice, choose
 from smoothbench.running.tuned_file import Tuned, file_bytes, seconds_of, summary, tuned_schedule
+from smoothbench.running.tuned_rival import fewer_steps, rival_of
 from smoothbench.sampling.devices import started
 from smoothbench.scoring.scorer import Scorer
 from smoothbench.storage.feature_cache import FeatureCache
@@ -40,7 +41,7 @@ def tune(settings: Settings) -> Path:
         trials = Trials(settings, model, store, scorer, _deciding(settings.loss, paired, scorer))
         choice = choose(settings, trials)
         log.info("%s: %s", choice.spec.label, choice.reason)
-    tuned = _checked(settings, model, choice, paired)
+    tuned = _checked(settings, model, choice, paired, trials.metric)
     try:
         data = file_bytes(tuned_schedule(tuned, model))
     except ValueError as error:
@@ -72,19 +73,24 @@ def _deciding(loss: LossTarget | None, paired: Sequence[str], scorer: Scorer) ->
     return loss.metric
 
 
-def _checked(settings: Settings, model: Model, choice: Choice, paired: Sequence[str]) -> Tuned:
-    """Sample the chosen point and the uncached one on the seeds of the settings, score and time them."""
+def _checked(settings: Settings, model: Model, choice: Choice, paired: Sequence[str], metric: str) -> Tuned:
+    """Sample the chosen point, the uncached one and fewer steps on the seeds of the settings, score and time them."""
     metrics = {name: settings.metrics[name] for name in paired}
-    specs = [settings.specs[0], choice.spec]
+    specs, fewer = [settings.specs[0], choice.spec], fewer_steps(settings.specs[0], choice.point)
+    specs += [fewer] if fewer is not None else []
     running = Experiment(
         replace(settings, stage="all", out=None, loss=None, specs=specs, metrics=metrics), model
     )
-    running.run()
-    reference, point = running.bench.points[0], running.bench.points[-1]
-    record = running.store.record(point.spec.name, point.point_id)
+    try:
+        running.run()
+    except PointsFailed as error:  # maybe of the fewer steps alone
+        log.warning("%s", one_line(error))
+    (reference, point, *rivals), store = running.bench.points, running.store
+    record = store.record(point.spec.name, point.point_id)
     if record is None or record.status.quality != "done":
         raise PointsFailed(f"{point.spec.label}: {record.reason if record else 'its record is gone'}")
-    tuned = Tuned(point, record, choice.reason, seconds_of(point, reference, running.store.folder), paired)
+    rival = rival_of(point, rivals[0], metric, store) if rivals else None
+    tuned = Tuned(point, record, choice.reason, seconds_of(point, reference, store.folder), paired, rival)
     if settings.loss is not None:
         score = tuned.losses.get(settings.loss.metric)
         if score is None:

@@ -13,6 +13,7 @@ from smoothbench.caching.weighted_sum import WeightedSum
 from smoothbench.planning.made_for import MADE_FOR, made_for
 from smoothbench.planning.point import Point
 from smoothbench.protocols import Config, Model, SamplesItself, ShowsCoordinates, Solver
+from smoothbench.running.tuned_rival import Rival
 from smoothbench.running.tuned_snippet import snippet
 from smoothbench.storage.files import read_json
 from smoothbench.storage.latency_file import Latency
@@ -26,7 +27,7 @@ WORST = {True: "0.05", False: "0.95"}  # the quantile that bounds the worst 5 %,
 class Tuned:
     """A tuned point, its record over the held-out samples, and the seconds of a batch with and without its schedule.
 
-    `paired` names the metrics that compare with the uncached samples.
+    `paired` names the metrics that compare with the uncached samples; `rival` is no cache with fewer steps.
     """
 
     point: Point
@@ -34,6 +35,7 @@ class Tuned:
     reason: str
     seconds: tuple[float, float] | None
     paired: Sequence[str]
+    rival: Rival | None = None
 
     @property
     def losses(self) -> dict[str, ScoreEntry]:
@@ -54,6 +56,7 @@ class Tuned:
             "share": cost.share,
             "seconds": seconds,
             "loss": {name: _as_data(score) for name, score in self.losses.items()},
+            "fewer_steps": self.rival and self.rival.to_json(),
             "seeds": [list(seeds) for seeds in record.seeds],
             "calibration": calibration,
         }
@@ -115,6 +118,8 @@ def summary(tuned: Tuned, path: Path, model: Model) -> str:
         )
         interval = "" if score.se is None else f" [{score.low:.4g}, {score.high:.4g}]"
         lines.append(f"{name:11} {score.value:.4g}{interval} to the uncached samples, N = {score.n}{tail}")
+    if tuned.rival is not None:
+        lines.append(f"fewer steps {tuned.rival}")
     return "\n".join([*lines, "", snippet(tuned.point, path, model)])
 
 
