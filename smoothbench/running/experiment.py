@@ -153,8 +153,8 @@ class Experiment:
         failed = [point.spec.name for point in points if not stages.complete(point, lambda: None)]
         cost_csv(self.store)
         reasons = dict.fromkeys(f"{point.unsupported or point.planning_error}" for point in points)
-        asked = f"any of the {len(points)} points" if len(points) > 1 else "what was asked for"
-        message = f"nothing is drawn, as {asked} cannot be: {'; '.join(reasons)}"
+        what = f"any of the {len(points)} points" if len(points) > 1 else "what was asked for"
+        message = f"nothing is drawn, as {what} cannot be: {'; '.join(reasons)}"
         raise PointsFailed(message) if failed else UsageError(message)
 
     def _warn(self) -> None:

@@ -13,14 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from metrics.inference import Estimate
 from smoothbench.config.expand import settings
 from smoothbench.config.loss_target import quoted
 from smoothbench.errors import UsageError
 from smoothbench.running.experiment import Experiment
 from smoothbench.running.tune import tune
-from smoothbench.running.tuned_rival import Rival
-from smoothbench.storage.results_folder import Store
 from tests.support.command_line import refusal_of
 from tests.support.compose import composed
 from tests.support.tiny_pipelines import save_tiny_dit
@@ -153,42 +150,6 @@ def test_a_file_gives_the_same_samples_here_and_in_a_plain_pipeline(
         apart = (ours.int() - plain).abs()
         # they round to grey levels in other ways
         assert apart.max() <= 1 and (apart > 0).float().mean() < 0.01
-
-
-def test_fewer_steps_at_the_same_cost_are_sampled_beside_it(
-    tiny: tuple[str, ...], tuned: tuple[Path, str], tmp_path: Path
-) -> None:
-    out, text = tuned
-    measured = read(out)["_meta"]["tuned"]
-    fewer, steps = measured["fewer_steps"], int(STEPS * measured["share"] + 1e-9)
-    assert fewer["label"] == f"no cache, {steps} steps" and fewer["share"] <= measured["share"]
-    nearer = measured["loss"]["psnr"]["value"] - fewer["psnr"]
-    assert (
-        fewer["gain"]["value"] == pytest.approx(nearer) and f"fewer steps no cache, {steps} steps, " in text
-    )
-    by_hand = ("cache=none", f"solver.steps={steps}", f"+reference.solver.steps={STEPS}")
-    given = [each for each in tiny if not each.startswith(("solver.steps", "results_dir"))]
-    running = Experiment(settings(composed(*given, *by_hand, f"results_dir={tmp_path}")))
-    running.run()
-    record = running.store.record(running.bench.points[-1].spec.name, running.bench.points[-1].point_id)
-    assert record is not None and record.scores["psnr@4"].value == pytest.approx(fewer["psnr"])
-
-
-@pytest.mark.parametrize(
-    ("value", "se", "says"),
-    [
-        (2.0, 0.1, "the schedule is nearer, by +2 ["),
-        (2.0, 10.0, "the schedule is not shown to be nearer (+2 ["),
-        (-2.0, 0.1, "they are NEARER than the schedule, by 2: take them (-2 ["),
-    ],
-)
-def test_what_is_said_of_fewer_steps_follows_the_interval(
-    tiny: tuple[str, ...], tuned: tuple[Path, str], value: float, se: float, says: str
-) -> None:
-    (folder,) = (Path(each.partition("=")[2]) for each in tiny if each.startswith("results_dir="))
-    record = next(one for one in Store(folder / "runs/adhoc").records() if one.label == "no cache, 6 steps")
-    text = str(Rival(record, "psnr", 30.0, Estimate(value, se, 100)))
-    assert text.startswith(f"no cache, 6 steps, 50.0%: psnr 30; {says}")
 
 
 def test_without_a_method_the_published_leaders_are_tried(

@@ -19,11 +19,11 @@ Saving = Literal["MACs", "time"]
 
 @dataclass(frozen=True)
 class Budget:
-    """So many times fewer MACs, or so many times less time, than no cache; `asked`: the user named it, by `at`."""
+    """So many times fewer MACs, or so many times less time, than no cache; `by_user`: it was asked for, by `at`."""
 
     factor: float
     saving: Saving
-    asked: bool = False
+    by_user: bool = False
 
     def __str__(self) -> str:
         return f"{self.factor:.3g}{TIMES} {'fewer MACs' if self.saving == 'MACs' else 'less time'}"
@@ -33,10 +33,10 @@ def budgets(rows: pd.DataFrame) -> list[Budget]:
     """Return the budgets in MACs and, where latency was measured, in time: the usual ones, and those asked for."""
     savings: list[Saving] = ["MACs", "time"] if is_timed(rows) else ["MACs"]
     shares = rows["at"].dropna().unique() if "at" in rows else []
-    asked = {1 / at for at in shares if all(abs(at * factor - 1) > NEAR for factor in FACTORS)}
-    more = asked if len(shares) <= QUESTION else set()
+    others = {1 / at for at in shares if all(abs(at * factor - 1) > NEAR for factor in FACTORS)}
+    more = others if len(shares) <= QUESTION else set()
     return [
-        Budget(factor, saving, asked=factor in more)
+        Budget(factor, saving, by_user=factor in more)
         for saving in savings
         for factor in sorted({*FACTORS, *more})
     ]

@@ -77,7 +77,7 @@ def basis(verdict: Verdict) -> str:
 
 def _spoken(verdict: Verdict) -> list[Budget]:
     in_macs = [budget for budget in verdict.findings if budget.saving == "MACs"]
-    budgets = [b for b in in_macs if b.asked] or [b for b in in_macs if b.factor in FACTORS]
+    budgets = [b for b in in_macs if b.by_user] or [b for b in in_macs if b.factor in FACTORS]
     return budgets or list(verdict.findings)[:1]
 
 

@@ -240,7 +240,7 @@ def test_methods_with_the_same_samples_are_one(tmp_path: Path) -> None:
 
 def test_a_share_that_was_asked_for_is_a_budget_of_its_own() -> None:
     usual = [1.5, 2.0, 3.0, 5.0]
-    asked = [budget for budget in budgets(pd.DataFrame({"at": [0.4, np.nan, 0.4]})) if budget.asked]
+    asked = [budget for budget in budgets(pd.DataFrame({"at": [0.4, np.nan, 0.4]})) if budget.by_user]
     assert [(budget.factor, str(budget)) for budget in asked] == [(2.5, "2.5\u00d7 fewer MACs")]
     for shares in ([0.45, 0.3], [np.nan], [0.38, 0.24, 0.12]):  # near the usual ones, none, or a survey
         assert [budget.factor for budget in budgets(pd.DataFrame({"at": shares}))] == usual
