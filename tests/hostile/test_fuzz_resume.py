@@ -178,6 +178,8 @@ def test_any_change_of_the_latency_is_refused_or_shown(
 def test_what_is_no_latency_is_one_clear_line(latency_results: Path, tmp_path: Path, text: str) -> None:
     shutil.copytree(latency_results / "runs/smoke/records", tmp_path / "records")
     (tmp_path / "latency.json").write_text(text)
-    with pytest.raises(ValueError, match=r"latency.json .*: measure latency again") as error:
+    with pytest.raises(
+        ValueError, match=r"latency.json .*: remove it, and with stage=latency measure latency again"
+    ) as error:
         load(tmp_path)
     assert one_line(error.value) == str(error.value)

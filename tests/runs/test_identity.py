@@ -164,7 +164,7 @@ def test_a_damaged_latency_is_measured_again(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     next(iter(content["points"].values()))["seconds"] = "soon"
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"cannot be read .*: measure latency again"):
+    with pytest.raises(ValueError, match=r"cannot be read .*: remove it, and with stage=latency measure"):
         load(tmp_path / "runs/smoke")
     run(tmp_path, *timed)
     assert load(tmp_path / "runs/smoke")["latency"].notna().all()

@@ -33,9 +33,9 @@ def ends(command: str) -> bool:
     process.kill()
     process.wait()
     end = time.monotonic() + (20 if command == ITS_COMMAND else 0.3)
-    while Path(f"/proc/{worker}/stat").exists() and time.monotonic() < end:
+    while os.path.exists(f"/proc/{worker}") and time.monotonic() < end:
         time.sleep(0.02)
-    if not Path(f"/proc/{worker}/stat").exists():
+    if not os.path.exists(f"/proc/{worker}"):
         return True
     os.kill(worker, 9)
     return False
