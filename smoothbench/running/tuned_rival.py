@@ -39,10 +39,8 @@ class Rival:
 
     def __str__(self) -> str:
         assert self.record.cost is not None
-        gain, start = (
-            self.gain,
-            f"{self.record.label}, {self.record.cost.share:.1%}: {self.metric} {self.value:.4g}",
-        )
+        gain, cost = self.gain, self.record.cost
+        start = f"{self.record.label}, {cost.share:.1%}: {self.metric} {self.value:.4g}"
         interval = f"{gain.value:+.4g} [{gain.low:+.4g}, {gain.high:+.4g}]"
         if gain.low > 0:
             return f"{start}; the schedule is nearer, by {interval}"

@@ -40,13 +40,9 @@ def _palette(image: Image.Image, colours: NDArray[np.int32]) -> NDArray[np.int32
 
 def _shades() -> Iterator[tuple[int, ...]]:
     paper = np.array(ImageColor.getrgb(PAPER))
-    for colour in (*COLOURS, BASELINE):
+    for colour in (np.array(ImageColor.getrgb(name)) for name in (*COLOURS, BASELINE)):
         for share in np.linspace(1, 0, SHADES, endpoint=False):
-            yield tuple(
-                np.rint(share * np.array(ImageColor.getrgb(colour)) + (1 - share) * paper)
-                .astype(int)
-                .tolist()
-            )
+            yield tuple(np.rint(share * colour + (1 - share) * paper).astype(int).tolist())
 
 
 def _packed(colours: NDArray[np.int32]) -> NDArray[np.int32]:
